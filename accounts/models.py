@@ -1,0 +1,94 @@
+"""Who the user is, and the customer that is billed for what they make."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from django.contrib.auth.base_user import BaseUserManager
+from django.contrib.auth.models import AbstractUser
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Lower
+
+from jobs.models import Job
+
+
+class UserManager(BaseUserManager["User"]):
+    def create_user(self, email: str, password: str | None = None, **fields: Any) -> User:
+        user = self.model(email=email.strip().lower(), **fields)
+        user.set_password(password)
+        user.save(using=self._db)
+        return user
+
+    def create_superuser(self, email: str, password: str | None = None, **fields: Any) -> User:
+        return self.create_user(email, password, is_staff=True, is_superuser=True, **fields)
+
+    def get_by_natural_key(self, username: str | None) -> User:
+        return self.get(email=(username or "").strip().lower())
+
+
+class User(AbstractUser):
+    """A person. Logs in by e-mail, which is kept in lower case and is unique whatever its case."""
+
+    username = None  # type: ignore[assignment]
+    first_name = models.CharField(max_length=100)
+    last_name = models.CharField(max_length=100)
+    email = models.EmailField(
+        "e-mail address",
+        unique=True,
+        error_messages={"unique": "There is already an account for this e-mail address."},
+    )
+
+    objects = UserManager()  # type: ignore[misc,assignment]
+
+    USERNAME_FIELD = "email"
+    REQUIRED_FIELDS = ["first_name", "last_name"]
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=Q(email=Lower("email")), name="user_email_lower_case"),
+        ]
+
+    def __str__(self) -> str:
+        return self.email
+
+
+class Customer(Job):
+    """The billing subject. As a job it owes its own provisioning: a Metronome customer, and its ingest aliases there."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    user = models.OneToOneField(User, on_delete=models.PROTECT, related_name="customer")
+    metronome_id = models.CharField(max_length=64, null=True, blank=True, unique=True)  # noqa: DJ001  NULL: not provisioned yet
+    created_at = models.DateTimeField()
+
+    class Meta(Job.Meta):
+        abstract = False
+
+    def __str__(self) -> str:
+        return str(self.user)
+
+    @property
+    def stable_alias(self) -> str:
+        """The ingest alias all our usage is reported under: known before Metronome knows the customer, stable for life."""
+        return f"vocalis_{self.id}"
+
+
+class IngestAlias(models.Model):
+    """A name under which usage may be reported at Metronome; there, too, a name belongs to one customer only."""
+
+    class Kind(models.TextChoices):
+        STABLE = "stable"
+        EMAIL = "email"
+
+    customer = models.ForeignKey(Customer, on_delete=models.CASCADE, related_name="aliases")
+    kind = models.CharField(max_length=10, choices=Kind.choices)
+    name = models.CharField(max_length=128, unique=True)
+    pushed_at = models.DateTimeField(null=True, blank=True, help_text="When Metronome confirmed it.")
+    conflict = models.TextField(blank=True, default="", help_text="Why Metronome refused it, if it did.")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["customer", "kind"], name="ingestalias_one_of_each_kind")]
+
+    def __str__(self) -> str:
+        return self.name

@@ -1,0 +1,57 @@
+"""Plans and prices: the one place pages, bootstrap_metronome and the health check read them from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+PRICING_UNIT_NAME = "Vocalis Credits (VC)"
+CREDITS_PER_CENT = 40  # 4,000 credits a dollar
+
+# Credits per use. Voice generation is priced per character (code point), own voices once.
+STANDARD_CREDITS = 1
+PREMIUM_CREDITS = 2
+OWN_VOICE_CREDITS = 25_000
+
+# Draw order: lower first. Gifts go before what expires monthly, and that before what was bought to last.
+PRIORITY_GIFT, PRIORITY_PLAN, PRIORITY_PACK = 5, 10, 100
+
+# Metronome's own minimums for auto-recharge, at our conversion: threshold $5, target $10 above it.
+# https://docs.metronome.com/guides/customers-billing/optimize-customer-experience/prepaid-balance-thresholds
+RECHARGE_THRESHOLD_CREDITS_MIN = 500 * CREDITS_PER_CENT
+RECHARGE_STEP_CREDITS_MIN = 1_000 * CREDITS_PER_CENT
+RECHARGE_THRESHOLD_CREDITS_DEFAULT = 25_000
+RECHARGE_TO_CREDITS_DEFAULT = 200_000
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    key: str
+    name: str
+    credits: int
+    price_cents: int | None  # None: by agreement
+    days: int | None = None  # None: monthly
+    once: bool = False
+    pitch: str = ""
+
+    @property
+    def is_free(self) -> bool:
+        return self.price_cents == 0
+
+    @property
+    def price_dollars(self) -> str:
+        return "" if self.price_cents is None else f"${self.price_cents // 100:,}"
+
+
+PLANS: dict[str, Plan] = {
+    plan.key: plan
+    for plan in (
+        Plan("trial", "Trial", 50_000, 0, days=14, once=True, pitch="Try every voice for two weeks. No card."),
+        Plan("creator", "Creator", 250_000, 4_900, pitch="About five hours of speech a month."),
+        Plan("pro", "Pro", 1_000_000, 14_900, pitch="About twenty hours of speech a month."),
+        Plan("enterprise", "Enterprise", 0, None, pitch="Volume prices, invoices, your own agreement."),
+    )
+}
+
+
+def cents_to_credits(cents: int) -> int:
+    return cents * CREDITS_PER_CENT

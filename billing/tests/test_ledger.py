@@ -1,0 +1,271 @@
+import threading
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+from django.db.models import Sum
+
+from billing import ledger
+from billing.models import CreditGrant, LedgerEntry, Reservation, Wallet
+from conftest import fund
+
+pytestmark = pytest.mark.django_db
+
+
+def assert_sound(wallet: Wallet) -> Wallet:
+    """The invariants, and the wallet as it is now."""
+    wallet.refresh_from_db()
+    assert wallet.balance == (wallet.entries.aggregate(sum=Sum("amount"))["sum"] or 0)
+    assert wallet.reserved == (wallet.reservations.open().aggregate(sum=Sum("amount"))["sum"] or 0)
+    started = wallet.grants.filter(entries__kind="grant")
+    assert (started.aggregate(sum=Sum("remaining"))["sum"] or 0) <= wallet.balance
+    return wallet
+
+
+def test_reserve_holds_and_capture_takes(wallet, now):
+    hold = ledger.reserve(wallet_id=wallet.id, key="a", amount=200, now=now)
+    assert assert_sound(wallet).available == 300
+
+    assert ledger.capture(reservation_id=hold.id, amount=200, now=now) == 300
+
+    assert assert_sound(wallet).available == 300
+    assert wallet.reserved == 0
+    assert wallet.grants.get().remaining == 300
+
+
+def test_capture_returns_the_unused_part(wallet, now):
+    hold = ledger.reserve(wallet_id=wallet.id, key="a", amount=200, now=now)
+
+    ledger.capture(reservation_id=hold.id, amount=50, now=now)
+
+    assert assert_sound(wallet).available == 450
+    assert Reservation.objects.get().captured == 50
+
+
+def test_capture_of_more_than_is_held_is_refused(wallet, now):
+    hold = ledger.reserve(wallet_id=wallet.id, key="a", amount=200, now=now)
+    with pytest.raises(ValueError, match="holds 200"):
+        ledger.capture(reservation_id=hold.id, amount=201, now=now)
+    assert assert_sound(wallet).reserved == 200
+
+
+def test_the_same_key_and_amount_give_the_first_reservation_again(wallet, now):
+    first = ledger.reserve(wallet_id=wallet.id, key="a", amount=200, now=now)
+    again = ledger.reserve(wallet_id=wallet.id, key="a", amount=200, now=now + timedelta(minutes=1))
+    assert again.id == first.id and again.created_at == first.created_at
+    assert assert_sound(wallet).reserved == 200
+
+
+def test_the_same_key_with_another_amount_is_refused(wallet, now):
+    ledger.reserve(wallet_id=wallet.id, key="a", amount=200, now=now)
+    with pytest.raises(ledger.KeyReused):
+        ledger.reserve(wallet_id=wallet.id, key="a", amount=100, now=now)
+    assert assert_sound(wallet).reserved == 200
+
+
+def test_a_credit_too_many_is_refused_and_says_how_many_are_missing(wallet, now):
+    ledger.reserve(wallet_id=wallet.id, key="a", amount=300, now=now)
+    with pytest.raises(ledger.InsufficientCredits) as caught:
+        ledger.reserve(wallet_id=wallet.id, key="b", amount=201, now=now)
+    assert (caught.value.needed, caught.value.available, caught.value.missing) == (201, 200, 1)
+    assert Reservation.objects.count() == 1
+    ledger.reserve(wallet_id=wallet.id, key="c", amount=200, now=now)
+    assert assert_sound(wallet).available == 0
+
+
+@pytest.mark.parametrize("amount", [0, -1])
+def test_nothing_cannot_be_reserved(wallet, now, amount):
+    with pytest.raises(ValueError):
+        ledger.reserve(wallet_id=wallet.id, key="a", amount=amount, now=now)
+
+
+def test_a_reservation_resolves_once(wallet, now):
+    hold = ledger.reserve(wallet_id=wallet.id, key="a", amount=200, now=now)
+    ledger.release(reservation_id=hold.id, now=now)
+    for again in (ledger.release, ledger.capture):
+        with pytest.raises(ledger.AlreadyResolved, match="released"):
+            again(reservation_id=hold.id, now=now)
+    assert assert_sound(wallet).available == 500
+
+
+def test_an_unknown_reservation_is_named_missing(db, now):
+    with pytest.raises(ledger.AlreadyResolved, match="missing"):
+        ledger.capture(reservation_id=12345, now=now)
+
+
+def test_a_reservation_expires_after_ten_minutes_and_not_before(wallet, now):
+    hold = ledger.reserve(wallet_id=wallet.id, key="a", amount=200, now=now)
+    assert ledger.expire_reservations(now=now + timedelta(seconds=599)) == 0
+    assert ledger.expire_reservations(now=now + timedelta(seconds=600)) == 1
+    with pytest.raises(ledger.AlreadyResolved, match="expired"):
+        ledger.capture(reservation_id=hold.id, now=now)
+    assert assert_sound(wallet).available == 500
+
+
+def test_a_frozen_wallet_refuses_new_holds_and_keeps_old_promises(wallet, now):
+    hold = ledger.reserve(wallet_id=wallet.id, key="a", amount=200, now=now)
+    ledger.set_frozen(wallet_id=wallet.id, frozen=True, now=now)
+    with pytest.raises(ledger.WalletFrozen):
+        ledger.reserve(wallet_id=wallet.id, key="b", amount=1, now=now)
+    ledger.capture(reservation_id=hold.id, now=now)
+    ledger.set_frozen(wallet_id=wallet.id, frozen=False, now=now)
+    ledger.reserve(wallet_id=wallet.id, key="b", amount=1, now=now)
+    assert assert_sound(wallet).available == 299
+
+
+def test_capture_draws_in_metronomes_order(alice, now):
+    day = timedelta(days=1)
+    fund(alice, 100, now, segment_id="pack", priority=100)
+    fund(alice, 100, now, segment_id="plan-late", priority=10, ends_at=now + 30 * day)
+    fund(alice, 100, now, segment_id="plan-paid", priority=10, ends_at=now + day, is_free=False)
+    fund(alice, 100, now, segment_id="plan-soon", priority=10, ends_at=now + 2 * day)
+    wallet = fund(alice, 100, now, segment_id="gift", priority=5)
+    drawn = []
+    for at in range(5):
+        hold = ledger.reserve(wallet_id=wallet.id, key=str(at), amount=100, now=now)
+        ledger.capture(reservation_id=hold.id, now=now)
+        drawn += [g.segment_id for g in wallet.grants.filter(remaining=0) if g.segment_id not in drawn]
+    assert drawn == ["gift", "plan-soon", "plan-late", "plan-paid", "pack"]
+    assert assert_sound(wallet).balance == 0
+
+
+def test_a_grant_heard_of_twice_is_one_entry(alice, now):
+    fund(alice, 100, now, segment_id="s")
+    wallet = fund(alice, 100, now, segment_id="s")
+    assert assert_sound(wallet).balance == 100
+    assert LedgerEntry.objects.count() == 1
+
+
+def test_a_changed_grant_is_a_delta_entry(alice, now):
+    fund(alice, 100, now, segment_id="s")
+    assert assert_sound(fund(alice, 150, now, segment_id="s")).balance == 150
+    wallet = fund(alice, 30, now, segment_id="s")
+    assert assert_sound(wallet).balance == 30
+    assert list(wallet.entries.order_by("id").values_list("amount", flat=True)) == [100, 50, -120]
+
+
+def test_a_shrunk_grant_takes_neither_what_was_drawn_nor_what_is_held(alice, now):
+    wallet = fund(alice, 100, now, segment_id="s")
+    hold = ledger.reserve(wallet_id=wallet.id, key="a", amount=40, now=now)
+    ledger.capture(reservation_id=hold.id, now=now)
+    ledger.reserve(wallet_id=wallet.id, key="b", amount=50, now=now)
+
+    wallet = assert_sound(fund(alice, 0, now, segment_id="s"))
+
+    assert (wallet.balance, wallet.reserved) == (50, 50)
+
+
+def test_a_future_grant_counts_from_its_start(alice, now):
+    hour = timedelta(hours=1)
+    wallet = fund(alice, 100, now + 3 * hour, segment_id="later")
+    CreditGrant.objects.update(starts_at=now + 2 * hour)
+    LedgerEntry.objects.all().delete()
+    Wallet.objects.update(balance=0)
+    grant = CreditGrant.objects.get()
+    assert ledger.turn_grant(grant_id=grant.id, now=now) == now + 2 * hour
+    assert assert_sound(wallet).balance == 0
+    ledger.turn_grant(grant_id=grant.id, now=now + 2 * hour)
+    assert assert_sound(wallet).balance == 100
+
+
+def test_an_ended_grant_expires_once_and_only_what_is_left(alice, now):
+    end = now + timedelta(hours=1)
+    wallet = fund(alice, 100, now, ends_at=end)
+    hold = ledger.reserve(wallet_id=wallet.id, key="a", amount=30, now=now)
+    ledger.capture(reservation_id=hold.id, now=now)
+    grant = wallet.grants.get()
+    assert ledger.turn_grant(grant_id=grant.id, now=now) == end
+    for _ in range(2):
+        assert ledger.turn_grant(grant_id=grant.id, now=end) is None
+    assert assert_sound(wallet).balance == 0
+    assert list(wallet.entries.order_by("id").values_list("amount", flat=True)) == [100, -30, -70]
+
+
+def test_the_gate_never_spends_an_ended_grant_even_with_no_worker_alive(alice, now):
+    end = now + timedelta(hours=1)
+    fund(alice, 100, now, segment_id="ends", ends_at=end)
+    wallet = fund(alice, 50, now, segment_id="stays")
+    with pytest.raises(ledger.InsufficientCredits) as caught:
+        ledger.reserve(wallet_id=wallet.id, key="a", amount=51, now=end)
+    assert caught.value.available == 50
+    ledger.reserve(wallet_id=wallet.id, key="b", amount=50, now=end)
+    assert assert_sound(wallet).available == 0
+
+
+def test_what_a_reservation_holds_of_an_ended_grant_is_captured_from_it(alice, now):
+    end = now + timedelta(minutes=5)
+    fund(alice, 100, now, segment_id="ends", ends_at=end)
+    wallet = fund(alice, 100, now, segment_id="stays")
+    hold = ledger.reserve(wallet_id=wallet.id, key="a", amount=60, now=now)
+    ending = wallet.grants.get(segment_id="ends")
+    ledger.turn_grant(grant_id=ending.id, now=end)
+    assert assert_sound(wallet).available == 100
+
+    ledger.capture(reservation_id=hold.id, now=end)
+
+    assert assert_sound(wallet).balance == 100
+    assert wallet.grants.get(segment_id="stays").remaining == 100
+
+
+def test_what_a_reservation_held_of_an_ended_grant_goes_when_it_is_released(alice, now):
+    end = now + timedelta(minutes=5)
+    fund(alice, 100, now, segment_id="ends", ends_at=end)
+    wallet = fund(alice, 100, now, segment_id="stays")
+    early = ledger.reserve(wallet_id=wallet.id, key="a", amount=60, now=now)
+    ledger.turn_grant(grant_id=wallet.grants.get(segment_id="ends").id, now=end)
+    ledger.reserve(wallet_id=wallet.id, key="b", amount=100, now=end)  # lives on the other grant alone
+    ledger.release(reservation_id=early.id, now=end)
+
+    with pytest.raises(ledger.InsufficientCredits):
+        ledger.reserve(wallet_id=wallet.id, key="c", amount=1, now=end)
+    ledger.expire_ended(wallet_id=wallet.id, now=end)
+
+    assert (assert_sound(wallet).balance, wallet.reserved) == (100, 100)
+
+
+def test_an_adjustment_takes_what_is_free_and_no_more(wallet, now):
+    ledger.reserve(wallet_id=wallet.id, key="a", amount=450, now=now)
+    entry = ledger.adjust(wallet_id=wallet.id, amount=-100, note="drift", now=now)
+    assert entry.amount == -50
+    assert assert_sound(wallet).available == 0
+    assert ledger.adjust(wallet_id=wallet.id, amount=-100, note="drift", now=now) is None
+
+
+def test_an_adjustment_upwards_refills_what_was_drawn(wallet, now):
+    hold = ledger.reserve(wallet_id=wallet.id, key="a", amount=300, now=now)
+    ledger.capture(reservation_id=hold.id, now=now)
+    ledger.adjust(wallet_id=wallet.id, amount=400, note="drift", now=now)
+    assert assert_sound(wallet).balance == 600
+    assert wallet.grants.get().remaining == 500
+
+
+def test_credits_in_flight_are_counted_until_a_minute_after_they_are_acknowledged(wallet, now):
+    hold = ledger.reserve(wallet_id=wallet.id, key="a", amount=300, now=now)
+    ledger.capture(reservation_id=hold.id, now=now)
+    assert ledger.in_flight(wallet_id=wallet.id, now=now) == (300, 0)
+    ledger.acknowledge(reservation_ids=[hold.id], now=now)
+    assert ledger.in_flight(wallet_id=wallet.id, now=now + timedelta(seconds=59)) == (0, 300)
+    assert ledger.in_flight(wallet_id=wallet.id, now=now + timedelta(seconds=60)) == (0, 0)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_thousand_concurrent_reservations_of_ten_against_five_hundred_let_exactly_fifty_through(wallet, now):
+    outcomes: list[str] = []
+
+    def spend(thread: int) -> None:
+        for at in range(125):
+            try:
+                hold = ledger.reserve(wallet_id=wallet.id, key=f"{thread}-{at}", amount=10, now=now)
+                ledger.capture(reservation_id=hold.id, amount=10, now=now)
+                outcomes.append("spent")
+            except ledger.InsufficientCredits:
+                outcomes.append("refused")
+        connection.close()
+
+    threads = [threading.Thread(target=spend, args=(at,)) for at in range(8)]
+    [thread.start() for thread in threads]
+    [thread.join() for thread in threads]
+
+    assert outcomes.count("spent") == 50 and outcomes.count("refused") == 950
+    assert assert_sound(wallet).balance == 0
+    assert wallet.grants.get().remaining == 0

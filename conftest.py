@@ -1,0 +1,123 @@
+"""The cast and the stage of all tests: alice and bob, a funded wallet, the sandbox with the real SDK in front of it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from types import SimpleNamespace
+
+import httpx
+import pytest
+from django.utils import timezone
+
+PASSWORD = "correct horse battery"
+
+
+@pytest.fixture
+def now() -> datetime:
+    """The real time, to the second; pass it on, or `now + timedelta(...)` for later."""
+    return timezone.now().replace(microsecond=0)
+
+
+@pytest.fixture(autouse=True)
+def own_audio_folder(settings, tmp_path):
+    settings.MEDIA_ROOT = str(tmp_path / "audio")
+
+
+def make_customer(email: str, first_name: str, **fields):
+    from accounts.models import Customer, IngestAlias, User
+
+    user = User.objects.create_user(email, PASSWORD, first_name=first_name, last_name="Tester", **fields)
+    customer = Customer.objects.create(user=user, created_at=timezone.now(), due_at=timezone.now())
+    IngestAlias.objects.create(customer=customer, kind="stable", name=customer.stable_alias)
+    IngestAlias.objects.create(customer=customer, kind="email", name=f"vocalis_{email}")
+    return customer
+
+
+@pytest.fixture
+def alice(db):
+    """A customer who has just signed up; her `.user` can log in with PASSWORD."""
+    return make_customer("alice@example.com", "Alice")
+
+
+@pytest.fixture
+def bob(db):
+    """Another customer, who must see nothing of alice's."""
+    return make_customer("bob@example.com", "Bob")
+
+
+@pytest.fixture
+def staff(db):
+    from accounts.models import User
+
+    return User.objects.create_superuser("staff@example.com", PASSWORD, first_name="Sam", last_name="Staff")
+
+
+def fund(
+    customer, credits: int, now: datetime, *, segment_id: str = "", priority: int = 10, ends_at=None, is_free=True
+):
+    """Give a customer credits at the ledger, without Metronome. Returns the wallet."""
+    from billing import ledger
+    from billing.models import Wallet
+
+    wallet = ledger.wallet_of(customer.id)
+    segment_id = segment_id or f"segment-{customer.id}-{wallet.version}"
+    segment = ledger.Segment(
+        kind="credit", remote_id=f"of-{segment_id}", segment_id=segment_id, key="", name="Test credits", amount=credits,
+        priority=Decimal(priority), is_free=is_free, starts_at=now - timedelta(hours=1), ends_at=ends_at,
+    )  # fmt: skip
+    ledger.record_grant(wallet_id=wallet.id, segment=segment, now=now)
+    return Wallet.objects.get(id=wallet.id)
+
+
+@pytest.fixture
+def wallet(alice, now):
+    """Alice's wallet with 500 credits, known to the ledger only."""
+    return fund(alice, 500, now)
+
+
+@pytest.fixture
+def sandbox(settings, monkeypatch):
+    """A fresh Metronome with a clock of its own, and `billing.metronome` speaking to it with the real SDK, strictly.
+
+    It starts at the real time, with the catalogue empty: see `metronome` for one that is set up.
+    """
+    from metronome import Metronome
+
+    from billing import metronome
+    from sandbox import Sandbox
+
+    emulator = Sandbox(
+        credit_type_id=settings.VOCALIS_CREDIT_TYPE_ID,
+        now=datetime.now(UTC).replace(microsecond=0),
+        evaluate_every_seconds=0,
+    )
+    client = Metronome(
+        bearer_token="sandbox",
+        base_url="http://sandbox",
+        max_retries=0,
+        http_client=httpx.Client(transport=emulator.transport()),
+        _strict_response_validation=True,
+    )
+    monkeypatch.setattr(metronome, "client", lambda: client)
+    return emulator
+
+
+@pytest.fixture
+def stage(sandbox, db):
+    """The sandbox with our catalogue made by bootstrap_metronome, and a worker: `stage.drain()` does all that is due.
+
+    `stage.advance(hours=1)` moves the sandbox's clock and the worker's together; `stage.now()` reads them.
+    """
+    from django.core.management import call_command
+
+    from jobs.worker import Worker, steps
+
+    call_command("bootstrap_metronome", verbosity=0)
+    worker = Worker(steps(), clock=sandbox.clock.now)
+
+    def advance(**delta) -> None:
+        sandbox.clock.advance(timedelta(**delta))
+        sandbox.tick()
+
+    return SimpleNamespace(sandbox=sandbox, drain=worker.drain, advance=advance, now=sandbox.clock.now)

@@ -1,0 +1,77 @@
+"""Rows that still owe the outside world something, and the workers that pay.
+
+State is the queue: a model that mixes in `Job` is its own task. There is no task table, so the admin shows the thing
+itself (a payment, a webhook, a usage event) with its attempts and its last error.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Self
+
+from django.db import models
+from django.db.models import Q
+
+
+class JobQuerySet(models.QuerySet):
+    def due(self, now: datetime) -> Self:
+        """Rows a worker may take now: due, alive, and not in another worker's hands."""
+        return self.filter(Q(leased_until=None) | Q(leased_until__lt=now), due_at__lte=now, dead_at=None)
+
+    def dead(self) -> Self:
+        return self.exclude(dead_at=None)
+
+    def nudge(self, now: datetime) -> int:
+        """Make rows due now and alive again: the admin's Retry, or a webhook saying "look again".
+
+        Safe while a worker holds the row: settling leaves a `due_at` alone that moved meanwhile.
+        """
+        return self.update(due_at=now, dead_at=None, attempts=0)
+
+
+class Job(models.Model):
+    """Mixin for a row that owes something. Written only by `jobs.queue`, and by `nudge` above."""
+
+    due_at = models.DateTimeField(
+        null=True, blank=True, help_text="When a worker looks at this row. Empty: nothing owed."
+    )
+    attempts = models.PositiveIntegerField(default=0)
+    last_error = models.TextField(blank=True, default="")
+    lease = models.CharField(max_length=32, null=True, blank=True)  # noqa: DJ001  NULL is "free", a token never empty
+    leased_until = models.DateTimeField(null=True, blank=True)
+    dead_at = models.DateTimeField(
+        null=True, blank=True, help_text="Given up; needs a person. Retry makes it due again."
+    )
+
+    objects = JobQuerySet.as_manager()
+
+    class Meta:
+        abstract = True
+        indexes = [
+            models.Index(
+                fields=["due_at"], name="%(class)s_due", condition=Q(due_at__isnull=False, dead_at__isnull=True)
+            ),
+            models.Index(fields=["dead_at"], name="%(class)s_dead", condition=Q(dead_at__isnull=False)),
+        ]
+
+
+class Heartbeat(models.Model):
+    """One row per worker process, refreshed every ten seconds; a silent worker is a dead one."""
+
+    worker = models.CharField(max_length=100, unique=True)
+    started_at = models.DateTimeField()
+    beat_at = models.DateTimeField(db_index=True)
+
+    def __str__(self) -> str:
+        return self.worker
+
+
+class Lane(models.Model):
+    """A step that is paused because every row of it would fail alike (a refused key, say)."""
+
+    name = models.CharField(max_length=50, primary_key=True)
+    paused_until = models.DateTimeField()
+    reason = models.TextField()
+
+    def __str__(self) -> str:
+        return self.name

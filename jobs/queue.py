@@ -1,0 +1,96 @@
+"""Claim, settle and fail rows that mix in `jobs.models.Job`.
+
+A claim is a lease, not a lock: a worker killed at any instruction leaves a row that is due again when the lease ends.
+So whatever is done under a claim must be safe to do twice, and a lease must outlive the slowest call made under it.
+"""
+
+from __future__ import annotations
+
+import random
+import secrets
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import TypeVar
+
+from django.db import transaction
+from django.db.models import Case, DateTimeField, F, QuerySet, Value, When
+
+from .errors import NotYet, Rejected, Unavailable
+from .models import Job
+
+J = TypeVar("J", bound=Job)
+
+BACKOFF_FIRST_SECONDS = 1
+BACKOFF_MAX_SECONDS = 120  # after an outage of any length everything is tried again within two minutes
+UNAVAILABLE_ATTEMPTS_MAX = 2_000  # about 2.7 days at the cap: a weekend, and as long as Metronome retries its webhooks
+UNEXPECTED_ATTEMPTS_MAX = 10  # an error nobody foresaw is a bug; some ten minutes of retries, then a person looks
+
+
+def claim(rows: QuerySet[J], *, now: datetime, limit: int, lease_seconds: int) -> list[J]:
+    """Take up to `limit` due rows of `rows` for this worker alone, oldest first.
+
+    The ids are locked before the UPDATE: `UPDATE … WHERE id IN (SELECT … LIMIT n)` by itself hands the same rows to two
+    workers on PostgreSQL. SQLite has no row locks and needs none: our transactions there start with BEGIN IMMEDIATE.
+    """
+    token = secrets.token_hex(16)
+    until = now + timedelta(seconds=lease_seconds)
+    with transaction.atomic():
+        free = rows.select_for_update(skip_locked=True, of=("self",)).order_by("due_at")
+        claimed = list(free.due(now)[:limit])  # type: ignore[attr-defined]
+        if claimed:
+            rows.model._default_manager.filter(pk__in=[row.pk for row in claimed]).update(
+                lease=token, leased_until=until
+            )
+    for row in claimed:
+        row.lease, row.leased_until = token, until
+    return claimed
+
+
+def settle(rows: Iterable[Job], *, due_at: datetime | None = None) -> int:
+    """Give claimed rows back as done, due again at `due_at` or never. Returns how many were still ours.
+
+    A row whose `due_at` moved while we held it was nudged: it stays due, so a nudge is never lost.
+    """
+    return sum(_give_back(row, due_at=due_at, attempts=0, last_error="") for row in rows)
+
+
+def fail(row: Job, error: Exception, *, now: datetime) -> None:
+    """Give a claimed row back after `error`: later for what may pass, dead for what will not."""
+    text = f"{type(error).__name__}: {error}"[:2_000]
+    if isinstance(error, NotYet):
+        _give_back(row, due_at=now + timedelta(seconds=error.seconds), attempts=row.attempts, last_error=text)
+        return
+    attempts = row.attempts + 1
+    attempts_max = UNAVAILABLE_ATTEMPTS_MAX if isinstance(error, Unavailable) else UNEXPECTED_ATTEMPTS_MAX
+    if isinstance(error, Rejected) or attempts >= attempts_max:
+        _give_back(row, due_at=row.due_at, attempts=attempts, last_error=text, dead_at=now)
+        return
+    asked = error.retry_after_seconds if isinstance(error, Unavailable) else 0
+    wait = timedelta(seconds=max(asked, backoff_seconds(attempts)))
+    _give_back(row, due_at=now + wait, attempts=attempts, last_error=text)
+
+
+def backoff_seconds(attempts: int) -> float:
+    """Doubling wait with a cap, and half to full of it at random so that rows which failed together spread out."""
+    ceiling = min(BACKOFF_MAX_SECONDS, BACKOFF_FIRST_SECONDS * 2 ** min(attempts, 20))
+    return ceiling * random.uniform(0.5, 1)
+
+
+def _give_back(
+    row: Job, *, due_at: datetime | None, attempts: int, last_error: str, dead_at: datetime | None = None
+) -> int:
+    unmoved = When(due_at=row.due_at, then=Value(due_at, output_field=DateTimeField(null=True)))
+    changed = (
+        type(row)
+        ._default_manager.filter(pk=row.pk, lease=row.lease)
+        .update(
+            due_at=Case(unmoved, default=F("due_at")),
+            attempts=attempts,
+            last_error=last_error,
+            lease=None,
+            leased_until=None,
+            dead_at=dead_at,
+        )
+    )
+    row.attempts, row.last_error, row.dead_at, row.lease, row.leased_until = attempts, last_error, dead_at, None, None
+    return changed

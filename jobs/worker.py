@@ -1,0 +1,189 @@
+"""The worker loop: steps in, rows paid.
+
+A step is one kind of work. `settings.JOBS` names them, as MIDDLEWARE names middleware; jobs imports no other app.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+
+from django.conf import settings
+from django.db import OperationalError, close_old_connections
+from django.db.models import Exists, Model, QuerySet
+from django.utils import timezone
+from django.utils.module_loading import import_string
+
+from . import queue
+from .errors import NotYet, Rejected, Unavailable
+from .models import Heartbeat, Job, Lane
+
+logger = logging.getLogger(__name__)
+
+IDLE_SECONDS = 0.5  # how long a new row waits at most for an idle worker
+HEARTBEAT_SECONDS = 10
+HEARTBEAT_STALE_SECONDS = 60  # six missed beats: health calls the worker gone
+HEARTBEAT_FORGET_HOURS = 24
+
+
+class Step(Protocol):
+    name: str
+
+    def due(self, now: datetime) -> QuerySet[Any]:
+        """The rows waiting for this step; asked only whether there are any."""
+
+    def run(self, now: datetime) -> int:
+        """Work on some of them. Returns how many were taken; 0 means nothing could be done."""
+
+
+@dataclass(frozen=True)
+class RowStep:
+    """A step that takes one claimed row at a time.
+
+    `perform(row, now)` runs outside any transaction and may call the outside world. It returns when to look at the row
+    again (None: nothing owed any more) or raises one of `jobs.errors`.
+    """
+
+    name: str
+    model: type[Job]
+    perform: Callable[[Any, datetime], datetime | None]
+    lease_seconds: int = 120
+    limit: int = 10
+
+    def due(self, now: datetime) -> QuerySet[Any]:
+        return self.model._default_manager.due(now)  # type: ignore[attr-defined]
+
+    def run(self, now: datetime) -> int:
+        # One lease covers the whole batch, so the rows are claimed one by one and each gets its full lease.
+        done = 0
+        while done < self.limit:
+            rows = queue.claim(self.model._default_manager.all(), now=now, limit=1, lease_seconds=self.lease_seconds)
+            if not rows:
+                break
+            self._take(rows[0], now)
+            done += 1
+        return done
+
+    def _take(self, row: Job, now: datetime) -> None:
+        try:
+            again_at = self.perform(row, now)
+        except Unavailable as error:
+            if error.pause_seconds:
+                pause_lane(self.name, seconds=error.pause_seconds, reason=str(error), now=now)
+                queue.fail(row, NotYet(str(error), seconds=error.pause_seconds), now=now)
+                return
+            logger.warning("%s %s: %s; will try again", self.name, row.pk, error)
+            queue.fail(row, error, now=now)
+        except (Rejected, NotYet) as error:
+            if isinstance(error, Rejected):
+                logger.error("%s %s: %s; needs a person", self.name, row.pk, error)
+            queue.fail(row, error, now=now)
+        except Exception as error:  # the loop's boundary: one bad row must not stop the others
+            logger.exception("%s failed on row %s", self.name, row.pk)
+            queue.fail(row, error, now=now)
+        else:
+            queue.settle([row], due_at=again_at)
+
+
+def pause_lane(name: str, *, seconds: int, reason: str, now: datetime) -> None:
+    logger.error("%s pauses for %s s: %s", name, seconds, reason)
+    Lane.objects.update_or_create(
+        name=name, defaults={"paused_until": now + timedelta(seconds=seconds), "reason": reason}
+    )
+
+
+def steps() -> list[Step]:
+    return [import_string(path) for path in settings.JOBS]
+
+
+class Worker:
+    """One process of the loop. Any number may run: claims keep them off each other's rows."""
+
+    def __init__(self, steps: Sequence[Step], *, clock: Callable[[], datetime] = timezone.now) -> None:
+        self.steps = steps
+        self.clock = clock
+        self.name = f"{socket.gethostname()}-{os.getpid()}"
+        self.stopping = threading.Event()
+        self.beat_at: datetime | None = None
+
+    def run(self) -> None:
+        """Work until `stop`. The item in hand is finished; the next one is not begun."""
+        try:
+            while not self.stopping.is_set():
+                if not self._turn_safely():
+                    self.stopping.wait(IDLE_SECONDS)
+        finally:
+            Heartbeat.objects.filter(worker=self.name).delete()
+
+    def drain(self, *, turns_max: int = 1_000) -> int:
+        """Work until nothing is due, for tests and cron. Returns how many rows were taken."""
+        taken = 0
+        for _ in range(turns_max):
+            done = self.turn()
+            taken += done
+            if not done:
+                break
+        return taken
+
+    def stop(self) -> None:
+        self.stopping.set()
+
+    def turn(self) -> int:
+        """One round over all steps that have something due. An idle turn costs one query."""
+        now = self.clock()
+        self._beat(now)
+        taken = 0
+        for step in self._due_steps(now):
+            if self.stopping.is_set():
+                break
+            taken += step.run(self.clock())
+        return taken
+
+    def _turn_safely(self) -> int:
+        try:
+            return self.turn()
+        except OperationalError:
+            logger.exception("the database is not answering; trying again")
+            self.stopping.wait(2)
+            return 0
+        finally:
+            close_old_connections()
+
+    def _due_steps(self, now: datetime) -> list[Step]:
+        paused = Exists(Lane.objects.filter(paused_until__gt=now))
+        asks = {f"step_{at}": Exists(step.due(now)) for at, step in enumerate(self.steps)}
+        row = Heartbeat.objects.filter(worker=self.name).values().annotate(paused=paused, **asks).first()
+        if row is None:  # an operator cleared the table
+            self.beat_at = None
+            return []
+        names = (
+            set(Lane.objects.filter(paused_until__gt=now).values_list("name", flat=True)) if row["paused"] else set()
+        )
+        return [step for at, step in enumerate(self.steps) if row[f"step_{at}"] and step.name not in names]
+
+    def _beat(self, now: datetime) -> None:
+        if self.beat_at and now - self.beat_at < timedelta(seconds=HEARTBEAT_SECONDS):
+            return
+        if not self.beat_at:
+            Heartbeat.objects.filter(beat_at__lt=now - timedelta(hours=HEARTBEAT_FORGET_HOURS)).delete()
+        Heartbeat.objects.update_or_create(
+            worker=self.name, defaults={"beat_at": now}, create_defaults={"beat_at": now, "started_at": now}
+        )
+        self.beat_at = now
+
+
+def alive(now: datetime) -> bool:
+    """Whether any worker has beaten lately."""
+    return Heartbeat.objects.filter(beat_at__gt=now - timedelta(seconds=HEARTBEAT_STALE_SECONDS)).exists()
+
+
+def dead_rows() -> dict[type[Model], int]:
+    """How many rows of each kind need a person, by model."""
+    models = {step.model for step in steps() if isinstance(step, RowStep)}
+    return {model: model._default_manager.dead().count() for model in models}  # type: ignore[attr-defined]

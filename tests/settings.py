@@ -1,0 +1,18 @@
+"""The settings under test: .env.example, never a developer's own .env with its real keys."""
+
+import os
+
+os.environ["ENV_FILE"] = ".env.example"
+for name in ("DATABASE_URL", "REDIS_URL"):
+    os.environ.pop(name, None)
+    if url := os.environ.get(f"TEST_{name}"):
+        os.environ[name] = url
+
+from vocalis.settings import *  # noqa: E402, F403
+from vocalis.settings import DATABASES, STORAGES, VAR_DIR  # noqa: E402
+
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+STORAGES = STORAGES | {"staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}}
+if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
+    # A file: an in-memory database shared by threads has table locks that a real one does not have.
+    DATABASES["default"]["TEST"] = {"NAME": str(VAR_DIR / f"test-{os.getpid()}.sqlite3")}

@@ -1,0 +1,114 @@
+"""What the customer makes: own voices, generations, and the usage events that report them."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.db import models
+from django.db.models import Q
+
+from accounts.models import Customer
+from billing.models import Reservation
+from jobs.models import Job
+
+
+class VoiceType(models.TextChoices):
+    """The price class of a voice, and the value of `voice_type` in the usage event."""
+
+    STANDARD = "standard"
+    PREMIUM = "premium"
+
+
+class Voice(models.Model):
+    """A personal voice, tuned by ear. House voices are constants in `usage.voices`."""
+
+    class State(models.TextChoices):
+        PENDING = "pending"
+        READY = "ready"
+        FAILED = "failed"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    customer = models.ForeignKey(Customer, on_delete=models.PROTECT, related_name="voices")
+    key = models.CharField(max_length=128, help_text="The form's key: the same set-up sent twice is one voice.")
+    name = models.CharField(max_length=60)
+    state = models.CharField(max_length=10, choices=State.choices, default=State.PENDING)
+    variant = models.CharField(max_length=40)
+    pitch = models.PositiveSmallIntegerField(default=50)
+    pitch_range = models.PositiveSmallIntegerField(default=50)
+    pace_words_per_minute = models.PositiveSmallIntegerField(default=175)
+    credits = models.BigIntegerField()
+    reservation = models.OneToOneField(
+        Reservation, on_delete=models.PROTECT, null=True, blank=True, related_name="voice"
+    )
+    created_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["customer", "key"], name="voice_key_unique"),
+            models.UniqueConstraint(fields=["customer"], condition=Q(state="pending"), name="voice_one_in_progress"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Generation(models.Model):
+    """One text spoken once. `key` makes it exactly-once: the same request again answers with this row at no cost."""
+
+    class State(models.TextChoices):
+        PENDING = "pending"
+        DONE = "done"
+        FAILED = "failed"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    customer = models.ForeignKey(Customer, on_delete=models.PROTECT, related_name="generations")
+    key = models.CharField(max_length=128)
+    body_hash = models.CharField(
+        max_length=64, help_text="SHA-256 of text and voice: the same key with another body is refused."
+    )
+    text = models.TextField(help_text="Normalised: NFC, line ends LF.")
+    voice = models.CharField(max_length=40, help_text="Id of a house voice or of a personal Voice.")
+    voice_name = models.CharField(max_length=60)
+    voice_type = models.CharField(max_length=10, choices=VoiceType.choices)
+    characters = models.PositiveIntegerField()
+    credits = models.BigIntegerField()
+    state = models.CharField(max_length=10, choices=State.choices, default=State.PENDING)
+    reservation = models.OneToOneField(
+        Reservation, on_delete=models.PROTECT, null=True, blank=True, related_name="generation"
+    )
+    audio = models.CharField(max_length=200, blank=True, default="", help_text="Name in the default file storage.")
+    duration_seconds = models.FloatField(null=True, blank=True)
+    failure = models.TextField(blank=True, default="")
+    created_at = models.DateTimeField()
+    taken_at = models.DateTimeField(
+        help_text="When a request last began to speak it; an abandoned one may be taken over."
+    )
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["customer", "key"], name="generation_key_unique")]
+        indexes = [models.Index(fields=["customer", "-created_at"], name="generation_by_customer")]
+
+    def __str__(self) -> str:
+        return f"{self.characters} characters ({self.state})"
+
+
+class UsageEvent(Job):
+    """One usage event for Metronome; the row is its own outbox. `transaction_id` comes from our own row, before the first attempt."""
+
+    transaction_id = models.CharField(max_length=128, unique=True)
+    customer = models.ForeignKey(Customer, on_delete=models.PROTECT, related_name="usage_events")
+    event_type = models.CharField(max_length=40)
+    happened_at = models.DateTimeField(help_text="The moment of the reservation: the promise was made then.")
+    properties = models.JSONField(help_text="Strings only; never the text that was spoken.")
+    credits = models.BigIntegerField()
+    reservation = models.OneToOneField(Reservation, on_delete=models.PROTECT, related_name="usage_event")
+    sent_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField()
+
+    class Meta(Job.Meta):
+        abstract = False
+        indexes = [*Job.Meta.indexes, models.Index(fields=["customer", "-happened_at"], name="usageevent_by_customer")]
+
+    def __str__(self) -> str:
+        return self.transaction_id

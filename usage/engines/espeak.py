@@ -1,0 +1,261 @@
+"""eSpeak NG through a pool of helper processes; see espeak_helper.py for what runs in them and why."""
+
+import logging
+import math
+import os
+import re
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import threading
+import time
+import unicodedata
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+
+import espeakng_loader
+
+from usage.engines import EngineFailed, NothingToSpeak, Speech, VoiceSettings, espeak_helper
+from usage.engines.espeak_helper import ANSWER, NO_VOICE, REQUEST, SAMPLE_RATE, SILENT, TOO_LONG
+from usage.text import FORBIDDEN, is_audible
+
+logger = logging.getLogger(__name__)
+
+# Offered for a personal voice: distinct from each other, none clips, pitch from 90 to 220 Hz.
+VARIANTS = {
+    "en-us+m1": "Low and steady",
+    "en-us+m3": "Warm",
+    "en-us+Michael": "Full",
+    "en-us+shelby": "Gentle",
+    "en-us+f4": "Calm",
+    "en-us+f2": "Bright",
+    "en-us+f3": "Light",
+    "en-us+Annie": "High and clear",
+}
+
+PITCHES = range(100)
+PACES_WORDS_PER_MINUTE = range(80, 401)
+
+_DIGIT = re.compile(r"[^\D0-9]")
+
+
+class HelperGone(Exception):
+    """A helper died, or was ended, before its answer was whole."""
+
+
+class Espeak:
+    """Speaks in at most `helpers` processes at a time. A request that finds none idle waits within its deadline.
+
+    A slot is the right to use one helper: it holds an idle one, or None for one to be started. The last one used goes
+    first, so that one request at a time needs one process.
+    """
+
+    def __init__(self, *, helpers: int = 2) -> None:
+        self._lock = threading.Lock()
+        self._idle: list[Helper | None] = [None] * helpers
+        # First come, first served. A queue.Queue lets a newcomer pass those who wait: under load some wait for ever.
+        self._waiting: deque[Future[Helper | None]] = deque()
+        self._running: set[Helper] = set()
+        self._closed = False
+
+    def speak(self, *, text: str, voice: VoiceSettings, deadline_seconds: float = 60) -> Speech:
+        """Raises NothingToSpeak for silence; EngineFailed, permanent for an unknown voice or too much audio."""
+        if FORBIDDEN.search(text):
+            raise EngineFailed("The text holds control characters.", permanent=True)
+        check_voice(voice)
+        deadline = time.monotonic() + deadline_seconds
+        # eSpeak NG drops the digits of other scripts without a sound.
+        text = _DIGIT.sub(lambda digit: str(unicodedata.decimal(digit[0])), text)
+        status, samples = self._ask(text, voice, deadline)
+        if status == SILENT and (names := spell_out(text)) != text:
+            status, samples = self._ask(names, voice, deadline)
+        if status == SILENT:
+            raise NothingToSpeak("There is nothing to speak in this text.")
+        if status == NO_VOICE:
+            raise EngineFailed(f"eSpeak NG refuses the voice {voice.variant!r}.", permanent=True)
+        if status == TOO_LONG:
+            minutes = espeak_helper.MAX_AUDIO_SECONDS // 60
+            raise EngineFailed(f"The text makes more than {minutes} minutes of audio. Shorten it.", permanent=True)
+        return Speech(audio=_wav_header(len(samples)) + samples, duration_seconds=len(samples) / 2 / SAMPLE_RATE)
+
+    def close(self) -> None:
+        with self._lock:
+            self._closed = True
+            while self._running:
+                self._running.pop().end()
+
+    def _ask(self, text: str, voice: VoiceSettings, deadline: float) -> tuple[int, bytearray]:
+        """One answer. A helper that dies or freezes is replaced and the request tried once more."""
+        # Waiting ends before the deadline does: a turn that comes too late would cost a healthy helper its life.
+        turn_deadline = deadline - (deadline - time.monotonic()) / 4
+        for last_try in (False, True):
+            try:
+                with self._helper(turn_deadline) as helper:
+                    # Half of the time for the first try: a frozen helper leaves enough for the second. 5,000 characters
+                    # of prose take half a second, so what is silent for half a minute is frozen.
+                    now = time.monotonic()
+                    return helper.ask(text, voice, deadline if last_try else now + (deadline - now) / 2)
+            except (HelperGone, TimeoutError) as error:
+                logger.warning("A helper of eSpeak NG was lost and is replaced: %s", error)
+        raise EngineFailed("The speech engine did not answer. Try again in a moment.")
+
+    @contextmanager
+    def _helper(self, turn_deadline: float) -> Iterator["Helper"]:
+        """A living helper for one request. After an error nobody knows what is still on its wire, so it is ended."""
+        helper = self._take_slot(turn_deadline)
+        unharmed = None
+        try:
+            if helper is None or helper.process.poll() is not None:
+                self._end(helper)
+                helper = None
+                helper = self._start()
+            yield helper
+            unharmed = helper
+        finally:
+            if unharmed is None:
+                self._end(helper)
+            self._give_slot(unharmed)
+
+    def _take_slot(self, deadline: float) -> "Helper | None":
+        turn: Future[Helper | None] = Future()
+        with self._lock:
+            if self._idle:
+                return self._idle.pop()
+            self._waiting.append(turn)
+        try:
+            return turn.result(timeout=max(0, deadline - time.monotonic()))
+        except TimeoutError:
+            if turn.cancel():
+                raise EngineFailed("The speech engine is busy. Try again in a moment.") from None
+            return turn.result()  # It came in this very moment.
+
+    def _give_slot(self, slot: "Helper | None") -> None:
+        with self._lock:
+            while self._waiting:
+                turn = self._waiting.popleft()
+                if turn.set_running_or_notify_cancel():
+                    turn.set_result(slot)
+                    return
+            self._idle.append(slot)
+
+    def _start(self) -> "Helper":
+        with self._lock:
+            if self._closed:
+                raise EngineFailed("The speech engine is closed.")
+            try:
+                helper = Helper()
+            except OSError as error:
+                raise EngineFailed(f"The speech engine does not start: {error}") from error
+            self._running.add(helper)
+            return helper
+
+    def _end(self, helper: "Helper | None") -> None:
+        with self._lock:
+            if helper in self._running:
+                self._running.remove(helper)
+                helper.end()
+
+
+class Helper:
+    """One helper process and our end of its socket. Used by one thread at a time, except `end`."""
+
+    def __init__(self) -> None:
+        self._socket, theirs = socket.socketpair()
+        command = [sys.executable, "-I", "-S", espeak_helper.__file__]
+        with theirs:
+            self.process = subprocess.Popen(
+                [*command, espeakng_loader.get_library_path(), espeakng_loader.get_data_path()],
+                stdin=theirs.fileno(),
+                stdout=subprocess.DEVNULL,
+                # No secrets of ours in a process that parses what customers write.
+                env={name: value for name, value in os.environ.items() if name in ("LANG", "LD_LIBRARY_PATH")},
+                # A group of its own: Ctrl-C is for the web process, and `end` reaches the fork that is speaking too.
+                process_group=0,
+            )
+
+    def ask(self, text: str, voice: VoiceSettings, deadline: float) -> tuple[int, bytearray]:
+        """Status and samples. Raises HelperGone or TimeoutError; after either the helper is of no more use."""
+        voice_name, encoded = voice.variant.encode(), text.encode()
+        header = REQUEST.pack(
+            max(1, math.ceil(deadline - time.monotonic())),
+            voice.pitch,
+            voice.pitch_range,
+            voice.pace_words_per_minute,
+            len(voice_name),
+            len(encoded),
+        )
+        try:
+            self._socket.settimeout(_time_left(deadline))
+            self._socket.sendall(header + voice_name + encoded)
+            status, size = ANSWER.unpack(self._receive(ANSWER.size, deadline))
+            return status, self._receive(size, deadline)
+        except TimeoutError:
+            raise
+        except OSError as error:
+            raise HelperGone(str(error)) from error
+
+    def _receive(self, size: int, deadline: float) -> bytearray:
+        data = bytearray(size)
+        rest = memoryview(data)
+        while rest:
+            self._socket.settimeout(_time_left(deadline))
+            if not (received := self._socket.recv_into(rest)):
+                raise HelperGone("it died")
+            rest = rest[received:]
+        return data
+
+    def end(self) -> None:
+        """Twice is an error: the number may belong to another process by then."""
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+        self._socket.close()
+
+
+def check_voice(voice: VoiceSettings) -> None:
+    """Raise a permanent EngineFailed for a voice that the installed data does not hold, or settings out of range.
+
+    The library itself would speak with some other voice instead.
+    """
+    language, plus, variant = voice.variant.partition("+")
+    languages, variants = _installed()
+    if language not in languages or (plus and variant not in variants):
+        raise EngineFailed(f"eSpeak NG has no voice {voice.variant!r}.", permanent=True)
+    if voice.pitch not in PITCHES or voice.pitch_range not in PITCHES:
+        raise EngineFailed("Pitch and pitch range go from 0 to 99.", permanent=True)
+    if voice.pace_words_per_minute not in PACES_WORDS_PER_MINUTE:
+        raise EngineFailed("The pace goes from 80 to 400 words per minute.", permanent=True)
+
+
+def spell_out(text: str) -> str:
+    """Each letter, number and symbol by its Unicode name, for signs without a sound of their own: "★" is "black star"."""
+
+    def name(sign: str) -> str:
+        return unicodedata.name(sign, f"character {ord(sign):X}").lower()
+
+    return "".join(f" {name(sign)} " if is_audible(sign) else sign for sign in text)
+
+
+@cache
+def _installed() -> tuple[frozenset[str], frozenset[str]]:
+    """Names of languages and of variants in the data that came with the library."""
+    data = Path(espeakng_loader.get_data_path())
+    languages = (path.name.lower() for path in (data / "lang").rglob("*") if path.is_file())
+    return frozenset(languages), frozenset(path.name for path in (data / "voices" / "!v").iterdir())
+
+
+def _time_left(deadline: float) -> float:
+    if (left := deadline - time.monotonic()) <= 0:
+        raise TimeoutError("timed out")
+    return left
+
+
+def _wav_header(size: int) -> bytes:
+    fmt = struct.pack("<IHHIIHH", 16, 1, 1, SAMPLE_RATE, 2 * SAMPLE_RATE, 2, 16)  # PCM, one channel, 16 bit
+    return b"RIFF" + struct.pack("<I", 36 + size) + b"WAVEfmt " + fmt + b"data" + struct.pack("<I", size)

@@ -1,0 +1,136 @@
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from usage import engines, text
+from usage.engines import VoiceSettings
+
+
+def test_normalise_composes_accents_and_makes_every_line_end_a_line_feed():
+    assert text.normalise("Cafe\u0301\r\nau lait\rnoir\n") == "Café\nau lait\nnoir\n"
+
+
+@given(st.text(st.sampled_from("a\r\n\u0301\u0958é𝄞")))
+def test_normalising_twice_changes_nothing(raw):
+    once = text.normalise(raw)
+
+    assert text.normalise(once) == once
+
+
+@pytest.mark.parametrize(
+    ("raw", "characters"),
+    [("", 0), ("abc", 3), ("a\r\nb", 3), ("e\u0301", 1), ("😀", 1), ("👩‍💻", 3), ("\u0958", 2), (" a ", 3)],
+)
+def test_count_is_code_points_after_normalising(raw, characters):
+    assert text.count(raw) == characters
+
+
+def test_check_returns_the_text_that_is_counted():
+    assert text.check("Cafe\u0301,\r\nplease\t!") == "Café,\nplease\t!"
+
+
+def test_five_thousand_characters_are_accepted_and_one_more_is_refused_with_both_numbers():
+    assert len(text.check("e\u0301" * 5000)) == 5000
+
+    with pytest.raises(text.TextRefused, match="5,001 characters and at most 5,000 .* Shorten it by 1"):
+        text.check("a" * 5001)
+
+
+def test_the_empty_text_is_refused():
+    with pytest.raises(text.TextRefused, match="Write something"):
+        text.check("")
+
+
+@pytest.mark.parametrize("control", ["\0", "\x01", "\x0b", "\x0c", "\x1b", "\x7f", "\x85", "\ud800", "\udfff"])
+def test_control_characters_and_half_surrogates_are_refused_by_place_and_number(control):
+    with pytest.raises(text.TextRefused, match=rf"Character 3 \(U\+{ord(control):04X}\)"):
+        text.check("ab" + control)
+
+
+SILENT = [
+    " ",
+    "...",
+    "\n",
+    "\t\n ",
+    "?!",
+    "—",
+    "«»",
+    "()",
+    "\u200b",
+    "\ufeff\u200d",
+    "\u0301",
+    "\u3164",
+    "\u2800",
+    "\ue000",
+]
+
+
+@pytest.mark.parametrize("silent", SILENT)
+def test_a_text_without_a_letter_number_or_symbol_is_refused(silent):
+    with pytest.raises(text.TextRefused, match="nothing to speak"):
+        text.check(silent)
+
+
+AUDIBLE = [
+    *(
+        "a",
+        "Z.",
+        "7",
+        "é",
+        "ß",
+        "Привет",
+        "γειά",
+        "שלום",
+        "مرحبا",
+        "नमस्ते",
+        "漢字",
+        "かな",
+        "한글",
+        "ไทย",
+        "Ꭰ",
+        "ﬁ",
+        "𝐀",
+    ),
+    *(
+        "٣",
+        "३",
+        "５",
+        "½",
+        "Ⅻ",
+        "²",
+        "①",
+        "€",
+        "₿",
+        "+",
+        "<",
+        "|",
+        "^",
+        "~~~",
+        "★",
+        "→",
+        "♥",
+        "😀",
+        "👩‍💻",
+        "🇨🇭",
+        "( x )",
+        "…a",
+    ),
+]
+
+
+@pytest.mark.parametrize("audible", AUDIBLE)
+def test_an_accepted_text_is_heard(audible):
+    speech = engines.engine().speak(text=text.check(audible), voice=VoiceSettings("en-us"))
+
+    assert speech.audio[44:].strip(b"\0")
+
+
+@settings(deadline=None)  # The first example starts a process.
+@given(st.text(max_size=40))
+def test_whatever_is_accepted_is_heard(raw):
+    try:
+        accepted = text.check(raw)
+    except text.TextRefused:
+        return
+
+    assert engines.engine().speak(text=accepted, voice=VoiceSettings("en-us")).duration_seconds > 0

@@ -68,7 +68,7 @@ class Subscription(Job):
     created_at = models.DateTimeField()
     ended_at = models.DateTimeField(null=True, blank=True)
 
-    objects = SubscriptionQuerySet.as_manager()
+    objects = SubscriptionQuerySet.as_manager()  # type: ignore[misc]
 
     class Meta(Job.Meta):
         abstract = False
@@ -300,7 +300,7 @@ class Payment(Job):
     created_at = models.DateTimeField()
     settled_at = models.DateTimeField(null=True, blank=True)
 
-    objects = PaymentQuerySet.as_manager()
+    objects = PaymentQuerySet.as_manager()  # type: ignore[misc]
 
     class Meta(Job.Meta):
         abstract = False

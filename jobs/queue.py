@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import random
 import secrets
-from collections.abc import Iterable
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import TypeVar
 
 from django.db import transaction
-from django.db.models import Case, DateTimeField, F, QuerySet, Value, When
+from django.db.models import Case, DateTimeField, F, Q, QuerySet, Value, When
 
 from .errors import NotYet, Rejected, Unavailable
 from .models import Job
@@ -31,6 +31,8 @@ def claim(rows: QuerySet[J], *, now: datetime, limit: int, lease_seconds: int) -
 
     The ids are locked before the UPDATE: `UPDATE … WHERE id IN (SELECT … LIMIT n)` by itself hands the same rows to two
     workers on PostgreSQL. SQLite has no row locks and needs none: our transactions there start with BEGIN IMMEDIATE.
+    `due_at` moves to the end of the lease, a moment no nudge can name: whoever finds another value there knows that the
+    row was nudged, even by a clock that stands still.
     """
     token = secrets.token_hex(16)
     until = now + timedelta(seconds=lease_seconds)
@@ -39,35 +41,35 @@ def claim(rows: QuerySet[J], *, now: datetime, limit: int, lease_seconds: int) -
         claimed = list(free.due(now)[:limit])  # type: ignore[attr-defined]
         if claimed:
             rows.model._default_manager.filter(pk__in=[row.pk for row in claimed]).update(
-                lease=token, leased_until=until
+                lease=token, leased_until=until, due_at=until
             )
     for row in claimed:
-        row.lease, row.leased_until = token, until
+        row.lease, row.leased_until, row.due_at = token, until, until
     return claimed
 
 
-def settle(rows: Iterable[Job], *, due_at: datetime | None = None) -> int:
-    """Give claimed rows back as done, due again at `due_at` or never. Returns how many were still ours.
+def settle(rows: Sequence[Job], *, due_at: datetime | None = None) -> int:
+    """Give rows of one claim back as done, due again at `due_at` or never. Returns how many were still ours.
 
-    A row whose `due_at` moved while we held it was nudged: it stays due, so a nudge is never lost.
+    A row that was nudged while we held it stays due, so a nudge is never lost.
     """
-    return sum(_give_back(row, due_at=due_at, attempts=0, last_error="") for row in rows)
+    return _give_back(rows, due_at=due_at, attempts=0, last_error="") if rows else 0
 
 
 def fail(row: Job, error: Exception, *, now: datetime) -> None:
     """Give a claimed row back after `error`: later for what may pass, dead for what will not."""
     text = f"{type(error).__name__}: {error}"[:2_000]
     if isinstance(error, NotYet):
-        _give_back(row, due_at=now + timedelta(seconds=error.seconds), attempts=row.attempts, last_error=text)
+        _give_back([row], due_at=now + timedelta(seconds=error.seconds), attempts=row.attempts, last_error=text)
         return
     attempts = row.attempts + 1
     attempts_max = UNAVAILABLE_ATTEMPTS_MAX if isinstance(error, Unavailable) else UNEXPECTED_ATTEMPTS_MAX
     if isinstance(error, Rejected) or attempts >= attempts_max:
-        _give_back(row, due_at=row.due_at, attempts=attempts, last_error=text, dead_at=now)
+        _give_back([row], due_at=now, attempts=attempts, last_error=text, dead_at=now)
         return
     asked = error.retry_after_seconds if isinstance(error, Unavailable) else 0
     wait = timedelta(seconds=max(asked, backoff_seconds(attempts)))
-    _give_back(row, due_at=now + wait, attempts=attempts, last_error=text)
+    _give_back([row], due_at=now + wait, attempts=attempts, last_error=text)
 
 
 def backoff_seconds(attempts: int) -> float:
@@ -77,20 +79,24 @@ def backoff_seconds(attempts: int) -> float:
 
 
 def _give_back(
-    row: Job, *, due_at: datetime | None, attempts: int, last_error: str, dead_at: datetime | None = None
+    rows: Sequence[Job], *, due_at: datetime | None, attempts: int, last_error: str, dead_at: datetime | None = None
 ) -> int:
-    unmoved = When(due_at=row.due_at, then=Value(due_at, output_field=DateTimeField(null=True)))
+    first = rows[0]
+    moment = DateTimeField(null=True)
+    unmoved = Q(due_at=first.due_at)
     changed = (
-        type(row)
-        ._default_manager.filter(pk=row.pk, lease=row.lease)
+        type(first)
+        ._default_manager.filter(pk__in=[row.pk for row in rows], lease=first.lease)
         .update(
-            due_at=Case(unmoved, default=F("due_at")),
+            due_at=Case(When(unmoved, then=Value(due_at, output_field=moment)), default=F("due_at")),
+            dead_at=Case(When(unmoved, then=Value(dead_at, output_field=moment)), default=F("dead_at")),
             attempts=attempts,
             last_error=last_error,
             lease=None,
             leased_until=None,
-            dead_at=dead_at,
         )
     )
-    row.attempts, row.last_error, row.dead_at, row.lease, row.leased_until = attempts, last_error, dead_at, None, None
+    for row in rows:
+        row.attempts, row.last_error, row.dead_at = attempts, last_error, dead_at
+        row.lease, row.leased_until = None, None
     return changed

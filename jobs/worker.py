@@ -9,14 +9,17 @@ import logging
 import os
 import socket
 import threading
+import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
+from django.apps import apps
 from django.conf import settings
-from django.db import OperationalError, close_old_connections
-from django.db.models import Exists, Model, QuerySet
+from django.db import Error, InterfaceError, OperationalError, close_old_connections
+from django.db.models import Exists, QuerySet
 from django.utils import timezone
 from django.utils.module_loading import import_string
 
@@ -27,6 +30,9 @@ from .models import Heartbeat, Job, Lane
 logger = logging.getLogger(__name__)
 
 IDLE_SECONDS = 0.5  # how long a new row waits at most for an idle worker
+STEP_RUNS = 10  # how often one step runs in a turn before the next has its chance,
+STEP_SECONDS = 10  # or for how long
+TROUBLE_SECONDS = 2  # pause after the database failed
 HEARTBEAT_SECONDS = 10
 HEARTBEAT_STALE_SECONDS = 60  # six missed beats: health calls the worker gone
 HEARTBEAT_FORGET_HOURS = 24
@@ -39,7 +45,7 @@ class Step(Protocol):
         """The rows waiting for this step; asked only whether there are any."""
 
     def run(self, now: datetime) -> int:
-        """Work on some of them. Returns how many were taken; 0 means nothing could be done."""
+        """Work on one of them, or one batch. Returns how many were taken; 0 means nothing could be done for now."""
 
 
 @dataclass(frozen=True)
@@ -54,30 +60,22 @@ class RowStep:
     model: type[Job]
     perform: Callable[[Any, datetime], datetime | None]
     lease_seconds: int = 120
-    limit: int = 10
 
     def due(self, now: datetime) -> QuerySet[Any]:
-        return self.model._default_manager.due(now)  # type: ignore[attr-defined]
+        return self.model._default_manager.due(now)
 
     def run(self, now: datetime) -> int:
-        # One lease covers the whole batch, so the rows are claimed one by one and each gets its full lease.
-        done = 0
-        while done < self.limit:
-            rows = queue.claim(self.model._default_manager.all(), now=now, limit=1, lease_seconds=self.lease_seconds)
-            if not rows:
-                break
-            self._take(rows[0], now)
-            done += 1
-        return done
+        rows = queue.claim(self.model._default_manager.all(), now=now, limit=1, lease_seconds=self.lease_seconds)
+        return self._take(rows[0], now) if rows else 0
 
-    def _take(self, row: Job, now: datetime) -> None:
+    def _take(self, row: Job, now: datetime) -> int:
         try:
             again_at = self.perform(row, now)
         except Unavailable as error:
             if error.pause_seconds:
                 pause_lane(self.name, seconds=error.pause_seconds, reason=str(error), now=now)
                 queue.fail(row, NotYet(str(error), seconds=error.pause_seconds), now=now)
-                return
+                return 0
             logger.warning("%s %s: %s; will try again", self.name, row.pk, error)
             queue.fail(row, error, now=now)
         except (Rejected, NotYet) as error:
@@ -89,6 +87,7 @@ class RowStep:
             queue.fail(row, error, now=now)
         else:
             queue.settle([row], due_at=again_at)
+        return 1
 
 
 def pause_lane(name: str, *, seconds: int, reason: str, now: datetime) -> None:
@@ -119,7 +118,8 @@ class Worker:
                 if not self._turn_safely():
                     self.stopping.wait(IDLE_SECONDS)
         finally:
-            Heartbeat.objects.filter(worker=self.name).delete()
+            with suppress(Error):  # health finds the silence out by itself
+                Heartbeat.objects.filter(worker=self.name).delete()
 
     def drain(self, *, turns_max: int = 1_000) -> int:
         """Work until nothing is due, for tests and cron. Returns how many rows were taken."""
@@ -138,30 +138,47 @@ class Worker:
         """One round over all steps that have something due. An idle turn costs one query."""
         now = self.clock()
         self._beat(now)
+        return sum(self._run(step) for step in self._due_steps(now))
+
+    def _run(self, step: Step) -> int:
+        """Some rows of one step: few enough that a long queue, or a slow other side, does not keep the other steps waiting."""
         taken = 0
-        for step in self._due_steps(now):
-            if self.stopping.is_set():
+        until = time.monotonic() + STEP_SECONDS
+        for _ in range(STEP_RUNS):
+            if self.stopping.is_set() or time.monotonic() > until:
                 break
-            taken += step.run(self.clock())
+            now = self.clock()
+            self._beat(now)
+            try:
+                done = step.run(now)
+            except (OperationalError, InterfaceError):
+                raise
+            except Exception:  # the loop's boundary: one broken step must not stop the others
+                logger.exception("step %s failed", step.name)
+                break
+            taken += done
+            if not done:
+                break
         return taken
 
     def _turn_safely(self) -> int:
         try:
             return self.turn()
-        except OperationalError:
+        except Error:
             logger.exception("the database is not answering; trying again")
-            self.stopping.wait(2)
+            close_old_connections()  # only now: a worker keeps its connection between turns
+            self.stopping.wait(TROUBLE_SECONDS)
             return 0
-        finally:
-            close_old_connections()
 
     def _due_steps(self, now: datetime) -> list[Step]:
         paused = Exists(Lane.objects.filter(paused_until__gt=now))
         asks = {f"step_{at}": Exists(step.due(now)) for at, step in enumerate(self.steps)}
-        row = Heartbeat.objects.filter(worker=self.name).values().annotate(paused=paused, **asks).first()
-        if row is None:  # an operator cleared the table
+        beat = Heartbeat.objects.filter(worker=self.name)
+        first = beat.values("id").annotate(paused=paused, **asks).first()
+        if first is None:  # an operator cleared the table
             self.beat_at = None
             return []
+        row: dict[str, Any] = dict(first)
         names = (
             set(Lane.objects.filter(paused_until__gt=now).values_list("name", flat=True)) if row["paused"] else set()
         )
@@ -183,7 +200,7 @@ def alive(now: datetime) -> bool:
     return Heartbeat.objects.filter(beat_at__gt=now - timedelta(seconds=HEARTBEAT_STALE_SECONDS)).exists()
 
 
-def dead_rows() -> dict[type[Model], int]:
-    """How many rows of each kind need a person, by model."""
-    models = {step.model for step in steps() if isinstance(step, RowStep)}
-    return {model: model._default_manager.dead().count() for model in models}  # type: ignore[attr-defined]
+def dead_rows() -> dict[type[Job], int]:
+    """How many rows need a person, by kind; kinds without one are left out."""
+    counts = {model: model._default_manager.dead().count() for model in apps.get_models() if issubclass(model, Job)}
+    return {model: count for model, count in counts.items() if count}

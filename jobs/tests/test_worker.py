@@ -1,0 +1,247 @@
+"""The loop around the rows: which steps run, what a failure does, and what an idle turn costs."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from django.core.management import call_command
+from django.db import OperationalError
+from django.utils import timezone
+
+from billing.models import WebhookEvent
+from jobs import worker as worker_module
+from jobs.errors import NotYet, Rejected, Unavailable
+from jobs.models import Heartbeat, Lane
+from jobs.worker import RowStep, Worker, alive, dead_rows, pause_lane, steps
+
+pytestmark = pytest.mark.django_db
+ROWS = WebhookEvent.objects
+
+
+@pytest.fixture
+def add(now):
+    def add(*ids: str) -> None:
+        for event_id in ids:
+            ROWS.create(event_id=event_id, type="test", payload={}, received_at=now, due_at=now)
+
+    return add
+
+
+def worker_for(perform, now, name: str = "test") -> Worker:
+    return Worker([RowStep(name, WebhookEvent, perform)], clock=lambda: now)
+
+
+def test_drain_works_until_nothing_is_due(add, now):
+    add(*(f"event-{at}" for at in range(25)))
+    seen = []
+
+    taken = worker_for(lambda row, now: seen.append(row.event_id), now).drain()
+
+    assert taken == 25
+    assert len(set(seen)) == 25
+    assert not ROWS.exclude(due_at=None).exists()
+
+
+def test_a_row_is_due_again_when_its_step_says(add, now):
+    add("event")
+
+    worker_for(lambda row, now: now + timedelta(minutes=5), now).drain()
+
+    assert ROWS.get().due_at == now + timedelta(minutes=5)
+
+
+def test_a_bad_row_does_not_stop_the_others(add, now, caplog):
+    add("bad", "good", "refused", "later")
+
+    def perform(row, now):
+        match row.event_id:
+            case "bad":
+                raise KeyError("a bug")
+            case "refused":
+                raise Rejected("400")
+            case "later":
+                raise NotYet("wait")
+
+    assert worker_for(perform, now).drain() == 4
+
+    errors = dict(ROWS.values_list("event_id", "last_error"))
+    assert errors == {
+        "bad": "KeyError: 'a bug'",
+        "good": "",
+        "refused": "Rejected: 400",
+        "later": "NotYet: wait",
+    }
+    assert list(ROWS.dead().values_list("event_id", flat=True)) == ["refused"]
+    assert "test failed on row" in caplog.text
+
+
+def test_a_refused_key_pauses_the_lane_and_counts_no_attempt(add, now):
+    add("one", "two")
+    calls = []
+
+    def perform(row, now):
+        calls.append(row.event_id)
+        raise Unavailable("401 unauthorized", pause_seconds=60)
+
+    worker = worker_for(perform, now, name="report")
+    worker.drain()
+    worker.drain()
+
+    assert len(calls) == 1, "the lane rests after the first refusal"
+    lane = Lane.objects.get()
+    assert (lane.name, lane.paused_until, lane.reason) == ("report", now + timedelta(seconds=60), "401 unauthorized")
+    assert set(ROWS.values_list("attempts", "dead_at")) == {(0, None)}
+
+
+def test_a_paused_lane_wakes_by_itself_and_holds_up_no_other(add, now):
+    add("event")
+    pause_lane("paused", seconds=60, reason="401", now=now)
+    quiet = RowStep("paused", WebhookEvent, lambda row, now: pytest.fail("this lane rests"))
+    busy = RowStep("busy", WebhookEvent, lambda row, now: now)
+
+    assert Worker([quiet, busy], clock=lambda: now).turn() == worker_module.STEP_RUNS
+
+    done = []
+    worker_for(lambda row, now: done.append(row), now + timedelta(seconds=61), name="paused").drain()
+    assert len(done) == 1
+
+
+def test_a_long_queue_does_not_keep_other_steps_waiting(add, now):
+    add(*(f"event-{at}" for at in range(50)))
+    order = []
+    first = RowStep("first", WebhookEvent, lambda row, now: order.append("first"))
+    second = RowStep("second", WebhookEvent, lambda row, now: order.append("second"))
+
+    Worker([first, second], clock=lambda: now).turn()
+
+    assert order == ["first"] * worker_module.STEP_RUNS + ["second"] * worker_module.STEP_RUNS
+
+
+def test_a_slow_step_gives_way_too(add, now, monkeypatch):
+    add("one", "two")
+    monkeypatch.setattr(worker_module, "STEP_SECONDS", -1)
+
+    assert worker_for(lambda row, now: None, now).turn() == 0
+
+
+def test_stop_begins_no_further_row(add, now):
+    add("one", "two")
+    worker = worker_for(lambda row, now: worker.stop(), now)
+
+    worker.run()
+
+    assert ROWS.filter(due_at=None).count() == 1
+
+
+def test_a_broken_step_does_not_stop_the_others(add, now, caplog):
+    add("event")
+
+    class Broken:
+        name = "broken"
+
+        def due(self, now):
+            return ROWS.due(now)
+
+        def run(self, now):
+            raise RuntimeError("no such thing")
+
+    Worker([Broken(), RowStep("test", WebhookEvent, lambda row, now: None)], clock=lambda: now).drain()
+
+    assert ROWS.get().due_at is None
+    assert "step broken failed" in caplog.text
+
+
+def test_a_lost_database_is_waited_for(now, monkeypatch, caplog):
+    monkeypatch.setattr(worker_module, "TROUBLE_SECONDS", 0)
+    worker = Worker([], clock=lambda: now)
+    answers = [OperationalError("gone"), None]
+
+    def turn() -> int:
+        answer = answers.pop(0)
+        if answer:
+            raise answer
+        worker.stop()
+        return 0
+
+    monkeypatch.setattr(worker, "turn", turn)
+
+    worker.run()
+
+    assert answers == []
+    assert "the database is not answering" in caplog.text
+
+
+def test_an_idle_turn_costs_few_queries(now, django_assert_num_queries):
+    """Of all steps of the product together; the heartbeat adds its own every ten seconds."""
+    worker = Worker(steps(), clock=lambda: now)
+    worker.turn()
+
+    with django_assert_num_queries(1):
+        worker.turn()
+
+
+def test_the_heartbeat_shows_a_worker_and_goes_when_it_stops(now):
+    assert not alive(now)
+    worker = Worker([], clock=lambda: now)
+
+    worker.turn()
+    assert Heartbeat.objects.get().worker == worker.name
+    assert alive(now + timedelta(seconds=59))
+    assert not alive(now + timedelta(seconds=61))
+
+    worker.stop()
+    worker.run()
+    assert not Heartbeat.objects.exists()
+
+
+def test_the_heartbeat_comes_back_after_an_operator_cleared_the_table(now):
+    worker = Worker([], clock=lambda: now)
+    worker.turn()
+    Heartbeat.objects.all().delete()
+
+    worker.turn()
+    worker.turn()
+
+    assert alive(now)
+
+
+def test_heartbeats_of_long_gone_workers_are_forgotten(now):
+    Heartbeat.objects.create(worker="gone", started_at=now, beat_at=now - timedelta(hours=25))
+
+    Worker([], clock=lambda: now).turn()
+
+    assert not Heartbeat.objects.filter(worker="gone").exists()
+
+
+def test_dead_rows_are_counted_by_kind(add, now):
+    add("one", "two")
+    ROWS.filter(event_id="two").update(dead_at=now)
+
+    assert dead_rows() == {WebhookEvent: 1}
+
+
+def test_run_worker_once_drains_and_exits(capsys):
+    call_command("run_worker", once=True)
+
+    assert capsys.readouterr().out == "0 rows worked on\n"
+    assert alive(timezone.now())
+
+
+def test_a_row_killed_half_way_is_done_by_the_next_worker(add, now):
+    """A kill leaves a lease behind and nothing else."""
+    add("event")
+
+    class Killed(BaseException):
+        pass
+
+    def perform(row, now):
+        raise Killed
+
+    with pytest.raises(Killed):
+        worker_for(perform, now).drain()
+
+    done = []
+    assert worker_for(lambda row, now: done.append(row), now).drain() == 0
+    worker_for(lambda row, now: done.append(row), now + timedelta(seconds=121)).drain()
+    assert len(done) == 1

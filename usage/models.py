@@ -38,8 +38,14 @@ class Voice(models.Model):
     pace_words_per_minute = models.PositiveSmallIntegerField(default=175)
     credits = models.BigIntegerField()
     reservation = models.OneToOneField(
-        Reservation, on_delete=models.PROTECT, null=True, blank=True, related_name="voice"
+        Reservation,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="voice",
+        help_text="What paid for it. Empty until ready.",
     )
+    failure = models.TextField(blank=True, default="", help_text="Shown to the customer.")
     created_at = models.DateTimeField()
 
     class Meta:
@@ -47,6 +53,7 @@ class Voice(models.Model):
             models.UniqueConstraint(fields=["customer", "key"], name="voice_key_unique"),
             models.UniqueConstraint(fields=["customer"], condition=Q(state="pending"), name="voice_one_in_progress"),
         ]
+        indexes = [models.Index(fields=["created_at"], name="voice_pending", condition=Q(state="pending"))]
 
     def __str__(self) -> str:
         return self.name
@@ -73,8 +80,19 @@ class Generation(models.Model):
     characters = models.PositiveIntegerField()
     credits = models.BigIntegerField()
     state = models.CharField(max_length=10, choices=State.choices, default=State.PENDING)
+    tries = models.PositiveSmallIntegerField(
+        default=0, help_text="How many reservations before the current one came to nothing; part of its key."
+    )
     reservation = models.OneToOneField(
-        Reservation, on_delete=models.PROTECT, null=True, blank=True, related_name="generation"
+        Reservation,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="generation",
+        help_text="What paid for it. Empty until done.",
+    )
+    available_after = models.BigIntegerField(
+        null=True, blank=True, help_text="Credits left when it was done: a repeated request gets the same answer."
     )
     audio = models.CharField(max_length=200, blank=True, default="", help_text="Name in the default file storage.")
     duration_seconds = models.FloatField(null=True, blank=True)
@@ -87,7 +105,12 @@ class Generation(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["customer", "key"], name="generation_key_unique")]
-        indexes = [models.Index(fields=["customer", "-created_at"], name="generation_by_customer")]
+        indexes = [
+            models.Index(fields=["customer", "-created_at"], name="generation_by_customer"),
+            models.Index(fields=["taken_at"], name="generation_pending", condition=Q(state="pending")),
+        ]
+
+    replayed = False  # not a column: set on an answer that is given again
 
     def __str__(self) -> str:
         return f"{self.characters} characters ({self.state})"

@@ -92,3 +92,17 @@ class IngestAlias(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class PasswordReset(Job):
+    """A person's wish for a new password. As a job it owes the mail; the link in it is made when the mail is."""
+
+    user = models.OneToOneField(User, on_delete=models.CASCADE, related_name="password_reset")
+    asked_at = models.DateTimeField()
+    sent_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta(Job.Meta):
+        abstract = False
+
+    def __str__(self) -> str:
+        return f"password reset of {self.user_id}"

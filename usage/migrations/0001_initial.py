@@ -10,7 +10,7 @@ class Migration(migrations.Migration):
     initial = True
 
     dependencies = [
-        ('accounts', '0002_reset'),
+        ('accounts', '0001_initial'),
         ('billing', '0001_initial'),
     ]
 

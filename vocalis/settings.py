@@ -87,7 +87,9 @@ CHANNEL_LAYERS: dict[str, Any] = {
 }
 
 # --- Durable work: the steps of the worker, in the order of one turn ------------------------------------------------
-JOBS: list[str] = []
+JOBS: list[str] = [
+    "accounts.password_reset.STEP",
+]
 
 # --- Accounts -------------------------------------------------------------------------------------------------------
 AUTH_USER_MODEL = "accounts.User"

@@ -1,0 +1,93 @@
+"""Forms validate and convert; what is done with the answers is in signup, profile and password_reset."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.contrib.auth import authenticate
+from django.contrib.auth.password_validation import validate_password
+from django.forms.models import model_to_dict
+from django.http import HttpRequest, QueryDict
+
+from .models import User
+from .signup import EMAIL_CHARACTERS_MAX
+
+
+def password_field(label: str, autocomplete: str, **options: Any) -> forms.CharField:
+    widget = forms.PasswordInput(attrs={"autocomplete": autocomplete, "data-reveal": True})
+    return forms.CharField(label=label, strip=False, widget=widget, **options)
+
+
+class EmailForm(forms.Form):
+    email = forms.EmailField(
+        label="E-mail address",
+        max_length=EMAIL_CHARACTERS_MAX,
+        widget=forms.EmailInput(attrs={"autocomplete": "email"}),
+    )
+
+    def clean_email(self) -> str:
+        return self.cleaned_data["email"].lower()
+
+
+class PersonForm(EmailForm):
+    first_name = forms.CharField(max_length=100, widget=forms.TextInput(attrs={"autocomplete": "given-name"}))
+    last_name = forms.CharField(max_length=100, widget=forms.TextInput(attrs={"autocomplete": "family-name"}))
+
+    field_order = ["first_name", "last_name", "email"]
+
+    def person(self) -> dict[str, str]:
+        return {name: self.cleaned_data[name] for name in ("first_name", "last_name", "email")}
+
+
+class SignupForm(PersonForm):
+    password = password_field("Password", "new-password", help_text="At least 8 characters, and not easy to guess.")
+
+    def clean(self) -> dict[str, Any]:
+        answers = self.cleaned_data
+        if password := answers.get("password"):
+            person = {name: answers.get(name, "") for name in ("first_name", "last_name", "email")}
+            try:
+                validate_password(password, User(**person))
+            except forms.ValidationError as error:
+                self.add_error("password", error)
+        return answers
+
+
+class LoginForm(EmailForm):
+    password = password_field("Password", "current-password")
+    user: User
+
+    def __init__(self, request: HttpRequest, data: QueryDict | None = None) -> None:
+        super().__init__(data)
+        self.request = request
+
+    def clean(self) -> dict[str, Any]:
+        answers = self.cleaned_data
+        if answers.get("email") and answers.get("password"):
+            user = authenticate(self.request, username=answers["email"], password=answers["password"])
+            if not isinstance(user, User):
+                raise forms.ValidationError("There is no account with this e-mail address and password.")
+            self.user = user
+        return answers
+
+
+class ProfileForm(PersonForm):
+    current_password = password_field(
+        "Current password",
+        "current-password",
+        required=False,
+        help_text="Only needed when you change your e-mail address.",
+    )
+
+    def __init__(self, user: User, data: QueryDict | None = None) -> None:
+        super().__init__(data, initial=model_to_dict(user, ["first_name", "last_name", "email"]))
+        self.user = user
+
+    def clean(self) -> dict[str, Any]:
+        answers = self.cleaned_data
+        if answers.get("email", self.user.email) != self.user.email and not self.user.check_password(
+            answers.get("current_password", "")
+        ):
+            self.add_error("current_password", "Enter your current password to change your e-mail address.")
+        return answers

@@ -1,0 +1,54 @@
+"""Password reset by mail. The request only notes the wish, the worker sends the mail.
+
+So the answer takes as long, and says the same, whether there is such an account or not; and a mail server that is down
+delays the mail and loses none.
+"""
+
+from __future__ import annotations
+
+import smtplib
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.contrib.auth.tokens import default_token_generator
+from django.core.mail import send_mail
+from django.template.loader import render_to_string
+from django.urls import reverse
+from django.utils.encoding import force_bytes
+from django.utils.http import urlsafe_base64_encode
+
+from jobs.errors import Rejected, Unavailable
+from jobs.worker import RowStep
+
+from .models import PasswordReset, User
+
+PAUSE_SECONDS = 60  # at most one mail a minute and person, so that the form cannot flood a mailbox
+
+
+def ask(*, email: str, now: datetime) -> None:
+    """Have a mail with a link sent to the active user of this address, if there is one."""
+    user = User.objects.filter(email=email.strip().lower(), is_active=True).first()
+    if user is None:
+        return
+    reset, is_new = PasswordReset.objects.get_or_create(user=user, defaults={"asked_at": now, "due_at": now})
+    if not is_new and reset.asked_at <= now - timedelta(seconds=PAUSE_SECONDS):
+        PasswordReset.objects.filter(pk=reset.pk).update(asked_at=now, due_at=now, attempts=0, dead_at=None)
+
+
+def send(reset: PasswordReset, now: datetime) -> None:
+    user = reset.user
+    if user.is_active:
+        uid, token = urlsafe_base64_encode(force_bytes(user.pk)), default_token_generator.make_token(user)
+        path = reverse("password_reset_confirm", kwargs={"uidb64": uid, "token": token})
+        words = {"url": settings.SITE_URL.rstrip("/") + path, "days": settings.PASSWORD_RESET_TIMEOUT // 86_400}
+        subject = "Choose a new password for Vocalis"
+        try:
+            send_mail(subject, render_to_string("emails/password_reset.txt", words), None, [user.email])
+        except smtplib.SMTPRecipientsRefused as error:
+            raise Rejected(f"the mail server refuses the recipient: {error}") from error
+        except (smtplib.SMTPException, OSError) as error:
+            raise Unavailable(f"no mail server: {error}") from error
+        PasswordReset.objects.filter(pk=reset.pk).update(sent_at=now)
+
+
+STEP = RowStep("password reset", PasswordReset, send)

@@ -1,0 +1,32 @@
+"""Changes of name and e-mail address."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from django.db import IntegrityError, transaction
+
+from .models import Customer, IngestAlias, User
+from .signup import email_alias, raise_if_taken
+
+
+def change(*, user: User, first_name: str, last_name: str, email: str, now: datetime) -> None:
+    """Store names and e-mail address; a new address becomes the customer's alias, which the worker pushes. Raises EmailTaken."""
+    email = email.strip().lower()
+    try:
+        with transaction.atomic():
+            # First, because its row lock makes a second tab of the same person wait: one alias of each kind.
+            User.objects.filter(pk=user.pk).update(first_name=first_name, last_name=last_name, email=email)
+            for customer in Customer.objects.filter(user=user).exclude(aliases__name=email_alias(email)):
+                _replace_alias(customer, email_alias(email), now)
+    except IntegrityError as error:
+        raise_if_taken(email, error)
+        raise
+
+
+def _replace_alias(customer: Customer, name: str, now: datetime) -> None:
+    # A new row, not a new name in the old one: a worker that is pushing the old name just now marks what it pushed by
+    # row, and must not mark this one.
+    customer.aliases.filter(kind=IngestAlias.Kind.EMAIL).delete()
+    IngestAlias.objects.create(customer=customer, kind=IngestAlias.Kind.EMAIL, name=name)
+    Customer.objects.filter(pk=customer.pk).nudge(now)

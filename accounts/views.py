@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+from django.contrib import messages
+from django.contrib.auth import login
+from django.contrib.auth import views as auth_views
+from django.contrib.auth.decorators import login_required
+from django.contrib.messages.views import SuccessMessageMixin
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse_lazy
+from django.utils import timezone
+from django.views.decorators.cache import never_cache
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_http_methods
+
+from . import password_reset, profile, signup
+from .access import CustomerRequest, next_url, start_url
+from .forms import EmailForm, LoginForm, ProfileForm, SignupForm
+
+page = require_http_methods(["GET", "HEAD", "POST"])
+
+
+@page
+@never_cache
+@sensitive_post_parameters("password")
+def sign_up(request: HttpRequest) -> HttpResponse:
+    if request.user.is_authenticated:
+        return redirect(start_url(request.user))
+    form = SignupForm(request.POST or None)
+    if form.is_valid():
+        try:
+            password = form.cleaned_data["password"]
+            customer = signup.register(**form.person(), password=password, now=timezone.now())
+        except signup.EmailTaken as error:
+            form.add_error("email", str(error))
+        else:
+            login(request, customer.user)
+            messages.success(request, f"Welcome, {customer.user.first_name}. Choose how to start.")
+            return redirect(next_url(request) or "plans")
+    return render(request, "accounts/signup.html", {"form": form, "next": next_url(request)})
+
+
+@page
+@never_cache
+@sensitive_post_parameters("password")
+def log_in(request: HttpRequest) -> HttpResponse:
+    if request.user.is_authenticated:
+        return redirect(next_url(request) or start_url(request.user))
+    form = LoginForm(request, request.POST or None)
+    if form.is_valid():
+        login(request, form.user)
+        return redirect(next_url(request) or start_url(form.user))
+    return render(request, "accounts/login.html", {"form": form, "next": next_url(request)})
+
+
+@page
+@login_required
+@sensitive_post_parameters("current_password")
+def edit_profile(request: CustomerRequest) -> HttpResponse:
+    form = ProfileForm(request.user, request.POST or None)
+    if form.is_valid():
+        try:
+            profile.change(user=request.user, **form.person(), now=timezone.now())
+        except signup.EmailTaken as error:
+            form.add_error("email", str(error))
+        else:
+            messages.success(request, "Your profile is saved.")
+            return redirect("profile")
+    return render(request, "accounts/profile.html", {"form": form})
+
+
+@page
+def ask_password_reset(request: HttpRequest) -> HttpResponse:
+    form = EmailForm(request.POST or None)
+    if form.is_valid():
+        password_reset.ask(email=form.cleaned_data["email"], now=timezone.now())
+        messages.info(request, "If there is an account for this address, a mail with a link is on its way to it.")
+        return redirect("login")
+    return render(request, "accounts/password_reset.html", {"form": form})
+
+
+class PasswordResetConfirm(SuccessMessageMixin, auth_views.PasswordResetConfirmView):
+    template_name = "accounts/password_reset_confirm.html"
+    success_url = reverse_lazy("login")
+    success_message = "Your new password is set. Log in with it."
+
+
+class PasswordChange(SuccessMessageMixin, auth_views.PasswordChangeView):
+    template_name = "accounts/password_change.html"
+    success_url = reverse_lazy("profile")
+    success_message = "Your new password is set."

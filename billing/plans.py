@@ -21,6 +21,8 @@ RECHARGE_THRESHOLD_CREDITS_MIN = 500 * CREDITS_PER_CENT
 RECHARGE_STEP_CREDITS_MIN = 1_000 * CREDITS_PER_CENT
 RECHARGE_THRESHOLD_CREDITS_DEFAULT = 25_000
 RECHARGE_TO_CREDITS_DEFAULT = 200_000
+# Name of the commits an automatic recharge makes: set on the contract, and how they are known again when they come.
+RECHARGE_COMMIT_NAME = "Auto-recharge"
 
 
 @dataclass(frozen=True, slots=True)

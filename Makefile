@@ -1,0 +1,51 @@
+# Needs Python 3.11 and make; everything else goes into .venv. `make` alone lists the targets.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo python3.11)
+IN_VENV := . .venv/bin/activate &&
+
+.PHONY: help setup run test lint format check bench
+.DEFAULT_GOAL := help
+
+help: ## List the targets
+	@grep -hE '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
+
+setup: .venv/dev.stamp ## Make .venv with everything for development
+
+run: .venv/run.stamp .env ## Set up what is missing, start sandbox, worker and web, print the address
+	@$(IN_VENV) exec python manage.py run_all
+
+test: .venv/dev.stamp ## All tests; on PostgreSQL and Redis with TEST_DATABASE_URL=... TEST_REDIS_URL=...
+	@$(IN_VENV) exec python -m pytest -n auto $(ARGS)
+
+lint: .venv/dev.stamp ## Style: ruff check and ruff format --check
+	@$(IN_VENV) ruff check . && ruff format --check .
+
+format: .venv/dev.stamp ## Let ruff put the style right
+	@$(IN_VENV) ruff check --fix . && ruff format .
+
+check: .venv/dev.stamp ## Types, Django's system checks, missing migrations
+	@$(IN_VENV) export ENV_FILE=.env.example && mypy && python manage.py check && python manage.py makemigrations --check --dry-run
+
+bench: .venv/dev.stamp ## Benchmarks, as JSON
+	@$(IN_VENV) exec python -m bench $(ARGS)
+
+.env:
+	@cp .env.example .env && echo "Made .env from .env.example."
+
+.venv/run.stamp: requirements.txt
+	$(install)
+
+.venv/dev.stamp: requirements-dev.txt requirements.txt
+	$(install)
+	@touch .venv/run.stamp
+
+# $< is the requirements file. A .venv that was cut off half way has no working pip and is made anew.
+define install
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null || \
+	  { echo "Vocalis needs Python 3.11, and '$(PYTHON)' is not it. Install it, or name it: make PYTHON=/path/to/python3.11"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+	  { echo "This Python cannot make virtual environments. On Debian: apt-get install python3-venv"; exit 1; }
+	@.venv/bin/python -m pip --version >/dev/null 2>&1 || { echo "Making .venv ..."; $(PYTHON) -m venv --clear .venv; }
+	@echo "Installing $< ..." && .venv/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
+	@touch $@
+endef

@@ -1,0 +1,129 @@
+"""A production site that is set up wrongly says so and does not start."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+from django.conf import settings as django_settings
+
+from vocalis.checks import production
+
+GOOD = {
+    "DEBUG": "off",
+    "SECRET_KEY": "k" * 25 + "0123456789abcdefghijklmnopqrstuvwxyz",
+    "ALLOWED_HOSTS": "vocalis.example",
+    "SITE_URL": "https://vocalis.example",
+    "DATABASE_URL": "postgres://vocalis@db.example/vocalis",
+    "REDIS_URL": "redis://redis.example/0",
+    "METRONOME_API_KEY": "a-real-key",
+    "METRONOME_API_URL": "https://api.metronome.com",
+    "METRONOME_WEBHOOK_SECRET": "a-real-secret",
+    "PAYMENT_GATEWAY": "stripe",
+    "ENV_FILE": os.devnull,
+}
+
+
+@pytest.fixture
+def live(settings):
+    """The settings of a production site with nothing wrong."""
+    settings.DEBUG = False
+    settings.SECRET_KEY = GOOD["SECRET_KEY"]
+    settings.SITE_URL = GOOD["SITE_URL"]
+    settings.METRONOME_API_KEY = GOOD["METRONOME_API_KEY"]
+    settings.METRONOME_API_URL = GOOD["METRONOME_API_URL"]
+    settings.METRONOME_WEBHOOK_SECRETS = ["a-real-secret"]
+    settings.PAYMENT_GATEWAY = "stripe"
+    settings.WEB_PROCESSES = settings.WORKER_PROCESSES = 1
+    settings.CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
+    return settings
+
+
+def ids() -> list[str]:
+    return [str(message.id) for message in production()]
+
+
+def test_a_well_set_up_site_passes(live):
+    assert production() == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("DEBUG", True, "vocalis.E001"),
+        ("SECRET_KEY", "insecure-development-key", "vocalis.E002"),
+        ("METRONOME_API_URL", "http://localhost:8100", "vocalis.E003"),
+        ("METRONOME_API_URL", "http://api.metronome.com", "vocalis.E003"),
+        ("METRONOME_API_KEY", "", "vocalis.E003"),
+        ("METRONOME_API_KEY", "sandbox", "vocalis.E003"),
+        ("PAYMENT_GATEWAY", "test", "vocalis.E004"),
+        ("METRONOME_WEBHOOK_SECRETS", [], "vocalis.E005"),
+        ("WEB_PROCESSES", 2, "vocalis.E006"),
+    ],
+)
+def test_one_wrong_setting_is_named(live, name, value, expected):
+    setattr(live, name, value)
+
+    assert ids() == [expected]
+
+
+def test_several_workers_need_a_database_that_takes_several_writers(live, monkeypatch):
+    live.WORKER_PROCESSES = 2
+
+    monkeypatch.setitem(django_settings.DATABASES["default"], "ENGINE", "django.db.backends.sqlite3")
+    assert ids() == ["vocalis.E007"]
+    monkeypatch.setitem(django_settings.DATABASES["default"], "ENGINE", "django.db.backends.postgresql")
+    assert ids() == []
+
+
+def test_several_web_processes_are_fine_with_redis(live):
+    live.WEB_PROCESSES = 2
+    live.CHANNEL_LAYERS = {"default": {"BACKEND": "channels_redis.core.RedisChannelLayer"}}
+
+    assert ids() == []
+
+
+def test_the_sandbox_is_fine_while_debugging(live):
+    live.DEBUG, live.SITE_URL = True, "http://localhost:8000"
+    live.METRONOME_API_URL, live.PAYMENT_GATEWAY = "http://localhost:8100", "test"
+
+    assert ids() == []
+
+
+@pytest.mark.process
+@pytest.mark.parametrize(
+    "command",
+    [["manage.py", "run_worker", "--once"], ["-c", "import vocalis.asgi"]],
+    ids=["worker", "web"],
+)
+def test_worker_and_web_refuse_to_start(command):
+    env = os.environ | GOOD | {"METRONOME_WEBHOOK_SECRET": "", "DJANGO_SETTINGS_MODULE": "vocalis.settings"}
+
+    run = subprocess.run([sys.executable, *command], env=env, capture_output=True, text=True, timeout=60)
+
+    assert run.returncode == 1
+    assert "vocalis.E005" in run.stderr
+    assert "METRONOME_WEBHOOK_SECRET is empty" in run.stderr
+
+
+@pytest.mark.process
+def test_the_deploy_check_finds_nothing_in_production_settings():
+    run = subprocess.run(
+        [sys.executable, "manage.py", "check", "--deploy", "--fail-level", "WARNING"],
+        env=os.environ | GOOD,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+    assert run.returncode == 0, run.stderr
+
+
+@pytest.mark.django_db
+def test_every_answer_forbids_foreign_and_inline_code(client):
+    policy = client.get("/accounts/login/").headers["Content-Security-Policy"]
+
+    assert "default-src 'self'" in policy and "frame-ancestors 'none'" in policy
+    assert "unsafe" not in policy

@@ -1,0 +1,86 @@
+"""What a production site (DEBUG off) refuses to start with. Every manage.py command and vocalis.asgi run these.
+
+A check can be accepted by its id in SILENCED_SYSTEM_CHECKS; nothing else turns it off.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.core import checks
+
+LOCAL_HOSTS = {"localhost", "127.0.0.1", "::1", "0.0.0.0", "sandbox"}
+
+
+@checks.register(checks.Tags.security)
+def production(**kwargs: Any) -> list[checks.CheckMessage]:
+    if settings.DEBUG:
+        return list(_debug_site())
+    return [*_secrets(), *_outside(), *_processes()]
+
+
+def _debug_site() -> Iterator[checks.CheckMessage]:
+    host = urlsplit(settings.SITE_URL).hostname
+    if host not in LOCAL_HOSTS:
+        yield checks.Error(
+            f"DEBUG is on, but SITE_URL says that this site is {host}.",
+            hint="Set DEBUG=off: debug pages show settings and source code to anybody.",
+            id="vocalis.E001",
+        )
+
+
+def _secrets() -> Iterator[checks.CheckMessage]:
+    if settings.SECRET_KEY.startswith("insecure"):
+        yield checks.Error(
+            "SECRET_KEY is the one of the development settings, which everybody knows.",
+            hint='python -c "import secrets; print(secrets.token_urlsafe(50))" makes one.',
+            id="vocalis.E002",
+        )
+    if not settings.METRONOME_WEBHOOK_SECRETS:
+        yield checks.Error(
+            "METRONOME_WEBHOOK_SECRET is empty, so no webhook can be verified and every one is refused.",
+            hint="Copy the secret of the webhook destination from Metronome's settings.",
+            id="vocalis.E005",
+        )
+
+
+def _outside() -> Iterator[checks.CheckMessage]:
+    url = urlsplit(settings.METRONOME_API_URL)
+    if url.scheme != "https" or url.hostname in LOCAL_HOSTS or settings.METRONOME_API_KEY in ("", "sandbox"):
+        yield checks.Error(
+            f"Billing would go to {settings.METRONOME_API_URL or 'nowhere'}, which is not a Metronome account.",
+            hint="Leave METRONOME_API_URL out for https://api.metronome.com and set METRONOME_API_KEY.",
+            id="vocalis.E003",
+        )
+    if settings.PAYMENT_GATEWAY == "test":
+        yield checks.Error(
+            "PAYMENT_GATEWAY is the test gateway: plans and recharges would cost nobody anything.",
+            hint="Choose a gateway that charges, or accept vocalis.E004 for a demo.",
+            id="vocalis.E004",
+        )
+
+
+def _processes() -> Iterator[checks.CheckMessage]:
+    in_memory = settings.CHANNEL_LAYERS["default"]["BACKEND"].endswith("InMemoryChannelLayer")
+    if settings.WEB_PROCESSES > 1 and in_memory:
+        yield checks.Error(
+            "Several web processes cannot wake each other's streams through an in-memory channel layer.",
+            hint="Set REDIS_URL.",
+            id="vocalis.E006",
+        )
+    if settings.WORKER_PROCESSES > 1 and settings.DATABASES["default"]["ENGINE"].endswith("sqlite3"):
+        yield checks.Error(
+            "Several workers would wait for each other at SQLite's one write lock.",
+            hint="Set DATABASE_URL to a PostgreSQL database.",
+            id="vocalis.E007",
+        )
+
+
+def refuse_to_start() -> None:
+    """For entry points that Django does not check itself (an ASGI server): exits with what is wrong."""
+    errors = [message for message in production() if not message.is_silenced()]
+    if errors:
+        raise SystemExit("\n".join(f"{error.id}: {error.msg} {error.hint}" for error in errors))

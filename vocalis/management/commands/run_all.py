@@ -1,0 +1,100 @@
+"""What `make run` ends in: the Procfile's processes on this machine, ready to be looked at."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandError
+from honcho.environ import parse_procfile
+from honcho.manager import SIGNALS, Manager
+
+WEB_PORT, SANDBOX_PORT = 8000, 8100
+READY_SECONDS = 60
+STOP_SIGNALS = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
+
+
+class Command(BaseCommand):
+    help = "Set up this machine's database and sandbox and run sandbox, worker and web until Ctrl-C (make run)."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        processes = dict(parse_procfile((settings.BASE_DIR / "Procfile").read_text()).processes)
+        ports = {"web": WEB_PORT}
+        if own_sandbox():
+            ports["sandbox"] = SANDBOX_PORT
+        else:
+            del processes["sandbox"]
+        for name, port in ports.items():
+            if port_is_taken(port):
+                raise CommandError(f"Port {port} is in use, and {name} needs it. Stop what runs there, then try again.")
+        call_command("migrate", verbosity=0)
+
+        manager = Manager()
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        for name, command in processes.items():
+            manager.add_process(name, command, env=os.environ | {"PATH": path, "PYTHONUNBUFFERED": "1"})
+        # A closed terminal must stop the processes as Ctrl-C does; honcho itself knows only the other two signals.
+        SIGNALS.setdefault(signal.SIGHUP, {"name": "SIGHUP", "rc": 129})
+        signal.signal(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))
+        threading.Thread(target=self.announce, args=[manager], daemon=True).start()
+        manager.loop()
+        if manager.returncode not in {SIGNALS[number]["rc"] for number in STOP_SIGNALS}:
+            raise CommandError("A process ended by itself, so the others were stopped; its last lines above say why.")
+
+    def announce(self, manager: Manager) -> None:
+        """Fill the sandbox's catalogue, wait until the site answers, and say where it is."""
+        if own_sandbox():
+            try:
+                call_command("bootstrap_metronome", wait=READY_SECONDS, verbosity=0)
+            except (CommandError, SystemExit) as error:
+                self.stderr.write(f"The sandbox could not be set up: {error}")
+                manager.terminate()
+                return
+        if not answers(f"http://127.0.0.1:{WEB_PORT}/health"):
+            self.stderr.write(f"The site did not answer within {READY_SECONDS} seconds; its lines above may say why.")
+            return
+        lines = [f"Vocalis is ready:  http://localhost:{WEB_PORT}"]
+        if own_sandbox():
+            lines.append(f"Metronome sandbox: http://localhost:{SANDBOX_PORT}")
+        self.stdout.write("\n" + "\n".join([*lines, "Ctrl-C stops everything."]) + "\n\n")
+        self.stdout.flush()
+
+
+def own_sandbox() -> bool:
+    """Whether .env points at the sandbox of this machine, rather than at a Metronome that is somebody else's business."""
+    url = urlsplit(settings.METRONOME_API_URL)
+    return url.hostname in {"localhost", "127.0.0.1", "::1"} and url.port == SANDBOX_PORT
+
+
+def port_is_taken(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return True
+    return False
+
+
+def answers(url: str) -> bool:
+    until = time.monotonic() + READY_SECONDS
+    while time.monotonic() < until:
+        try:
+            with urllib.request.urlopen(url, timeout=5):
+                return True
+        except urllib.error.HTTPError:
+            return True  # it answers; what it says is for /health to show
+        except OSError:
+            time.sleep(0.2)
+    return False

@@ -1,0 +1,148 @@
+"""The rules that keep the rooms apart, read from the source itself. A violation is listed as `path imports name`."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+
+ROOT = Path(settings.BASE_DIR)
+LAYERS = ["jobs", "accounts", "billing", "usage", "vocalis"]  # imports only go to the left
+PACKAGES = [*LAYERS, "sandbox"]
+MODULE_LINES_MAX, FUNCTION_LINES_MAX = 500, 70
+PAYMENT_SDKS = {"stripe", "braintree", "adyen", "paypalrestsdk", "square"}
+SPEECH_LIBRARIES = {"espeakng_loader", "espeakng", "pyttsx3", "ctypes"}
+SIGNALS = {"django.dispatch", "django.db.models.signals", "django.core.signals", "django.contrib.auth.signals"}
+
+
+def modules() -> Iterator[tuple[str, ast.Module]]:
+    """Path and syntax tree of every module of the product: no tests, no migrations."""
+    for package in PACKAGES:
+        for path in sorted((ROOT / package).rglob("*.py")):
+            if not {"tests", "migrations"} & set(path.relative_to(ROOT).parts):
+                yield path.relative_to(ROOT).as_posix(), ast.parse(path.read_text())
+
+
+def imports(path: str, tree: ast.Module) -> set[str]:
+    """Dotted names of everything imported anywhere in the module, inside functions too."""
+    package = path.split("/")[:-1]
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            above = package[: len(package) - node.level + 1] if node.level else []
+            base = ".".join([*above, *([node.module] if node.module else [])])
+            names |= {f"{base}.{alias.name}" for alias in node.names}
+    return names
+
+
+def violations(forbidden) -> list[str]:
+    return [
+        f"{path} imports {name}"
+        for path, tree in modules()
+        for name in sorted(imports(path, tree))
+        if forbidden(path, name)
+    ]
+
+
+def top(name: str) -> str:
+    return name.partition(".")[0]
+
+
+def test_imports_only_go_down():
+    def upward(path: str, name: str) -> bool:
+        here, there = path.split("/")[0], top(name)
+        return here in LAYERS and there in LAYERS and LAYERS.index(there) > LAYERS.index(here)
+
+    assert violations(upward) == []
+
+
+def test_the_sandbox_knows_nothing_of_the_product_nor_the_product_of_it():
+    def crosses(path: str, name: str) -> bool:
+        if path.startswith("sandbox/"):
+            return top(name) in {*LAYERS, "django"}
+        return top(name) == "sandbox"
+
+    assert violations(crosses) == []
+
+
+def test_one_module_speaks_with_the_metronome_sdk():
+    """The sandbox may look at its parameter types, to check requests by."""
+
+    def speaks(path: str, name: str) -> bool:
+        allowed = path == "billing/metronome.py" or (path.startswith("sandbox/") and name.startswith("metronome.types"))
+        return top(name) == "metronome" and not allowed
+
+    assert violations(speaks) == []
+
+
+def test_payment_sdks_stay_in_payments_and_speech_libraries_in_engines():
+    def strays(path: str, name: str) -> bool:
+        return (top(name) in PAYMENT_SDKS and not path.startswith("billing/payments/")) or (
+            top(name) in SPEECH_LIBRARIES and not path.startswith("usage/engines/")
+        )
+
+    assert violations(strays) == []
+
+
+def test_no_business_flow_hides_in_django_signals():
+    assert violations(lambda path, name: name.rpartition(".")[0] in SIGNALS or name in SIGNALS) == []
+
+
+def test_the_ledger_alone_writes_wallets_reservations_entries_and_grants():
+    rows = re.compile(r"\b(Wallet|Reservation|LedgerEntry|CreditGrant|wallet|reservations?|entries|grants)\b")
+    writes = {"create", "get_or_create", "update_or_create", "bulk_create", "bulk_update", "update", "save", "delete"}
+    tables = re.compile(r"\b(UPDATE|INSERT INTO|DELETE FROM)\s+billing_(wallet|reservation|ledgerentry|creditgrant)")
+    found = []
+    for path, tree in modules():
+        if path == "billing/ledger.py" or path.startswith("sandbox/"):
+            continue
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in writes:
+                target = ast.unparse(node.func.value)
+                if rows.search(target):
+                    found.append(f"{path}:{node.lineno} {target}.{node.func.attr}()")
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str) and tables.search(node.value):
+                found.append(f"{path}:{node.lineno} writes in SQL")
+
+    assert found == []
+
+
+def test_modules_stay_short_enough_to_read():
+    long = {
+        path: lines
+        for path, _ in modules()
+        if (lines := len((ROOT / path).read_text().splitlines())) > MODULE_LINES_MAX
+    }
+
+    assert long == {}
+
+
+def test_functions_stay_short_enough_to_read():
+    long = [
+        f"{path}:{node.lineno} {node.name} has {length} lines"
+        for path, tree in modules()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and (length := (node.end_lineno or 0) - node.lineno + 1) > FUNCTION_LINES_MAX
+    ]
+
+    assert long == []
+
+
+@pytest.mark.parametrize(
+    ("path", "source", "expected"),
+    [
+        ("billing/a.py", "from usage import speak", "usage.speak"),
+        ("billing/a.py", "import usage.speak", "usage.speak"),
+        ("billing/b/c.py", "def f():\n    from ..ledger import reserve", "billing.ledger.reserve"),
+        ("billing/b/c.py", "from . import d", "billing.b.d"),
+    ],
+)
+def test_imports_are_seen_however_they_are_written(path, source, expected):
+    assert imports(path, ast.parse(source)) == {expected}

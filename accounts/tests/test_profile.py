@@ -1,0 +1,128 @@
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+
+from accounts import profile
+from accounts.models import Customer, IngestAlias, User
+from accounts.signup import EmailTaken
+from conftest import PASSWORD
+from jobs import queue
+
+
+def aliases(customer) -> dict[str, str]:
+    return dict(customer.aliases.values_list("kind", "name"))
+
+
+def save(client, customer, **changes):
+    client.force_login(customer.user)
+    answers = {"first_name": "Alice", "last_name": "Tester", "email": customer.user.email} | changes
+    return client.post("/accounts/profile/", answers)
+
+
+def settled(customer, now):
+    """The customer as the worker leaves it after provisioning."""
+    customer.aliases.update(pushed_at=now)
+    Customer.objects.filter(pk=customer.pk).update(due_at=None)
+    return customer
+
+
+def test_names_change_without_a_password_and_owe_nothing(client, alice, now):
+    settled(alice, now)
+
+    assert save(client, alice, first_name="Alicia", last_name="de Test").url == "/accounts/profile/"
+
+    user = User.objects.get()
+    assert (user.first_name, user.last_name, user.email) == ("Alicia", "de Test", "alice@example.com")
+    assert not alice.aliases.filter(pushed_at=None).exists()
+    assert Customer.objects.get().due_at is None
+
+
+def test_a_new_address_replaces_the_alias_and_makes_the_customer_due(client, alice, now):
+    settled(alice, now)
+
+    assert save(client, alice, email="New@Example.com", current_password=PASSWORD).status_code == 302
+
+    assert User.objects.get().email == "new@example.com"
+    assert aliases(alice) == {"stable": alice.stable_alias, "email": "vocalis_new@example.com"}
+    assert alice.aliases.get(kind="email").pushed_at is None
+    assert alice.aliases.get(kind="stable").pushed_at == now
+    assert Customer.objects.get().due_at >= now
+
+
+@pytest.mark.parametrize("password", ["", "wrong"])
+def test_a_new_address_needs_the_current_password(client, alice, password):
+    response = save(client, alice, email="new@example.com", current_password=password)
+
+    assert list(response.context["form"].errors) == ["current_password"]
+    assert User.objects.get().email == "alice@example.com"
+
+
+def test_the_same_address_in_another_case_is_no_change(client, alice, now):
+    settled(alice, now)
+
+    assert save(client, alice, email="ALICE@example.com").status_code == 302
+    assert Customer.objects.get().due_at is None
+
+
+def test_an_address_of_someone_else_is_refused_and_changes_nothing(client, alice, bob):
+    response = save(client, alice, first_name="Bob", email="BOB@example.com", current_password=PASSWORD)
+
+    assert response.context["form"].errors == {"email": ["There is already an account for this e-mail address."]}
+    assert User.objects.get(pk=alice.user.pk).first_name == "Alice"
+    assert aliases(alice)["email"] == "vocalis_alice@example.com"
+
+
+def test_an_alias_of_someone_else_is_refused_and_changes_nothing(alice, bob, now):
+    User.objects.filter(pk=bob.user.pk).update(email="moved-by-an-operator@example.com")
+
+    with pytest.raises(EmailTaken):
+        profile.change(user=alice.user, first_name="A", last_name="T", email="bob@example.com", now=now)
+    assert User.objects.get(pk=alice.user.pk).email == "alice@example.com"
+    assert aliases(alice)["email"] == "vocalis_alice@example.com"
+
+
+def test_an_address_given_up_is_free_for_another(alice, bob, now):
+    profile.change(user=alice.user, first_name="A", last_name="T", email="new@example.com", now=now)
+    profile.change(user=bob.user, first_name="B", last_name="T", email="alice@example.com", now=now)
+
+    assert aliases(bob)["email"] == "vocalis_alice@example.com"
+
+
+def test_a_worker_that_is_pushing_the_old_alias_does_not_mark_the_new_one(alice, now):
+    [held] = queue.claim(Customer.objects.all(), now=now + timedelta(seconds=1), limit=1, lease_seconds=60)
+    pushing = [alias.pk for alias in held.aliases.all()]
+
+    profile.change(
+        user=alice.user, first_name="A", last_name="T", email="new@example.com", now=now + timedelta(seconds=2)
+    )
+    IngestAlias.objects.filter(pk__in=pushing).update(pushed_at=now)
+    queue.settle([held])
+
+    assert alice.aliases.get(kind="email").pushed_at is None
+    assert Customer.objects.get().due_at == now + timedelta(seconds=2)
+
+
+def test_an_operator_without_a_customer_can_change_their_address(client, staff):
+    client.force_login(staff)
+    answers = {"first_name": "Sam", "last_name": "Staff", "email": "sam@example.com", "current_password": PASSWORD}
+
+    assert client.post("/accounts/profile/", answers).status_code == 302
+    assert User.objects.get().email == "sam@example.com"
+    assert not IngestAlias.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_tabs_changing_the_address_leave_one_alias_that_fits_it(alice, now):
+    def change(email):
+        try:
+            profile.change(user=alice.user, first_name="A", last_name="T", email=email, now=now)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(change, [f"tab{number}@example.com" for number in range(8)]))
+
+    assert aliases(alice)["email"] == f"vocalis_{User.objects.get().email}"
+    assert alice.aliases.count() == 2

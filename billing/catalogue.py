@@ -1,0 +1,273 @@
+"""What must stand at Metronome before anybody can buy: what it ought to be, what differs, and how it is made.
+
+`bootstrap_metronome` calls `ensure` and `differences`; the health page calls single CHECKS. Prices come from
+`billing.plans`, so that pages, gate and invoices cannot disagree without somebody noticing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from django.conf import settings
+
+from . import metronome, plans
+from . import metronome_setup as setup
+from .metronome_setup import Metric, Product, Rate
+
+GENERATION = Metric("", "Vocalis voice generation", "SUM", "text_length", ("voice_generation",), (("voice_type",),))
+CLONING = Metric("", "Vocalis own voices", "COUNT", "", ("voice_cloning",), ())
+METRICS = (GENERATION, CLONING)
+
+# Usage products by name: their metric, and the properties by which they are priced.
+USAGE_PRODUCTS = {"Voice generation": (GENERATION, ("voice_type",)), "Own voice": (CLONING, ())}
+PRICES: tuple[tuple[str, dict[str, str], int], ...] = (
+    ("Voice generation", {"voice_type": "standard"}, plans.STANDARD_CREDITS),
+    ("Voice generation", {"voice_type": "premium"}, plans.PREMIUM_CREDITS),
+    ("Own voice", {}, plans.OWN_VOICE_CREDITS),
+)
+FIRST_RATES_AT = datetime(2025, 1, 1, tzinfo=UTC)  # before any contract; the same start again replaces, not doubles
+CENTS_PER_CREDIT = Decimal(1) / plans.CREDITS_PER_CENT
+
+ALERT_TYPE = "low_remaining_contract_credit_and_commit_balance_reached"
+# Off until enabled, one by one: https://docs.metronome.com/guides/customers-billing/set-up-notifications/system-notifications
+NOTIFICATIONS = (
+    *(f"contract.{event}" for event in ("create", "start", "edit", "end", "archive")),
+    *(
+        f"{kind}.{event}"
+        for kind in ("commit", "credit")
+        for event in ("create", "edit", "archive", "segment.start", "segment.end")
+    ),
+)
+WARNING_OF_END = ("commit.segment.end", "-P3D")
+
+
+class Impossible(Exception):
+    """Metronome has something of the right name and the wrong kind, and does not let it be changed."""
+
+
+# --- What differs ---------------------------------------------------------------------------------------------------
+
+
+def differences(*, now: datetime) -> list[str]:
+    """All that is missing at Metronome or not as it ought to be, in words; empty when all is well. Changes nothing."""
+    return [text for check in CHECKS.values() for text in check(now)]
+
+
+def check_pricing_unit(now: datetime) -> list[str]:
+    unit_id = settings.VOCALIS_CREDIT_TYPE_ID
+    units = setup.pricing_units()
+    if unit_id:
+        known = any(unit.id == unit_id for unit in units)
+        return [] if known else [f"VOCALIS_CREDIT_TYPE_ID={unit_id} is no pricing unit of this account"]
+    return _missing(units, [plans.PRICING_UNIT_NAME], "pricing unit")
+
+
+def check_metrics(now: datetime) -> list[str]:
+    found = setup.metrics()
+    texts = _missing(found, [metric.name for metric in METRICS], "billable metric")
+    return texts + [
+        f"billable metric “{wanted.name}” is {replace(metric, id='')}, not {wanted}"
+        for wanted in METRICS
+        if (metric := _by_name(found, wanted.name)) and replace(metric, id="") != wanted
+    ]
+
+
+def check_products(now: datetime) -> list[str]:
+    found, metrics = setup.products(), setup.metrics()
+    texts = _missing(found, [*USAGE_PRODUCTS, metronome.CREDITS_PRODUCT_NAME], "product")
+    for name, (wanted, group_key) in USAGE_PRODUCTS.items():
+        product, metric = _by_name(found, name), _by_name(metrics, wanted.name)
+        if product and metric and product != Product(product.id, name, "USAGE", metric.id, group_key):
+            texts.append(
+                f"product “{name}” is not a usage product of metric “{metric.name}” by {group_key or 'nothing'}"
+            )
+    credits = _by_name(found, metronome.CREDITS_PRODUCT_NAME)
+    if credits and credits.type != "FIXED":
+        texts.append(f"product “{credits.name}” is {credits.type}, not FIXED")
+    return texts
+
+
+def check_rate_card(now: datetime) -> list[str]:
+    cards, name = setup.rate_cards(), settings.METRONOME_RATE_CARD_NAME
+    card = _by_name(cards, name)
+    if card is None:
+        return _missing(cards, [name], "rate card")
+    worth = card.cents_per_unit.get(metronome.credit_type_id())
+    if worth == CENTS_PER_CREDIT:
+        return []
+    return [f"rate card “{name}”: a credit is worth {worth or 'no'} cents, not {CENTS_PER_CREDIT}"]
+
+
+def check_rates(now: datetime) -> list[str]:
+    ids = {product.name: product.id for product in reversed(setup.products())}
+    found = setup.rates(rate_card_id=metronome.rate_card_id(), at=now)
+    wanted = [_rate(ids.get(name, ""), groups, price) for name, groups, price in PRICES]
+    return [
+        f"price of “{name}” {groups or ''}: {_price(found, rate)}, not {price} credits"
+        for rate, (name, groups, price) in zip(wanted, PRICES, strict=True)
+        if rate not in found
+    ]
+
+
+def check_notifications(now: datetime) -> list[str]:
+    on = setup.enabled_notifications()
+    texts = [f"notifications of type {type} are off" for type in NOTIFICATIONS if type not in on]
+    if WARNING_OF_END not in setup.offset_notifications():
+        texts.append("no notification three days before a commit ends")
+    customer_id = setup.some_customer()  # alerts can be listed by customer only
+    if customer_id and _alert() not in setup.alerts(customer_id=customer_id):
+        texts.append("no alert when a customer's credits are used up")
+    return texts
+
+
+CHECKS: dict[str, Callable[[datetime], list[str]]] = {
+    "pricing unit": check_pricing_unit,
+    "billable metrics": check_metrics,
+    "products": check_products,
+    "rate card": check_rate_card,
+    "rates": check_rates,
+    "notifications": check_notifications,
+}
+
+
+# --- How it is made -------------------------------------------------------------------------------------------------
+
+
+def ensure(*, now: datetime, say: Callable[[str], None]) -> None:
+    """Make what is missing, in the order in which things stand on each other. Safe to repeat, and in two places at once.
+
+    Raises Impossible for what only a person can put right.
+    """
+    unit_id = _ensure_pricing_unit(say)
+    metric_ids = {wanted.name: _ensure_metric(wanted, say) for wanted in METRICS}
+    product_ids = {
+        name: _ensure_product(name, metric_ids[metric.name], group_key, say)
+        for name, (metric, group_key) in USAGE_PRODUCTS.items()
+    }
+    say(f"product “{metronome.CREDITS_PRODUCT_NAME}”: {metronome.credits_product_id()}")
+    card_id = _ensure_rate_card(unit_id, say)
+    _ensure_rates(card_id, product_ids, now, say)
+    _ensure_notifications(now, say)
+    if texts := [text for name in ("products", "rate card", "rates") for text in CHECKS[name](now)]:
+        raise Impossible("; ".join(texts))
+
+
+def _ensure_pricing_unit(say: Callable[[str], None]) -> str:
+    if texts := check_pricing_unit(datetime.now(UTC)):
+        if settings.VOCALIS_CREDIT_TYPE_ID:
+            raise Impossible(texts[0])
+        unit_id = setup.create_pricing_unit(name=plans.PRICING_UNIT_NAME)
+        say(f"pricing unit “{plans.PRICING_UNIT_NAME}”: made {unit_id}; set VOCALIS_CREDIT_TYPE_ID to it")
+        return unit_id
+    say(f"pricing unit: {metronome.credit_type_id()}")
+    return metronome.credit_type_id()
+
+
+def _ensure_metric(wanted: Metric, say: Callable[[str], None]) -> str:
+    metric = _by_name(setup.metrics(), wanted.name)
+    if metric is None:
+        metric = replace(wanted, id=setup.create_metric(wanted))
+        say(f"billable metric “{wanted.name}”: made {metric.id}")
+    elif replace(metric, id="") != wanted:
+        raise Impossible(f"billable metric “{wanted.name}” is {metric}; archive or rename it, then run this again")
+    else:
+        say(f"billable metric “{wanted.name}”: {metric.id}")
+    return metric.id
+
+
+def _ensure_product(name: str, metric_id: str, group_key: Sequence[str], say: Callable[[str], None]) -> str:
+    product = _by_name(setup.products(), name)
+    if product:
+        say(f"product “{name}”: {product.id}")
+        return product.id
+    product_id = metronome.create_product(name=name, type="USAGE", metric_id=metric_id, pricing_group_key=group_key)
+    say(f"product “{name}”: made {product_id}")
+    return product_id
+
+
+def _ensure_rate_card(unit_id: str, say: Callable[[str], None]) -> str:
+    name = settings.METRONOME_RATE_CARD_NAME
+    card = _by_name(setup.rate_cards(), name)
+    if card is None:
+        card_id = setup.create_rate_card(name=name, unit_id=unit_id, cents_per_unit=CENTS_PER_CREDIT)
+        say(f"rate card “{name}”: made {card_id}")
+        return card_id
+    if unit_id not in card.cents_per_unit:
+        setup.add_conversion(rate_card_id=card.id, unit_id=unit_id, cents_per_unit=CENTS_PER_CREDIT)
+        say(f"rate card “{name}”: conversion added")
+    say(f"rate card “{name}”: {card.id}")
+    return card.id
+
+
+def _ensure_rates(card_id: str, product_ids: dict[str, str], now: datetime, say: Callable[[str], None]) -> None:
+    found = setup.rates(rate_card_id=card_id, at=now)
+    for name, groups, price in PRICES:
+        rate = _rate(product_ids[name], groups, price)
+        if rate not in found:
+            other = _price(found, rate) != "none"
+            starts_at = now.replace(minute=0, second=0, microsecond=0) if other else FIRST_RATES_AT
+            setup.add_rate(rate_card_id=card_id, rate=rate, starts_at=starts_at)
+            say(f"price of “{name}” {groups or ''}: set to {price} credits")
+
+
+def _ensure_notifications(now: datetime, say: Callable[[str], None]) -> None:
+    on = setup.enabled_notifications()
+    for type in NOTIFICATIONS:
+        if type not in on:
+            setup.enable_notification(type)
+            say(f"notifications of type {type}: switched on")
+    if WARNING_OF_END not in setup.offset_notifications():
+        type, offset = WARNING_OF_END
+        _once_or_again(
+            "vocalis-credits-end-soon", now,
+            lambda key: setup.create_offset_notification(key=key, name="Credits end in 3 days", type=type, offset=offset),
+        )  # fmt: skip
+        say("notification three days before a commit ends: made")
+    type, threshold, unit_id = _alert()
+    customer_id = setup.some_customer()
+    if customer_id is None or _alert() not in setup.alerts(customer_id=customer_id):
+        key = f"vocalis-credits-used-up-{unit_id}"
+        _once_or_again(
+            key, now if customer_id else None,
+            lambda key: setup.create_alert(
+                key=key, name="Credits used up", type=type, threshold=int(threshold), unit_id=unit_id
+            ),
+        )  # fmt: skip
+    say("alert when credits are used up: present")
+
+
+def _once_or_again(key: str, now: datetime | None, create: Callable[[str], Any]) -> None:
+    """Create under `key`. If that is taken by something archived (`now` given), under a key of this hour instead."""
+    for attempt in (key, f"{key}-{now:%Y%m%d%H}" if now else key):
+        try:
+            create(attempt)
+            return
+        except metronome.AlreadyDone:
+            continue
+
+
+def _alert() -> tuple[str, Decimal, str]:
+    return ALERT_TYPE, Decimal(0), metronome.credit_type_id()
+
+
+def _rate(product_id: str, groups: dict[str, str], price: int) -> Rate:
+    return Rate(product_id, groups, Decimal(price), metronome.credit_type_id())
+
+
+def _price(found: list[Rate], wanted: Rate) -> str:
+    for rate in found:
+        if (rate.product_id, rate.group_values) == (wanted.product_id, wanted.group_values):
+            return f"{rate.price.normalize():f}"
+    return "none"
+
+
+def _by_name(things: Sequence[Any], name: str) -> Any:
+    return next((thing for thing in things if thing.name == name), None)
+
+
+def _missing(things: Sequence[Any], names: Sequence[str], what: str) -> list[str]:
+    return [f"no {what} “{name}”" for name in names if _by_name(things, name) is None]

@@ -1,0 +1,54 @@
+"""Make at Metronome what contracts stand on, or check that it is there."""
+
+from __future__ import annotations
+
+import time
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from django.utils import timezone
+
+from billing import catalogue, metronome_setup
+from billing.metronome import MetronomeRejected, MetronomeUnavailable
+
+LOOK_SECONDS = 0.3  # between looks while waiting for a sandbox that is just starting
+
+
+class Command(BaseCommand):
+    help = (
+        "Makes or finds pricing unit, metrics, products, rate card, prices and notifications at Metronome. "
+        "Safe to run again. Exits 1 when something is not as it should be."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--check", action="store_true", help="change nothing; list what differs and exit 1 if any")
+        parser.add_argument(
+            "--wait", type=float, default=0, metavar="SECONDS", help="wait this long for Metronome to answer"
+        )
+
+    def handle(self, *, check: bool, wait: float, verbosity: int, **options: Any) -> None:
+        try:
+            self._wait(wait)
+            if check:
+                differences = catalogue.differences(now=timezone.now())
+            else:
+                differences = []
+                catalogue.ensure(now=timezone.now(), say=self.stdout.write if verbosity else lambda text: None)
+        except (MetronomeUnavailable, MetronomeRejected, catalogue.Impossible) as error:
+            raise CommandError(str(error)) from error
+        if differences:
+            raise CommandError("\n".join(differences))
+        if verbosity:
+            self.stdout.write(self.style.SUCCESS("Metronome is as Vocalis needs it."))
+
+    def _wait(self, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        while True:
+            try:
+                metronome_setup.pricing_units()
+                return
+            except MetronomeUnavailable as error:
+                if time.monotonic() >= until or error.pause_seconds:  # a refused key is not a slow start
+                    raise
+                time.sleep(LOOK_SECONDS)

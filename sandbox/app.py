@@ -1,0 +1,334 @@
+"""The sandbox as a WSGI application: routing, the bearer, idempotency, faults, errors."""
+
+import hashlib
+import hmac
+import json
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl
+
+import httpx
+
+from sandbox import delivery, moments, page
+from sandbox.checks import check
+from sandbox.clock import Clock
+from sandbox.control import CONTROLS
+from sandbox.faults import API_KINDS, Fault, Faults
+from sandbox.records import DEFAULT_CREDIT_TYPE_ID, Reply
+from sandbox.routes import ROUTES, Route
+from sandbox.wire import Answer, ApiError, Request, dump, load
+from sandbox.world import Settings, World
+
+logger = logging.getLogger(__name__)
+
+IDEMPOTENCY_KEEP = timedelta(hours=24)
+LARGEST_BODY = 10 * 2**20
+LOST = "X-Sandbox-Lost"  # tells `transport()` that the client is to see no answer
+REASONS = {200: "OK", 400: "Bad Request", 401: "Unauthorized", 404: "Not Found", 409: "Conflict"}
+
+StartResponse = Callable[..., Any]
+
+
+class Sandbox:
+    """See the README. Every part is usable from several threads."""
+
+    def __init__(
+        self,
+        *,
+        api_key: str = "sandbox",
+        credit_type_id: str = DEFAULT_CREDIT_TYPE_ID,
+        now: datetime | None = None,
+        webhooks: Iterable[tuple[str, str]] = (),
+        sender: delivery.Sender | None = None,
+        evaluate_every_seconds: float = 1.0,
+        latency_seconds: float = 0.0,
+        state_path: str | Path | None = None,
+        strict: bool = False,
+        seed: int | None = None,
+    ) -> None:
+        self.api_key = api_key
+        self.clock = Clock(now)
+        self.faults = Faults()
+        settings = Settings(
+            evaluate_every_seconds=evaluate_every_seconds, latency_seconds=latency_seconds, strict=strict
+        )
+        self.world = World(
+            settings=settings, clock=self.clock, credit_type_id=credit_type_id, seed=seed, state_path=state_path
+        )
+        self.world.webhooks = list(webhooks)
+        self._sender = sender or delivery.send_over_http
+        self._lock = threading.RLock()
+        self._sending = threading.Lock()
+        self._exact = {(route.method, route.path): route for route in ROUTES if "{" not in route.path}
+        self._patterns = [(route.method, route.path.split("/"), route) for route in ROUTES if "{" in route.path]
+        self._controls = [(method, path.split("/"), handler) for (method, path), handler in CONTROLS.items()]
+
+    # Time and webhooks
+
+    def tick(self) -> None:
+        """Do everything due by the clock: evaluations, starts and ends, invoices, offsets, deliveries."""
+        with self._lock:
+            moments.run(self.world, self.clock.now())
+            self.world.store.flush()
+        self.deliver()
+
+    def deliver(self) -> None:
+        """Send what is due. The lock is not held while a receiver thinks; a second caller leaves it to the first."""
+        if not self._sending.acquire(blocking=False):
+            return
+        try:
+            with self._lock:
+                batch = delivery.due(self.world, self.faults)
+            for row in batch:
+                status, reason = delivery.attempt(self.world, self.faults, row, self._sender)
+                with self._lock:
+                    delivery.settle(self.world, row, status, reason)
+                    self.world.store.flush()
+        finally:
+            self._sending.release()
+
+    @property
+    def deliveries(self) -> list[dict[str, Any]]:
+        with self._lock:
+            return [delivery.show(row) for row in self.world.store.deliveries]
+
+    def reset(self) -> None:
+        """Forget everything but the settings, the destinations and the clock."""
+        with self._lock:
+            self.faults.clear()
+            self.world.reset()
+            self.world.store.flush()
+
+    def close(self) -> None:
+        with self._lock:
+            self.world.store.close()
+
+    # WSGI
+
+    @property
+    def wsgi(self) -> Callable[[dict[str, Any], StartResponse], Iterable[bytes]]:
+        return self.__call__
+
+    def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+        answer, fault = self._answer(environ)
+        if fault is not None:
+            return self._lose(answer, fault, environ, start_response)
+        return _respond(answer, start_response)
+
+    def transport(self) -> httpx.BaseTransport:
+        """For a client in this process: a call a fault swallows raises httpx.ReadTimeout, as it would over HTTP."""
+        return _Transport(self)
+
+    def _answer(self, environ: dict[str, Any]) -> tuple[Answer, Fault | None]:
+        """The answer, and the fault that keeps the client from seeing it as it is."""
+        path = environ.get("PATH_INFO", "/")
+        if path in ("/", "/favicon.ico") or path.startswith("/dashboard/"):
+            with self._lock:
+                moments.run(self.world, self.clock.now())
+                return page.answer(self.world, path), None
+        try:
+            self._authorize(environ)
+            body = _read(environ)
+        except ApiError as error:
+            return _error(error, path), None
+        fault = None if path.startswith("/_sandbox/") else self.faults.take(path, API_KINDS)
+        if fault is not None and fault.kind == "status":
+            return _fault_answer(fault), None
+        if fault is not None and fault.kind == "timeout_before":
+            return Answer(b"", "text/plain"), fault
+        answer = self._handle(environ, path, body)
+        if fault is not None and fault.kind == "error_after":
+            return _fault_answer(fault), None
+        return answer, fault
+
+    def _authorize(self, environ: dict[str, Any]) -> None:
+        scheme, _, token = environ.get("HTTP_AUTHORIZATION", "").partition(" ")
+        if scheme.lower() != "bearer" or not hmac.compare_digest(token.strip().encode(), self.api_key.encode()):
+            raise ApiError(401, "Unauthorized")
+
+    def _handle(self, environ: dict[str, Any], path: str, body: bytes) -> Answer:
+        with self._lock:
+            now = self.clock.now()
+            try:
+                moments.run(self.world, now)
+                answer = self._idempotent(environ, path, body, now)
+                moments.run(self.world, now)
+            except ApiError as error:
+                answer = _error(error, path)
+            except Exception:  # the edge of the server: one broken call must not take the process down
+                logger.exception("the call %s failed", path)
+                answer = _error(ApiError(500, "Internal error in the sandbox; see its log"), path)
+            self.world.store.flush()
+            return answer
+
+    def _idempotent(self, environ: dict[str, Any], path: str, body: bytes, now: datetime) -> Answer:
+        """The same key and body get the first answer again, also an error; another body is refused."""
+        key = environ.get("HTTP_IDEMPOTENCY_KEY")
+        if not key or environ["REQUEST_METHOD"] != "POST" or path.startswith("/_sandbox/"):
+            return self._route(environ, path, body, now)
+        replies = self.world.store.replies
+        fingerprint = hashlib.sha256(environ.get("QUERY_STRING", "").encode() + b"\n" + body).hexdigest()
+        kept = replies.get(f"{path} {key}")
+        if kept is not None and now - kept.created_at < IDEMPOTENCY_KEEP:
+            if kept.fingerprint != fingerprint:
+                raise ApiError(409, "This Idempotency-Key has already been used with other parameters.")
+            return Answer(kept.body.encode(), "application/json", kept.status)
+        try:
+            answer = self._route(environ, path, body, now)
+        except ApiError as error:
+            answer = _error(error, path)
+        reply = Reply(
+            id=f"{path} {key}",
+            fingerprint=fingerprint,
+            status=answer.status,
+            body=answer.body.decode(),
+            created_at=now,
+        )
+        replies.put(reply)
+        return answer
+
+    def _route(self, environ: dict[str, Any], path: str, body: bytes, now: datetime) -> Answer:
+        method = environ["REQUEST_METHOD"]
+        query = dict(parse_qsl(environ.get("QUERY_STRING", ""), keep_blank_values=True))
+        origin = f"{environ.get('wsgi.url_scheme', 'http')}://{environ.get('HTTP_HOST', 'localhost')}"
+        request = Request(method, path, now, query=query, origin=origin)
+        control = self._find_control(method, path, request)
+        if control is not None:
+            request.body = (load(body) if body.strip() else {}) or {}
+            if not isinstance(request.body, dict):
+                raise ApiError(400, "The body must be a JSON object")
+            return _json(control(self, request))
+        route = self._find(method, path, request)
+        if route.handler is None:
+            raise ApiError(501, f"The sandbox does not support {method} {route.path}.", "NotImplemented")
+        self.world.calls[f"{method} {route.path}"] += 1
+        request.body = self._checked(route, body) if method != "GET" else None
+        result = route.handler(self.world, request)
+        return result if isinstance(result, Answer) else _json(result)
+
+    def _find(self, method: str, path: str, request: Request) -> Route:
+        path = path.rstrip("/")
+        route = self._exact.get((method, path))
+        if route is not None:
+            return route
+        parts = path.split("/")
+        for known_method, pattern, candidate in self._patterns:
+            if known_method == method and _fits(pattern, parts, request):
+                return candidate
+        known = [route.path for route in ROUTES if _fits(route.path.split("/"), parts, request)]
+        if known:
+            raise ApiError(405, f"{method} is not possible on {path}")
+        raise ApiError(404, f"There is no {path}")
+
+    def _find_control(self, method: str, path: str, request: Request) -> Callable[["Sandbox", Request], Any] | None:
+        parts = path.rstrip("/").split("/")
+        for known_method, pattern, handler in self._controls:
+            if known_method == method and _fits(pattern, parts, request):
+                return handler
+        return None
+
+    def _checked(self, route: Route, body: bytes) -> Any:
+        value = load(body) if body.strip() else {}
+        if route.params is None:
+            return value if value is not None else {}
+        checked, unknown = check(value, route.params)
+        if unknown:
+            if self.world.settings.strict:
+                raise ApiError(400, f"Unknown fields: {', '.join(sorted(unknown))}")
+            self.world.unknown_fields.update(f"{route.path} {name}" for name in unknown)
+        return checked
+
+    def _lose(
+        self, answer: Answer, fault: Fault, environ: dict[str, Any], start_response: StartResponse
+    ) -> Iterable[bytes]:
+        """Delay an answer, or swallow it. In process there is no one to keep waiting, so `transport()` is told."""
+        if "sandbox.in_process" in environ:
+            answer.headers.append((LOST, f"{fault.kind} {fault.seconds}"))
+            return _respond(answer, start_response)
+        if not self.clock.virtual:
+            time.sleep(fault.seconds)
+        if fault.kind == "delay":
+            return _respond(answer, start_response)
+        # Promise more than is sent, so that the server has to close the connection: the client never sees an answer.
+        start_response("200 OK", [("Content-Type", "application/json"), ("Content-Length", "65536")])
+        return [b""]
+
+
+class _Transport(httpx.BaseTransport):
+    def __init__(self, sandbox: Sandbox) -> None:
+        def app(environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+            environ["sandbox.in_process"] = True
+            return sandbox(environ, start_response)
+
+        self._inner = httpx.WSGITransport(app=app)
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        response = self._inner.handle_request(request)
+        kind, _, seconds = response.headers.get(LOST, "").partition(" ")
+        patience = request.extensions.get("timeout", {}).get("read")
+        if kind and (kind != "delay" or (patience is not None and float(seconds) > patience)):
+            raise httpx.ReadTimeout("The sandbox was told to give no answer", request=request)
+        return response
+
+
+def _fits(pattern: list[str], parts: list[str], request: Request) -> bool:
+    if len(pattern) != len(parts):
+        return False
+    params = {}
+    for known, part in zip(pattern, parts, strict=True):
+        if known.startswith("{"):
+            params[known[1:-1]] = part
+        elif known != part:
+            return False
+    request.params = params
+    return True
+
+
+def _read(environ: dict[str, Any]) -> bytes:
+    try:
+        length = int(environ.get("CONTENT_LENGTH") or 0)
+    except ValueError:
+        raise ApiError(400, "Content-Length is not a number") from None
+    if length > LARGEST_BODY:
+        raise ApiError(413, "The request body is too large")
+    stream = environ["wsgi.input"]
+    # Clients without a length stream in chunks; a server that allows it marks the end of the input.
+    data = stream.read(length) if length else (stream.read(LARGEST_BODY + 1) if _is_chunked(environ) else b"")
+    if len(data) > LARGEST_BODY:
+        raise ApiError(413, "The request body is too large")
+    return bytes(data)
+
+
+def _is_chunked(environ: dict[str, Any]) -> bool:
+    return bool(environ.get("wsgi.input_terminated")) or "HTTP_TRANSFER_ENCODING" in environ
+
+
+def _json(result: Any) -> Answer:
+    return Answer(b"" if result is None else dump(result).encode(), "application/json")
+
+
+def _error(error: ApiError, path: str) -> Answer:
+    body: dict[str, Any] = {"message": error.message, **error.extra}
+    if path.startswith("/v2/"):
+        names = {400: "BadRequest", 401: "Unauthorized", 404: "NotFound", 409: "Conflict", 501: "NotImplemented"}
+        body = {"code": error.code or names.get(error.status, "InternalServerError"), **body}
+    # Clients retry a conflict by themselves; a key that is taken stays taken.
+    headers = [("x-should-retry", "false")] if error.status in (409, 501) else []
+    return Answer(dump(body).encode(), "application/json", error.status, headers)
+
+
+def _fault_answer(fault: Fault) -> Answer:
+    body = {"message": f"A fault was asked for: {fault.status}"} if fault.body is None else fault.body
+    headers = [("X-Metronome-Rate-Limit-Type", "client")] if fault.status == 429 else []
+    return Answer(json.dumps(body).encode(), "application/json", fault.status, headers)
+
+
+def _respond(answer: Answer, start_response: StartResponse) -> Iterable[bytes]:
+    headers = [("Content-Type", answer.content_type), ("Content-Length", str(len(answer.body))), *answer.headers]
+    start_response(f"{answer.status} {REASONS.get(answer.status, 'Status')}", headers)
+    return [answer.body]

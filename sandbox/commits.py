@@ -1,0 +1,366 @@
+"""Commits and credits: made, edited, archived, shown with balance and ledger."""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from sandbox import fields, notifications
+from sandbox.catalog import fixed_product, show_unit, unit
+from sandbox.invoices import purchase
+from sandbox.rating import ZERO, balance, cost_basis, rate
+from sandbox.records import CREATED_BY, USD_ID, Commit, Contract, InvoiceItem, Segment
+from sandbox.wire import Request, find, invalid, missing, on_the_hour, unsupported
+from sandbox.world import World
+
+DEFAULT_PRIORITY = Decimal(100)
+
+
+def build(
+    world: World, item: dict[str, Any], *, customer_id: str, contract: Contract | None, type_: str, now: datetime
+) -> Commit:
+    """A commit or credit from an API item, checked but not yet stored. Raises ApiError."""
+    fixed_product(world, item.get("product_id"))
+    access = item.get("access_schedule")
+    if not access:
+        raise unsupported("commits without an access_schedule")
+    if str(access.get("access_type") or "SPEND").upper() != "SPEND":
+        raise unsupported("commits of access type QUANTITY")
+    gate = ((item.get("payment_gate_config") or {}).get("payment_gate_type") or "NONE").upper()
+    if gate != "NONE":
+        raise unsupported(f"commits behind a payment gate of type {gate}; charge first and add an ungated commit")
+    fields.check_keys(world, "contract_credit" if type_ == "CREDIT" else "commit", item.get("custom_fields"))
+    rollover = item.get("rollover_fraction")
+    if rollover is not None and not 0 <= rollover <= 1:
+        raise invalid("rollover_fraction must be between 0 and 1")
+    invoicing = item.get("invoice_schedule") or {}
+    return Commit(
+        id=world.new_id(),
+        customer_id=customer_id,
+        contract_id=contract.id if contract else None,
+        type=type_,
+        product_id=item["product_id"],
+        created_at=now,
+        credit_type_id=unit(world, access.get("credit_type_id"), USD_ID),
+        segments=[_segment(world, one) for one in access["schedule_items"]],
+        invoice_items=_invoice_items(world, invoicing),
+        invoice_credit_type_id=unit(world, invoicing.get("credit_type_id"), USD_ID),
+        invoice_contract_id=_invoice_contract(world, item, customer_id),
+        do_not_invoice=bool(invoicing.get("do_not_invoice")),
+        name=item.get("name"),
+        description=item.get("description"),
+        priority=item["priority"] if item.get("priority") is not None else DEFAULT_PRIORITY,
+        rate_type=item.get("rate_type") or "LIST_RATE",
+        rollover_fraction=rollover,
+        applicable_contract_ids=item.get("applicable_contract_ids") or [],
+        applicable_product_ids=item.get("applicable_product_ids") or [],
+        applicable_product_tags=item.get("applicable_product_tags") or [],
+        specifiers=item.get("specifiers") or [],
+        custom_fields=item.get("custom_fields") or {},
+        uniqueness_key=item.get("uniqueness_key"),
+    )
+
+
+def _segment(world: World, item: dict[str, Any]) -> Segment:
+    starting_at = on_the_hour(item["starting_at"], "Schedule item starting_at")
+    ending_before = on_the_hour(item["ending_before"], "Schedule item ending_before")
+    if ending_before <= starting_at:
+        raise invalid("Schedule item ending_before must be after starting_at")
+    if item["amount"] < 0:
+        raise invalid("Schedule item amount must not be negative")
+    return Segment(id=world.new_id(), amount=item["amount"], starting_at=starting_at, ending_before=ending_before)
+
+
+def _invoice_items(world: World, schedule: dict[str, Any]) -> list[InvoiceItem]:
+    if schedule.get("recurring_schedule"):
+        raise unsupported("recurring invoice schedules; list the schedule_items")
+    return [_invoice_item(world, item) for item in schedule.get("schedule_items") or []]
+
+
+def _invoice_item(world: World, item: dict[str, Any]) -> InvoiceItem:
+    amount, price, quantity = item.get("amount"), item.get("unit_price"), item.get("quantity")
+    if price is None and amount is None:
+        raise invalid("An invoice schedule item needs an amount, or a unit_price and a quantity")
+    quantity = Decimal(1) if quantity is None else quantity
+    price = amount / quantity if price is None else price
+    total = price * quantity if amount is None else amount
+    return InvoiceItem(
+        id=world.new_id(), timestamp=item["timestamp"], unit_price=price, quantity=quantity, amount=total
+    )
+
+
+def _invoice_contract(world: World, item: dict[str, Any], customer_id: str) -> str | None:
+    contract_id = item.get("invoice_contract_id")
+    if contract_id is None:
+        return None
+    contract = find(world.store.contracts, contract_id, "Contract")
+    if contract.customer_id != customer_id:
+        raise missing("Contract")
+    return contract.id
+
+
+def add(world: World, commit: Commit, now: datetime) -> Commit:
+    """Store a built commit with everything that follows from it: invoices, notifications, evaluation."""
+    world.store.commits.put(commit)
+    invoice_contract_id = commit.invoice_contract_id or commit.contract_id
+    if not commit.do_not_invoice and invoice_contract_id:
+        for item in commit.invoice_items:
+            if item.invoice_id is None:
+                purchase(world, commit, item, now, contract_id=invoice_contract_id)
+        world.store.commits.put(commit)
+    notifications.announce(world, notifications.commit_happening(world, commit, "create", now), now)
+    for segment in commit.segments:
+        notifications.plan_segment(world, commit, segment, now)
+    _touched(world, commit, now)
+    return commit
+
+
+def archive(world: World, commit: Commit, now: datetime) -> None:
+    """Its balance is gone, and so are its invoices that are not final."""
+    if commit.archived_at is not None:
+        return
+    commit.archived_at = now
+    for invoice in world.store.invoices.of_customer(commit.customer_id):
+        if invoice.commit_id == commit.id and invoice.status == "DRAFT":
+            invoice.status = "VOID"
+            world.store.invoices.put(invoice)
+    world.store.commits.put(commit)
+    notifications.announce(world, notifications.commit_happening(world, commit, "archive", now), now)
+    _touched(world, commit, now)
+
+
+def edit(world: World, commit: Commit, change: dict[str, Any], now: datetime) -> None:
+    """Apply an update_commits or update_credits item. Checks everything before it changes anything."""
+    access = change.get("access_schedule") or {}
+    segments = _edited_segments(world, commit, access)
+    added, items = _edited_invoice_items(world, commit, change.get("invoice_schedule") or {})
+    if change.get("product_id"):
+        commit.product_id = fixed_product(world, change["product_id"]).id
+    before = {segment.id for segment in commit.segments}
+    for name in ("name", "description", "rate_type"):
+        if name in change:
+            setattr(commit, name, change[name])
+    for name in ("applicable_product_ids", "applicable_product_tags", "specifiers"):
+        if name in change:
+            setattr(commit, name, change[name] or [])
+    if "priority" in change:
+        commit.priority = DEFAULT_PRIORITY if change["priority"] is None else change["priority"]
+    commit.segments, commit.invoice_items = segments, items
+    contract_id = commit.invoice_contract_id or commit.contract_id
+    for item in added:
+        if contract_id and not commit.do_not_invoice:
+            purchase(world, commit, item, now, contract_id=contract_id)
+    world.store.commits.put(commit)
+    for segment in segments:
+        notifications.plan_segment(world, commit, segment, now, ends_only=segment.id in before)
+    notifications.announce(world, notifications.commit_happening(world, commit, "edit", now), now)
+    _touched(world, commit, now)
+
+
+def _edited_segments(world: World, commit: Commit, access: dict[str, Any]) -> list[Segment]:
+    billed = {entry.segment_id for entry in commit.deductions}
+    segments = {segment.id: segment for segment in commit.segments}
+    for item in access.get("remove_schedule_items") or []:
+        if item["id"] not in segments:
+            raise missing("Schedule item")
+        if item["id"] in billed:
+            raise invalid("A schedule item applied to a finalized invoice cannot be removed")
+        del segments[item["id"]]
+    for item in access.get("update_schedule_items") or []:
+        old = segments.get(item["id"])
+        if old is None:
+            raise missing("Schedule item")
+        merged = {name: getattr(old, name) for name in ("amount", "starting_at", "ending_before")}
+        merged |= {name: item[name] for name in merged if item.get(name) is not None}
+        fresh = _segment(world, merged)
+        fresh.id = old.id
+        segments[old.id] = fresh
+    return [*segments.values(), *(_segment(world, item) for item in access.get("add_schedule_items") or [])]
+
+
+def _edited_invoice_items(
+    world: World, commit: Commit, schedule: dict[str, Any]
+) -> tuple[list[InvoiceItem], list[InvoiceItem]]:
+    added = [_invoice_item(world, item) for item in schedule.get("add_schedule_items") or []]
+    items = {item.id: item for item in commit.invoice_items}
+    changed = [*(schedule.get("update_schedule_items") or []), *(schedule.get("remove_schedule_items") or [])]
+    for item in changed:
+        known = items.get(item["id"])
+        if known is None:
+            raise missing("Invoice schedule item")
+        invoice = world.store.invoices.get(known.invoice_id or "")
+        if invoice is not None and invoice.status == "FINALIZED":
+            raise invalid("A schedule item billed on a finalized invoice cannot be changed")
+    for item in changed:
+        known = items.pop(item["id"])
+        invoice = world.store.invoices.get(known.invoice_id or "")
+        if invoice is not None:
+            invoice.status = "VOID"
+            world.store.invoices.put(invoice)
+    for item in schedule.get("update_schedule_items") or []:
+        old = next(one for one in commit.invoice_items if one.id == item["id"])
+        merged = {"timestamp": old.timestamp, "unit_price": old.unit_price, "quantity": old.quantity}
+        merged |= {name: value for name, value in item.items() if name != "id" and value is not None}
+        if item.get("amount") is not None and item.get("unit_price") is None:
+            merged["unit_price"] = None
+        added.append(_invoice_item(world, merged))
+    return added, [*items.values(), *added]
+
+
+def _touched(world: World, commit: Commit, now: datetime) -> None:
+    world.changed(commit.customer_id)
+    world.schedule_evaluation(commit.customer_id, now)
+
+
+def find_commit(world: World, commit_id: Any, customer_id: str, *, credit: bool | None = None) -> Commit:
+    what = "Credit" if credit else "Commit"
+    commit = find(world.store.commits, commit_id, what)
+    if commit.customer_id != customer_id or (credit is not None and commit.is_credit != credit):
+        raise missing(what)
+    return commit
+
+
+# Showing
+
+
+def show(
+    world: World, commit: Commit, now: datetime, *, with_balance: bool = False, with_ledger: bool = False
+) -> dict[str, Any]:
+    product = world.store.products[commit.product_id]
+    shown: dict[str, Any] = {
+        "id": commit.id,
+        "type": commit.type,
+        "product": {"id": product.id, "name": product.name},
+        "name": commit.name or product.name,
+        "description": commit.description,
+        "priority": commit.priority,
+        "rate_type": commit.rate_type,
+        "created_at": commit.created_at,
+        "created_by": CREATED_BY,
+        "access_schedule": {
+            "access_type": "SPEND",
+            "credit_type": show_unit(world, commit.credit_type_id),
+            "schedule_items": [
+                {
+                    "id": segment.id,
+                    "amount": segment.amount,
+                    "starting_at": segment.starting_at,
+                    "ending_before": segment.ending_before,
+                }
+                for segment in commit.segments
+            ],
+        },
+        "custom_fields": commit.custom_fields,
+        "uniqueness_key": commit.uniqueness_key,
+        "archived_at": commit.archived_at,
+    }
+    for name in ("applicable_contract_ids", "applicable_product_ids", "applicable_product_tags", "specifiers"):
+        if getattr(commit, name):
+            shown[name] = getattr(commit, name)
+    if commit.contract_id:
+        shown["contract"] = {"id": commit.contract_id}
+    if commit.rolled_over_from:
+        shown["rolled_over_from"] = commit.rolled_over_from
+    if commit.is_credit:
+        shown |= {"recurring_credit_id": commit.recurring_id} if commit.recurring_id else {}
+    else:
+        shown |= _show_payment(world, commit)
+    if with_balance:
+        shown["balance"] = balance(world, commit, now)
+    if with_ledger:
+        shown["ledger"] = ledger(world, commit, now)
+    return {key: value for key, value in shown.items() if value is not None}
+
+
+def _show_payment(world: World, commit: Commit) -> dict[str, Any]:
+    shown: dict[str, Any] = {
+        "cost_basis": cost_basis(commit),
+        "rollover_fraction": commit.rollover_fraction,
+        "recurring_commit_id": commit.recurring_id,
+    }
+    if commit.invoice_items:
+        shown["amount"] = sum((item.amount for item in commit.invoice_items), ZERO)
+        shown["invoice_schedule"] = {
+            "credit_type": show_unit(world, commit.invoice_credit_type_id),
+            "do_not_invoice": commit.do_not_invoice,
+            "schedule_items": [
+                {
+                    "id": item.id,
+                    "timestamp": item.timestamp,
+                    "amount": item.amount,
+                    "quantity": item.quantity,
+                    "unit_price": item.unit_price,
+                    **({"invoice_id": item.invoice_id} if item.invoice_id else {}),
+                }
+                for item in commit.invoice_items
+            ],
+        }
+    contract_id = commit.invoice_contract_id or (commit.contract_id if commit.invoice_items else None)
+    if contract_id:
+        shown["invoice_contract"] = {"id": contract_id}
+    return shown
+
+
+def ledger(world: World, commit: Commit, now: datetime) -> list[dict[str, Any]]:
+    """Every movement up to now in order of time; the entries of segments that have started add up to the balance."""
+    prefix = "CREDIT" if commit.is_credit else f"{commit.type}_COMMIT"
+    if commit.archived_at is not None:
+        return []
+    entries: list[dict[str, Any]] = []
+
+    def note(kind: str, segment: Segment, amount: Decimal, at: datetime, **extra: Any) -> None:
+        entries.append(
+            {"type": f"{prefix}_{kind}", "segment_id": segment.id, "amount": amount, "timestamp": at, **extra}
+        )
+
+    drafts = _draft_deductions(world, commit)
+    for segment in commit.segments:
+        if segment.starting_at > now:
+            continue
+        first = len(entries)
+        opening = "INITIAL_BALANCE" if commit.type == "POSTPAID" else "SEGMENT_START"
+        note(opening, segment, segment.amount, segment.starting_at)
+        for entry in commit.deductions:
+            if entry.segment_id == segment.id:
+                extra = {"invoice_id": entry.invoice_id, "contract_id": entry.contract_id}
+                note("AUTOMATED_INVOICE_DEDUCTION", segment, -entry.amount, entry.at, **extra)
+        for invoice_id, contract_id, at, amount in drafts.get(segment.id, []):
+            extra = {"invoice_id": invoice_id, "contract_id": contract_id}
+            note("AUTOMATED_INVOICE_DEDUCTION", segment, -amount, at, **extra)
+        for adjustment in commit.adjustments:
+            if adjustment.segment_id == segment.id:
+                extra = {"reason": adjustment.reason} if adjustment.type == "MANUAL" else {}
+                if adjustment.new_contract_id:
+                    extra["new_contract_id"] = adjustment.new_contract_id
+                note(adjustment.type, segment, adjustment.amount, adjustment.at, **extra)
+        left = sum((entry["amount"] for entry in entries[first:]), ZERO)
+        if segment.ending_before <= now and left:
+            note("EXPIRATION", segment, -left, segment.ending_before)
+    return sorted(entries, key=lambda entry: entry["timestamp"])
+
+
+def _draft_deductions(world: World, commit: Commit) -> dict[str, list[tuple[str, str, datetime, Decimal]]]:
+    """By segment: what each draft usage invoice takes so far, dated like the final entry will be."""
+    rating = rate(world, commit.customer_id)
+    found: dict[str, list[tuple[str, str, datetime, Decimal]]] = {}
+    if not any(segment.id in rating.taken for segment in commit.segments):
+        return found
+    drafts = {
+        (row.contract_id, row.start_at): row
+        for row in world.store.invoices.of_customer(commit.customer_id)
+        if row.type == "USAGE" and row.status == "DRAFT"
+    }
+    for (contract_id, start), draws in rating.draws.items():
+        amounts: dict[str, Decimal] = {}
+        for draw in draws:
+            if draw.commit is commit and draw.segment is not None:
+                amounts[draw.segment.id] = amounts.get(draw.segment.id, ZERO) + draw.amount
+        invoice = drafts.get((contract_id, start))
+        if invoice is not None and invoice.end_at is not None:
+            for segment_id, amount in amounts.items():
+                found.setdefault(segment_id, []).append((invoice.id, contract_id, invoice.end_at, amount))
+    return found
+
+
+def request_commit(world: World, request: Request, *, credit: bool) -> Commit:
+    name = "credit_id" if credit else "commit_id"
+    return find_commit(world, request.body[name], request.body["customer_id"], credit=credit)

@@ -1,3 +1,14 @@
-from django.urls import URLPattern
+from django.urls import URLPattern, path
 
-urlpatterns: list[URLPattern] = []
+from . import balance, billing_views, inbox, stream
+
+urlpatterns: list[URLPattern] = [
+    path("billing/", billing_views.overview, name="billing"),
+    path("billing/card/", billing_views.choose_card, name="card"),
+    path("billing/recharge/", billing_views.recharge_settings, name="recharge"),
+    path("api/webhooks/metronome/alerts", inbox.receive, name="webhook_alerts"),
+    path("api/webhooks/metronome/payment-gating", inbox.receive, name="webhook_payment_gating"),
+    path("api/webhooks/metronome/invoices", inbox.receive, name="webhook_invoices"),
+    path("api/billing/balance", balance.balance, name="api_balance"),
+    path("api/webhooks/events/<str:customer_id>", stream.events, name="events"),
+]

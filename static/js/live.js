@@ -1,0 +1,111 @@
+// Keeps every [data-balance] element at the newest balance, and [data-live] at "live" or "offline".
+//
+// Server-sent events while the page is visible, polling while they do not come through. Other scripts listen for
+// "vocalis:balance" on the document; its detail is the state as /api/billing/balance and balance_updated give it.
+(() => {
+  const BALANCE_URL = "/api/billing/balance";
+  const EVENTS_URL = "/api/webhooks/events/";
+  const POLL_MS = 2000; // until the customer is set up: then the stream can be opened
+  const POLL_OFFLINE_MS = 5000;
+  const SILENCE_MS = 10000; // a stream that has said nothing by then is held up on its way
+
+  if (!document.querySelector("[data-balance], [data-live]")) return;
+
+  let url = document.body.dataset.eventsUrl || "";
+  let version = -1; // of the newest state shown
+  let source = null;
+  let timer = 0; // the next poll, or the end of patience with a stream
+
+  function start() {
+    stop();
+    if (!url) return poll();
+    source = new EventSource(version < 0 ? url : `${url}?after=${version}`);
+    expect(SILENCE_MS);
+    source.addEventListener("connected", () => { clearTimeout(timer); mark("live"); });
+    source.addEventListener("balance_updated", (event) => {
+      const state = JSON.parse(event.data);
+      show(state);
+      if (state.auto_recharge) tell(`Your balance was recharged: ${number(state.available)} credits are available.`);
+    });
+    // The browser reconnects by itself unless it was refused; a stream ends every ten minutes and that is no failure.
+    source.addEventListener("error", () => (source.readyState === EventSource.CLOSED ? fallBack() : expect(SILENCE_MS)));
+  }
+
+  function stop() {
+    clearTimeout(timer);
+    source?.close();
+    source = null;
+  }
+
+  function expect(milliseconds) {
+    clearTimeout(timer);
+    timer = setTimeout(fallBack, milliseconds);
+  }
+
+  function fallBack() {
+    stop();
+    mark("offline");
+    poll();
+  }
+
+  // One look at the balance; then the stream if it can be opened, or another look later.
+  async function poll() {
+    const offline = Boolean(url);
+    let state = null;
+    try {
+      const answer = await fetch(BALANCE_URL, { headers: { Accept: "application/json" } });
+      if (answer.status === 401 || answer.status === 404) return mark("offline"); // logged out, or no customer
+      if (answer.ok) state = await answer.json();
+    } catch { /* no network; the next look may find one */ }
+    if (document.hidden || source) return;
+    if (state) show(state);
+    if (state?.customer_id && !offline) {
+      url = EVENTS_URL + encodeURIComponent(state.customer_id);
+      return start();
+    }
+    clearTimeout(timer);
+    timer = setTimeout(offline && state ? start : poll, offline ? POLL_OFFLINE_MS : POLL_MS);
+  }
+
+  function show(state) {
+    if (state.version < version) return; // overtaken on the way
+    version = state.version;
+    for (const element of document.querySelectorAll("[data-balance]")) {
+      const value = state[element.dataset.balance];
+      const text = typeof value === "number" ? number(value) : planName(value);
+      if (element.textContent.trim() === text) continue;
+      element.textContent = text;
+      element.classList.remove("flash");
+      void element.offsetWidth; // lets the animation start again
+      element.classList.add("flash");
+    }
+    document.dispatchEvent(new CustomEvent("vocalis:balance", { detail: state }));
+  }
+
+  function tell(text) {
+    const notice = document.createElement("div");
+    notice.className = "notice notice--ok";
+    notice.dataset.notice = "recharge";
+    notice.textContent = text;
+    const messages = document.querySelector(".messages"); // aria-live: read out without interrupting
+    messages?.querySelector("[data-notice=recharge]")?.remove();
+    messages?.append(notice);
+  }
+
+  function mark(live) {
+    for (const element of document.querySelectorAll("[data-live]")) element.dataset.live = live;
+  }
+
+  function number(value) {
+    return value.toLocaleString("en-US");
+  }
+
+  function planName(key) {
+    return key ? key[0].toUpperCase() + key.slice(1) : "No plan";
+  }
+
+  document.addEventListener("visibilitychange", () => (document.hidden ? stop() : start()));
+  addEventListener("pagehide", stop);
+  addEventListener("pageshow", (event) => { if (event.persisted) start(); });
+  if (!document.hidden) start();
+})();

@@ -274,6 +274,7 @@ class Payment(Job):
         RELEASED = "released"
         GRANTED = "granted"
         FAILED = "failed"
+        REFUNDING = "refunding"
         REFUNDED = "refunded"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -295,6 +296,9 @@ class Payment(Job):
     gateway_reference = models.CharField(
         max_length=200, blank=True, default="", help_text="The charge's id at the gateway."
     )
+    release_refusal = models.TextField(
+        blank=True, default="", help_text="Why Metronome did not want a paid release; then we grant the credits."
+    )
     grant = models.OneToOneField(CreditGrant, on_delete=models.PROTECT, null=True, blank=True, related_name="payment")
     failure = models.TextField(blank=True, default="", help_text="Why it failed, in words for the customer.")
     created_at = models.DateTimeField()
@@ -315,7 +319,29 @@ class Payment(Job):
         indexes = [*Job.Meta.indexes, models.Index(fields=["customer", "-created_at"], name="payment_by_customer")]
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.amount_cents / 100:.2f} {self.currency} ({self.state})"
+        return f"{self.kind} {self.amount_dollars} ({self.state})"
+
+    @property
+    def amount_dollars(self) -> str:
+        return f"${self.amount_cents // 100:,}.{self.amount_cents % 100:02}"
+
+
+class ChargeAtTestGateway(models.Model):
+    """The test gateway's own books, as a real provider keeps them on its side: one charge a key. Nobody is charged."""
+
+    key = models.CharField(max_length=128, unique=True)
+    method_reference = models.CharField(max_length=200)
+    amount_cents = models.BigIntegerField()
+    currency = models.CharField(max_length=3)
+    description = models.CharField(max_length=200)
+    created_at = models.DateTimeField(auto_now_add=True)
+    refunded_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        verbose_name_plural = "charges at test gateway"
+
+    def __str__(self) -> str:
+        return f"{self.amount_cents / 100:.2f} {self.currency} ({self.key})"
 
 
 class AutoRecharge(Job):
@@ -375,6 +401,11 @@ class Drift(models.Model):
     metronome_balance = models.BigIntegerField()
     first_seen_at = models.DateTimeField()
     last_seen_at = models.DateTimeField()
+    same_since_at = models.DateTimeField(
+        null=True,
+        blank=True,
+        help_text="Since when this very difference is read with nothing under way. Only that may be adjusted.",
+    )
     approved_by = models.ForeignKey(
         "accounts.User",
         on_delete=models.PROTECT,

@@ -1,0 +1,120 @@
+"""The billing overview, the choice of a card, and the auto-recharge settings."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.contrib import messages
+from django.http import HttpResponse
+from django.shortcuts import redirect, render
+from django.utils import timezone
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from accounts.access import CustomerRequest, customer_required
+from accounts.models import Customer
+
+from . import plans, recharge
+from .models import AutoRecharge, CreditGrant, LedgerEntry, Payment, PaymentMethod, Subscription, Wallet
+from .payments import cards
+from .payments.gateways import gateway
+
+ENTRIES_A_PAGE = 20
+PAYMENTS_SHOWN = 10
+
+
+class RechargeForm(forms.Form):
+    enabled = forms.BooleanField(label="Recharge automatically", required=False)
+    threshold_credits = forms.IntegerField(
+        label="When this many credits or fewer are left",
+        min_value=0,
+        max_value=recharge.TO_CREDITS_MAX,
+        help_text=f"At least {plans.RECHARGE_THRESHOLD_CREDITS_MIN:,} credits, which are worth $5.",
+    )
+    recharge_to_credits = forms.IntegerField(
+        label="fill up to",
+        min_value=0,
+        max_value=recharge.TO_CREDITS_MAX,
+        help_text=f"At least {plans.RECHARGE_STEP_CREDITS_MIN:,} credits ($10) more than the line above, the least one "
+        "payment can be.",
+    )
+
+
+@require_GET
+@customer_required
+def overview(request: CustomerRequest) -> HttpResponse:
+    customer = request.customer
+    method = PaymentMethod.objects.filter(customer=customer).first()
+    known = gateway().cards
+    context = {
+        "subscription": _plan_shown(customer),
+        "open_payments": Payment.objects.open().filter(customer=customer).order_by("created_at"),
+        "requested": Subscription.objects.filter(customer=customer, state=Subscription.State.REQUESTED).first(),
+        "grants": CreditGrant.objects.filter(wallet__customer=customer, remaining__gt=0).order_by(
+            "priority", "-is_free", "ends_at"
+        ),
+        "auto_recharge": AutoRecharge.objects.filter(customer=customer).first(),
+        "payments": Payment.objects.filter(customer=customer).order_by("-created_at")[:PAYMENTS_SHOWN],
+        "cards": known,
+        "card": method.reference if method else known[0].reference if known else "",
+        "is_real_money": gateway().is_real_money,
+        **_entries(customer, request.GET.get("before", "")),
+    }
+    return render(request, "billing/overview.html", context)
+
+
+@require_POST
+@customer_required
+def choose_card(request: CustomerRequest) -> HttpResponse:
+    try:
+        method = cards.choose(customer_id=request.customer.pk, reference=request.POST.get("card", ""))
+    except cards.UnknownCard:
+        messages.error(request, "Choose one of the cards shown.")
+    else:
+        messages.success(request, f"Payments use the {method.label} from now on.")
+    return redirect("billing")
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@customer_required
+def recharge_settings(request: CustomerRequest) -> HttpResponse:
+    row = AutoRecharge.objects.filter(customer=request.customer).first()
+    initial = {
+        "enabled": row.enabled if row else False,
+        "threshold_credits": row.threshold_credits if row else plans.RECHARGE_THRESHOLD_CREDITS_DEFAULT,
+        "recharge_to_credits": row.recharge_to_credits if row else plans.RECHARGE_TO_CREDITS_DEFAULT,
+    }
+    form = RechargeForm(request.POST or None, initial=initial)
+    if request.method == "POST" and form.is_valid() and _save(request.customer, form):
+        done = "on" if form.cleaned_data["enabled"] else "off"
+        messages.success(request, f"Auto-recharge is {done}.")
+        return redirect("billing")
+    context = {"form": form, "auto_recharge": row, "credits_per_dollar": plans.CREDITS_PER_CENT * 100}
+    return render(request, "billing/recharge.html", context)
+
+
+def _save(customer: Customer, form: RechargeForm) -> bool:
+    try:
+        recharge.save_settings(customer=customer, now=timezone.now(), **form.cleaned_data)
+    except recharge.SettingsInvalid as invalid:
+        for field, sentence in invalid.errors.items():
+            form.add_error(field, sentence)
+    return not form.errors
+
+
+def _plan_shown(customer: Customer) -> dict[str, Any] | None:
+    """The plan that counts now, else the last one, with what became of it."""
+    shown = Subscription.objects.filter(customer=customer).exclude(state=Subscription.State.REQUESTED)
+    row = shown.filter(state=Subscription.State.ACTIVE).first() or shown.order_by("-created_at").first()
+    return {"row": row, "plan": plans.PLANS[row.plan], "is_active": row.state == "active"} if row else None
+
+
+def _entries(customer: Customer, before: str) -> dict[str, Any]:
+    """A page of the ledger, newest first. Pages are cut by version, so they stay put and cost the same at any depth."""
+    entries = LedgerEntry.objects.filter(wallet__customer=customer).select_related("grant").order_by("-version")
+    if before.isdecimal() and len(before) < 19:
+        entries = entries.filter(version__lt=int(before))
+    page = list(entries[: ENTRIES_A_PAGE + 1])
+    older = page[ENTRIES_A_PAGE - 1].version if len(page) > ENTRIES_A_PAGE else None
+    wallet = Wallet.objects.filter(customer=customer).first() or Wallet()
+    return {"wallet": wallet, "entries": page[:ENTRIES_A_PAGE], "older": older, "is_first_page": not before}

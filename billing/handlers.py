@@ -1,0 +1,176 @@
+"""What a stored webhook makes us do. `table` says which type does what."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+from accounts.models import Customer
+from jobs.errors import NotYet, Rejected
+from jobs.worker import RowStep
+
+from . import letters, sync
+from .models import AutoRecharge, CreditGrant, Payment, Wallet, WebhookEvent
+from .payments import workflow
+
+Handler = Callable[[WebhookEvent, datetime], str]
+
+
+def table() -> dict[str, Handler]:
+    """Type, or family of types, to handler. A type without a line is recorded and ignored.
+
+    A handler takes an event as a hint that something changed and reads the state itself, because events come late,
+    twice and in any order. It must be safe to run again, and returns what it did in words for an operator.
+    """
+    return {
+        "payment_gate.external_initiate": pay_recharge,
+        "payment_gate.payment_status": look_at_payment,
+        "payment_gate.payment_pending_action_required": look_at_payment,
+        "payment_gate.threshold_reached": read_contract,
+        "alerts.low_remaining_contract_credit_and_commit_balance_reached": tell_out_of_credits,
+        "commit.segment.end": end_segment,
+        "credit.segment.end": end_segment,
+        "commit.*": read_contract,
+        "credit.*": read_contract,
+        "contract.*": read_contract,
+        "invoice.billing_provider_error": log_error,
+        "integration.issue": log_error,
+        "invoice.*": record_invoice,
+        "webhooks.test": record_test,
+    }
+
+
+logger = logging.getLogger(__name__)
+
+UNKNOWN_CUSTOMER_SECONDS = 60  # Metronome may speak of a customer whose id provisioning is just storing
+CATCH_UP_SECONDS = 60  # an expiry reaches us from the worker's clock, Metronome's alert about it may be faster
+
+
+class FieldMissing(Rejected):
+    """The event lacks a field without which it cannot be acted on."""
+
+
+class UnknownCustomer(Exception):
+    """No customer here has the Metronome id of this event."""
+
+
+def process(event: WebhookEvent, now: datetime) -> None:
+    """Run the event's handler and note the outcome. Running it again, by Replay, changes nothing that still holds."""
+    handlers = table()
+    handler = handlers.get(event.type) or handlers.get(f"{event.type.partition('.')[0]}.*")
+    try:
+        outcome = handler(event, now) if handler else "ignored: nothing here reacts to this type"
+    except UnknownCustomer:
+        outcome = "ignored: no customer here has this Metronome id"
+    WebhookEvent.objects.filter(pk=event.pk).update(processed_at=now, outcome=outcome[:200])
+
+
+# --- Handlers -------------------------------------------------------------------------------------------------------
+
+
+def pay_recharge(event: WebhookEvent, now: datetime) -> str:
+    """Metronome wants a recharge paid: the payment step charges the card and tells Metronome how it went."""
+    customer, fields = _customer(event, now), _fields(event)
+    workflow_id = fields.get("workflow_id")
+    if not isinstance(workflow_id, str) or not 0 < len(workflow_id) <= 64:
+        raise FieldMissing("no workflow_id: nothing can be paid or released")
+    payment = workflow.request_recharge(
+        customer=customer,
+        workflow_id=workflow_id,
+        invoice_id=str(fields.get("invoice_id") or "")[:64],
+        invoice_total=fields.get("invoice_total"),
+        currency=str(fields.get("invoice_currency") or "USD"),
+        now=now,
+    )
+    return f"payment {payment.pk}"
+
+
+def look_at_payment(event: WebhookEvent, now: datetime) -> str:
+    """A payment went well, badly, or waits for the customer. Our own row knows better: have a worker look at it."""
+    customer, fields = _customer(event, now), _fields(event)
+    sync.nudge(customer.pk, now)
+    payment = Payment.objects.filter(customer=customer, invoice_id=str(fields.get("invoice_id") or "-")).first()
+    status = str(fields.get("payment_status") or event.type.rpartition(".")[2])[:40]
+    if payment is None:
+        return f"{status}: no payment of ours; contract is read again"
+    Payment.objects.open().filter(pk=payment.pk).nudge(now)
+    return f"{status}: payment {payment.pk} is {payment.state}"
+
+
+def read_contract(event: WebhookEvent, now: datetime) -> str:
+    sync.nudge(_customer(event, now).pk, now)
+    return "contract is read again"
+
+
+def end_segment(event: WebhookEvent, now: datetime) -> str:
+    """The end of some credits. With an offset it is an announcement, worth a mail while some of them are left."""
+    customer = _customer(event, now)
+    sync.nudge(customer.pk, now)
+    if not event.payload.get("offset_duration") or event.processed_at:
+        return "contract is read again"
+    segment_id = str(event.payload.get("segment_id") or "-")
+    grant = CreditGrant.objects.filter(segment_id=segment_id, wallet__customer=customer).first()
+    if grant is None or grant.remaining == 0 or (grant.ends_at and grant.ends_at <= now):
+        return "no mail: nothing left to lose"
+    letters.send(customer=customer, letter="credits_ending", words={"grant": grant})
+    return f"mail: {grant.remaining:,} credits end"
+
+
+def tell_out_of_credits(event: WebhookEvent, now: datetime) -> str:
+    """Mail the customer, unless credits came since or will come by themselves."""
+    customer = _customer(event, now)
+    sync.nudge(customer.pk, now)
+    if event.processed_at:
+        return "no mail: processed before"
+    if Wallet.objects.filter(customer=customer, balance__gt=0).exists():
+        if now - event.received_at < timedelta(seconds=CATCH_UP_SECONDS):
+            raise NotYet("Metronome sees no credits, we do: one of us is about to learn", seconds=15)
+        return "no mail: there are credits"
+    if AutoRecharge.objects.filter(customer=customer, enabled=True).exists() or _has_open_payment(customer):
+        return "no mail: a payment is on its way"
+    letters.send(customer=customer, letter="out_of_credits", words={})
+    return "mail: out of credits"
+
+
+def record_invoice(event: WebhookEvent, now: datetime) -> str:
+    invoice_id = str(_fields(event).get("invoice_id") or "")[:64]
+    payment = Payment.objects.filter(invoice_id=invoice_id).first() if invoice_id else None
+    return f"invoice {invoice_id or 'without id'}" + (f" of payment {payment.pk}" if payment else "")
+
+
+def log_error(event: WebhookEvent, now: datetime) -> str:
+    fields = _fields(event)
+    words = str(fields.get("billing_provider_error") or fields.get("error") or "no details")
+    logger.error("Metronome reports %s: %s (event %s)", event.type, words[:500], event.event_id)
+    return f"logged: {words}"
+
+
+def record_test(event: WebhookEvent, now: datetime) -> str:
+    return "test received"
+
+
+# --- What an event is about -----------------------------------------------------------------------------------------
+
+
+def _fields(event: WebhookEvent) -> dict[str, Any]:
+    properties = event.payload.get("properties")
+    return properties if isinstance(properties, dict) else event.payload
+
+
+def _customer(event: WebhookEvent, now: datetime) -> Customer:
+    """The customer of the event. Raises NotYet while it may be just being provisioned, then UnknownCustomer."""
+    customer = Customer.objects.filter(metronome_id=event.customer_metronome_id or None).first()
+    if customer and event.customer_metronome_id:
+        return customer
+    if event.customer_metronome_id and now - event.received_at < timedelta(seconds=UNKNOWN_CUSTOMER_SECONDS):
+        raise NotYet("no customer here has this Metronome id yet", seconds=5)
+    raise UnknownCustomer
+
+
+def _has_open_payment(customer: Customer) -> bool:
+    return Payment.objects.open().filter(customer=customer).exists()
+
+
+INBOX = RowStep("inbox", WebhookEvent, process)

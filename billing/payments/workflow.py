@@ -1,0 +1,308 @@
+"""Payments: money taken always ends as credits or as a refund.
+
+    initiated → charging → charged → releasing → released → granted        a recharge, paid
+                    └──(declined)──→ releasing → failed                    a recharge, declined
+    initiated → charging → charged → granted (by `mark_granted`) | failed  a plan's period
+                              └──(by `request_refund`)──→ refunding → refunded
+
+Every state is a recovery point: a worker killed at any instruction leaves a row from which the next one goes on. Each
+outside call is safe to repeat (the charge has our key, a release and a commit theirs) and each move is a conditional
+UPDATE, so that a worker that was overtaken changes nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
+from typing import Any
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+
+from accounts.models import Customer
+from billing import contracts, letters, metronome, plans, realtime, recharge, sync
+from billing.models import Contract, CreditGrant, Payment, Subscription
+from jobs.errors import NotYet, Rejected, Unavailable
+from jobs.worker import RowStep
+
+from .cards import card_of
+from .gateways import GatewayDeclined, gateway
+
+logger = logging.getLogger(__name__)
+
+State = Payment.State
+CENTS_MAX = 100_000_000  # a million dollars: more is an error of somebody's
+GRANT_DAYS = 365  # as long as Metronome lets a recharge live
+UNGRANTED_LOOK_SECONDS = 3_600  # how often a charged plan is checked for a subscription that can still be granted
+
+
+class InvoiceTotalInvalid(Rejected):
+    """Metronome asks for an amount that nobody can charge."""
+
+
+class RechargeUnderWay(NotYet):
+    """The customer has an open recharge; this one waits for its end."""
+
+
+class CommitNotSeen(Unavailable):
+    """The release was accepted, but Metronome does not list the commit yet."""
+
+
+class PlanNeverGranted(Rejected):
+    """A plan was paid and can no longer be granted: a person grants it by hand or refunds it."""
+
+
+class NotRefundable(Exception):
+    """Only what was charged and not granted can be refunded."""
+
+
+# --- Asking for a payment -------------------------------------------------------------------------------------------
+
+
+def request_plan_payment(*, subscription: Subscription, period: int, amount_cents: int, now: datetime) -> Payment:
+    """The payment of one period of a plan, made on first asking. A worker brings it to CHARGED or FAILED.
+
+    Whoever asked grants the credits once it is CHARGED and then calls `mark_granted`.
+    """
+    return Payment.objects.get_or_create(
+        subscription=subscription,
+        period=period,
+        defaults={
+            "customer_id": subscription.customer_id,
+            "kind": Payment.Kind.PLAN,
+            "amount_cents": amount_cents,
+            "gateway": settings.PAYMENT_GATEWAY,
+            "created_at": now,
+            "due_at": now,
+        },
+    )[0]
+
+
+def mark_granted(payment: Payment, *, grant_id: int, now: datetime) -> None:
+    """Note that the credits of a charged plan payment have been granted. Safe to repeat."""
+    Payment.objects.filter(pk=payment.pk, kind=Payment.Kind.PLAN, state=State.CHARGED).update(
+        state=State.GRANTED, grant_id=grant_id, settled_at=now, due_at=None, dead_at=None, last_error=""
+    )
+
+
+def request_recharge(
+    *, customer: Customer, workflow_id: str, invoice_id: str, invoice_total: object, currency: str, now: datetime
+) -> Payment:
+    """The payment of one recharge workflow, made on first asking. `invoice_total` is in cents, as Metronome sent it.
+
+    Raises InvoiceTotalInvalid, and RechargeUnderWay while another recharge of the customer is open.
+    """
+    if found := Payment.objects.filter(workflow_id=workflow_id).first():
+        return found
+    amount_cents = _whole_cents(invoice_total, currency)
+    try:
+        with transaction.atomic():
+            return Payment.objects.create(
+                customer=customer, kind=Payment.Kind.RECHARGE, workflow_id=workflow_id, invoice_id=invoice_id,
+                invoice_total=str(invoice_total), amount_cents=amount_cents, gateway=settings.PAYMENT_GATEWAY,
+                created_at=now, due_at=now,
+            )  # fmt: skip
+    except IntegrityError:
+        if found := Payment.objects.filter(workflow_id=workflow_id).first():
+            return found
+        raise RechargeUnderWay("another recharge of this customer is under way", seconds=10) from None
+
+
+def request_refund(payment: Payment, *, reason: str, now: datetime) -> None:
+    """Have a worker give back what was charged and never granted. Raises NotRefundable.
+
+    A live subscription may be in the middle of granting it, and a recharge always can be: neither is refunded.
+    """
+    live = Subscription.objects.live().filter(pk=payment.subscription_id).exists()
+    charged = Payment.objects.filter(pk=payment.pk, kind=Payment.Kind.PLAN, state=State.CHARGED)
+    if live or not charged.update(state=State.REFUNDING, failure=reason, due_at=now, dead_at=None, attempts=0):
+        raise NotRefundable
+
+
+def _whole_cents(invoice_total: object, currency: str) -> int:
+    try:
+        total = Decimal(str(invoice_total))
+        cents = int(total.to_integral_value(ROUND_HALF_UP))
+    except (InvalidOperation, ValueError, OverflowError):
+        raise InvoiceTotalInvalid(f"invoice_total {str(invoice_total)[:40]!r} is not an amount") from None
+    if isinstance(invoice_total, bool) or not 1 <= cents <= CENTS_MAX or len(str(invoice_total)) > 40:
+        raise InvoiceTotalInvalid(f"invoice_total {str(invoice_total)[:40]!r} cannot be charged")
+    if currency != "USD":
+        raise InvoiceTotalInvalid(f"invoice_currency {currency[:40]!r}: only USD can be charged")
+    return cents
+
+
+# --- From recovery point to recovery point --------------------------------------------------------------------------
+
+
+def advance(payment: Payment, now: datetime) -> datetime | None:
+    """Take the payment as far as it goes. Returns when to look at it again."""
+    while True:
+        point = payment.state
+        again_at = POINTS[point](payment, now)
+        if payment.state == point:
+            return again_at
+
+
+def _begin(payment: Payment, now: datetime) -> None:
+    if payment.kind == Payment.Kind.RECHARGE and recharge.is_switched_off(payment.customer_id):
+        _move(payment, State.RELEASING, failure="Auto-recharge was switched off before the payment was made.")
+    else:
+        _move(payment, State.CHARGING)
+
+
+def _charge(payment: Payment, now: datetime) -> None:
+    """Take the money once. What a lost answer hides is looked up first: the card may have changed since."""
+    provider, key = gateway(payment.gateway), charge_key(payment)
+    try:
+        charge = provider.find(key=key)
+        if charge is None:
+            card = card_of(payment.customer_id)
+            if card is None or card.gateway != payment.gateway:
+                raise GatewayDeclined("There is no card to charge.")
+            charge = provider.charge(
+                key=key,
+                amount_cents=payment.amount_cents,
+                currency=payment.currency,
+                method_reference=card.reference,
+                description=f"Vocalis {payment.get_kind_display()}",
+            )
+    except GatewayDeclined as declined:
+        _decline(payment, str(declined), now)
+    else:
+        _move_and_tell(payment, State.CHARGED, now, gateway_reference=charge.reference)
+
+
+def _decline(payment: Payment, failure: str, now: datetime) -> None:
+    if payment.kind == Payment.Kind.RECHARGE:
+        _move(payment, State.RELEASING, failure=failure)
+    else:
+        _move_and_tell(payment, State.FAILED, now, failure=failure)
+
+
+def _charged(payment: Payment, now: datetime) -> datetime | None:
+    if payment.kind == Payment.Kind.RECHARGE:
+        _move(payment, State.RELEASING)
+        return None
+    if Subscription.objects.live().filter(pk=payment.subscription_id).exists():
+        return now + timedelta(seconds=UNGRANTED_LOOK_SECONDS)
+    raise PlanNeverGranted("charged, but the subscription has ended: grant the credits by hand or refund the payment")
+
+
+def _release(payment: Payment, now: datetime) -> None:
+    """Tell Metronome the outcome. If it no longer wants a paid one, that is kept: the credits come another way then."""
+    outcome = "failed" if payment.failure else "paid"
+    refusal = ""
+    try:
+        metronome.release(workflow_id=payment.workflow_id or "", outcome=outcome)
+    except metronome.MetronomeRejected as error:
+        refusal = str(error)
+        logger.error("payment %s: Metronome refused the release as %s: %s", payment.pk, outcome, refusal)
+    if outcome == "paid":
+        _move(payment, State.RELEASED, release_refusal=refusal)
+        return
+    with transaction.atomic():
+        _move(payment, State.FAILED, release_refusal=refusal)
+        recharge.switch_off(customer_id=payment.customer_id, failure=payment.failure, now=now)
+
+
+def _grant(payment: Payment, now: datetime) -> None:
+    if payment.release_refusal:
+        total = Decimal(payment.invoice_total)
+        grant_id = contracts.grant(
+            payment.customer,
+            key=f"vocalis-payment-{payment.pk}",
+            name=plans.RECHARGE_COMMIT_NAME,
+            credits=int(total * plans.CREDITS_PER_CENT),  # the commit's own size, which rounded cents do not give
+            starts_at=now,
+            ends_at=now + timedelta(days=GRANT_DAYS),
+            priority=plans.PRIORITY_PACK,
+            paid_cents=payment.amount_cents,
+            now=now,
+        )
+    else:
+        grant_id = _grant_of_release(payment, now)
+    with transaction.atomic():
+        _move(payment, State.GRANTED, grant_id=grant_id, settled_at=now)
+        wallet_id = CreditGrant.objects.values_list("wallet_id", flat=True).get(pk=grant_id)
+        recharge.settle(payment.customer_id)
+        realtime.wake(wallet_id)
+
+
+def _grant_of_release(payment: Payment, now: datetime) -> int:
+    """Our mirror of the commit that the release made: the one on the payment's invoice.
+
+    Where Metronome does not name the invoice, the newest commit since that is neither ours nor another payment's.
+    """
+    contract = Contract.objects.get(customer_id=payment.customer_id)
+    commits = [commit for commit in sync.read_grants(contract, now=now) if commit.kind == "commit" and commit.segments]
+    on_invoice = [commit for commit in commits if payment.invoice_id and payment.invoice_id in commit.invoice_ids]
+    unnamed = [
+        commit
+        for commit in sorted(commits, key=lambda commit: commit.created_at or payment.created_at, reverse=True)
+        if commit.name == plans.RECHARGE_COMMIT_NAME and not commit.invoice_ids and not commit.description
+        and commit.created_at and commit.created_at >= payment.created_at
+    ]  # fmt: skip
+    for commit in on_invoice + unnamed:
+        grants = CreditGrant.objects.filter(remote_id=commit.id, payment=None).order_by("starts_at")
+        if grant_id := grants.values_list("id", flat=True).first():
+            return grant_id
+    raise CommitNotSeen("released, but Metronome does not list the commit yet")
+
+
+def _failed(payment: Payment, now: datetime) -> None:
+    """Tell the customer, at least once: `settled_at` says it was done."""
+    if payment.settled_at is None:
+        if payment.kind == Payment.Kind.RECHARGE and recharge.failure_of(payment.customer_id):
+            letters.send(customer=payment.customer, letter="recharge_failed", words={"payment": payment})
+        Payment.objects.filter(pk=payment.pk).update(settled_at=now)
+
+
+def _refund(payment: Payment, now: datetime) -> None:
+    try:
+        gateway(payment.gateway).refund(key=charge_key(payment))
+    except GatewayDeclined as declined:
+        raise Rejected(f"the gateway refuses the refund: {declined}") from declined
+    _move(payment, State.REFUNDED, settled_at=now)
+
+
+def _nothing(payment: Payment, now: datetime) -> None:
+    pass
+
+
+POINTS: dict[str, Callable[[Payment, datetime], datetime | None]] = {
+    State.INITIATED: _begin,
+    State.CHARGING: _charge,
+    State.CHARGED: _charged,
+    State.RELEASING: _release,
+    State.RELEASED: _grant,
+    State.GRANTED: _nothing,
+    State.FAILED: _failed,
+    State.REFUNDING: _refund,
+    State.REFUNDED: _nothing,
+}
+
+
+def charge_key(payment: Payment) -> str:
+    """The gateway's idempotency key: made from our own row before the first attempt."""
+    return f"vocalis-payment-{payment.pk}"
+
+
+def _move(payment: Payment, state: str, **fields: Any) -> None:
+    moved = Payment.objects.filter(pk=payment.pk, state=payment.state).update(state=state, **fields)
+    if not moved:
+        raise NotYet("another worker has moved this payment on")
+    for name, value in ({"state": state} | fields).items():
+        setattr(payment, name, value)
+
+
+def _move_and_tell(payment: Payment, state: str, now: datetime, **fields: Any) -> None:
+    """Move, and have the subscription that waits for this payment looked at."""
+    with transaction.atomic():
+        _move(payment, state, **fields)
+        Subscription.objects.filter(pk=payment.subscription_id).nudge(now)
+
+
+PAY = RowStep("payments", Payment, advance)

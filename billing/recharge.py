@@ -1,0 +1,209 @@
+"""Auto-recharge: the customer's settings, their mirror on the Metronome contract, and the watch over one that got lost.
+
+Metronome decides when a recharge is due and for how much; the payment itself is in `billing.payments`.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.db.models import F
+from django.db.models.functions import Coalesce
+
+from accounts.models import Customer
+from jobs.errors import NotYet
+from jobs.worker import RowStep
+
+from . import metronome, plans
+from .models import AutoRecharge, Contract, Payment, Wallet
+
+logger = logging.getLogger(__name__)
+
+TO_CREDITS_MAX = 40_000_000  # $10,000 in one charge: more is a slip of the finger
+STUCK_SECONDS = 900  # five times the three minutes Metronome may take to notice, and a few of its webhook's retries
+CONTRACT_LOOK_SECONDS = 60  # a customer without a plan has no contract yet that could be recharged
+
+
+class SettingsInvalid(Exception):
+    """Metronome would refuse these settings. `errors`: field name to a sentence for the customer."""
+
+    def __init__(self, errors: dict[str, str]) -> None:
+        super().__init__(" ".join(errors.values()))
+        self.errors = errors
+
+
+def save_settings(
+    *, customer: Customer, enabled: bool, threshold_credits: int, recharge_to_credits: int, now: datetime
+) -> AutoRecharge:
+    """Store the customer's wish and have a worker mirror it. Raises SettingsInvalid.
+
+    Switching on forgets an earlier failure: Metronome then looks at the balance at once.
+    """
+    _check(threshold_credits, recharge_to_credits)
+    wish = {
+        "enabled": enabled,
+        "threshold_credits": threshold_credits,
+        "recharge_to_credits": recharge_to_credits,
+        "failure": "",
+        "low_since_at": None,
+        "stuck_at": None,
+        "due_at": now,
+        "dead_at": None,
+        "attempts": 0,
+    }
+    return AutoRecharge.objects.update_or_create(customer=customer, defaults=wish)[0]
+
+
+def is_switched_off(customer_id: UUID) -> bool:
+    """Whether the customer, or a failure, switched it off here. Without a row it was set up at Metronome by hand."""
+    return AutoRecharge.objects.filter(customer_id=customer_id, enabled=False).exists()
+
+
+def failure_of(customer_id: UUID) -> str:
+    return AutoRecharge.objects.filter(customer_id=customer_id).values_list("failure", flat=True).first() or ""
+
+
+def switch_off(*, customer_id: UUID, failure: str, now: datetime) -> bool:
+    """Switch off after a recharge failed, as Metronome does, and say why. False if it was off already."""
+    return bool(
+        AutoRecharge.objects.filter(customer_id=customer_id, enabled=True).update(
+            enabled=False, failure=failure, low_since_at=None, stuck_at=None, due_at=now
+        )
+    )
+
+
+def follow_metronome(contract: Contract, *, enabled: bool, now: datetime) -> None:
+    """Metronome's switch as just read. Off there while on here, with nothing of ours under way: a payment failed.
+
+    It is read once more before we believe it, for the customer may have switched on since the first reading.
+    """
+    ours = AutoRecharge.objects.filter(customer_id=contract.customer_id, enabled=True).first()
+    if enabled or ours is None or not _is_mirrored(ours, now) or _open_recharge(contract.customer_id):
+        return
+    found = metronome.recharge_configuration(
+        customer_id=contract.customer.metronome_id or "", contract_id=contract.metronome_id or ""
+    )
+    if found and not found.enabled:
+        AutoRecharge.objects.filter(pk=ours.pk, enabled=True, lease=None, due_at=ours.due_at).update(
+            enabled=False, failure="The last automatic payment failed.", low_since_at=None, stuck_at=None
+        )
+
+
+def settle(customer_id: UUID) -> None:
+    """A recharge arrived: whatever was stuck is not any more."""
+    AutoRecharge.objects.filter(customer_id=customer_id).update(low_since_at=None, stuck_at=None)
+
+
+def watch(contract: Contract, now: datetime) -> None:
+    """Notice a balance at or under the threshold with nothing under way; called whenever the contract is synced.
+
+    The row then becomes due when that has lasted STUCK_SECONDS, so a wallet that is fine costs one query here.
+    """
+    row = AutoRecharge.objects.filter(customer_id=contract.customer_id, enabled=True).first()
+    if row is None:
+        return
+    if not _is_low(row):
+        if row.low_since_at or row.stuck_at:
+            settle(row.customer_id)
+    elif row.low_since_at is None:
+        AutoRecharge.objects.filter(pk=row.pk, low_since_at=None).update(
+            low_since_at=now, due_at=Coalesce(F("due_at"), now + timedelta(seconds=STUCK_SECONDS))
+        )
+
+
+def mirror(row: AutoRecharge, now: datetime) -> datetime | None:
+    """Bring Metronome's configuration to the customer's wish, and wake a recharge that does not come."""
+    contract = Contract.objects.filter(customer_id=row.customer_id).exclude(metronome_id=None).first()
+    if contract is None:
+        if row.enabled:
+            raise NotYet("takes effect with the first plan", seconds=CONTRACT_LOOK_SECONDS)
+        return None
+    customer_id, contract_id = row.customer.metronome_id or "", contract.metronome_id or ""
+    if _is_stuck(row, now):
+        _nudge_metronome(row, customer_id, contract_id, now)
+    wish = metronome.RechargeConfiguration(row.enabled, row.threshold_credits, row.recharge_to_credits)
+    found = metronome.recharge_configuration(customer_id=customer_id, contract_id=contract_id)
+    if found != wish and (found or row.enabled):
+        _push(customer_id, contract_id, wish)
+        found = wish
+    _remember(contract, found)
+    waits = row.enabled and row.low_since_at and not row.stuck_at
+    return row.low_since_at + timedelta(seconds=STUCK_SECONDS) if waits and row.low_since_at else None
+
+
+def _nudge_metronome(row: AutoRecharge, customer_id: str, contract_id: str, now: datetime) -> None:
+    """Switch off at Metronome, once; the mirror switches on again, which makes Metronome evaluate at once.
+
+    The mark comes after: a worker killed in between switches off again, which changes nothing, and then marks.
+    """
+    logger.error("customer %s: the balance is low since %s and no recharge came", row.customer_id, row.low_since_at)
+    off = metronome.RechargeConfiguration(False, row.threshold_credits, row.recharge_to_credits)
+    _push(customer_id, contract_id, off)
+    AutoRecharge.objects.filter(pk=row.pk, low_since_at=row.low_since_at).update(stuck_at=now)
+    row.stuck_at = now
+
+
+def _push(customer_id: str, contract_id: str, wish: metronome.RechargeConfiguration) -> None:
+    metronome.set_recharge(
+        customer_id=customer_id,
+        contract_id=contract_id,
+        enabled=wish.enabled,
+        threshold_credits=wish.threshold_credits,
+        recharge_to_credits=wish.recharge_to_credits,
+    )
+
+
+def _remember(contract: Contract, found: metronome.RechargeConfiguration | None) -> None:
+    Contract.objects.filter(pk=contract.pk).update(
+        recharge_enabled=found.enabled if found else None,
+        recharge_threshold_credits=found.threshold_credits if found else None,
+        recharge_to_credits=found.recharge_to_credits if found else None,
+    )
+
+
+def _is_stuck(row: AutoRecharge, now: datetime) -> bool:
+    waited = row.low_since_at and now - row.low_since_at >= timedelta(seconds=STUCK_SECONDS)
+    return bool(row.enabled and waited and not row.stuck_at and _is_low(row))
+
+
+def _is_low(row: AutoRecharge) -> bool:
+    low = Wallet.objects.filter(customer_id=row.customer_id, balance__lte=row.threshold_credits)
+    return low.exists() and not _open_recharge(row.customer_id)
+
+
+def _open_recharge(customer_id: UUID) -> bool:
+    return Payment.objects.open().filter(customer_id=customer_id, kind=Payment.Kind.RECHARGE).exists()
+
+
+def _is_mirrored(row: AutoRecharge, now: datetime) -> bool:
+    """No change is waiting, or being made: then Metronome's switch is news. The watch alone may be due later."""
+    return row.lease is None and row.dead_at is None and (row.due_at is None or row.due_at > now)
+
+
+def _check(threshold_credits: int, recharge_to_credits: int) -> None:
+    """Metronome's minimums, said before it refuses."""
+    errors: dict[str, str] = {}
+    threshold_min = plans.RECHARGE_THRESHOLD_CREDITS_MIN
+    to_min = threshold_credits + plans.RECHARGE_STEP_CREDITS_MIN
+    if threshold_credits < threshold_min:
+        errors["threshold_credits"] = (
+            f"The threshold is at least {threshold_min:,} credits (${_dollars(threshold_min)})."
+        )
+    if recharge_to_credits < to_min:
+        step = plans.RECHARGE_STEP_CREDITS_MIN
+        errors["recharge_to_credits"] = (
+            f"At least {to_min:,} credits: {step:,} (${_dollars(step)}) above the threshold, the least one payment can be."
+        )
+    elif recharge_to_credits > TO_CREDITS_MAX:
+        errors["recharge_to_credits"] = f"At most {TO_CREDITS_MAX:,} credits (${_dollars(TO_CREDITS_MAX)})."
+    if errors:
+        raise SettingsInvalid(errors)
+
+
+def _dollars(credits: int) -> str:
+    return f"{credits / plans.CREDITS_PER_CENT / 100:,.0f}"
+
+
+MIRROR = RowStep("recharge settings", AutoRecharge, mirror)

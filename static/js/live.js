@@ -14,6 +14,8 @@
   let url = document.body.dataset.eventsUrl || "";
   let version = -1; // of the newest state shown
   let source = null;
+  let failures = 0; // of the stream in a row; the more, the longer polling goes on before it is tried again
+  let polls = 0;
   let timer = 0; // the next poll, or the end of patience with a stream
 
   function start() {
@@ -21,7 +23,7 @@
     if (!url) return poll();
     source = new EventSource(version < 0 ? url : `${url}?after=${version}`);
     expect(SILENCE_MS);
-    source.addEventListener("connected", () => { clearTimeout(timer); mark("live"); });
+    source.addEventListener("connected", () => { clearTimeout(timer); failures = 0; mark("live"); });
     source.addEventListener("balance_updated", (event) => {
       const state = JSON.parse(event.data);
       show(state);
@@ -45,12 +47,13 @@
   function fallBack() {
     stop();
     mark("offline");
+    failures += 1;
+    polls = 0;
     poll();
   }
 
-  // One look at the balance; then the stream if it can be opened, or another look later.
+  // One look at the balance; then the stream when its time has come, or another look later.
   async function poll() {
-    const offline = Boolean(url);
     let state = null;
     try {
       const answer = await fetch(BALANCE_URL, { headers: { Accept: "application/json" } });
@@ -58,13 +61,12 @@
       if (answer.ok) state = await answer.json();
     } catch { /* no network; the next look may find one */ }
     if (document.hidden || source) return;
+    polls += 1;
     if (state) show(state);
-    if (state?.customer_id && !offline) {
-      url = EVENTS_URL + encodeURIComponent(state.customer_id);
-      return start();
-    }
+    if (state?.customer_id) url = EVENTS_URL + encodeURIComponent(state.customer_id);
     clearTimeout(timer);
-    timer = setTimeout(offline && state ? start : poll, offline ? POLL_OFFLINE_MS : POLL_MS);
+    if (state && url && polls > failures) start();
+    else timer = setTimeout(poll, failures ? POLL_OFFLINE_MS : POLL_MS);
   }
 
   function show(state) {

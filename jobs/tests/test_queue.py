@@ -222,3 +222,28 @@ def test_many_threads_never_share_a_row(now):
         thread.join()
 
     assert sorted(taken) == sorted(f"event-{at}" for at in range(60))
+
+
+@pytest.mark.django_db
+class TestBatch:
+    def test_settle_sets_further_columns_in_the_same_update(self, now, django_assert_num_queries):
+        add(now, 3)
+        batch = claim(now, limit=3)
+
+        with django_assert_num_queries(1):
+            queue.settle(batch, outcome="done")
+
+        assert set(ROWS.values_list("outcome", flat=True)) == {"done"}
+
+    def test_fail_all_counts_each_rows_own_attempts(self, now):
+        add(now, 2)
+        add(now, 2, attempts=queue.UNAVAILABLE_ATTEMPTS_MAX - 1)
+
+        queue.fail_all(claim(now, limit=4), Unavailable("down"), now=now)
+
+        assert sorted(ROWS.values_list("attempts", "dead_at")) == [
+            (1, None),
+            (1, None),
+            (queue.UNAVAILABLE_ATTEMPTS_MAX, now),
+            (queue.UNAVAILABLE_ATTEMPTS_MAX, now),
+        ]

@@ -1,0 +1,199 @@
+"""What monitors see: of this process, and of everything it depends on."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+
+import pytest
+from django.db import OperationalError, connection
+from django.utils import timezone
+
+from billing import catalogue
+from billing.models import Drift, WebhookEvent
+from conftest import fund
+from jobs.models import Heartbeat
+from jobs.worker import pause_lane
+from usage.models import UsageEvent
+from vocalis import health
+
+URL = "/health/integrations"
+
+
+@pytest.fixture(autouse=True)
+def nothing_cached(monkeypatch):
+    monkeypatch.setattr(health, "_last", None)
+
+
+@pytest.fixture
+def running(stage, now):
+    """A product in order: catalogue made, worker alive."""
+    Heartbeat.objects.update_or_create(worker="w", defaults={"started_at": now, "beat_at": timezone.now()})
+    return stage
+
+
+def checks(client, status: int = 200) -> dict[str, tuple[str, str]]:
+    response = client.get(URL)
+    assert response.status_code == status, response.content
+    return {check["name"]: (check["status"], check["detail"]) for check in response.json()["checks"]}
+
+
+def unsent_event(customer, created_at, **fields):
+    wallet = fund(customer, 10, created_at)
+    reservation = wallet.reservations.create(
+        key="k", amount=1, captured=1, state="captured", created_at=created_at, expires_at=created_at
+    )
+    return UsageEvent.objects.create(
+        transaction_id="t", customer=customer, event_type="voice_generation", happened_at=created_at, properties={},
+        credits=1, reservation=reservation, created_at=created_at, due_at=created_at, **fields,
+    )  # fmt: skip
+
+
+# --- /health --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.django_db
+def test_health_is_one_query(client, django_assert_num_queries):
+    with django_assert_num_queries(1):
+        response = client.get("/health")
+
+    assert (response.status_code, response.json()) == (200, {"status": "ok"})
+    assert "no-store" in response.headers["Cache-Control"]
+
+
+def test_health_says_that_the_database_is_down(client, monkeypatch):
+    def refuse(*args, **kwargs):
+        raise OperationalError("no route to db.example, password=hunter2")
+
+    monkeypatch.setattr(connection, "cursor", refuse)
+
+    response = client.get("/health")
+
+    assert response.status_code == 503
+    assert response.json() == {"status": "error", "summary": "the database is not answering"}
+
+
+@pytest.mark.parametrize("url", ["/health", URL])
+def test_health_is_read_only(client, url):
+    assert client.post(url).status_code == 405
+
+
+# --- /health/integrations -------------------------------------------------------------------------------------------
+
+
+def test_all_is_well_when_everything_runs(client, running):
+    response = client.get(URL)
+
+    report = response.json()
+    assert (response.status_code, report["status"], report["summary"]) == (200, "ok", "all is well"), report
+    assert [check["name"] for check in report["checks"]] == [
+        "reachability", "credentials", *catalogue.CHECKS, "webhook secret", "worker", "paused lanes",
+        "oldest unsent event", "dead rows", "drift", "auto-recharge",
+    ]  # fmt: skip
+
+
+def test_an_empty_account_lacks_what_bootstrap_makes(client, sandbox, db):
+    found = checks(client, 503)
+
+    assert found["reachability"][0] == found["credentials"][0] == "ok"
+    assert found["products"][0] == found["rate card"][0] == found["rates"][0] == "error"
+    assert "no rate card “Vocalis”" in found["rate card"][1]
+    assert found["notifications"][0] == "warn"
+
+
+def test_a_price_that_is_not_ours_is_an_error(client, running, monkeypatch):
+    monkeypatch.setattr(catalogue, "PRICES", (("Own voice", {}, 26_000),))
+
+    assert checks(client, 503)["rates"] == ("error", "price of “Own voice” : 25000, not 26000 credits")
+
+
+def test_a_pricing_unit_of_another_account_is_an_error(client, running, settings):
+    settings.VOCALIS_CREDIT_TYPE_ID = "00000000-0000-4000-8000-000000000000"
+
+    assert checks(client, 503)["pricing unit"][0] == "error"
+
+
+def test_metronome_down_is_an_error_and_our_own_checks_still_answer(client, running):
+    running.sandbox.faults.add(match="*", kind="status", times=None, status=503)
+
+    found = checks(client, 503)
+
+    assert found["reachability"][0] == found["rate card"][0] == "error"
+    assert found["worker"] == ("ok", "alive")
+
+
+def test_a_refused_key_is_told_from_an_outage_and_never_shown(client, running, settings):
+    settings.METRONOME_API_KEY = "sk_live_5f0c"
+    running.sandbox.faults.add(
+        match="*", kind="status", times=None, status=401, body={"message": "bad token sk_live_5f0c"}
+    )
+
+    found = checks(client, 503)
+
+    assert found["reachability"] == ("ok", "")
+    assert found["credentials"][0] == "error"
+    assert "bad token ***" in found["credentials"][1]
+    assert "sk_live_5f0c" not in client.get(URL).content.decode()
+
+
+def test_the_answer_is_kept_for_ten_seconds(client, running, monkeypatch):
+    first = client.get(URL).json()
+    running.sandbox.faults.add(match="*", kind="status", times=None, status=503)
+
+    assert client.get(URL).json() == first
+    monkeypatch.setattr(health, "CACHE_SECONDS", 0)
+    assert client.get(URL).status_code == 503
+
+
+def test_no_webhook_secret_is_an_error_in_production_and_a_warning_before(client, running, settings, monkeypatch):
+    settings.METRONOME_WEBHOOK_SECRETS = []
+
+    assert checks(client, 503)["webhook secret"][0] == "error"
+    settings.DEBUG = True
+    monkeypatch.setattr(health, "_last", None)
+    assert checks(client)["webhook secret"][0] == "warn"
+
+
+def test_no_worker_is_an_error(client, running):
+    Heartbeat.objects.all().delete()
+
+    assert checks(client, 503)["worker"] == ("error", "no worker has been heard of for a minute")
+
+
+def test_a_paused_lane_is_an_error_that_says_why(client, running):
+    pause_lane("report", seconds=60, reason="401 unauthorized", now=timezone.now())
+
+    assert checks(client, 503)["paused lanes"] == ("error", "report pauses: 401 unauthorized")
+
+
+@pytest.mark.parametrize(
+    ("minutes", "status", "http_status"), [(4, "ok", 200), (6, "warn", 200), (59, "warn", 200), (61, "error", 503)]
+)
+def test_usage_that_waits_too_long_shows(client, running, alice, minutes, status, http_status):
+    unsent_event(alice, timezone.now() - timedelta(minutes=minutes))
+
+    assert checks(client, http_status)["oldest unsent event"][0] == status
+
+
+def test_a_dead_event_counts_as_dead_not_as_waiting(client, running, alice, now):
+    unsent_event(alice, now - timedelta(days=1), dead_at=now)
+
+    found = checks(client)
+
+    assert found["oldest unsent event"] == ("ok", "none waits")
+    assert found["dead rows"] == ("warn", "1 of usage events need a person")
+
+
+def test_open_drift_is_a_warning(client, running, wallet, now):
+    Drift.objects.create(
+        wallet=wallet, difference=-5, wallet_balance=500, metronome_balance=495, first_seen_at=now, last_seen_at=now
+    )
+    WebhookEvent.objects.create(event_id="e", type="x", payload={}, received_at=now, processed_at=now)
+
+    assert checks(client)["drift"] == ("warn", "1 open")
+
+
+def test_the_report_is_json_with_a_time(client, running):
+    report = json.loads(client.get(URL).content)
+
+    assert set(report) == {"status", "summary", "checked_at", "checks"}

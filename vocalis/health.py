@@ -1,0 +1,216 @@
+"""Whether this process can serve (`/health`), and whether the business behind it runs (`/health/integrations`).
+
+The admin's start page shows the same checks, those that need no network.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+from django.conf import settings
+from django.db import Error, connection
+from django.db.models import Min, Q
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.utils import timezone
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+
+from billing import catalogue, metronome, metronome_setup
+from billing.models import AutoRecharge, Drift
+from jobs import worker
+from jobs.errors import Rejected, Unavailable
+from jobs.models import Lane
+from usage.models import UsageEvent
+
+Status = Literal["ok", "warn", "error"]
+STATUSES: tuple[Status, ...] = ("ok", "warn", "error")  # the worst one is the whole's
+
+CALL_SECONDS = 3  # per call to Metronome, without retries
+ALL_SECONDS = 8  # some checks are several calls
+CACHE_SECONDS = 10  # monitors and curious people cost Metronome one look each ten seconds per process
+UNSENT_WARN, UNSENT_ERROR = timedelta(minutes=5), timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """`admin` is where a person goes on: the name of a changelist, such as "billing_drift?state=open"."""
+
+    name: str
+    status: Status
+    detail: str
+    admin: str = ""
+
+
+# --- This process ---------------------------------------------------------------------------------------------------
+
+
+@never_cache
+@require_safe
+def health(request: HttpRequest) -> HttpResponse:
+    """For load balancers: one SELECT, no network."""
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+    except Error:
+        return JsonResponse({"status": "error", "summary": "the database is not answering"}, status=503)
+    return JsonResponse({"status": "ok"})
+
+
+# --- The business behind it -----------------------------------------------------------------------------------------
+
+
+@never_cache
+@require_safe
+def integrations(request: HttpRequest) -> HttpResponse:
+    """For monitors: 503 when something is broken, 200 when all is well or something merely needs a look."""
+    report = cached_report()
+    return HttpResponse(
+        _without_secrets(json.dumps(report)),
+        content_type="application/json",
+        status=503 if report["status"] == "error" else 200,
+    )
+
+
+_lock = threading.Lock()
+_last: tuple[float, dict[str, Any]] | None = None
+
+
+def cached_report() -> dict[str, Any]:
+    global _last
+    with _lock:  # those who come meanwhile wait for the one look instead of each taking their own
+        if _last is None or time.monotonic() - _last[0] > CACHE_SECONDS:
+            _last = time.monotonic(), report(now=timezone.now())
+        return _last[1]
+
+
+def report(*, now: datetime) -> dict[str, Any]:
+    try:
+        here = local_checks(now)
+    except Error:
+        here = [Check("database", "error", "not answering")]
+    checks = [*remote_checks(now), *here]
+    status = max((check.status for check in checks), key=STATUSES.index)
+    troubled = [check.name for check in checks if check.status != "ok"]
+    return {
+        "status": status,
+        "summary": f"needs a look: {', '.join(troubled)}" if troubled else "all is well",
+        "checked_at": now.isoformat(),
+        "checks": [{key: value for key, value in asdict(check).items() if key != "admin"} for check in checks],
+    }
+
+
+def _without_secrets(text: str) -> str:
+    """Metronome's own words are part of the report, and may quote what they refused."""
+    for secret in (settings.METRONOME_API_KEY, settings.SECRET_KEY, *settings.METRONOME_WEBHOOK_SECRETS):
+        if secret:
+            text = text.replace(secret, "***")
+    return text
+
+
+# --- Metronome ------------------------------------------------------------------------------------------------------
+
+
+def remote_checks(now: datetime) -> list[Check]:
+    """Everything asked of Metronome, in parallel; a check without an answer in time is an error."""
+    asks: dict[str, Callable[[], list[Check]]] = {"reachability": _connection_checks} | {
+        name: _catalogue_check(name, ask, now) for name, ask in catalogue.CHECKS.items()
+    }
+    pool = ThreadPoolExecutor(max_workers=len(asks), thread_name_prefix="health")
+    try:
+        answers = {name: pool.submit(_hurried, ask) for name, ask in asks.items()}
+        wait(answers.values(), timeout=ALL_SECONDS)
+        return [
+            check
+            for name, answer in answers.items()
+            for check in (answer.result() if answer.done() else [Check(name, "error", "no answer in time")])
+        ]
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _hurried(ask: Callable[[], list[Check]]) -> list[Check]:
+    with metronome.hurry(CALL_SECONDS):
+        return ask()
+
+
+def _connection_checks() -> list[Check]:
+    try:
+        metronome_setup.pricing_units()
+    except Unavailable as error:
+        if error.pause_seconds:  # Metronome answered, and refused our key
+            return [Check("reachability", "ok", ""), Check("credentials", "error", str(error))]
+        return [Check("reachability", "error", str(error)), Check("credentials", "error", "cannot be tried")]
+    except Rejected as error:
+        return [Check("reachability", "ok", ""), Check("credentials", "error", str(error))]
+    return [Check("reachability", "ok", settings.METRONOME_API_URL), Check("credentials", "ok", "accepted")]
+
+
+def _catalogue_check(name: str, ask: Callable[[datetime], list[str]], now: datetime) -> Callable[[], list[Check]]:
+    def check() -> list[Check]:
+        try:
+            texts = ask(now)
+        except (Unavailable, Rejected) as error:
+            return [Check(name, "error", str(error))]
+        if not texts:
+            return [Check(name, "ok", "as it should be")]
+        # Without its notifications everything still works, a sweep later.
+        return [Check(name, "warn" if name == "notifications" else "error", "; ".join(texts))]
+
+    return check
+
+
+# --- Our own rows ---------------------------------------------------------------------------------------------------
+
+
+def local_checks(now: datetime) -> list[Check]:
+    return [_webhook_secret(), _worker(now), _lanes(now), _unsent(now), _dead_rows(), *_money()]
+
+
+def _webhook_secret() -> Check:
+    if settings.METRONOME_WEBHOOK_SECRETS:
+        return Check("webhook secret", "ok", "set")
+    status: Status = "warn" if settings.DEBUG else "error"
+    return Check("webhook secret", status, "METRONOME_WEBHOOK_SECRET is empty: webhooks cannot be verified")
+
+
+def _worker(now: datetime) -> Check:
+    if worker.alive(now):
+        return Check("worker", "ok", "alive", "jobs_heartbeat")
+    return Check("worker", "error", "no worker has been heard of for a minute", "jobs_heartbeat")
+
+
+def _lanes(now: datetime) -> Check:
+    paused = Lane.objects.filter(paused_until__gt=now)
+    if texts := [f"{lane.name} pauses: {lane.reason}" for lane in paused]:
+        return Check("paused lanes", "error", "; ".join(texts), "jobs_lane")
+    return Check("paused lanes", "ok", "none", "jobs_lane")
+
+
+def _unsent(now: datetime) -> Check:
+    oldest = UsageEvent.objects.filter(due_at__isnull=False, dead_at=None).aggregate(at=Min("created_at"))["at"]
+    age = now - oldest if oldest else timedelta(0)
+    status: Status = "error" if age > UNSENT_ERROR else "warn" if age > UNSENT_WARN else "ok"
+    detail = f"waits since {oldest:%Y-%m-%d %H:%M} UTC" if oldest else "none waits"
+    return Check("oldest unsent event", status, detail, "usage_usageevent?state=due")
+
+
+def _dead_rows() -> Check:
+    counts = [f"{count} of {model._meta.verbose_name_plural}" for model, count in worker.dead_rows().items()]
+    return Check("dead rows", "warn" if counts else "ok", f"{', '.join(counts) or 'none'} need a person")
+
+
+def _money() -> list[Check]:
+    drifts = Drift.objects.filter(state=Drift.State.OPEN).count()
+    failed = AutoRecharge.objects.filter(Q(stuck_at__isnull=False) | ~Q(failure="")).count()
+    return [
+        Check("drift", "warn" if drifts else "ok", f"{drifts} open", "billing_drift?state__exact=open"),
+        # A declined card is the customer's to mend: shown to operators, but no reason to wake one.
+        Check("auto-recharge", "ok", f"{failed} failed or stuck", "billing_autorecharge?trouble=yes"),
+    ]

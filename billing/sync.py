@@ -1,0 +1,281 @@
+"""Metronome is the truth about money, the ledger about "now": how the two are kept together.
+
+(a) Grants. Every segment of every commit and credit is mirrored, whoever made it: one entry when it is new, a delta when
+it changed. So credits show at once, from whichever path hears of them first.
+
+(b) Drift. Balance here and net balance there are compared, allowing for what is under way between them. A difference
+that this does not explain becomes a Drift row, and only one that stands still is adjusted.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from decimal import Decimal
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import F, Sum
+
+from accounts.models import User
+from jobs.worker import RowStep
+
+from . import ledger, metronome, realtime, recharge
+from .models import (
+    AutoRecharge,
+    Contract,
+    CreditGrant,
+    Drift,
+    LedgerEntry,
+    Payment,
+    Reservation,
+    Subscription,
+    Wallet,
+)
+
+logger = logging.getLogger(__name__)
+
+BUSY_SECONDS = 60  # how soon a wallet with open business is read again: the most a lost webhook costs
+IDLE_SECONDS = 3_600
+STANDING_SECONDS = 60  # how long a difference stands still before it is believed: four times Metronome's known delay
+ADJUST_CREDITS_MAX = 1_000  # more than a page of text, less than a dollar: beyond it a person agrees
+VANISH_SECONDS = 600  # a grant younger than this may only not be listed yet
+NEAR_END_SECONDS = 30  # around the end of a grant the two clocks need not agree
+
+
+# --- When -----------------------------------------------------------------------------------------------------------
+
+
+def nudge(customer_id: UUID, now: datetime) -> None:
+    """Read the customer's grants and balance from Metronome as soon as a worker is free."""
+    Contract.objects.filter(customer_id=customer_id).exclude(metronome_id=None).nudge(now)
+
+
+def soon(customer_ids: Iterable[UUID], *, now: datetime) -> None:
+    """Business has begun (usage was sent): have these wallets read within BUSY_SECONDS instead of within the hour."""
+    at = now + timedelta(seconds=BUSY_SECONDS)
+    Contract.objects.filter(customer_id__in=list(customer_ids), due_at__gt=at).update(due_at=at)
+
+
+def synchronise(contract: Contract, now: datetime) -> datetime | None:
+    """One look at Metronome. Returns when to look again."""
+    if not contract.metronome_id:
+        return None
+    commits = read_grants(contract, now=now)
+    check_drift(contract, now=now, fractions=fractions(commits))
+    _read_recharge(contract, now)
+    recharge.watch(contract, now)
+    Contract.objects.filter(pk=contract.pk).update(synced_at=now)
+    return now + timedelta(seconds=BUSY_SECONDS if _is_busy(contract, now) else IDLE_SECONDS)
+
+
+SYNC = RowStep("sync", Contract, synchronise)
+
+
+def _is_busy(contract: Contract, now: datetime) -> bool:
+    """Whether anything is under way whose end we would not like to miss for an hour."""
+    customer_id = contract.customer_id
+    lately = now - timedelta(seconds=ledger.SETTLING_SECONDS)
+    captured = Reservation.objects.filter(wallet__customer_id=customer_id, state=Reservation.State.CAPTURED)
+    low = AutoRecharge.objects.filter(
+        customer_id=customer_id, enabled=True, threshold_credits__gte=F("customer__wallet__balance")
+    )
+    business = (
+        captured.filter(reported_at=None),
+        captured.filter(reported_at__gt=lately),
+        Payment.objects.open().filter(customer_id=customer_id),
+        Subscription.objects.filter(customer_id=customer_id, state=Subscription.State.REQUESTED),
+        Drift.objects.filter(wallet__customer_id=customer_id, state=Drift.State.OPEN),
+        low,
+    )
+    return any(rows.exists() for rows in business)
+
+
+def _read_recharge(contract: Contract, now: datetime) -> None:
+    found = metronome.recharge_configuration(
+        customer_id=contract.customer.metronome_id or "", contract_id=contract.metronome_id or ""
+    )
+    Contract.objects.filter(pk=contract.pk).update(
+        recharge_enabled=found.enabled if found else None,
+        recharge_threshold_credits=found.threshold_credits if found else None,
+        recharge_to_credits=found.recharge_to_credits if found else None,
+    )
+    if found:
+        recharge.follow_metronome(contract, enabled=found.enabled, now=now)
+
+
+# --- Grants ---------------------------------------------------------------------------------------------------------
+
+
+def read_grants(contract: Contract, *, now: datetime) -> list[metronome.Commit]:
+    """Mirror all that Metronome has for the customer, and return it. For workers only: it calls Metronome."""
+    wallet = ledger.wallet_of(contract.customer_id)
+    commits = metronome.commits(customer_id=contract.customer.metronome_id or "")
+    mirrored = {grant.segment_id: grant for grant in CreditGrant.objects.filter(wallet=wallet)}
+    segments = [segment for commit in commits for segment in _segments(commit)]
+    for segment in segments:
+        grant = mirrored.get(segment.segment_id)
+        is_new = grant is None and segment.amount > 0
+        if is_new or (grant and not _is_mirrored(grant, segment, now)):
+            ledger.record_grant(wallet_id=wallet.id, segment=segment, now=now)
+    _shrink_vanished(wallet.id, mirrored.values(), {segment.segment_id for segment in segments}, now)
+    realtime.wake(wallet.id)
+    return commits
+
+
+def record(wallet_id: int, commit: metronome.Commit, *, now: datetime) -> list[int]:
+    """Mirror one commit or credit. Returns the ids of its grants, one a segment."""
+    return [ledger.record_grant(wallet_id=wallet_id, segment=segment, now=now)[0] for segment in _segments(commit)]
+
+
+def _segments(commit: metronome.Commit) -> list[ledger.Segment]:
+    """Of an archived commit nothing may be used any more. Fractions stay at Metronome."""
+    return [
+        ledger.Segment(
+            kind=commit.kind,
+            remote_id=commit.id,
+            segment_id=segment.id,
+            key=commit.description[:128],
+            name=commit.name[:200],
+            amount=0 if commit.archived else max(int(segment.amount), 0),
+            priority=commit.priority,
+            is_free=commit.is_free,
+            starts_at=segment.starts_at,
+            ends_at=segment.ends_at,
+        )
+        for segment in commit.segments
+    ]
+
+
+def _is_mirrored(grant: CreditGrant, segment: ledger.Segment, now: datetime) -> bool:
+    """Whether there is nothing to write: the same as we have it, and not just about to start."""
+    same = all(getattr(grant, name) == getattr(segment, name) for name in ledger.SEGMENT_FIELDS)
+    return same and grant.granted == segment.amount and not (grant.due_at and grant.due_at <= now)
+
+
+def fractions(commits: Iterable[metronome.Commit]) -> Decimal:
+    """What flooring every segment keeps from the customer here and Metronome does not: less than a credit each."""
+    amounts = (segment.amount for commit in commits if not commit.archived for segment in commit.segments)
+    return sum((amount % 1 for amount in amounts if amount > 0), Decimal(0))
+
+
+def _shrink_vanished(wallet_id: int, grants: Iterable[CreditGrant], listed: set[str], now: datetime) -> None:
+    """Take back what is left of grants that Metronome no longer lists: archived there, or a segment removed."""
+    settled = now - timedelta(seconds=VANISH_SECONDS)
+    for grant in grants:
+        if grant.remaining and grant.segment_id not in listed and grant.created_at < settled:
+            logger.warning("grant %s (%s) is gone at Metronome", grant.pk, grant.name)
+            fields = {name: getattr(grant, name) for name in ledger.SEGMENT_FIELDS}
+            ledger.record_grant(wallet_id=wallet_id, segment=ledger.Segment(**fields, amount=0), now=now)
+
+
+# --- Drift ----------------------------------------------------------------------------------------------------------
+
+
+def check_drift(contract: Contract, *, now: datetime, fractions: Decimal = Decimal(0)) -> Drift | None:
+    """Compare the wallet with Metronome; note, update, adjust or close the difference. Returns the open or adjusted row.
+
+    Three numbers are read before and after Metronome's: if they moved meanwhile, the comparison means nothing and this
+    turn is given up. `fractions` is what Metronome may have more by `fractions(commits)`.
+    """
+    wallet = ledger.wallet_of(contract.customer_id)
+    ledger.expire_ended(wallet_id=wallet.id, now=now)
+    before = _numbers(wallet.id, now)
+    remote = metronome.net_balance(customer_id=contract.customer.metronome_id or "")
+    if before != _numbers(wallet.id, now):
+        return None
+    wallet.refresh_from_db()
+    if wallet.expires_next_at and wallet.expires_next_at <= now + timedelta(seconds=NEAR_END_SECONDS):
+        return None
+    _, unsettled, settling = before
+    grown, shrunk = _settling_grants(wallet.id, now)
+    lowest = wallet.balance - _held_past_end(wallet.id, now) - grown
+    highest = lowest + grown + unsettled + settling + shrunk
+    # Towards zero, so that what is left of fractions is no difference.
+    missing, extra = min(remote - lowest, Decimal(0)), max(remote - fractions - highest, Decimal(0))
+    difference = int(missing or extra)
+    if not difference:
+        Drift.objects.filter(wallet=wallet, state=Drift.State.OPEN).update(state=Drift.State.GONE, last_seen_at=now)
+        return None
+    return _note_drift(wallet, difference, int(remote), quiet=lowest == highest, now=now)
+
+
+def approve_drift(drift: Drift, *, user: User, now: datetime) -> bool:
+    """A person agrees to adjust this difference, above the automatic limit too. False if it is not open any more.
+
+    The adjustment is made at the next look at Metronome, and only if the difference is still the same.
+    """
+    agreed = Drift.objects.filter(pk=drift.pk, state=Drift.State.OPEN, difference=drift.difference)
+    if not agreed.update(approved_by=user):
+        return False
+    nudge(drift.wallet.customer_id, now)
+    return True
+
+
+def _numbers(wallet_id: int, now: datetime) -> tuple[int, int, int]:
+    version = Wallet.objects.values_list("version", flat=True).get(pk=wallet_id)
+    return version, *ledger.in_flight(wallet_id=wallet_id, now=now)
+
+
+def _settling_grants(wallet_id: int, now: datetime) -> tuple[int, int]:
+    """Credits granted, and expired or taken back, so lately that Metronome's balance may not show it yet."""
+    lately = now - timedelta(seconds=ledger.SETTLING_SECONDS)
+    kinds = [LedgerEntry.Kind.GRANT, LedgerEntry.Kind.GRANT_CHANGE, LedgerEntry.Kind.EXPIRY]
+    entries = LedgerEntry.objects.filter(wallet_id=wallet_id, created_at__gt=lately, kind__in=kinds)
+    grown = entries.filter(amount__gt=0).aggregate(credits=Sum("amount", default=0))["credits"]
+    shrunk = entries.filter(amount__lt=0).aggregate(credits=Sum("amount", default=0))["credits"]
+    return grown, -shrunk
+
+
+def _held_past_end(wallet_id: int, now: datetime) -> int:
+    """What reservations keep alive of grants that ended: here still in the balance, at Metronome over."""
+    ended = CreditGrant.objects.filter(wallet_id=wallet_id, ends_at__lte=now, remaining__gt=0)
+    return ended.aggregate(credits=Sum("remaining", default=0))["credits"]
+
+
+def _note_drift(wallet: Wallet, difference: int, remote: int, *, quiet: bool, now: datetime) -> Drift:
+    """Keep the open row of this wallet up to date; adjust when the same difference has stood still, twice read."""
+    drift, is_new = Drift.objects.get_or_create(
+        wallet=wallet,
+        state=Drift.State.OPEN,
+        defaults={
+            "difference": difference, "wallet_balance": wallet.balance, "metronome_balance": remote,
+            "first_seen_at": now, "last_seen_at": now, "same_since_at": now if quiet else None,
+        },
+    )  # fmt: skip
+    if is_new:
+        logger.warning("wallet %s differs from Metronome by %+d credits", wallet.pk, difference)
+        return drift
+    stands = quiet and drift.same_since_at is not None and drift.difference == difference
+    drift.same_since_at = drift.same_since_at if stands else (now if quiet else None)
+    if drift.difference != difference:
+        drift.approved_by = None  # nobody has agreed to this one
+    drift.difference, drift.wallet_balance, drift.metronome_balance = difference, wallet.balance, remote
+    drift.last_seen_at = now
+    drift.save(
+        update_fields=[
+            "difference", "wallet_balance", "metronome_balance", "last_seen_at", "same_since_at", "approved_by",
+        ]
+    )  # fmt: skip
+    allowed = abs(difference) <= ADJUST_CREDITS_MAX or drift.approved_by_id is not None
+    stood = now - drift.same_since_at if stands and drift.same_since_at else timedelta(0)
+    if allowed and stood >= timedelta(seconds=STANDING_SECONDS):
+        _adjust(drift, now)
+    return drift
+
+
+def _adjust(drift: Drift, now: datetime) -> None:
+    with transaction.atomic():
+        open_row = Drift.objects.filter(pk=drift.pk, state=Drift.State.OPEN)
+        if not open_row.update(state=Drift.State.ADJUSTED):
+            return
+        note = f"Metronome had {drift.metronome_balance:,}, we {drift.wallet_balance:,}"
+        entry = ledger.adjust(wallet_id=drift.wallet_id, amount=drift.difference, note=note, now=now)
+        if entry is None:  # all of it is reserved; the next look tries again
+            transaction.set_rollback(True)
+            return
+        Drift.objects.filter(pk=drift.pk).update(entry=entry)
+        realtime.wake(drift.wallet_id)
+    drift.state, drift.entry = Drift.State.ADJUSTED, entry
+    logger.warning("wallet %s adjusted by %+d credits", drift.wallet_id, entry.amount)

@@ -110,7 +110,9 @@ class Generation(models.Model):
             models.Index(fields=["taken_at"], name="generation_pending", condition=Q(state="pending")),
         ]
 
-    replayed = False  # not a column: set on an answer that is given again
+    # Not columns: set on the answer of one request.
+    replayed = False  # the first answer, given again
+    synthesis_seconds = 0.0  # how long the engine took
 
     def __str__(self) -> str:
         return f"{self.characters} characters ({self.state})"
@@ -135,3 +137,10 @@ class UsageEvent(Job):
 
     def __str__(self) -> str:
         return self.transaction_id
+
+    @property
+    def delivery(self) -> str:
+        """Where it stands, in one word for the customer."""
+        if self.sent_at:
+            return "sent"
+        return "problem" if self.dead_at else "waiting"

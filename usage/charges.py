@@ -1,0 +1,40 @@
+"""The moment work becomes final: its credits are captured and the event that reports it is written, or neither."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+from django.db import transaction
+
+from billing import ledger
+
+from .models import UsageEvent
+
+
+def charge(
+    *,
+    customer_id: UUID,
+    hold: ledger.Hold,
+    transaction_id: str,
+    event_type: str,
+    properties: dict[str, str],
+    now: datetime,
+) -> None:
+    """Capture the hold whole and make its usage event due. Belongs into the transaction that marks the work done.
+
+    Raises ledger.AlreadyResolved if the hold expired meanwhile; the caller's transaction must then not commit.
+    """
+    with transaction.atomic(savepoint=False):
+        UsageEvent.objects.create(
+            transaction_id=transaction_id,
+            customer_id=customer_id,
+            event_type=event_type,
+            happened_at=hold.created_at,
+            properties=properties,
+            credits=hold.amount,
+            reservation_id=hold.id,
+            created_at=now,
+            due_at=now,
+        )
+        ledger.capture(reservation_id=hold.id, amount=hold.amount, now=now)

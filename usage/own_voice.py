@@ -1,0 +1,173 @@
+"""Set up a personal voice, tuned by ear, for a one-time price. It then speaks at the standard rate.
+
+The pattern of `usage.speak`: hold the credits, do the work outside any transaction (here: prove that the engine can speak
+with it), then capture and report in the transaction that makes it ready.
+"""
+
+from __future__ import annotations
+
+import logging
+import unicodedata
+from contextlib import suppress
+from datetime import datetime, timedelta
+
+from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
+
+from accounts.models import Customer
+from billing import ledger, plans, realtime
+from billing.models import Reservation
+
+from . import charges
+from .clock import ticking
+from .engines import EngineFailed, NothingToSpeak, Speech, VoiceSettings, engine
+from .engines.espeak import PACES_WORDS_PER_MINUTE, PITCHES, VARIANTS
+from .models import Voice
+from .speak import KEY, UNEXPECTED, KeyReused, Refused, SpeechFailed, StillRunning
+
+logger = logging.getLogger(__name__)
+
+SAMPLE = "Hello! This is how your own voice sounds. Tune it until you like it; listening is free."
+SAMPLE_SECONDS = 20  # the longest a request waits for the sample
+ABANDONED_SECONDS = SAMPLE_SECONDS + 30  # after which nobody can still be at it
+NAME_CHARACTERS_MAX = 60
+
+
+class InProgress(Exception):
+    """Another voice of this customer is being set up; one at a time."""
+
+
+def preview(settings: VoiceSettings) -> Speech:
+    """The sample sentence in that voice. Costs nothing. Raises Refused or SpeechFailed."""
+    if errors := _settings_errors(settings):
+        raise Refused(errors)
+    try:
+        return engine().speak(text=SAMPLE, voice=settings, deadline_seconds=SAMPLE_SECONDS)
+    except (EngineFailed, NothingToSpeak) as error:
+        raise SpeechFailed(str(error)) from error
+
+
+def set_up(*, customer: Customer, name: str, settings: VoiceSettings, key: str, now: datetime) -> Voice:
+    """Make the voice and charge for it. The same key again gives the same voice at no cost.
+
+    Raises Refused (KeyReused among it), StillRunning, InProgress, SpeechFailed, and the ledger's InsufficientCredits
+    and WalletFrozen; after any of them nothing is charged.
+    """
+    name = unicodedata.normalize("NFC", name).strip()
+    if errors := _errors(name, settings, key):
+        raise Refused(errors)
+    clock = ticking(now)
+    voice = Voice(
+        customer=customer,
+        key=key,
+        name=name,
+        variant=settings.variant,
+        pitch=settings.pitch,
+        pitch_range=settings.pitch_range,
+        pace_words_per_minute=settings.pace_words_per_minute,
+        credits=plans.OWN_VOICE_CREDITS,
+        created_at=now,
+    )
+    for left in abandoned(now).filter(customer=customer):  # nobody need wait for the worker to clear the way
+        give_up(left, now)
+    wallet_id = ledger.wallet_of(customer.id).id
+    first = Voice.objects.filter(customer=customer, key=key).first()
+    if first is None:
+        try:
+            with transaction.atomic():
+                voice.save(force_insert=True)
+                hold = ledger.reserve(wallet_id=wallet_id, key=f"voice-{voice.id}", amount=voice.credits, now=now)
+        except IntegrityError:  # the same key in the same instant, or another voice in progress
+            first = Voice.objects.filter(customer=customer, key=key).first()
+            if first is None:
+                raise InProgress from None
+    if first is not None:
+        return _again(first, voice)
+    failure = UNEXPECTED
+    try:
+        preview(settings)
+        _finish(voice, hold, clock())
+        failure = ""
+    except (Refused, SpeechFailed) as error:
+        failure = str(error)
+        raise
+    finally:
+        if failure:
+            _fail(voice, failure, clock())
+        realtime.wake(wallet_id)
+    return voice
+
+
+def abandoned(now: datetime) -> QuerySet[Voice]:
+    """Voices whose set-up was begun by a process that is gone."""
+    return Voice.objects.filter(state=Voice.State.PENDING, created_at__lt=now - timedelta(seconds=ABANDONED_SECONDS))
+
+
+def give_up(voice: Voice, now: datetime) -> None:
+    """Mark an abandoned set-up failed and give its credits back."""
+    _fail(voice, UNEXPECTED, now)
+
+
+def _errors(name: str, settings: VoiceSettings, key: str) -> dict[str, list[str]]:
+    errors = _settings_errors(settings)
+    if not name or len(name) > NAME_CHARACTERS_MAX or not name.isprintable():
+        errors["name"] = [f"Give the voice a name of 1 to {NAME_CHARACTERS_MAX} characters."]
+    if not KEY.fullmatch(key):
+        errors["key"] = ["A key is 1 to 128 ASCII characters without spaces."]
+    return errors
+
+
+def _settings_errors(settings: VoiceSettings) -> dict[str, list[str]]:
+    errors: dict[str, list[str]] = {}
+    if settings.variant not in VARIANTS:
+        errors["variant"] = ["Choose one of the timbres."]
+    for field, value, allowed in (
+        ("pitch", settings.pitch, PITCHES),
+        ("range", settings.pitch_range, PITCHES),
+        ("pace", settings.pace_words_per_minute, PACES_WORDS_PER_MINUTE),
+    ):
+        if value not in allowed:
+            errors[field] = [f"Choose a whole number from {allowed[0]} to {allowed[-1]}."]
+    return errors
+
+
+def _again(first: Voice, wanted: Voice) -> Voice:
+    """The answer to a key that was used before."""
+    asked = ("name", "variant", "pitch", "pitch_range", "pace_words_per_minute")
+    if any(getattr(first, field) != getattr(wanted, field) for field in asked):
+        raise KeyReused
+    if first.state == Voice.State.PENDING:
+        raise StillRunning(first.id)
+    if first.state == Voice.State.FAILED:
+        raise SpeechFailed(first.failure)
+    return first
+
+
+def _finish(voice: Voice, hold: ledger.Hold, now: datetime) -> None:
+    pending = Voice.objects.filter(id=voice.id, state=Voice.State.PENDING)
+    try:
+        with transaction.atomic():
+            if not pending.update(state=Voice.State.READY, reservation_id=hold.id):
+                raise SpeechFailed("This took too long. Try again.")
+            charges.charge(
+                customer_id=voice.customer_id,
+                hold=hold,
+                transaction_id=f"vocalis-voice-{voice.id}",
+                event_type="voice_cloning",
+                properties={"voice_id": str(voice.id)},
+                now=now,
+            )
+    except ledger.AlreadyResolved as error:
+        raise SpeechFailed("This took too long. Try again.") from error
+    voice.state, voice.reservation_id = Voice.State.READY, hold.id
+
+
+def _fail(voice: Voice, failure: str, now: datetime) -> None:
+    with transaction.atomic():
+        pending = Voice.objects.filter(id=voice.id, state=Voice.State.PENDING)
+        if not pending.update(state=Voice.State.FAILED, failure=failure):
+            return
+        holds = Reservation.objects.open().filter(wallet__customer=voice.customer_id, key=f"voice-{voice.id}")
+        for hold_id in holds.values_list("id", flat=True):
+            with suppress(ledger.AlreadyResolved):
+                ledger.release(reservation_id=hold_id, now=now)

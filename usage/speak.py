@@ -1,0 +1,286 @@
+"""Speak a text for credits, exactly once per key.
+
+    reserve → synthesise → store → capture and report
+
+The two ends are one transaction each and the middle is in none, so a process may die at any instruction: the row stays
+pending and its credits held. The same request again takes it over with the same hold; if none comes, the hold expires
+and the ABANDONED step marks the row failed. `taken_at` says whose turn it is: whoever wants to finish or fail a
+generation must still be the one who took it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import re
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
+from django.db import IntegrityError, transaction
+from django.db.models import F, QuerySet
+
+from accounts.models import Customer
+from billing import ledger, realtime
+from billing.models import Reservation, Wallet
+
+from . import charges, pricing, voices
+from . import text as texts
+from .clock import ticking
+from .engines import EngineFailed, NothingToSpeak, Speech, engine
+from .models import Generation
+
+logger = logging.getLogger(__name__)
+
+SPEAK_SECONDS = 60  # the longest a request waits for the engine
+TAKEN_SECONDS = SPEAK_SECONDS + 30  # after which nobody can still be at it, storing the audio included
+ABANDONED_SECONDS = ledger.RESERVATION_SECONDS + 30  # by then the hold has expired, and nobody came back
+KEY = re.compile(r"[!-~]{1,128}")
+UNEXPECTED = "Something went wrong on our side."
+
+
+class Refused(ValueError):
+    """The request cannot be done as it is; `errors` says why, by field. Nothing was charged."""
+
+    def __init__(self, errors: dict[str, list[str]]) -> None:
+        super().__init__(" ".join(message for messages in errors.values() for message in messages))
+        self.errors = errors
+
+
+class KeyReused(Refused):
+    """The key belongs to a request with another body."""
+
+    def __init__(self) -> None:
+        super().__init__({"key": ["This key was already used for something else. Use a new one."]})
+
+
+class StillRunning(Exception):
+    """The same request is being worked on right now; ask again."""
+
+    def __init__(self, row_id: UUID, *, retry_after_seconds: int = 2) -> None:
+        super().__init__("This is being worked on already. Ask again in a moment.")
+        self.row_id, self.retry_after_seconds = row_id, retry_after_seconds
+
+
+class SpeechFailed(Exception):
+    """The engine or the storage failed. The credits are back; the same request may be tried again."""
+
+
+def speak(*, customer: Customer, text: str, voice_id: str, key: str, now: datetime) -> Generation:
+    """Say `text` and charge for it. The same key and body again give the first answer, `replayed`, at no cost.
+
+    Raises Refused (KeyReused among it), StillRunning, SpeechFailed, and the ledger's InsufficientCredits and
+    WalletFrozen. After any of them nothing is charged and nothing stays held, and the same key may be used again.
+    """
+    text, speaker = _check(customer, text, voice_id, key)
+    clock = ticking(now)
+    wallet_id = ledger.wallet_of(customer.id).id
+    generation = Generation(
+        customer=customer,
+        key=key,
+        body_hash=hashlib.sha256(f"{speaker.id}\n{text}".encode()).hexdigest(),
+        text=text,
+        voice=speaker.id,
+        voice_name=speaker.name,
+        voice_type=speaker.type,
+        characters=len(text),
+        credits=pricing.credits(len(text), speaker.type),
+        created_at=now,
+        taken_at=now,
+    )
+    same_key = Generation.objects.filter(customer=customer, key=key)
+    first = same_key.first()
+    if first is None:
+        try:
+            hold = _begin(generation, wallet_id, now)
+        except IntegrityError:  # the same key in the same instant; the other one was first
+            first = same_key.get()
+    if first is not None:
+        if first.body_hash != generation.body_hash:
+            raise KeyReused
+        if first.state == Generation.State.DONE:
+            first.replayed = True
+            return first
+        generation = first
+        hold = _take_over(generation, wallet_id, now)
+    _make(generation, speaker, hold, wallet_id, clock)
+    return generation
+
+
+def abandoned(now: datetime) -> QuerySet[Generation]:
+    """Generations that were begun and whose hold expired with nobody coming back for them."""
+    return Generation.objects.filter(
+        state=Generation.State.PENDING, taken_at__lt=now - timedelta(seconds=ABANDONED_SECONDS)
+    )
+
+
+def give_up(generation: Generation, now: datetime) -> None:
+    """Mark an abandoned generation failed; its credits are back, or come back when its hold expires."""
+    _mine(generation).update(state=Generation.State.FAILED, failure=UNEXPECTED, finished_at=now)
+    _delete_orphan(generation)
+
+
+def _check(customer: Customer, text: str, voice_id: str, key: str) -> tuple[str, voices.Speaker]:
+    errors: dict[str, list[str]] = {}
+    if not KEY.fullmatch(key):
+        errors["key"] = ["A key is 1 to 128 ASCII characters without spaces."]
+    try:
+        text = texts.check(text)
+    except texts.TextRefused as error:
+        errors["text"] = [str(error)]
+    try:
+        speaker = voices.resolve(customer, voice_id)
+    except voices.UnknownVoice:
+        errors["voice"] = ["Choose one of the voices."]
+    if errors:
+        raise Refused(errors)
+    return text, speaker
+
+
+def _begin(generation: Generation, wallet_id: int, now: datetime) -> ledger.Hold:
+    with transaction.atomic():
+        generation.save(force_insert=True)
+        return _reserve(generation, wallet_id, now)
+
+
+def _take_over(generation: Generation, wallet_id: int, now: datetime) -> ledger.Hold:
+    """Take a failed or abandoned generation in hand; of two who try, one gets StillRunning."""
+    pending = generation.state == Generation.State.PENDING
+    if pending and generation.taken_at > now - timedelta(seconds=TAKEN_SECONDS):
+        raise StillRunning(generation.id)
+    former_audio = _audio_name(generation)
+    unchanged = Generation.objects.filter(id=generation.id, state=generation.state, taken_at=generation.taken_at)
+    generation.state, generation.taken_at = Generation.State.PENDING, now
+    with transaction.atomic():
+        if not unchanged.update(state=generation.state, taken_at=now, failure="", finished_at=None):
+            raise StillRunning(generation.id)
+        hold = _hold(generation, wallet_id, now)
+    if former_audio != _audio_name(generation):
+        _delete(former_audio)
+    return hold
+
+
+def _hold(generation: Generation, wallet_id: int, now: datetime) -> ledger.Hold:
+    """The generation's open hold; a new one, under the next key, where the last was released or expired."""
+    hold = _reserve(generation, wallet_id, now)
+    if hold.state == Reservation.State.OPEN:
+        return hold
+    generation.tries += 1
+    if not _mine(generation).update(tries=generation.tries):
+        raise StillRunning(generation.id)
+    return _reserve(generation, wallet_id, now)
+
+
+def _reserve(generation: Generation, wallet_id: int, now: datetime) -> ledger.Hold:
+    key = f"gen-{generation.id}-{generation.tries}"
+    return ledger.reserve(wallet_id=wallet_id, key=key, amount=generation.credits, now=now)
+
+
+def _make(
+    generation: Generation, speaker: voices.Speaker, hold: ledger.Hold, wallet_id: int, clock: Callable[[], datetime]
+) -> None:
+    failure = UNEXPECTED
+    try:
+        speech = _synthesise(generation, speaker)
+        audio = _store(generation, speech)
+        try:
+            _finish(generation, speech, audio, hold, clock())
+        except ledger.AlreadyResolved:
+            # We were so slow that the hold expired, and its credits may be spent. Nobody has heard the audio yet, so
+            # hold them again or give up: nothing is taken that was not there, nothing is given away.
+            with transaction.atomic():
+                hold = _hold(generation, wallet_id, clock())
+            _finish(generation, speech, audio, hold, clock())
+        failure = ""
+    except (Refused, SpeechFailed, ledger.InsufficientCredits) as error:
+        failure = str(error)
+        raise
+    finally:
+        if failure:
+            _give_back(generation, hold, failure, clock())
+        realtime.wake(wallet_id)
+
+
+def _synthesise(generation: Generation, speaker: voices.Speaker) -> Speech:
+    began = time.perf_counter()
+    try:
+        speech = engine().speak(text=generation.text, voice=speaker.settings, deadline_seconds=SPEAK_SECONDS)
+    except NothingToSpeak as error:
+        raise Refused({"text": [str(error)]}) from error
+    except EngineFailed as error:
+        logger.warning("generation %s: %s", generation.id, error)
+        if error.permanent:
+            raise Refused({"text": [str(error)]}) from error
+        raise SpeechFailed(str(error)) from error
+    generation.synthesis_seconds = time.perf_counter() - began
+    return speech
+
+
+def _store(generation: Generation, speech: Speech) -> str:
+    try:
+        return default_storage.save(_audio_name(generation), ContentFile(speech.audio))
+    except OSError as error:
+        logger.exception("the audio of generation %s could not be stored", generation.id)
+        raise SpeechFailed("The audio could not be stored. Try again in a moment.") from error
+
+
+def _finish(generation: Generation, speech: Speech, audio: str, hold: ledger.Hold, now: datetime) -> None:
+    with transaction.atomic():
+        # Capturing what is held does not change what is available, so this is also what is available after it.
+        available = Wallet.objects.values_list(F("balance") - F("reserved"), flat=True)
+        outcome = {
+            "state": Generation.State.DONE,
+            "audio": audio,
+            "duration_seconds": speech.duration_seconds,
+            "reservation_id": hold.id,
+            "available_after": available.get(customer=generation.customer_id),
+            "finished_at": now,
+        }
+        if not _mine(generation).update(**outcome):
+            raise StillRunning(generation.id)  # someone took it over while we slept
+        charges.charge(
+            customer_id=generation.customer_id,
+            hold=hold,
+            transaction_id=f"vocalis-gen-{generation.id}",
+            event_type="voice_generation",
+            properties={"voice_type": generation.voice_type, "text_length": str(generation.characters)},
+            now=now,
+        )
+    for name, value in outcome.items():
+        setattr(generation, name, value)
+
+
+def _give_back(generation: Generation, hold: ledger.Hold, failure: str, now: datetime) -> None:
+    with transaction.atomic():
+        if _mine(generation).update(state=Generation.State.FAILED, failure=failure, finished_at=now):
+            with suppress(ledger.AlreadyResolved):  # expired: then it is back already
+                ledger.release(reservation_id=hold.id, now=now)
+    _delete_orphan(generation)
+
+
+def _mine(generation: Generation) -> QuerySet[Generation]:
+    """The row, if it is still in the hands of whoever read or wrote this `taken_at`."""
+    return Generation.objects.filter(id=generation.id, state=Generation.State.PENDING, taken_at=generation.taken_at)
+
+
+def _audio_name(generation: Generation) -> str:
+    """Different for each who takes the generation in hand, and known beforehand: what a killed process left is found."""
+    return f"{generation.customer_id}/{generation.id}-{int(generation.taken_at.timestamp() * 1_000):x}.wav"
+
+
+def _delete_orphan(generation: Generation) -> None:
+    """Delete what this attempt stored, unless it is the audio after all: a commit may succeed with its answer lost."""
+    done = Generation.objects.filter(id=generation.id, state=Generation.State.DONE, taken_at=generation.taken_at)
+    if not done.exists():
+        _delete(_audio_name(generation))
+
+
+def _delete(audio: str) -> None:
+    try:
+        default_storage.delete(audio)
+    except OSError:
+        logger.exception("the orphan audio %s could not be deleted", audio)

@@ -1,0 +1,102 @@
+"""Several requests in the same instant: one wallet, one key, one generation."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+import pytest
+from django.db import connections
+
+from billing.ledger import InsufficientCredits
+from billing.models import LedgerEntry, Reservation, Wallet
+from usage import own_voice, speak
+from usage.engines import Speech, VoiceSettings
+from usage.models import Generation, UsageEvent, Voice
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(autouse=True)
+def engine(monkeypatch):
+    class Quick:
+        def speak(self, *, text, voice, deadline_seconds):
+            return Speech(audio=b"RIFF", duration_seconds=1.0)
+
+    for module in (speak, own_voice):
+        monkeypatch.setattr(module, "engine", Quick)
+
+
+def together(threads, do):
+    """What `do(number)` gives or raises in that many threads at once."""
+    barrier = threading.Barrier(threads)
+
+    def one(number):
+        barrier.wait()
+        try:
+            return do(number)
+        except Exception as error:
+            return error
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(threads) as pool:
+        return list(pool.map(one, range(threads)))
+
+
+def test_one_key_in_many_requests_is_spoken_once(alice, wallet, now):
+    answers = together(8, lambda _: speak.speak(customer=alice, text="Hello", voice_id="standard", key="same", now=now))
+
+    done = [answer for answer in answers if isinstance(answer, Generation)]
+    assert sum(not answer.replayed for answer in done) == 1
+    assert {type(answer) for answer in answers} <= {Generation, speak.StillRunning}
+    assert (
+        Generation.objects.count() == UsageEvent.objects.count() == LedgerEntry.objects.filter(kind="capture").count()
+    )
+    assert Wallet.objects.values_list("balance", "reserved").get() == (495, 0)
+
+
+def test_many_requests_never_spend_more_than_there_is(alice, wallet, now):
+    answers = together(
+        12, lambda number: speak.speak(customer=alice, text="x" * 100, voice_id="standard", key=f"k{number}", now=now)
+    )
+
+    assert sum(isinstance(answer, Generation) for answer in answers) == 5
+    assert sum(isinstance(answer, InsufficientCredits) for answer in answers) == 7
+    assert Wallet.objects.values_list("balance", "reserved").get() == (0, 0)
+    assert Generation.objects.count() == UsageEvent.objects.count() == 5
+
+
+def test_an_abandoned_request_is_taken_over_by_one(alice, wallet, now, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(speak, "_make", lambda *args: None)
+        speak.speak(customer=alice, text="Hello", voice_id="standard", key="same", now=now)
+    later = now + timedelta(seconds=speak.TAKEN_SECONDS)
+
+    answers = together(
+        6, lambda _: speak.speak(customer=alice, text="Hello", voice_id="standard", key="same", now=later)
+    )
+
+    assert sum(isinstance(answer, Generation) and not answer.replayed for answer in answers) == 1
+    assert {type(answer) for answer in answers} <= {Generation, speak.StillRunning}
+    assert Reservation.objects.count() == UsageEvent.objects.count() == 1
+    assert Wallet.objects.values_list("balance", "reserved").get() == (495, 0)
+
+
+def test_one_own_voice_is_set_up_at_a_time_and_a_double_click_pays_once(alice, now):
+    from conftest import fund
+
+    fund(alice, 60_000, now)
+
+    answers = together(
+        6,
+        lambda _: own_voice.set_up(
+            customer=alice, name="Mine", settings=VoiceSettings("en-us+f3"), key="same", now=now
+        ),
+    )
+
+    assert {type(answer) for answer in answers} <= {Voice, speak.StillRunning}
+    assert Voice.objects.get().state == "ready"
+    assert Wallet.objects.values_list("balance", "reserved").get() == (35_000, 0)
+    assert UsageEvent.objects.count() == 1

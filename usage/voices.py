@@ -1,0 +1,78 @@
+"""The voices one can speak with: those of the house, and a customer's own."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+
+from accounts.models import Customer
+
+from . import pricing
+from .engines import VoiceSettings
+from .models import Voice, VoiceType
+
+
+class UnknownVoice(LookupError):
+    """There is no such voice, or it is not this customer's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Speaker:
+    """A voice ready to speak, whoever made it."""
+
+    id: str
+    name: str
+    type: VoiceType
+    settings: VoiceSettings
+    description: str = ""
+
+    @property
+    def credits_per_character(self) -> int:
+        return pricing.CREDITS_PER_CHARACTER[self.type]
+
+
+HOUSE: dict[str, Speaker] = {
+    speaker.id: speaker
+    for speaker in (
+        Speaker("standard-ava", "Ava", VoiceType.STANDARD, VoiceSettings("en-us+f4"), "American, calm"),
+        Speaker("standard-oliver", "Oliver", VoiceType.STANDARD, VoiceSettings("en-gb-x-rp"), "British, plain"),
+        Speaker(
+            "premium-nora",
+            "Nora",
+            VoiceType.PREMIUM,
+            VoiceSettings("en-us+Annie", pitch=45, pitch_range=60, pace_words_per_minute=160),
+            "American, clear and lively",
+        ),
+        Speaker(
+            "premium-theo",
+            "Theo",
+            VoiceType.PREMIUM,
+            VoiceSettings("en-us+Michael", pitch=42, pitch_range=58, pace_words_per_minute=155),
+            "American, full and unhurried",
+        ),
+    )
+}
+
+
+def resolve(customer: Customer, voice_id: str) -> Speaker:
+    """The voice of that id; "standard" and "premium" mean the first house voice of the tier. Raises UnknownVoice."""
+    for speaker in HOUSE.values():
+        if voice_id in (speaker.id, speaker.type):
+            return speaker
+    try:
+        own = Voice.objects.get(id=uuid.UUID(voice_id), customer=customer, state=Voice.State.READY)
+    except (ValueError, Voice.DoesNotExist) as error:
+        raise UnknownVoice(voice_id) from error
+    return own_speaker(own)
+
+
+def of(customer: Customer) -> list[Speaker]:
+    """The customer's own voices, oldest first."""
+    return [
+        own_speaker(voice) for voice in customer.voices.filter(state=Voice.State.READY).order_by("created_at", "id")
+    ]
+
+
+def own_speaker(voice: Voice) -> Speaker:
+    settings = VoiceSettings(voice.variant, voice.pitch, voice.pitch_range, voice.pace_words_per_minute)
+    return Speaker(str(voice.id), voice.name, VoiceType.STANDARD, settings, "Your own")

@@ -7,7 +7,8 @@ from typing import Any
 
 from sandbox import notifications
 from sandbox.catalog import show_unit, unit
-from sandbox.rating import ZERO, balance, billing_period, charges, customer_commits, customer_contracts
+from sandbox.pricing import ZERO, billing_period, charges, customer_contracts
+from sandbox.rating import balance, customer_commits
 from sandbox.records import USD_ID, Alert, AlertState, Commit
 from sandbox.wire import Request, find, invalid, page, stamp, unsupported
 from sandbox.world import World

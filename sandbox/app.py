@@ -2,7 +2,6 @@
 
 import hashlib
 import hmac
-import json
 import logging
 import threading
 import time
@@ -15,23 +14,29 @@ from urllib.parse import parse_qsl
 import httpx
 
 from sandbox import delivery, moments, page
+from sandbox.answers import (
+    LOST,
+    StartResponse,
+    Transport,
+    error_answer,
+    fault_answer,
+    fits,
+    json_answer,
+    read_body,
+    respond,
+)
 from sandbox.checks import check
 from sandbox.clock import Clock
 from sandbox.control import CONTROLS
 from sandbox.faults import API_KINDS, Fault, Faults
 from sandbox.records import DEFAULT_CREDIT_TYPE_ID, Reply
 from sandbox.routes import ROUTES, Route
-from sandbox.wire import Answer, ApiError, Request, dump, load
+from sandbox.wire import Answer, ApiError, Request, load
 from sandbox.world import Settings, World
 
 logger = logging.getLogger(__name__)
 
 IDEMPOTENCY_KEEP = timedelta(hours=24)
-LARGEST_BODY = 10 * 2**20
-LOST = "X-Sandbox-Lost"  # tells `transport()` that the client is to see no answer
-REASONS = {200: "OK", 400: "Bad Request", 401: "Unauthorized", 404: "Not Found", 409: "Conflict"}
-
-StartResponse = Callable[..., Any]
 
 
 class Sandbox:
@@ -118,11 +123,11 @@ class Sandbox:
         answer, fault = self._answer(environ)
         if fault is not None:
             return self._lose(answer, fault, environ, start_response)
-        return _respond(answer, start_response)
+        return respond(answer, start_response)
 
     def transport(self) -> httpx.BaseTransport:
         """For a client in this process: a call a fault swallows raises httpx.ReadTimeout, as it would over HTTP."""
-        return _Transport(self)
+        return Transport(self)
 
     def _answer(self, environ: dict[str, Any]) -> tuple[Answer, Fault | None]:
         """The answer, and the fault that keeps the client from seeing it as it is."""
@@ -133,17 +138,17 @@ class Sandbox:
                 return page.answer(self.world, path), None
         try:
             self._authorize(environ)
-            body = _read(environ)
+            body = read_body(environ)
         except ApiError as error:
-            return _error(error, path), None
+            return error_answer(error, path), None
         fault = None if path.startswith("/_sandbox/") else self.faults.take(path, API_KINDS)
         if fault is not None and fault.kind == "status":
-            return _fault_answer(fault), None
+            return fault_answer(fault), None
         if fault is not None and fault.kind == "timeout_before":
             return Answer(b"", "text/plain"), fault
         answer = self._handle(environ, path, body)
         if fault is not None and fault.kind == "error_after":
-            return _fault_answer(fault), None
+            return fault_answer(fault), None
         return answer, fault
 
     def _authorize(self, environ: dict[str, Any]) -> None:
@@ -159,10 +164,10 @@ class Sandbox:
                 answer = self._idempotent(environ, path, body, now)
                 moments.run(self.world, now)
             except ApiError as error:
-                answer = _error(error, path)
+                answer = error_answer(error, path)
             except Exception:  # the edge of the server: one broken call must not take the process down
                 logger.exception("the call %s failed", path)
-                answer = _error(ApiError(500, "Internal error in the sandbox; see its log"), path)
+                answer = error_answer(ApiError(500, "Internal error in the sandbox; see its log"), path)
             self.world.store.flush()
             return answer
 
@@ -181,7 +186,7 @@ class Sandbox:
         try:
             answer = self._route(environ, path, body, now)
         except ApiError as error:
-            answer = _error(error, path)
+            answer = error_answer(error, path)
         reply = Reply(
             id=f"{path} {key}",
             fingerprint=fingerprint,
@@ -202,14 +207,14 @@ class Sandbox:
             request.body = (load(body) if body.strip() else {}) or {}
             if not isinstance(request.body, dict):
                 raise ApiError(400, "The body must be a JSON object")
-            return _json(control(self, request))
+            return json_answer(control(self, request))
         route = self._find(method, path, request)
         if route.handler is None:
             raise ApiError(501, f"The sandbox does not support {method} {route.path}.", "NotImplemented")
         self.world.calls[f"{method} {route.path}"] += 1
         request.body = self._checked(route, body) if method != "GET" else None
         result = route.handler(self.world, request)
-        return result if isinstance(result, Answer) else _json(result)
+        return result if isinstance(result, Answer) else json_answer(result)
 
     def _find(self, method: str, path: str, request: Request) -> Route:
         path = path.rstrip("/")
@@ -218,9 +223,9 @@ class Sandbox:
             return route
         parts = path.split("/")
         for known_method, pattern, candidate in self._patterns:
-            if known_method == method and _fits(pattern, parts, request):
+            if known_method == method and fits(pattern, parts, request):
                 return candidate
-        known = [route.path for route in ROUTES if _fits(route.path.split("/"), parts, request)]
+        known = [route.path for route in ROUTES if fits(route.path.split("/"), parts, request)]
         if known:
             raise ApiError(405, f"{method} is not possible on {path}")
         raise ApiError(404, f"There is no {path}")
@@ -228,7 +233,7 @@ class Sandbox:
     def _find_control(self, method: str, path: str, request: Request) -> Callable[["Sandbox", Request], Any] | None:
         parts = path.rstrip("/").split("/")
         for known_method, pattern, handler in self._controls:
-            if known_method == method and _fits(pattern, parts, request):
+            if known_method == method and fits(pattern, parts, request):
                 return handler
         return None
 
@@ -249,86 +254,11 @@ class Sandbox:
         """Delay an answer, or swallow it. In process there is no one to keep waiting, so `transport()` is told."""
         if "sandbox.in_process" in environ:
             answer.headers.append((LOST, f"{fault.kind} {fault.seconds}"))
-            return _respond(answer, start_response)
+            return respond(answer, start_response)
         if not self.clock.virtual:
             time.sleep(fault.seconds)
         if fault.kind == "delay":
-            return _respond(answer, start_response)
+            return respond(answer, start_response)
         # Promise more than is sent, so that the server has to close the connection: the client never sees an answer.
         start_response("200 OK", [("Content-Type", "application/json"), ("Content-Length", "65536")])
         return [b""]
-
-
-class _Transport(httpx.BaseTransport):
-    def __init__(self, sandbox: Sandbox) -> None:
-        def app(environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
-            environ["sandbox.in_process"] = True
-            return sandbox(environ, start_response)
-
-        self._inner = httpx.WSGITransport(app=app)
-
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        response = self._inner.handle_request(request)
-        kind, _, seconds = response.headers.get(LOST, "").partition(" ")
-        patience = request.extensions.get("timeout", {}).get("read")
-        if kind and (kind != "delay" or (patience is not None and float(seconds) > patience)):
-            raise httpx.ReadTimeout("The sandbox was told to give no answer", request=request)
-        return response
-
-
-def _fits(pattern: list[str], parts: list[str], request: Request) -> bool:
-    if len(pattern) != len(parts):
-        return False
-    params = {}
-    for known, part in zip(pattern, parts, strict=True):
-        if known.startswith("{"):
-            params[known[1:-1]] = part
-        elif known != part:
-            return False
-    request.params = params
-    return True
-
-
-def _read(environ: dict[str, Any]) -> bytes:
-    try:
-        length = int(environ.get("CONTENT_LENGTH") or 0)
-    except ValueError:
-        raise ApiError(400, "Content-Length is not a number") from None
-    if length > LARGEST_BODY:
-        raise ApiError(413, "The request body is too large")
-    stream = environ["wsgi.input"]
-    # Clients without a length stream in chunks; a server that allows it marks the end of the input.
-    data = stream.read(length) if length else (stream.read(LARGEST_BODY + 1) if _is_chunked(environ) else b"")
-    if len(data) > LARGEST_BODY:
-        raise ApiError(413, "The request body is too large")
-    return bytes(data)
-
-
-def _is_chunked(environ: dict[str, Any]) -> bool:
-    return bool(environ.get("wsgi.input_terminated")) or "HTTP_TRANSFER_ENCODING" in environ
-
-
-def _json(result: Any) -> Answer:
-    return Answer(b"" if result is None else dump(result).encode(), "application/json")
-
-
-def _error(error: ApiError, path: str) -> Answer:
-    body: dict[str, Any] = {"message": error.message, **error.extra}
-    if path.startswith("/v2/"):
-        names = {400: "BadRequest", 401: "Unauthorized", 404: "NotFound", 409: "Conflict", 501: "NotImplemented"}
-        body = {"code": error.code or names.get(error.status, "InternalServerError"), **body}
-    # Clients retry a conflict by themselves; a key that is taken stays taken.
-    headers = [("x-should-retry", "false")] if error.status in (409, 501) else []
-    return Answer(dump(body).encode(), "application/json", error.status, headers)
-
-
-def _fault_answer(fault: Fault) -> Answer:
-    body = {"message": f"A fault was asked for: {fault.status}"} if fault.body is None else fault.body
-    headers = [("X-Metronome-Rate-Limit-Type", "client")] if fault.status == 429 else []
-    return Answer(json.dumps(body).encode(), "application/json", fault.status, headers)
-
-
-def _respond(answer: Answer, start_response: StartResponse) -> Iterable[bytes]:
-    headers = [("Content-Type", answer.content_type), ("Content-Length", str(len(answer.body))), *answer.headers]
-    start_response(f"{answer.status} {REASONS.get(answer.status, 'Status')}", headers)
-    return [answer.body]

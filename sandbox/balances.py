@@ -6,9 +6,10 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from sandbox import commits
+from sandbox import commit_views, commits
 from sandbox.catalog import unit
-from sandbox.rating import ZERO, balance
+from sandbox.pricing import ZERO
+from sandbox.rating import balance
 from sandbox.records import USD_ID, Adjustment, Commit
 from sandbox.wire import Request, find, invalid, missing, on_the_hour, page
 from sandbox.world import World
@@ -50,7 +51,7 @@ def _page(world: World, request: Request, rows: list[Commit]) -> dict[str, Any]:
     body = request.body
 
     def show(row: Commit) -> dict[str, Any]:
-        return commits.show(
+        return commit_views.show(
             world,
             row,
             request.now,

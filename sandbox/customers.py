@@ -3,7 +3,7 @@
 from typing import Any
 
 from sandbox import fields
-from sandbox.contracts import archive_contract
+from sandbox.endings import archive_contract
 from sandbox.invoices import void_invoice
 from sandbox.records import BillingConfiguration, Customer
 from sandbox.wire import ApiError, Request, find, invalid, page, truth

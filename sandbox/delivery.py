@@ -105,6 +105,8 @@ def attempt(world: World, faults: Faults, delivery: Delivery, sender: Sender) ->
 
 def settle(world: World, delivery: Delivery, status: int | None, reason: str) -> None:
     """Note an attempt and plan the next. Call under the lock."""
+    if delivery.id not in world.store.deliveries:
+        return  # the sandbox was reset meanwhile
     now = world.clock.now()
     delivery.attempts += 1
     delivery.status = status

@@ -2,8 +2,9 @@
 
 from typing import Any
 
-from sandbox import commits, contracts, notifications, recurring, thresholds
-from sandbox.contracts import build_overrides, build_parts, refuse_unsupported, request_contract
+from sandbox import commit_views, commits, endings, notifications, recurring, thresholds
+from sandbox.contract_views import request_contract
+from sandbox.contracts import add_parts, build_overrides, build_parts, refuse_unsupported
 from sandbox.records import Commit, Contract, Edit
 from sandbox.wire import Request, invalid, missing
 from sandbox.world import World
@@ -38,8 +39,8 @@ def edit(world: World, request: Request) -> Any:
     archived = _commits(world, contract, body, "archive")
     if "update_contract_end_date" in body:
         allow = bool(body.get("allow_contract_ending_before_finalized_invoice"))
-        contracts.check_end(world, contract, body["update_contract_end_date"], allow)
-        contracts.set_end(world, contract, body["update_contract_end_date"], now)
+        endings.check_end(world, contract, body["update_contract_end_date"], allow)
+        endings.set_end(world, contract, body["update_contract_end_date"], now)
     _remove_overrides(contract, body)
     for item in [*(body.get("update_recurring_commits") or []), *(body.get("update_recurring_credits") or [])]:
         recurring.end(world, contract, item)
@@ -47,7 +48,7 @@ def edit(world: World, request: Request) -> Any:
         commits.edit(world, commit, change, now)
     for commit, _ in archived:
         commits.archive(world, commit, now)
-    contracts.add_parts(world, made, templates, now=now)
+    add_parts(world, made, templates, now=now)
     contract.overrides = [*contract.overrides, *overrides]
     if "update_contract_name" in body:
         contract.name = body["update_contract_name"]
@@ -121,7 +122,7 @@ def _remember(world: World, request: Request, contract: Contract, made: list[Com
         if body.get(name):
             detail[name] = [{"id": item[id_name], **_without(item, id_name)} for item in body[name]]
     for name, credit in (("add_commits", False), ("add_credits", True)):
-        shown = [commits.show(world, row, request.now) for row in made if row.is_credit == credit]
+        shown = [commit_views.show(world, row, request.now) for row in made if row.is_credit == credit]
         if shown:
             detail[name] = shown
     kept = Edit(

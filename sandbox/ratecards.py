@@ -6,7 +6,7 @@ from typing import Any
 
 from sandbox import fields
 from sandbox.catalog import show_unit, unit
-from sandbox.rating import effective_rate
+from sandbox.pricing import effective_rate
 from sandbox.records import CREATED_BY, USD_ID, Contract, Rate, RateCard
 from sandbox.wire import Request, find, invalid, on_the_hour, page, unsupported
 from sandbox.world import World

@@ -13,7 +13,7 @@ from decimal import Decimal
 from functools import cache
 from pathlib import Path
 from types import UnionType
-from typing import Any, Generic, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Generic, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from sandbox import records
 
@@ -22,31 +22,31 @@ R = TypeVar("R", bound=records.Record)
 
 def _tag(value: Any) -> Any:
     if isinstance(value, datetime):
-        return {"$at": value.isoformat()}
+        return {"$sandbox.at": value.isoformat()}
     if isinstance(value, Decimal):
-        return {"$n": str(value)}
+        return {"$sandbox.number": str(value)}
     if is_dataclass(value):
         return {field.name: getattr(value, field.name) for field in fields(value)}
     raise TypeError(f"a record cannot hold {type(value).__name__}")
 
 
 def _untag(value: dict[str, Any]) -> Any:
-    if "$at" in value and len(value) == 1:
-        return datetime.fromisoformat(value["$at"])
-    if "$n" in value and len(value) == 1:
-        return Decimal(value["$n"])
+    if "$sandbox.at" in value and len(value) == 1:
+        return datetime.fromisoformat(value["$sandbox.at"])
+    if "$sandbox.number" in value and len(value) == 1:
+        return Decimal(value["$sandbox.number"])
     return value
 
 
 @cache
-def _parts(cls: type) -> dict[str, type]:
+def _parts(kind: str) -> dict[str, type]:
     """The fields of a record that hold lists of small dataclasses."""
     parts: dict[str, type] = {}
-    for name, hint in get_type_hints(cls).items():
+    for name, hint in get_type_hints(getattr(records, kind)).items():
         for candidate in get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,):
             inner = get_args(candidate)
             if get_origin(candidate) is list and is_dataclass(inner[0]):
-                parts[name] = inner[0]
+                parts[name] = cast(type, inner[0])
     return parts
 
 
@@ -56,7 +56,7 @@ def encode(record: records.Record) -> str:
 
 def decode(cls: type[R], text: str) -> R:
     row = json.loads(text, object_hook=_untag)
-    for name, part in _parts(cls).items():
+    for name, part in _parts(cls.__name__).items():
         row[name] = [part(**item) for item in row[name]]
     return cls(**row)
 

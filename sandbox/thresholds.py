@@ -14,7 +14,8 @@ from sandbox import commits, notifications, periods
 from sandbox.catalog import fixed_product, unit
 from sandbox.clock import floor_hour
 from sandbox.invoices import finalize, purchase
-from sandbox.rating import ZERO, balance, contract_commits
+from sandbox.pricing import ZERO
+from sandbox.rating import balance, contract_commits
 from sandbox.records import USD_ID, Commit, Contract, InvoiceItem, Segment, Workflow
 from sandbox.wire import Request, find, invalid, stamp, unsupported
 from sandbox.world import World

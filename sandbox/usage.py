@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from sandbox.metering import Dimensions
-from sandbox.rating import ZERO, billing_period, customer_contracts
+from sandbox.pricing import ZERO, billing_period, customer_contracts
 from sandbox.records import Event, Metric, Record
 from sandbox.wire import ApiError, Request, find, invalid, page, stamp
 from sandbox.world import World

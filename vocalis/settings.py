@@ -91,6 +91,17 @@ CHANNEL_LAYERS: dict[str, Any] = {
 # --- Durable work: the steps of the worker, in the order of one turn ------------------------------------------------
 JOBS: list[str] = [
     "accounts.password_reset.STEP",
+    "billing.provisioning.PROVISION",
+    "billing.handlers.INBOX",
+    "billing.payments.workflow.PAY",
+    "billing.subscriptions.SUBSCRIBE",
+    "billing.recharge.MIRROR",
+    "billing.expiry.EXPIRE",
+    "billing.expiry.RESERVATIONS",
+    "usage.reporter.REPORT",
+    "usage.abandoned.GENERATIONS",
+    "usage.abandoned.VOICES",
+    "billing.sync.SYNC",
 ]
 
 # --- Accounts -------------------------------------------------------------------------------------------------------

@@ -1,0 +1,40 @@
+"""Time alone changes wallets: grants start and end, and holds that nobody resolved run out."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from django.db.models import QuerySet
+
+from jobs.worker import RowStep
+
+from . import ledger, realtime
+from .models import CreditGrant, Reservation
+
+
+def turn(grant: CreditGrant, now: datetime) -> datetime | None:
+    again_at = ledger.turn_grant(grant_id=grant.pk, now=now)
+    realtime.wake(grant.wallet_id)
+    return again_at
+
+
+EXPIRE = RowStep("grants", CreditGrant, turn)
+
+
+class ReservationStep:
+    """Gives back what holds past their time still hold. No lease: the ledger resolves a hold once, whoever comes."""
+
+    name = "reservations"
+
+    def due(self, now: datetime) -> QuerySet[Reservation]:
+        return Reservation.objects.open().filter(expires_at__lte=now)
+
+    def run(self, now: datetime) -> int:
+        wallet_ids = set(self.due(now).values_list("wallet_id", flat=True))
+        expired = ledger.expire_reservations(now=now)
+        for wallet_id in wallet_ids:
+            realtime.wake(wallet_id)
+        return expired
+
+
+RESERVATIONS = ReservationStep()

@@ -10,7 +10,7 @@ import random
 import secrets
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from django.db import transaction
 from django.db.models import Case, DateTimeField, F, Q, QuerySet, Value, When
@@ -48,28 +48,39 @@ def claim(rows: QuerySet[J], *, now: datetime, limit: int, lease_seconds: int) -
     return claimed
 
 
-def settle(rows: Sequence[Job], *, due_at: datetime | None = None) -> int:
+def settle(rows: Sequence[Job], *, due_at: datetime | None = None, **also: Any) -> int:
     """Give rows of one claim back as done, due again at `due_at` or never. Returns how many were still ours.
 
-    A row that was nudged while we held it stays due, so a nudge is never lost.
+    `also` are further columns to set in the same UPDATE. A row that was nudged while we held it stays due, so a nudge
+    is never lost.
     """
-    return _give_back(rows, due_at=due_at, attempts=0, last_error="") if rows else 0
+    return _give_back(rows, due_at=due_at, attempts=0, last_error="", **also) if rows else 0
 
 
 def fail(row: Job, error: Exception, *, now: datetime) -> None:
     """Give a claimed row back after `error`: later for what may pass, dead for what will not."""
+    _fail_alike([row], row.attempts, error, now)
+
+
+def fail_all(rows: Sequence[Job], error: Exception, *, now: datetime) -> None:
+    """Give rows of one claim back after the one `error` they share: as `fail`, in an UPDATE per count of attempts."""
+    for attempts in sorted({row.attempts for row in rows}):
+        _fail_alike([row for row in rows if row.attempts == attempts], attempts, error, now)
+
+
+def _fail_alike(rows: Sequence[Job], attempts: int, error: Exception, now: datetime) -> None:
     text = f"{type(error).__name__}: {error}"[:2_000]
     if isinstance(error, NotYet):
-        _give_back([row], due_at=now + timedelta(seconds=error.seconds), attempts=row.attempts, last_error=text)
+        _give_back(rows, due_at=now + timedelta(seconds=error.seconds), attempts=attempts, last_error=text)
         return
-    attempts = row.attempts + 1
+    attempts += 1
     attempts_max = UNAVAILABLE_ATTEMPTS_MAX if isinstance(error, Unavailable) else UNEXPECTED_ATTEMPTS_MAX
     if isinstance(error, Rejected) or attempts >= attempts_max:
-        _give_back([row], due_at=now, attempts=attempts, last_error=text, dead_at=now)
+        _give_back(rows, due_at=now, attempts=attempts, last_error=text, dead_at=now)
         return
     asked = error.retry_after_seconds if isinstance(error, Unavailable) else 0
     wait = timedelta(seconds=max(asked, backoff_seconds(attempts)))
-    _give_back([row], due_at=now + wait, attempts=attempts, last_error=text)
+    _give_back(rows, due_at=now + wait, attempts=attempts, last_error=text)
 
 
 def backoff_seconds(attempts: int) -> float:
@@ -79,7 +90,13 @@ def backoff_seconds(attempts: int) -> float:
 
 
 def _give_back(
-    rows: Sequence[Job], *, due_at: datetime | None, attempts: int, last_error: str, dead_at: datetime | None = None
+    rows: Sequence[Job],
+    *,
+    due_at: datetime | None,
+    attempts: int,
+    last_error: str,
+    dead_at: datetime | None = None,
+    **also: Any,
 ) -> int:
     first = rows[0]
     moment = DateTimeField(null=True)
@@ -94,6 +111,7 @@ def _give_back(
             last_error=last_error,
             lease=None,
             leased_until=None,
+            **also,
         )
     )
     for row in rows:

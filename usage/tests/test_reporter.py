@@ -1,0 +1,308 @@
+"""Usage events at Metronome: once each, whatever Metronome answers."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import timedelta
+
+import pytest
+
+from billing import ledger, metronome
+from billing.models import Reservation
+from conftest import fund
+from jobs import queue
+from jobs.models import Lane
+from usage.models import UsageEvent
+from usage.reporter import LONE_REJECTS, PAUSE_SECONDS, REPORT
+
+
+@pytest.fixture
+def owe(alice, now):
+    """`owe(3)`: that many captured events of alice, due now. Returns them."""
+    wallet = fund(alice, 100_000, now)
+
+    def make(number, *, at=now, text_length="7"):
+        rows = []
+        for _ in range(number):
+            key = str(uuid.uuid4())
+            hold = ledger.reserve(wallet_id=wallet.id, key=key, amount=7, now=at)
+            ledger.capture(reservation_id=hold.id, now=at)
+            rows.append(
+                UsageEvent.objects.create(
+                    transaction_id=f"vocalis-gen-{key}", customer=alice, event_type="voice_generation", credits=7,
+                    happened_at=at, created_at=at, due_at=now, reservation_id=hold.id,
+                    properties={"voice_type": "standard", "text_length": text_length},
+                )
+            )  # fmt: skip
+        return rows
+
+    return make
+
+
+@pytest.fixture
+def heard(sandbox, monkeypatch):
+    """What was sent in every call, and an answer to give instead of the sandbox's."""
+
+    class Heard(list):
+        answer = staticmethod(lambda events: None)
+
+        @property
+        def sizes(self):
+            return [len(call) for call in self]
+
+    calls = Heard()
+    ingest = metronome.ingest
+
+    def listening(events):
+        calls.append(events)
+        calls.answer(events)
+        ingest(events)
+
+    monkeypatch.setattr(metronome, "ingest", listening)
+    return calls
+
+
+def ids_at(sandbox):
+    return sorted(event["transaction_id"] for event in events_at(sandbox))
+
+
+def events_at(sandbox):
+    return metronome.client().post("/v1/events/search", cast_to=object, body={"transactionIds": every_id()})
+
+
+def every_id():
+    return list(UsageEvent.objects.values_list("transaction_id", flat=True))
+
+
+def waiting():
+    return UsageEvent.objects.filter(sent_at=None, dead_at=None)
+
+
+def test_a_batch_is_one_call_and_settles_together(owe, heard, sandbox, now, django_assert_max_num_queries):
+    rows = owe(100)
+
+    with django_assert_max_num_queries(10):
+        assert REPORT.run(now) == 100
+
+    assert heard.sizes == [100]
+    assert ids_at(sandbox) == sorted(row.transaction_id for row in rows)
+    event = UsageEvent.objects.earliest("id")
+    assert event.sent_at >= now and event.due_at is None and event.lease is None and event.delivery == "sent"
+    assert not Reservation.objects.filter(reported_at=None).exists()
+    assert ledger.in_flight(wallet_id=event.reservation.wallet_id, now=now) == (0, 700)
+
+
+def test_an_event_is_what_metronome_documents(owe, heard, alice, now):
+    (row,) = owe(1)
+    REPORT.run(now)
+
+    assert heard[0] == [
+        {
+            "transaction_id": row.transaction_id,
+            "customer_id": f"vocalis_{alice.id}",
+            "event_type": "voice_generation",
+            "timestamp": now.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "properties": {"voice_type": "standard", "text_length": "7"},
+        }
+    ]
+
+
+def test_more_than_a_hundred_go_in_batches_oldest_first(owe, heard, now):
+    rows = owe(130)
+    UsageEvent.objects.filter(id=rows[-1].id).update(due_at=now - timedelta(minutes=1))
+
+    assert (REPORT.run(now), REPORT.run(now), REPORT.run(now)) == (100, 30, 0)
+
+    assert heard.sizes == [100, 30]
+    assert heard[0][0]["transaction_id"] == rows[-1].transaction_id
+
+
+def test_a_worker_killed_after_the_call_sends_again_and_metronome_counts_once(owe, heard, sandbox, now, monkeypatch):
+    rows = owe(3)
+    with monkeypatch.context() as patch:
+        patch.setattr(queue, "settle", lambda *args, **kwargs: (_ for _ in ()).throw(SystemExit))
+        with pytest.raises(SystemExit):
+            REPORT.run(now)
+    assert REPORT.run(now) == 0  # still in the dead worker's hands
+
+    assert REPORT.run(now + timedelta(seconds=121)) == 3
+
+    assert heard.sizes == [3, 3]
+    assert ids_at(sandbox) == sorted(row.transaction_id for row in rows)
+    assert not waiting().exists()
+
+
+def test_two_workers_never_take_the_same_event(owe, heard, now):
+    owe(150)
+
+    def another_worker(events):
+        if len(heard) == 1:
+            REPORT.run(now)
+
+    heard.answer = another_worker
+    REPORT.run(now)
+
+    sent = [event["transaction_id"] for call in heard for event in call]
+    assert len(sent) == len(set(sent)) == 150
+
+
+def test_a_bad_event_dies_alone(owe, heard, sandbox, now):
+    rows = owe(10)
+    bad = rows[6].transaction_id
+
+    def picky(events):
+        if any(event["transaction_id"] == bad for event in events):
+            raise metronome.MetronomeRejected("ingest: 400 bad event", status=400)
+
+    heard.answer = picky
+    assert REPORT.run(now) == 10
+
+    dead = UsageEvent.objects.get(transaction_id=bad)
+    assert dead.dead_at and "400 bad event" in dead.last_error and dead.delivery == "problem"
+    assert UsageEvent.objects.exclude(sent_at=None).count() == 9
+    assert Reservation.objects.exclude(reported_at=None).count() == 9
+    assert len(heard) <= 9
+    assert REPORT.run(now + timedelta(days=1)) == 0
+
+
+def test_the_sandbox_refuses_a_bad_event_and_takes_the_others(owe, heard, sandbox, now):
+    rows = owe(4)
+    UsageEvent.objects.filter(id=rows[1].id).update(transaction_id="x" * 128, event_type="")
+
+    REPORT.run(now)
+
+    assert [row.delivery for row in UsageEvent.objects.order_by("id")] == ["sent", "problem", "sent", "sent"]
+
+
+def test_many_events_refused_alike_pause_the_lane_and_none_dies(owe, heard, now):
+    owe(40)
+
+    def deaf(events):
+        raise metronome.MetronomeRejected(f"ingest: 400 bad event {events[0]['transaction_id']}", status=400)
+
+    heard.answer = deaf
+    assert REPORT.run(now) == 0
+
+    lane = Lane.objects.get(name="report")
+    assert lane.paused_until >= now + timedelta(seconds=PAUSE_SECONDS) and "refused alike" in lane.reason
+    assert waiting().filter(attempts=0).count() == 40
+    assert heard.sizes.count(1) == LONE_REJECTS
+    assert REPORT.run(now) == 0
+
+    heard.answer = lambda events: None
+    assert REPORT.run(now + timedelta(seconds=PAUSE_SECONDS + 5)) == 40
+
+
+def test_a_few_refused_for_different_reasons_die(owe, heard, now):
+    owe(LONE_REJECTS)
+    reasons = iter("abcdefgh")
+
+    def picky(events):
+        if len(events) == 1:
+            raise metronome.MetronomeRejected(f"ingest: 422 {next(reasons)}", status=422)
+        raise metronome.MetronomeRejected("ingest: 422", status=422)
+
+    heard.answer = picky
+    REPORT.run(now)
+
+    assert UsageEvent.objects.dead().count() == LONE_REJECTS
+    assert not Lane.objects.exists()
+
+
+@pytest.mark.parametrize("status", [401, 403, 404])
+def test_refusals_that_hit_every_event_pause_the_lane(owe, heard, sandbox, now, status):
+    owe(5)
+    sandbox.faults.add("/v1/ingest", "status", status=status)
+
+    assert REPORT.run(now) == 0
+
+    assert str(status) in Lane.objects.get(name="report").reason
+    assert waiting().filter(attempts=0, lease=None).count() == 5
+    assert heard.sizes == [5]
+
+
+@pytest.mark.parametrize("fault", [{"kind": "status", "status": 500}, {"kind": "status", "status": 429},
+                                   {"kind": "timeout_before"}, {"kind": "timeout_after"}, {"kind": "error_after"}])  # fmt: skip
+def test_what_may_pass_is_tried_again(owe, heard, sandbox, now, fault):
+    rows = owe(5)
+    sandbox.faults.add("/v1/ingest", **fault)
+
+    assert REPORT.run(now) == 0
+    assert waiting().filter(attempts=1, lease=None, due_at__gt=now).exclude(last_error="").count() == 5
+    assert not Lane.objects.exists()
+
+    assert REPORT.run(now + timedelta(minutes=3)) == 5
+    assert ids_at(sandbox) == sorted(row.transaction_id for row in rows)
+    assert not UsageEvent.objects.exclude(last_error="").exists()
+
+
+def test_an_outage_in_the_middle_of_splitting_keeps_what_was_sent(owe, heard, now):
+    rows = owe(8)
+    bad = rows[0].transaction_id
+
+    def picky(events):
+        if len(heard) == 4:
+            raise metronome.MetronomeUnavailable("ingest: 503")
+        if any(event["transaction_id"] == bad for event in events):
+            raise metronome.MetronomeRejected("ingest: 400", status=400)
+
+    heard.answer = picky
+    REPORT.run(now)
+    assert (
+        UsageEvent.objects.filter(attempts=1, lease=None).count()
+        == 8 - UsageEvent.objects.exclude(sent_at=None).count()
+    )
+
+    heard.answer = lambda events: None
+    REPORT.run(now + timedelta(minutes=3))
+    assert not waiting().exists() and not UsageEvent.objects.dead().exists()
+
+
+def test_an_event_too_old_for_metronome_needs_a_person(owe, heard, now):
+    (old,) = owe(1, at=now - timedelta(days=34))
+    owe(2)
+
+    assert REPORT.run(now) == 3
+
+    old.refresh_from_db()
+    assert old.dead_at and "34 days" in old.last_error
+    assert heard.sizes == [2]
+
+
+def test_only_old_events_make_no_call(owe, heard, now):
+    owe(2, at=now - timedelta(days=35))
+
+    assert REPORT.run(now) == 2
+    assert heard == []
+
+
+def test_an_error_nobody_foresaw_gives_the_batch_back(owe, heard, now):
+    owe(3)
+
+    def bug(events):
+        raise KeyError("a bug")
+
+    heard.answer = bug
+    assert REPORT.run(now) == 0
+    assert waiting().filter(attempts=1, lease=None, last_error__contains="KeyError").count() == 3
+
+
+def test_retry_makes_a_dead_event_due(owe, heard, now):
+    owe(1, at=now - timedelta(days=35))
+    REPORT.run(now)
+    assert not REPORT.due(now).exists()
+
+    UsageEvent.objects.dead().nudge(now)
+
+    assert REPORT.due(now).exists()
+
+
+def test_events_wait_for_a_customer_metronome_does_not_know(owe, heard, sandbox, alice, now):
+    (row,) = owe(1)
+    assert alice.metronome_id is None
+
+    REPORT.run(now)
+
+    row.refresh_from_db()
+    assert row.delivery == "sent"
+    assert ids_at(sandbox) == [row.transaction_id]

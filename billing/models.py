@@ -344,6 +344,12 @@ class ChargeAtTestGateway(models.Model):
         return f"{self.amount_cents / 100:.2f} {self.currency} ({self.key})"
 
 
+class AutoRechargeQuerySet(JobQuerySet):
+    def in_trouble(self) -> Self:
+        """The last recharge failed, or did not come."""
+        return self.filter(Q(stuck_at__isnull=False) | ~Q(failure=""))
+
+
 class AutoRecharge(Job):
     """The customer's recharge settings. As a job it owes their mirror on the Metronome contract."""
 
@@ -360,6 +366,8 @@ class AutoRecharge(Job):
     stuck_at = models.DateTimeField(
         null=True, blank=True, help_text="The recharge did not come; it was toggled once to make Metronome look again."
     )
+
+    objects = AutoRechargeQuerySet.as_manager()  # type: ignore[misc]
 
     class Meta(Job.Meta):
         abstract = False

@@ -1,4 +1,5 @@
 from django.apps import AppConfig
+from django.contrib.admin.apps import AdminConfig as DjangoAdminConfig
 
 
 class VocalisConfig(AppConfig):
@@ -6,3 +7,7 @@ class VocalisConfig(AppConfig):
 
     def ready(self) -> None:
         from . import checks  # noqa: F401  registers them
+
+
+class AdminConfig(DjangoAdminConfig):
+    default_site = "vocalis.admin.Site"

@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from django.conf import settings
 from django.db import Error, connection
-from django.db.models import Min, Q
+from django.db.models import Min
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
@@ -198,7 +198,7 @@ def _unsent(now: datetime) -> Check:
     age = now - oldest if oldest else timedelta(0)
     status: Status = "error" if age > UNSENT_ERROR else "warn" if age > UNSENT_WARN else "ok"
     detail = f"waits since {oldest:%Y-%m-%d %H:%M} UTC" if oldest else "none waits"
-    return Check("oldest unsent event", status, detail, "usage_usageevent?state=due")
+    return Check("oldest unsent event", status, detail, "usage_usageevent?work=due")
 
 
 def _dead_rows() -> Check:
@@ -208,7 +208,7 @@ def _dead_rows() -> Check:
 
 def _money() -> list[Check]:
     drifts = Drift.objects.filter(state=Drift.State.OPEN).count()
-    failed = AutoRecharge.objects.filter(Q(stuck_at__isnull=False) | ~Q(failure="")).count()
+    failed = AutoRecharge.objects.in_trouble().count()
     return [
         Check("drift", "warn" if drifts else "ok", f"{drifts} open", "billing_drift?state__exact=open"),
         # A declined card is the customer's to mend: shown to operators, but no reason to wake one.

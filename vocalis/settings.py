@@ -24,7 +24,7 @@ SITE_URL = env.str("SITE_URL", default="http://localhost:8000")
 INSTALLED_APPS = [
     "daphne",
     "channels",
-    "django.contrib.admin",
+    "vocalis.apps.AdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -35,7 +35,7 @@ INSTALLED_APPS = [
     "accounts",
     "billing",
     "usage",
-    "vocalis",
+    "vocalis.apps.VocalisConfig",
 ]
 
 MIDDLEWARE = [

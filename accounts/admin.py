@@ -1,0 +1,146 @@
+"""People and customers. `CustomerSearch` is how every list of the admin finds what belongs to somebody."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+from urllib.parse import urlsplit
+from uuid import UUID
+
+from django.conf import settings
+from django.contrib import admin
+from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
+from django.contrib.auth.forms import AdminUserCreationForm, UserChangeForm
+from django.db.models import Q, QuerySet, UUIDField
+from django.http import HttpRequest, HttpResponse
+
+from jobs.admin import JobAdmin, ReadOnlyAdmin, related_links
+
+from .models import Customer, IngestAlias, PasswordReset, User
+
+CUSTOMERS_FOUND_MAX = 1_000
+
+
+class CustomerSearch:
+    """Search by what an operator has at hand: an e-mail address or its beginning, a customer's id here or at
+    Metronome, the row's own id, or one of `exact_fields`.
+
+    Every part is an equality on an index, or resolved to customers first; a LIKE across joins would read the table.
+    """
+
+    search_fields: ClassVar[Any] = ("pk",)  # makes the search box appear; get_search_results decides
+    search_help_text: ClassVar[Any] = "E-mail address (or its beginning), customer id, Metronome id, or id of the row"
+    customer_path: ClassVar[str] = "customer"
+    exact_fields: ClassVar[tuple[str, ...]] = ()
+
+    def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[Any, bool]:
+        term = search_term.strip()
+        if not term:
+            return queryset, False
+        found = self.of_customers(customers_like(term)) | Q(pk__in=_ids(queryset, term))
+        for field in self.exact_fields:
+            found |= Q(**{field: term})
+        return queryset.filter(found), False
+
+    def of_customers(self, customers: QuerySet[Customer]) -> Q:
+        return Q(**{f"{self.customer_path}__in": list(customers.values_list("pk", flat=True)[:CUSTOMERS_FOUND_MAX])})
+
+
+def customers_like(term: str) -> QuerySet[Customer]:
+    found = Q(user__email__startswith=term.lower()) | Q(metronome_id=term)
+    if (id := _uuid(term.removeprefix("vocalis_"))) is not None:
+        found |= Q(pk=id)
+    return Customer.objects.filter(found)
+
+
+def _ids(queryset: Any, term: str) -> list[Any]:
+    if isinstance(queryset.model._meta.pk, UUIDField):
+        return [id] if (id := _uuid(term)) is not None else []
+    return [int(term)] if term.isascii() and term.isdigit() and len(term) < 19 else []
+
+
+def _uuid(term: str) -> UUID | None:
+    try:
+        return UUID(term)
+    except ValueError:
+        return None
+
+
+class EmailLowerCase:
+    def clean_email(self) -> str:
+        return self.cleaned_data["email"].strip().lower()  # type: ignore[attr-defined]
+
+
+class UserAddForm(EmailLowerCase, AdminUserCreationForm):
+    class Meta:
+        model = User
+        fields = ("email", "first_name", "last_name")
+
+
+class UserEditForm(EmailLowerCase, UserChangeForm):
+    class Meta:
+        model = User
+        fields = "__all__"
+
+
+@admin.register(User)
+class UserAdmin(DjangoUserAdmin):
+    """Staff are made here. Customers sign up themselves and change their e-mail address on their profile page, because
+    their usage is reported under it."""
+
+    form, add_form = UserEditForm, UserAddForm
+    ordering = ("email",)
+    list_display = ("email", "first_name", "last_name", "is_staff", "is_active", "last_login")
+    list_filter = ("is_staff", "is_superuser", "is_active")
+    search_fields = ("email__startswith", "last_name__istartswith")
+    fieldsets = (
+        (None, {"fields": ("email", "password", "first_name", "last_name")}),
+        ("Permissions", {"fields": ("is_active", "is_staff", "is_superuser", "groups", "user_permissions")}),
+        ("Dates", {"fields": ("last_login", "date_joined")}),
+    )
+    add_fieldsets = (
+        (None, {"fields": ("email", "first_name", "last_name", "usable_password", "password1", "password2")}),
+    )
+    readonly_fields = ("last_login", "date_joined")
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        is_customer = obj is not None and Customer.objects.filter(user=obj).exists()
+        return (*self.readonly_fields, "email") if is_customer else self.readonly_fields
+
+
+@admin.register(Customer)
+class CustomerAdmin(CustomerSearch, JobAdmin):
+    """The page of one customer shows what they have and leads to everything of theirs; see its template."""
+
+    list_display = ("user", "id", "metronome_id", "created_at")
+    list_select_related = ("user",)
+    ordering = ("-user_id",)  # newest first, on an index
+    customer_path = "pk"
+
+    def change_view(self, request: HttpRequest, object_id: str, *args: Any, **options: Any) -> HttpResponse:
+        customer = self.get_object(request, object_id)
+        context = {"links": related_links(customer), "metronome_url": metronome_url(customer)} if customer else {}
+        return super().change_view(request, object_id, *args, **options | {"extra_context": context})
+
+
+def metronome_url(customer: Customer) -> str:
+    """The customer's page at Metronome, or the sandbox's start page."""
+    if urlsplit(settings.METRONOME_API_URL).hostname != "api.metronome.com":
+        return settings.METRONOME_API_URL
+    return f"https://app.metronome.com/customers/{customer.metronome_id}" if customer.metronome_id else ""
+
+
+@admin.register(IngestAlias)
+class IngestAliasAdmin(CustomerSearch, ReadOnlyAdmin):
+    list_display = ("name", "kind", "customer", "pushed_at", "conflict")
+    list_select_related = ("customer__user",)
+    list_filter = ("kind",)
+    exact_fields = ("name",)
+    ordering = ("-pk",)
+
+
+@admin.register(PasswordReset)
+class PasswordResetAdmin(JobAdmin):
+    list_display = ("user", "asked_at", "sent_at")
+    list_select_related = ("user",)
+    search_fields = ("user__email__startswith",)
+    ordering = ("-pk",)

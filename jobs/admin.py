@@ -1,0 +1,135 @@
+"""How rows look in the admin: what the software writes is read-only, and whatever owes work shows it and can be retried."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+from urllib.parse import urlencode
+
+from django.contrib import admin, messages
+from django.contrib.admin.models import CHANGE, LogEntry
+from django.core.paginator import Paginator
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest
+from django.urls import NoReverseMatch, reverse
+from django.utils import timezone
+from django.utils.functional import cached_property
+from django.utils.html import format_html
+
+from .models import Heartbeat, Job, Lane
+
+ROWS_COUNTED_MAX = (
+    10_000  # lists stop counting, and paging, here: a COUNT over millions takes seconds, a search does not
+)
+
+
+class BoundedPaginator(Paginator):
+    @cached_property
+    def count(self) -> int:
+        rows: Any = self.object_list
+        return rows.order_by().values("pk")[:ROWS_COUNTED_MAX].count()
+
+
+class ReadOnlyAdmin(admin.ModelAdmin):
+    """Rows that only the software writes. Actions ask for the change permission, though nothing can be edited."""
+
+    paginator = BoundedPaginator
+    show_full_result_count = False
+    list_per_page = 50
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_operate_permission(self, request: HttpRequest) -> bool:
+        return super().has_change_permission(request)
+
+    def log(self, request: HttpRequest, rows: QuerySet[Any], message: str) -> None:
+        """Write down in Django's own log who did this, on the page of each row."""
+        LogEntry.objects.log_actions(request.user.pk or 0, rows, CHANGE, message)
+
+
+class WorkFilter(admin.SimpleListFilter):
+    title = "work"
+    parameter_name = "work"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("dead", "dead: needs a person"), ("due", "waiting or under way")]
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        match self.value():
+            case "dead":
+                return queryset.dead()
+            case "due":
+                return queryset.filter(due_at__isnull=False, dead_at=None)
+        return queryset
+
+
+class JobAdmin(ReadOnlyAdmin):
+    """A row that owes work: shows what, since when and with what trouble; Retry makes it due now."""
+
+    list_filter: ClassVar[Any] = (WorkFilter,)
+    actions = ["retry"]
+
+    def get_list_display(self, request: HttpRequest) -> Any:
+        return [*super().get_list_display(request), "work", "attempts", "trouble"]
+
+    @admin.display(description="work", ordering="due_at")
+    def work(self, row: Job) -> str:
+        if row.dead_at:
+            return f"dead since {row.dead_at:%Y-%m-%d %H:%M}"
+        if row.leased_until and row.leased_until > timezone.now():
+            return "under way"
+        return f"due {row.due_at:%Y-%m-%d %H:%M:%S}" if row.due_at else "—"
+
+    @admin.display(description="last error")
+    def trouble(self, row: Job) -> str:
+        return row.last_error[:120]
+
+    @admin.action(description="Retry: do what is owed now", permissions=["operate"])
+    def retry(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        self.make_due(request, "Retry", queryset.filter(due_at__isnull=False), chosen=queryset.count())
+
+    def make_due(self, request: HttpRequest, verb: str, queryset: QuerySet[Any], *, chosen: int) -> None:
+        rows: Any = self.model._default_manager.filter(pk__in=list(queryset.values_list("pk", flat=True)))
+        self.log(request, rows, f"{verb} by hand.")
+        count = rows.nudge(timezone.now())
+        self.message_user(request, f"{verb}: {count} due now.", messages.SUCCESS if count else messages.WARNING)
+        if chosen > count:
+            self.message_user(request, f"{chosen - count} left alone: nothing to do for them.", messages.WARNING)
+
+
+def related_links(row: Model) -> list[str]:
+    """Links to everything in the admin that belongs to this row, whatever app it is in."""
+    links: list[str] = []
+    for relation in row._meta.related_objects:
+        meta = relation.related_model._meta
+        try:
+            url = reverse(f"admin:{meta.app_label}_{meta.model_name}_changelist")
+        except NoReverseMatch:
+            continue
+        query = urlencode({f"{relation.field.name}__{row._meta.pk.name}__exact": row.pk})
+        name = meta.verbose_name if relation.one_to_one else meta.verbose_name_plural
+        links.append(format_html('<a href="{}?{}">{}</a>', url, query, str(name).capitalize()))
+    return links
+
+
+@admin.register(Heartbeat)
+class HeartbeatAdmin(ReadOnlyAdmin):
+    list_display = ("worker", "started_at", "beat_at")
+    ordering = ("-beat_at",)
+
+
+@admin.register(Lane)
+class LaneAdmin(ReadOnlyAdmin):
+    """A pause ends by itself; deleting it ends it now."""
+
+    list_display = ("name", "paused_until", "reason")
+    ordering = ("-paused_until",)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return admin.ModelAdmin.has_delete_permission(self, request, obj)

@@ -1,10 +1,12 @@
 from django.urls import URLPattern, path
 
-from . import balance, billing_views, inbox, stream
+from . import balance, billing_views, inbox, plan_views, stream
 
 urlpatterns: list[URLPattern] = [
     path("billing/", billing_views.overview, name="billing"),
     path("billing/card/", billing_views.choose_card, name="card"),
+    path("billing/plans/", plan_views.plans_page, name="plans"),
+    path("billing/plans/cancel/", plan_views.cancel_plan, name="plan_cancel"),
     path("billing/recharge/", billing_views.recharge_settings, name="recharge"),
     path("api/webhooks/metronome/alerts", inbox.receive, name="webhook_alerts"),
     path("api/webhooks/metronome/payment-gating", inbox.receive, name="webhook_payment_gating"),

@@ -1,0 +1,100 @@
+"""The plans page: what there is, what one has, and choosing."""
+
+from __future__ import annotations
+
+import uuid
+from email.utils import parseaddr
+from typing import Any
+
+from django import forms
+from django.conf import settings
+from django.contrib import messages
+from django.http import HttpResponse
+from django.shortcuts import redirect, render
+from django.utils import timezone
+from django.views.decorators.http import require_http_methods, require_POST
+
+from accounts.access import CustomerRequest, customer_required
+from accounts.models import Customer
+
+from . import plans, subscriptions
+from .models import PaymentMethod, Subscription
+from .payments.gateways import gateway
+
+
+class PlanForm(forms.Form):
+    """`key` makes a double click one choice; without it (a program's post) the live plan is what is not doubled."""
+
+    plan = forms.CharField(max_length=20, error_messages={"required": "Choose a plan."})
+    key = forms.UUIDField(required=False)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@customer_required
+def plans_page(request: CustomerRequest) -> HttpResponse:
+    form = PlanForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        try:
+            subscription = subscriptions.select_plan(
+                customer=request.customer,
+                plan=form.cleaned_data["plan"],
+                key=str(form.cleaned_data["key"] or uuid.uuid4()),
+                now=timezone.now(),
+            )
+        except subscriptions.PlanRefused as refused:
+            form.add_error("plan", str(refused))
+        else:
+            _tell(request, subscription)
+            return redirect("plans")
+    return render(request, "billing/plans.html", _context(request.customer) | {"form": form})
+
+
+@require_POST
+@customer_required
+def cancel_plan(request: CustomerRequest) -> HttpResponse:
+    try:
+        ended = subscriptions.cancel(customer=request.customer, now=timezone.now())
+    except subscriptions.PlanRefused as refused:
+        messages.error(request, str(refused))
+    else:
+        if ended:
+            messages.success(
+                request, "Your plan has ended. Nothing more is charged; your credits stay until they expire."
+            )
+    return redirect("plans")
+
+
+def _tell(request: CustomerRequest, subscription: Subscription) -> None:
+    name = plans.PLANS[subscription.plan].name
+    if subscription.state == Subscription.State.ACTIVE:
+        messages.success(request, f"{name} is your plan.")
+    elif subscription.state != Subscription.State.REQUESTED:  # an old form sent again
+        messages.error(request, subscription.failure or f"This choice of {name} has ended. Choose again.")
+
+
+def _context(customer: Customer) -> dict[str, Any]:
+    mine = Subscription.objects.filter(customer=customer)
+    current, requested = subscriptions.current_plan(customer), subscriptions.requested_plan(customer)
+    last = None if current or requested else mine.exclude(failure="").order_by("-created_at").first()
+    trial_used = mine.filter(plan="trial").exists()
+    method, known = PaymentMethod.objects.filter(customer=customer).first(), gateway().cards
+    return {
+        "cards": [
+            {
+                "plan": plan,
+                "key": uuid.uuid4(),
+                "is_current": bool(current and current.plan == plan.key),
+                "is_requested": bool(requested and requested.plan == plan.key),
+                "is_used": plan.once and (trial_used or current is not None),
+                "is_locked": requested is not None,
+            }
+            for plan in plans.PLANS.values()
+        ],
+        "current": current and {"row": current, "plan": plans.PLANS[current.plan]},
+        "requested": requested and plans.PLANS[requested.plan],
+        "failure": last.failure if last else "",
+        "card_label": method.label if method else known[0].label if known else "",
+        "is_real_money": gateway().is_real_money,
+        "contact": parseaddr(settings.DEFAULT_FROM_EMAIL)[1],
+        "credits_per_dollar": plans.CREDITS_PER_CENT * 100,
+    }

@@ -1,0 +1,142 @@
+// The studio with script: counts as one types, speaks without leaving the page. The server decides; this only says so sooner.
+(() => {
+  const form = document.querySelector("form[data-studio]");
+  const text = form.elements.text;
+  const button = form.querySelector("button[data-busy]");
+  const buttonLabel = button.textContent;
+  const result = document.querySelector("[data-result]");
+  const missing = form.querySelector("[data-missing]");
+  const problem = form.querySelector("[data-problem]");
+  const charactersMax = Number(form.dataset.charactersMax);
+  const number = new Intl.NumberFormat("en-US");
+  let available = Number(form.dataset.available);
+  let sent = null; // the body the form's key was last used for; a key serves one body only
+  let busy = false;
+
+  // Exactly as the server counts: Unicode code points after NFC, a line end is one character.
+  const normalised = () => text.value.normalize("NFC").replace(/\r\n?/g, "\n");
+  const count = () => [...normalised()].length;
+  const voice = () => form.querySelector("input[name=voice]:checked");
+  const credits = () => count() * Number(voice()?.dataset.price || 0);
+
+  function show() {
+    const characters = count();
+    const counter = form.querySelector("[data-characters]");
+    counter.textContent = number.format(characters);
+    counter.parentElement.classList.toggle("error", characters > charactersMax);
+    form.querySelector("[data-credits]").textContent = number.format(credits());
+    showMissing(credits(), available);
+    button.disabled = busy || characters > charactersMax;
+  }
+
+  function showMissing(needed, has) {
+    missing.hidden = needed <= has;
+    missing.querySelector("[data-missing-credits]").textContent = number.format(needed - has);
+    missing.querySelector("[data-missing-needed]").textContent = number.format(needed);
+    missing.querySelector("[data-missing-available]").textContent = number.format(has);
+  }
+
+  function say(element, message) {
+    element.textContent = message || "";
+    element.hidden = !message;
+  }
+
+  function showErrors(errors) {
+    for (const element of form.querySelectorAll("[data-error]")) say(element, errors[element.dataset.error]?.join(" "));
+    say(problem, errors.key?.join(" "));
+  }
+
+  function setBusy(value) {
+    busy = value;
+    button.setAttribute("aria-busy", String(value));
+    button.textContent = value ? button.dataset.busy : buttonLabel;
+    show();
+  }
+
+  // randomUUID exists on https and localhost only.
+  const freshKey = () => [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+  const wait = (seconds) => new Promise((resolve) => setTimeout(resolve, seconds * 1000));
+
+  async function post() {
+    // The same body keeps its key, so that trying again after a lost answer cannot cost twice.
+    const body = JSON.stringify([normalised(), voice()?.value]);
+    if (sent !== null && sent !== body) form.elements.key.value = freshKey();
+    sent = body;
+    const fields = new FormData(form);
+    for (;;) {
+      const answer = await fetch(form.action, { method: "POST", body: fields, headers: { Accept: "application/json" } });
+      if (answer.status !== 409) return answer;
+      await wait(Number(answer.headers.get("Retry-After")) || 2);
+    }
+  }
+
+  async function speak() {
+    const spoken = { text: normalised(), voice: voice()?.nextElementSibling.firstChild.textContent.trim() };
+    showErrors({});
+    setBusy(true);
+    try {
+      const answer = await post();
+      const json = answer.headers.get("Content-Type")?.includes("json") ? await answer.json() : {};
+      if (answer.status === 201) showResult(spoken, json);
+      else if (answer.status === 401) location.reload();
+      else if (answer.status === 422) showErrors(json.errors);
+      else if (answer.status === 402) available = json.available;
+      else say(problem, json.error || "This did not work. Please reload the page and try again.");
+    } catch {
+      say(problem, "No connection. Press Speak to try again; it will not cost twice.");
+    } finally {
+      setBusy(false);
+    }
+  }
+
+  function showResult(spoken, answer) {
+    available = answer.available;
+    sent = null;
+    form.elements.key.value = freshKey();
+    const heading = document.createElement("h2");
+    heading.textContent = "Spoken";
+    const player = playerOf(spoken, answer);
+    result.replaceChildren(heading, player);
+    result.hidden = false;
+    const article = document.createElement("article");
+    article.className = "card";
+    article.append(playerOf(spoken, answer));
+    article.querySelector("audio").preload = "none";
+    const recent = document.querySelector("[data-recent]");
+    recent.querySelector("[data-empty]")?.remove();
+    recent.prepend(article);
+    for (const old of [...recent.children].slice(5)) old.remove();
+    result.scrollIntoView({ block: "nearest" });
+    player.querySelector("audio").play().catch(() => {}); // browsers may refuse sound without a touch
+  }
+
+  function playerOf(spoken, answer) {
+    const player = document.querySelector("template[data-player]").content.firstElementChild.cloneNode(true);
+    const characters = [...spoken.text].length;
+    const many = (amount, unit) => `${number.format(amount)} ${unit}${amount === 1 ? "" : "s"}`;
+    const put = (name, value) => { player.querySelector(`[data-${name}]`).textContent = value; };
+    put("text", [...spoken.text].length > 160 ? `${[...spoken.text].slice(0, 159).join("")}…` : spoken.text);
+    put("voice", spoken.voice);
+    put("seconds", `${answer.duration_seconds.toFixed(1)} s`);
+    put("length", many(characters, "character"));
+    put("cost", many(answer.credits, "credit"));
+    player.querySelector("audio").src = answer.audio_url;
+    player.querySelector("a").href = `${answer.audio_url}?download=1`;
+    return player;
+  }
+
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    if (!busy) speak();
+  });
+  form.addEventListener("input", () => { showErrors({}); show(); });
+  document.addEventListener("vocalis:balance", (event) => {
+    available = event.detail.available;
+    show();
+  });
+  // Cmd or Ctrl and Enter speaks, as in any editor.
+  text.addEventListener("keydown", (event) => {
+    if (event.key === "Enter" && (event.metaKey || event.ctrlKey) && !button.disabled) form.requestSubmit();
+  });
+  show();
+})();

@@ -1,0 +1,70 @@
+"""What a customer made: every generation with what it cost and whether it was reported, and totals by day."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db.models import Count, Q, QuerySet, Sum
+from django.db.models.functions import Left, TruncDate
+from django.http import HttpResponseBase
+from django.shortcuts import render
+from django.utils import timezone
+from django.views.decorators.http import require_safe
+
+from accounts.access import CustomerRequest, customer_required
+from accounts.models import Customer
+
+from .models import Generation, UsageEvent, Voice
+
+PAGE = 25
+DAYS = 14
+EXCERPT_CHARACTERS = 120
+
+
+@require_safe
+@customer_required
+def page(request: CustomerRequest) -> HttpResponseBase:
+    rows, next_id = _page(request.customer, request.GET.get("before", ""))
+    days = day_totals(request.customer, timezone.now())
+    context = {
+        "rows": rows,
+        "next_id": next_id,
+        "is_first": "before" not in request.GET,
+        "days": days,
+        "credits_max": max((day["credits"] for day in days), default=0),
+        "own_voices": request.customer.voices.filter(state=Voice.State.READY)
+        .select_related("reservation__usage_event")
+        .order_by("created_at"),
+    }
+    return render(request, "usage/usage.html", context)
+
+
+def day_totals(customer: Customer, now: datetime) -> list[dict[str, Any]]:
+    """Uses and credits of the last days that have any, by UTC day, newest first."""
+    since = (now - timedelta(days=DAYS - 1)).replace(hour=0, minute=0, second=0, microsecond=0)
+    events = UsageEvent.objects.filter(customer=customer, happened_at__gte=since)
+    by_day = events.values(day=TruncDate("happened_at")).annotate(uses=Count("id"), credits=Sum("credits"))
+    return [dict(day) for day in by_day.order_by("-day")]
+
+
+def _page(customer: Customer, before: str) -> tuple[list[Generation], uuid.UUID | None]:
+    """One page, and the id to continue after. One row more than shown tells whether there is more; nothing is counted."""
+    rows = list(_older_than(before, customer)[: PAGE + 1])
+    return rows[:PAGE], rows[PAGE - 1].id if len(rows) > PAGE else None
+
+
+def _older_than(before: str, customer: Customer) -> QuerySet[Generation]:
+    rows = (
+        customer.generations.select_related("reservation__usage_event")
+        .defer("text", "body_hash")
+        .annotate(excerpt=Left("text", EXCERPT_CHARACTERS))
+        .order_by("-created_at", "-id")
+    )
+    try:
+        last = customer.generations.only("created_at").get(id=uuid.UUID(before))
+    except (ValueError, Generation.DoesNotExist):
+        return rows
+    # The first bound lets the index find the place; the second settles rows of the same instant.
+    return rows.filter(created_at__lte=last.created_at).filter(Q(created_at__lt=last.created_at) | Q(id__lt=last.id))

@@ -1,0 +1,121 @@
+"""The page on which a customer tunes a personal voice by ear, listens for nothing, and sets it up."""
+
+from __future__ import annotations
+
+import uuid
+from http import HTTPStatus
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpResponse, HttpResponseBase, JsonResponse, QueryDict
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.csrf import csrf_exempt, csrf_protect
+from django.views.decorators.http import require_http_methods, require_safe
+
+from accounts.access import CustomerRequest, customer_required, refuse
+from billing import ledger, plans
+
+from . import own_voice
+from .engines import VoiceSettings
+from .engines.espeak import PACES_WORDS_PER_MINUTE, PITCHES, VARIANTS
+from .models import Voice
+from .speak import KeyReused, Refused, SpeechFailed, StillRunning
+from .studio import FROZEN
+
+DEFAULTS = {"variant": next(iter(VARIANTS)), "pitch": "50", "range": "50", "pace": "175"}
+
+
+@csrf_exempt  # here, and checked two lines down: whoever is not logged in should hear that, and not of a missing token
+@customer_required
+@csrf_protect
+@require_http_methods(["GET", "HEAD", "POST"])
+def page(request: CustomerRequest) -> HttpResponseBase:
+    if request.method == "POST":
+        return _set_up(request)
+    return _render(request, request.GET)
+
+
+@require_safe
+@customer_required
+def preview(request: CustomerRequest) -> HttpResponseBase:
+    """The sample sentence with the settings of the query. The text is fixed, so that listening can be free."""
+    try:
+        speech = own_voice.preview(_settings(request.GET))
+    except Refused as error:
+        return JsonResponse({"errors": error.errors}, status=HTTPStatus.UNPROCESSABLE_ENTITY)
+    except SpeechFailed as error:
+        return refuse(HTTPStatus.SERVICE_UNAVAILABLE, str(error))
+    response = HttpResponse(bytes(speech.audio), content_type=speech.content_type)
+    response["Cache-Control"] = "private, max-age=86400"  # the same settings always give the same bytes
+    return response
+
+
+def _set_up(request: CustomerRequest) -> HttpResponse:
+    key = request.POST.get("key", "")
+    shown: dict[str, Any] = {"key": key}
+    status: int
+    try:
+        voice = own_voice.set_up(
+            customer=request.customer,
+            name=request.POST.get("name", ""),
+            settings=_settings(request.POST),
+            key=key or str(uuid.uuid4()),
+            now=timezone.now(),
+        )
+        messages.success(request, f"{voice.name} is ready. You find it in the studio among your own voices.")
+        return redirect("own-voice")
+    except KeyReused:
+        shown |= {"key": "", "problem": "This form was sent before with other settings. Press the button again."}
+        status = HTTPStatus.UNPROCESSABLE_ENTITY
+    except Refused as error:
+        shown |= {"errors": error.errors, "problem": " ".join(error.errors.get("key", []))}
+        status = HTTPStatus.UNPROCESSABLE_ENTITY
+    except ledger.InsufficientCredits as error:
+        shown["missing"] = error
+        status = HTTPStatus.PAYMENT_REQUIRED
+    except ledger.WalletFrozen:
+        shown["problem"] = FROZEN
+        status = HTTPStatus.FORBIDDEN
+    except (StillRunning, own_voice.InProgress):
+        shown["problem"] = "A voice of yours is being set up already. Look again in a moment."
+        status = HTTPStatus.CONFLICT
+    except SpeechFailed as error:
+        shown |= {"key": "", "problem": f"{error} Nothing was charged. Press the button to try again."}
+        status = HTTPStatus.SERVICE_UNAVAILABLE
+    response = _render(request, request.POST, **shown)
+    response.status_code = status
+    return response
+
+
+def _render(request: CustomerRequest, fields: QueryDict, *, key: str = "", **shown: Any) -> HttpResponse:
+    tuned = {name: fields.get(name) or default for name, default in DEFAULTS.items()}
+    query = QueryDict(mutable=True)
+    query.update(tuned)
+    context = {
+        "tuned": tuned,
+        "name": fields.get("name", ""),
+        "key": key or str(uuid.uuid4()),
+        "variants": VARIANTS,
+        "pitches": (PITCHES[0], PITCHES[-1]),
+        "paces": (PACES_WORDS_PER_MINUTE[0], PACES_WORDS_PER_MINUTE[-1]),
+        "sample": own_voice.SAMPLE,
+        "preview_url": f"{reverse('own-voice-preview')}?{query.urlencode()}",
+        "credits": plans.OWN_VOICE_CREDITS,
+        "available": ledger.wallet_of(request.customer.id).available,
+        "own_voices": request.customer.voices.filter(state=Voice.State.READY).order_by("created_at"),
+        **shown,
+    }
+    return render(request, "usage/own_voice.html", context)
+
+
+def _settings(fields: QueryDict) -> VoiceSettings:
+    return VoiceSettings(
+        fields.get("variant", ""), *(_number(fields.get(name, "")) for name in ("pitch", "range", "pace"))
+    )
+
+
+def _number(digits: str) -> int:
+    """A small whole number; -1, which no setting allows, for anything else."""
+    return int(digits) if digits.isascii() and digits.isdigit() and len(digits) <= 4 else -1

@@ -1,0 +1,228 @@
+"""The studio: a form for people, with or without script, and the same address for programs that ask for JSON."""
+
+from __future__ import annotations
+
+import json
+import re
+import uuid
+from http import HTTPStatus
+from typing import Any
+
+from django.core.files.storage import default_storage
+from django.http import Http404, HttpResponse, HttpResponseBase, JsonResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.csrf import csrf_exempt, csrf_protect
+from django.views.decorators.http import require_http_methods, require_safe
+
+from accounts.access import CustomerRequest, customer_required, refuse, wants_json
+from billing import ledger
+from usage import text as texts
+
+from . import pricing, voices
+from .models import Generation, VoiceType
+from .speak import KeyReused, Refused, SpeechFailed, StillRunning, speak
+
+FROZEN = "Your credits are on hold. Please write to us before you go on."
+RECENT = 5
+PENDING_REFRESH_SECONDS = 2
+
+
+@csrf_exempt  # here, and checked two lines down: whoever is not logged in should hear that, and not of a missing token
+@customer_required
+@csrf_protect
+@require_http_methods(["GET", "HEAD", "POST"])
+def page(request: CustomerRequest) -> HttpResponseBase:
+    if request.method == "POST":
+        return _answer(request) if wants_json(request) else _submit(request)
+    done = None
+    if "done" in request.GET:
+        done = _generation(request, request.GET["done"])
+    response = _render(request, done=done, voice=done.voice if done else request.GET.get("voice", ""))
+    if done and done.state == Generation.State.PENDING:
+        response["Refresh"] = str(PENDING_REFRESH_SECONDS)
+    return response
+
+
+@require_safe
+@customer_required
+def audio(request: CustomerRequest, generation_id: uuid.UUID) -> HttpResponseBase:
+    """The WAV file, to its owner only; whole, or the range a player asks for when someone seeks in it."""
+    generation = get_object_or_404(Generation, id=generation_id, customer=request.customer, state=Generation.State.DONE)
+    try:
+        with default_storage.open(generation.audio) as file:
+            size = file.size
+            start, stop = _range(request.headers.get("Range", ""), size)
+            file.seek(start)
+            body = file.read(max(0, stop - start))
+    except FileNotFoundError as error:
+        raise Http404("This audio is gone.") from error
+    response = HttpResponse(body, content_type="audio/wav")
+    if start >= size:
+        response = HttpResponse(status=HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE)
+        response["Content-Range"] = f"bytes */{size}"
+    elif stop - start < size:
+        response.status_code = HTTPStatus.PARTIAL_CONTENT
+        response["Content-Range"] = f"bytes {start}-{stop - 1}/{size}"
+    disposition = "attachment" if "download" in request.GET else "inline"
+    response["Content-Disposition"] = f'{disposition}; filename="vocalis-{generation.id}.wav"'
+    response["Accept-Ranges"] = "bytes"
+    response["Cache-Control"] = "private, max-age=3600"
+    response["X-Content-Type-Options"] = "nosniff"
+    return response
+
+
+def _range(header: str, size: int) -> tuple[int, int]:
+    """First byte and the one after the last. All of them for several ranges or nonsense, as the standard allows."""
+    found = re.fullmatch(r"bytes=(\d{0,18})-(\d{0,18})", header.strip())
+    if not found or not (found[1] or found[2]):
+        return 0, size
+    if not found[1]:
+        return max(0, size - int(found[2])) if int(found[2]) else size, size
+    start, last = int(found[1]), int(found[2] or size)
+    return (start, min(last + 1, size)) if start <= last or not found[2] else (0, size)
+
+
+# --- Programs -------------------------------------------------------------------------------------------------------
+
+
+def _answer(request: CustomerRequest) -> HttpResponse:
+    fields = _fields(request)
+    if fields is None:
+        return refuse(HTTPStatus.BAD_REQUEST, "Send a form, or a JSON object of strings.")
+    key = request.headers.get("Idempotency-Key") or fields.get("key") or str(uuid.uuid4())
+    try:
+        generation = speak(
+            customer=request.customer,
+            text=fields.get("text", ""),
+            voice_id=fields.get("voice", ""),
+            key=key,
+            now=timezone.now(),
+        )
+    except Refused as error:
+        return JsonResponse({"errors": error.errors}, status=HTTPStatus.UNPROCESSABLE_ENTITY)
+    except ledger.InsufficientCredits as error:
+        problem = {
+            "error": str(error), "missing": error.missing, "needed": error.needed, "available": error.available,
+        }  # fmt: skip
+        return JsonResponse(problem, status=HTTPStatus.PAYMENT_REQUIRED)
+    except ledger.WalletFrozen:
+        return refuse(HTTPStatus.FORBIDDEN, FROZEN)
+    except StillRunning as error:
+        response = refuse(HTTPStatus.CONFLICT, str(error))
+        response["Retry-After"] = str(error.retry_after_seconds)
+        return response
+    except SpeechFailed as error:
+        return refuse(HTTPStatus.SERVICE_UNAVAILABLE, f"{error} Nothing was charged.")
+    response = JsonResponse(
+        {
+            "id": str(generation.id),
+            "credits": generation.credits,
+            "available": generation.available_after,
+            "audio_url": reverse("audio", args=[generation.id]),
+            "duration_seconds": generation.duration_seconds,
+        },
+        status=HTTPStatus.CREATED,
+    )
+    if generation.replayed:
+        response["Idempotent-Replayed"] = "true"
+    else:
+        response["Server-Timing"] = f"synthesis;dur={generation.synthesis_seconds * 1_000:.3f}"
+    return response
+
+
+def _fields(request: CustomerRequest) -> dict[str, str] | None:
+    """The fields of the form, or of the JSON object; None if there is no such thing."""
+    if request.content_type != "application/json":
+        return request.POST.dict()
+    try:
+        found = json.loads(request.body)
+    except (ValueError, RecursionError):
+        return None
+    if isinstance(found, dict) and all(isinstance(value, str) for value in found.values()):
+        return found
+    return None
+
+
+# --- People ---------------------------------------------------------------------------------------------------------
+
+
+def _submit(request: CustomerRequest) -> HttpResponse:
+    """Speak and go to where a reload is harmless, or show the form again with what was written and what is wrong."""
+    text, voice, key = (request.POST.get(name, "") for name in ("text", "voice", "key"))
+    shown: dict[str, Any] = {"text": text, "voice": voice, "key": key}
+    status: int
+    try:
+        generation = speak(
+            customer=request.customer, text=text, voice_id=voice, key=key or str(uuid.uuid4()), now=timezone.now()
+        )
+        return redirect(f"{reverse('studio')}?done={generation.id}")
+    except StillRunning as error:  # a double click: the page shows when the first click's speech is there
+        return redirect(f"{reverse('studio')}?done={error.row_id}")
+    except KeyReused:  # back in the browser and on with another text: a new wish on an old form
+        shown |= {"key": "", "problem": "This form was sent before with another text. Press Speak to speak this one."}
+        status = HTTPStatus.UNPROCESSABLE_ENTITY
+    except Refused as error:
+        shown |= {"errors": error.errors, "problem": " ".join(error.errors.get("key", []))}
+        status = HTTPStatus.UNPROCESSABLE_ENTITY
+    except ledger.InsufficientCredits as error:
+        shown["missing"] = error
+        status = HTTPStatus.PAYMENT_REQUIRED
+    except ledger.WalletFrozen:
+        shown["problem"] = FROZEN
+        status = HTTPStatus.FORBIDDEN
+    except SpeechFailed as error:
+        shown["problem"] = f"{error} Nothing was charged."
+        status = HTTPStatus.SERVICE_UNAVAILABLE
+    response = _render(request, **shown)
+    response.status_code = status
+    return response
+
+
+def _render(
+    request: CustomerRequest,
+    *,
+    text: str = "",
+    voice: str = "",
+    key: str = "",
+    done: Generation | None = None,
+    **shown: Any,
+) -> HttpResponse:
+    house = list(voices.HOUSE.values())
+    groups = [
+        ("Standard", pricing.CREDITS_PER_CHARACTER[VoiceType.STANDARD], _of_type(house, VoiceType.STANDARD)),
+        ("Premium", pricing.CREDITS_PER_CHARACTER[VoiceType.PREMIUM], _of_type(house, VoiceType.PREMIUM)),
+        ("Your own", pricing.CREDITS_PER_CHARACTER[VoiceType.STANDARD], voices.of(request.customer)),
+    ]
+    recent = request.customer.generations.filter(state=Generation.State.DONE).order_by("-created_at", "-id")
+    try:
+        chosen = voices.resolve(request.customer, voice)
+    except voices.UnknownVoice:
+        chosen = house[0]
+    characters = texts.count(text)
+    context = {
+        "text": text,
+        "key": key or str(uuid.uuid4()),
+        "groups": [group for group in groups if group[2]],
+        "chosen": chosen,
+        "characters": characters,
+        "characters_max": texts.MAX_CHARACTERS,
+        "credits": pricing.credits(characters, chosen.type),
+        "available": ledger.wallet_of(request.customer.id).available,
+        "done": done,
+        "recent": recent.defer("body_hash")[:RECENT],
+        **shown,
+    }
+    return render(request, "usage/studio.html", context)
+
+
+def _of_type(speakers: list[voices.Speaker], voice_type: VoiceType) -> list[voices.Speaker]:
+    return [speaker for speaker in speakers if speaker.type == voice_type]
+
+
+def _generation(request: CustomerRequest, generation_id: str) -> Generation | None:
+    try:
+        return request.customer.generations.filter(id=uuid.UUID(generation_id)).first()
+    except ValueError:
+        return None

@@ -1,0 +1,134 @@
+"""The usage page: what was made, what it cost, and whether billing knows."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from django.urls import reverse
+
+from conftest import fund
+from usage import history, own_voice, speak
+from usage.engines import EngineFailed, Speech, VoiceSettings
+from usage.models import Generation, UsageEvent
+
+
+@pytest.fixture(autouse=True)
+def engine(monkeypatch):
+    class Fake:
+        def speak(self, *, text, voice, deadline_seconds):
+            if "fail" in text:
+                raise EngineFailed("The speech engine is busy.")
+            return Speech(audio=b"RIFF", duration_seconds=1.5)
+
+    for module in (speak, own_voice):
+        monkeypatch.setattr(module, "engine", Fake)
+
+
+@pytest.fixture
+def page(client, alice):
+    client.force_login(alice.user)
+    return client
+
+
+def say(customer, now, text="Hello there.", key="k"):
+    return speak.speak(customer=customer, text=text, voice_id="standard", key=key, now=now)
+
+
+def html_of(page, **query) -> str:
+    answer = page.get(reverse("usage"), query)
+    assert answer.status_code == 200
+    return answer.content.decode()
+
+
+def test_an_empty_page_leads_to_the_studio(page):
+    assert "Nothing spoken yet." in html_of(page)
+
+
+def test_a_row_tells_what_it_cost_and_whether_it_was_sent(page, alice, wallet, now):
+    generation = say(alice, now, text="Good morning. " * 20)
+    html = html_of(page)
+    assert "Good morning." in html and "Good morning. " * 10 not in html
+    assert ">Waiting<" in html and ">280<" in html and f"/studio/{generation.id}/audio/" in html
+
+    UsageEvent.objects.update(sent_at=now)
+    assert ">Sent<" in html_of(page)
+
+    UsageEvent.objects.update(sent_at=None, dead_at=now)
+    assert ">Problem<" in html_of(page)
+
+
+def test_a_failed_generation_cost_nothing(page, alice, wallet, now):
+    with pytest.raises(speak.SpeechFailed):
+        say(alice, now, text="fail")
+
+    html = html_of(page)
+    assert "Failed, free" in html and ">0</td>" in html and "By day" not in html
+
+
+def test_days_are_utc_and_newest_first(page, alice, bob, wallet, now):
+    noon = now.replace(hour=12)
+    say(alice, noon, text="x" * 10, key="a")
+    say(alice, noon, text="x" * 20, key="b")
+    say(alice, noon - timedelta(days=1), text="x" * 5, key="c")
+    say(alice, noon - timedelta(days=history.DAYS), text="x" * 7, key="d")
+    fund(bob, 100, now)
+    say(bob, noon, text="x" * 50, key="e")
+
+    assert history.day_totals(alice, noon) == [
+        {"day": noon.date(), "uses": 2, "credits": 30},
+        {"day": (noon - timedelta(days=1)).date(), "uses": 1, "credits": 5},
+    ]
+    assert '<meter class="meter" min="0" max="30" value="5">' in html_of(page)
+
+
+def test_pages_walk_through_everything_once_even_in_one_instant(
+    page, alice, wallet, now, django_assert_max_num_queries
+):
+    fund(alice, 1_000, now)
+    for number in range(2 * history.PAGE + 3):
+        say(alice, now - timedelta(minutes=number // 10), text=f"Number {number}!", key=str(number))
+
+    seen, query = [], {}
+    for _ in range(10):
+        rows, next_id = history._page(alice, query.get("before", ""))
+        seen += [row.id for row in rows]
+        with django_assert_max_num_queries(10) as queries:
+            html = html_of(page, **query)
+        assert not any("COUNT(*)" in query["sql"] for query in queries)
+        if not next_id:
+            break
+        assert f"before={next_id}" in html
+        query = {"before": str(next_id)}
+
+    assert len(seen) == len(set(seen)) == 2 * history.PAGE + 3
+    assert "Older" not in html and "Newest" in html
+
+
+def test_a_wrong_or_foreign_place_starts_at_the_newest(page, alice, bob, wallet, now):
+    fund(bob, 100, now)
+    theirs = say(bob, now - timedelta(days=1))
+    say(alice, now, text="Mine")
+
+    for before in ("x", str(theirs.id)):
+        assert "Mine" in html_of(page, before=before)
+
+
+def test_others_see_nothing(page, bob, now):
+    fund(bob, 100, now)
+    say(bob, now, text="Secret")
+
+    assert "Secret" not in html_of(page)
+    assert Generation.objects.count() == 1
+
+
+def test_own_voices_are_usage_too(page, alice, now):
+    fund(alice, 30_000, now)
+    own_voice.set_up(customer=alice, name="Mine", settings=VoiceSettings("en-us+f3"), key="v", now=now)
+
+    html = html_of(page)
+    assert "Own voices" in html and ">25,000<" in html and ">Waiting<" in html
+
+
+def test_the_page_asks_to_log_in(client, db):
+    assert client.get(reverse("usage")).status_code == 302

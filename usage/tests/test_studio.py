@@ -1,0 +1,435 @@
+"""The studio's form, with and without script, and the same address for programs."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from uuid import UUID, uuid4
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from billing import ledger
+from billing.models import Wallet
+from conftest import fund
+from usage import speak
+from usage.engines import EngineFailed, Speech
+from usage.models import Generation, UsageEvent, Voice
+
+STUDIO = "/studio/"
+JSON = {"HTTP_ACCEPT": "application/json"}
+
+
+@pytest.fixture
+def page(client, alice):
+    client.force_login(alice.user)
+    return client
+
+
+@pytest.fixture
+def engine(monkeypatch):
+    class Fake:
+        during = staticmethod(lambda: None)
+
+        def speak(self, *, text, voice, deadline_seconds):
+            self.during()
+            return Speech(audio=bytes(range(100)), duration_seconds=1.5)
+
+    fake = Fake()
+    monkeypatch.setattr(speak, "engine", lambda: fake)
+    return fake
+
+
+def raising(error):
+    def during():
+        raise error
+
+    return during
+
+
+def ask(client, text="Hello there.", voice="standard", headers=None, **fields):
+    return client.post(STUDIO, {"text": text, "voice": voice} | fields, headers=headers, **JSON)
+
+
+def key_in(response) -> str:
+    return re.search(r'name="key" value="([^"]+)"', response.content.decode())[1]
+
+
+def balances() -> tuple[int, int]:
+    return Wallet.objects.values_list("balance", "reserved").get()
+
+
+# --- Programs
+
+
+def test_a_program_gets_201_with_what_it_cost(page, wallet):
+    answer = ask(page, text="Café\r\nau lait")
+
+    assert answer.status_code == 201
+    generation = Generation.objects.get()
+    assert answer.json() == {
+        "id": str(generation.id),
+        "credits": 12,
+        "available": 488,
+        "audio_url": f"/studio/{generation.id}/audio/",
+        "duration_seconds": generation.duration_seconds,
+    }
+    assert answer["Server-Timing"].startswith("synthesis;dur=")
+    sound = page.get(answer.json()["audio_url"])
+    assert sound.content[:4] == b"RIFF" and sound["Content-Type"] == "audio/wav"
+
+
+def test_a_program_may_send_json(page, wallet, engine):
+    body = {"text": "Cafe\u0301", "voice": "premium-theo"}
+    answer = page.post(STUDIO, body, content_type="application/json", **JSON)
+
+    assert (answer.status_code, answer.json()["credits"]) == (201, 8)
+
+
+@pytest.mark.parametrize("body", ["{", "[]", '"text"', '{"text": 5, "voice": "standard"}', "[" * 100_000, b"\xff"])
+def test_a_body_that_is_no_object_of_strings_is_a_bad_request(page, wallet, body):
+    answer = page.post(STUDIO, body, content_type="application/json", **JSON)
+
+    assert (answer.status_code, list(answer.json())) == (400, ["error"])
+
+
+def test_an_idempotency_key_replays_the_identical_answer(page, wallet, engine):
+    first = ask(page, headers={"Idempotency-Key": "abc"})
+    ask(page, text="In between")
+    again = ask(page, headers={"Idempotency-Key": "abc"})
+
+    assert (first.status_code, again.status_code) == (201, 201)
+    assert again.content == first.content
+    assert "Idempotent-Replayed" not in first and again["Idempotent-Replayed"] == "true"
+    assert balances() == (478, 0)
+    assert UsageEvent.objects.count() == 2
+
+
+def test_an_idempotency_key_with_another_body_is_422(page, wallet, engine):
+    ask(page, headers={"Idempotency-Key": "abc"})
+    answer = ask(page, text="Other", headers={"Idempotency-Key": "abc"})
+
+    assert answer.status_code == 422
+    assert list(answer.json()["errors"]) == ["key"]
+    assert balances() == (488, 0)
+
+
+def test_without_a_key_every_request_is_a_new_one(page, wallet, engine):
+    assert ask(page).json()["id"] != ask(page).json()["id"]
+    assert balances() == (476, 0)
+
+
+def test_the_form_key_counts_when_there_is_no_header(page, wallet, engine):
+    assert ask(page, key="form").json() == ask(page, key="form").json()
+    assert balances() == (488, 0)
+
+
+@pytest.mark.parametrize("key", ["two words", "é", "x" * 129])
+def test_a_key_that_cannot_be_one_is_422(page, wallet, engine, key):
+    answer = ask(page, key=key)
+
+    assert (answer.status_code, list(answer.json()["errors"])) == (422, ["key"])
+
+
+def test_too_few_credits_are_402_with_the_missing_amount(page, wallet, engine):
+    answer = ask(page, text="x" * 300, voice="premium")
+
+    assert answer.status_code == 402
+    assert answer.json() == {
+        "error": "600 credits needed, 500 available", "missing": 100, "needed": 600, "available": 500,
+    }  # fmt: skip
+    assert balances() == (500, 0)
+
+
+@pytest.mark.parametrize(
+    ("fields", "wrong"),
+    [
+        ({"text": ""}, ["text"]),
+        ({"text": " \n"}, ["text"]),
+        ({"text": "\0"}, ["text"]),
+        ({"text": "x" * 5_001}, ["text"]),
+        ({"voice": ""}, ["voice"]),
+        ({"voice": "nobody"}, ["voice"]),
+        ({"text": "", "voice": "nobody"}, ["text", "voice"]),
+    ],
+)
+def test_wrong_fields_are_422_by_name(page, wallet, engine, fields, wrong):
+    answer = ask(page, **fields)
+
+    assert answer.status_code == 422
+    assert sorted(answer.json()["errors"]) == wrong
+    assert all(isinstance(messages, list) for messages in answer.json()["errors"].values())
+    assert balances() == (500, 0)
+
+
+def test_missing_fields_are_422(page, wallet):
+    assert sorted(page.post(STUDIO, {}, **JSON).json()["errors"]) == ["text", "voice"]
+
+
+def test_exactly_five_thousand_characters_are_taken(page, alice, now, engine):
+    fund(alice, 5_000, now)
+
+    assert ask(page, text="é" * 4_999 + "\r\n").json()["credits"] == 5_000
+
+
+def test_the_same_request_still_running_is_409_with_retry_after(page, alice, wallet, engine, monkeypatch):
+    inner = []
+    engine.during = lambda: inner or inner.append(ask(page, key="same"))
+
+    assert ask(page, key="same").status_code == 201
+    assert inner[0].status_code == 409
+    assert int(inner[0]["Retry-After"]) > 0 and inner[0].json()["error"]
+
+
+def test_a_frozen_wallet_is_403(page, wallet, now, engine):
+    ledger.set_frozen(wallet_id=wallet.id, frozen=True, now=now)
+
+    answer = ask(page)
+    assert (answer.status_code, "on hold" in answer.json()["error"]) == (403, True)
+
+
+def test_a_failing_engine_is_503_and_free(page, wallet, engine):
+    engine.during = raising(EngineFailed("The speech engine is busy."))
+
+    answer = ask(page, key="same")
+    assert (answer.status_code, answer.json()["error"]) == (503, "The speech engine is busy. Nothing was charged.")
+    assert balances() == (500, 0)
+
+    engine.during = lambda: None
+    assert ask(page, key="same").status_code == 201
+
+
+def test_a_program_that_is_not_logged_in_is_told_401_before_any_token(alice):
+    answer = ask(Client(enforce_csrf_checks=True))
+
+    assert (answer.status_code, list(answer.json())) == (401, ["error"])
+
+
+def test_a_session_needs_its_token(alice, wallet, engine):
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(alice.user)
+    assert ask(client).status_code == 403
+    assert client.post(STUDIO, {"text": "Hi", "voice": "standard"}).status_code == 403
+    assert balances() == (500, 0)
+
+    client.get(STUDIO)
+    token = client.cookies["csrftoken"].value
+    assert ask(client, headers={"X-CSRFToken": token}).status_code == 201
+    assert ask(client, csrfmiddlewaretoken=token).status_code == 201
+
+
+# --- People
+
+
+def test_a_person_is_sent_to_log_in(client, db):
+    assert client.get(STUDIO).url == "/accounts/login/?next=/studio/"
+    assert client.post(STUDIO).status_code == 302
+
+
+def test_an_operator_has_no_studio(client, staff):
+    client.force_login(staff)
+
+    assert client.get(STUDIO).status_code == 403
+    assert ask(client).status_code == 403
+
+
+def test_the_page_shows_prices_voices_and_credits(page, wallet):
+    html = page.get(STUDIO).content.decode()
+
+    for part in (
+        "Ava",
+        "Oliver",
+        "Nora",
+        "Theo",
+        "1 credit a character",
+        "2 credits a character",
+        "500</span> credits",
+    ):
+        assert part in html
+    assert "style=" not in html and "onclick" not in html and "<script>" not in html
+
+
+def test_speaking_leads_to_a_page_that_a_reload_does_not_charge(page, wallet, engine):
+    form = {"text": "Hello there.", "voice": "standard-oliver", "key": key_in(page.get(STUDIO))}
+
+    answer = page.post(STUDIO, form)
+    generation = Generation.objects.get()
+    assert (answer.status_code, answer.url) == (302, f"/studio/?done={generation.id}")
+
+    html = page.get(answer.url).content.decode()
+    page.get(answer.url)
+    assert f'src="/studio/{generation.id}/audio/"' in html and "?download=1" in html
+    assert page.post(STUDIO, form).url == answer.url  # a double click, or back and again
+    assert balances() == (488, 0)
+
+
+def test_every_page_has_a_key_of_its_own(page, wallet):
+    assert key_in(page.get(STUDIO)) != key_in(page.get(STUDIO))
+
+
+def test_a_double_click_waits_for_the_first_one(page, wallet, engine):
+    form = {"text": "Hello there.", "voice": "standard", "key": "same"}
+    inner = []
+
+    def second_click():
+        inner.append(page.post(STUDIO, form))
+        inner.append(page.get(inner[0].url))
+
+    engine.during = second_click
+    page.post(STUDIO, form)
+
+    assert inner[0].status_code == 302
+    assert inner[1]["Refresh"] and b"is being spoken" in inner[1].content
+    done = page.get(inner[0].url)
+    assert "Refresh" not in done and b"<audio" in done.content
+    assert balances() == (488, 0)
+
+
+def test_too_few_credits_keep_the_text_and_show_the_way(page, wallet, engine):
+    answer = page.post(STUDIO, {"text": "x" * 300, "voice": "premium", "key": "mine"})
+    html = answer.content.decode()
+
+    assert answer.status_code == 402
+    assert "100</span> credits are missing" in html and "/billing/plans/" in html
+    assert "x" * 300 in html and key_in(answer) == "mine"
+    assert "data-credits>600<" in html and "data-missing hidden" not in html
+
+
+def test_a_refused_text_is_shown_with_its_price_and_reason(page, wallet):
+    answer = page.post(STUDIO, {"text": "\n\r\n...", "voice": "standard", "key": "mine"})
+    html = answer.content.decode()
+
+    assert answer.status_code == 422
+    assert "nothing to speak" in html
+    assert "data-characters>5<" in html
+
+
+def test_an_old_form_with_another_text_asks_to_press_again(page, wallet, engine):
+    page.post(STUDIO, {"text": "One", "voice": "standard", "key": "same"})
+    answer = page.post(STUDIO, {"text": "Two", "voice": "standard", "key": "same"})
+
+    assert answer.status_code == 422 and b"Press Speak" in answer.content
+    assert key_in(answer) != "same"
+    assert page.post(STUDIO, {"text": "Two", "voice": "standard", "key": key_in(answer)}).status_code == 302
+    assert balances() == (494, 0)
+
+
+def test_a_frozen_wallet_and_a_failing_engine_are_said_clearly(page, wallet, now, engine):
+    engine.during = raising(EngineFailed("The speech engine is busy."))
+    failed = page.post(STUDIO, {"text": "One", "voice": "standard", "key": "a"})
+    assert failed.status_code == 503 and b"Nothing was charged" in failed.content
+
+    ledger.set_frozen(wallet_id=wallet.id, frozen=True, now=now)
+    assert page.post(STUDIO, {"text": "One", "voice": "standard", "key": "b"}).status_code == 403
+
+
+def test_a_failed_generation_says_why(page, wallet, engine):
+    engine.during = raising(EngineFailed("The speech engine is busy."))
+    page.post(STUDIO, {"text": "One", "voice": "standard", "key": "a"})
+
+    html = page.get(f"{STUDIO}?done={Generation.objects.get().id}").content.decode()
+    assert "The speech engine is busy. Nothing was charged." in html
+
+
+def test_text_is_shown_as_text(page, wallet, engine):
+    evil = '<script>alert(1)</script> "quoted" & more'
+    answer = page.post(STUDIO, {"text": evil, "voice": "standard", "key": "a"})
+    html = page.get(answer.url).content.decode()
+
+    assert "<script>alert" not in html and "&lt;script&gt;alert(1)" in html
+
+
+@pytest.mark.parametrize("done", ["x", "", str(UUID(int=0)), "{}"])
+def test_an_unknown_result_shows_the_plain_page(page, wallet, done):
+    assert page.get(STUDIO, {"done": done}).status_code == 200
+
+
+def test_someone_elses_result_is_not_shown(page, bob, now, engine):
+    fund(bob, 500, now)
+    theirs = speak.speak(customer=bob, text="Secret words", voice_id="standard", key="k", now=now)
+
+    assert b"Secret" not in page.get(STUDIO, {"done": str(theirs.id)}).content
+
+
+def test_someone_elses_voice_cannot_be_used(page, bob, wallet, now):
+    voice = Voice.objects.create(
+        customer=bob, key="v", name="Bob's", state="ready", variant="en-us+f3", credits=25_000, created_at=now
+    )
+
+    assert ask(page, voice=str(voice.id)).json()["errors"] == {"voice": ["Choose one of the voices."]}
+    assert "Bob&#x27;s" not in page.get(STUDIO).content.decode()
+
+
+# --- Audio
+
+
+@pytest.fixture
+def sound(alice, wallet, now, engine):
+    generation = speak.speak(customer=alice, text="Hello", voice_id="standard", key="k", now=now)
+    return reverse("audio", args=[generation.id])
+
+
+def test_audio_comes_whole_with_safe_headers(page, sound):
+    answer = page.get(sound)
+
+    assert (answer.status_code, answer.content) == (200, bytes(range(100)))
+    assert answer["Content-Type"] == "audio/wav" and answer["X-Content-Type-Options"] == "nosniff"
+    assert answer["Accept-Ranges"] == "bytes" and answer["Content-Length"] == "100"
+    assert answer["Cache-Control"].startswith("private")
+    assert answer["Content-Disposition"].startswith("inline")
+    assert page.get(sound, {"download": "1"})["Content-Disposition"].startswith("attachment; filename=")
+
+
+@pytest.mark.parametrize(
+    ("asked", "first", "last"),
+    [
+        ("bytes=0-", 0, 99),
+        ("bytes=10-19", 10, 19),
+        ("bytes=90-500", 90, 99),
+        ("bytes=-5", 95, 99),
+        ("bytes=-500", 0, 99),
+    ],
+)
+def test_audio_comes_in_ranges_for_seeking(page, sound, asked, first, last):
+    answer = page.get(sound, headers={"Range": asked})
+
+    assert answer.content == bytes(range(first, last + 1))
+    if (first, last) == (0, 99):
+        assert answer.status_code == 200
+    else:
+        assert answer.status_code == 206 and answer["Content-Range"] == f"bytes {first}-{last}/100"
+
+
+@pytest.mark.parametrize("asked", ["bytes=100-", "bytes=500-600", "bytes=-0"])
+def test_a_range_outside_is_416(page, sound, asked):
+    answer = page.get(sound, headers={"Range": asked})
+
+    assert (answer.status_code, answer["Content-Range"], answer.content) == (416, "bytes */100", b"")
+
+
+@pytest.mark.parametrize(
+    "asked", ["bytes=-", "bytes=20-10", "bytes=0-1,5-6", "lines=1-2", "bytes=a-b", "bytes=" + "9" * 50 + "-"]
+)
+def test_a_range_that_is_none_is_ignored(page, sound, asked):
+    assert page.get(sound, headers={"Range": asked}).status_code == 200
+
+
+def test_audio_is_the_owners_alone(client, page, bob, staff, sound):
+    client.force_login(bob.user)
+    assert client.get(sound).status_code == 404
+    client.force_login(staff)
+    assert client.get(sound).status_code == 403
+    client.logout()
+    assert client.get(sound).status_code == 302
+    assert client.get(sound, **JSON).status_code == 401
+
+
+def test_audio_that_is_not_there_is_404(page, alice, sound, now):
+    from django.core.files.storage import default_storage
+
+    assert page.get(reverse("audio", args=[uuid4()])).status_code == 404
+    default_storage.delete(Generation.objects.get().audio)
+    assert page.get(sound).status_code == 404
+    Generation.objects.update(state="pending", taken_at=now + timedelta(hours=1))
+    assert page.get(sound).status_code == 404

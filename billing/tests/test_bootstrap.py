@@ -1,0 +1,177 @@
+"""bootstrap_metronome: what contracts stand on is made once, and differences are found."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from decimal import Decimal
+from io import StringIO
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from billing import catalogue, metronome, metronome_setup
+from billing.catalogue import CENTS_PER_CREDIT
+
+
+def bootstrap(**options) -> str:
+    out = StringIO()
+    call_command("bootstrap_metronome", stdout=out, **options)
+    return out.getvalue()
+
+
+def complaints() -> str:
+    with pytest.raises(CommandError) as caught:
+        bootstrap(check=True)
+    return str(caught.value)
+
+
+def inventory() -> dict[str, int]:
+    hour = datetime.now(UTC)
+    return {
+        "units": len(metronome_setup.pricing_units()),
+        "metrics": len(metronome_setup.metrics()),
+        "products": len(metronome_setup.products()),
+        "cards": len(metronome_setup.rate_cards()),
+        "rates": len(metronome_setup.rates(rate_card_id=metronome.rate_card_id(), at=hour)),
+        "offsets": len(metronome_setup.offset_notifications()),
+        "types": len(metronome_setup.enabled_notifications()),
+    }
+
+
+ONE_OF_EACH = {"units": 2, "metrics": 2, "products": 3, "cards": 1, "rates": 3, "offsets": 1, "types": 15}  # VC and USD
+
+
+def test_it_makes_everything_and_the_check_agrees(sandbox):
+    assert "rate card “Vocalis”: made" in bootstrap()
+
+    assert inventory() == ONE_OF_EACH
+    assert "as Vocalis needs it" in bootstrap(check=True)
+    (card,) = metronome_setup.rate_cards()
+    assert card.cents_per_unit == {metronome.credit_type_id(): Decimal("0.025")}
+    prices = {rate.price for rate in metronome_setup.rates(rate_card_id=card.id, at=datetime.now(UTC))}
+    assert prices == {1, 2, 25_000}
+
+
+def test_a_second_run_makes_nothing(sandbox):
+    bootstrap()
+    assert "made" not in bootstrap()
+    assert inventory() == ONE_OF_EACH
+
+
+def test_two_runs_at_once_make_one_of_each(sandbox):
+    with ThreadPoolExecutor(4) as pool:
+        for future in [pool.submit(bootstrap) for _ in range(4)]:
+            future.result()
+    assert inventory() == ONE_OF_EACH
+
+
+def test_small_pages_hide_nothing(sandbox):
+    bootstrap()
+    sandbox.world.settings.page_size = 1
+    assert "made" not in bootstrap()
+    bootstrap(check=True)
+
+
+def test_the_check_of_an_empty_account_lists_everything_and_makes_nothing(sandbox):
+    text = complaints()
+    for missing in (
+        "metric “Vocalis voice generation”",
+        "product “Vocalis Credits”",
+        "rate card “Vocalis”",
+        "commit.create",
+    ):
+        assert missing in text
+    assert metronome_setup.products() == []
+
+
+def test_a_wrong_price_is_found_and_put_right(sandbox):
+    bootstrap()
+    card_id = metronome.rate_card_id()
+    rate = next(r for r in metronome_setup.rates(rate_card_id=card_id, at=datetime.now(UTC)) if r.price == 2)
+    metronome_setup.add_rate(
+        rate_card_id=card_id, starts_at=catalogue.FIRST_RATES_AT,
+        rate=metronome_setup.Rate(rate.product_id, rate.group_values, Decimal(3), rate.pricing_unit_id),
+    )  # fmt: skip
+
+    assert "premium" in complaints()
+    assert "3, not 2 credits" in complaints()
+    bootstrap()
+    bootstrap(check=True)
+
+
+def test_a_rate_card_without_conversion_gets_one(sandbox, settings):
+    metronome.client().v1.contracts.rate_cards.create(name=settings.METRONOME_RATE_CARD_NAME)
+    bootstrap()
+    (card,) = metronome_setup.rate_cards()
+    assert card.cents_per_unit == {metronome.credit_type_id(): CENTS_PER_CREDIT}
+
+
+def test_a_wrong_conversion_needs_a_person(sandbox, settings):
+    metronome_setup.create_rate_card(
+        name=settings.METRONOME_RATE_CARD_NAME, unit_id=metronome.credit_type_id(), cents_per_unit=Decimal("2.5")
+    )
+    with pytest.raises(CommandError, match=r"worth 2\.5 cents, not 0\.025"):
+        bootstrap()
+
+
+def test_a_metric_that_measures_something_else_needs_a_person(sandbox):
+    wrong = metronome_setup.Metric("", catalogue.GENERATION.name, "COUNT", "", ("voice_generation",), ())
+    metronome_setup.create_metric(wrong)
+    with pytest.raises(CommandError, match="archive or rename it"):
+        bootstrap()
+
+
+def test_an_unknown_pricing_unit_id_is_named(sandbox, settings):
+    settings.VOCALIS_CREDIT_TYPE_ID = "00000000-0000-0000-0000-000000000000"
+    with pytest.raises(CommandError, match="VOCALIS_CREDIT_TYPE_ID=00000000"):
+        bootstrap()
+
+
+def test_without_an_id_the_pricing_unit_is_found_by_name(sandbox, settings):
+    settings.VOCALIS_CREDIT_TYPE_ID = ""
+    bootstrap()
+    assert inventory() == ONE_OF_EACH
+    bootstrap(check=True)
+
+
+def test_notifications_are_switched_on_and_the_alert_watches_everybody(sandbox):
+    bootstrap()
+    customer_id = metronome.create_customer(name="Alice", alias="alice")
+
+    assert {"commit.create", "credit.segment.end", "contract.start"} <= metronome_setup.enabled_notifications()
+    assert metronome_setup.offset_notifications() == {("commit.segment.end", "-P3D")}
+    assert metronome_setup.alerts(customer_id=customer_id) == [
+        (catalogue.ALERT_TYPE, Decimal(0), metronome.credit_type_id())
+    ]
+    bootstrap(check=True)
+
+
+def test_an_archived_alert_is_found_missing_and_made_again(sandbox):
+    bootstrap()
+    customer_id = metronome.create_customer(name="Alice", alias="alice")
+    client = metronome.client()
+    (alert,) = client.v1.customers.alerts.list(customer_id=customer_id).data
+    client.v1.alerts.archive(id=alert.alert.id)
+
+    assert complaints() == "no alert when a customer's credits are used up"
+    bootstrap()
+    bootstrap(check=True)
+
+
+def test_an_unreachable_metronome_is_a_message_and_exit_1(sandbox):
+    sandbox.faults.add("*", "status", status=503, times=None)
+    with pytest.raises(CommandError, match="503"):
+        bootstrap(check=True)
+
+
+def test_waiting_lets_a_sandbox_start(sandbox):
+    sandbox.faults.add("*", "timeout_before", times=2)
+    bootstrap(wait=5)
+    assert inventory() == ONE_OF_EACH
+
+
+def test_a_refused_key_is_not_waited_for(sandbox):
+    sandbox.faults.add("*", "status", status=401, times=None)
+    with pytest.raises(CommandError, match="401"):
+        bootstrap(wait=60)

@@ -10,6 +10,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,8 +18,11 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
+from django.utils import timezone
 from honcho.environ import parse_procfile
 from honcho.manager import SIGNALS, Manager
+
+from jobs import worker
 
 WEB_PORT, SANDBOX_PORT = 8000, 8100
 READY_SECONDS = 60
@@ -61,8 +65,8 @@ class Command(BaseCommand):
                 self.stderr.write(f"The sandbox could not be set up: {error}")
                 manager.terminate()
                 return
-        if not answers(f"http://127.0.0.1:{WEB_PORT}/health"):
-            self.stderr.write(f"The site did not answer within {READY_SECONDS} seconds; its lines above may say why.")
+        if not wait_for(site_answers) or not wait_for(lambda: worker.alive(timezone.now())):
+            self.stderr.write(f"Not everything came up within {READY_SECONDS} seconds; the lines above may say why.")
             return
         lines = [f"Vocalis is ready:  http://localhost:{WEB_PORT}"]
         if own_sandbox():
@@ -87,14 +91,20 @@ def port_is_taken(port: int) -> bool:
     return False
 
 
-def answers(url: str) -> bool:
+def wait_for(is_there: Callable[[], bool]) -> bool:
     until = time.monotonic() + READY_SECONDS
     while time.monotonic() < until:
-        try:
-            with urllib.request.urlopen(url, timeout=5):
-                return True
-        except urllib.error.HTTPError:
-            return True  # it answers; what it says is for /health to show
-        except OSError:
-            time.sleep(0.2)
+        if is_there():
+            return True
+        time.sleep(0.2)
     return False
+
+
+def site_answers() -> bool:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{WEB_PORT}/health", timeout=5):
+            return True
+    except urllib.error.HTTPError:
+        return True  # it answers; what it says is for /health to show
+    except OSError:
+        return False

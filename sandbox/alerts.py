@@ -74,7 +74,7 @@ def _spend(world: World, alert: Alert, customer_id: str, at: datetime) -> Measur
     spend = ZERO
     for contract in customer_contracts(world, customer_id):
         start, end = billing_period(contract, max(at, contract.starting_at))
-        for charge in charges(world, contract):
+        for charge in charges(world, contract, world.subjects(customer_id)):
             if charge.credit_type_id == alert.credit_type_id and start <= charge.hour < end:
                 spend += charge.cost
     return spend, spend >= alert.threshold, {"credit_type_id": alert.credit_type_id, "current_spend": spend}

@@ -184,7 +184,7 @@ def _end(world: World, request: Request, *, credit: bool) -> Any:
     if invoices is not None:
         late = [item for item in commit.invoice_items if item.timestamp >= invoices]
         change["invoice_schedule"] = {"remove_schedule_items": [{"id": item.id} for item in late]}
-    commits.edit(world, commit, change, request.now)
+    commits.apply(world, commits.prepare(world, commit, change), request.now)
     return {"data": {"id": commit.id}}
 
 
@@ -198,9 +198,7 @@ def edit_credit(world: World, request: Request) -> Any:
 
 def _edit(world: World, request: Request, *, credit: bool) -> Any:
     commit = commits.request_commit(world, request, credit=credit)
-    if commit.archived_at:
-        raise invalid(f"{'Credit' if credit else 'Commit'} {commit.id} is archived")
-    commits.edit(world, commit, request.body, request.now)
+    commits.apply(world, commits.prepare(world, commit, request.body), request.now)
     return {"data": {"id": commit.id}}
 
 

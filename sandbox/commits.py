@@ -1,5 +1,6 @@
 """Commits and credits: made, edited, archived, shown with balance and ledger."""
 
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -12,6 +13,7 @@ from sandbox.wire import Request, find, invalid, missing, on_the_hour, unsupport
 from sandbox.world import World
 
 DEFAULT_PRIORITY = Decimal(100)
+PLAIN_FIELDS = ("name", "description", "rate_type")
 
 
 def build(
@@ -129,29 +131,52 @@ def archive(world: World, commit: Commit, now: datetime) -> None:
     _touched(world, commit, now)
 
 
-def edit(world: World, commit: Commit, change: dict[str, Any], now: datetime) -> None:
-    """Apply an update_commits or update_credits item. Checks everything before it changes anything."""
-    access = change.get("access_schedule") or {}
-    segments = _edited_segments(world, commit, access)
-    added, items = _edited_invoice_items(world, commit, change.get("invoice_schedule") or {})
-    if change.get("product_id"):
-        commit.product_id = fixed_product(world, change["product_id"]).id
-    before = {segment.id for segment in commit.segments}
-    for name in ("name", "description", "rate_type"):
-        if name in change:
-            setattr(commit, name, change[name])
+@dataclass
+class Change:
+    """An edit of a commit, checked and ready to apply."""
+
+    commit: Commit
+    fields: dict[str, Any]
+    segments: list[Segment]
+    invoice_items: list[InvoiceItem]
+    new_items: list[InvoiceItem]
+    dropped_invoice_ids: list[str]
+
+
+def prepare(world: World, commit: Commit, change: dict[str, Any]) -> Change:
+    """Check an update_commits or update_credits item; nothing is changed. Raises ApiError."""
+    if commit.archived_at:
+        raise invalid(f"{'Credit' if commit.is_credit else 'Commit'} {commit.id} is archived")
+    fields: dict[str, Any] = {name: change[name] for name in PLAIN_FIELDS if name in change}
     for name in ("applicable_product_ids", "applicable_product_tags", "specifiers"):
         if name in change:
-            setattr(commit, name, change[name] or [])
+            fields[name] = change[name] or []
     if "priority" in change:
-        commit.priority = DEFAULT_PRIORITY if change["priority"] is None else change["priority"]
-    commit.segments, commit.invoice_items = segments, items
+        fields["priority"] = DEFAULT_PRIORITY if change["priority"] is None else change["priority"]
+    if change.get("product_id"):
+        fields["product_id"] = fixed_product(world, change["product_id"]).id
+    segments = _edited_segments(world, commit, change.get("access_schedule") or {})
+    schedule = change.get("invoice_schedule") or {}
+    kept, added, dropped = _edited_invoice_items(world, commit, schedule)
+    return Change(commit, fields, segments, [*kept, *added], added, dropped)
+
+
+def apply(world: World, change: Change, now: datetime) -> None:
+    commit = change.commit
+    before = {segment.id for segment in commit.segments}
+    for name, value in change.fields.items():
+        setattr(commit, name, value)
+    commit.segments, commit.invoice_items = change.segments, change.invoice_items
+    for invoice_id in change.dropped_invoice_ids:
+        invoice = world.store.invoices[invoice_id]
+        invoice.status = "VOID"
+        world.store.invoices.put(invoice)
     contract_id = commit.invoice_contract_id or commit.contract_id
-    for item in added:
+    for item in change.new_items:
         if contract_id and not commit.do_not_invoice:
             purchase(world, commit, item, now, contract_id=contract_id)
     world.store.commits.put(commit)
-    for segment in segments:
+    for segment in commit.segments:
         notifications.plan_segment(world, commit, segment, now, ends_only=segment.id in before)
     notifications.announce(world, notifications.commit_happening(world, commit, "edit", now), now)
     _touched(world, commit, now)
@@ -180,31 +205,27 @@ def _edited_segments(world: World, commit: Commit, access: dict[str, Any]) -> li
 
 def _edited_invoice_items(
     world: World, commit: Commit, schedule: dict[str, Any]
-) -> tuple[list[InvoiceItem], list[InvoiceItem]]:
+) -> tuple[list[InvoiceItem], list[InvoiceItem], list[str]]:
+    """Items kept, items added (a changed item is dropped and added anew), and invoices to void."""
     added = [_invoice_item(world, item) for item in schedule.get("add_schedule_items") or []]
     items = {item.id: item for item in commit.invoice_items}
-    changed = [*(schedule.get("update_schedule_items") or []), *(schedule.get("remove_schedule_items") or [])]
-    for item in changed:
-        known = items.get(item["id"])
-        if known is None:
+    dropped: list[str] = []
+    updates = {item["id"]: item for item in schedule.get("update_schedule_items") or []}
+    for item_id in [*updates, *(item["id"] for item in schedule.get("remove_schedule_items") or [])]:
+        old = items.pop(item_id, None)
+        if old is None:
             raise missing("Invoice schedule item")
-        invoice = world.store.invoices.get(known.invoice_id or "")
+        invoice = world.store.invoices.get(old.invoice_id or "")
         if invoice is not None and invoice.status == "FINALIZED":
             raise invalid("A schedule item billed on a finalized invoice cannot be changed")
-    for item in changed:
-        known = items.pop(item["id"])
-        invoice = world.store.invoices.get(known.invoice_id or "")
         if invoice is not None:
-            invoice.status = "VOID"
-            world.store.invoices.put(invoice)
-    for item in schedule.get("update_schedule_items") or []:
-        old = next(one for one in commit.invoice_items if one.id == item["id"])
-        merged = {"timestamp": old.timestamp, "unit_price": old.unit_price, "quantity": old.quantity}
-        merged |= {name: value for name, value in item.items() if name != "id" and value is not None}
-        if item.get("amount") is not None and item.get("unit_price") is None:
-            merged["unit_price"] = None
-        added.append(_invoice_item(world, merged))
-    return added, [*items.values(), *added]
+            dropped.append(invoice.id)
+        update = {name: value for name, value in updates.get(item_id, {}).items() if value is not None}
+        if update:
+            price = None if "amount" in update and "unit_price" not in update else old.unit_price
+            merged = {"timestamp": old.timestamp, "unit_price": price, "quantity": old.quantity}
+            added.append(_invoice_item(world, {**merged, **update}))
+    return list(items.values()), added, dropped
 
 
 def _touched(world: World, commit: Commit, now: datetime) -> None:

@@ -140,7 +140,7 @@ def archive_configurations(world: World, request: Request) -> Any:
         if contract.threshold:
             contract.threshold["is_enabled"] = False
             world.store.contracts.put(contract)
-    return {"data": [{"success": True, "customer_billing_provider_configuration_id": row.id} for row in rows]}
+    return {"data": {"customer_id": customer.id, "customer_billing_provider_configuration_ids": sorted(wanted)}}
 
 
 def _add_configuration(world: World, customer: Customer, item: dict[str, Any]) -> BillingConfiguration:

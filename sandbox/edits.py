@@ -35,21 +35,28 @@ def edit(world: World, request: Request) -> Any:
     made, templates = build_parts(world, contract, body, now, prefix="add_")
     overrides = build_overrides(world, body.get("add_overrides") or [], now)
     threshold = _threshold(world, contract, body)
-    changed = _commits(world, contract, body, "update")
+    overrides = _remaining_overrides(contract, body) + overrides
+    changes = [commits.prepare(world, *found) for found in _commits(world, contract, body, "update")]
     archived = _commits(world, contract, body, "archive")
+    ends = [
+        (recurring.editable(world, contract, item), item)
+        for name in ("update_recurring_commits", "update_recurring_credits")
+        for item in body.get(name) or []
+    ]
     if "update_contract_end_date" in body:
         allow = bool(body.get("allow_contract_ending_before_finalized_invoice"))
         endings.check_end(world, contract, body["update_contract_end_date"], allow)
+
+    if "update_contract_end_date" in body:
         endings.set_end(world, contract, body["update_contract_end_date"], now)
-    _remove_overrides(contract, body)
-    for item in [*(body.get("update_recurring_commits") or []), *(body.get("update_recurring_credits") or [])]:
-        recurring.end(world, contract, item)
-    for commit, change in changed:
-        commits.edit(world, commit, change, now)
+    for template, item in ends:
+        recurring.end(world, template, item.get("ending_before"))
+    for change in changes:
+        commits.apply(world, change, now)
     for commit, _ in archived:
         commits.archive(world, commit, now)
     add_parts(world, made, templates, now=now)
-    contract.overrides = [*contract.overrides, *overrides]
+    contract.overrides = overrides
     if "update_contract_name" in body:
         contract.name = body["update_contract_name"]
     if "update_net_payment_terms_days" in body:
@@ -90,17 +97,15 @@ def _commits(world: World, contract: Contract, body: dict[str, Any], verb: str) 
             )
             if commit.contract_id != contract.id:
                 raise missing("Credit" if credit else "Commit")
-            if commit.archived_at is not None and verb == "update":
-                raise invalid(f"{commit.id} is archived")
             found.append((commit, item))
     return found
 
 
-def _remove_overrides(contract: Contract, body: dict[str, Any]) -> None:
+def _remaining_overrides(contract: Contract, body: dict[str, Any]) -> list[dict[str, Any]]:
     gone = {item["id"] for item in body.get("remove_overrides") or []}
     if gone - {override["id"] for override in contract.overrides}:
         raise missing("Override")
-    contract.overrides = [override for override in contract.overrides if override["id"] not in gone]
+    return [override for override in contract.overrides if override["id"] not in gone]
 
 
 def _remember(world: World, request: Request, contract: Contract, made: list[Commit]) -> Edit:

@@ -85,8 +85,6 @@ def _roll_over(world: World, commit: Commit, new: Contract, now: datetime) -> No
 
 
 def set_end(world: World, contract: Contract, ending_before: datetime | None, now: datetime) -> None:
-    if ending_before is not None and on_the_hour(ending_before, "Contract ending_before") <= contract.starting_at:
-        raise invalid("Contract ending_before must be after starting_at")
     contract.ending_before = ending_before
     world.store.contracts.put(contract)
     world.changed(contract.customer_id)
@@ -95,7 +93,12 @@ def set_end(world: World, contract: Contract, ending_before: datetime | None, no
 
 
 def check_end(world: World, contract: Contract, ending_before: datetime | None, allow: bool) -> None:
-    if ending_before is None or allow:
+    """Raises ApiError 400."""
+    if ending_before is None:
+        return
+    if on_the_hour(ending_before, "Contract ending_before") <= contract.starting_at:
+        raise invalid("Contract ending_before must be after starting_at")
+    if allow:
         return
     for invoice in world.store.invoices.of_customer(contract.customer_id):
         final = invoice.contract_id == contract.id and invoice.type == "USAGE" and invoice.status == "FINALIZED"

@@ -6,7 +6,7 @@ from typing import Any
 from sandbox.catalog import show_unit
 from sandbox.pdf import invoice_pdf
 from sandbox.pricing import ZERO
-from sandbox.rating import Draw, rate
+from sandbox.rating import Draw, Rating, rate
 from sandbox.records import Contract, Invoice
 from sandbox.wire import Answer, Request, find, missing, moment, page, stamp, truth
 from sandbox.world import World
@@ -150,11 +150,13 @@ def _find(world: World, request: Request) -> Invoice:
     return invoice
 
 
-def show(world: World, invoice: Invoice, *, skip_zero: bool = False) -> dict[str, Any]:
+def show(world: World, invoice: Invoice, *, skip_zero: bool = False, rating: Rating | None = None) -> dict[str, Any]:
+    """A draft usage invoice is drawn up now, from the customer's rating unless another is given."""
     lines, total = invoice.lines, invoice.total
     contract = world.store.contracts[invoice.contract_id]
     if invoice.type == "USAGE" and invoice.status == "DRAFT" and invoice.start_at is not None:
-        draws = rate(world, invoice.customer_id).draws.get((contract.id, invoice.start_at), [])
+        rating = rating or rate(world, invoice.customer_id)
+        draws = rating.draws.get((contract.id, invoice.start_at), [])
         lines, total = usage_lines(world, contract, invoice, draws)
     if skip_zero:
         lines = [line for line in lines if line.get("quantity", 1) != 0]

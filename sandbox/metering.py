@@ -4,10 +4,12 @@ Quantities are kept under the name the event was sent with (customer id or inges
 alias claimed later, or moved, brings its usage with it and nothing is computed again.
 """
 
-from collections import defaultdict, deque
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
+from heapq import heappop, heappush
 from typing import Any
 
 from sandbox.clock import floor_hour
@@ -21,7 +23,7 @@ class Metering:
     def __init__(self) -> None:
         self.cells: dict[tuple[str, str], dict[CellKey, Any]] = defaultdict(dict)
         self._by_event_type: dict[str | None, list[Metric]] = defaultdict(list)
-        self._waiting: deque[tuple[datetime, Event]] = deque()
+        self._waiting: list[tuple[datetime, int, Event]] = []
 
     def add_metric(self, metric: Metric) -> None:
         """Events count for a metric from its creation on, never backwards."""
@@ -34,17 +36,29 @@ class Metering:
 
     def add(self, event: Event, visible_at: datetime) -> None:
         """Counts the event once `show` reaches visible_at."""
-        self._waiting.append((visible_at, event))
+        heappush(self._waiting, (visible_at, event.seq, event))
 
     def show(self, now: datetime) -> set[str]:
         """Counts what has become visible; returns the names whose usage changed."""
         changed: set[str] = set()
         while self._waiting and self._waiting[0][0] <= now:
-            event = self._waiting.popleft()[1]
+            event = heappop(self._waiting)[2]
             for metric in self.matching(event):
                 self._count(metric, event)
             changed.add(event.subject)
         return changed
+
+    @contextmanager
+    def supposing(self, events: list[Event]) -> Iterator[None]:
+        """Count events of one name nobody else uses, and forget them afterwards."""
+        for event in events:
+            for metric in self.matching(event):
+                self._count(metric, event)
+        try:
+            yield
+        finally:
+            for subject, metric_id in [key for key in self.cells if key[0] == events[0].subject]:
+                del self.cells[(subject, metric_id)]
 
     def _count(self, metric: Metric, event: Event) -> None:
         kind = metric.aggregation_type
@@ -65,9 +79,14 @@ class Metering:
         for subject in subjects:
             for key, cell in self.cells.get((subject, metric.id), {}).items():
                 merged[key] = _merge(metric.aggregation_type, merged[key], cell) if key in merged else cell
+        # MAX, LATEST and UNIQUE do not add up over hours. An hour counts with what it adds to the maximum or the set
+        # of its calendar month; of LATEST, only the last hour of a month counts.
         state: dict[tuple[Dimensions, int, int], Any] = {}
-        for hour, dimensions in sorted(merged, key=lambda key: (key[0], tuple(str(part) for part in key[1]))):
-            # MAX, LATEST and UNIQUE do not add up over hours: an hour counts with what it adds to its calendar month.
+        ordered = sorted(merged, key=lambda key: (key[0], tuple(str(part) for part in key[1])))
+        if metric.aggregation_type == "LATEST":
+            last = {(dimensions, hour.year, hour.month): (hour, dimensions) for hour, dimensions in ordered}
+            ordered = list(last.values())
+        for hour, dimensions in ordered:
             group = (dimensions, hour.year, hour.month)
             quantity, state[group] = _increase(metric.aggregation_type, state.get(group), merged[(hour, dimensions)])
             if quantity:
@@ -134,7 +153,7 @@ def _increase(kind: str, state: Any, cell: Any) -> tuple[Decimal, Any]:
         known = state or frozenset()
         return Decimal(len(cell - known)), known | cell
     if kind == "LATEST":
-        return cell[1] - (state or Decimal(0)), cell[1]
+        return cell[1], None
     if kind == "MAX":
         return max(cell - (state or Decimal(0)), Decimal(0)), max(cell, state or Decimal(0))
     return cell, None

@@ -11,7 +11,7 @@ from typing import Any
 
 from sandbox import periods
 from sandbox.records import CREATED_BY, Commit, Contract, Delivery, OffsetNotification, Segment, Switch
-from sandbox.wire import Request, dump, find, invalid, page, stamp
+from sandbox.wire import ApiError, Request, find, invalid, page, stamp
 from sandbox.world import World
 
 ACTIONS = ("create", "edit", "archive")
@@ -193,7 +193,7 @@ def create(world: World, request: Request) -> Any:
 
 
 def retrieve(world: World, request: Request) -> Any:
-    return {"data": show(world, find(world.store.offsets, request.body["id"], "Notification configuration"))}
+    return {"data": show(world, _find(world, request.body["id"]))}
 
 
 def edit(world: World, request: Request) -> Any:
@@ -207,7 +207,7 @@ def edit(world: World, request: Request) -> Any:
             raise invalid("is_enabled is required for a system notification")
         world.store.switches.put(Switch(id=type_, value=body["is_enabled"]))
         return {"data": _show_system(world, type_)}
-    config = find(world.store.offsets, body["id"], "Notification configuration")
+    config = _find(world, body["id"])
     policy = _check_policy(body.get("policy") or {})
     if policy["type"] != config.type:
         raise invalid("The policy type of a notification cannot be changed")
@@ -220,7 +220,7 @@ def edit(world: World, request: Request) -> Any:
 
 
 def archive(world: World, request: Request) -> Any:
-    config = find(world.store.offsets, request.body["id"], "Notification configuration")
+    config = _find(world, request.body["id"])
     if config.archived_at is None:
         config.archived_at = request.now
         world.store.offsets.put(config)
@@ -280,3 +280,12 @@ def show(world: World, config: OffsetNotification) -> dict[str, Any]:
         "created_by": CREATED_BY,
         "archived_at": config.archived_at,
     }
+
+
+def _find(world: World, config_id: str) -> OffsetNotification:
+    try:
+        return find(world.store.offsets, config_id, "Notification configuration")
+    except ApiError as error:
+        if error.status == 404:
+            error.code = "NotificationConfigNotFound"
+        raise

@@ -42,11 +42,10 @@ def billing_period(contract: Contract, moment: datetime) -> tuple[datetime, date
     return start, min(end, contract.ending_before) if contract.ending_before else end
 
 
-def charges(world: World, contract: Contract) -> Iterator[Charge]:
+def charges(world: World, contract: Contract, subjects: list[str]) -> Iterator[Charge]:
     card = world.store.rate_cards.get(contract.rate_card_id or "")
     if card is None:
         return
-    subjects = world.subjects(contract.customer_id)
     by_product: dict[str, list[Rate]] = defaultdict(list)
     for row in world.store.rates:
         if row.rate_card_id == card.id:

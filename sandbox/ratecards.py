@@ -128,6 +128,10 @@ def _build(world: World, card: RateCard, item: dict[str, Any]) -> Rate:
     groups = item.get("pricing_group_values") or {}
     if set(groups) != set(product.current.get("pricing_group_key") or []):
         raise invalid("pricing_group_values must name exactly the product's pricing group key")
+    if any(
+        _same_price(row, product.id, groups) and row.credit_type_id != credit_type_id for row in _of_card(world, card)
+    ):
+        raise invalid("The credit type of a saved rate cannot be changed")
     if item["rate_type"] == "FLAT" and item.get("price") is None and item["entitled"]:
         raise invalid("price is required for a FLAT rate")
     if item["rate_type"] == "TIERED" and not item.get("tiers"):
@@ -154,19 +158,16 @@ def _build(world: World, card: RateCard, item: dict[str, Any]) -> Rate:
 
 
 def _put(world: World, rate: Rate) -> Rate:
-    """A rate of the same product, groups and start is replaced. The unit of a saved rate cannot change."""
-    for row in world.store.rates:
-        if (row.rate_card_id, row.product_id, row.pricing_group_values) == (
-            rate.rate_card_id,
-            rate.product_id,
-            rate.pricing_group_values,
-        ):
-            if row.credit_type_id != rate.credit_type_id:
-                raise invalid("The credit type of a rate cannot be changed")
-            if row.starting_at == rate.starting_at:
-                world.store.rates.remove(row.id)
+    """A rate of the same product, groups and start is replaced."""
+    for row in _of_card(world, world.store.rate_cards[rate.rate_card_id]):
+        if _same_price(row, rate.product_id, rate.pricing_group_values) and row.starting_at == rate.starting_at:
+            world.store.rates.remove(row.id)
     world.ratings.clear()
     return world.store.rates.put(rate)
+
+
+def _same_price(row: Rate, product_id: str, groups: dict[str, str]) -> bool:
+    return row.product_id == product_id and row.pricing_group_values == groups
 
 
 def get_rates(world: World, request: Request) -> Any:

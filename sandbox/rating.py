@@ -45,11 +45,12 @@ class Rating:
 def rate(world: World, customer_id: str) -> Rating:
     rating = world.ratings.get(customer_id)
     if rating is None:
-        rating = world.ratings[customer_id] = _rate(world, customer_id)
+        rating = world.ratings[customer_id] = rate_subjects(world, customer_id, world.subjects(customer_id))
     return rating
 
 
-def _rate(world: World, customer_id: str) -> Rating:
+def rate_subjects(world: World, customer_id: str, subjects: list[str]) -> Rating:
+    """The rating of a customer as if its usage were what was reported under these names."""
     rating = Rating()
     left: dict[str, Decimal] = {}
     for commit in customer_commits(world, customer_id):
@@ -57,7 +58,7 @@ def _rate(world: World, customer_id: str) -> Rating:
             left[segment.id] = segment.amount + settled(commit, segment)
     work: list[tuple[tuple, Contract, Charge]] = []
     for contract in customer_contracts(world, customer_id):
-        for charge in charges(world, contract):
+        for charge in charges(world, contract, subjects):
             order = (charge.hour, -charge.price, charge.product.name, charge.groups)
             work.append((order, contract, charge))
     work.sort(key=lambda item: item[0])

@@ -124,15 +124,19 @@ def _share(
     return Decimal((last - first).total_seconds()) / Decimal((whole_end - whole_start).total_seconds())
 
 
-def end(world: World, contract: Contract, item: dict[str, Any]) -> None:
-    """An update_recurring_* item: only its end can change."""
+def editable(world: World, contract: Contract, item: dict[str, Any]) -> Recurring:
+    """The template an update_recurring_* item names; only its end can change. Raises ApiError."""
     recurring = world.store.recurring.get(item.get("recurring_commit_id") or item.get("recurring_credit_id") or "")
     if recurring is None or recurring.contract_id != contract.id:
         raise missing("Recurring commit")
     unknown = set(item) - {"recurring_commit_id", "recurring_credit_id", "ending_before"}
     if unknown:
         raise unsupported(f"changing {', '.join(sorted(unknown))} of a recurring commit")
-    recurring.ending_before = item.get("ending_before")
+    return recurring
+
+
+def end(world: World, recurring: Recurring, ending_before: datetime | None) -> None:
+    recurring.ending_before = ending_before
     world.store.recurring.put(recurring)
 
 

@@ -29,6 +29,7 @@ from sandbox import (
     ratecards,
     thresholds,
     usage,
+    usage_previews,
 )
 from sandbox.wire import Request
 from sandbox.world import World
@@ -58,6 +59,12 @@ SUPPORTED: tuple[Route, ...] = (
     ),
     Route("POST", "/v1/customers/{customer_id}/setName", customers.set_name, v1.CustomerSetNameParams),
     Route("POST", "/v1/customers/{customer_id}/updateConfig", customers.update_config, v1.CustomerUpdateConfigParams),
+    Route(
+        "POST",
+        "/v1/customers/{customer_id}/previewEvents",
+        usage_previews.preview,
+        v1.CustomerPreviewEventsParams,
+    ),
     Route("GET", "/v1/customers/{customer_id}/billable-metrics", customers.list_metrics),
     Route(
         "POST",
@@ -242,7 +249,6 @@ UNSUPPORTED = (
     "POST /v1/customers/{customer_id}/plans/add",
     "POST /v1/customers/{customer_id}/plans/{customer_plan_id}/end",
     "GET /v1/customers/{customer_id}/plans/{customer_plan_id}/priceAdjustments",
-    "POST /v1/customers/{customer_id}/previewEvents",
     "GET /v1/customers/{customer_id}/purchasedSeats",
     "POST /v1/getCustomerRevenueSystemConfigurations",
     "POST /v1/integrations/log",
@@ -265,4 +271,4 @@ UNSUPPORTED = (
     "POST /v1/usage/seats",
 )
 
-ROUTES = SUPPORTED + tuple(Route(*call.split(" ")) for call in UNSUPPORTED)
+ROUTES = SUPPORTED + tuple(Route(method, path) for method, _, path in (call.partition(" ") for call in UNSUPPORTED))

@@ -1,12 +1,10 @@
 """The real SDK, in process, refusing any answer that is not exactly the published shape."""
 
-from datetime import UTC, datetime
-
 import httpx
 import pytest
 from metronome import Metronome
 
-from sandbox import DEFAULT_CREDIT_TYPE_ID, Sandbox
+from sandbox import Sandbox
 
 from .world import NOW, Shop, Wire
 
@@ -41,6 +39,3 @@ def client_of(box, **options):
 @pytest.fixture
 def shop(client):
     return Shop(client)
-
-
-__all__ = ["DEFAULT_CREDIT_TYPE_ID", "UTC", "datetime"]

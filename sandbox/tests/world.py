@@ -4,6 +4,8 @@ import json
 from datetime import UTC, datetime, timedelta
 from itertools import count
 
+import httpx
+
 from sandbox import DEFAULT_CREDIT_TYPE_ID
 
 NOW = datetime(2026, 3, 10, 9, 30, tzinfo=UTC)
@@ -138,8 +140,6 @@ class Shop:
         return list(self.client.v1.contracts.list_balances(customer_id=customer_id, **options))
 
     def release(self, workflow_id, outcome):
-        import httpx
-
         return self.client.post(
             "/v1/contracts/commits/threshold-billing/release",
             cast_to=httpx.Response,

@@ -11,7 +11,7 @@ from typing import Any
 
 from sandbox import periods
 from sandbox.records import CREATED_BY, Commit, Contract, Delivery, OffsetNotification, Segment, Switch
-from sandbox.wire import ApiError, Request, find, invalid, page, stamp
+from sandbox.wire import ApiError, Request, dump, find, invalid, page, stamp
 from sandbox.world import World
 
 ACTIONS = ("create", "edit", "archive")

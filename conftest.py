@@ -5,9 +5,12 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from types import SimpleNamespace
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
+import time_machine
+from django.test import Client
 from django.utils import timezone
 
 PASSWORD = "correct horse battery"
@@ -28,7 +31,8 @@ def make_customer(email: str, first_name: str, **fields):
     from accounts.models import Customer, IngestAlias, User
 
     user = User.objects.create_user(email, PASSWORD, first_name=first_name, last_name="Tester", **fields)
-    customer = Customer.objects.create(user=user, created_at=timezone.now(), due_at=timezone.now())
+    since = timezone.now() - timedelta(minutes=1)  # due whatever second the sandbox's frozen clock starts at
+    customer = Customer.objects.create(user=user, created_at=since, due_at=since)
     IngestAlias.objects.create(customer=customer, kind="stable", name=customer.stable_alias)
     IngestAlias.objects.create(customer=customer, kind="email", name=f"vocalis_{email}")
     return customer
@@ -91,6 +95,7 @@ def sandbox(settings, monkeypatch):
         credit_type_id=settings.VOCALIS_CREDIT_TYPE_ID,
         now=datetime.now(UTC).replace(microsecond=0),
         evaluate_every_seconds=0,
+        sender=lambda url, body, headers: deliver(url, body, headers, at=emulator.clock.now()),
     )
     client = Metronome(
         bearer_token="sandbox",
@@ -101,6 +106,21 @@ def sandbox(settings, monkeypatch):
     )
     monkeypatch.setattr(metronome, "client", lambda: client)
     return emulator
+
+
+def deliver(url: str, body: bytes, headers: dict[str, str], *, at: datetime) -> int:
+    """Post a webhook of the sandbox to our endpoint, which reads `at` from its clock. Returns the HTTP status."""
+    with time_machine.travel(at, tick=False):
+        answer = Client().post(urlsplit(url).path, body, content_type="application/json", headers=headers)
+    return answer.status_code
+
+
+@pytest.fixture
+def webhooks(sandbox, settings):
+    """The sandbox delivers its webhooks, signed, to our endpoint; `stage.advance()` and `sandbox.tick()` send them."""
+    url = "http://testserver/api/webhooks/metronome/alerts"
+    sandbox.world.webhooks = [(url, settings.METRONOME_WEBHOOK_SECRETS[0])]
+    return sandbox
 
 
 @pytest.fixture

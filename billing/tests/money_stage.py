@@ -1,0 +1,90 @@
+"""What the tests of payments, recharges and handlers share: a customer who is at Metronome, and ways to move money."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from billing import contracts, ledger, metronome, plans, provisioning, recharge
+from billing.models import Contract, Payment, Wallet
+from jobs.worker import Worker, steps
+
+
+class Killed(BaseException):
+    """The worker dies here: nothing catches it, nothing is settled."""
+
+
+def establish(stage, customer, *, credits: int = 30_000) -> Contract:
+    """Provision the customer and give credits on a contract. Returns the contract, as it is then."""
+    now = stage.now()
+    provisioning.provision(customer, now)
+    contract = contracts.ensure(customer, now=now)
+    if credits:
+        contracts.grant(
+            customer, key=f"test-{customer.pk}", name="Test credits", credits=credits, starts_at=now,
+            ends_at=now + timedelta(days=60), priority=plans.PRIORITY_PLAN, now=now,
+        )  # fmt: skip
+    customer.refresh_from_db()
+    return contract
+
+
+def switch_on(stage, customer, *, threshold: int = 25_000, to: int = 200_000) -> None:
+    recharge.save_settings(
+        customer=customer, enabled=True, threshold_credits=threshold, recharge_to_credits=to, now=stage.now()
+    )
+    stage.drain()
+
+
+def burn(stage, customer, credits: int) -> None:
+    """Spend credits here and at Metronome, as a finished and reported generation does. Sends no webhooks yet."""
+    now = stage.now()
+    wallet = Wallet.objects.get(customer=customer)
+    key = f"burn-{wallet.version}"
+    hold = ledger.reserve(wallet_id=wallet.id, key=key, amount=credits, now=now)
+    ledger.capture(reservation_id=hold.id, now=now)
+    event = {
+        "transaction_id": f"{customer.pk}-{key}",
+        "customer_id": customer.stable_alias,
+        "event_type": "voice_generation",
+        "timestamp": now.isoformat(),
+        "properties": {"text_length": str(credits), "voice_type": "standard"},
+    }
+    metronome.ingest([event])
+    ledger.acknowledge(reservation_ids=[hold.id], now=now)
+
+
+def run_to_low(stage, customer, *, left: int = 20_000) -> None:
+    """Recharge on at 25,000 → 200,000, then spent down to `left`; the webhooks are stored, nothing is processed."""
+    contract = establish(stage, customer)
+    switch_on(stage, customer)
+    burn(stage, customer, balance(customer) - left)
+    stage.sandbox.tick()
+    assert contract.metronome_id
+
+
+def balance(customer) -> int:
+    return Wallet.objects.values_list("balance", flat=True).get(customer=customer)
+
+
+def remote_balance(customer) -> int:
+    return int(metronome.net_balance(customer_id=customer.metronome_id))
+
+
+def drain_killed(stage) -> bool:
+    """Work until done or killed, then wait until the dead worker's lease has ended. Returns whether it was killed."""
+    try:
+        Worker(steps(), clock=stage.now).drain()
+    except Killed:
+        stage.advance(seconds=121)
+        return True
+    return False
+
+
+def only_payment() -> Payment:
+    return Payment.objects.get()
+
+
+def refuse(error: Exception):
+    def raising(*args, **kwargs):
+        raise error
+
+    return raising

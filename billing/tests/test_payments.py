@@ -1,0 +1,531 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from django.core import mail
+
+from billing import contracts, handlers, metronome
+from billing.models import AutoRecharge, ChargeAtTestGateway, CreditGrant, Payment, Subscription, WebhookEvent
+from billing.payments import cards, workflow
+from billing.payments.gateways import GatewayUnavailable, gateway
+from billing.payments.gateways.test import DECLINING_CARD, GOOD_CARD, TestGateway
+
+from .money_stage import (
+    Killed,
+    balance,
+    burn,
+    drain_killed,
+    only_payment,
+    refuse,
+    remote_balance,
+    run_to_low,
+    switch_on,
+)
+
+State = Payment.State
+
+
+def assert_recharged_once(customer, *, to: int = 200_000) -> Payment:
+    """The one payment is granted, charged once, and both sides hold the same."""
+    payment = only_payment()
+    assert (payment.state, payment.last_error, payment.dead_at) == (State.GRANTED, "", None)
+    charge = ChargeAtTestGateway.objects.get()
+    assert (charge.amount_cents, charge.refunded_at) == (payment.amount_cents, None)
+    assert payment.grant.wallet.customer == customer
+    assert (balance(customer), remote_balance(customer)) == (to, to)
+    return payment
+
+
+# --- The whole path -------------------------------------------------------------------------------------------------
+
+
+def test_a_low_balance_is_recharged_by_itself(stage, webhooks, alice):
+    run_to_low(stage, alice)
+
+    stage.drain()
+
+    payment = assert_recharged_once(alice)
+    assert (payment.kind, payment.amount_cents, payment.invoice_total) == ("recharge", 4_500, "4500")
+    assert payment.grant.granted == 180_000
+    assert payment.grant.name == "Auto-recharge"
+    assert payment.settled_at == stage.now()
+    assert payment.gateway_reference.startswith("test-charge-")
+    assert not mail.outbox
+
+
+def test_recharging_goes_on_time_after_time(stage, webhooks, alice):
+    run_to_low(stage, alice)
+    stage.drain()
+    for _ in range(3):
+        burn(stage, alice, 190_000)
+        stage.sandbox.tick()
+        stage.drain()
+
+    assert [payment.state for payment in Payment.objects.all()] == [State.GRANTED] * 4
+    assert len({payment.grant_id for payment in Payment.objects.all()}) == 4
+    assert ChargeAtTestGateway.objects.count() == 4
+    assert (balance(alice), remote_balance(alice)) == (200_000, 200_000)
+
+
+def test_a_total_with_fractions_of_a_cent_is_charged_rounded_and_granted_exactly(stage, webhooks, alice):
+    run_to_low(stage, alice, left=24_999)
+
+    stage.drain()
+
+    payment = assert_recharged_once(alice)
+    assert (payment.invoice_total, payment.amount_cents) == ("4375.025", 4_375)
+    assert payment.grant.granted == 175_001
+
+
+def test_webhooks_twice_and_in_any_order_charge_once(stage, webhooks, alice):
+    for kind in ("duplicate", "reorder"):
+        webhooks.faults.add("webhook", kind, times=None)
+    run_to_low(stage, alice)
+
+    for _ in range(3):
+        stage.drain()
+        stage.advance(seconds=70)
+    for event in WebhookEvent.objects.all():
+        WebhookEvent.objects.filter(pk=event.pk).nudge(stage.now())
+    stage.drain()
+
+    assert_recharged_once(alice)
+
+
+def test_a_lost_answer_to_the_release_changes_nothing(stage, webhooks, alice):
+    run_to_low(stage, alice)
+    stage.sandbox.faults.add(metronome.RELEASE_PATH, "timeout_after")
+
+    stage.drain()
+    assert only_payment().state == State.RELEASING
+    assert only_payment().attempts == 1
+    stage.advance(seconds=121)
+    stage.drain()
+
+    assert_recharged_once(alice)
+
+
+@pytest.mark.parametrize("kind", ["timeout_before", "error_after", "status"])
+def test_a_release_that_fails_for_now_is_tried_again(stage, webhooks, alice, kind):
+    run_to_low(stage, alice)
+    stage.sandbox.faults.add(metronome.RELEASE_PATH, kind, times=3)
+
+    for _ in range(5):
+        stage.drain()
+        stage.advance(seconds=121)
+
+    assert_recharged_once(alice)
+
+
+# --- Killed at any instruction --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+@pytest.mark.parametrize(
+    "point", [State.CHARGING, State.CHARGED, State.RELEASING, State.RELEASED, State.GRANTED], ids=str
+)
+def test_a_worker_killed_around_a_move_loses_and_doubles_nothing(stage, webhooks, alice, monkeypatch, point, moment):
+    run_to_low(stage, alice)
+    real_move, deaths = workflow._move, []
+
+    def deadly(payment, state, **fields):
+        if state == point and not deaths:
+            deaths.append(moment)
+            if moment == "after":
+                real_move(payment, state, **fields)
+            raise Killed
+        real_move(payment, state, **fields)
+
+    monkeypatch.setattr(workflow, "_move", deadly)
+
+    assert drain_killed(stage)
+    stage.drain()
+
+    assert_recharged_once(alice)
+
+
+@pytest.mark.parametrize("call", ["charge", "release", "read_grants"])
+def test_a_worker_killed_after_an_outside_call_repeats_it_harmlessly(stage, webhooks, alice, monkeypatch, call):
+    run_to_low(stage, alice)
+    owner = {"charge": TestGateway, "release": metronome, "read_grants": workflow.sync}[call]
+    real, deaths = getattr(owner, call), []
+
+    def deadly(*args, **kwargs):
+        result = real(*args, **kwargs)
+        # The sweep reads grants as well; the payment's own reading is the one that dies.
+        if not deaths and (call != "read_grants" or Payment.objects.filter(state=State.RELEASED).exists()):
+            deaths.append(call)
+            raise Killed
+        return result
+
+    monkeypatch.setattr(owner, call, deadly)
+
+    assert drain_killed(stage)
+    stage.drain()
+
+    assert_recharged_once(alice)
+
+
+def test_two_workers_with_the_same_payment_charge_and_grant_once(stage, webhooks, alice):
+    run_to_low(stage, alice)
+    workflow_event = WebhookEvent.objects.get(type="payment_gate.external_initiate")
+    handlers.process(workflow_event, stage.now())
+    first, second = only_payment(), only_payment()
+
+    workflow.advance(first, stage.now())
+    with pytest.raises(workflow.NotYet, match="another worker"):
+        workflow.advance(second, stage.now())
+    stage.drain()
+
+    assert_recharged_once(alice)
+
+
+def test_a_charge_whose_answer_was_lost_is_found_even_after_the_card_was_changed(stage, webhooks, alice, monkeypatch):
+    run_to_low(stage, alice)
+    real = TestGateway.charge
+
+    def lose_the_answer(self, **asked):
+        real(self, **asked)
+        raise GatewayUnavailable("no answer")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(TestGateway, "charge", lose_the_answer)
+        stage.drain()
+    assert only_payment().state == State.CHARGING
+    cards.choose(customer_id=alice.pk, reference=DECLINING_CARD.reference)
+    stage.advance(seconds=5)
+    stage.drain()
+
+    assert_recharged_once(alice)
+
+
+# --- Declined -------------------------------------------------------------------------------------------------------
+
+
+def test_a_declined_card_switches_auto_recharge_off_and_tells_the_customer(stage, webhooks, alice):
+    cards.choose(customer_id=alice.pk, reference=DECLINING_CARD.reference)
+    run_to_low(stage, alice)
+
+    stage.drain()
+    stage.sandbox.tick()
+    stage.drain()
+
+    payment = only_payment()
+    assert (payment.state, payment.failure, payment.settled_at) == (State.FAILED, "The card was declined.", stage.now())
+    setting = AutoRecharge.objects.get()
+    assert (setting.enabled, setting.failure) == (False, "The card was declined.")
+    contract = alice.contract
+    assert not metronome.recharge_configuration(
+        customer_id=alice.metronome_id, contract_id=contract.metronome_id
+    ).enabled
+    assert not ChargeAtTestGateway.objects.exists()
+    assert (balance(alice), remote_balance(alice)) == (20_000, 20_000)
+    [letter] = mail.outbox
+    assert letter.to == ["alice@example.com"]
+    assert "$45.00" in letter.body
+    assert "The card was declined." in letter.body
+
+
+def test_after_the_card_is_fixed_switching_on_recharges_at_once(stage, webhooks, alice):
+    cards.choose(customer_id=alice.pk, reference=DECLINING_CARD.reference)
+    run_to_low(stage, alice)
+    stage.drain()
+
+    cards.choose(customer_id=alice.pk, reference=GOOD_CARD.reference)
+    switch_on(stage, alice)
+    stage.sandbox.tick()
+    stage.drain()
+
+    assert sorted(Payment.objects.values_list("state", flat=True)) == [State.FAILED, State.GRANTED]
+    assert AutoRecharge.objects.get().failure == ""
+    assert (balance(alice), remote_balance(alice)) == (200_000, 200_000)
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_a_worker_killed_while_a_failure_is_told_still_tells_it(stage, webhooks, alice, monkeypatch, moment):
+    cards.choose(customer_id=alice.pk, reference=DECLINING_CARD.reference)
+    run_to_low(stage, alice)
+    real_send, deaths = workflow.letters.send, []
+
+    def deadly(**letter):
+        if deaths:
+            return real_send(**letter)
+        deaths.append(moment)
+        if moment == "after":
+            real_send(**letter)
+        raise Killed
+
+    monkeypatch.setattr(workflow.letters, "send", deadly)
+
+    assert drain_killed(stage)
+    stage.drain()
+
+    assert only_payment().settled_at
+    assert len(mail.outbox) == (1 if moment == "before" else 2)
+
+
+def test_a_mail_server_that_is_down_delays_the_letter_only(stage, webhooks, alice, monkeypatch):
+    cards.choose(customer_id=alice.pk, reference=DECLINING_CARD.reference)
+    run_to_low(stage, alice)
+    with monkeypatch.context() as patch:
+        patch.setattr("billing.letters.send_mail", refuse(ConnectionRefusedError("no mail today")))
+        stage.drain()
+
+    assert (only_payment().state, only_payment().settled_at) == (State.FAILED, None)
+    assert not AutoRecharge.objects.get().enabled
+    stage.advance(seconds=5)
+    stage.drain()
+
+    assert only_payment().settled_at
+    assert len(mail.outbox) == 1
+
+
+def test_a_recharge_that_was_switched_off_meanwhile_is_not_charged(stage, webhooks, alice):
+    run_to_low(stage, alice)
+    AutoRecharge.objects.update(enabled=False)
+
+    stage.drain()
+
+    assert only_payment().state == State.FAILED
+    assert "switched off" in only_payment().failure
+    assert not ChargeAtTestGateway.objects.exists()
+    assert not mail.outbox
+    assert AutoRecharge.objects.get().failure == ""
+    assert remote_balance(alice) == 20_000
+
+
+# --- Money taken always ends as credits -----------------------------------------------------------------------------
+
+
+def test_credits_are_granted_under_the_payments_key_when_metronome_refuses_the_release(stage, webhooks, alice):
+    run_to_low(stage, alice, left=24_999)
+    stage.sandbox.faults.add(metronome.RELEASE_PATH, "status", status=404, body={"message": "no such workflow"})
+
+    stage.drain()
+
+    payment = only_payment()
+    assert payment.state == State.GRANTED
+    assert "no such workflow" in payment.release_refusal
+    assert (payment.grant.key, payment.grant.granted) == (f"vocalis-payment-{payment.pk}", 175_001)
+    assert not payment.grant.is_free
+    assert (balance(alice), remote_balance(alice)) == (200_000, 200_000)
+    assert ChargeAtTestGateway.objects.count() == 1
+
+
+def test_a_worker_killed_between_that_grant_and_its_note_grants_once(stage, webhooks, alice, monkeypatch):
+    run_to_low(stage, alice)
+    stage.sandbox.faults.add(metronome.RELEASE_PATH, "status", status=404, body={"message": "no such workflow"})
+    real, deaths = contracts.grant, []
+
+    def deadly(*args, **kwargs):
+        grant_id = real(*args, **kwargs)
+        if not deaths:
+            deaths.append(grant_id)
+            raise Killed
+        return grant_id
+
+    monkeypatch.setattr(contracts, "grant", deadly)
+
+    assert drain_killed(stage)
+    stage.drain()
+
+    assert only_payment().state == State.GRANTED
+    assert (balance(alice), remote_balance(alice)) == (200_000, 200_000)
+    assert CreditGrant.objects.filter(key__startswith="vocalis-payment-").count() == 1
+
+
+def test_a_commit_that_is_not_listed_yet_is_waited_for(stage, webhooks, alice, monkeypatch):
+    run_to_low(stage, alice)
+    real = metronome.commits
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            metronome, "commits", lambda **asked: [one for one in real(**asked) if one.name != "Auto-recharge"]
+        )
+        stage.drain()
+
+    assert only_payment().state == State.RELEASED
+    assert "does not list" in only_payment().last_error
+    stage.advance(seconds=121)
+    stage.drain()
+
+    assert_recharged_once(alice)
+
+
+def test_a_commit_without_its_invoice_is_found_by_name_and_time(stage, webhooks, alice, monkeypatch):
+    real = metronome.commits
+    monkeypatch.setattr(metronome, "commits", lambda **asked: [replace(one, invoice_ids=()) for one in real(**asked)])
+    run_to_low(stage, alice)
+    stage.drain()
+    burn(stage, alice, 180_000)
+    stage.advance(seconds=1)
+    stage.drain()
+
+    assert [payment.state for payment in Payment.objects.all()] == [State.GRANTED] * 2
+    grants = CreditGrant.objects.filter(name="Auto-recharge").order_by("created_at")
+    assert [grant.payment for grant in grants] == list(Payment.objects.order_by("created_at"))
+
+
+# --- What may be asked for ------------------------------------------------------------------------------------------
+
+
+def ask(customer, stage, **changed) -> Payment:
+    asked = {
+        "workflow_id": "workflow-1", "invoice_id": "invoice-1", "invoice_total": 4_500, "currency": "USD",
+    } | changed  # fmt: skip
+    return workflow.request_recharge(customer=customer, now=stage.now(), **asked)
+
+
+@pytest.mark.parametrize(
+    ("total", "cents"),
+    [(4_500, 4_500), (4_375.025, 4_375), ("4375.025", 4_375), (4_375.5, 4_376), (4_376.5, 4_377), (0.5, 1)],
+)
+def test_an_invoice_total_is_rounded_half_up_and_kept_as_sent(stage, alice, total, cents):
+    payment = ask(alice, stage, invoice_total=total)
+
+    assert (payment.amount_cents, payment.invoice_total) == (cents, str(total))
+
+
+@pytest.mark.parametrize(
+    "total",
+    [None, "", "much", 0, 0.4, -1, -4_500, True, [], {}, "NaN", "Infinity", "1e99", 10**30, float("inf"), "1" * 50],
+)
+def test_an_amount_nobody_can_charge_is_refused(stage, alice, total):
+    with pytest.raises(workflow.InvoiceTotalInvalid):
+        ask(alice, stage, invoice_total=total)
+    assert not Payment.objects.exists()
+
+
+def test_another_currency_is_refused(stage, alice):
+    with pytest.raises(workflow.InvoiceTotalInvalid, match="only USD"):
+        ask(alice, stage, currency="EUR")
+
+
+def test_the_same_workflow_asked_twice_is_one_payment(stage, alice):
+    assert ask(alice, stage).pk == ask(alice, stage).pk
+
+
+def test_a_second_recharge_waits_for_the_first(stage, alice):
+    first = ask(alice, stage)
+    with pytest.raises(workflow.RechargeUnderWay):
+        ask(alice, stage, workflow_id="workflow-2")
+
+    Payment.objects.filter(pk=first.pk).update(state=State.FAILED)
+
+    assert ask(alice, stage, workflow_id="workflow-2").pk != first.pk
+
+
+# --- Plan payments --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def subscription(alice, now) -> Subscription:
+    return Subscription.objects.create(customer=alice, plan="creator", key="form-1", created_at=now)
+
+
+def pay(subscription, now, *, period: int = 0) -> Payment:
+    payment = workflow.request_plan_payment(subscription=subscription, period=period, amount_cents=4_900, now=now)
+    workflow.advance(payment, now)
+    payment.refresh_from_db()
+    return payment
+
+
+def test_a_plan_payment_is_asked_for_once_a_period(subscription, now):
+    first = workflow.request_plan_payment(subscription=subscription, period=0, amount_cents=4_900, now=now)
+    again = workflow.request_plan_payment(subscription=subscription, period=0, amount_cents=4_900, now=now)
+    next_period = workflow.request_plan_payment(subscription=subscription, period=1, amount_cents=4_900, now=now)
+
+    assert first == again != next_period
+
+
+def test_a_plan_payment_stops_once_charged_and_has_the_subscription_looked_at(subscription, now):
+    payment = pay(subscription, now)
+
+    assert payment.state == State.CHARGED
+    subscription.refresh_from_db()
+    assert subscription.due_at == now
+    assert ChargeAtTestGateway.objects.get().amount_cents == 4_900
+    assert subscription.customer.payment_method.label == "Test card •••• 4242"
+
+
+def test_a_declined_plan_payment_fails_in_words(subscription, now):
+    cards.choose(customer_id=subscription.customer_id, reference=DECLINING_CARD.reference)
+
+    payment = pay(subscription, now)
+
+    assert (payment.state, payment.failure) == (State.FAILED, "The card was declined.")
+    assert payment.settled_at == now
+    subscription.refresh_from_db()
+    assert subscription.due_at == now
+
+
+def test_a_granted_plan_payment_is_settled(subscription, wallet, now):
+    payment = pay(subscription, now)
+    grant = CreditGrant.objects.get()
+
+    for _ in range(2):
+        workflow.mark_granted(payment, grant_id=grant.pk, now=now)
+
+    payment.refresh_from_db()
+    assert (payment.state, payment.grant, payment.due_at, payment.settled_at) == (State.GRANTED, grant, None, now)
+
+
+def test_an_uncharged_payment_is_never_marked_granted(subscription, wallet, now):
+    payment = workflow.request_plan_payment(subscription=subscription, period=0, amount_cents=4_900, now=now)
+
+    workflow.mark_granted(payment, grant_id=CreditGrant.objects.get().pk, now=now)
+
+    payment.refresh_from_db()
+    assert payment.state == State.INITIATED
+
+
+def test_a_charged_plan_that_can_never_be_granted_asks_for_a_person(subscription, now):
+    payment = pay(subscription, now)
+    Subscription.objects.update(state=Subscription.State.FAILED)
+
+    with pytest.raises(workflow.PlanNeverGranted, match="refund"):
+        workflow.advance(payment, now)
+
+
+def test_such_a_payment_can_be_refunded_once(subscription, now):
+    payment = pay(subscription, now)
+    with pytest.raises(workflow.NotRefundable):
+        workflow.request_refund(payment, reason="asked for", now=now)
+    Subscription.objects.update(state=Subscription.State.ENDED)
+
+    workflow.request_refund(payment, reason="The plan could not be set up.", now=now)
+    with pytest.raises(workflow.NotRefundable):
+        workflow.request_refund(payment, reason="again", now=now)
+    workflow.PAY.run(now)
+
+    payment.refresh_from_db()
+    assert (payment.state, payment.failure) == (State.REFUNDED, "The plan could not be set up.")
+    assert payment.due_at is None
+    assert ChargeAtTestGateway.objects.get().refunded_at
+
+
+# --- The test gateway -----------------------------------------------------------------------------------------------
+
+
+def charge(key: str, reference: str = GOOD_CARD.reference):
+    return gateway("test").charge(
+        key=key, amount_cents=100, currency="USD", method_reference=reference, description="Test"
+    )
+
+
+def test_one_key_is_one_charge(db):
+    assert charge("a") == charge("a") != charge("b")
+    assert gateway().find(key="a") == charge("a")
+    assert gateway().find(key="c") is None
+    assert ChargeAtTestGateway.objects.count() == 2
+
+
+def test_a_declined_charge_leaves_nothing_behind(db):
+    with pytest.raises(workflow.GatewayDeclined, match="declined"):
+        charge("a", DECLINING_CARD.reference)
+    assert gateway().find(key="a") is None
+
+
+def test_only_a_card_of_the_gateway_can_be_chosen(alice):
+    with pytest.raises(cards.UnknownCard):
+        cards.choose(customer_id=alice.pk, reference="card-of-somebody")

@@ -87,6 +87,8 @@ class Watcher:
                 woken |= {wallet_id for wallet_id, mark in balance.marks(marks).items() if mark != marks[wallet_id]}
             if woken:
                 states = balance.states(woken)
+                if self._stopping:  # whoever listened is gone, and its event loop may be closed
+                    return
                 self._report(states)
                 with self._condition:
                     self._marks |= {state.wallet_id: state.mark for state in states if state.wallet_id in self._marks}

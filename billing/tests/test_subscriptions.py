@@ -1,0 +1,395 @@
+"""Choosing a plan, and what the worker makes of it, period after period."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from threading import Barrier, Thread
+
+import pytest
+from django.db import connection
+
+from billing import contracts, metronome, plans, subscriptions
+from billing.models import ChargeAtTestGateway, CreditGrant, Drift, Payment, Subscription
+from billing.payments import cards
+from billing.payments.gateways.test import DECLINING_CARD, GOOD_CARD
+from billing.subscriptions import ChangeUnderWay, NotSelectable, TrialUsed, months_after
+
+from .money_stage import Killed, balance, drain_killed, remote_balance
+
+pytestmark = pytest.mark.django_db
+
+
+def select(customer, plan, now, key="form-1"):
+    return subscriptions.select_plan(customer=customer, plan=plan, key=key, now=now)
+
+
+def pass_time(stage, **delta):
+    stage.advance(**delta)
+    stage.drain()
+
+
+def agree(customer) -> int:
+    """The credits both sides hold."""
+    customer.refresh_from_db()
+    assert balance(customer) == remote_balance(customer)
+    return balance(customer)
+
+
+# --- Choosing -------------------------------------------------------------------------------------------------------
+
+
+def test_the_trial_grants_its_credits_for_fourteen_days(stage, alice):
+    subscription = select(alice, "trial", stage.now())
+    stage.drain()
+
+    subscription.refresh_from_db()
+    assert agree(alice) == 50_000
+    assert subscription.state == "active"
+    assert subscriptions.current_plan(alice) == subscription
+    assert subscription.period_end_at - subscription.period_start_at == timedelta(days=14)
+    assert not Payment.objects.exists()
+    grant = CreditGrant.objects.get()
+    assert (grant.key, grant.is_free, grant.priority) == (f"vocalis-trial-{alice.pk}", True, plans.PRIORITY_PLAN)
+
+
+@pytest.mark.parametrize(("plan", "credits", "cents"), [("creator", 250_000, 4_900), ("pro", 1_000_000, 14_900)])
+def test_a_paid_plan_is_charged_once_and_then_granted(stage, alice, plan, credits, cents):
+    subscription = select(alice, plan, stage.now())
+    stage.drain()
+
+    subscription.refresh_from_db()
+    payment, charge = Payment.objects.get(), ChargeAtTestGateway.objects.get()
+    assert agree(alice) == credits
+    assert (payment.state, payment.amount_cents, charge.amount_cents) == ("granted", cents, cents)
+    assert payment.grant.granted == credits
+    assert subscription.period_end_at == months_after(subscription.anchor_at, 1)
+
+
+def test_the_same_form_twice_is_one_choice(stage, alice):
+    first = select(alice, "creator", stage.now())
+    stage.drain()
+    assert select(alice, "creator", stage.now()) == first
+    assert Subscription.objects.count() == Payment.objects.count() == 1
+
+
+def test_the_live_plan_chosen_in_another_tab_is_one_choice(stage, alice):
+    first = select(alice, "trial", stage.now(), key="tab 1")
+    assert select(alice, "trial", stage.now(), key="tab 2") == first
+    stage.drain()
+    assert select(alice, "trial", stage.now(), key="tab 3") == first
+    stage.drain()
+    assert agree(alice) == 50_000
+
+
+def test_a_second_choice_waits_for_the_first(stage, alice):
+    select(alice, "creator", stage.now())
+    with pytest.raises(ChangeUnderWay, match="Creator"):
+        select(alice, "pro", stage.now())
+    assert Payment.objects.count() == 1
+
+
+def test_the_trial_is_for_once_in_a_life(stage, alice, bob):
+    select(alice, "trial", stage.now())
+    stage.drain()
+    pass_time(stage, days=15)
+    with pytest.raises(TrialUsed):
+        select(alice, "trial", stage.now(), key="again")
+    assert select(bob, "trial", stage.now()).customer == bob
+
+
+def test_a_paid_plan_is_not_swapped_for_the_trial(stage, alice):
+    select(alice, "creator", stage.now())
+    stage.drain()
+    with pytest.raises(NotSelectable):
+        select(alice, "trial", stage.now())
+
+
+@pytest.mark.parametrize("plan", ["enterprise", "gold", "", "Trial"])
+def test_what_is_no_plan_to_choose_is_refused(now, alice, plan):
+    with pytest.raises(NotSelectable):
+        select(alice, plan, now)
+    assert not Subscription.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_tabs_at_once_give_one_subscription_and_one_payment(alice, now):
+    barrier, results = Barrier(6), []
+
+    def click(number):
+        try:
+            barrier.wait()
+            results.append(select(alice, ("creator", "pro")[number % 2], now, key=f"tab {number}").plan)
+        except ChangeUnderWay:
+            results.append(None)
+        finally:
+            connection.close()
+
+    threads = [Thread(target=click, args=[number]) for number in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert len(results) == 6
+    assert Subscription.objects.count() == Payment.objects.count() == 1
+
+
+# --- The worker -----------------------------------------------------------------------------------------------------
+
+
+def test_a_plan_chosen_before_the_customer_is_known_waits(stage, alice):
+    stage.sandbox.faults.add("*", "status", status=503, times=None)
+    subscription = select(alice, "trial", stage.now())
+    for _ in range(5):
+        pass_time(stage, seconds=30)
+    subscription.refresh_from_db()
+    assert (subscription.state, subscription.attempts, subscription.dead_at) == ("requested", 0, None)
+
+    stage.sandbox.faults.clear()
+    for _ in range(3):
+        pass_time(stage, minutes=2)
+    assert agree(alice) == 50_000
+
+
+@pytest.mark.parametrize("plan", ["trial", "creator"])
+@pytest.mark.parametrize("call", ["create_contract", "add_grant"])
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_worker_killed_on_the_way_grants_once(stage, alice, monkeypatch, plan, call, when):
+    real = getattr(metronome, call)
+
+    def deadly(**arguments):
+        monkeypatch.setattr(metronome, call, real)
+        if when == "after":
+            real(**arguments)
+        raise Killed
+
+    monkeypatch.setattr(metronome, call, deadly)
+    select(alice, plan, stage.now())
+    assert drain_killed(stage)
+    stage.drain()
+    pass_time(stage, minutes=3)
+
+    assert agree(alice) == plans.PLANS[plan].credits
+    assert CreditGrant.objects.count() == 1
+    assert ChargeAtTestGateway.objects.count() == (plan == "creator")
+
+
+@pytest.mark.parametrize("step", ["mark_granted", "_begin_period", "_wake"])
+def test_a_worker_killed_between_its_own_writes_grants_once(stage, alice, monkeypatch, step):
+    owner = subscriptions.payments if step == "mark_granted" else subscriptions
+    real = getattr(owner, step)
+
+    def deadly(*arguments, **named):
+        monkeypatch.setattr(owner, step, real)
+        raise Killed
+
+    monkeypatch.setattr(owner, step, deadly)
+    subscription = select(alice, "creator", stage.now())
+    assert drain_killed(stage)
+    stage.drain()
+
+    subscription.refresh_from_db()
+    assert agree(alice) == 250_000
+    assert (subscription.state, Payment.objects.get().state) == ("active", "granted")
+    assert subscription.period_end_at == months_after(subscription.anchor_at, 1)
+
+
+@pytest.mark.parametrize("kind", ["timeout_after", "error_after", "timeout_before"])
+def test_lost_answers_grant_once(stage, alice, kind):
+    stage.sandbox.faults.add("*", kind, every=3, times=6)
+    select(alice, "creator", stage.now())
+    for _ in range(12):
+        pass_time(stage, minutes=2)
+    assert agree(alice) == 250_000
+    assert ChargeAtTestGateway.objects.count() == CreditGrant.objects.count() == 1
+
+
+def test_a_declined_card_fails_the_choice_and_another_may_follow(stage, alice):
+    cards.choose(customer_id=alice.pk, reference=DECLINING_CARD.reference)
+    subscription = select(alice, "creator", stage.now())
+    stage.drain()
+
+    subscription.refresh_from_db()
+    assert subscription.state == "failed"
+    assert subscription.failure.startswith("The payment failed:")
+    assert not CreditGrant.objects.exists()
+
+    cards.choose(customer_id=alice.pk, reference=GOOD_CARD.reference)
+    again = select(alice, "creator", stage.now(), key="form-2")
+    stage.drain()
+    again.refresh_from_db()
+    assert (again.state, agree(alice)) == ("active", 250_000)
+
+
+def test_a_refused_grant_keeps_the_choice_for_a_person(stage, alice, monkeypatch):
+    def refuse(*args, **kwargs):
+        raise metronome.MetronomeRejected("no such product")
+
+    real = contracts.grant
+    monkeypatch.setattr(contracts, "grant", refuse)
+    subscription = select(alice, "creator", stage.now())
+    stage.drain()
+    subscription.refresh_from_db()
+    assert subscription.state == "requested"
+    assert subscription.dead_at == stage.now()
+
+    monkeypatch.setattr(contracts, "grant", real)
+    Subscription.objects.filter(pk=subscription.pk).nudge(stage.now())
+    stage.drain()
+    assert agree(alice) == 250_000
+    assert Payment.objects.get().state == "granted"
+
+
+# --- Period after period --------------------------------------------------------------------------------------------
+
+
+def test_the_trial_ends_and_its_credits_with_it(stage, alice):
+    subscription = select(alice, "trial", stage.now())
+    stage.drain()
+    pass_time(stage, days=14, hours=1)
+
+    subscription.refresh_from_db()
+    assert (subscription.state, subscription.failure, subscription.due_at) == ("ended", "", None)
+    assert subscription.ended_at == stage.now()
+    assert agree(alice) == 0
+    assert subscriptions.current_plan(alice) is None
+
+
+def test_a_monthly_plan_renews_for_a_year(stage, alice):
+    subscription = select(alice, "creator", stage.now())
+    stage.drain()
+    subscription.refresh_from_db()
+    anchor_at = subscription.anchor_at
+    for month in range(1, 13):
+        pass_time(stage, seconds=(months_after(anchor_at, month) - stage.now()).total_seconds())
+        pass_time(stage, hours=1)
+        subscription.refresh_from_db()
+        assert (subscription.period, subscription.state) == (month, "active")
+        assert subscription.period_end_at == months_after(anchor_at, month + 1)
+        assert agree(alice) == 250_000
+
+    assert Payment.objects.filter(state="granted").count() == ChargeAtTestGateway.objects.count() == 13
+    assert metronome.find_contract(customer_id=alice.metronome_id, name=f"vocalis:{alice.pk}")
+    assert len(list(metronome.client().v2.contracts.list(customer_id=alice.metronome_id))) == 1
+    assert not Drift.objects.filter(state="open").exists()
+
+
+def test_a_declined_renewal_ends_the_plan_and_says_why(stage, alice):
+    subscription = select(alice, "creator", stage.now())
+    stage.drain()
+    cards.choose(customer_id=alice.pk, reference=DECLINING_CARD.reference)
+    pass_time(stage, days=32)
+
+    subscription.refresh_from_db()
+    assert subscription.state == "ended"
+    assert subscription.failure.startswith("The payment for the next month failed:")
+    assert agree(alice) == 0
+    assert sorted(Payment.objects.values_list("state", flat=True)) == ["failed", "granted"]
+
+
+def test_months_without_a_worker_are_not_charged(stage, alice):
+    subscription = select(alice, "creator", stage.now())
+    stage.drain()
+    pass_time(stage, days=100)
+
+    subscription.refresh_from_db()
+    assert subscription.period == 3
+    assert subscription.period_start_at <= stage.now() < subscription.period_end_at
+    assert Payment.objects.count() == 2
+    assert agree(alice) == 250_000
+
+
+def test_money_taken_for_a_month_that_passed_still_buys_a_month(stage, alice, monkeypatch):
+    subscription = select(alice, "creator", stage.now())
+    stage.drain()
+    stage.advance(days=32)
+    stage.sandbox.faults.add("/v2/contracts/edit", "status", status=503, times=None)
+    stage.drain()
+    assert Payment.objects.filter(state="charged").count() == 1
+    for _ in range(40):
+        stage.advance(days=1)
+    stage.sandbox.faults.clear()
+    for _ in range(3):
+        pass_time(stage, minutes=3)
+
+    subscription.refresh_from_db()
+    assert agree(alice) == 250_000
+    assert subscription.period_end_at > stage.now() + timedelta(days=27)
+    assert not Payment.objects.exclude(state="granted").exists()
+
+
+def test_changing_plans_ends_the_former_and_keeps_its_credits(stage, alice):
+    trial = select(alice, "trial", stage.now())
+    stage.drain()
+    pass_time(stage, days=3)
+    pro = select(alice, "pro", stage.now(), key="form-2")
+    stage.drain()
+
+    trial.refresh_from_db()
+    assert (trial.state, trial.due_at) == ("ended", None)
+    assert subscriptions.current_plan(alice) == pro
+    assert agree(alice) == 1_050_000
+    pass_time(stage, days=12)
+    assert agree(alice) == 1_000_000
+
+
+def test_a_change_at_the_end_of_a_month_is_not_charged_twice(stage, alice):
+    creator = select(alice, "creator", stage.now())
+    stage.drain()
+    stage.advance(days=31)
+    select(alice, "pro", stage.now(), key="form-2")
+    for _ in range(4):
+        stage.drain()
+        stage.advance(seconds=30)
+
+    creator.refresh_from_db()
+    assert creator.state == "ended"
+    assert subscriptions.current_plan(alice).plan == "pro"
+    assert sorted(Payment.objects.values_list("amount_cents", flat=True)) == [4_900, 14_900]
+
+
+def test_ending_a_plan_stops_the_charges_and_leaves_the_credits(stage, alice):
+    select(alice, "creator", stage.now())
+    stage.drain()
+
+    ended = subscriptions.cancel(customer=alice, now=stage.now())
+
+    assert subscriptions.cancel(customer=alice, now=stage.now()) is None
+    ended.refresh_from_db()
+    assert (ended.state, ended.due_at) == ("ended", None)
+    assert agree(alice) == 250_000
+    pass_time(stage, days=40)
+    assert Payment.objects.count() == 1
+    assert agree(alice) == 0
+
+
+def test_a_plan_that_is_being_renewed_is_not_ended_meanwhile(stage, alice):
+    select(alice, "creator", stage.now())
+    stage.drain()
+    current = subscriptions.current_plan(alice)
+    subscriptions.payments.request_plan_payment(subscription=current, period=1, amount_cents=4_900, now=stage.now())
+    with pytest.raises(ChangeUnderWay):
+        subscriptions.cancel(customer=alice, now=stage.now())
+
+
+# --- Months ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("anchor", "months", "expected"),
+    [
+        ("2026-01-31", 1, "2026-02-28"),
+        ("2026-01-31", 2, "2026-03-31"),
+        ("2026-01-31", 3, "2026-04-30"),
+        ("2028-01-31", 1, "2028-02-29"),
+        ("2028-02-29", 12, "2029-02-28"),
+        ("2028-02-29", 48, "2032-02-29"),
+        ("2099-12-31", 2, "2100-02-28"),
+        ("2026-12-15", 1, "2027-01-15"),
+        ("2026-11-30", 0, "2026-11-30"),
+    ],
+)
+def test_months_count_from_the_anchor_and_are_clamped_at_their_end(anchor, months, expected):
+    at = datetime.fromisoformat(anchor).replace(hour=10, minute=37, tzinfo=UTC)
+    assert months_after(at, months).date().isoformat() == expected
+    assert months_after(at, months).time() == at.time()

@@ -1,0 +1,434 @@
+"""Grants follow Metronome, and differences are found, waited out, and adjusted only when they stand."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+
+from billing import contracts, ledger, metronome, metronome_setup, provisioning, subscriptions, sync
+from billing.models import AutoRecharge, Contract, CreditGrant, Drift, LedgerEntry, Payment, Wallet
+
+from .money_stage import balance, burn, establish, remote_balance, switch_on
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def contract(stage, alice):
+    """Alice with 30,000 credits on both sides, settled for long."""
+    contract = establish(stage, alice)
+    stage.advance(minutes=2)
+    stage.drain()
+    return contract
+
+
+def look(contract, stage) -> Drift | None:
+    contract.refresh_from_db()
+    return sync.check_drift(
+        contract, now=stage.now(), fractions=sync.fractions(sync.read_grants(contract, now=stage.now()))
+    )
+
+
+def commits(customer):
+    return metronome.commits(customer_id=customer.metronome_id)
+
+
+def add_by_hand(contract, credits, *, days=30, **fields):
+    """A credit an operator makes in Metronome's own pages: no key of ours."""
+    hour = contract.starts_at
+    schedule = {"credit_type_id": metronome.credit_type_id(), "schedule_items": [
+        {"amount": credits, "starting_at": hour, "ending_before": hour + timedelta(days=days)}
+    ]}  # fmt: skip
+    made = metronome.client().v2.contracts.edit(
+        customer_id=contract.customer.metronome_id, contract_id=contract.metronome_id,
+        add_credits=[{"product_id": metronome.credits_product_id(), "name": "By hand", "access_schedule": schedule} | fields],
+    )  # fmt: skip
+    return made.data.edit.add_credits[0].id
+
+
+def edit(contract, **change):
+    metronome.client().v2.contracts.edit(
+        customer_id=contract.customer.metronome_id, contract_id=contract.metronome_id, **change
+    )
+
+
+def spend_there(customer, stage, credits, name="there"):
+    """Usage Metronome hears of and we do not."""
+    metronome.ingest(
+        [{
+            "transaction_id": name, "customer_id": customer.stable_alias, "event_type": "voice_generation",
+            "timestamp": stage.now().isoformat(), "properties": {"text_length": str(credits), "voice_type": "standard"},
+        }]
+    )  # fmt: skip
+
+
+def spend_here(customer, stage, credits, key="here", acknowledged=False):
+    wallet = Wallet.objects.get(customer=customer)
+    hold = ledger.reserve(wallet_id=wallet.id, key=key, amount=credits, now=stage.now())
+    ledger.capture(reservation_id=hold.id, now=stage.now())
+    if acknowledged:
+        ledger.acknowledge(reservation_ids=[hold.id], now=stage.now())
+    return hold.id
+
+
+# --- Grants ---------------------------------------------------------------------------------------------------------
+
+
+def test_credits_made_by_hand_show_up(stage, alice, contract):
+    remote_id = add_by_hand(contract, 5_000)
+    sync.read_grants(contract, now=stage.now())
+
+    grant = CreditGrant.objects.get(remote_id=remote_id)
+    assert (grant.name, grant.granted, grant.key, grant.priority) == ("By hand", 5_000, "", 100)
+    assert balance(alice) == remote_balance(alice) == 35_000
+
+
+def test_reading_again_writes_nothing(stage, alice, contract, django_assert_max_num_queries):
+    version = Wallet.objects.get(customer=alice).version
+    with django_assert_max_num_queries(4):
+        sync.read_grants(contract, now=stage.now())
+    assert Wallet.objects.get(customer=alice).version == version
+
+
+def test_every_page_is_mirrored(stage, alice, contract):
+    stage.sandbox.world.settings.page_size = 1
+    for number in range(4):
+        add_by_hand(contract, 100 + number)
+    sync.read_grants(contract, now=stage.now())
+    assert balance(alice) == remote_balance(alice) == 30_406
+
+
+def test_a_grant_made_larger_or_smaller_there_follows(stage, alice, contract):
+    remote_id = add_by_hand(contract, 5_000)
+    for amount in (8_000, 2_000):
+        (commit,) = [each for each in commits(alice) if each.id == remote_id]
+        edit(
+            contract,
+            update_credits=[
+                {
+                    "credit_id": remote_id,
+                    "access_schedule": {"update_schedule_items": [{"id": commit.segments[0].id, "amount": amount}]},
+                }
+            ],
+        )
+        sync.read_grants(contract, now=stage.now())
+        assert balance(alice) == remote_balance(alice) == 30_000 + amount
+
+
+def test_an_archived_grant_is_taken_back(stage, alice, contract):
+    remote_id = add_by_hand(contract, 5_000)
+    sync.read_grants(contract, now=stage.now())
+    edit(contract, archive_credits=[{"id": remote_id}])
+
+    stage.advance(minutes=11)
+    sync.read_grants(contract, now=stage.now())
+    assert balance(alice) == remote_balance(alice) == 30_000
+    assert CreditGrant.objects.get(remote_id=remote_id).remaining == 0
+    sync.read_grants(contract, now=stage.now())
+    assert LedgerEntry.objects.filter(grant__remote_id=remote_id).count() == 2
+
+
+def test_a_grant_just_made_is_not_taken_back_because_it_is_not_listed_yet(stage, alice, contract, monkeypatch):
+    contracts.grant(
+        alice, key="fresh", name="Fresh", credits=700, starts_at=stage.now(),
+        ends_at=stage.now() + timedelta(days=9), priority=5, now=stage.now(),
+    )  # fmt: skip
+    listed = [commit for commit in commits(alice) if commit.description != "fresh"]
+    monkeypatch.setattr(metronome, "commits", lambda **arguments: listed)
+    sync.read_grants(contract, now=stage.now())
+    assert balance(alice) == 30_700
+
+
+def test_an_answer_without_a_list_takes_nothing_back(stage, alice, contract):
+    stage.advance(hours=1)
+    stage.sandbox.faults.add("/v1/contracts/customerBalances/list", "status", status=200, body={"message": "soon"})
+    with pytest.raises(metronome.MetronomeUnavailable):
+        sync.read_grants(contract, now=stage.now())
+    assert balance(alice) == 30_000
+
+
+def test_fractions_are_floored_and_are_no_drift(stage, alice, contract):
+    add_by_hand(contract, 100.5)
+    add_by_hand(contract, 100.75)
+    sync.read_grants(contract, now=stage.now())
+    stage.advance(minutes=2)
+
+    assert balance(alice) == 30_200
+    assert metronome.net_balance(customer_id=alice.metronome_id) == Decimal("30201.25")
+    assert look(contract, stage) is None
+    burn(stage, alice, 30_150)
+    stage.advance(minutes=2)
+    assert look(contract, stage) is None
+
+
+# --- Drift ----------------------------------------------------------------------------------------------------------
+
+
+def test_agreement_is_no_drift(stage, alice, contract):
+    assert look(contract, stage) is None
+    assert not Drift.objects.exists()
+
+
+@pytest.mark.parametrize("reported", [True, False])
+def test_usage_under_way_is_no_drift(stage, alice, contract, reported):
+    """Captured here: whether Metronome has it already (answer lost) or not (on its way) is all the same."""
+    spend_here(alice, stage, 400)
+    if reported:
+        spend_there(alice, stage, 400)
+    assert look(contract, stage) is None
+
+
+def test_acknowledged_usage_may_take_a_while_to_show(stage, alice, contract):
+    spend_here(alice, stage, 400, acknowledged=True)
+    assert look(contract, stage) is None
+    stage.advance(seconds=61)
+    assert look(contract, stage).difference == 400
+
+
+def test_fresh_credits_may_take_a_while_to_show(stage, alice, contract, monkeypatch):
+    contracts.grant(
+        alice, key="fresh", name="Fresh", credits=700, starts_at=stage.now(),
+        ends_at=stage.now() + timedelta(days=9), priority=5, now=stage.now(),
+    )  # fmt: skip
+    monkeypatch.setattr(metronome, "net_balance", lambda **arguments: Decimal(30_000))
+    assert look(contract, stage) is None
+
+
+def test_a_small_difference_that_stands_is_adjusted_by_itself(stage, alice, contract):
+    spend_there(alice, stage, 900)
+    drift = look(contract, stage)
+    assert (drift.difference, drift.state, drift.wallet_balance, drift.metronome_balance) == (
+        -900,
+        "open",
+        30_000,
+        29_100,
+    )
+    stage.advance(seconds=59)
+    assert look(contract, stage).state == "open"
+    assert balance(alice) == 30_000
+
+    stage.advance(seconds=1)
+    adjusted = look(contract, stage)
+    assert (adjusted.pk, adjusted.state, adjusted.entry.amount) == (drift.pk, "adjusted", -900)
+    assert adjusted.entry.kind == "adjustment"
+    assert balance(alice) == remote_balance(alice) == 29_100
+    assert look(contract, stage) is None
+
+
+def test_credits_missing_here_come_back(stage, alice, contract):
+    spend_here(alice, stage, 600, acknowledged=True)  # acknowledged, and yet Metronome never counted it
+    stage.advance(minutes=2)
+    look(contract, stage)
+    stage.advance(minutes=1)
+    assert look(contract, stage).state == "adjusted"
+    assert balance(alice) == remote_balance(alice) == 30_000
+
+
+def test_a_difference_that_goes_away_is_closed_without_an_entry(stage, alice, contract):
+    spend_there(alice, stage, 900)
+    look(contract, stage)
+    spend_here(alice, stage, 900, acknowledged=True)
+    stage.advance(minutes=2)
+    assert look(contract, stage) is None
+    assert Drift.objects.get().state == "gone"
+    assert not LedgerEntry.objects.filter(kind="adjustment").exists()
+
+
+def test_a_difference_that_moves_begins_to_stand_anew(stage, alice, contract):
+    spend_there(alice, stage, 300)
+    first = look(contract, stage)
+    stage.advance(seconds=50)
+    spend_there(alice, stage, 100, name="more")
+    assert look(contract, stage).difference == -400
+    stage.advance(seconds=50)
+    drift = look(contract, stage)
+    assert (drift.state, drift.first_seen_at) == ("open", first.first_seen_at)
+    stage.advance(seconds=10)
+    assert look(contract, stage).state == "adjusted"
+
+
+def test_nothing_is_adjusted_while_usage_is_under_way(stage, alice, contract):
+    spend_there(alice, stage, 900)
+    look(contract, stage)
+    hold_id = spend_here(alice, stage, 50)
+    for _ in range(3):
+        stage.advance(minutes=5)
+        assert look(contract, stage).state == "open"
+    spend_there(alice, stage, 50, name="reported")
+    ledger.acknowledge(reservation_ids=[hold_id], now=stage.now())
+    stage.advance(seconds=61)
+    assert look(contract, stage).same_since_at == stage.now()
+    stage.advance(seconds=60)
+    assert look(contract, stage).state == "adjusted"
+    assert balance(alice) == remote_balance(alice) == 29_050
+
+
+def test_a_large_difference_waits_for_a_person(stage, alice, contract, staff):
+    spend_there(alice, stage, 1_001)
+    look(contract, stage)
+    stage.advance(minutes=10)
+    drift = look(contract, stage)
+    assert (drift.state, balance(alice)) == ("open", 30_000)
+
+    assert sync.approve_drift(drift, user=staff, now=stage.now())
+    stage.drain()
+    drift.refresh_from_db()
+    assert (drift.state, drift.approved_by, drift.entry.amount) == ("adjusted", staff, -1_001)
+    assert balance(alice) == remote_balance(alice) == 28_999
+    assert not sync.approve_drift(drift, user=staff, now=stage.now())
+
+
+def test_an_approval_is_for_one_difference_only(stage, alice, contract, staff):
+    spend_there(alice, stage, 2_000)
+    drift = look(contract, stage)
+    sync.approve_drift(drift, user=staff, now=stage.now())
+    spend_there(alice, stage, 1, name="more")
+    stage.advance(minutes=2)
+    look(contract, stage)
+    stage.advance(minutes=2)
+    drift = look(contract, stage)
+    assert (drift.state, drift.difference, drift.approved_by) == ("open", -2_001, None)
+
+
+def test_what_is_reserved_cannot_be_adjusted_away(stage, alice, contract):
+    wallet = Wallet.objects.get(customer=alice)
+    ledger.reserve(wallet_id=wallet.id, key="hold", amount=30_000, now=stage.now())
+    spend_there(alice, stage, 500)
+    look(contract, stage)
+    stage.advance(minutes=2)
+    drift = look(contract, stage)
+    assert (drift.state, drift.entry, balance(alice)) == ("open", None, 30_000)
+    stage.advance(minutes=9)
+    stage.drain()
+    look(contract, stage)
+    assert balance(alice) == remote_balance(alice) == 29_500
+
+
+def test_a_wallet_that_moves_during_the_look_is_not_judged(stage, alice, contract, monkeypatch):
+    real = metronome.net_balance
+
+    def meanwhile(**arguments):
+        remote = real(**arguments)
+        spend_here(alice, stage, 10, key=f"meanwhile-{remote}")
+        return remote - 500
+
+    monkeypatch.setattr(metronome, "net_balance", meanwhile)
+    assert look(contract, stage) is None
+    assert not Drift.objects.exists()
+
+
+def test_around_the_end_of_a_grant_nothing_is_judged(stage, alice, contract, monkeypatch):
+    ends_at = CreditGrant.objects.get().ends_at
+    stage.advance(seconds=(ends_at - stage.now()).total_seconds() - 10)
+    monkeypatch.setattr(metronome, "net_balance", lambda **arguments: Decimal(0))
+    assert look(contract, stage) is None
+
+
+def test_an_end_leaves_both_sides_equal(stage, alice, contract):
+    ends_at = CreditGrant.objects.get().ends_at
+    stage.advance(seconds=(ends_at - stage.now()).total_seconds())
+    stage.drain()
+    assert balance(alice) == remote_balance(alice) == 0
+    assert look(contract, stage) is None
+
+
+# --- When -----------------------------------------------------------------------------------------------------------
+
+
+def due_in(contract, stage) -> float:
+    contract.refresh_from_db()
+    return (contract.due_at - stage.now()).total_seconds()
+
+
+def test_a_quiet_wallet_is_read_hourly_and_a_busy_one_every_minute(stage, alice, contract):
+    sync.nudge(alice.pk, stage.now())
+    stage.drain()
+    assert due_in(contract, stage) == 3_600
+    spend_here(alice, stage, 10)
+    sync.nudge(alice.pk, stage.now())
+    stage.drain()
+    assert due_in(contract, stage) == 60
+    assert contract.synced_at == stage.now()
+
+
+@pytest.mark.parametrize("business", ["acknowledged", "drift", "requested", "payment", "low"])
+def test_open_business_keeps_a_wallet_watched(stage, alice, contract, business):
+    if business == "acknowledged":
+        burn(stage, alice, 10)
+    elif business == "drift":
+        spend_there(alice, stage, 10)
+    elif business == "low":
+        AutoRecharge.objects.create(customer=alice, enabled=True, threshold_credits=30_000, recharge_to_credits=90_000)
+    elif business == "requested":
+        subscriptions.select_plan(customer=alice, plan="trial", key="k", now=stage.now())
+    else:
+        Payment.objects.create(
+            customer=alice, kind="recharge", amount_cents=100, gateway="test", created_at=stage.now()
+        )
+    contract.refresh_from_db()
+    again_at = sync.synchronise(contract, stage.now())
+    assert again_at == stage.now() + timedelta(seconds=60)
+
+
+def test_business_that_begins_pulls_the_hourly_look_forward(stage, alice, contract):
+    sync.nudge(alice.pk, stage.now())
+    stage.drain()
+    sync.soon([alice.pk], now=stage.now())
+    assert due_in(contract, stage) == 60
+    sync.nudge(alice.pk, stage.now())
+    sync.soon([alice.pk], now=stage.now())
+    assert due_in(contract, stage) == 0
+
+
+def test_a_customer_without_contract_is_not_looked_at(stage, alice):
+    provisioning.provision(alice, stage.now())
+    sync.nudge(alice.pk, stage.now())
+    stage.drain()
+    assert not Contract.objects.exists()
+
+
+def test_an_outage_is_waited_for(stage, alice, contract):
+    stage.sandbox.faults.add("*", "status", status=500, times=None)
+    sync.nudge(alice.pk, stage.now())
+    stage.drain()
+    contract.refresh_from_db()
+    assert (contract.attempts, contract.dead_at) == (1, None)
+    stage.sandbox.faults.clear()
+    stage.advance(minutes=3)
+    stage.drain()
+    contract.refresh_from_db()
+    assert (contract.attempts, contract.last_error) == (0, "")
+
+
+# --- Auto-recharge --------------------------------------------------------------------------------------------------
+
+
+def test_the_recharge_configuration_is_read_along(stage, alice, contract):
+    switch_on(stage, alice)
+    Contract.objects.update(recharge_enabled=None, recharge_threshold_credits=None, recharge_to_credits=None)
+    sync.nudge(alice.pk, stage.now())
+    stage.drain()
+    contract.refresh_from_db()
+    assert (contract.recharge_enabled, contract.recharge_threshold_credits) == (True, 25_000)
+    assert contract.recharge_to_credits == 200_000
+
+
+def test_a_recharge_metronome_switched_off_is_off_here_too(stage, alice, contract):
+    switch_on(stage, alice)
+    edit(contract, update_prepaid_balance_threshold_configuration={"is_enabled": False})
+    sync.nudge(alice.pk, stage.now())
+    stage.drain()
+    settings = AutoRecharge.objects.get()
+    assert (settings.enabled, settings.failure) == (False, "The last automatic payment failed.")
+
+
+def test_units_of_others_do_not_count(stage, alice, contract):
+    apples = metronome_setup.create_pricing_unit(name="Apples")
+    hour = contract.starts_at
+    items = [{"amount": 5, "starting_at": hour, "ending_before": hour + timedelta(days=9)}]
+    schedule = {"credit_type_id": apples, "schedule_items": items}
+    edit(contract, add_credits=[{"product_id": metronome.credits_product_id(), "access_schedule": schedule}])
+    sync.read_grants(contract, now=stage.now())
+    assert balance(alice) == 30_000

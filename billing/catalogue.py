@@ -42,7 +42,8 @@ NOTIFICATIONS = (
         for event in ("create", "edit", "archive", "segment.start", "segment.end")
     ),
 )
-WARNING_OF_END = ("commit.segment.end", "-P3D")
+# Both, because what is free (the trial, gifts) is a credit at Metronome, what was paid a commit.
+WARNINGS_OF_END = (("commit.segment.end", "-P3D"), ("credit.segment.end", "-P3D"))
 
 
 class Impossible(Exception):
@@ -122,8 +123,10 @@ def check_rates(now: datetime) -> list[str]:
 def check_notifications(now: datetime) -> list[str]:
     on = setup.enabled_notifications()
     texts = [f"notifications of type {type} are off" for type in NOTIFICATIONS if type not in on]
-    if WARNING_OF_END not in setup.offset_notifications():
-        texts.append("no notification three days before a commit ends")
+    warnings = setup.offset_notifications()
+    texts += [
+        f"no notification {offset} of {type}" for type, offset in WARNINGS_OF_END if (type, offset) not in warnings
+    ]
     customer_id = setup.some_customer()  # alerts can be listed by customer only
     if customer_id and _alert() not in setup.alerts(customer_id=customer_id):
         texts.append("no alert when a customer's credits are used up")
@@ -226,13 +229,9 @@ def _ensure_notifications(now: datetime, say: Callable[[str], None]) -> None:
         if type not in on:
             setup.enable_notification(type)
             say(f"notifications of type {type}: switched on")
-    if WARNING_OF_END not in setup.offset_notifications():
-        type, offset = WARNING_OF_END
-        _once_or_again(
-            "vocalis-credits-end-soon", now,
-            lambda key: setup.create_offset_notification(key=key, name="Credits end in 3 days", type=type, offset=offset),
-        )  # fmt: skip
-        say("notification three days before a commit ends: made")
+    for type, offset in sorted(set(WARNINGS_OF_END) - setup.offset_notifications()):
+        _ensure_warning(type, offset, now)
+        say(f"notification {offset} of {type}: made")
     type, threshold, unit_id = _alert()
     customer_id = setup.some_customer()
     if customer_id is None or _alert() not in setup.alerts(customer_id=customer_id):
@@ -244,6 +243,13 @@ def _ensure_notifications(now: datetime, say: Callable[[str], None]) -> None:
             ),
         )  # fmt: skip
     say("alert when credits are used up: present")
+
+
+def _ensure_warning(type: str, offset: str, now: datetime) -> None:
+    _once_or_again(
+        f"vocalis-{type}-soon", now,
+        lambda key: setup.create_offset_notification(key=key, name="Credits end in 3 days", type=type, offset=offset),
+    )  # fmt: skip
 
 
 def _once_or_again(key: str, now: datetime | None, create: Callable[[str], Any]) -> None:

@@ -39,7 +39,7 @@ def inventory() -> dict[str, int]:
     }
 
 
-ONE_OF_EACH = {"units": 2, "metrics": 2, "products": 3, "cards": 1, "rates": 3, "offsets": 1, "types": 15}  # VC and USD
+ONE_OF_EACH = {"units": 2, "metrics": 2, "products": 3, "cards": 1, "rates": 3, "offsets": 2, "types": 15}  # VC and USD
 
 
 def test_it_makes_everything_and_the_check_agrees(sandbox):
@@ -140,7 +140,7 @@ def test_notifications_are_switched_on_and_the_alert_watches_everybody(sandbox):
     customer_id = metronome.create_customer(name="Alice", alias="alice")
 
     assert {"commit.create", "credit.segment.end", "contract.start"} <= metronome_setup.enabled_notifications()
-    assert metronome_setup.offset_notifications() == {("commit.segment.end", "-P3D")}
+    assert metronome_setup.offset_notifications() == {("commit.segment.end", "-P3D"), ("credit.segment.end", "-P3D")}
     assert metronome_setup.alerts(customer_id=customer_id) == [
         (catalogue.ALERT_TYPE, Decimal(0), metronome.credit_type_id())
     ]

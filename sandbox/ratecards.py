@@ -195,7 +195,7 @@ def contract_rate_schedule(world: World, request: Request, contract: Contract) -
     rows = [row for row in _of_card(world, card) if row.entitled and _in_force(world, row, at)]
     result = _rate_page(world, request, rows)
     for item in result["data"]:
-        item["list_rate"] = item.pop("rate")
+        item |= {"list_rate": item.pop("rate"), "rate_card_id": card.id}
     return result
 
 

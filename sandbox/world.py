@@ -3,8 +3,10 @@
 import random
 import uuid
 from collections import Counter
-from dataclasses import dataclass, fields
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from decimal import Decimal
 from heapq import heappop, heappush
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +19,26 @@ from sandbox.wire import ApiError
 
 if TYPE_CHECKING:
     from sandbox.rating import Rating
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float | Decimal) and not isinstance(value, bool)
+
+
+def _is_flag(value: Any) -> bool:
+    return isinstance(value, bool)
+
+
+_ALLOWED: dict[str, Callable[[Any], bool]] = {
+    "evaluate_every_seconds": lambda value: _is_number(value) and value >= 0,
+    "latency_seconds": lambda value: _is_number(value) and value >= 0,
+    "page_size": lambda value: value is None or (_is_number(value) and value >= 1),
+    "environment_type": lambda value: isinstance(value, str),
+    "strict": _is_flag,
+    "payment_status_after_release": _is_flag,
+    "resolved_alerts": _is_flag,
+    "invoice_finalized": _is_flag,
+}
 
 
 @dataclass
@@ -34,15 +56,8 @@ class Settings:
 
     def change(self, changes: dict[str, Any]) -> None:
         """Raises ValueError for an unknown name or a value of the wrong type."""
-        kinds: dict[str, tuple[type, ...]] = {
-            "page_size": (int, type(None)),
-            "evaluate_every_seconds": (int, float),
-            "latency_seconds": (int, float),
-            "environment_type": (str,),
-        }
-        names = {field.name for field in fields(self)}
         for name, value in changes.items():
-            if name not in names or not isinstance(value, kinds.get(name, (bool,))):
+            if name not in _ALLOWED or not _ALLOWED[name](value):
                 raise ValueError(f"no setting {name} can be {value!r}")
         for name, value in changes.items():
             setattr(self, name, value)
@@ -121,7 +136,7 @@ class World:
         return [customer_id, *self.store.customers[customer_id].ingest_aliases]
 
     def visible_at(self, event: Event) -> datetime:
-        return event.received_at + timedelta(seconds=self.settings.latency_seconds)
+        return event.received_at + timedelta(seconds=float(self.settings.latency_seconds))
 
     def changed(self, customer_id: str) -> None:
         """The customer's usage, contracts or balances changed: rate again when next asked."""
@@ -147,7 +162,7 @@ class World:
         if customer_id in self._evaluating and not settings.latency_seconds:
             return
         self._evaluating.add(customer_id)
-        wait = timedelta(seconds=settings.evaluate_every_seconds + settings.latency_seconds)
+        wait = timedelta(seconds=float(settings.evaluate_every_seconds) + float(settings.latency_seconds))
         self.schedule(now + wait, "evaluate", customer_id)
 
     def next_due(self, now: datetime) -> Due | None:

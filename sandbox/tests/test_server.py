@@ -1,0 +1,119 @@
+"""`python -m sandbox` as a process."""
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import httpx
+import pytest
+from metronome import APITimeoutError, Metronome
+
+from sandbox.__main__ import arguments
+from sandbox.delivery import sign
+
+pytestmark = pytest.mark.process
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.fixture
+def receiver():
+    received = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self):
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            received.append((body, dict(self.headers)))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *args):
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/hooks", received
+        server.shutdown()
+
+
+@pytest.fixture
+def served(receiver, tmp_path):
+    port = free_port()
+    command = [sys.executable, "-m", "sandbox", "--port", str(port), "--api-key", "k", "--webhook-url", receiver[0]]
+    command += ["--webhook-secret", "s", "--state", str(tmp_path / "state.sqlite3"), "--evaluate-every", "0"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == f"Metronome sandbox on http://localhost:{port}\n"
+    yield process, port
+    process.kill()
+    process.communicate()
+
+
+def wait_for(condition, seconds=10):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.02)
+
+
+def test_it_serves_sends_signed_webhooks_and_stops_when_told(served, receiver):
+    process, port = served
+    received = receiver[1]
+    with Metronome(bearer_token="k", base_url=f"http://localhost:{port}", max_retries=0) as client:
+        assert client.v1.customers.create(name="Alice").data.name == "Alice"
+        client.post("/_sandbox/webhooks/test", cast_to=object)
+        wait_for(lambda: received)
+        body, headers = received[0]
+        assert json.loads(body)["type"] == "webhooks.test"
+        assert headers["Metronome-Webhook-Signature"] == sign("s", headers["X-Metronome-Date"], body)
+
+        client.post(
+            "/_sandbox/faults",
+            cast_to=object,
+            body={"match": "/v1/customers", "kind": "timeout_after", "seconds": 1},
+        )
+        with pytest.raises(APITimeoutError):
+            client.with_options(timeout=0.3).v1.customers.create(name="Bob")
+        wait_for(lambda: len(list(client.v1.customers.list())) == 2)
+
+    started = time.monotonic()
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=10) == 0
+    assert time.monotonic() - started < 5
+
+
+def test_an_answer_swallowed_by_the_server_is_a_broken_connection(served):
+    _, port = served
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}", headers={"Authorization": "Bearer k"}) as http:
+        http.post("/_sandbox/faults", json={"match": "/v1/customers", "kind": "timeout_before", "seconds": 0})
+        with pytest.raises(httpx.RemoteProtocolError):
+            http.get("/v1/customers")
+        assert http.get("/v1/customers").status_code == 200
+
+
+def test_a_port_in_use_is_one_clear_line_and_exit_2():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        command = [sys.executable, "-m", "sandbox", "--host", "127.0.0.1", "--port", str(port)]
+        run = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+    assert run.returncode == 2
+    assert run.stderr == f"The sandbox cannot listen on 127.0.0.1:{port}: Address already in use.\n"
+
+
+def test_one_secret_serves_all_urls_and_a_missing_one_is_refused(capsys):
+    options = arguments(["--webhook-url", "http://a", "--webhook-url", "http://b", "--webhook-secret", "s"])
+    assert options.webhook_secret == ["s", "s"]
+    with pytest.raises(SystemExit):
+        arguments(["--webhook-url", "http://a"])
+    assert "--webhook-secret" in capsys.readouterr().err

@@ -229,32 +229,42 @@ def _ensure_notifications(now: datetime, say: Callable[[str], None]) -> None:
         if type not in on:
             setup.enable_notification(type)
             say(f"notifications of type {type}: switched on")
-    for type, offset in sorted(set(WARNINGS_OF_END) - setup.offset_notifications()):
+    for type, offset in WARNINGS_OF_END:
         _ensure_warning(type, offset, now)
-        say(f"notification {offset} of {type}: made")
-    type, threshold, unit_id = _alert()
-    customer_id = setup.some_customer()
-    if customer_id is None or _alert() not in setup.alerts(customer_id=customer_id):
-        key = f"vocalis-credits-used-up-{unit_id}"
-        _once_or_again(
-            key, now if customer_id else None,
-            lambda key: setup.create_alert(
-                key=key, name="Credits used up", type=type, threshold=int(threshold), unit_id=unit_id
-            ),
-        )  # fmt: skip
+        say(f"notification {offset} of {type}: present")
+    _ensure_alert(now)
     say("alert when credits are used up: present")
 
 
 def _ensure_warning(type: str, offset: str, now: datetime) -> None:
     _once_or_again(
         f"vocalis-{type}-soon", now,
+        lambda: (type, offset) in setup.offset_notifications(),
         lambda key: setup.create_offset_notification(key=key, name="Credits end in 3 days", type=type, offset=offset),
     )  # fmt: skip
 
 
-def _once_or_again(key: str, now: datetime | None, create: Callable[[str], Any]) -> None:
-    """Create under `key`. If that is taken by something archived (`now` given), under a key of this hour instead."""
+def _ensure_alert(now: datetime) -> None:
+    type, threshold, unit_id = _alert()
+    customer_id = setup.some_customer()
+
+    def is_there() -> bool:
+        return customer_id is not None and _alert() in setup.alerts(customer_id=customer_id)
+
+    _once_or_again(
+        f"vocalis-credits-used-up-{unit_id}", now if customer_id else None, is_there,
+        lambda key: setup.create_alert(
+            key=key, name="Credits used up", type=type, threshold=int(threshold), unit_id=unit_id
+        ),
+    )  # fmt: skip
+
+
+def _once_or_again(key: str, now: datetime | None, is_there: Callable[[], bool], create: Callable[[str], Any]) -> None:
+    """Create under `key`. Is that taken and the thing still not there, then an archived one has it: its key is never
+    given back, so a key of this hour does (`now` None: nobody could see whether it is there; leave it)."""
     for attempt in (key, f"{key}-{now:%Y%m%d%H}" if now else key):
+        if is_there():
+            return
         try:
             create(attempt)
             return

@@ -34,7 +34,7 @@ def inventory() -> dict[str, int]:
         "products": len(metronome_setup.products()),
         "cards": len(metronome_setup.rate_cards()),
         "rates": len(metronome_setup.rates(rate_card_id=metronome.rate_card_id(), at=hour)),
-        "offsets": len(metronome_setup.offset_notifications()),
+        "offsets": len(list(metronome.client().v2.notifications.offset.list())),
         "types": len(metronome_setup.enabled_notifications()),
     }
 

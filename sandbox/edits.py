@@ -63,6 +63,10 @@ def edit(world: World, request: Request) -> Any:
         contract.extra = {**contract.extra, "net_payment_terms_days": body["update_net_payment_terms_days"]}
     if threshold is not None:
         contract.threshold = threshold
+        if not threshold["is_enabled"]:
+            # Undocumented; without it a recharge whose webhook was lost would keep the next one away for ever.
+            for workflow in thresholds.open_workflows(world, contract):
+                thresholds.cancel(world, workflow)
     world.store.contracts.put(contract)
     notifications.announce(world, notifications.contract_happening(world, contract, "edit", now), now)
     world.changed(contract.customer_id)

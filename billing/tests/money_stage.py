@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from billing import contracts, ledger, metronome, plans, provisioning, recharge
+from billing import contracts, ledger, metronome, plans, provisioning, recharge, sync
 from billing.models import Contract, Payment, Wallet
 from jobs.worker import Worker, steps
 
@@ -50,6 +50,7 @@ def burn(stage, customer, credits: int) -> None:
     }
     metronome.ingest([event])
     ledger.acknowledge(reservation_ids=[hold.id], now=now)
+    sync.soon([customer.pk], now=now)
 
 
 def run_to_low(stage, customer, *, left: int = 20_000) -> None:

@@ -143,6 +143,21 @@ def test_switching_on_again_after_a_failure_evaluates_at_once(box, wire, client,
     assert len(initiates(box, wire)) == 2
 
 
+def test_switching_off_ends_an_open_workflow_so_that_switching_on_asks_again(box, wire, client, shop, alice):
+    contract = shop.contract(alice, prepaid_balance_threshold_configuration=shop.recharge())
+    lost = initiates(box, wire)[0]["workflow_id"]
+
+    for enabled in (False, True):
+        change = {"is_enabled": enabled}
+        client.v2.contracts.edit(
+            contract_id=contract, customer_id=alice, update_prepaid_balance_threshold_configuration=change
+        )
+
+    with pytest.raises(BadRequestError, match="already in state CANCELED"):
+        shop.release(lost, "paid")
+    assert initiates(box, wire)[-1]["workflow_id"] != lost
+
+
 def test_evaluation_waits_its_time_after_usage(wire):
     box = Sandbox(now=NOW, webhooks=[("http://app", "s")], sender=wire, evaluate_every_seconds=180)
     client = client_of(box)

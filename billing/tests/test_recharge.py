@@ -1,0 +1,332 @@
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+
+import pytest
+
+from billing import metronome, provisioning, recharge
+from billing.models import AutoRecharge, Contract, Payment, Wallet
+from jobs.worker import Worker
+
+from .money_stage import (
+    Killed,
+    balance,
+    burn,
+    drain_killed,
+    establish,
+    refuse,
+    remote_balance,
+    run_to_low,
+    switch_on,
+)
+
+
+def save(customer, now, *, enabled=True, threshold=25_000, to=200_000) -> AutoRecharge:
+    return recharge.save_settings(
+        customer=customer, enabled=enabled, threshold_credits=threshold, recharge_to_credits=to, now=now
+    )
+
+
+def at_metronome(customer) -> metronome.RechargeConfiguration | None:
+    return metronome.recharge_configuration(
+        customer_id=customer.metronome_id, contract_id=customer.contract.metronome_id
+    )
+
+
+# --- Settings -------------------------------------------------------------------------------------------------------
+
+
+def test_metronomes_own_minimums_are_accepted(alice, now):
+    row = save(alice, now, threshold=20_000, to=60_000)
+
+    assert (row.enabled, row.threshold_credits, row.recharge_to_credits, row.due_at) == (True, 20_000, 60_000, now)
+
+
+@pytest.mark.parametrize(
+    ("threshold", "to", "field", "sentence"),
+    [
+        (19_999, 200_000, "threshold_credits", "at least 20,000 credits ($5)"),
+        (20_000, 59_999, "recharge_to_credits", "At least 60,000 credits: 40,000 ($10) above the threshold"),
+        (25_000, 25_000, "recharge_to_credits", "At least 65,000"),
+        (100_000, 50_000, "recharge_to_credits", "At least 140,000"),
+        (-1, 200_000, "threshold_credits", "at least 20,000"),
+        (20_000, 40_000_001, "recharge_to_credits", "At most 40,000,000 credits ($10,000)"),
+    ],
+)
+def test_what_metronome_would_refuse_is_refused_in_words(alice, now, threshold, to, field, sentence):
+    with pytest.raises(recharge.SettingsInvalid) as refused:
+        save(alice, now, threshold=threshold, to=to)
+
+    assert sentence in refused.value.errors[field]
+    assert not AutoRecharge.objects.exists()
+
+
+def test_metronome_agrees_about_the_minimums(stage, alice):
+    establish(stage, alice)
+    for threshold, to in ((19_999, 200_000), (20_000, 59_999)):
+        with pytest.raises(metronome.MetronomeRejected):
+            metronome.set_recharge(
+                customer_id=alice.metronome_id, contract_id=alice.contract.metronome_id, enabled=True,
+                threshold_credits=threshold, recharge_to_credits=to,
+            )  # fmt: skip
+
+    switch_on(stage, alice, threshold=20_000, to=60_000)
+
+    assert at_metronome(alice) == metronome.RechargeConfiguration(True, 20_000, 60_000)
+
+
+def test_saving_again_forgets_a_failure_and_revives_a_dead_row(alice, now):
+    save(alice, now)
+    AutoRecharge.objects.update(enabled=False, failure="The card was declined.", dead_at=now, attempts=3, due_at=None)
+
+    row = save(alice, now)
+
+    row.refresh_from_db()
+    assert (row.enabled, row.failure, row.dead_at, row.attempts, row.due_at) == (True, "", None, 0, now)
+
+
+# --- The mirror -----------------------------------------------------------------------------------------------------
+
+
+def test_settings_are_mirrored_and_changed_and_switched_off(stage, alice):
+    contract = establish(stage, alice)
+    for wish in ((True, 25_000, 200_000), (True, 30_000, 100_000), (False, 30_000, 100_000), (True, 20_000, 60_000)):
+        save(alice, stage.now(), enabled=wish[0], threshold=wish[1], to=wish[2])
+        stage.drain()
+
+        assert at_metronome(alice) == metronome.RechargeConfiguration(*wish)
+        contract.refresh_from_db()
+        assert (
+            contract.recharge_enabled, contract.recharge_threshold_credits, contract.recharge_to_credits
+        ) == wish  # fmt: skip
+    assert AutoRecharge.objects.get().due_at is None
+
+
+def test_settings_wait_for_the_first_plan(stage, alice):
+    provisioning.provision(alice, stage.now())
+    save(alice, stage.now())
+    stage.drain()
+
+    row = AutoRecharge.objects.get()
+    assert (row.attempts, row.dead_at) == (0, None)
+    assert "first plan" in row.last_error
+
+    establish(stage, alice)
+    stage.advance(seconds=61)
+    stage.drain()
+
+    assert at_metronome(alice).enabled
+
+
+def test_switching_off_before_the_first_plan_owes_nothing(alice, now):
+    save(alice, now, enabled=False)
+
+    Worker([recharge.MIRROR], clock=lambda: now).drain()
+
+    assert AutoRecharge.objects.get().due_at is None
+
+
+def test_what_is_mirrored_already_is_not_written_again(stage, alice, monkeypatch):
+    establish(stage, alice)
+    switch_on(stage, alice)
+    monkeypatch.setattr(metronome, "set_recharge", refuse(AssertionError("written again")))
+
+    AutoRecharge.objects.nudge(stage.now())
+    stage.drain()
+
+    assert AutoRecharge.objects.get().last_error == ""
+
+
+@pytest.mark.parametrize("kind", ["timeout_before", "timeout_after"])
+def test_a_lost_answer_is_made_good(stage, alice, kind):
+    establish(stage, alice)
+    stage.sandbox.faults.add("/v2/contracts/edit", kind)
+
+    switch_on(stage, alice)
+    stage.advance(seconds=121)
+    stage.drain()
+
+    assert at_metronome(alice) == metronome.RechargeConfiguration(True, 25_000, 200_000)
+    assert AutoRecharge.objects.get().last_error == ""
+
+
+def test_a_change_made_while_the_mirror_is_at_work_is_mirrored_too(stage, alice, monkeypatch):
+    establish(stage, alice)
+    real, changed = metronome.set_recharge, []
+
+    def slow(**wish):
+        real(**wish)
+        if not changed:
+            changed.append(wish)
+            save(alice, stage.now(), threshold=40_000, to=90_000)
+
+    monkeypatch.setattr(metronome, "set_recharge", slow)
+    switch_on(stage, alice)
+
+    assert at_metronome(alice) == metronome.RechargeConfiguration(True, 40_000, 90_000)
+
+
+# --- Switched off at Metronome --------------------------------------------------------------------------------------
+
+
+def switch_off_there(customer) -> None:
+    metronome.set_recharge(
+        customer_id=customer.metronome_id, contract_id=customer.contract.metronome_id, enabled=False,
+        threshold_credits=25_000, recharge_to_credits=200_000,
+    )  # fmt: skip
+
+
+def test_a_recharge_that_metronome_switched_off_is_off_here(stage, alice):
+    contract = establish(stage, alice)
+    switch_on(stage, alice)
+    switch_off_there(alice)
+
+    recharge.follow_metronome(contract, enabled=False, now=stage.now())
+
+    row = AutoRecharge.objects.get()
+    assert (row.enabled, row.failure) == (False, "The last automatic payment failed.")
+
+
+def test_an_old_reading_does_not_undo_switching_on(stage, alice):
+    contract = establish(stage, alice)
+    switch_on(stage, alice)
+
+    recharge.follow_metronome(contract, enabled=False, now=stage.now())
+    assert AutoRecharge.objects.get().enabled
+
+    switch_off_there(alice)
+    save(alice, stage.now())
+    recharge.follow_metronome(contract, enabled=False, now=stage.now())
+    assert AutoRecharge.objects.get().enabled
+
+
+# --- The watch ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def low(alice, now):
+    """Alice's recharge is on and mirrored, and her balance is under the threshold with nothing under way."""
+    AutoRecharge.objects.create(customer=alice, enabled=True, threshold_credits=25_000, recharge_to_credits=200_000)
+    Wallet.objects.create(customer=alice, balance=20_000)
+    return Contract.objects.create(customer=alice, metronome_id="contract-1", starts_at=now)
+
+
+def watch(contract, now) -> AutoRecharge:
+    recharge.watch(contract, now)
+    return AutoRecharge.objects.get()
+
+
+def test_a_low_balance_is_noticed_and_looked_at_a_quarter_of_an_hour_later(low, now):
+    row = watch(low, now)
+    assert (row.low_since_at, row.due_at) == (now, now + timedelta(minutes=15))
+
+    row = watch(low, now + timedelta(minutes=5))
+    assert (row.low_since_at, row.due_at) == (now, now + timedelta(minutes=15))
+
+
+@pytest.mark.parametrize("balance", [25_001, 200_000])
+def test_a_recovered_balance_is_forgotten(low, now, balance):
+    watch(low, now)
+    AutoRecharge.objects.update(stuck_at=now)
+    Wallet.objects.update(balance=balance)
+
+    row = watch(low, now + timedelta(minutes=1))
+
+    assert (row.low_since_at, row.stuck_at) == (None, None)
+
+
+def test_an_open_recharge_is_no_reason_to_worry(low, alice, now):
+    Payment.objects.create(customer=alice, kind="recharge", amount_cents=1, gateway="test", created_at=now)
+
+    assert watch(low, now).low_since_at is None
+
+
+def test_a_recharge_that_is_off_is_not_watched(low, now):
+    AutoRecharge.objects.update(enabled=False)
+
+    assert watch(low, now).low_since_at is None
+
+
+def test_the_balance_at_the_threshold_counts_as_low(low, now):
+    Wallet.objects.update(balance=25_000)
+
+    assert watch(low, now).low_since_at == now
+
+
+def lose_external_initiate(stage, customer) -> None:
+    """Metronome opened a recharge, and its webhook never came."""
+    stage.sandbox.world.webhooks, kept = [], stage.sandbox.world.webhooks
+    run_to_low(stage, customer)
+    stage.sandbox.world.webhooks = kept
+
+
+def pass_minutes(stage, minutes: int) -> None:
+    for _ in range(minutes):
+        stage.advance(minutes=1)
+        stage.drain()
+
+
+def test_a_lost_external_initiate_heals(stage, webhooks, alice, caplog):
+    lose_external_initiate(stage, alice)
+    with caplog.at_level(logging.ERROR, logger="billing.recharge"):
+        pass_minutes(stage, 14)
+        assert not Payment.objects.exists()
+        pass_minutes(stage, 4)
+
+    assert caplog.text.count("no recharge came") == 1
+    assert Payment.objects.get().state == Payment.State.GRANTED
+    assert (balance(alice), remote_balance(alice)) == (200_000, 200_000)
+    row = AutoRecharge.objects.get()
+    assert (row.enabled, row.low_since_at, row.stuck_at) == (True, None, None)
+
+
+def test_it_is_toggled_once_only(stage, alice, monkeypatch):
+    lose_external_initiate(stage, alice)
+    real, pushed = metronome.set_recharge, []
+    monkeypatch.setattr(metronome, "set_recharge", lambda **wish: (pushed.append(wish["enabled"]), real(**wish)))
+
+    pass_minutes(stage, 60)
+
+    assert pushed == [False, True]
+    assert AutoRecharge.objects.get().stuck_at
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+@pytest.mark.parametrize("push", [False, True], ids=["off", "on"])
+def test_a_worker_killed_while_toggling_leaves_it_on(stage, webhooks, alice, monkeypatch, push, moment):
+    lose_external_initiate(stage, alice)
+    pass_minutes(stage, 14)
+    real, deaths = metronome.set_recharge, []
+
+    def deadly(**wish):
+        if deaths or wish["enabled"] != push:
+            return real(**wish)
+        deaths.append(moment)
+        if moment == "after":
+            real(**wish)
+        raise Killed
+
+    monkeypatch.setattr(metronome, "set_recharge", deadly)
+    died = False
+    for _ in range(4):
+        stage.advance(minutes=1)
+        died = drain_killed(stage) or died
+    stage.drain()
+    pass_minutes(stage, 3)
+
+    assert died
+    assert at_metronome(alice).enabled
+    assert AutoRecharge.objects.get().enabled
+    assert (balance(alice), remote_balance(alice)) == (200_000, 200_000)
+
+
+def test_spending_on_right_after_a_recharge_is_recharged_again(stage, webhooks, alice):
+    run_to_low(stage, alice)
+    stage.drain()
+    burn(stage, alice, 200_000)
+    stage.sandbox.tick()
+    stage.drain()
+
+    assert (balance(alice), remote_balance(alice)) == (200_000, 200_000)
+    assert Payment.objects.filter(state=Payment.State.GRANTED).count() == 2

@@ -10,7 +10,7 @@ from sandbox.catalog import show_unit, unit
 from sandbox.pricing import ZERO, billing_period, charges, customer_contracts
 from sandbox.rating import balance, customer_commits
 from sandbox.records import USD_ID, Alert, AlertState, Commit
-from sandbox.wire import Request, find, invalid, page, stamp, unsupported
+from sandbox.wire import Request, find, invalid, page, present, stamp, unsupported
 from sandbox.world import World
 
 # (value to report, is it in alarm, further properties), or None when the customer has nothing to measure.
@@ -228,15 +228,17 @@ def _show(world: World, alert: Alert, customer_id: str) -> dict[str, Any]:
     return {
         "customer_status": None if alert.archived_at else status,
         "triggered_by": state.triggered_by if state else None,
-        "alert": {
-            "id": alert.id,
-            "name": alert.name,
-            "type": alert.alert_type,
-            "status": "archived" if alert.archived_at else "enabled",
-            "threshold": alert.threshold,
-            "updated_at": alert.updated_at,
-            "credit_type": show_unit(world, alert.credit_type_id),
-            "custom_field_filters": alert.custom_field_filters,
-            "uniqueness_key": alert.uniqueness_key,
-        },
+        "alert": present(
+            {
+                "id": alert.id,
+                "name": alert.name,
+                "type": alert.alert_type,
+                "status": "archived" if alert.archived_at else "enabled",
+                "threshold": alert.threshold,
+                "updated_at": alert.updated_at,
+                "credit_type": show_unit(world, alert.credit_type_id),
+                "custom_field_filters": alert.custom_field_filters,
+                "uniqueness_key": alert.uniqueness_key,
+            }
+        ),
     }

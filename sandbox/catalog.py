@@ -5,7 +5,7 @@ from typing import Any
 
 from sandbox import fields
 from sandbox.records import CREATED_BY, CreditType, Metric, Product
-from sandbox.wire import Request, find, invalid, on_the_hour, page, truth
+from sandbox.wire import Request, find, invalid, on_the_hour, page, present, truth
 from sandbox.world import World
 
 STATE_FIELDS = (
@@ -127,17 +127,19 @@ def _metric(world: World, metric_id: str) -> Metric:
 
 
 def _show_metric(metric: Metric) -> dict[str, Any]:
-    return {
-        "id": metric.id,
-        "name": metric.name,
-        "aggregation_type": metric.aggregation_type,
-        "aggregation_key": metric.aggregation_key,
-        "event_type_filter": metric.event_type_filter,
-        "property_filters": metric.property_filters,
-        "group_keys": metric.group_keys,
-        "custom_fields": metric.custom_fields,
-        "archived_at": metric.archived_at,
-    }
+    return present(
+        {
+            "id": metric.id,
+            "name": metric.name,
+            "aggregation_type": metric.aggregation_type,
+            "aggregation_key": metric.aggregation_key,
+            "event_type_filter": metric.event_type_filter,
+            "property_filters": metric.property_filters,
+            "group_keys": metric.group_keys,
+            "custom_fields": metric.custom_fields,
+            "archived_at": metric.archived_at,
+        }
+    )
 
 
 # Products

@@ -8,6 +8,7 @@ from sandbox.catalog import show_unit
 from sandbox.pricing import ZERO
 from sandbox.rating import balance, cost_basis, rate
 from sandbox.records import CREATED_BY, Commit, Segment
+from sandbox.wire import present
 from sandbox.world import World
 
 
@@ -57,7 +58,7 @@ def show(
         shown["balance"] = balance(world, commit, now)
     if with_ledger:
         shown["ledger"] = ledger(world, commit, now)
-    return {key: value for key, value in shown.items() if value is not None}
+    return present(shown)
 
 
 def _show_payment(world: World, commit: Commit) -> dict[str, Any]:

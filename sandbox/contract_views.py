@@ -4,8 +4,9 @@ from datetime import datetime
 from typing import Any
 
 from sandbox import commit_views, ratecards, recurring
+from sandbox.catalog import show_unit
 from sandbox.records import CREATED_BY, Contract
-from sandbox.wire import ApiError, Request, find, invalid, missing, page
+from sandbox.wire import ApiError, Request, find, invalid, missing, page, present
 from sandbox.world import World
 
 CONTRACT_PAGE = 20
@@ -126,11 +127,15 @@ def show(
         "uniqueness_key": contract.uniqueness_key,
         **contract.extra,
     }
-    return {key: value for key, value in result.items() if value is not None}
+    return present(result)
 
 
 def _show_override(world: World, override: dict[str, Any]) -> dict[str, Any]:
     shown = dict(override)
+    rate = shown.get("overwrite_rate")
+    if rate and rate.get("credit_type_id"):
+        others = {key: value for key, value in rate.items() if key != "credit_type_id"}
+        shown["overwrite_rate"] = {**others, "credit_type": show_unit(world, rate["credit_type_id"])}
     product_id = shown.pop("product_id", None)
     if product_id:
         shown["product"] = {"id": product_id, "name": world.store.products[product_id].name}
@@ -147,13 +152,15 @@ def show_v1(world: World, contract: Contract, request: Request) -> dict[str, Any
     }
     first = [row for row in terms["commits"] if row["created_at"] == contract.created_at]
     first_credits = [row for row in terms["credits"] if row["created_at"] == contract.created_at]
-    return {
-        "id": contract.id,
-        "customer_id": contract.customer_id,
-        "amendments": [],
-        "initial": {**terms, "commits": first, "credits": first_credits},
-        "current": terms,
-        "archived_at": contract.archived_at,
-        "custom_fields": contract.custom_fields,
-        "uniqueness_key": contract.uniqueness_key,
-    }
+    return present(
+        {
+            "id": contract.id,
+            "customer_id": contract.customer_id,
+            "amendments": [],
+            "initial": {**terms, "commits": first, "credits": first_credits},
+            "current": terms,
+            "archived_at": contract.archived_at,
+            "custom_fields": contract.custom_fields,
+            "uniqueness_key": contract.uniqueness_key,
+        }
+    )

@@ -6,7 +6,7 @@ from sandbox import fields
 from sandbox.endings import archive_contract
 from sandbox.invoices import void_invoice
 from sandbox.records import BillingConfiguration, Customer
-from sandbox.wire import ApiError, Request, find, invalid, page, truth
+from sandbox.wire import ApiError, Request, find, invalid, page, present, truth
 from sandbox.world import World
 
 MOST_ALIASES = 2000
@@ -157,7 +157,7 @@ def _add_configuration(world: World, customer: Customer, item: dict[str, Any]) -
 
 
 def _show_configuration(row: BillingConfiguration) -> dict[str, Any]:
-    return {"id": row.id, "customer_id": row.customer_id, "archived_at": row.archived_at, **row.detail}
+    return {**present(row.detail), "id": row.id, "customer_id": row.customer_id, "archived_at": row.archived_at}
 
 
 def _touched(world: World, customer: Customer, request: Request) -> None:

@@ -35,12 +35,12 @@ def renew(world: World, old: Contract, new: Contract, now: datetime) -> None:
         set_end(world, old, new.starting_at, now)
     for commit in list(world.store.commits.of_customer(old.customer_id)):
         if commit.contract_id == old.id and commit.rollover_fraction and not commit.archived_at:
-            _roll_over(world, commit, new, now)
+            _roll_over(world, commit, old, new, now)
     world.store.contracts.put(old)
     world.store.contracts.put(new)
 
 
-def _roll_over(world: World, commit: Commit, new: Contract, now: datetime) -> None:
+def _roll_over(world: World, commit: Commit, old: Contract, new: Contract, now: datetime) -> None:
     for segment in list(commit.segments):
         cap = segment.amount * (commit.rollover_fraction or Decimal(0))
         amount = min(remaining(world, commit, segment), cap)
@@ -79,7 +79,10 @@ def _roll_over(world: World, commit: Commit, new: Contract, now: datetime) -> No
             applicable_product_ids=commit.applicable_product_ids,
             applicable_product_tags=commit.applicable_product_tags,
             specifiers=commit.specifiers,
-            rolled_over_from={"commit_id": commit.id, "contract_id": commit.contract_id or ""},
+            rolled_over_from={
+                "credit_id" if commit.is_credit else "commit_id": commit.id,
+                "contract_id": old.id,
+            },
         )
         commits.add(world, rolled, now)
 

@@ -8,7 +8,7 @@ from sandbox.pdf import invoice_pdf
 from sandbox.pricing import ZERO
 from sandbox.rating import Draw, Rating, rate
 from sandbox.records import Contract, Invoice
-from sandbox.wire import Answer, Request, find, missing, moment, page, stamp, truth
+from sandbox.wire import Answer, Request, find, missing, moment, page, present, stamp, truth
 from sandbox.world import World
 
 
@@ -160,24 +160,26 @@ def show(world: World, invoice: Invoice, *, skip_zero: bool = False, rating: Rat
         lines, total = usage_lines(world, contract, invoice, draws)
     if skip_zero:
         lines = [line for line in lines if line.get("quantity", 1) != 0]
-    return {
-        "id": invoice.id,
-        "customer_id": invoice.customer_id,
-        "contract_id": invoice.contract_id,
-        "type": invoice.type,
-        "status": invoice.status,
-        "credit_type": show_unit(world, invoice.credit_type_id),
-        "line_items": lines,
-        "subtotal": total,
-        "total": total,
-        "created_at": invoice.created_at,
-        "start_timestamp": invoice.start_at,
-        "end_timestamp": invoice.end_at,
-        "issued_at": invoice.issued_at,
-        "billable_status": "billable",
-        "external_invoice": None,
-        "regenerated_from_invoice_id": invoice.regenerated_from,
-        "custom_fields": {},
-        "customer_custom_fields": world.store.customers[invoice.customer_id].custom_fields,
-        "contract_custom_fields": contract.custom_fields,
-    }
+    return present(
+        {
+            "id": invoice.id,
+            "customer_id": invoice.customer_id,
+            "contract_id": invoice.contract_id,
+            "type": invoice.type,
+            "status": invoice.status,
+            "credit_type": show_unit(world, invoice.credit_type_id),
+            "line_items": lines,
+            "subtotal": total,
+            "total": total,
+            "created_at": invoice.created_at,
+            "start_timestamp": invoice.start_at,
+            "end_timestamp": invoice.end_at,
+            "issued_at": invoice.issued_at,
+            "billable_status": "billable",
+            "external_invoice": None,
+            "regenerated_from_invoice_id": invoice.regenerated_from,
+            "custom_fields": {},
+            "customer_custom_fields": world.store.customers[invoice.customer_id].custom_fields,
+            "contract_custom_fields": contract.custom_fields,
+        }
+    )

@@ -8,7 +8,7 @@ from sandbox import fields
 from sandbox.catalog import show_unit, unit
 from sandbox.pricing import effective_rate
 from sandbox.records import CREATED_BY, USD_ID, Contract, Rate, RateCard
-from sandbox.wire import Request, find, invalid, on_the_hour, page, unsupported
+from sandbox.wire import Request, find, invalid, on_the_hour, page, present, unsupported
 from sandbox.world import World
 
 RATE_TYPES = ("FLAT", "TIERED")
@@ -84,20 +84,22 @@ def card_by_alias(world: World, alias: str, at: datetime) -> RateCard:
 
 
 def _show(world: World, card: RateCard) -> dict[str, Any]:
-    return {
-        "id": card.id,
-        "name": card.name,
-        "description": card.description,
-        "created_at": card.created_at,
-        "created_by": CREATED_BY,
-        "fiat_credit_type": show_unit(world, card.fiat_credit_type_id),
-        "credit_type_conversions": [
-            {"custom_credit_type": show_unit(world, key), "fiat_per_custom_credit": str(value)}
-            for key, value in card.conversions.items()
-        ],
-        "aliases": card.aliases,
-        "custom_fields": card.custom_fields,
-    }
+    return present(
+        {
+            "id": card.id,
+            "name": card.name,
+            "description": card.description,
+            "created_at": card.created_at,
+            "created_by": CREATED_BY,
+            "fiat_credit_type": show_unit(world, card.fiat_credit_type_id),
+            "credit_type_conversions": [
+                {"custom_credit_type": show_unit(world, key), "fiat_per_custom_credit": str(value)}
+                for key, value in card.conversions.items()
+            ],
+            "aliases": card.aliases,
+            "custom_fields": card.custom_fields,
+        }
+    )
 
 
 # Rates
@@ -241,14 +243,16 @@ def _show_price(world: World, rate: Rate) -> dict[str, Any]:
 
 def _show_rate(world: World, rate: Rate) -> dict[str, Any]:
     product = world.store.products[rate.product_id]
-    return {
-        "entitled": rate.entitled,
-        "product_id": product.id,
-        "product_name": product.name,
-        "product_tags": product.current.get("tags") or [],
-        "product_custom_fields": product.custom_fields,
-        "pricing_group_values": rate.pricing_group_values or None,
-        "rate": _show_price(world, rate),
-        "starting_at": rate.starting_at,
-        "ending_before": rate.ending_before,
-    }
+    return present(
+        {
+            "entitled": rate.entitled,
+            "product_id": product.id,
+            "product_name": product.name,
+            "product_tags": product.current.get("tags") or [],
+            "product_custom_fields": product.custom_fields,
+            "pricing_group_values": rate.pricing_group_values or None,
+            "rate": _show_price(world, rate),
+            "starting_at": rate.starting_at,
+            "ending_before": rate.ending_before,
+        }
+    )

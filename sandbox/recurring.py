@@ -7,7 +7,7 @@ from typing import Any
 from sandbox import commits, periods
 from sandbox.catalog import fixed_product, show_unit, unit
 from sandbox.records import USD_ID, Contract, Recurring
-from sandbox.wire import invalid, missing, on_the_hour, stamp, unsupported
+from sandbox.wire import invalid, missing, on_the_hour, present, stamp, unsupported
 from sandbox.world import World
 
 PLACES = Decimal("1e-10")  # prorated amounts can be endless
@@ -168,4 +168,4 @@ def show(world: World, recurring: Recurring) -> dict[str, Any]:
     }
     if template.get("invoice_amount"):
         shown["invoice_amount"] = money(template["invoice_amount"])
-    return {key: value for key, value in shown.items() if value is not None}
+    return present(shown)

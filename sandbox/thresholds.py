@@ -64,7 +64,7 @@ def evaluate(world: World, contract: Contract, at: datetime) -> None:
         return
     if contract.ending_before is not None and contract.ending_before <= at:
         return
-    if any(row.contract_id == contract.id and row.state == "COMMITTING" for row in open_workflows(world, contract)):
+    if open_workflows(world, contract):
         return
     left = _balance(world, contract, config, at)
     if left <= config["threshold_amount"]:

@@ -117,6 +117,11 @@ def on_the_hour(value: datetime, what: str) -> datetime:
     return value
 
 
+def present(shown: dict[str, Any]) -> dict[str, Any]:
+    """Metronome leaves out what an object does not have."""
+    return {key: value for key, value in shown.items() if value is not None}
+
+
 def truth(value: Any) -> bool:
     return value is True or (isinstance(value, str) and value.lower() == "true")
 

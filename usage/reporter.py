@@ -18,7 +18,7 @@ from django.db import Error, transaction
 from django.db.models import QuerySet
 
 from accounts.models import Customer
-from billing import ledger, metronome
+from billing import ledger, metronome, sync
 from jobs import queue
 from jobs.errors import NotYet, Rejected, Unavailable
 from jobs.worker import pause_lane
@@ -104,6 +104,7 @@ class Report:
         with transaction.atomic():
             queue.settle(events, sent_at=now)
             ledger.acknowledge(reservation_ids=[event.reservation_id for event in events], now=now)
+        sync.soon({event.customer_id for event in events}, now=now)
 
     def _wait(self, events: list[UsageEvent], error: Unavailable, now: datetime) -> None:
         if error.pause_seconds:

@@ -1,0 +1,90 @@
+"""Documents that can be wrong are checked: names of variables, commands, files and checks."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+from django.core.management import get_commands
+
+from tests.test_architecture import LAYERS
+
+ROOT = Path(settings.BASE_DIR)
+DOCUMENTS = [
+    *sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "sandbox").glob("*.md")),
+]  # fmt: skip
+OPERATIONS = (ROOT / "docs/operations.md").read_text()
+
+
+def names_read_by_settings() -> set[str]:
+    source = (ROOT / "vocalis/settings.py").read_text()
+    return set(re.findall(r"""env(?:\.\w+)?\(\s*["']([A-Z_]+)["']""", source))
+
+
+def test_every_variable_is_explained_in_the_example_and_in_operations():
+    example = (ROOT / ".env.example").read_text()
+    explained = set(re.findall(r"^#?([A-Z_]+)=", example, re.MULTILINE))
+
+    assert len(names_read_by_settings()) > 20
+    assert names_read_by_settings() - explained == set()
+    assert {name for name in names_read_by_settings() if f"`{name}`" not in OPERATIONS} == set()
+
+
+def test_the_example_explains_nothing_that_nobody_reads():
+    example = (ROOT / ".env.example").read_text()
+    others = (ROOT / "Procfile").read_text()
+    unread = {
+        name
+        for name in re.findall(r"^#?([A-Z_]+)=", example, re.MULTILINE)
+        if name not in names_read_by_settings() and name not in others
+    }
+
+    assert unread == set()
+
+
+def test_every_command_is_in_operations():
+    ours = {name for name, app in get_commands().items() if app in LAYERS}
+
+    assert {"run_worker", "bootstrap_metronome", "run_all"} <= ours
+    assert {name for name in ours if f"`{name}`" not in OPERATIONS} == set()
+
+
+def test_every_system_check_is_counted_in_operations():
+    ids = re.findall(r"vocalis\.(E\d+)", (ROOT / "vocalis/checks.py").read_text())
+
+    assert f"`vocalis.{min(ids)}` to `{max(ids)}`" in OPERATIONS
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_documents_name_no_missing_file(document):
+    text = document.read_text()
+    links = {link.split("#")[0] for link in re.findall(r"\]\(([^)\s]+)\)", text) if "://" not in link}
+    paths = set(re.findall(r"`((?:[\w.-]+/)+[\w.-]*\.(?:py|md|html|js|css|toml|txt))`", text))
+
+    missing = {link for link in links if link and not (document.parent / link).exists()}
+    missing |= {path for path in paths if not any((base / path).exists() for base in (ROOT, document.parent))}
+    assert missing == set()
+
+
+def test_every_target_of_make_that_documents_name_exists():
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    named = {
+        target
+        for document in DOCUMENTS
+        for code in re.findall(r"`make ([a-z]+)|^make ([a-z]+)", document.read_text(), re.MULTILINE)
+        for target in code
+        if target
+    }
+
+    assert named - targets == set()
+
+
+def test_every_health_check_is_in_operations():
+    from billing import catalogue
+
+    source = (ROOT / "vocalis/health.py").read_text()
+    names = set(re.findall(r'Check\("([a-z -]+)"', source)) | set(catalogue.CHECKS)
+
+    assert {name for name in names - {"database"} if name not in OPERATIONS} == set()

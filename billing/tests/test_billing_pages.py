@@ -1,0 +1,251 @@
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+
+import pytest
+from django.test import Client
+
+from billing import ledger
+from billing.models import AutoRecharge, Payment, PaymentMethod, Subscription
+from conftest import fund
+
+RECHARGE = {"enabled": "on", "threshold_credits": "25000", "recharge_to_credits": "200000"}
+
+
+@pytest.fixture
+def page(client, alice):
+    """Alice's browser."""
+    client.force_login(alice.user)
+    return client
+
+
+def text_of(answer) -> str:
+    """What a person reads on the page."""
+    assert answer.status_code == 200
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", answer.content.decode()))
+
+
+def read(page, url: str = "/billing/") -> str:
+    return text_of(page.get(url))
+
+
+@pytest.mark.parametrize("url", ["/billing/", "/billing/recharge/"])
+def test_strangers_are_sent_to_log_in(client, db, url):
+    answer = client.get(url)
+
+    assert (answer.status_code, answer.url) == (302, f"/accounts/login/?next={url}")
+
+
+@pytest.mark.parametrize("url", ["/billing/", "/billing/recharge/"])
+def test_an_operator_without_credits_is_told_so(client, staff, url):
+    client.force_login(staff)
+
+    assert client.get(url).status_code == 403
+
+
+def test_a_new_customer_sees_where_to_begin(page):
+    text = read(page)
+
+    assert "Choose a plan to get credits" in text
+    assert "Nothing has happened yet." in text
+    assert "nobody is charged" in text
+
+
+def test_the_overview_shows_balance_grants_and_history(page, alice, wallet, now):
+    fund(alice, 12_000, now, priority=100, ends_at=now + timedelta(days=10))
+    hold = ledger.reserve(wallet_id=wallet.id, key="a", amount=700, now=now)
+    ledger.capture(reservation_id=hold.id, now=now, amount=600)
+    ledger.reserve(wallet_id=wallet.id, key="b", amount=1_000, now=now)
+
+    text = read(page)
+
+    assert "10,900 credits to spend" in text
+    assert "11,900 balance, of which 1,000 reserved" in text
+    assert re.search(r"Test credits 11,900 12,000 until \d", text)
+    assert re.search(r"Used -600 11,900", text)
+    assert re.search(r"Test credits \+12,000 12,500", text)
+
+
+def test_the_history_has_pages(page, wallet, now):
+    for number in range(45):
+        hold = ledger.reserve(wallet_id=wallet.id, key=f"{number}", amount=1, now=now)
+        ledger.capture(reservation_id=hold.id, now=now)
+
+    seen, url = [], "/billing/"
+    while url:
+        html = page.get(url).content.decode()
+        seen += [int(balance) for balance in re.findall(r"-1</td>\s*<td class=\"number\">(\d+)</td>", html)]
+        older = re.search(r'href="(\?before=\d+)#ledger"', html)
+        url = f"/billing/{older[1]}" if older else ""
+
+    assert seen == list(range(455, 500))
+
+
+@pytest.mark.parametrize("before", ["x", "-1", "9" * 40, "²", "1e3"])
+def test_an_odd_page_address_shows_the_newest(page, wallet, before):
+    assert "Test credits" in read(page, f"/billing/?before={before}")
+
+
+def test_a_plan_is_shown_with_its_end(page, alice, now):
+    Subscription.objects.create(
+        customer=alice, plan="trial", key="k", state="active", created_at=now, period_end_at=now + timedelta(days=14)
+    )
+
+    assert re.search(r"Trial ends on \d+ \w+ \d{4}", read(page))
+
+
+def test_what_is_on_its_way_is_said(page, alice, now):
+    Subscription.objects.create(customer=alice, plan="creator", key="k", created_at=now)
+    Payment.objects.create(customer=alice, kind="recharge", amount_cents=4_375, gateway="test", created_at=now)
+
+    text = read(page)
+
+    assert "Your Creator plan is being set up. Its credits are on their way" in text
+    assert "An automatic recharge of $43.75 is under way" in text
+
+
+def test_payments_show_how_they_ended(page, alice, now):
+    for state, failure in (("granted", ""), ("failed", "The card was declined."), ("refunded", "")):
+        Payment.objects.create(
+            customer=alice, kind="recharge", amount_cents=123_456, gateway="test", state=state, failure=failure,
+            created_at=now,
+        )  # fmt: skip
+
+    text = read(page)
+
+    assert text.count("$1,234.56") == 3
+    for words in ("paid", "failed The card was declined.", "refunded"):
+        assert words in text
+
+
+def test_a_failed_recharge_is_explained_and_switched_on_again_by_one_button(page, alice, now):
+    AutoRecharge.objects.create(
+        customer=alice, threshold_credits=30_000, recharge_to_credits=90_000, failure="The card was declined."
+    )
+    answer = page.get("/billing/")
+    assert "Auto-recharge is off: The card was declined." in text_of(answer)
+    fields = dict(
+        re.findall(r'<input type="hidden" name="(enabled|\w+_credits)" value="(\w+)">', answer.content.decode())
+    )
+
+    page.post("/billing/recharge/", fields)
+
+    row = AutoRecharge.objects.get()
+    assert (row.enabled, row.failure, row.threshold_credits, row.recharge_to_credits) == (True, "", 30_000, 90_000)
+
+
+def test_nothing_of_another_customer_is_shown(page, bob, now):
+    fund(bob, 77_777, now)
+    Payment.objects.create(customer=bob, kind="recharge", amount_cents=7_777, gateway="test", created_at=now)
+    Subscription.objects.create(customer=bob, plan="pro", key="k", created_at=now)
+    AutoRecharge.objects.create(
+        customer=bob, enabled=True, threshold_credits=70_007, recharge_to_credits=700_007, failure="Bob's card"
+    )
+    PaymentMethod.objects.create(customer=bob, gateway="test", reference="test-0002", label="Bob's card")
+
+    text = read(page) + read(page, "/billing/recharge/")
+
+    for secret in ("77,777", "$77.77", "Pro plan", "70007", "70,007", "Bob"):
+        assert secret not in text
+
+
+def test_customers_words_are_escaped(page, alice, now):
+    AutoRecharge.objects.create(
+        customer=alice, threshold_credits=30_000, recharge_to_credits=90_000, failure="<script>alert(1)</script>"
+    )
+
+    assert "<script>alert" not in page.get("/billing/").content.decode()
+
+
+# --- Cards ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_card_is_chosen_and_shown(page, alice):
+    assert '<option value="test-4242" selected>' in page.get("/billing/").content.decode()
+
+    answer = page.post("/billing/card/", {"card": "test-0002"}, follow=True)
+
+    assert "Payments use the Test card •••• 0002 from now on." in text_of(answer)
+    assert '<option value="test-0002" selected>' in answer.content.decode()
+    assert PaymentMethod.objects.get().customer == alice
+
+
+@pytest.mark.parametrize("card", ["", "test-9999", "<b>"])
+def test_a_card_that_is_not_offered_is_refused(page, card):
+    answer = page.post("/billing/card/", {"card": card}, follow=True)
+
+    assert "Choose one of the cards shown." in text_of(answer)
+    assert not PaymentMethod.objects.exists()
+
+
+def test_looking_at_the_page_writes_nothing(page):
+    page.get("/billing/")
+
+    assert not PaymentMethod.objects.exists()
+    assert not AutoRecharge.objects.exists()
+
+
+def test_a_card_is_chosen_by_post_only(page):
+    assert page.get("/billing/card/").status_code == 405
+
+
+# --- Auto-recharge --------------------------------------------------------------------------------------------------
+
+
+def test_the_minimums_are_explained_before_they_are_hit(page):
+    text = read(page, "/billing/recharge/")
+
+    assert "At least 20,000 credits, which are worth $5." in text
+    assert "At least 40,000 credits ($10) more" in text
+
+
+def test_auto_recharge_is_switched_on_and_off(page, alice):
+    answer = page.post("/billing/recharge/", RECHARGE, follow=True)
+
+    assert "Auto-recharge is on." in text_of(answer)
+    assert "At 25,000 credits or fewer, fill up to 200,000." in text_of(answer)
+    assert "Takes effect with your first plan." in text_of(answer)
+    row = AutoRecharge.objects.get()
+    assert (row.customer, row.enabled, row.threshold_credits, row.recharge_to_credits) == (alice, True, 25_000, 200_000)
+    assert row.due_at
+
+    page.post("/billing/recharge/", {name: value for name, value in RECHARGE.items() if name != "enabled"})
+
+    assert not AutoRecharge.objects.get().enabled
+
+
+def test_the_form_starts_with_what_is_set(page, alice):
+    AutoRecharge.objects.create(customer=alice, enabled=True, threshold_credits=33_333, recharge_to_credits=444_444)
+
+    html = page.get("/billing/recharge/").content.decode()
+
+    assert 'value="33333"' in html
+    assert 'value="444444"' in html
+    assert "checked" in html
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"threshold_credits": "19999"}, "The threshold is at least 20,000 credits ($5)."),
+        ({"recharge_to_credits": "64999"}, "At least 65,000 credits: 40,000 ($10) above the threshold"),
+        ({"threshold_credits": ""}, "This field is required."),
+        ({"threshold_credits": "many"}, "Enter a whole number."),
+        ({"threshold_credits": "-5"}, "greater than or equal to 0"),
+        ({"recharge_to_credits": "9" * 30}, "less than or equal to 40000000"),
+    ],
+)
+def test_settings_metronome_would_refuse_come_back_with_the_reason(page, change, sentence):
+    answer = page.post("/billing/recharge/", RECHARGE | change)
+
+    assert sentence in text_of(answer)
+    assert not AutoRecharge.objects.exists()
+
+
+def test_a_form_without_a_token_is_refused(alice):
+    strict = Client(enforce_csrf_checks=True)
+    strict.force_login(alice.user)
+
+    assert strict.post("/billing/recharge/", RECHARGE).status_code == 403
+    assert strict.post("/billing/card/", {"card": "test-0002"}).status_code == 403

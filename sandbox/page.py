@@ -1,11 +1,12 @@
 """Pages for a person, and the two calls that lead to them."""
 
+from datetime import datetime
 from html import escape
 from typing import Any
 
 from sandbox.rating import balance
 from sandbox.records import Customer
-from sandbox.wire import Answer, Request, dump, find, number, stamp
+from sandbox.wire import Answer, Request, find, number
 from sandbox.world import World
 
 STYLE = """
@@ -16,7 +17,7 @@ table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}
 th,td{text-align:left;padding:.35rem .75rem .35rem 0;border-bottom:1px solid var(--line);vertical-align:top}
 th{font-weight:600;color:var(--dim);font-size:.85rem}td.n,th.n{text-align:right}
 code{font:12.5px ui-monospace,monospace;color:var(--dim)}.good{color:var(--good)}.bad{color:var(--bad)}
-.scroll{overflow-x:auto}
+time{white-space:nowrap}.scroll{overflow-x:auto}
 """
 ROWS_SHOWN = 50
 
@@ -32,10 +33,14 @@ def answer(world: World, path: str) -> Answer:
     head = (
         "<h1>Metronome, emulated</h1><p>This is the Vocalis sandbox: Metronome's API with a clock that can be moved, "
         "for development and tests. Nothing here costs money.</p><p>Calls need the header "
-        f"<code>Authorization: Bearer …</code> with the sandbox's key. Its time is {stamp(world.clock.now())}.</p>"
+        f"<code>Authorization: Bearer …</code> with the sandbox's key. Its time is {_when(world.clock.now())}.</p>"
     )
     newest = list(reversed(list(world.store.customers)))[:ROWS_SHOWN]
     return _html("Metronome sandbox", head + _sections(world, newest) + _deliveries(world))
+
+
+def _when(moment: datetime) -> str:
+    return f'<time datetime="{moment.isoformat()}">{moment:%Y-%m-%d %H:%M:%S}</time>'
 
 
 def _html(title: str, body: str, status: int = 200) -> Answer:
@@ -67,7 +72,7 @@ def _sections(world: World, customers: list[Customer]) -> str:
         return escape(store.credit_types[credit_type_id].name)
 
     people = [
-        [names[row.id], f"<code>{row.id}</code>", escape(", ".join(row.ingest_aliases)), stamp(row.created_at)]
+        [names[row.id], f"<code>{row.id}</code>", escape(", ".join(row.ingest_aliases)), _when(row.created_at)]
         for row in customers
     ]
     contracts, balances, bills = [], [], []
@@ -77,23 +82,23 @@ def _sections(world: World, customers: list[Customer]) -> str:
             recharge = "none"
             if config:
                 state = "on" if config["is_enabled"] else "off"
-                recharge = f"{state}: {dump(config['threshold_amount'])} → {dump(config['recharge_to_amount'])}"
-            end = stamp(contract.ending_before) if contract.ending_before else "open"
+                recharge = f"{state}: {number(config['threshold_amount']):,} → {number(config['recharge_to_amount']):,}"
+            end = _when(contract.ending_before) if contract.ending_before else "open"
             state = "archived" if contract.archived_at else "active"
             name = escape(contract.name or "")
-            contracts.append([names[customer.id], name, stamp(contract.starting_at), end, recharge, state])
+            contracts.append([names[customer.id], name, _when(contract.starting_at), end, recharge, state])
         for commit in store.commits.of_customer(customer.id):
             granted = sum(segment.amount for segment in commit.segments)
             left = f"{number(balance(world, commit, now)):,}"
-            end = stamp(max(one.ending_before for one in commit.segments)) if commit.segments else ""
+            end = _when(max(one.ending_before for one in commit.segments)) if commit.segments else ""
             label = escape(commit.name or store.products[commit.product_id].name)
             kind = f"{commit.type}{' (archived)' if commit.archived_at else ''}"
             cells = [names[customer.id], label, kind, f"{number(granted):,}" if granted else "0", left]
             balances.append([*cells, unit(commit.credit_type_id), end])
         for invoice in reversed(store.invoices.of_customer(customer.id)):
-            total = "live" if invoice.type == "USAGE" and invoice.status == "DRAFT" else dump(invoice.total)
+            total = "live" if invoice.type == "USAGE" and invoice.status == "DRAFT" else f"{number(invoice.total):,}"
             row = [names[customer.id], invoice.type, invoice.status, total, unit(invoice.credit_type_id)]
-            bills.append([*row, stamp(invoice.issued_at)])
+            bills.append([*row, _when(invoice.issued_at)])
     return (
         _table("Customers", ["Name", "Id", "Ingest aliases", "Created"], people)
         + _table("Contracts", ["Customer", "Name", "Starts", "Ends", "Recharge", "State"], contracts)
@@ -109,7 +114,7 @@ def _deliveries(world: World) -> str:
         status = "waiting" if row.status is None and row.next_attempt_at else str(row.status or "lost")
         mark = f'<span class="{"good" if accepted else "bad"}">{status}</span>'
         text = row.body if len(row.body) <= 160 else row.body[:160] + "…"
-        sent = stamp(row.sent_at) if row.sent_at else ""
+        sent = _when(row.sent_at) if row.sent_at else ""
         rows.append([mark, str(row.attempts), sent, escape(row.url), f"<code>{escape(text)}</code>"])
     return _table("Webhook deliveries", ["Status", "Attempts#", "Sent", "To", "Body"], rows)
 

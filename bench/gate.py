@@ -97,7 +97,8 @@ def straight(wallets: list[int]) -> Worker:
                 grants = cursor.execute(ledger.DRAWABLE + " FOR UPDATE", [wallet_id, now, now]).fetchall()
                 cursor.execute(ledger.DRAW, [10, grants[0][0]])
                 balance, version = cursor.execute(ledger.CHANGE_WALLET, [-10, 10, wallet_id]).fetchone()  # type: ignore[misc]
-                entry = [wallet_id, "capture", -10, balance, version, None, hold, "", now]
+                draws = json.dumps([(grants[0][0], 10)])
+                entry = [wallet_id, "capture", -10, balance, version, None, hold, draws, "", now]
                 cursor.execute(ledger.WRITE_ENTRY, entry)
 
         yield once

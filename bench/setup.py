@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Callable
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
+
+import requests
 
 
 def django(database_url: str = "", **environment: str) -> Callable[[], None]:
@@ -54,3 +61,73 @@ def funded_wallet(credits: int) -> int:
     )  # fmt: skip
     ledger.record_grant(wallet_id=wallet.id, segment=segment, now=now)
     return wallet.id
+
+
+def funded_customer(credits: int) -> Any:
+    """A new customer whose wallet holds `credits`."""
+    from billing.models import Wallet
+
+    return Wallet.objects.select_related("customer__user").get(id=funded_wallet(credits)).customer
+
+
+@contextmanager
+def server(*arguments: str, **environment: str) -> Iterator[str]:
+    """A real daphne on the benchmark's database. Yields its address."""
+    from django.db import connection
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    variables = (
+        os.environ
+        | {"DJANGO_SETTINGS_MODULE": "bench.settings", "DATABASE_URL": _url(connection.settings_dict)}
+        | environment
+    )
+    command = [
+        sys.executable,
+        "-m",
+        "daphne",
+        "-b",
+        "127.0.0.1",
+        "-p",
+        str(port),
+        "--access-log",
+        os.devnull,
+        *arguments,
+    ]
+    process = subprocess.Popen([*command, "vocalis.asgi:application"], env=variables, stderr=subprocess.DEVNULL)
+    address = f"http://127.0.0.1:{port}"
+    try:
+        for _ in range(200):
+            try:
+                requests.get(f"{address}/health", timeout=2)
+                break
+            except requests.ConnectionError:
+                time.sleep(0.05)
+        yield address
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def logged_in(customer: Any, address: str) -> requests.Session:
+    """A client with the customer's session and CSRF token."""
+    from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
+    from django.contrib.sessions.backends.db import SessionStore
+
+    session = SessionStore()
+    session[SESSION_KEY] = str(customer.user.pk)
+    session[BACKEND_SESSION_KEY] = "django.contrib.auth.backends.ModelBackend"
+    session[HASH_SESSION_KEY] = customer.user.get_session_auth_hash()
+    session.create()
+    client = requests.Session()
+    client.cookies["sessionid"] = session.session_key
+    client.cookies["csrftoken"] = "b" * 32
+    client.headers |= {"X-CSRFToken": "b" * 32, "Referer": address}
+    return client
+
+
+def _url(database: dict[str, Any]) -> str:
+    if database["ENGINE"].endswith("sqlite3"):
+        return f"sqlite:///{database['NAME']}"
+    return f"postgres://{database['USER']}@{database['HOST']}:{database['PORT'] or 5432}/{database['NAME']}"

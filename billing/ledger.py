@@ -14,7 +14,9 @@ with `realtime.wake` (one call after commit), which is why nothing here does.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -27,7 +29,7 @@ from django.db.models.functions import Coalesce
 
 from .models import CreditGrant, LedgerEntry, Reservation, Wallet
 
-BEFORE_ALL = datetime(1970, 1, 1, tzinfo=UTC)
+BEFORE_ALL, END_OF_TIME = datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC)
 SETTLING_SECONDS = 60  # Metronome shows acknowledged usage in its balances within some 15 seconds; four times that
 HELD_REMAINDER_SECONDS = 5  # how often the rest of an ended grant is looked at while reservations hold it
 SEGMENT_FIELDS = ("kind", "remote_id", "segment_id", "key", "name", "priority", "is_free", "starts_at", "ends_at")
@@ -91,8 +93,9 @@ CHANGE_WALLET = """
 UPDATE billing_wallet SET balance = balance + %s, reserved = reserved - %s, version = version + 1
  WHERE id = %s RETURNING balance, version"""
 WRITE_ENTRY = """
-INSERT INTO billing_ledgerentry (wallet_id, kind, amount, balance_after, version, grant_id, reservation_id, note, created_at)
-VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)"""
+INSERT INTO billing_ledgerentry
+       (wallet_id, kind, amount, balance_after, version, grant_id, reservation_id, draws, note, created_at)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"""
 
 
 def reserve(*, wallet_id: int, key: str, amount: int, now: datetime, seconds: int = RESERVATION_SECONDS) -> Hold:
@@ -135,10 +138,11 @@ def capture(*, reservation_id: int, now: datetime, amount: int | None = None) ->
         if amount is None:
             amount = _open_amount(reservation_id)
         wallet_id, held, reserved_at = _resolve(reservation_id, Reservation.State.CAPTURED, amount, now)
-        _draw(wallet_id, amount, at=reserved_at)
+        draws = _take(_lock_grants(wallet_id, reserved_at), amount)
         return _write(
-            wallet_id, -amount, LedgerEntry.Kind.CAPTURE, now=now, unreserve=held, reservation_id=reservation_id
-        )
+            wallet_id, -amount, LedgerEntry.Kind.CAPTURE, now=now, unreserve=held,
+            reservation_id=reservation_id, draws=draws,
+        )  # fmt: skip
 
 
 def release(*, reservation_id: int, now: datetime) -> None:
@@ -258,7 +262,7 @@ def record_grant(*, wallet_id: int, segment: Segment, now: datetime) -> tuple[in
         )  # fmt: skip
         CreditGrant.objects.bulk_create([grant], ignore_conflicts=True)
         grant_id = CreditGrant.objects.values_list("id", flat=True).get(segment_id=segment.segment_id)
-        if _start(grant_id, now):
+        if _start(wallet_id, grant_id, now):
             return grant_id, True
         _change_grant(grant_id, segment, now)
         return grant_id, False
@@ -267,10 +271,11 @@ def record_grant(*, wallet_id: int, segment: Segment, now: datetime) -> tuple[in
 def turn_grant(*, grant_id: int, now: datetime) -> datetime | None:
     """Let a grant start or end if its time has come. Returns when to look again, or None once nothing is left of it."""
     with transaction.atomic():
-        _start(grant_id, now)
+        wallet_id = CreditGrant.objects.values_list("wallet_id", flat=True).get(id=grant_id)
+        _start(wallet_id, grant_id, now)
         grant = CreditGrant.objects.get(id=grant_id)
         if grant.ends_at and grant.ends_at <= now:
-            expire_ended(wallet_id=grant.wallet_id, now=now)
+            expire_ended(wallet_id=wallet_id, now=now)
             grant.refresh_from_db(fields=["remaining"])
             # What is left is held by a reservation made before the end; it goes with the hold or is captured by it.
             return now + timedelta(seconds=HELD_REMAINDER_SECONDS) if grant.remaining else None
@@ -307,18 +312,21 @@ def adjust(*, wallet_id: int, amount: int, note: str, now: datetime) -> LedgerEn
             amount = -min(-amount, wallet.available)
             _take(grants, -amount)
         else:
-            _refill(wallet_id, amount, now)
+            _lock_grants(wallet_id, now)
+            _refill([(grant, amount) for grant in _drawn_grants(wallet_id, now)], amount)
         if amount == 0:
             return None
         _write(wallet_id, amount, LedgerEntry.Kind.ADJUSTMENT, now=now, note=note)
         return LedgerEntry.objects.filter(wallet_id=wallet_id).latest("id")
 
 
-def _start(grant_id: int, now: datetime) -> bool:
+def _start(wallet_id: int, grant_id: int, now: datetime) -> bool:
     """Write the grant's entry if it has none and its time has come."""
+    _lock_grants(wallet_id, now)
     grant = CreditGrant.objects.select_for_update().get(id=grant_id)
     if grant.starts_at > now or grant.entries.filter(kind=LedgerEntry.Kind.GRANT).exists():
         return False
+    _take_over_draws(grant, now)
     _write(grant.wallet_id, grant.granted, LedgerEntry.Kind.GRANT, now=now, grant_id=grant_id, note=grant.name)
     _set_next_expiry(grant.wallet_id)
     return True
@@ -344,37 +352,68 @@ def _change_grant(grant_id: int, segment: Segment, now: datetime) -> None:
     _set_next_expiry(grant.wallet_id)
 
 
-def _draw(wallet_id: int, amount: int, *, at: datetime) -> None:
-    _take(_lock_grants(wallet_id, at), amount)
-
-
 def _lock_grants(wallet_id: int, at: datetime) -> list[tuple[int, int]]:
+    """What could be drawn at `at`, as (grant, remaining) in Metronome's order. All lock in this order: no deadlocks."""
     with connection.cursor() as cursor:
         cursor.execute(DRAWABLE + _for_update(), [wallet_id, _at(at), _at(at)])
         return cursor.fetchall()
 
 
-def _take(grants: list[tuple[int, int]], amount: int) -> None:
-    """Take `amount` from the grants in turn. What they do not cover (credits of an adjustment) belongs to none of them."""
+def _take(grants: list[tuple[int, int]], amount: int) -> list[tuple[int, int]]:
+    """Take `amount` from the grants in turn; returns what was taken of which.
+
+    What they do not cover (credits of an adjustment) belongs to none of them.
+    """
+    draws = []
     with connection.cursor() as cursor:
         for grant_id, remaining in grants:
             if amount <= 0:
-                return
-            cursor.execute(DRAW, [min(amount, remaining), grant_id])
-            amount -= min(amount, remaining)
+                break
+            draws.append((grant_id, min(amount, remaining)))
+            cursor.execute(DRAW, [draws[-1][1], grant_id])
+            amount -= draws[-1][1]
+    return draws
 
 
-def _refill(wallet_id: int, amount: int, now: datetime) -> None:
-    """Put `amount` back into live grants that were drawn, the last drawn first."""
-    drawn = CreditGrant.objects.select_for_update().filter(wallet_id=wallet_id, remaining__lt=F("granted"))
-    for grant in (
-        drawn.filter(entries__kind=LedgerEntry.Kind.GRANT)
-        .exclude(ends_at__lte=now)
-        .order_by("-priority", "is_free", "-ends_at")
-    ):
-        back = min(amount, grant.granted - grant.remaining)
-        CreditGrant.objects.filter(id=grant.id).update(remaining=F("remaining") + back)
-        amount -= back
+def _take_over_draws(grant: CreditGrant, now: datetime) -> None:
+    """Let a grant that begins in the past pay for what was used since, if it comes before the grants that paid here.
+
+    Metronome rates usage by the usage's own time, and starts are floored to the hour: what was drawn from a pack at 10:10
+    is the plan's that was chosen at 10:20. The balance is the same, but not which credits are left to expire.
+    """
+    captures = LedgerEntry.objects.filter(
+        wallet_id=grant.wallet_id, kind=LedgerEntry.Kind.CAPTURE, reservation__created_at__gte=grant.starts_at
+    )
+    if grant.ends_at:
+        captures = captures.filter(reservation__created_at__lt=grant.ends_at)
+    drawn: Counter[int] = Counter()
+    for draws in captures.values_list("draws", flat=True):
+        drawn.update(dict(draws))
+    if drawn:
+        later = [other for other in _drawn_grants(grant.wallet_id, now) if _draw_order(other) > _draw_order(grant)]
+        moved = _refill([(other, drawn[other.id]) for other in later], grant.remaining)
+        CreditGrant.objects.filter(id=grant.id).update(remaining=F("remaining") - moved)
+
+
+def _drawn_grants(wallet_id: int, now: datetime) -> list[CreditGrant]:
+    """Live grants of which something was drawn, the last in Metronome's order first."""
+    drawn = CreditGrant.objects.filter(wallet_id=wallet_id, remaining__lt=F("granted"), starts_at__lte=now)
+    return sorted(drawn.exclude(ends_at__lte=now), key=_draw_order, reverse=True)
+
+
+def _draw_order(grant: CreditGrant) -> tuple[Any, ...]:
+    return grant.priority, not grant.is_free, grant.ends_at or END_OF_TIME, grant.starts_at, grant.id
+
+
+def _refill(grants: Iterable[tuple[CreditGrant, int]], amount: int) -> int:
+    """Put up to `amount` back into the grants in turn, each up to its own limit. Returns how much."""
+    left = amount
+    for grant, limit in grants:
+        back = min(left, limit, grant.granted - grant.remaining)
+        if back:
+            CreditGrant.objects.filter(id=grant.id).update(remaining=F("remaining") + back)
+            left -= back
+    return amount - left
 
 
 # --- SQL small change -----------------------------------------------------------------------------------------------
@@ -382,15 +421,14 @@ def _refill(wallet_id: int, amount: int, now: datetime) -> None:
 
 def _write(
     wallet_id: int, amount: int, kind: str, *, now: datetime, unreserve: int = 0,
-    grant_id: int | None = None, reservation_id: int | None = None, note: str = "",
+    grant_id: int | None = None, reservation_id: int | None = None, draws: Sequence[tuple[int, int]] = (), note: str = "",
 ) -> int:  # fmt: skip
     """Change the wallet and write the entry that says why. Returns the new balance."""
     with connection.cursor() as cursor:
         cursor.execute(CHANGE_WALLET, [amount, unreserve, wallet_id])
         balance, version = cursor.fetchone()
-        cursor.execute(
-            WRITE_ENTRY, [wallet_id, kind, amount, balance, version, grant_id, reservation_id, note, _at(now)]
-        )
+        entry = [wallet_id, kind, amount, balance, version, grant_id, reservation_id, json.dumps(draws), note, _at(now)]
+        cursor.execute(WRITE_ENTRY, entry)
     return balance
 
 

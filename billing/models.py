@@ -228,6 +228,7 @@ class LedgerEntry(models.Model):
     reservation = models.OneToOneField(
         Reservation, on_delete=models.PROTECT, null=True, blank=True, related_name="entry"
     )
+    draws = models.JSONField(default=list, help_text="Of a capture: [grant, credits] pairs, as they were drawn then.")
     note = models.CharField(max_length=200, blank=True, default="")
     created_at = models.DateTimeField()
 

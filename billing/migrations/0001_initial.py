@@ -163,6 +163,7 @@ class Migration(migrations.Migration):
                 ('amount', models.BigIntegerField(help_text='Credits, signed.')),
                 ('balance_after', models.BigIntegerField()),
                 ('version', models.BigIntegerField(help_text="The wallet's version this entry made.")),
+                ('draws', models.JSONField(default=list, help_text='Of a capture: [grant, credits] pairs, as they were drawn then.')),
                 ('note', models.CharField(blank=True, default='', max_length=200)),
                 ('created_at', models.DateTimeField()),
                 ('grant', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='entries', to='billing.creditgrant')),

@@ -223,6 +223,29 @@ def test_what_a_reservation_held_of_an_ended_grant_goes_when_it_is_released(alic
     assert (assert_sound(wallet).balance, wallet.reserved) == (100, 100)
 
 
+def test_a_grant_that_begins_in_the_past_pays_for_what_was_used_since(alice, now):
+    """A plan chosen at 10:20 starts at 10:00 for Metronome, which rates the 10:10 usage to it and not to the pack."""
+    wallet = fund(alice, 100, now, segment_id="pack", priority=100)
+    hold = ledger.reserve(wallet_id=wallet.id, key="a", amount=60, now=now)
+    ledger.capture(reservation_id=hold.id, now=now)
+
+    fund(alice, 50, now, segment_id="plan", priority=10)
+
+    assert assert_sound(wallet).balance == 90
+    assert wallet.grants.get(segment_id="plan").remaining == 0
+    assert wallet.grants.get(segment_id="pack").remaining == 90
+
+
+def test_a_grant_does_not_pay_for_what_earlier_grants_paid(alice, now):
+    wallet = fund(alice, 100, now, segment_id="gift", priority=5)
+    hold = ledger.reserve(wallet_id=wallet.id, key="a", amount=60, now=now)
+    ledger.capture(reservation_id=hold.id, now=now)
+
+    fund(alice, 50, now, segment_id="plan", priority=10)
+
+    assert wallet.grants.get(segment_id="plan").remaining == 50
+
+
 def test_an_adjustment_takes_what_is_free_and_no_more(wallet, now):
     ledger.reserve(wallet_id=wallet.id, key="a", amount=450, now=now)
     entry = ledger.adjust(wallet_id=wallet.id, amount=-100, note="drift", now=now)

@@ -1,0 +1,8 @@
+"""The product's settings, plus the one view the others are measured against."""
+
+from vocalis.settings import *  # noqa: F403
+
+ROOT_URLCONF = "bench.urls"
+ASGI_APPLICATION = "vocalis.asgi.application"
+SECURE_SSL_REDIRECT = False
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = False

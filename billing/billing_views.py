@@ -32,7 +32,7 @@ class RechargeForm(forms.Form):
         help_text=f"At least {plans.RECHARGE_THRESHOLD_CREDITS_MIN:,} credits, which are worth $5.",
     )
     recharge_to_credits = forms.IntegerField(
-        label="fill up to",
+        label="Fill up to",
         min_value=0,
         max_value=recharge.TO_CREDITS_MAX,
         help_text=f"At least {plans.RECHARGE_STEP_CREDITS_MIN:,} credits ($10) more than the line above, the least one "
@@ -89,7 +89,12 @@ def recharge_settings(request: CustomerRequest) -> HttpResponse:
         done = "on" if form.cleaned_data["enabled"] else "off"
         messages.success(request, f"Auto-recharge is {done}.")
         return redirect("billing")
-    context = {"form": form, "auto_recharge": row, "credits_per_dollar": plans.CREDITS_PER_CENT * 100}
+    context = {
+        "form": form,
+        "auto_recharge": row,
+        "credits_per_dollar": plans.CREDITS_PER_CENT * 100,
+        "is_real_money": gateway().is_real_money,
+    }
     return render(request, "billing/recharge.html", context)
 
 

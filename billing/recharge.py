@@ -61,8 +61,9 @@ def is_switched_off(customer_id: UUID) -> bool:
     return AutoRecharge.objects.filter(customer_id=customer_id, enabled=False).exists()
 
 
-def failure_of(customer_id: UUID) -> str:
-    return AutoRecharge.objects.filter(customer_id=customer_id).values_list("failure", flat=True).first() or ""
+def is_off_by_choice(customer_id: UUID) -> bool:
+    """Whether the customer switched it off: then there is no failure to tell."""
+    return AutoRecharge.objects.filter(customer_id=customer_id, enabled=False, failure="").exists()
 
 
 def switch_off(*, customer_id: UUID, failure: str, now: datetime) -> bool:

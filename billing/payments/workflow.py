@@ -16,7 +16,7 @@ import logging
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
-from typing import Any
+from typing import Any, Literal
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
@@ -115,7 +115,7 @@ def request_refund(payment: Payment, *, reason: str, now: datetime) -> None:
 
     A live subscription may be in the middle of granting it, and a recharge always can be: neither is refunded.
     """
-    live = Subscription.objects.live().filter(pk=payment.subscription_id).exists()
+    live = Subscription.objects.live().filter(payments=payment).exists()
     charged = Payment.objects.filter(pk=payment.pk, kind=Payment.Kind.PLAN, state=State.CHARGED)
     if live or not charged.update(state=State.REFUNDING, failure=reason, due_at=now, dead_at=None, attempts=0):
         raise NotRefundable
@@ -186,14 +186,14 @@ def _charged(payment: Payment, now: datetime) -> datetime | None:
     if payment.kind == Payment.Kind.RECHARGE:
         _move(payment, State.RELEASING)
         return None
-    if Subscription.objects.live().filter(pk=payment.subscription_id).exists():
+    if Subscription.objects.live().filter(payments=payment).exists():
         return now + timedelta(seconds=UNGRANTED_LOOK_SECONDS)
     raise PlanNeverGranted("charged, but the subscription has ended: grant the credits by hand or refund the payment")
 
 
 def _release(payment: Payment, now: datetime) -> None:
     """Tell Metronome the outcome. If it no longer wants a paid one, that is kept: the credits come another way then."""
-    outcome = "failed" if payment.failure else "paid"
+    outcome: Literal["paid", "failed"] = "failed" if payment.failure else "paid"
     refusal = ""
     try:
         metronome.release(workflow_id=payment.workflow_id or "", outcome=outcome)
@@ -255,7 +255,7 @@ def _grant_of_release(payment: Payment, now: datetime) -> int:
 def _failed(payment: Payment, now: datetime) -> None:
     """Tell the customer, at least once: `settled_at` says it was done."""
     if payment.settled_at is None:
-        if payment.kind == Payment.Kind.RECHARGE and recharge.failure_of(payment.customer_id):
+        if payment.kind == Payment.Kind.RECHARGE and not recharge.is_off_by_choice(payment.customer_id):
             letters.send(customer=payment.customer, letter="recharge_failed", words={"payment": payment})
         Payment.objects.filter(pk=payment.pk).update(settled_at=now)
 
@@ -302,7 +302,7 @@ def _move_and_tell(payment: Payment, state: str, now: datetime, **fields: Any) -
     """Move, and have the subscription that waits for this payment looked at."""
     with transaction.atomic():
         _move(payment, state, **fields)
-        Subscription.objects.filter(pk=payment.subscription_id).nudge(now)
+        Subscription.objects.filter(payments=payment).nudge(now)
 
 
 PAY = RowStep("payments", Payment, advance)

@@ -6,9 +6,9 @@ import pytest
 from django.core import mail
 
 from billing import contracts, handlers, metronome
-from billing.models import AutoRecharge, ChargeAtTestGateway, CreditGrant, Payment, Subscription, WebhookEvent
+from billing.models import AutoRecharge, ChargeAtTestGateway, CreditGrant, Payment, WebhookEvent
 from billing.payments import cards, workflow
-from billing.payments.gateways import GatewayUnavailable, gateway
+from billing.payments.gateways import GatewayUnavailable
 from billing.payments.gateways.test import DECLINING_CARD, GOOD_CARD, TestGateway
 
 from .money_stage import (
@@ -281,6 +281,17 @@ def test_a_mail_server_that_is_down_delays_the_letter_only(stage, webhooks, alic
     assert len(mail.outbox) == 1
 
 
+def test_a_failure_is_told_to_a_customer_whose_recharge_was_set_up_by_hand(stage, webhooks, alice):
+    cards.choose(customer_id=alice.pk, reference=DECLINING_CARD.reference)
+    run_to_low(stage, alice)
+    AutoRecharge.objects.all().delete()
+
+    stage.drain()
+
+    assert only_payment().state == State.FAILED
+    assert len(mail.outbox) == 1
+
+
 def test_a_recharge_that_was_switched_off_meanwhile_is_not_charged(stage, webhooks, alice):
     run_to_low(stage, alice)
     AutoRecharge.objects.update(enabled=False)
@@ -364,168 +375,3 @@ def test_a_commit_without_its_invoice_is_found_by_name_and_time(stage, webhooks,
     assert [payment.state for payment in Payment.objects.all()] == [State.GRANTED] * 2
     grants = CreditGrant.objects.filter(name="Auto-recharge").order_by("created_at")
     assert [grant.payment for grant in grants] == list(Payment.objects.order_by("created_at"))
-
-
-# --- What may be asked for ------------------------------------------------------------------------------------------
-
-
-def ask(customer, stage, **changed) -> Payment:
-    asked = {
-        "workflow_id": "workflow-1", "invoice_id": "invoice-1", "invoice_total": 4_500, "currency": "USD",
-    } | changed  # fmt: skip
-    return workflow.request_recharge(customer=customer, now=stage.now(), **asked)
-
-
-@pytest.mark.parametrize(
-    ("total", "cents"),
-    [(4_500, 4_500), (4_375.025, 4_375), ("4375.025", 4_375), (4_375.5, 4_376), (4_376.5, 4_377), (0.5, 1)],
-)
-def test_an_invoice_total_is_rounded_half_up_and_kept_as_sent(stage, alice, total, cents):
-    payment = ask(alice, stage, invoice_total=total)
-
-    assert (payment.amount_cents, payment.invoice_total) == (cents, str(total))
-
-
-@pytest.mark.parametrize(
-    "total",
-    [None, "", "much", 0, 0.4, -1, -4_500, True, [], {}, "NaN", "Infinity", "1e99", 10**30, float("inf"), "1" * 50],
-)
-def test_an_amount_nobody_can_charge_is_refused(stage, alice, total):
-    with pytest.raises(workflow.InvoiceTotalInvalid):
-        ask(alice, stage, invoice_total=total)
-    assert not Payment.objects.exists()
-
-
-def test_another_currency_is_refused(stage, alice):
-    with pytest.raises(workflow.InvoiceTotalInvalid, match="only USD"):
-        ask(alice, stage, currency="EUR")
-
-
-def test_the_same_workflow_asked_twice_is_one_payment(stage, alice):
-    assert ask(alice, stage).pk == ask(alice, stage).pk
-
-
-def test_a_second_recharge_waits_for_the_first(stage, alice):
-    first = ask(alice, stage)
-    with pytest.raises(workflow.RechargeUnderWay):
-        ask(alice, stage, workflow_id="workflow-2")
-
-    Payment.objects.filter(pk=first.pk).update(state=State.FAILED)
-
-    assert ask(alice, stage, workflow_id="workflow-2").pk != first.pk
-
-
-# --- Plan payments --------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def subscription(alice, now) -> Subscription:
-    return Subscription.objects.create(customer=alice, plan="creator", key="form-1", created_at=now)
-
-
-def pay(subscription, now, *, period: int = 0) -> Payment:
-    payment = workflow.request_plan_payment(subscription=subscription, period=period, amount_cents=4_900, now=now)
-    workflow.advance(payment, now)
-    payment.refresh_from_db()
-    return payment
-
-
-def test_a_plan_payment_is_asked_for_once_a_period(subscription, now):
-    first = workflow.request_plan_payment(subscription=subscription, period=0, amount_cents=4_900, now=now)
-    again = workflow.request_plan_payment(subscription=subscription, period=0, amount_cents=4_900, now=now)
-    next_period = workflow.request_plan_payment(subscription=subscription, period=1, amount_cents=4_900, now=now)
-
-    assert first == again != next_period
-
-
-def test_a_plan_payment_stops_once_charged_and_has_the_subscription_looked_at(subscription, now):
-    payment = pay(subscription, now)
-
-    assert payment.state == State.CHARGED
-    subscription.refresh_from_db()
-    assert subscription.due_at == now
-    assert ChargeAtTestGateway.objects.get().amount_cents == 4_900
-    assert subscription.customer.payment_method.label == "Test card •••• 4242"
-
-
-def test_a_declined_plan_payment_fails_in_words(subscription, now):
-    cards.choose(customer_id=subscription.customer_id, reference=DECLINING_CARD.reference)
-
-    payment = pay(subscription, now)
-
-    assert (payment.state, payment.failure) == (State.FAILED, "The card was declined.")
-    assert payment.settled_at == now
-    subscription.refresh_from_db()
-    assert subscription.due_at == now
-
-
-def test_a_granted_plan_payment_is_settled(subscription, wallet, now):
-    payment = pay(subscription, now)
-    grant = CreditGrant.objects.get()
-
-    for _ in range(2):
-        workflow.mark_granted(payment, grant_id=grant.pk, now=now)
-
-    payment.refresh_from_db()
-    assert (payment.state, payment.grant, payment.due_at, payment.settled_at) == (State.GRANTED, grant, None, now)
-
-
-def test_an_uncharged_payment_is_never_marked_granted(subscription, wallet, now):
-    payment = workflow.request_plan_payment(subscription=subscription, period=0, amount_cents=4_900, now=now)
-
-    workflow.mark_granted(payment, grant_id=CreditGrant.objects.get().pk, now=now)
-
-    payment.refresh_from_db()
-    assert payment.state == State.INITIATED
-
-
-def test_a_charged_plan_that_can_never_be_granted_asks_for_a_person(subscription, now):
-    payment = pay(subscription, now)
-    Subscription.objects.update(state=Subscription.State.FAILED)
-
-    with pytest.raises(workflow.PlanNeverGranted, match="refund"):
-        workflow.advance(payment, now)
-
-
-def test_such_a_payment_can_be_refunded_once(subscription, now):
-    payment = pay(subscription, now)
-    with pytest.raises(workflow.NotRefundable):
-        workflow.request_refund(payment, reason="asked for", now=now)
-    Subscription.objects.update(state=Subscription.State.ENDED)
-
-    workflow.request_refund(payment, reason="The plan could not be set up.", now=now)
-    with pytest.raises(workflow.NotRefundable):
-        workflow.request_refund(payment, reason="again", now=now)
-    workflow.PAY.run(now)
-
-    payment.refresh_from_db()
-    assert (payment.state, payment.failure) == (State.REFUNDED, "The plan could not be set up.")
-    assert payment.due_at is None
-    assert ChargeAtTestGateway.objects.get().refunded_at
-
-
-# --- The test gateway -----------------------------------------------------------------------------------------------
-
-
-def charge(key: str, reference: str = GOOD_CARD.reference):
-    return gateway("test").charge(
-        key=key, amount_cents=100, currency="USD", method_reference=reference, description="Test"
-    )
-
-
-def test_one_key_is_one_charge(db):
-    assert charge("a") == charge("a") != charge("b")
-    assert gateway().find(key="a") == charge("a")
-    assert gateway().find(key="c") is None
-    assert ChargeAtTestGateway.objects.count() == 2
-
-
-def test_a_declined_charge_leaves_nothing_behind(db):
-    with pytest.raises(workflow.GatewayDeclined, match="declined"):
-        charge("a", DECLINING_CARD.reference)
-    assert gateway().find(key="a") is None
-
-
-def test_only_a_card_of_the_gateway_can_be_chosen(alice):
-    with pytest.raises(cards.UnknownCard):
-        cards.choose(customer_id=alice.pk, reference="card-of-somebody")

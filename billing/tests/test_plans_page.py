@@ -61,6 +61,7 @@ def test_choosing_the_trial_says_that_credits_are_on_their_way_and_then_that_it_
     assert response.redirect_chain == [(URL, 302)]
     assert "Your Trial plan is being set up. Its 50,000 credits arrive in a few seconds" in text(response)
     assert b'data-pending-plan="trial"' in response.content
+    assert "You have used your trial" not in text(response)
 
     stage.drain()
     shown = text(live.get(URL))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import Max, OuterRef, Q, QuerySet, Subquery
-from django.db.models.functions import Coalesce
+from django.db import connection
+from django.db.models import OuterRef, Subquery
 from django.http import HttpRequest, JsonResponse
 from django.urls import reverse
 from django.utils.functional import SimpleLazyObject
@@ -16,7 +16,7 @@ from django.views.decorators.http import require_GET
 from accounts.models import Customer
 
 from . import plans
-from .models import LedgerEntry, Payment, Subscription, Wallet
+from .models import Subscription
 
 Mark = tuple[int, str | None]  # version and plan: two marks differ when there is something new to show
 
@@ -44,44 +44,41 @@ def snapshot(customer: Customer) -> dict[str, Any]:
     `customer_id` is Metronome's, None until the worker has provisioned it; `plan` is a key of `plans.PLANS` or None.
     """
     names = ("metronome_id", "wallet__balance", "wallet__reserved", "wallet__version", "auto_recharge__enabled")
-    row = Customer.objects.filter(pk=customer.pk).values_list(*names, _active_plan("pk")).get()
-    customer_id, balance, reserved, version, auto_recharge, plan = row
+    plan = Subscription.objects.filter(customer=OuterRef("pk"), state=Subscription.State.ACTIVE).values("plan")
+    row = Customer.objects.filter(pk=customer.pk).values_list(*names, Subquery(plan)).get()
+    customer_id, balance, reserved, version, auto_recharge, plan_key = row
     return {
         "customer_id": customer_id,
         "balance": balance or 0,
         "reserved": reserved or 0,
         "available": (balance or 0) - (reserved or 0),
         "version": version or 0,
-        "plan": plan,
+        "plan": plan_key,
         "auto_recharge": bool(auto_recharge),
     }
 
 
-def states(wallet_ids: Iterable[int]) -> list[State]:
+# SQL, as in the ledger: every change of a watched wallet runs the first, and building it through querysets took ten times
+# as long as running it. Recharges are found by way of the grants: a wallet has dozens of those, of entries maybe millions.
+ACTIVE_PLAN = "(SELECT s.plan FROM billing_subscription s WHERE s.customer_id = w.customer_id AND s.state = 'active')"
+STATES = f"""
+SELECT w.id, c.metronome_id, w.balance, w.reserved, w.version, {ACTIVE_PLAN}, COALESCE((
+         SELECT MAX(e.version) FROM billing_creditgrant g
+           JOIN billing_ledgerentry e ON e.grant_id = g.id AND e.kind = 'grant'
+           LEFT JOIN billing_payment p ON p.grant_id = g.id
+          WHERE g.wallet_id = w.id AND (g.name = %s OR p.kind = 'recharge')), 0)
+  FROM billing_wallet w JOIN accounts_customer c ON c.id = w.customer_id WHERE w.id IN """
+MARKS = f"SELECT w.id, w.version, {ACTIVE_PLAN} FROM billing_wallet w WHERE w.id IN "
+
+
+def states(wallet_ids: Collection[int]) -> list[State]:
     """The wallets as a stream shows them, all in one query."""
-    # By way of the grants, of which a wallet has dozens; its entries may be millions.
-    recharges = LedgerEntry.objects.filter(
-        Q(grant__payment__kind=Payment.Kind.RECHARGE) | Q(grant__name=plans.RECHARGE_COMMIT_NAME),
-        grant__wallet=OuterRef("pk"),
-        kind=LedgerEntry.Kind.GRANT,
-    )
-    newest = recharges.order_by().values("grant__wallet").annotate(newest=Max("version")).values("newest")
-    rows = _wallets(wallet_ids).values_list(
-        "id",
-        "customer__metronome_id",
-        "balance",
-        "reserved",
-        "version",
-        _active_plan("customer"),
-        Coalesce(Subquery(newest), 0),
-    )
-    return [State(*row) for row in rows]
+    return [State(*row) for row in _rows(STATES, wallet_ids, plans.RECHARGE_COMMIT_NAME)]
 
 
-def marks(wallet_ids: Iterable[int]) -> dict[int, Mark]:
+def marks(wallet_ids: Collection[int]) -> dict[int, Mark]:
     """The marks of the wallets: all it takes to see which have changed, at a fraction of `states`' cost."""
-    rows = _wallets(wallet_ids).values_list("id", "version", _active_plan("customer"))
-    return {wallet_id: (version, plan) for wallet_id, version, plan in rows}
+    return {wallet_id: (version, plan) for wallet_id, version, plan in _rows(MARKS, wallet_ids)}
 
 
 @require_GET
@@ -107,13 +104,10 @@ def refuse(status: int, error: str) -> JsonResponse:
     return JsonResponse({"error": error}, status=status)
 
 
-def _wallets(wallet_ids: Iterable[int]) -> QuerySet[Wallet]:
-    return Wallet.objects.filter(id__in=list(wallet_ids))
-
-
-def _active_plan(customer: str) -> Subquery:
-    active = Subscription.objects.filter(customer=OuterRef(customer), state=Subscription.State.ACTIVE)
-    return Subquery(active.values("plan")[:1])
+def _rows(sql: str, wallet_ids: Collection[int], *parameters: str) -> list[tuple[Any, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute(f"{sql}({', '.join(['%s'] * len(wallet_ids))})", [*parameters, *wallet_ids])
+        return cursor.fetchall()
 
 
 def _of_login(request: HttpRequest) -> dict[str, Any]:

@@ -69,10 +69,11 @@ def events(request: HttpRequest, customer_id: str) -> HttpResponse:
     """
     if not request.user.is_authenticated:
         return balance.refuse(401, "Log in to follow your balance.")
-    customer = Customer.objects.filter(user=request.user, metronome_id=customer_id).only("pk").first()
-    if customer is None:
+    mine = Customer.objects.filter(user=request.user, metronome_id=customer_id).values_list("pk", "wallet__id").first()
+    if mine is None:
         return balance.refuse(404, "There is no such customer.")
-    state = balance.states([ledger.wallet_of(customer.pk).id])[0]
+    customer_pk, wallet_id = mine
+    (state,) = balance.states([wallet_id or ledger.wallet_of(customer_pk).id])
     seen = request.headers.get("Last-Event-ID") or request.GET.get("after", "")
     return Opening(state, auto_recharge=seen.isdecimal() and len(seen) < 20 and state.recharge_version > int(seen))
 

@@ -10,6 +10,12 @@ from django.db import transaction
 from billing import realtime
 
 
+@pytest.fixture(autouse=True)
+def in_memory_layer(settings):
+    """Redis, which leaves tasks in every event loop it was used in, has its turn in tests/test_streams_process.py."""
+    settings.CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
+
+
 async def collect(during, *, until=1, seconds=2.0):
     """What `listen` hears while `during()` runs in a thread, as a request would."""
     heard = []

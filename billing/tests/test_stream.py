@@ -16,6 +16,12 @@ from vocalis.asgi import application
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
+@pytest.fixture(autouse=True)
+def in_memory_layer(settings):
+    """Redis leaves tasks in every event loop it was used in; tests/test_streams_process.py is about processes."""
+    settings.CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
+
+
 @pytest.fixture
 def alice(alice):
     type(alice).objects.filter(pk=alice.pk).update(metronome_id="m-alice")

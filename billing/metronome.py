@@ -24,7 +24,7 @@ from weakref import WeakKeyDictionary
 import httpx
 import metronome
 from django.conf import settings
-from metronome import Metronome
+from metronome import Metronome, RequestOptions
 from metronome._base_client import BaseSyncPage  # no public name; a page must be told from a page of HTML
 
 from jobs.errors import Rejected, Unavailable
@@ -428,14 +428,14 @@ def _time(value: Any) -> datetime:
 
 
 def ingest(events: Sequence[dict[str, Any]]) -> None:
-    """Send up to 100 usage events, all or none. Metronome ignores a transaction_id it has seen within 34 days."""
+    """Send up to 100 usage events, all or none. Metronome ignores a transaction_id it has seen within 34 days.
+
+    Sends what `client.v1.usage.ingest` sends, without its walk through every key of every event: for a full batch that
+    took twice as long as the call itself.
+    """
+    options: RequestOptions = {"timeout": READ_TIMEOUT_SECONDS, "headers": {"Accept": "*/*"}}
     with talk("ingest"):
-        _nothing(
-            client().v1.usage.with_raw_response.ingest(
-                usage=events,  # type: ignore[arg-type]  # checked by Metronome; the SDK wants its own TypedDict
-                timeout=READ_TIMEOUT_SECONDS,
-            )
-        )
+        _nothing(client().post("/v1/ingest", cast_to=httpx.Response, body=list(events), options=options))
 
 
 # --- What everything stands on --------------------------------------------------------------------------------------

@@ -88,6 +88,7 @@ class IngestAlias(models.Model):
     conflict = models.TextField(blank=True, default="", help_text="Why Metronome refused it, if it did.")
 
     class Meta:
+        verbose_name_plural = "ingest aliases"
         constraints = [models.UniqueConstraint(fields=["customer", "kind"], name="ingestalias_one_of_each_kind")]
 
     def __str__(self) -> str:

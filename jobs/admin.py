@@ -21,6 +21,8 @@ ROWS_COUNTED_MAX = (
     10_000  # lists stop counting, and paging, here: a COUNT over millions takes seconds, a search does not
 )
 
+WORK_FIELDS = {field.name for field in Job._meta.fields}
+
 
 class BoundedPaginator(Paginator):
     @cached_property
@@ -74,6 +76,11 @@ class JobAdmin(ReadOnlyAdmin):
 
     list_filter: ClassVar[Any] = (WorkFilter,)
     actions = ["retry"]
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        names = [str(name) for name in self.get_fields(request, obj)]
+        work = [name for name in names if name in WORK_FIELDS]
+        return [(None, {"fields": [name for name in names if name not in work]}), ("Work", {"fields": work})]
 
     def get_list_display(self, request: HttpRequest) -> Any:
         return [*super().get_list_display(request), "work", "attempts", "trouble"]

@@ -62,6 +62,9 @@ class Migration(migrations.Migration):
                 ('conflict', models.TextField(blank=True, default='', help_text='Why Metronome refused it, if it did.')),
                 ('customer', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='aliases', to='accounts.customer')),
             ],
+            options={
+                'verbose_name_plural': 'ingest aliases',
+            },
         ),
         migrations.AddConstraint(
             model_name='user',

@@ -1,7 +1,7 @@
-"""Usage events to Metronome: up to a hundred in one call, settled together.
+"""Usage events to Metronome: up to a hundred in one call, the events of several calls claimed and settled together.
 
-A batch that was sent but not settled is sent again: Metronome ignores a transaction id it has seen in the last 34 days.
-A call either takes all of its events or none.
+What was sent but not settled is sent again: Metronome ignores a transaction id it has seen in the last 34 days. A call
+either takes all of its events or none.
 https://docs.metronome.com/guides/events/send-usage-events
 """
 
@@ -10,15 +10,15 @@ from __future__ import annotations
 import logging
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db import Error, transaction
+from django.db import transaction
 from django.db.models import QuerySet
 
 from accounts.models import Customer
-from billing import ledger, metronome, sync
+from billing import ledger, metronome
 from jobs import queue
 from jobs.errors import NotYet, Rejected, Unavailable
 from jobs.worker import pause_lane
@@ -29,7 +29,9 @@ from .models import UsageEvent
 logger = logging.getLogger(__name__)
 
 BATCH = 100  # what one ingest call may carry
-LEASE_SECONDS = 120  # twelve times the time-out of the call
+CLAIM = 500  # five calls: claiming and settling rows by the hundred took longer than sending them
+LEASE_SECONDS = 120  # more than twice the time-outs of five calls
+NEEDED = ("transaction_id", "customer_id", "event_type", "happened_at", "properties", "reservation_id", "attempts")
 WINDOW = timedelta(days=34)  # older events are refused, and with them the whole batch they are in
 WINDOW_MARGIN = timedelta(minutes=5)  # on the way, and between the clocks
 ABOUT_EVENTS = {400, 413, 422}  # what the answer says is about these events, not about us or Metronome's state
@@ -41,6 +43,15 @@ class Misunderstood(Exception):
     """Metronome refuses in a way that would hit every event alike."""
 
 
+@dataclass
+class Outcome:
+    """What became of events: taken, refused for good, or (`error`) neither, as are all that are in no list."""
+
+    sent: list[UsageEvent] = field(default_factory=list)
+    refused: list[tuple[UsageEvent, metronome.MetronomeRejected]] = field(default_factory=list)
+    error: Exception | None = None
+
+
 class Report:
     name = "report"
 
@@ -49,76 +60,66 @@ class Report:
 
     def run(self, now: datetime) -> int:
         clock = ticking(now)
-        events = queue.claim(UsageEvent.objects.all(), now=now, limit=BATCH, lease_seconds=LEASE_SECONDS)
-        late = [event for event in events if event.happened_at < now - WINDOW + WINDOW_MARGIN]
-        if late:
-            error = Rejected(
-                "older than the 34 days in which Metronome takes events; settle it with the customer by hand"
-            )
-            logger.error("%s usage events are %s", len(late), error)
-            queue.fail_all(late, error, now=now)
-        try:
-            for event, why in self._send(_open(events), clock):
-                logger.error("usage event %s: %s; needs a person", event, why)
-                queue.fail(event, why, now=clock())
-        except Unavailable as error:
-            self._wait(_open(events), error, clock())
-            return 0
-        except Misunderstood as error:
-            self._pause(_open(events), str(error), PAUSE_SECONDS, clock())
-            return 0
-        except Error:
-            raise
-        except Exception as error:  # the loop's boundary: what we do not understand must not stop the other steps
-            logger.exception("reporting failed")
-            queue.fail_all(_open(events), error, now=clock())
+        events = queue.claim(UsageEvent.objects.only(*NEEDED), now=now, limit=CLAIM, lease_seconds=LEASE_SECONDS)
+        self._bury([event for event in events if event.happened_at < now - WINDOW + WINDOW_MARGIN], now)
+        outcome = send(_unsettled(events))
+        with transaction.atomic():
+            queue.settle(outcome.sent, sent_at=clock())
+            ledger.acknowledge(reservation_ids=[event.reservation_id for event in outcome.sent], now=clock())
+        for event, why in outcome.refused:
+            logger.error("usage event %s: %s; needs a person", event, why)
+            queue.fail(event, why, now=clock())
+        if outcome.error:
+            self._wait(_unsettled(events), outcome.error, clock())
             return 0
         return len(events)
 
-    def _send(
-        self, events: Sequence[UsageEvent], clock: Callable[[], datetime]
-    ) -> list[tuple[UsageEvent, metronome.MetronomeRejected]]:
-        """Send them, in ever smaller parts if refused. Returns the refused ones; everything else is settled."""
-        refused: list[tuple[UsageEvent, metronome.MetronomeRejected]] = []
-        alike: Counter[str] = Counter()
-        parts = [list(events)] if events else []
-        while parts:
-            part = parts.pop()
-            try:
-                metronome.ingest([_payload(event) for event in part])
-            except metronome.MetronomeRejected as error:
-                if error.status not in ABOUT_EVENTS:
-                    raise Misunderstood(str(error)) from error
-                if len(part) > 1:
-                    parts += [part[len(part) // 2 :], part[: len(part) // 2]]
-                    continue
-                refused.append((part[0], error))
-                alike[_shape(str(error))] += 1
-                if max(alike.values()) >= LONE_REJECTS:
-                    raise Misunderstood(f"{LONE_REJECTS} events refused alike: {error}") from error
-            else:
-                self._acknowledge(part, clock())
-        return refused
+    def _bury(self, late: list[UsageEvent], now: datetime) -> None:
+        if late:
+            error = Rejected("older than the 34 days in which Metronome takes events; settle it by hand")
+            logger.error("%s usage events are %s", len(late), error)
+            queue.fail_all(late, error, now=now)
 
-    def _acknowledge(self, events: list[UsageEvent], now: datetime) -> None:
-        with transaction.atomic():
-            queue.settle(events, sent_at=now)
-            ledger.acknowledge(reservation_ids=[event.reservation_id for event in events], now=now)
-        sync.soon({event.customer_id for event in events}, now=now)
-
-    def _wait(self, events: list[UsageEvent], error: Unavailable, now: datetime) -> None:
-        if error.pause_seconds:
-            self._pause(events, str(error), error.pause_seconds, now)
+    def _wait(self, events: list[UsageEvent], error: Exception, now: datetime) -> None:
+        """Give them back for later: the whole lane if every event would fail alike, else these alone."""
+        pause = PAUSE_SECONDS if isinstance(error, Misunderstood) else getattr(error, "pause_seconds", 0)
+        if pause:
+            pause_lane(self.name, seconds=pause, reason=str(error), now=now)
+            queue.fail_all(events, NotYet(str(error), seconds=pause), now=now)
             return
-        logger.warning("%s usage events wait: %s", len(events), error)
+        expected = isinstance(error, Unavailable)
+        logger.warning("%s usage events wait: %s", len(events), error, exc_info=None if expected else error)
         queue.fail_all(events, error, now=now)
 
-    def _pause(self, events: list[UsageEvent], reason: str, seconds: int, now: datetime) -> None:
-        pause_lane(self.name, seconds=seconds, reason=reason, now=now)
-        queue.fail_all(events, NotYet(reason, seconds=seconds), now=now)
+
+def send(events: list[UsageEvent]) -> Outcome:
+    """Send them in full calls; a call that is refused again in halves, until what is bad is alone."""
+    outcome = Outcome()
+    alike: Counter[str] = Counter()
+    parts = [events[at : at + BATCH] for at in range(0, len(events), BATCH)][::-1]
+    while parts and not outcome.error:
+        part = parts.pop()
+        try:
+            metronome.ingest([_payload(event) for event in part])
+            outcome.sent += part
+        except metronome.MetronomeRejected as error:
+            if error.status not in ABOUT_EVENTS:
+                outcome.error = Misunderstood(str(error))
+            elif len(part) > 1:
+                parts += [part[len(part) // 2 :], part[: len(part) // 2]]
+            else:
+                outcome.refused.append((part[0], error))
+                alike[_shape(str(error))] += 1
+                if max(alike.values()) >= LONE_REJECTS:
+                    outcome.error = Misunderstood(f"{LONE_REJECTS} events refused alike: {error}")
+        except Exception as error:  # the loop's boundary: what we do not understand may pass, like an outage
+            outcome.error = error
+    if outcome.error:
+        outcome.refused.clear()  # whether they are bad, or we and Metronome at odds, is not known yet
+    return outcome
 
 
-def _open(events: list[UsageEvent]) -> list[UsageEvent]:
+def _unsettled(events: list[UsageEvent]) -> list[UsageEvent]:
     """Those not yet given back to the queue."""
     return [event for event in events if event.lease]
 

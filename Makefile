@@ -3,7 +3,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo python3.11)
 IN_VENV := . .venv/bin/activate &&
 
-.PHONY: help setup run test lint format check bench
+.PHONY: help setup run test lint format check bench simulate
 .DEFAULT_GOAL := help
 
 help: ## List the targets
@@ -28,6 +28,9 @@ check: .venv/dev.stamp ## Types, Django's system checks, missing migrations
 
 bench: .venv/dev.stamp ## Benchmarks, as JSON
 	@$(IN_VENV) exec python -m bench $(ARGS)
+
+simulate: .venv/dev.stamp ## The money path under bad luck: SEED=7 replays one run, SEEDS=20000 runs many
+	@$(IN_VENV) exec python -m tests.simulation $(if $(SEED),--seed $(SEED)) $(if $(SEEDS),--seeds $(SEEDS))
 
 .env:
 	@cp .env.example .env && echo "Made .env from .env.example."

@@ -17,6 +17,10 @@ from typing import Any
 import requests
 
 
+# The sandbox and the test gateway, with DEBUG off: what a real production would refuse to start with.
+ACCEPTED = {"SILENCED_SYSTEM_CHECKS": ",".join(f"vocalis.E{number:03}" for number in range(1, 20))}
+
+
 def django(database_url: str = "", **environment: str) -> Callable[[], None]:
     """Set Django up on a fresh test database of `database_url`'s server (default: SQLite). Returns what removes it."""
     os.environ |= {"ENV_FILE": ".env.example", "DJANGO_SETTINGS_MODULE": "tests.settings"}
@@ -81,6 +85,7 @@ def server(*arguments: str, **environment: str) -> Iterator[str]:
     variables = (
         os.environ
         | {"DJANGO_SETTINGS_MODULE": "bench.settings", "DATABASE_URL": _url(connection.settings_dict)}
+        | ACCEPTED
         | environment
     )
     command = [
@@ -123,7 +128,7 @@ def logged_in(customer: Any, address: str) -> requests.Session:
     client = requests.Session()
     client.cookies["sessionid"] = session.session_key
     client.cookies["csrftoken"] = "b" * 32
-    client.headers |= {"X-CSRFToken": "b" * 32, "Referer": address}
+    client.headers.update({"X-CSRFToken": "b" * 32, "Referer": address})
     return client
 
 

@@ -183,8 +183,8 @@ def _payment(subscription: Subscription, period: int, now: datetime) -> Payment 
 def _grant_period(subscription: Subscription, period: int, payment: Payment | None, now: datetime) -> datetime:
     plan, customer = plans.PLANS[subscription.plan], subscription.customer
     starts_at, ends_at = period_of(subscription, period)
-    if ends_at <= now:  # paid, and then no worker for a month: the money still buys a month
-        starts_at, ends_at = now, months_after(now, 1)
+    if ends_at <= now:  # no worker for all of the period: what was promised or paid still buys a whole one
+        starts_at, ends_at = now, now + (ends_at - starts_at)
     grant_id = contracts.grant(
         customer,
         key=f"vocalis-trial-{customer.pk}" if plan.once else f"vocalis-sub-{customer.pk}-{subscription.pk}-{period}",

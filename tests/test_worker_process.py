@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
-import subprocess
-import sys
-import time
+from contextlib import ExitStack
 from datetime import timedelta
 from urllib.parse import urlsplit
 
@@ -19,70 +16,35 @@ from django.utils import timezone
 from accounts.models import Customer
 from jobs.models import Heartbeat
 
+from . import processes
+from .processes import WAIT_SECONDS, wait_until
+
 pytestmark = [pytest.mark.process, pytest.mark.django_db(transaction=True)]
-WAIT_SECONDS = 40
 CALL_SECONDS = 1.5  # how long the sandbox thinks about a call, so that a signal arrives while one is in hand
-
-
-def wait_until(condition, what: str) -> None:
-    until = time.monotonic() + WAIT_SECONDS
-    while not condition():
-        assert time.monotonic() < until, f"no {what} within {WAIT_SECONDS} seconds"
-        time.sleep(0.05)
 
 
 @pytest.fixture
 def metronome(tmp_path):
-    """The sandbox on a port of its own, as an HTTP client of it."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "sandbox", "--host", "127.0.0.1", "--port", str(port)]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        url = f"http://127.0.0.1:{port}"
-        with httpx.Client(base_url=url, headers={"Authorization": "Bearer sandbox"}) as client:
-            wait_until(lambda: answers(client), "sandbox")
-            yield client
-        process.kill()
-
-
-def answers(client: httpx.Client) -> bool:
-    try:
-        return client.get("/_sandbox/clock").status_code == 200
-    except httpx.TransportError:
-        return False
+    with processes.sandbox(tmp_path / "sandbox.log") as client:
+        yield client
 
 
 @pytest.fixture
 def start_worker(metronome, tmp_path):
-    """Start a worker process on the test's own database; its output goes to a file that a failing test shows."""
+    """Start a worker process on the test's own database."""
     database = connection.settings_dict
     if connection.vendor == "sqlite":
         database_url = f"sqlite:///{database['NAME']}"
     else:
         database_url = urlsplit(os.environ["TEST_DATABASE_URL"])._replace(path=f"/{database['NAME']}").geturl()
-    env = os.environ | {
-        "DJANGO_SETTINGS_MODULE": "vocalis.settings", "ENV_FILE": ".env.example", "DATABASE_URL": database_url,
-        "METRONOME_API_URL": str(metronome.base_url),
-    }  # fmt: skip
-    started: list[subprocess.Popen] = []
+    env = processes.settings_env(database_url=database_url, metronome_url=str(metronome.base_url))
+    with ExitStack() as started:
 
-    def start() -> subprocess.Popen:
-        log = (tmp_path / f"worker-{len(started)}.log").open("wb")
-        worker = subprocess.Popen(
-            [sys.executable, "manage.py", "run_worker"], env=env, stdout=log, stderr=subprocess.STDOUT
-        )
-        log.close()
-        started.append(worker)
-        return worker
+        def start():
+            log = tmp_path / f"worker-{len(list(tmp_path.iterdir()))}.log"
+            return started.enter_context(processes.running(log, "manage.py", "run_worker", env=env))
 
-    yield start
-    for worker in started:
-        if worker.poll() is None:
-            worker.kill()
-        worker.wait()
-    for log in sorted(tmp_path.glob("worker-*.log")):
-        print(log.read_text())  # noqa: T201  pytest shows it when the test failed
+        yield start
 
 
 def customers_at(metronome: httpx.Client) -> list[dict]:

@@ -1,0 +1,72 @@
+"""Real processes for tests: the sandbox, the worker and the web server on ports and databases of their own."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+
+WAIT_SECONDS = 40
+
+
+def wait_until(condition: Callable[[], object], what: str) -> None:
+    until = time.monotonic() + WAIT_SECONDS
+    while not condition():
+        assert time.monotonic() < until, f"no {what} within {WAIT_SECONDS} seconds"
+        time.sleep(0.05)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def settings_env(*, database_url: str, metronome_url: str, **more: str) -> dict[str, str]:
+    """The environment of a process that runs with .env.example on this database and this Metronome."""
+    return os.environ | {
+        "DJANGO_SETTINGS_MODULE": "vocalis.settings", "ENV_FILE": ".env.example", "REDIS_URL": "",
+        "DATABASE_URL": database_url, "METRONOME_API_URL": metronome_url, **more,
+    }  # fmt: skip
+
+
+@contextmanager
+def running(log: Path, *command: str, env: dict[str, str] | None = None) -> Iterator[subprocess.Popen]:
+    """A Python process whose output goes to `log`, printed when the test is over (pytest shows it if that failed)."""
+    with log.open("wb") as output:
+        process = subprocess.Popen([sys.executable, *command], env=env, stdout=output, stderr=subprocess.STDOUT)
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.wait()
+        print(f"--- {log.name}\n{log.read_text()}")  # noqa: T201
+
+
+@contextmanager
+def sandbox(log: Path, *options: str) -> Iterator[httpx.Client]:
+    """`python -m sandbox`, as an HTTP client of it."""
+    port = free_port()
+    command = ["-m", "sandbox", "--host", "127.0.0.1", "--port", str(port), *options]
+    headers = {"Authorization": "Bearer sandbox"}
+    with (
+        running(log, *command),
+        httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=headers) as client,
+    ):
+        wait_until(lambda: answers(client, "/_sandbox/clock"), "sandbox")
+        yield client
+
+
+def answers(client: httpx.Client, path: str) -> bool:
+    try:
+        return client.get(path).status_code == 200
+    except httpx.TransportError:
+        return False

@@ -1,0 +1,122 @@
+"""One customer's way through the product in a real browser, with every process real: what the pages promise, they do."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+
+import httpx
+import pytest
+
+from . import processes
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.process,
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine (on Debian: apt-get install chromium)"),
+]
+AVAILABLE = "header [data-balance=available]"
+
+
+@pytest.fixture
+def site(tmp_path):
+    """Sandbox, worker and web on a fresh database. Yields the site's address and an HTTP client of the sandbox."""
+    port = processes.free_port()
+    address = f"http://127.0.0.1:{port}"
+    hooks = ["--webhook-url", f"{address}/api/webhooks/metronome/alerts", "--webhook-secret", "sandbox-webhook-secret"]
+    with processes.sandbox(tmp_path / "sandbox.log", *hooks, "--evaluate-every", "0.2") as metronome:
+        env = processes.settings_env(
+            database_url=f"sqlite:///{tmp_path / 'site.sqlite3'}",
+            metronome_url=str(metronome.base_url),
+            MEDIA_ROOT=str(tmp_path / "audio"),
+            SITE_URL=address,
+        )
+        for command in (["migrate", "--verbosity", "0"], ["bootstrap_metronome", "--verbosity", "0"]):
+            subprocess.run([sys.executable, "manage.py", *command], env=env, check=True)
+        web = ["-m", "daphne", "--bind", "127.0.0.1", "--port", str(port), "vocalis.asgi:application"]
+        with (
+            processes.running(tmp_path / "worker.log", "manage.py", "run_worker", env=env),
+            processes.running(tmp_path / "web.log", *web, env=env),
+            httpx.Client(base_url=address) as client,
+        ):
+            processes.wait_until(lambda: processes.answers(client, "/health"), "web server")
+            yield address, metronome
+
+
+@pytest.fixture
+def browser():
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+def number(page, selector: str = AVAILABLE) -> int:
+    return int(re.sub(r"\D", "", page.locator(selector).first.inner_text()) or 0)
+
+
+def wait_for_number(page, expected: int) -> None:
+    page.locator(AVAILABLE, has_text=f"{expected:,}").first.wait_for(timeout=processes.WAIT_SECONDS * 1_000)
+
+
+def balance_at(metronome: httpx.Client, customer_id: str) -> float:
+    unit = "8b1f0a52-6f0f-4f7e-9d5e-3f0c1c8a7b11"
+    body = {"customer_id": customer_id, "credit_type_id": unit}
+    return metronome.post("/v1/contracts/customerBalances/getNetBalance", json=body).json()["data"]["balance"]
+
+
+@pytest.mark.timeout(240)
+def test_sign_up_try_speak_and_be_recharged(site, browser):
+    address, metronome = site
+    context = browser.new_context()
+    page = context.new_page()
+    troubles: list[str] = []
+    for event in ("pageerror", "console"):
+        page.on(event, lambda message: troubles.append(getattr(message, "text", str(message))))
+
+    page.goto(f"{address}/accounts/signup/")
+    for name, value in {
+        "first_name": "Ada", "last_name": "Lovelace", "email": "Ada@example.com", "password": "analytical engine",
+    }.items():  # fmt: skip
+        page.fill(f"[name={name}]", value)
+    page.get_by_role("button", name="Sign up").click()
+
+    page.goto(f"{address}/billing/plans/")
+    page.get_by_role("button", name="Start the trial").click()
+    wait_for_number(page, 50_000)
+
+    other_tab = context.new_page()
+    other_tab.goto(f"{address}/usage/")
+    page.goto(f"{address}/studio/")
+    page.fill("[name=text]", "Héllo, world.\nHow are you?")
+    assert number(page, "[data-credits]") == 26, "what will be charged, as one types"
+    page.get_by_role("button", name="Speak").click()
+    page.locator("audio").first.wait_for()
+    wait_for_number(page, 49_974)
+    wait_for_number(other_tab, 49_974)
+    audio = context.request.get(address + page.locator("audio").first.get_attribute("src"))
+    assert audio.headers["content-type"] == "audio/wav" and audio.body()[:4] == b"RIFF"
+
+    page.goto(f"{address}/billing/recharge/")
+    page.check("[name=enabled]")
+    page.fill("[name=threshold_credits]", "48000")
+    page.fill("[name=recharge_to_credits]", "200000")
+    page.get_by_role("button", name="Save").click()
+    processes.wait_until(
+        lambda: context.request.get(f"{address}/api/billing/balance").json()["auto_recharge"], "recharge settings"
+    )
+    page.goto(f"{address}/studio/")
+    page.fill("[name=text]", "Again and again. " * 150)
+    page.get_by_role("button", name="Speak").click()
+    wait_for_number(other_tab, 200_000)
+    wait_for_number(page, 200_000)
+
+    state = context.request.get(f"{address}/api/billing/balance").json()
+    processes.wait_until(lambda: balance_at(metronome, state["customer_id"]) == 200_000, "agreement with Metronome")
+    assert (state["balance"], state["reserved"]) == (200_000, 0)
+    assert troubles == [], "no script failed, and nothing broke the Content-Security-Policy"

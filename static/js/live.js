@@ -22,26 +22,29 @@
     stop();
     if (!url) return poll();
     source = new EventSource(version < 0 ? url : `${url}?after=${version}`);
-    expect(SILENCE_MS);
-    source.addEventListener("connected", () => { clearTimeout(timer); failures = 0; mark("live"); });
+    wait(SILENCE_MS, fallBack);
+    source.addEventListener("connected", () => { wait(0); failures = 0; mark("live"); });
     source.addEventListener("balance_updated", (event) => {
       const state = JSON.parse(event.data);
       show(state);
       if (state.auto_recharge) tell(`Your balance was recharged: ${number(state.available)} credits are available.`);
     });
     // The browser reconnects by itself unless it was refused; a stream ends every ten minutes and that is no failure.
-    source.addEventListener("error", () => (source.readyState === EventSource.CLOSED ? fallBack() : expect(SILENCE_MS)));
+    source.addEventListener("error", () => {
+      if (source.readyState === EventSource.CLOSED) fallBack();
+      else if (!timer) wait(SILENCE_MS, fallBack);
+    });
   }
 
   function stop() {
-    clearTimeout(timer);
+    wait(0);
     source?.close();
     source = null;
   }
 
-  function expect(milliseconds) {
+  function wait(milliseconds, then) {
     clearTimeout(timer);
-    timer = setTimeout(fallBack, milliseconds);
+    timer = milliseconds && setTimeout(then, milliseconds);
   }
 
   function fallBack() {
@@ -64,9 +67,8 @@
     polls += 1;
     if (state) show(state);
     if (state?.customer_id) url = EVENTS_URL + encodeURIComponent(state.customer_id);
-    clearTimeout(timer);
     if (state && url && polls > failures) start();
-    else timer = setTimeout(poll, failures ? POLL_OFFLINE_MS : POLL_MS);
+    else wait(failures ? POLL_OFFLINE_MS : POLL_MS, poll);
   }
 
   function show(state) {

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 import threading
 import time
 from collections import Counter
@@ -21,8 +23,6 @@ SPENDS, CREDITS_EACH, CREDITS_HELD = 1_000, 100, 5_000
 
 
 def at_the_ledger() -> Counter[str]:
-    from django.db import connection
-
     from billing import ledger
 
     wallet_id = setup.funded_wallet(CREDITS_HELD)
@@ -36,13 +36,13 @@ def at_the_ledger() -> Counter[str]:
         ledger.capture(reservation_id=hold.id, amount=CREDITS_EACH, now=now)
         return "spent"
 
-    return in_parallel(spend, threads=8, close=connection.close)
+    return in_parallel(spend, threads=8)
 
 
 def through_http() -> Counter[str]:
     customer = setup.funded_customer(CREDITS_HELD)
+    local = threading.local()
     with setup.server() as address:
-        local = threading.local()
 
         def spend(number: int) -> str:
             if not hasattr(local, "client"):
@@ -54,48 +54,49 @@ def through_http() -> Counter[str]:
             )
             return {201: "spent", 402: "refused"}.get(answer.status_code, f"HTTP {answer.status_code}")
 
-        from django.db import connection
-
-        return in_parallel(spend, threads=32, close=connection.close)
+        return in_parallel(spend, threads=32)
 
 
-def in_parallel(spend: Callable[[int], str], *, threads: int, close: Callable[[], None]) -> Counter[str]:
+def in_parallel(spend: Callable[[int], str], *, threads: int) -> Counter[str]:
+    from django.db import connection
+
+    share = range(-(-SPENDS // threads))
+
+    def run(thread: int) -> list[str]:
+        try:
+            return [spend(thread * len(share) + at) for at in share if thread * len(share) + at < SPENDS]
+        finally:
+            connection.close()
+
     with ThreadPoolExecutor(threads) as pool:
-        outcomes = Counter(pool.map(spend, range(SPENDS)))
-        list(pool.map(lambda _: (time.sleep(0.05), close()), range(threads)))
-    return outcomes
+        return Counter(outcome for outcomes in pool.map(run, range(threads)) for outcome in outcomes)
 
 
-def main() -> dict[str, Any]:
-    table = []
-    postgres = os.environ.get("BENCH_DATABASE_URL", "postgres://postgres@127.0.0.1:5432/vocalis_bench")
-    # One database a process: Django is set up once. The other one runs in a child.
-    url = os.environ.get("OVERSHOOT_DATABASE_URL")
-    if url is None:
-        import subprocess
-        import sys
-
-        for one in ("", postgres):
-            child = subprocess.run(
-                [sys.executable, "-m", "bench.overshoot"], env=os.environ | {"OVERSHOOT_DATABASE_URL": one},
-                check=True, capture_output=True, text=True,
-            )  # fmt: skip
-            table += json.loads(child.stdout)["overshoot"]
-        return {"overshoot": table}
+def main(url: str) -> list[dict[str, Any]]:
     remove = setup.django(url)
+    table = []
     try:
         for way, run in (("ledger", at_the_ledger), ("http", through_http)):
             started = time.perf_counter()
             outcomes = run()
-            table.append(
-                {"database": "PostgreSQL" if url else "SQLite", "way": way, **outcomes,
-                 "credits_overshot": max(0, outcomes["spent"] * CREDITS_EACH - CREDITS_HELD),
-                 "seconds": round(time.perf_counter() - started, 1)}
-            )  # fmt: skip
+            row: dict[str, Any] = {"database": "PostgreSQL" if url else "SQLite", "way": way, **outcomes}
+            row["credits_overshot"] = max(0, outcomes["spent"] * CREDITS_EACH - CREDITS_HELD)
+            table.append(row | {"seconds": round(time.perf_counter() - started, 1)})
     finally:
         remove()
-    return {"overshoot": table}
+    return table
+
+
+def both_databases() -> list[dict[str, Any]]:
+    """Django is set up once a process, so each database has its own."""
+    table = []
+    for url in ("", os.environ.get("BENCH_DATABASE_URL", "postgres://postgres@127.0.0.1:5432/vocalis_bench")):
+        child = subprocess.run(
+            [sys.executable, "-m", "bench.overshoot", url], stdout=subprocess.PIPE, text=True, check=True
+        )
+        table += json.loads(child.stdout)
+    return table
 
 
 if __name__ == "__main__":
-    print(json.dumps(main(), indent=2))  # noqa: T201
+    print(json.dumps(main(sys.argv[1]) if len(sys.argv) > 1 else {"overshoot": both_databases()}, indent=2))  # noqa: T201

@@ -16,7 +16,6 @@ from typing import Any
 
 import requests
 
-
 # The sandbox and the test gateway, with DEBUG off: what a real production would refuse to start with.
 ACCEPTED = {"SILENCED_SYSTEM_CHECKS": ",".join(f"vocalis.E{number:03}" for number in range(1, 20))}
 

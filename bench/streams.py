@@ -1,10 +1,10 @@
 """Event streams: from a change of the wallet to the event at the client with many streams open, and what a stream costs.
 
 `python -m bench.streams [--streams 1000] [--changes 500] [--database URL] [--redis URL]` prints one JSON object. A daphne of
-its own serves all streams; their clients are bare sockets in a second process. Three ways a change can come about:
+its own serves all streams; their clients are bare sockets in a second process. A change can come about in three ways:
   layer      in the web process itself (a request), woken by the in-memory layer
-  redis      in another process, woken through Redis (with --redis)
-  watcher    in another process that nothing tells about: the watcher alone
+  redis      in another process, woken through Redis (with --redis or BENCH_REDIS_URL)
+  watcher    in another process, without Redis: noticed by the watcher alone
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ import requests
 
 from bench import setup
 
-WARM_STREAMS = 100
+WARM_STREAMS = 10  # load the code; what these leave in the heap the measured ones use again
 RATE = 50  # changes a second
 
 
@@ -34,12 +34,13 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--streams", type=int, default=1_000)
     parser.add_argument("--changes", type=int, default=500)
-    parser.add_argument("--database", default="")
-    parser.add_argument("--redis", default="")
+    parser.add_argument("--database", default=os.environ.get("BENCH_DATABASE_URL", ""))
+    parser.add_argument("--redis", default=os.environ.get("BENCH_REDIS_URL", ""))
     options = parser.parse_args()
     remove = setup.django(options.database, **({"TEST_REDIS_URL": options.redis} if options.redis else {}))
     try:
-        print(json.dumps(run(options.streams, options.changes, options.redis), indent=2))  # noqa: T201
+        figures = run(options.streams, options.changes, options.redis)
+        print(json.dumps({"streams": figures}, indent=2))  # noqa: T201
     finally:
         remove()
 
@@ -54,7 +55,7 @@ def run(streams: int, changes: int, redis: str = "") -> dict[str, Any]:
         opened_seconds = clients.tell("open")
         time.sleep(2)
         figures: dict[str, Any] = {
-            "streams": streams,
+            "open": streams,
             "opened_a_second": round(streams / opened_seconds),
             "kb_a_stream": round((_resident_kb(process) - before) / streams, 1),
             "threads": len(list(Path(f"/proc/{process}/task").iterdir())),

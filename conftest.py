@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 import time_machine
+from django.core.cache import cache
 from django.test import Client
 from django.utils import timezone
 
@@ -20,6 +21,12 @@ PASSWORD = "correct horse battery"
 def now() -> datetime:
     """The real time, to the second; pass it on, or `now + timedelta(...)` for later."""
     return timezone.now().replace(microsecond=0)
+
+
+@pytest.fixture(autouse=True)
+def nobody_has_tried_yet():
+    """Tests log in and sign up from one address; its count of tries starts anew."""
+    cache.clear()
 
 
 @pytest.fixture(autouse=True)

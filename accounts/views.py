@@ -16,12 +16,14 @@ from django.views.decorators.http import require_http_methods
 from . import password_reset, profile, signup
 from .access import CustomerRequest, next_url, start_url
 from .forms import EmailForm, LoginForm, ProfileForm, SignupForm
+from .throttle import throttled
 
 page = require_http_methods(["GET", "HEAD", "POST"])
 
 
 @page
 @never_cache
+@throttled("signup")
 @sensitive_post_parameters("password")
 def sign_up(request: HttpRequest) -> HttpResponse:
     if request.user.is_authenticated:
@@ -42,6 +44,7 @@ def sign_up(request: HttpRequest) -> HttpResponse:
 
 @page
 @never_cache
+@throttled("login")
 @sensitive_post_parameters("password")
 def log_in(request: HttpRequest) -> HttpResponse:
     if request.user.is_authenticated:
@@ -70,6 +73,8 @@ def edit_profile(request: CustomerRequest) -> HttpResponse:
 
 
 @page
+@never_cache
+@throttled("password reset")
 def ask_password_reset(request: HttpRequest) -> HttpResponse:
     form = EmailForm(request.POST or None)
     if form.is_valid():

@@ -9,7 +9,9 @@ from django.http import HttpRequest
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.decorators import method_decorator
 
+from accounts.throttle import throttled
 from jobs import worker
 
 from . import health
@@ -19,6 +21,7 @@ class Site(admin.AdminSite):
     site_header = site_title = "Vocalis"
     index_title = "Operations"
     index_template = "admin/vocalis_index.html"
+    login = method_decorator(throttled("login", account="username"))(admin.AdminSite.login)
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
         return super().index(request, (extra_context or {}) | {"looks": looks()})

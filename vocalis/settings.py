@@ -80,12 +80,22 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-# --- Realtime -------------------------------------------------------------------------------------------------------
+# --- Realtime, and the counters of accounts.throttle -----------------------------------------------------------------
 REDIS_URL = env.str("REDIS_URL", default="")
 CHANNEL_LAYERS: dict[str, Any] = {
     "default": {"BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer", "CONFIG": {"hosts": [REDIS_URL]}}
     if REDIS_URL
     else {"BACKEND": "channels.layers.InMemoryChannelLayer"}
+}
+CACHES: dict[str, Any] = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": REDIS_URL,
+        "KEY_PREFIX": "vocalis",
+        "OPTIONS": {"socket_connect_timeout": 1, "socket_timeout": 1},  # a login must not wait longer for it
+    }
+    if REDIS_URL
+    else {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
 }
 
 # --- Durable work: the steps of the worker, in the order of one turn ------------------------------------------------
@@ -118,6 +128,8 @@ AUTH_PASSWORD_VALIDATORS = [
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "studio"
 LOGOUT_REDIRECT_URL = "home"
+RATELIMIT_ENABLE = env.bool("THROTTLE", default=True)
+TRUSTED_PROXIES = env.int("TRUSTED_PROXIES", default=0)
 
 # --- Metronome and payments -----------------------------------------------------------------------------------------
 METRONOME_API_KEY = env.str("METRONOME_API_KEY", default="")

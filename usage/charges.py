@@ -35,6 +35,6 @@ def charge(
             credits=hold.amount,
             reservation_id=hold.id,
             created_at=now,
-            due_at=now,
+            due_at=hold.created_at,  # at once, even for a worker whose clock is a little behind ours
         )
         ledger.capture(reservation_id=hold.id, amount=hold.amount, now=now)

@@ -196,6 +196,8 @@ def _render(
         ("Your own", pricing.CREDITS_PER_CHARACTER[VoiceType.STANDARD], voices.of(request.customer)),
     ]
     recent = request.customer.generations.filter(state=Generation.State.DONE).order_by("-created_at", "-id")
+    if done:
+        recent = recent.exclude(id=done.id)
     try:
         chosen = voices.resolve(request.customer, voice)
     except voices.UnknownVoice:

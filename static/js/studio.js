@@ -93,21 +93,28 @@
     available = answer.available;
     sent = null;
     form.elements.key.value = freshKey();
+    archive();
     const heading = document.createElement("h2");
     heading.textContent = "Spoken";
     const player = playerOf(spoken, answer);
     result.replaceChildren(heading, player);
     result.hidden = false;
+    result.scrollIntoView({ block: "nearest" });
+    player.querySelector("audio").play().catch(() => {}); // browsers may refuse sound without a touch
+  }
+
+  // The last result makes room for the new one and heads the list of former ones.
+  function archive() {
+    const former = result.querySelector("audio")?.closest(".stack");
+    const recent = document.querySelector("[data-recent]");
+    if (!former) return;
     const article = document.createElement("article");
     article.className = "card";
-    article.append(playerOf(spoken, answer));
-    article.querySelector("audio").preload = "none";
-    const recent = document.querySelector("[data-recent]");
+    article.append(former);
+    former.querySelector("audio").pause();
     recent.querySelector("[data-empty]")?.remove();
     recent.prepend(article);
     for (const old of [...recent.children].slice(5)) old.remove();
-    result.scrollIntoView({ block: "nearest" });
-    player.querySelector("audio").play().catch(() => {}); // browsers may refuse sound without a touch
   }
 
   function playerOf(spoken, answer) {

@@ -91,7 +91,7 @@ def test_speaking_stores_audio_captures_and_owes_one_event(alice, wallet, now):
     assert (event.event_type, event.customer, event.credits) == ("voice_generation", alice, 12)
     assert event.properties == {"voice_type": "standard", "text_length": "12"}
     assert event.happened_at == event.reservation.created_at == now
-    assert event.due_at >= now and event.sent_at is None
+    assert event.due_at == now and event.sent_at is None
     assert event.reservation == Generation.objects.get().reservation
 
 

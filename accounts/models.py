@@ -71,7 +71,11 @@ class Customer(Job):
     @property
     def stable_alias(self) -> str:
         """The ingest alias all our usage is reported under: known before Metronome knows the customer, stable for life."""
-        return f"vocalis_{self.id}"
+        return stable_alias_of(self.id)
+
+
+def stable_alias_of(customer_id: uuid.UUID) -> str:
+    return f"vocalis_{customer_id}"
 
 
 class IngestAlias(models.Model):

@@ -17,7 +17,7 @@ from typing import Any
 from django.db import transaction
 from django.db.models import QuerySet
 
-from accounts.models import Customer
+from accounts.models import stable_alias_of
 from billing import ledger, metronome
 from jobs import queue
 from jobs.errors import NotYet, Rejected, Unavailable
@@ -127,7 +127,7 @@ def _unsettled(events: list[UsageEvent]) -> list[UsageEvent]:
 def _payload(event: UsageEvent) -> dict[str, Any]:
     return {
         "transaction_id": event.transaction_id,
-        "customer_id": Customer(id=event.customer_id).stable_alias,  # known without reading the row
+        "customer_id": stable_alias_of(event.customer_id),
         "event_type": event.event_type,
         "timestamp": event.happened_at.isoformat().replace("+00:00", "Z"),
         "properties": event.properties,

@@ -152,7 +152,7 @@ class Migration(migrations.Migration):
                 ('expires_at', models.DateTimeField()),
                 ('resolved_at', models.DateTimeField(blank=True, null=True)),
                 ('reported_at', models.DateTimeField(blank=True, help_text='When Metronome acknowledged the usage.', null=True)),
-                ('wallet', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='reservations', to='billing.wallet')),
+                ('wallet', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='reservations', to='billing.wallet')),
             ],
         ),
         migrations.CreateModel(
@@ -168,7 +168,7 @@ class Migration(migrations.Migration):
                 ('created_at', models.DateTimeField()),
                 ('grant', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='entries', to='billing.creditgrant')),
                 ('reservation', models.OneToOneField(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='entry', to='billing.reservation')),
-                ('wallet', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='entries', to='billing.wallet')),
+                ('wallet', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='entries', to='billing.wallet')),
             ],
             options={
                 'verbose_name_plural': 'ledger entries',
@@ -322,11 +322,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='reservation',
-            index=models.Index(condition=models.Q(('reported_at__isnull', True), ('state', 'captured')), fields=['wallet'], name='reservation_unreported'),
-        ),
-        migrations.AddIndex(
-            model_name='reservation',
-            index=models.Index(condition=models.Q(('reported_at__isnull', False)), fields=['wallet', 'reported_at'], name='reservation_reported'),
+            index=models.Index(condition=models.Q(('state', 'captured')), fields=['wallet', 'reported_at'], name='reservation_captured'),
         ),
         migrations.AddConstraint(
             model_name='reservation',

@@ -1,0 +1,182 @@
+"""Who gets in where: every address of the site, asked for by everybody who should not simply get in.
+
+A new address without a row here fails the test. The same walk looks at what comes back: no page carries code of its own.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import pytest
+from django.apps import apps
+from django.http import HttpResponseBase
+from django.test import Client
+from django.urls import get_resolver, reverse
+
+from accounts.models import Customer, User
+from conftest import PASSWORD, fund
+from usage.models import Generation
+from vocalis import health
+
+# What GET and POST (without any field) answer to: a visitor who is not logged in | alice, a customer who asks for what is
+# bob's where the address names something | a clerk: staff without permissions | an operator: a superuser.
+# Neither clerk nor operator has a customer. A word says where they are sent, a number is the status.
+CUSTOMERS = "login login | 200 200 | 403 403 | 403 403"
+CUSTOMERS_TO_READ = "login 405 | 200 405 | 403 405 | 403 405"
+EVERYBODY = "200 200 | 200 200 | 200 200 | 200 200"
+WHO_IS_NOT_LOGGED_IN = "200 200 | studio studio | admin admin | admin admin"
+WHO_IS_LOGGED_IN = "login login | 200 200 | 200 200 | 200 200"
+SIGNED = "405 401 | 405 401 | 405 401 | 405 401"
+ONE_S_OWN_ALONE = "401 405 | 404 405 | 404 405 | 404 405"
+STAFF = "admin-login admin-login | admin-login admin-login | 200 200 | 200 200"
+STAFF_TO_READ = "admin-login admin-login | admin-login admin-login | 200 405 | 200 405"
+PERMITTED = "admin-login admin-login | admin-login admin-login | 403 403 | 200 200"
+PERMITTED_TO_READ = "admin-login admin-login | admin-login admin-login | 403 403 | 200 403"
+NOBODY = "admin-login admin-login | admin-login admin-login | 403 403 | 403 403"
+
+ROWS = {
+    "home": WHO_IS_NOT_LOGGED_IN,
+    "signup": WHO_IS_NOT_LOGGED_IN,
+    "login": WHO_IS_NOT_LOGGED_IN,
+    "logout": "405 home | 405 home | 405 home | 405 home",
+    "profile": WHO_IS_LOGGED_IN,
+    "password_change": WHO_IS_LOGGED_IN,
+    "password_reset": EVERYBODY,
+    "password_reset_confirm": EVERYBODY,  # with a token that is none: "this link no longer works"
+    "billing": CUSTOMERS_TO_READ,
+    "card": "405 login | 405 billing | 405 403 | 405 403",
+    "plans": CUSTOMERS,
+    "plan_cancel": "405 login | 405 plans | 405 403 | 405 403",
+    "recharge": CUSTOMERS,
+    "webhook_alerts": SIGNED,
+    "webhook_payment_gating": SIGNED,
+    "webhook_invoices": SIGNED,
+    "api_balance": "401 405 | 200 405 | 404 405 | 404 405",
+    "events": ONE_S_OWN_ALONE,
+    "studio": "login login | 200 422 | 403 403 | 403 403",
+    "audio": "login 405 | 404 405 | 403 405 | 403 405",
+    "own-voice": "login login | 200 422 | 403 403 | 403 403",
+    "own-voice-preview": "login 405 | 422 405 | 403 405 | 403 405",
+    "usage": CUSTOMERS_TO_READ,
+    "health": "200 405 | 200 405 | 200 405 | 200 405",
+    "health_integrations": "503 405 | 503 405 | 503 405 | 503 405",  # nothing runs here
+    "admin:index": STAFF,
+    "admin:login": "200 200 | 200 200 | admin 200 | admin 200",
+    "admin:logout": "admin admin | admin admin | 405 home | 405 home",
+    "admin:password_change": STAFF,
+    "admin:password_change_done": STAFF_TO_READ,
+    "admin:jsi18n": STAFF_TO_READ,
+    "admin:autocomplete": "admin-login admin-login | admin-login admin-login | 403 405 | 403 405",
+    "admin:view_on_site": "admin-login admin-login | admin-login admin-login | 404 404 | 404 404",
+    "admin:app_list": "admin-login admin-login | admin-login admin-login | 404 404 | 200 200",
+    "admin:auth_user_password_change": PERMITTED,
+}
+# The pages every model has in the admin. What people edit there is named; everything else is only read.
+MODEL_PAGES = {
+    "changelist": PERMITTED, "history": PERMITTED, "change": PERMITTED_TO_READ, "add": NOBODY, "delete": NOBODY,
+}  # fmt: skip
+EDITED = {("accounts_user", page) for page in MODEL_PAGES} | {("auth_group", page) for page in MODEL_PAGES}
+EDITED |= {("jobs_lane", "delete")}  # ends a pause
+
+PLACES = {
+    "/": "home", "/accounts/login/": "login", "/admin/login/": "admin-login", "/admin/": "admin", "/studio/": "studio",
+    "/billing/": "billing", "/billing/plans/": "plans",
+}  # fmt: skip
+ROLES = ("visitor", "alice", "clerk", "operator")
+INLINE = re.compile(r"<style|\sstyle=|\son[a-z]+=[\"']|<script(?![^>]*\ssrc=)(?![^>]*json)|javascript:", re.IGNORECASE)
+
+pytestmark = pytest.mark.django_db
+
+
+def addresses(nodes=None, name_space="") -> Iterator[str]:
+    """The name of every address. The admin's two without a name only send on to one that has, or to its login."""
+    for node in get_resolver().url_patterns if nodes is None else nodes:
+        if hasattr(node, "url_patterns"):
+            yield from addresses(node.url_patterns, f"{name_space}{node.namespace}:" if node.namespace else name_space)
+        elif node.name:
+            yield f"{name_space}{node.name}"
+
+
+def row(name: str) -> str | None:
+    model, _, page = name.removeprefix("admin:").rpartition("_")
+    if name in ROWS or page not in MODEL_PAGES:
+        return ROWS.get(name)
+    return PERMITTED if (model, page) in EDITED else MODEL_PAGES[page]
+
+
+def url(name: str, bobs: dict[str, list]) -> str:
+    model, _, page = name.removeprefix("admin:").rpartition("_")
+    if name in bobs:
+        return reverse(name, args=bobs[name])
+    if name not in ROWS and page in ("change", "delete", "history"):
+        found = apps.get_model(*model.split("_"))._default_manager.first()
+        return reverse(name, args=[found.pk if found else 1])
+    return reverse(name)
+
+
+@pytest.fixture
+def bobs(bob, now):
+    """What the addresses name: things of bob's."""
+    wallet = fund(bob, 700, now)
+    Customer.objects.filter(pk=bob.pk).update(metronome_id="metronome-bob")
+    hold = wallet.reservations.create(key="k", amount=5, captured=5, state="captured", expires_at=now, created_at=now)
+    generation = Generation.objects.create(
+        customer=bob, key="k", body_hash="h", text="bob's words", voice="standard-ava", voice_name="Ava",
+        voice_type="standard", characters=5, credits=5, state="done", reservation=hold, taken_at=now, created_at=now,
+    )  # fmt: skip
+    return {
+        "events": ["metronome-bob"],
+        "audio": [generation.id],
+        "password_reset_confirm": ["MQ", "a-token"],
+        "admin:app_list": ["billing"],
+        "admin:view_on_site": [1, 1],
+        "admin:auth_user_password_change": [bob.user.pk],
+    }
+
+
+@pytest.fixture
+def come_as(alice, staff):
+    """A browser of its own for every question: some of them log out."""
+    clerk = User.objects.create_user("clerk@example.com", PASSWORD, first_name="C", last_name="K", is_staff=True)
+    users = {"visitor": None, "alice": alice.user, "clerk": clerk, "operator": staff}
+
+    def client(role: str) -> Client:
+        made = Client()
+        if users[role]:
+            made.force_login(users[role])
+        return made
+
+    return client
+
+
+def outcome(answer: HttpResponseBase) -> str:
+    if answer.status_code != 302:
+        return str(answer.status_code)
+    path = answer.headers["Location"].partition("?")[0]
+    return PLACES.get(path, path)
+
+
+@pytest.mark.parametrize("name", sorted(set(addresses())))
+def test_everybody_gets_what_the_table_says(name, bobs, come_as, sandbox, monkeypatch):
+    monkeypatch.setattr(health, "_last", None)
+    expected = row(name)
+    assert expected, f"{name} is new: say in ROWS who may see it"
+
+    found = {}
+    for role in ROLES:
+        answers = [getattr(come_as(role), method)(url(name, bobs)) for method in ("get", "post")]
+        found[role] = " ".join(map(outcome, answers))
+        for answer in answers:
+            assert "unsafe" not in answer.headers["Content-Security-Policy"]
+            if answer.headers.get("Content-Type", "").startswith("text/html"):
+                assert not INLINE.findall(answer.content.decode())
+            assert role in ("clerk", "operator") or b"bob" not in answer.content
+    nothing_there = "admin" if name.startswith("admin:") else ""  # the admin's way to say that it has no such row
+    for role, cell in zip(ROLES, expected.split(" | "), strict=True):
+        for said, wanted in zip(found[role].split(), cell.split(), strict=True):
+            assert said == wanted or (said == nothing_there and wanted in ("200", "403")), f"{role}: {found[role]}"
+
+
+def test_every_row_is_of_an_address():
+    assert set(ROWS) - set(addresses()) == set()

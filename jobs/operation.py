@@ -1,0 +1,210 @@
+"""What the operations commands share: things looked at one after the other, with a way to see how far it is.
+
+A command yields one `Outcome` for each thing. It may be interrupted after any of them and be run again: what is done is
+passed over or done to no effect. Exit code 0 means that nothing is left to do, 1 that something is (with --dry-run:
+would be), 130 that it was interrupted.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from argparse import ArgumentParser, ArgumentTypeError
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, ClassVar, TypeVar
+
+from django.core.management.base import BaseCommand, CommandError, OutputWrapper
+from django.db.models import Model, QuerySet
+from django.utils import timezone
+
+from . import queue
+from .errors import NotYet, Rejected, Unavailable
+from .models import Job
+from .worker import RowStep, alive
+
+M = TypeVar("M", bound=Model)
+J = TypeVar("J", bound=Job)
+
+CHUNK = 500  # rows in memory at once
+PATIENCE_SECONDS: tuple[float, ...] = (1, 5, 20)  # waits before an unavailable other side ends the run
+LINE_SECONDS = 10  # between lines of progress in a pipe
+BAR_SECONDS = 0.1
+BAR_CHARACTERS = 30
+UNITS = {"m": "minutes", "h": "hours", "d": "days"}
+
+
+class Refused(Exception):
+    """The command cannot do what it was asked for, and has changed nothing. The text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one thing. `word` is counted in the summary; `detail` makes it a line of its own."""
+
+    subject: object
+    word: str
+    detail: str = ""
+    is_open: bool = False  # something is left to do about it: exit code 1
+
+
+class Operation(BaseCommand):
+    """A command that is a series of outcomes."""
+
+    leaves_work: ClassVar[frozenset[str]] = frozenset()  # words of outcomes after which a worker does the rest
+
+    def outcomes(self, *args: Any, **options: Any) -> Iterable[Outcome]:
+        """The work. `options` are the command's, and `now`."""
+        raise NotImplementedError
+
+    def total(self, *args: Any, **options: Any) -> int | None:
+        """How many outcomes there will be, if that is known beforehand."""
+        return None
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--dry-run", action="store_true", help="change nothing; say what would be done")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        tally: Counter[str] = Counter()
+        still_open = 0
+        last: object = None
+        progress = Progress(self.stderr)
+        try:
+            progress.total = self.total(**options)
+            for outcome in self.outcomes(now=timezone.now(), **options):
+                tally[outcome.word] += 1
+                still_open += outcome.is_open
+                last = outcome.subject
+                if outcome.detail or options["verbosity"] > 1:
+                    progress.clear()
+                    self.stdout.write(f"{outcome.subject}: {outcome.word} {outcome.detail}".rstrip())
+                progress.step()
+        except KeyboardInterrupt:
+            self._close(progress, tally, dry_run=options["dry_run"])
+            raise CommandError(f"Interrupted after {last}. Run it again to go on.", returncode=130) from None
+        except Refused as error:
+            progress.clear()
+            raise CommandError(str(error)) from error
+        except (Unavailable, Rejected) as error:
+            self._close(progress, tally, dry_run=options["dry_run"])
+            raise CommandError(f"Stopped after {last}: {error}. Run it again to go on.") from error
+        self._close(progress, tally, dry_run=options["dry_run"])
+        if still_open:
+            raise CommandError(f"Left to do: {still_open:,}.")
+
+    def _close(self, progress: Progress, tally: Counter[str], *, dry_run: bool) -> None:
+        progress.clear()
+        counts = ", ".join(f"{count:,} {word}" for word, count in sorted(tally.items())) or "nothing to do"
+        self.stdout.write(f"Summary: {counts}." + (" Nothing was changed." if dry_run else ""))
+        if self.leaves_work & tally.keys() and not alive(timezone.now()):
+            self.stdout.write("No worker is running: it goes on when one does.")
+
+
+class Progress:
+    """How far a run is: a bar on a terminal, else a plain line now and then."""
+
+    def __init__(self, out: OutputWrapper) -> None:
+        self.out, self.done = out, 0
+        self.total: int | None = None
+        self.on_terminal = out.isatty()
+        self.seconds = BAR_SECONDS if self.on_terminal else LINE_SECONDS
+        self.show_at = time.monotonic() + self.seconds
+
+    def step(self) -> None:
+        self.done += 1
+        if time.monotonic() >= self.show_at:
+            self.show()
+
+    def show(self) -> None:
+        self.show_at = time.monotonic() + self.seconds
+        text = f"{self.done:,}" + (f" of {self.total:,}" if self.total else "")
+        if self.on_terminal:
+            filled = min(BAR_CHARACTERS, BAR_CHARACTERS * self.done // self.total) if self.total else 0
+            bar = f"[{'#' * filled:.<{BAR_CHARACTERS}}] " if self.total else ""
+            self.out.write(f"\r{bar}{text}\x1b[K", str, "")
+        else:
+            self.out.write(text, str)
+
+    def clear(self) -> None:
+        if self.on_terminal:
+            self.out.write("\r\x1b[K", str, "")
+
+
+# --- What the operations are made of --------------------------------------------------------------------------------
+
+
+def walk(rows: QuerySet[M], *, chunk: int = CHUNK) -> Iterator[M]:
+    """All rows in the order of their keys, with few in memory and no cursor or transaction open between two of them."""
+    ordered = rows.order_by("pk")
+    page = list(ordered[:chunk])
+    while page:
+        yield from page
+        page = list(ordered.filter(pk__gt=page[-1].pk)[:chunk])
+
+
+def attempt(subject: object, act: Callable[[], Outcome]) -> Outcome:
+    """Do something that calls the outside world. What that refuses is this thing's failure.
+
+    Raises Unavailable after some patience: then the next thing would fare no better.
+    """
+    for seconds in (*PATIENCE_SECONDS, None):
+        try:
+            return act()
+        except Unavailable as error:
+            if seconds is None or error.pause_seconds:
+                raise
+            time.sleep(max(seconds, error.retry_after_seconds))
+        except (Rejected, NotYet) as error:
+            return Outcome(subject, "failed" if isinstance(error, Rejected) else "waiting", str(error), is_open=True)
+    raise AssertionError("unreachable")
+
+
+def do_now(step: RowStep, rows: QuerySet[J], *, now: datetime) -> None:
+    """Do in this process what the one row of `rows` owes, under the same claim as a worker. Raises what its step raises.
+
+    NotYet if a worker has the row in hand.
+    """
+    queue_rows: Any = rows
+    queue_rows.nudge(now)
+    claimed = queue.claim(rows, now=now, limit=1, lease_seconds=step.lease_seconds)
+    if not claimed:
+        raise NotYet("a worker is just at it")
+    try:
+        again_at = step.perform(claimed[0], now)
+    except (Unavailable, Rejected, NotYet) as error:
+        queue.fail(claimed[0], error, now=now)
+        raise
+    queue.settle(claimed, due_at=again_at)
+
+
+def nudge_all(rows: QuerySet[J], *, dry_run: bool, now: datetime, word: str) -> Iterator[Outcome]:
+    """Make rows due, a chunk in one UPDATE."""
+    chunk: list[J] = []
+    for row in walk(rows):
+        chunk.append(row)
+        if len(chunk) == CHUNK:
+            yield from _nudge(chunk, dry_run, now, word)
+            chunk = []
+    if chunk:
+        yield from _nudge(chunk, dry_run, now, word)
+
+
+def _nudge(chunk: list[J], dry_run: bool, now: datetime, word: str) -> Iterator[Outcome]:
+    if not dry_run:
+        manager: Any = type(chunk[0])._default_manager
+        manager.filter(pk__in=[row.pk for row in chunk]).nudge(now)
+    for row in chunk:
+        yield Outcome(row, f"would be {word}" if dry_run else word, is_open=dry_run)
+
+
+def moment(text: str) -> datetime:
+    """The type of an argument that is a time: ISO 8601 (without a zone: UTC), or an age such as 90m, 36h or 7d."""
+    if age := re.fullmatch(r"(\d{1,6})([mhd])", text):
+        return timezone.now() - timedelta(**{UNITS[age[2]]: int(age[1])})
+    try:
+        parsed = datetime.fromisoformat(text)
+    except ValueError:
+        raise ArgumentTypeError(f"{text!r} is neither a time like 2026-01-31T10:00 nor an age like 36h") from None
+    return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)

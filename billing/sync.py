@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
@@ -112,16 +113,23 @@ def read_grants(contract: Contract, *, now: datetime) -> list[metronome.Commit]:
     """Mirror all that Metronome has for the customer, and return it. For workers only: it calls Metronome."""
     wallet = ledger.wallet_of(contract.customer_id)
     commits = metronome.commits(customer_id=contract.customer.metronome_id or "")
-    mirrored = {grant.segment_id: grant for grant in CreditGrant.objects.filter(wallet=wallet)}
-    segments = [segment for commit in commits for segment in _segments(commit)]
-    for segment in segments:
+    for segment in news(wallet.id, commits, now=now):
+        ledger.record_grant(wallet_id=wallet.id, segment=segment, now=now)
+    _shrink_vanished(wallet.id, commits, now)
+    realtime.wake(wallet.id)
+    return commits
+
+
+def news(wallet_id: int, commits: Iterable[metronome.Commit], *, now: datetime) -> list[ledger.Segment]:
+    """What of Metronome's commits is not mirrored yet, or not as it is there."""
+    mirrored = {grant.segment_id: grant for grant in CreditGrant.objects.filter(wallet_id=wallet_id)}
+    found = []
+    for segment in (segment for commit in commits for segment in _segments(commit)):
         grant = mirrored.get(segment.segment_id)
         is_new = grant is None and segment.amount > 0
         if is_new or (grant and not _is_mirrored(grant, segment, now)):
-            ledger.record_grant(wallet_id=wallet.id, segment=segment, now=now)
-    _shrink_vanished(wallet.id, mirrored.values(), {segment.segment_id for segment in segments}, now)
-    realtime.wake(wallet.id)
-    return commits
+            found.append(segment)
+    return found
 
 
 def record(wallet_id: int, commit: metronome.Commit, *, now: datetime) -> list[int]:
@@ -160,11 +168,12 @@ def fractions(commits: Iterable[metronome.Commit]) -> Decimal:
     return sum((amount % 1 for amount in amounts if amount > 0), Decimal(0))
 
 
-def _shrink_vanished(wallet_id: int, grants: Iterable[CreditGrant], listed: set[str], now: datetime) -> None:
+def _shrink_vanished(wallet_id: int, commits: Iterable[metronome.Commit], now: datetime) -> None:
     """Take back what is left of grants that Metronome no longer lists: archived there, or a segment removed."""
+    listed = {segment.id for commit in commits for segment in commit.segments}
     settled = now - timedelta(seconds=VANISH_SECONDS)
-    for grant in grants:
-        if grant.remaining and grant.segment_id not in listed and grant.created_at < settled:
+    for grant in CreditGrant.objects.filter(wallet_id=wallet_id, remaining__gt=0, created_at__lt=settled):
+        if grant.segment_id not in listed:
             logger.warning("grant %s (%s) is gone at Metronome", grant.pk, grant.name)
             fields = {name: getattr(grant, name) for name in ledger.SEGMENT_FIELDS}
             ledger.record_grant(wallet_id=wallet_id, segment=ledger.Segment(**fields, amount=0), now=now)
@@ -173,14 +182,23 @@ def _shrink_vanished(wallet_id: int, grants: Iterable[CreditGrant], listed: set[
 # --- Drift ----------------------------------------------------------------------------------------------------------
 
 
-def check_drift(contract: Contract, *, now: datetime, fractions: Decimal = Decimal(0)) -> Drift | None:
-    """Compare the wallet with Metronome; note, update, adjust or close the difference. Returns the open or adjusted row.
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """`difference`: credits at Metronome minus credits here, beyond what is under way. `is_quiet`: nothing is."""
+
+    balance: int
+    remote: Decimal
+    difference: int
+    is_quiet: bool
+
+
+def compare(contract: Contract, *, now: datetime, fractions: Decimal = Decimal(0)) -> Comparison | None:
+    """Compare the wallet with Metronome; changes nothing. None if just now it cannot be done.
 
     Three numbers are read before and after Metronome's: if they moved meanwhile, the comparison means nothing and this
     turn is given up. `fractions` is what Metronome may have more by `fractions(commits)`.
     """
     wallet = ledger.wallet_of(contract.customer_id)
-    ledger.expire_ended(wallet_id=wallet.id, now=now)
     before = _numbers(wallet.id, now)
     remote = metronome.net_balance(customer_id=contract.customer.metronome_id or "")
     if before != _numbers(wallet.id, now):
@@ -194,11 +212,20 @@ def check_drift(contract: Contract, *, now: datetime, fractions: Decimal = Decim
     highest = lowest + grown + unsettled + settling + shrunk
     # Towards zero, so that what is left of fractions is no difference.
     missing, extra = min(remote - lowest, Decimal(0)), max(remote - fractions - highest, Decimal(0))
-    difference = int(missing or extra)
-    if not difference:
+    return Comparison(wallet.balance, remote, int(missing or extra), is_quiet=lowest == highest)
+
+
+def check_drift(contract: Contract, *, now: datetime, fractions: Decimal = Decimal(0)) -> Drift | None:
+    """Note, update, adjust or close what `compare` finds. Returns the open or adjusted row."""
+    wallet = ledger.wallet_of(contract.customer_id)
+    ledger.expire_ended(wallet_id=wallet.id, now=now)
+    found = compare(contract, now=now, fractions=fractions)
+    if found is None:
+        return None
+    if not found.difference:
         Drift.objects.filter(wallet=wallet, state=Drift.State.OPEN).update(state=Drift.State.GONE, last_seen_at=now)
         return None
-    return _note_drift(wallet, difference, int(remote), quiet=lowest == highest, now=now)
+    return _note_drift(wallet, found, now)
 
 
 def approve_drift(drift: Drift, *, user: User, now: datetime) -> bool:
@@ -234,24 +261,25 @@ def _held_past_end(wallet_id: int, now: datetime) -> int:
     return ended.aggregate(credits=Sum("remaining", default=0))["credits"]
 
 
-def _note_drift(wallet: Wallet, difference: int, remote: int, *, quiet: bool, now: datetime) -> Drift:
+def _note_drift(wallet: Wallet, found: Comparison, now: datetime) -> Drift:
     """Keep the open row of this wallet up to date; adjust when the same difference has stood still, twice read."""
+    difference, remote = found.difference, int(found.remote)
     drift, is_new = Drift.objects.get_or_create(
         wallet=wallet,
         state=Drift.State.OPEN,
         defaults={
-            "difference": difference, "wallet_balance": wallet.balance, "metronome_balance": remote,
-            "first_seen_at": now, "last_seen_at": now, "same_since_at": now if quiet else None,
+            "difference": difference, "wallet_balance": found.balance, "metronome_balance": remote,
+            "first_seen_at": now, "last_seen_at": now, "same_since_at": now if found.is_quiet else None,
         },
     )  # fmt: skip
     if is_new:
         logger.warning("wallet %s differs from Metronome by %+d credits", wallet.pk, difference)
         return drift
-    stands = quiet and drift.same_since_at is not None and drift.difference == difference
-    drift.same_since_at = drift.same_since_at if stands else (now if quiet else None)
+    stands = found.is_quiet and drift.same_since_at is not None and drift.difference == difference
+    drift.same_since_at = drift.same_since_at if stands else (now if found.is_quiet else None)
     if drift.difference != difference:
         drift.approved_by = None  # nobody has agreed to this one
-    drift.difference, drift.wallet_balance, drift.metronome_balance = difference, wallet.balance, remote
+    drift.difference, drift.wallet_balance, drift.metronome_balance = difference, found.balance, remote
     drift.last_seen_at = now
     drift.save(
         update_fields=[

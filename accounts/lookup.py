@@ -1,0 +1,37 @@
+"""Find the customer an operator means."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from uuid import UUID
+
+from django.db.models import Q
+
+from jobs.operation import Refused
+
+from .models import Customer, User
+
+
+def customer_named(text: str) -> Customer:
+    """The customer with this e-mail address, id, Metronome id or ingest alias. Raises Refused."""
+    wanted = Q(user__email=text.strip().lower()) | Q(metronome_id=text) | Q(aliases__name=text)
+    with suppress(ValueError):
+        wanted |= Q(pk=UUID(text))
+    customer = Customer.objects.select_related("user").filter(wanted).distinct().first()
+    if customer is None:
+        raise Refused(f"There is no customer {text}.")
+    return customer
+
+
+def staff_named(email: str | None) -> User:
+    """The member of staff with this e-mail address; without one, the only active superuser. Raises Refused."""
+    staff = User.objects.filter(is_staff=True, is_active=True)
+    if email:
+        person = staff.filter(email=email.strip().lower()).first()
+        if person is None:
+            raise Refused(f"{email} is nobody of the staff.")
+        return person
+    superusers = staff.filter(is_superuser=True)[:2]
+    if len(superusers) != 1:
+        raise Refused("Say who decides it: --by STAFF_EMAIL.")
+    return superusers[0]

@@ -1,0 +1,71 @@
+"""Make up at Metronome for what customers here lack there: their customer, its aliases, their contract.
+
+The worker does all this by itself; this is for rows that came in another way, or were given up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from functools import partial
+
+from django.db.models import Exists, OuterRef, Q, QuerySet
+
+from accounts.models import Customer, IngestAlias
+from jobs.operation import Outcome, attempt, do_now, walk
+
+from . import contracts, metronome, provisioning
+from .models import Contract, Subscription
+
+
+def incomplete_customers(*, everyone: bool = False) -> QuerySet[Customer]:
+    """Customers without a Metronome customer, or with an alias that neither was pushed nor is known to be taken."""
+    unpushed = IngestAlias.objects.filter(customer=OuterRef("pk"), pushed_at=None, conflict="")
+    stable = IngestAlias.objects.filter(customer=OuterRef("pk"), kind=IngestAlias.Kind.STABLE)
+    rows = Customer.objects.select_related("user")
+    return rows if everyone else rows.filter(Q(metronome_id=None) | Exists(unpushed) | ~Exists(stable))
+
+
+def customers(*, everyone: bool = False, dry_run: bool, now: datetime) -> Iterator[Outcome]:
+    """Create or link them, and push their aliases. `everyone`: look at those too that seem complete."""
+    for customer in walk(incomplete_customers(everyone=everyone)):
+        yield attempt(customer, partial(_customer, customer, dry_run, now))
+
+
+def _customer(customer: Customer, dry_run: bool, now: datetime) -> Outcome:
+    known = customer.metronome_id
+    found = known or metronome.find_customer(alias=customer.stable_alias)
+    word = "checked" if known else "linked" if found else "created"
+    if dry_run:
+        return Outcome(customer, f"would be {word}", found or customer.stable_alias, is_open=True)
+    IngestAlias.objects.get_or_create(
+        customer=customer, kind=IngestAlias.Kind.STABLE, defaults={"name": customer.stable_alias}
+    )
+    do_now(provisioning.PROVISION, Customer.objects.filter(pk=customer.pk), now=now)
+    customer.refresh_from_db(fields=["metronome_id"])
+    taken = IngestAlias.objects.filter(customer=customer).exclude(conflict="").first()
+    note = f", but the alias {taken.name} {taken.conflict}" if taken else ""
+    return Outcome(customer, word, f"{customer.metronome_id}{note}" if note or not known else "")
+
+
+def customers_without_contract(*, everyone: bool = False) -> QuerySet[Customer]:
+    """Customers who have or had a plan, or are to get one now, and no contract at Metronome that we know of."""
+    made = Contract.objects.filter(customer=OuterRef("pk")).exclude(metronome_id=None)
+    chosen = Subscription.objects.filter(customer=OuterRef("pk")).exclude(state=Subscription.State.FAILED)
+    rows = Customer.objects.select_related("user").exclude(Exists(made))
+    return rows if everyone else rows.filter(Exists(chosen))
+
+
+def customer_contracts(*, everyone: bool = False, dry_run: bool, now: datetime) -> Iterator[Outcome]:
+    """Make or find their contracts. `everyone`: customers without a plan, too."""
+    for customer in walk(customers_without_contract(everyone=everyone)):
+        yield attempt(customer, partial(_contract, customer, dry_run, now))
+
+
+def _contract(customer: Customer, dry_run: bool, now: datetime) -> Outcome:
+    if not dry_run:
+        contract = contracts.ensure(customer, now=now)
+        return Outcome(customer, "made or found", contract.metronome_id or "")
+    name = f"vocalis:{customer.pk}"
+    found = metronome.find_contract(customer_id=customer.metronome_id, name=name) if customer.metronome_id else None
+    return Outcome(customer, "would be linked" if found else "would be made", found or name, is_open=True)

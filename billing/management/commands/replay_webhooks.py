@@ -1,0 +1,51 @@
+"""Have stored webhooks processed again."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+from django.db.models import QuerySet
+
+from billing.models import WebhookEvent
+from jobs.operation import Operation, Outcome, Refused, moment, nudge_all
+
+
+class Command(Operation):
+    help = (
+        "Makes stored webhooks due again, processed ones too; a worker processes them. Handlers read the state itself, "
+        "so a replay changes nothing that still holds."
+    )
+    leaves_work = frozenset({"made due"})
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        super().add_arguments(parser)
+        parser.add_argument("--id", metavar="EVENT_ID", action="append", help="this one; repeatable")
+        parser.add_argument("--type", help="of this type, such as commit.create")
+        parser.add_argument(
+            "--since", type=moment, metavar="TIME", help="received since: 2026-01-31T10:00 (UTC), or 36h"
+        )
+
+    def total(self, **options: Any) -> int:
+        return _chosen(**options).count()
+
+    def outcomes(self, *, dry_run: bool, now: datetime, **options: Any) -> Iterator[Outcome]:
+        known = WebhookEvent.objects.filter(event_id__in=options["id"] or ()).values_list("event_id", flat=True)
+        if unknown := set(options["id"] or ()) - set(known):
+            raise Refused(f"There is no webhook {', '.join(sorted(unknown))}.")
+        return nudge_all(_chosen(**options), dry_run=dry_run, now=now, word="made due")
+
+
+def _chosen(
+    *, id: list[str] | None, type: str | None, since: datetime | None, **options: Any
+) -> QuerySet[WebhookEvent]:
+    if not (id or type or since):
+        raise Refused("Say which: --id, --type or --since.")
+    rows = WebhookEvent.objects.all()
+    if id:
+        rows = rows.filter(event_id__in=id)
+    if type:
+        rows = rows.filter(type=type)
+    return rows.filter(received_at__gte=since) if since else rows

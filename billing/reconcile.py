@@ -1,0 +1,113 @@
+"""One customer's wallet beside Metronome and beside the payments: what differs, since when, and why if that is known.
+
+The comparison is `sync.compare`, so usage on its way is no difference. Repair means having the work done that mends it
+(sync, payments), never a change of a balance by hand.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db.models import Sum
+
+from accounts.models import User
+from jobs.errors import NotYet
+from jobs.operation import do_now
+
+from . import metronome, sync
+from .models import Contract, Drift, Payment, Wallet
+
+ABOUT_A_MINUTE = "a difference is mended when the same one has stood for a minute: look again then"
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """`metronome` is None where there is no contract to ask about, or numbers are just moving (`is_moving`)."""
+
+    balance: int
+    metronome: int | None
+    difference: int
+    since: datetime | None
+    paid_cents: int
+    is_moving: bool
+    causes: tuple[str, ...]
+
+    @property
+    def agrees(self) -> bool:
+        return not (self.difference or self.causes or self.is_moving)
+
+    def __str__(self) -> str:
+        there = "no contract" if self.metronome is None else f"{self.metronome:,}"
+        parts = [f"wallet {self.balance:,}, Metronome {'moving' if self.is_moving else there}"]
+        if self.difference:
+            parts.append(
+                f"difference {self.difference:+,}" + (f" since {self.since:%Y-%m-%d %H:%M}" if self.since else "")
+            )
+        parts.append(f"paid ${self.paid_cents / 100:,.2f}")
+        return "; ".join([*parts, *self.causes])
+
+
+def look(wallet: Wallet, *, now: datetime) -> Account:
+    """Compare; changes nothing. Calls Metronome."""
+    payments = Payment.objects.filter(customer_id=wallet.customer_id)
+    causes = _payment_causes(wallet)
+    contract = Contract.objects.filter(customer_id=wallet.customer_id).exclude(metronome_id=None).first()
+    comparison = None
+    if contract is None:
+        if wallet.balance:
+            causes.append("credits without a contract at Metronome: backfill_customers, then backfill_contracts")
+    else:
+        commits = metronome.commits(customer_id=contract.customer.metronome_id or "")
+        causes += [
+            f"“{segment.name}” of {segment.amount:,} credits is not mirrored as it is at Metronome"
+            for segment in sync.news(wallet.pk, commits, now=now)
+        ]
+        comparison = sync.compare(contract, now=now, fractions=sync.fractions(commits))
+    drift = Drift.objects.filter(wallet=wallet, state=Drift.State.OPEN).first()
+    if comparison and comparison.difference and not causes:
+        causes.append(_drift_cause(drift))
+    return Account(
+        balance=Wallet.objects.values_list("balance", flat=True).get(pk=wallet.pk),
+        metronome=int(comparison.remote) if comparison else None,
+        difference=comparison.difference if comparison else 0,
+        since=drift.first_seen_at if drift else None,
+        paid_cents=payments.filter(state=Payment.State.GRANTED).aggregate(cents=Sum("amount_cents", default=0))[
+            "cents"
+        ],
+        is_moving=contract is not None and comparison is None,
+        causes=tuple(causes),
+    )
+
+
+def repair(wallet: Wallet, *, by: User | None = None, now: datetime) -> None:
+    """Have done now what mends differences: dead payments again, then a sync. `by` agrees to the open difference,
+    which without it is adjusted up to sync.ADJUST_CREDITS_MAX only. Raises what the sync raises."""
+    Payment.objects.dead().filter(customer_id=wallet.customer_id, due_at__isnull=False).nudge(now)
+    drift = Drift.objects.filter(wallet=wallet, state=Drift.State.OPEN).first()
+    if drift and by:
+        sync.approve_drift(drift, user=by, now=now)
+    contracts = Contract.objects.filter(customer_id=wallet.customer_id).exclude(metronome_id=None)
+    if contracts.exists():
+        try:
+            do_now(sync.SYNC, contracts, now=now)
+        except NotYet:
+            return  # a worker is just doing it
+
+
+def _payment_causes(wallet: Wallet) -> list[str]:
+    causes = []
+    for payment in Payment.objects.open().filter(customer_id=wallet.customer_id).order_by("created_at"):
+        if payment.dead_at:
+            causes.append(f"payment {payment.pk} of {payment.amount_dollars} was given up: {payment.last_error}")
+        elif payment.state in (Payment.State.CHARGED, Payment.State.RELEASING, Payment.State.RELEASED):
+            causes.append(f"payment {payment.pk} of {payment.amount_dollars} is charged and not granted yet")
+    return causes
+
+
+def _drift_cause(drift: Drift | None) -> str:
+    if drift is None:
+        return "seen for the first time"
+    if abs(drift.difference) > sync.ADJUST_CREDITS_MAX and drift.approved_by_id is None:
+        return "cause unknown, and too much to adjust before a person agrees (--fix --by, or in the admin)"
+    return ABOUT_A_MINUTE

@@ -22,6 +22,7 @@ from .models import (
     Contract,
     CreditGrant,
     Drift,
+    Gift,
     LedgerEntry,
     Payment,
     PaymentMethod,
@@ -98,6 +99,14 @@ class PaymentAdmin(OfCustomer, JobAdmin):
     list_filter = ("state", "kind", WorkFilter)
     exact_fields = ("workflow_id", "invoice_id", "gateway_reference")
     ordering = ("-created_at",)
+
+
+@admin.register(Gift)
+class GiftAdmin(OfCustomer, JobAdmin):
+    list_display = ("created_at", "customer", "kind", "credits", "reason", "by", "grant")
+    list_select_related = ("customer__user", "by", "grant")
+    list_filter = ("kind", WorkFilter)
+    exact_fields = ("key",)
 
 
 @admin.register(PaymentMethod)

@@ -126,7 +126,8 @@ class Reservation(models.Model):
         RELEASED = "released"
         EXPIRED = "expired"
 
-    wallet = models.ForeignKey(Wallet, on_delete=models.PROTECT, related_name="reservations")
+    # The unique key below begins with the wallet: an index of its own would only slow every update of the row.
+    wallet = models.ForeignKey(Wallet, on_delete=models.PROTECT, related_name="reservations", db_index=False)
     key = models.CharField(max_length=128)
     amount = models.BigIntegerField()
     captured = models.BigIntegerField(default=0)
@@ -148,14 +149,8 @@ class Reservation(models.Model):
         indexes = [
             models.Index(fields=["expires_at"], name="reservation_open", condition=Q(state="open")),
             models.Index(fields=["wallet"], name="reservation_wallet_open", condition=Q(state="open")),
-            models.Index(
-                fields=["wallet"],
-                name="reservation_unreported",
-                condition=Q(state="captured", reported_at__isnull=True),
-            ),
-            models.Index(
-                fields=["wallet", "reported_at"], name="reservation_reported", condition=Q(reported_at__isnull=False)
-            ),
+            # Both what Metronome has not acknowledged (NULL) and what it has lately.
+            models.Index(fields=["wallet", "reported_at"], name="reservation_captured", condition=Q(state="captured")),
         ]
 
     def __str__(self) -> str:
@@ -219,7 +214,7 @@ class LedgerEntry(models.Model):
         EXPIRY = "expiry"
         ADJUSTMENT = "adjustment"
 
-    wallet = models.ForeignKey(Wallet, on_delete=models.PROTECT, related_name="entries")
+    wallet = models.ForeignKey(Wallet, on_delete=models.PROTECT, related_name="entries", db_index=False)
     kind = models.CharField(max_length=15, choices=Kind.choices)
     amount = models.BigIntegerField(help_text="Credits, signed.")
     balance_after = models.BigIntegerField()
@@ -343,6 +338,33 @@ class ChargeAtTestGateway(models.Model):
 
     def __str__(self) -> str:
         return f"{self.amount_cents / 100:.2f} {self.currency} ({self.key})"
+
+
+class Gift(Job):
+    """Credits a person decided to give: a kindness, or back for something that went wrong. As a job it owes the grant."""
+
+    class Kind(models.TextChoices):
+        GIFT = "gift"
+        REFUND = "refund"
+
+    customer = models.ForeignKey(Customer, on_delete=models.PROTECT, related_name="gifts")
+    kind = models.CharField(max_length=10, choices=Kind.choices)
+    key = models.CharField(max_length=128, unique=True, help_text="Names the grant at Metronome: one gift, one grant.")
+    credits = models.BigIntegerField()
+    reason = models.CharField(max_length=200)
+    by = models.ForeignKey("accounts.User", on_delete=models.PROTECT, related_name="gifts_given")
+    ends_at = models.DateTimeField()
+    grant = models.OneToOneField(
+        CreditGrant, on_delete=models.PROTECT, null=True, blank=True, help_text="Empty until Metronome has it."
+    )
+    created_at = models.DateTimeField()
+
+    class Meta(Job.Meta):
+        abstract = False
+        constraints = [models.CheckConstraint(condition=Q(credits__gt=0), name="gift_of_something")]
+
+    def __str__(self) -> str:
+        return f"{self.kind} of {self.credits:,} credits"
 
 
 class AutoRechargeQuerySet(JobQuerySet):

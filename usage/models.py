@@ -8,7 +8,7 @@ from django.db import models
 from django.db.models import Q
 
 from accounts.models import Customer
-from billing.models import Reservation
+from billing.models import Gift, Reservation
 from jobs.models import Job
 
 
@@ -90,6 +90,14 @@ class Generation(models.Model):
         blank=True,
         related_name="generation",
         help_text="What paid for it. Empty until done.",
+    )
+    refund = models.OneToOneField(
+        Gift,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="generation",
+        help_text="The credits given back for it.",
     )
     available_after = models.BigIntegerField(
         null=True, blank=True, help_text="Credits left when it was done: a repeated request gets the same answer."

@@ -105,6 +105,7 @@ JOBS: list[str] = [
     "billing.handlers.INBOX",
     "billing.payments.workflow.PAY",
     "billing.subscriptions.SUBSCRIBE",
+    "billing.gifts.GIVE",
     "billing.recharge.MIRROR",
     "billing.expiry.EXPIRE",
     "billing.expiry.RESERVATIONS",

@@ -1,0 +1,61 @@
+"""Give a customer complimentary credits."""
+
+from __future__ import annotations
+
+import hashlib
+from argparse import ArgumentParser
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+from accounts.lookup import customer_named, staff_named
+from billing import gifts
+from billing.models import Gift
+from jobs.errors import NotYet, Rejected, Unavailable
+from jobs.operation import Operation, Outcome, Refused, do_now
+
+
+class Command(Operation):
+    help = (
+        "Grants complimentary credits through Metronome, drawn before all others; reason and giver are in the admin's "
+        "log. The same customer, credits and reason again are the same gift, unless --key tells them apart."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        super().add_arguments(parser)
+        parser.add_argument("customer", metavar="EMAIL_OR_ID")
+        parser.add_argument("credits", type=int, metavar="CREDITS")
+        parser.add_argument("--reason", required=True)
+        parser.add_argument("--by", metavar="STAFF_EMAIL", help="who decides it; by default the only superuser")
+        parser.add_argument("--days", type=int, default=gifts.GIFT_DAYS, help="how long they can be used")
+        parser.add_argument("--key", default="", help="tells this gift from an equal earlier one")
+
+    def outcomes(
+        self, *, dry_run: bool, now: datetime, customer: str, credits: int, reason: str, by: str | None, days: int,
+        key: str, **options: Any,
+    ) -> Iterator[Outcome]:  # fmt: skip
+        receiver, giver = customer_named(customer), staff_named(by)
+        if credits <= 0 or days <= 0:
+            raise Refused("Credits and days are positive numbers.")
+        same = hashlib.sha256(f"{receiver.pk}\n{credits}\n{reason}\n{key}".encode()).hexdigest()[:32]
+        there = Gift.objects.filter(key=f"vocalis-gift-{same}").first()
+        if there and there.grant_id:
+            yield Outcome(receiver, "granted before", f"on {there.created_at:%Y-%m-%d} by {there.by}")
+        elif dry_run:
+            yield Outcome(receiver, "would be granted", f"{credits:,} credits for {days} days", is_open=True)
+        else:
+            gift = gifts.give(
+                customer=receiver, credits=credits, reason=reason, by=giver, key=f"vocalis-gift-{same}", days=days,
+                now=now,
+            )  # fmt: skip
+            yield _grant(gift, now)
+
+
+def _grant(gift: Gift, now: datetime) -> Outcome:
+    try:
+        do_now(gifts.GIVE, Gift.objects.filter(pk=gift.pk), now=now)
+    except (Unavailable, NotYet) as error:
+        return Outcome(gift.customer, "waiting", f"{error}; a worker goes on with it", is_open=True)
+    except Rejected as error:
+        return Outcome(gift.customer, "failed", str(error), is_open=True)
+    return Outcome(gift.customer, "granted", f"{gift.credits:,} credits until {gift.ends_at:%Y-%m-%d}")

@@ -13,6 +13,7 @@ from accounts.models import Customer, IngestAlias
 from jobs.worker import RowStep
 
 from . import metronome, realtime
+from .metronome_operations import rename_customer
 from .models import Wallet
 
 
@@ -33,12 +34,16 @@ def _find_or_create(customer: Customer) -> str:
     if found:
         return found
     try:
-        return metronome.create_customer(name=customer.user.get_full_name() or "Vocalis customer", alias=alias)
+        return metronome.create_customer(name=_name(customer), alias=alias)
     except metronome.AlreadyDone as error:  # another worker was faster, or an answer of ours got lost
         found = metronome.find_customer(alias=alias)
         if not found:
             raise metronome.MetronomeUnavailable(f"the customer was made but cannot be found yet: {error}") from error
         return found
+
+
+def _name(customer: Customer) -> str:
+    return customer.user.get_full_name() or "Vocalis customer"
 
 
 def _push_aliases(customer: Customer, metronome_id: str, now: datetime) -> None:
@@ -58,6 +63,8 @@ def _push_aliases(customer: Customer, metronome_id: str, now: datetime) -> None:
             _note_pushed([*wanted, email.name], now)
             return
     metronome.set_aliases(customer_id=metronome_id, aliases=wanted)
+    if email is None:  # a deleted customer: the name goes, too
+        rename_customer(customer_id=metronome_id, name=_name(customer))
     _note_pushed(wanted, now)
 
 

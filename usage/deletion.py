@@ -1,0 +1,101 @@
+"""Forget a customer who asks for it: person, texts, audio and alias go; the ledger, which names nobody, stays.
+
+    close (no login, no plan, no recharge, no spending) → texts and audio → the person
+
+In this order, so that a run that was cut off finds the customer again by the e-mail address.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.contrib.admin.models import LogEntry
+from django.contrib.contenttypes.models import ContentType
+from django.core.files.storage import default_storage
+from django.db import transaction
+from django.db.models import Q
+
+from accounts.models import Customer, IngestAlias, PasswordReset, User
+from billing import ledger, subscriptions
+from billing.models import AutoRecharge, Payment, PaymentMethod
+from jobs.operation import Outcome, Refused, walk
+
+from .models import Generation, Voice
+from .speak import TAKEN_SECONDS
+
+NAME = "Deleted customer"
+
+
+def delete(customer: Customer, *, dry_run: bool, now: datetime) -> Iterator[Outcome]:
+    """Raises Refused while money or speech is on its way, or if it is a member of staff."""
+    _check(customer, now)
+    if not dry_run:
+        _close(customer, now)
+        _check(customer, now)  # what began before the door was closed
+    yield Outcome(customer, "closed" if not dry_run else "would be closed", is_open=dry_run)
+    spoken = Generation.objects.filter(customer=customer).exclude(text="", audio="", body_hash="")
+    for generation in walk(spoken):
+        if not dry_run:
+            _forget_speech(generation)
+        yield Outcome(generation.pk, "texts and audio deleted" if not dry_run else "texts would go", is_open=dry_run)
+    if not dry_run:
+        _forget_person(customer, now)
+    yield Outcome(customer.pk, "anonymised" if not dry_run else "would be anonymised", is_open=dry_run)
+
+
+def _check(customer: Customer, now: datetime) -> None:
+    if customer.user.is_staff:
+        raise Refused(f"{customer} is a member of staff.")
+    if Payment.objects.open().filter(customer=customer).exists() or subscriptions.requested_plan(customer):
+        raise Refused("A payment or a plan is on its way. Settle it, or try again in a minute.")
+    speaking_since = now - timedelta(seconds=TAKEN_SECONDS)
+    pending = Q(state=Generation.State.PENDING, taken_at__gt=speaking_since)
+    setting_up = Voice.objects.filter(customer=customer, state=Voice.State.PENDING)
+    if Generation.objects.filter(pending, customer=customer).exists() or setting_up.exists():
+        raise Refused("Something is being spoken right now. Try again in two minutes.")
+
+
+def _close(customer: Customer, now: datetime) -> None:
+    """No more login, plan, recharge or spending. Sessions end with the next request, open streams within ten minutes."""
+    try:
+        with transaction.atomic():
+            User.objects.filter(pk=customer.user_id).update(is_active=False)
+            subscriptions.cancel(customer=customer, now=now)
+            on = AutoRecharge.objects.filter(customer=customer, enabled=True)
+            on.update(enabled=False, failure="", low_since_at=None, stuck_at=None, due_at=now, dead_at=None, attempts=0)
+            ledger.set_frozen(wallet_id=ledger.wallet_of(customer.pk).pk, frozen=True, now=now)
+    except subscriptions.ChangeUnderWay as error:
+        raise Refused(str(error)) from error
+
+
+def _forget_speech(generation: Generation) -> None:
+    if generation.audio:
+        default_storage.delete(generation.audio)  # first: a row without its name would leave the file for ever
+    Generation.objects.filter(pk=generation.pk).update(text="", audio="", body_hash="")
+
+
+def _forget_person(customer: Customer, now: datetime) -> None:
+    """The worker then takes the e-mail alias and the name off the customer at Metronome (`billing.provisioning`)."""
+    email = f"deleted-{customer.pk}@deleted.invalid"
+    with transaction.atomic():
+        user = User(password="")
+        user.set_unusable_password()
+        User.objects.filter(pk=customer.user_id).update(
+            email=email, first_name=NAME, last_name="", password=user.password, is_active=False, last_login=None
+        )
+        IngestAlias.objects.filter(customer=customer, kind=IngestAlias.Kind.EMAIL).delete()
+        PasswordReset.objects.filter(user=customer.user_id).delete()
+        PaymentMethod.objects.filter(customer=customer).delete()
+        Voice.objects.filter(customer=customer).update(name=NAME)
+        Generation.objects.filter(customer=customer, voice_name__gt="").update(voice_name="")
+        for row in (customer, customer.user):
+            _entries_of(row).update(object_repr=email)
+        rows: Any = Customer.objects.filter(pk=customer.pk)
+        rows.nudge(now)
+
+
+def _entries_of(row: Customer | User) -> Any:
+    kind = ContentType.objects.get_for_model(row)
+    return LogEntry.objects.filter(content_type=kind, object_id=str(row.pk))

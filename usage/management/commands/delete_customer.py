@@ -1,0 +1,33 @@
+"""Forget a customer on request."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+from accounts.lookup import customer_named
+from jobs.operation import Operation, Outcome, Refused
+from usage import deletion
+
+
+class Command(Operation):
+    help = (
+        "Anonymises a customer: name, e-mail address, texts, audio and card go, here and at Metronome; plan and recharge "
+        "end; the ledger stays. Cannot be undone."
+    )
+    leaves_work = frozenset({"anonymised"})
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        super().add_arguments(parser)
+        parser.add_argument("customer", metavar="EMAIL_OR_ID")
+        parser.add_argument("--no-input", action="store_false", dest="interactive", help="do not ask")
+
+    def outcomes(
+        self, *, dry_run: bool, now: datetime, customer: str, interactive: bool, **options: Any
+    ) -> Iterator[Outcome]:
+        person = customer_named(customer)
+        if interactive and not dry_run and input(f"Type {person} to delete this customer for good: ") != str(person):
+            raise Refused("Nothing was deleted.")
+        return deletion.delete(person, dry_run=dry_run, now=now)

@@ -1,0 +1,58 @@
+"""Delete what nobody needs any more: settled webhooks, usage events long sent, sessions that have ended.
+
+Never what the ledger refers to (entries, reservations, grants, payments), and never a row that still owes something.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.contrib.sessions.models import Session
+from django.db.models import QuerySet
+
+from billing.models import WebhookEvent
+from jobs.operation import CHUNK, Outcome, Refused, walk
+
+from .models import UsageEvent
+
+DAYS_MIN = 7  # Metronome repeats a webhook for two days, and people ask about last week's
+EVENT_DAYS_MIN = 35  # while Metronome takes and compares events, ours are needed to send again and to compare
+
+
+def prunable(*, days: int, now: datetime) -> dict[str, QuerySet[Any]]:
+    """What can go, by the word it is counted under. Raises Refused for less than DAYS_MIN."""
+    if days < DAYS_MIN:
+        raise Refused(f"--days is at least {DAYS_MIN}: Metronome repeats webhooks, and operators replay them.")
+    before = now - timedelta(days=days)
+    events_before = now - timedelta(days=max(days, EVENT_DAYS_MIN))
+    return {
+        "webhooks": WebhookEvent.objects.filter(
+            received_at__lt=before, processed_at__isnull=False, due_at=None, dead_at=None, lease=None
+        ),
+        "usage events": UsageEvent.objects.filter(
+            happened_at__lt=events_before, sent_at__lt=events_before, due_at=None, dead_at=None, lease=None,
+            reservation__reported_at__isnull=False,
+        ),
+        "sessions": Session.objects.filter(expire_date__lt=now),
+    }  # fmt: skip
+
+
+def prune(*, days: int, dry_run: bool, now: datetime) -> Iterator[Outcome]:
+    """Delete them a chunk at a time; one outcome a row."""
+    for what, rows in prunable(days=days, now=now).items():
+        keys: list[Any] = []
+        for row in walk(rows.only("pk")):
+            keys.append(row.pk)
+            if len(keys) == CHUNK:
+                yield from _delete(what, rows, keys, dry_run)
+                keys = []
+        yield from _delete(what, rows, keys, dry_run)
+
+
+def _delete(what: str, rows: QuerySet[Any], keys: list[Any], dry_run: bool) -> Iterator[Outcome]:
+    if keys and not dry_run:
+        rows.filter(pk__in=keys).delete()  # with the conditions: one that was replayed since stays
+    for key in keys:
+        yield Outcome(key, f"{what} {'would go' if dry_run else 'deleted'}", is_open=dry_run)

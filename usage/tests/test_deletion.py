@@ -1,0 +1,166 @@
+"""A customer who asks for it is forgotten, here and at Metronome; the ledger stays and names nobody."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+
+import pytest
+from django.contrib.admin.models import LogEntry
+from django.core import serializers
+from django.core.files.storage import default_storage
+from django.utils import timezone
+
+from accounts.models import Customer, PasswordReset, User
+from billing import gifts, metronome, recharge, subscriptions
+from billing.models import AutoRecharge, LedgerEntry, Payment, PaymentMethod, Wallet
+from billing.tests.money_stage import balance, establish, remote_balance
+from billing.tests.operate import run
+from conftest import PASSWORD
+from usage import deletion, speak
+from usage.models import Generation
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def life(stage, alice, staff, monkeypatch):
+    """Alice with a plan, recharge, speech, a card and a gift."""
+    monkeypatch.setattr("jobs.operation.timezone.now", stage.now)
+    establish(stage, alice)
+    subscriptions.select_plan(customer=alice, plan="creator", key="k", now=stage.now())
+    recharge.save_settings(
+        customer=alice, enabled=True, threshold_credits=25_000, recharge_to_credits=200_000, now=stage.now()
+    )
+    stage.drain()
+    speak.speak(customer=alice, text="My secret words", voice_id="standard-ava", key="k", now=stage.now())
+    gifts.give(customer=alice, credits=10, reason="r", by=staff, key="g", now=stage.now())
+    PasswordReset.objects.create(user=alice.user, asked_at=stage.now())
+    stage.drain()
+    return alice
+
+
+def delete(*args):
+    return run("delete_customer", "alice@example.com", "--no-input", *args)
+
+
+def everything_we_know():
+    rows = [
+        row
+        for model in (User, Customer, Generation, LogEntry, PaymentMethod, PasswordReset)
+        for row in model.objects.all()
+    ]
+    rows += Customer.objects.get().aliases.all()
+    return serializers.serialize("json", [row for row in rows if not getattr(row, "is_staff", False)])
+
+
+def test_the_person_goes_and_the_ledger_stays(stage, life):
+    entries = list(LedgerEntry.objects.values())
+    audio = Generation.objects.get().audio
+    assert default_storage.exists(audio)
+
+    code, text = delete()
+    stage.drain()
+
+    assert code == 0
+    assert "1 anonymised, 1 closed, 1 texts and audio deleted" in text
+    known = everything_we_know()
+    assert not [word for word in ("alice", "Alice", "Tester", "secret", audio) if word in known]
+    assert json.loads(known)
+    assert not default_storage.exists(audio)
+    assert list(LedgerEntry.objects.values()) == entries
+    assert balance(life) == remote_balance(life)
+
+
+def test_metronome_forgets_the_person_too(stage, life):
+    delete()
+    stage.drain()
+
+    life.refresh_from_db()
+    there = metronome.client().v1.customers.retrieve(customer_id=life.metronome_id).data
+    assert there.ingest_aliases == [life.stable_alias]
+    assert there.name == "Deleted customer"
+    assert metronome.find_customer(alias="vocalis_alice@example.com") is None
+
+
+def test_nothing_goes_on_in_their_name(stage, life, client):
+    client.force_login(life.user)
+    delete()
+    stage.drain()
+
+    assert client.get("/usage/").status_code == 302
+    assert not client.login(username="alice@example.com", password=PASSWORD)
+    assert subscriptions.current_plan(life) is None
+    assert not AutoRecharge.objects.get().enabled
+    contract = life.contract
+    assert metronome.recharge_configuration(
+        customer_id=metronome.find_customer(alias=life.stable_alias), contract_id=contract.metronome_id
+    ).enabled is False  # fmt: skip
+    assert Wallet.objects.get().frozen_at
+
+
+def test_the_address_is_free_for_a_new_account(stage, life):
+    from accounts.signup import register
+
+    delete()
+
+    assert (
+        register(
+            email="alice@example.com", password=PASSWORD, first_name="New", last_name="Alice", now=timezone.now()
+        ).pk
+        != life.pk
+    )
+
+
+def test_a_dry_run_deletes_nothing(stage, life):
+    before = everything_we_know()
+
+    code, text = delete("--dry-run")
+
+    assert code == 1
+    assert "1 texts would go" in text
+    assert everything_we_know() == before
+
+
+def test_a_deletion_that_was_cut_off_is_finished_by_the_next(stage, life, monkeypatch):
+    forget = deletion._forget_speech
+
+    def killed(generation):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(deletion, "_forget_speech", killed)
+    code, text = delete()
+    assert code == 130
+    assert "Interrupted after alice@example.com" in text
+    monkeypatch.setattr(deletion, "_forget_speech", forget)
+
+    assert delete().code == 0
+    assert "secret" not in everything_we_know()
+
+
+def test_it_waits_for_money_and_speech_on_their_way(stage, life):
+    payment = Payment.objects.create(
+        customer=life, kind="recharge", state="charging", amount_cents=1, workflow_id="w", gateway="test",
+        created_at=stage.now(),
+    )  # fmt: skip
+    assert "A payment or a plan is on its way" in delete().text
+    Payment.objects.filter(pk=payment.pk).update(state="failed")
+
+    Generation.objects.update(state="pending", taken_at=stage.now() - timedelta(seconds=5))
+    assert "Something is being spoken right now" in delete().text
+
+    assert User.objects.filter(email="alice@example.com", is_active=True).exists()
+
+
+def test_staff_and_strangers_are_refused(life, staff):
+    User.objects.filter(pk=life.user_id).update(is_staff=True)
+
+    assert "is a member of staff" in delete().text
+    assert "There is no customer staff@example.com" in run("delete_customer", staff.email, "--no-input").text
+
+
+def test_a_person_is_asked_first(stage, life, monkeypatch):
+    monkeypatch.setattr("builtins.input", lambda question: "no")
+
+    assert run("delete_customer", "alice@example.com") == (1, "Nothing was deleted.")
+    assert User.objects.filter(email="alice@example.com").exists()

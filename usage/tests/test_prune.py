@@ -1,0 +1,110 @@
+"""Old rows go; what the ledger refers to, what still owes work, and what may be asked for again stays."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from django.contrib.sessions.models import Session
+
+from billing import ledger
+from billing.models import LedgerEntry, Reservation, WebhookEvent
+from billing.tests.operate import run
+from conftest import PASSWORD, fund
+from usage import charges
+from usage.models import Generation, UsageEvent
+
+pytestmark = pytest.mark.django_db
+
+
+def webhook(event_id, received_at, **fields):
+    settled = {"processed_at": received_at}
+    return WebhookEvent.objects.create(
+        event_id=event_id, type="t", payload={}, received_at=received_at, **(settled | fields)
+    )
+
+
+def event(alice, name, at, **fields):
+    hold = ledger.reserve(wallet_id=alice.wallet.pk, key=name, amount=1, now=at)
+    charges.charge(
+        customer_id=alice.pk, hold=hold, transaction_id=name, event_type="voice_generation", properties={}, now=at
+    )
+    ledger.acknowledge(reservation_ids=[hold.id], now=at)
+    UsageEvent.objects.filter(transaction_id=name).update(**({"sent_at": at, "due_at": None} | fields))
+    return hold.id
+
+
+@pytest.fixture
+def rows(alice, now):
+    fund(alice, 500, now)
+    old = now - timedelta(days=40)
+    webhook("settled", old)
+    webhook("young", now - timedelta(days=8))
+    webhook("replayed", old, due_at=now)
+    webhook("dead", old, dead_at=now, due_at=now)
+    webhook("never-processed", old, processed_at=None)
+    event(alice, "old", old)
+    event(alice, "within-34-days", now - timedelta(days=20))
+    event(alice, "unsent", old, sent_at=None, due_at=now)
+    event(alice, "dead", old, dead_at=now, due_at=now)
+    for key, days in (("ended", -1), ("live", 1)):
+        Session.objects.create(session_key=key, session_data="", expire_date=now + timedelta(days=days))
+
+
+def test_what_is_settled_and_old_goes_and_all_else_stays(rows):
+    entries, reservations = LedgerEntry.objects.count(), Reservation.objects.count()
+
+    code, text = run("prune", "--days", 30)
+
+    assert code == 0
+    assert text == "Summary: 1 sessions deleted, 1 usage events deleted, 1 webhooks deleted.\n"
+    assert set(WebhookEvent.objects.values_list("event_id", flat=True)) == {
+        "young", "replayed", "dead", "never-processed"
+    }  # fmt: skip
+    assert set(UsageEvent.objects.values_list("transaction_id", flat=True)) == {"within-34-days", "unsent", "dead"}
+    assert Session.objects.get().session_key == "live"
+    assert (LedgerEntry.objects.count(), Reservation.objects.count()) == (entries, reservations)
+    assert run("prune", "--days", 30).text == "Summary: nothing to do.\n"
+
+
+def test_usage_events_stay_as_long_as_metronome_takes_them(rows):
+    run("prune", "--days", 7)
+
+    assert UsageEvent.objects.filter(transaction_id="within-34-days").exists()
+
+
+def test_a_dry_run_deletes_nothing(rows):
+    code, text = run("prune", "--days", 30, "--dry-run")
+
+    assert code == 1
+    assert "1 webhooks would go" in text
+    assert (WebhookEvent.objects.count(), UsageEvent.objects.count(), Session.objects.count()) == (5, 4, 2)
+
+
+def test_less_than_a_week_is_refused(db):
+    assert run("prune", "--days", 6)[0] == 1
+
+
+def test_rows_go_chunk_by_chunk(rows, now, monkeypatch):
+    monkeypatch.setattr("usage.prune.CHUNK", 2)
+    for at in range(5):
+        webhook(f"more-{at}", now - timedelta(days=40))
+
+    assert "6 webhooks deleted" in run("prune", "--days", 30).text
+
+
+def test_the_usage_page_calls_a_pruned_event_sent(client, alice, now, rows):
+    reservation_id = Reservation.objects.get(key="old").pk
+    Generation.objects.create(
+        customer=alice, key="k", body_hash="h", text="Hello", voice="standard-ava", voice_name="Ava",
+        voice_type="standard", characters=1, credits=1, state="done", reservation_id=reservation_id, created_at=now,
+        taken_at=now,
+    )  # fmt: skip
+    run("prune", "--days", 30)
+
+    client.login(username=alice.user.email, password=PASSWORD)
+    page = client.get("/usage/").content.decode()
+
+    assert "Hello" in page
+    assert "Sent" in page
+    assert "Waiting" not in page

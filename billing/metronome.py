@@ -30,6 +30,7 @@ from metronome._base_client import BaseSyncPage  # no public name; a page must b
 from jobs.errors import Rejected, Unavailable
 
 from . import plans
+from .redaction import without_secrets
 
 READ_TIMEOUT_SECONDS = 10  # also of ingest; the lease of a batch of events (120 s) outlives it and its one retry
 WRITE_TIMEOUT_SECONDS = 30
@@ -149,7 +150,7 @@ def talk(what: str, *, conflict: type[MetronomeRejected] | None = None) -> Itera
     except metronome.APIStatusError as error:
         raise _of_status(what, error, conflict) from error
     except (metronome.MetronomeError, httpx.HTTPError) as error:
-        raise MetronomeUnavailable(f"{what}: {error}") from error
+        raise MetronomeUnavailable(f"{what}: {without_secrets(str(error))}") from error
     except (AttributeError, LookupError, TypeError, ValueError, ArithmeticError, RecursionError) as error:
         # The SDK hands an answer that breaks its schema on as it is: HTML as a str, a missing field as no attribute.
         raise MetronomeUnavailable(f"{what}: Metronome's answer cannot be read ({error})") from error
@@ -159,7 +160,7 @@ def _of_status(
     what: str, error: metronome.APIStatusError, conflict: type[MetronomeRejected] | None
 ) -> MetronomeUnavailable | MetronomeRejected:
     status, body = error.status_code, error.body
-    text = str(body.get("message") or body) if isinstance(body, dict) else error.message
+    text = without_secrets(str(body.get("message") or body) if isinstance(body, dict) else error.message)
     message = f"{what}: {status} {text[:500]}"
     if status in (401, 403):
         return MetronomeUnavailable(message, pause_seconds=REFUSED_PAUSE_SECONDS)

@@ -4,6 +4,7 @@ import os
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from django.conf import settings
 from django.core.asgi import get_asgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "vocalis.settings")
@@ -16,13 +17,38 @@ refuse_to_start()
 
 STREAMS = "/api/webhooks/events/"
 
+Message = dict[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
 
-async def application(
-    scope: dict[str, Any],
-    receive: Callable[[], Awaitable[dict[str, Any]]],
-    send: Callable[[Any], Awaitable[None]],
-) -> None:
-    if scope["type"] == "http" and scope["path"].removeprefix(scope.get("root_path", "")).startswith(STREAMS):
-        await stream.serve(scope, receive, send)
-    else:
+
+async def application(scope: Message, receive: Receive, send: Send) -> None:
+    if scope["type"] != "http":
         await pages(scope, receive, send)
+    elif scope["path"].removeprefix(scope.get("root_path", "")).startswith(STREAMS):
+        await stream.serve(scope, receive, send)
+    elif (messages := await read_body(receive)) is None:
+        await send({"type": "http.response.start", "status": 413, "headers": [(b"content-type", b"text/plain")]})
+        await send({"type": "http.response.body", "body": b"The request is too large."})
+    else:
+        await pages(scope, replay(messages, then=receive), send)
+
+
+async def read_body(receive: Receive) -> list[Message] | None:
+    """A request's body, or None if it is over the limit. Django looks at the declared length alone and takes files of any."""
+    messages: list[Message] = []
+    size = 0
+    while True:
+        messages.append(await receive())
+        size += len(messages[-1].get("body", b""))
+        if size > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
+            return None
+        if not messages[-1].get("more_body"):
+            return messages
+
+
+def replay(messages: list[Message], *, then: Receive) -> Receive:
+    async def receive() -> Message:
+        return messages.pop(0) if messages else await then()
+
+    return receive

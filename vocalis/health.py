@@ -24,6 +24,7 @@ from django.views.decorators.http import require_safe
 
 from billing import catalogue, metronome, metronome_setup
 from billing.models import AutoRecharge, Drift
+from billing.redaction import without_secrets
 from jobs import worker
 from jobs.errors import Rejected, Unavailable
 from jobs.models import Lane
@@ -72,7 +73,7 @@ def integrations(request: HttpRequest) -> HttpResponse:
     """For monitors: 503 when something is broken, 200 when all is well or something merely needs a look."""
     report = cached_report()
     return HttpResponse(
-        _without_secrets(json.dumps(report)),
+        without_secrets(json.dumps(report)),
         content_type="application/json",
         status=503 if report["status"] == "error" else 200,
     )
@@ -104,14 +105,6 @@ def report(*, now: datetime) -> dict[str, Any]:
         "checked_at": now.isoformat(),
         "checks": [{key: value for key, value in asdict(check).items() if key != "admin"} for check in checks],
     }
-
-
-def _without_secrets(text: str) -> str:
-    """Metronome's own words are part of the report, and may quote what they refused."""
-    for secret in (settings.METRONOME_API_KEY, settings.SECRET_KEY, *settings.METRONOME_WEBHOOK_SECRETS):
-        if secret:
-            text = text.replace(secret, "***")
-    return text
 
 
 # --- Metronome ------------------------------------------------------------------------------------------------------

@@ -10,8 +10,10 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
+from django.db import connection
 
 WAIT_SECONDS = 40
 
@@ -65,8 +67,29 @@ def sandbox(log: Path, *options: str) -> Iterator[httpx.Client]:
         yield client
 
 
-def answers(client: httpx.Client, path: str) -> bool:
+@contextmanager
+def web(log: Path, env: dict[str, str], *options: str) -> Iterator[httpx.Client]:
+    """A daphne on a port of its own, as an HTTP client of it; it answers, whatever it says."""
+    port = free_port()
+    command = ["-m", "daphne", "--bind", "127.0.0.1", "--port", str(port), *options, "vocalis.asgi:application"]
+    with (
+        running(log, *command, env=env),
+        httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=WAIT_SECONDS) as client,
+    ):
+        wait_until(lambda: answers(client, "/health", 200, 503), "web server")
+        yield client
+
+
+def own_database_url() -> str:
+    """Of the database this test runs on, for other processes."""
+    database = connection.settings_dict
+    if connection.vendor == "sqlite":
+        return f"sqlite:///{database['NAME']}"
+    return urlsplit(os.environ["TEST_DATABASE_URL"])._replace(path=f"/{database['NAME']}").geturl()
+
+
+def answers(client: httpx.Client, path: str, *statuses: int) -> bool:
     try:
-        return client.get(path).status_code == 200
+        return client.get(path).status_code in (statuses or (200,))
     except httpx.TransportError:
         return False

@@ -242,14 +242,8 @@ def test_production_answers_over_https_alone_with_closed_cookies():
 @pytest.mark.parametrize("declared", [True, False], ids=["declared", "chunked"])
 def test_the_web_server_refuses_a_large_body_of_any_kind(tmp_path, declared):
     """Django itself looks at the declared length alone, and lets files of any size in."""
-    port = processes.free_port()
     env = processes.settings_env(database_url=f"sqlite:///{tmp_path / 'x.sqlite3'}", metronome_url="http://localhost:1")
-    web = ["-m", "daphne", "--bind", "127.0.0.1", "--port", str(port), "vocalis.asgi:application"]
-    with (
-        processes.running(tmp_path / "web.log", *web, env=env),
-        httpx.Client(base_url=f"http://127.0.0.1:{port}") as client,
-    ):
-        processes.wait_until(lambda: processes.answers(client, "/health"), "web server")
+    with processes.web(tmp_path / "web.log", env) as client:
         body = b"x" * (3 * 1024 * 1024)
         sent = {"files": {"upload": ("x", body)}} if declared else {"content": iter([body, body])}
         large = client.post("/accounts/login/", **sent)

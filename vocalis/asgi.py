@@ -19,7 +19,7 @@ STREAMS = "/api/webhooks/events/"
 
 Message = dict[str, Any]
 Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
+Send = Callable[[Any], Awaitable[None]]
 
 
 async def application(scope: Message, receive: Receive, send: Send) -> None:

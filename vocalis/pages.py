@@ -1,16 +1,24 @@
-"""The front page: what Vocalis is and what it costs. It stands here because it speaks of all apps."""
+"""Pages that belong to no app: the front page, which speaks of all of them, and those of failures."""
 
 from __future__ import annotations
 
+import logging
+import sys
 from email.utils import parseaddr
 
 from django.conf import settings
+from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.template.loader import render_to_string
+from django.views import defaults
 
-from accounts.access import start_url
+from accounts.access import refuse, start_url, wants_json
 from billing import plans
 
+logger = logging.getLogger(__name__)
+
+RETRY_SECONDS = 5
 SAMPLE = "Good evening. You are listening to Vocalis, and every character counts."
 
 
@@ -29,3 +37,21 @@ def home(request: HttpRequest) -> HttpResponse:
         "contact": parseaddr(settings.DEFAULT_FROM_EMAIL)[1],
     }
     return render(request, "home.html", words)
+
+
+def unavailable_if_database(request: HttpRequest, error: BaseException | None) -> HttpResponse | None:
+    """503 if `error` says that the database is away, locked or full; rendered without it, and without the user."""
+    if not isinstance(error, (OperationalError, InterfaceError)):
+        return None
+    logger.error("503 for %s: %s", request.path, error)
+    if wants_json(request):
+        response = refuse(503, "The database is not answering. Try again in a moment.")
+    else:
+        response = HttpResponse(render_to_string("503.html"), status=503)
+    response["Retry-After"] = str(RETRY_SECONDS)
+    return response
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """What escaped every view and middleware; the error is the one being handled."""
+    return unavailable_if_database(request, sys.exc_info()[1]) or defaults.server_error(request)

@@ -12,3 +12,5 @@ urlpatterns = [
     path("health/integrations", health.integrations, name="health_integrations"),
     path("admin/", admin.site.urls),
 ]
+
+handler500 = "vocalis.pages.server_error"

@@ -1,0 +1,58 @@
+"""What a customer waits for longer than usual, told from our own rows: whatever the reason, no page asks Metronome."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db.models import CharField, DateTimeField, Value
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.functional import SimpleLazyObject
+
+from accounts.access import customer_of
+from accounts.models import Customer
+
+from . import plans
+from .models import AutoRecharge, Payment, Subscription
+
+USUAL_SECONDS = 60  # most of it takes two or three
+
+ACCOUNT = "setting up your account for billing"
+RECHARGE = "your automatic recharge"
+SETTINGS = "putting your auto-recharge settings into force"
+
+
+def late(customer: Customer, *, now: datetime) -> dict[str, datetime | None]:
+    """What is late, in words, and since when if that is known. One query."""
+    usual = now - timedelta(seconds=USUAL_SECONDS)
+    chosen = Subscription.objects.filter(customer=customer)
+    requested = chosen.filter(state=Subscription.State.REQUESTED, created_at__lt=usual)
+    ended = chosen.filter(state=Subscription.State.ACTIVE, period_end_at__lt=usual)
+    recharges = Payment.objects.open().filter(customer=customer, kind=Payment.Kind.RECHARGE, created_at__lt=usual)
+    settings = AutoRecharge.objects.filter(customer=customer, attempts__gt=1, dead_at=None)
+    account = Customer.objects.filter(pk=customer.pk, metronome_id=None, created_at__lt=usual)
+    rows = requested.values_list("plan", "created_at").union(
+        ended.values_list("plan", "period_end_at"),
+        recharges.values_list(_text(RECHARGE), "created_at"),
+        settings.values_list(_text(SETTINGS), Value(None, output_field=DateTimeField())),
+        account.values_list(_text(ACCOUNT), "created_at"),
+        all=True,
+    )
+    plan_words = {plan.key: f"the credits of your {plan.name} plan" for plan in plans.PLANS.values()}
+    return {plan_words.get(what, what): since for what, since in rows}
+
+
+def context(request: HttpRequest) -> dict[str, Any]:
+    """Context processor: `delays` as in `late`, read only by pages that show them (billing/_delays.html)."""
+    return {"delays": SimpleLazyObject(lambda: _of_login(request))}
+
+
+def _of_login(request: HttpRequest) -> dict[str, datetime | None]:
+    user = getattr(request, "user", None)
+    customer = customer_of(user) if user and user.is_authenticated else None
+    return late(customer, now=timezone.now()) if customer else {}
+
+
+def _text(words: str) -> Value:
+    return Value(words, output_field=CharField())

@@ -15,7 +15,7 @@ run: .venv/run.stamp .env ## Set up what is missing, start sandbox, worker and w
 	@$(IN_VENV) exec python manage.py run_all
 
 test: .venv/dev.stamp ## All tests; on PostgreSQL and Redis with TEST_DATABASE_URL=... TEST_REDIS_URL=...
-	@$(IN_VENV) exec python -m pytest -n auto $(ARGS)
+	@$(IN_VENV) exec python -m pytest -n auto --dist worksteal $(ARGS)
 
 lint: .venv/dev.stamp ## Style: ruff check and ruff format --check
 	@$(IN_VENV) ruff check . && ruff format --check .

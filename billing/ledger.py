@@ -124,8 +124,11 @@ def reserve(*, wallet_id: int, key: str, amount: int, now: datetime, seconds: in
         cursor.execute(OPEN_HOLD, [wallet_id, key, amount, _at(now), _at(now + timedelta(seconds=seconds))])
         hold_id: int = cursor.fetchone()[0]
         cursor.execute(TAKE_FROM_AVAILABLE, [amount, wallet_id, amount, _at(gate_at)])
-        if cursor.rowcount != 1:  # someone else took them since the look; leaving undoes the hold
-            raise InsufficientCredits(needed=amount, available=_one(LOOK, [key, wallet_id])[0])
+        if cursor.rowcount != 1:  # the wallet has changed since the look; leaving undoes the hold
+            available, frozen_at, *_ = _one(LOOK, [key, wallet_id])
+            if frozen_at:
+                raise WalletFrozen
+            raise InsufficientCredits(needed=amount, available=min(available, amount - 1))
     return Hold(hold_id, amount, Reservation.State.OPEN, now)
 
 
@@ -287,8 +290,11 @@ def expire_ended(*, wallet_id: int, now: datetime) -> int:
     expired = 0
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(ENDED + _for_update(), [wallet_id, _at(now)])
+        ended = cursor.fetchall()
+        # Locked before the holds are counted: one that is made in this very instant is seen here, or sees what is left.
+        Wallet.objects.select_for_update().get(id=wallet_id)
         kept = 0
-        for grant_id, remaining, ends_at in cursor.fetchall():
+        for grant_id, remaining, ends_at in ended:
             held = _one(HELD_BEFORE, [wallet_id, _at(_aware(ends_at))])[0]
             keep = max(0, min(remaining, int(held) - kept))
             kept += keep
@@ -341,12 +347,13 @@ def _change_grant(grant_id: int, segment: Segment, now: datetime) -> None:
     fields = {name: getattr(segment, name) for name in SEGMENT_FIELDS if getattr(segment, name) != getattr(grant, name)}
     if not (change or fields):
         return
-    remaining = grant.remaining + change
     if fields.keys() & {"starts_at", "ends_at"}:
         fields["due_at"] = segment.starts_at if not started else segment.ends_at
-    # What reservations hold cannot be taken back now: `granted` stays above it and the next sync tries again.
-    granted = max(segment.amount, remaining)
-    CreditGrant.objects.filter(id=grant_id).update(granted=granted, remaining=remaining, **fields)
+    # `granted` stays what the grant's entries add up to: above the segment's amount by what was spent of it already, which
+    # must not come back with a larger amount, and by what reservations hold, which the next sync tries again to take.
+    CreditGrant.objects.filter(id=grant_id).update(
+        granted=grant.granted + change, remaining=grant.remaining + change, **fields
+    )
     if change and started:
         _write(grant.wallet_id, change, LedgerEntry.Kind.GRANT_CHANGE, now=now, grant_id=grant_id, note=grant.name)
     _set_next_expiry(grant.wallet_id)

@@ -2,7 +2,7 @@ import threading
 from datetime import timedelta
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.db.models import Sum
 
 from billing import ledger
@@ -113,6 +113,17 @@ def test_a_frozen_wallet_refuses_new_holds_and_keeps_old_promises(wallet, now):
     assert assert_sound(wallet).available == 299
 
 
+def test_a_wallet_frozen_between_look_and_take_says_so(wallet, now):
+    def freeze_first(execute, sql, params, many, context):
+        if sql == ledger.TAKE_FROM_AVAILABLE:
+            ledger.set_frozen(wallet_id=wallet.id, frozen=True, now=now)
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(freeze_first), pytest.raises(ledger.WalletFrozen):
+        ledger.reserve(wallet_id=wallet.id, key="a", amount=1, now=now)
+    assert not Reservation.objects.exists()
+
+
 def test_capture_draws_in_metronomes_order(alice, now):
     day = timedelta(days=1)
     fund(alice, 100, now, segment_id="pack", priority=100)
@@ -153,6 +164,18 @@ def test_a_shrunk_grant_takes_neither_what_was_drawn_nor_what_is_held(alice, now
     wallet = assert_sound(fund(alice, 0, now, segment_id="s"))
 
     assert (wallet.balance, wallet.reserved) == (50, 50)
+
+
+def test_a_grant_that_vanished_for_a_while_does_not_come_back_with_what_was_spent_of_it(alice, now):
+    wallet = fund(alice, 100, now, segment_id="s")
+    hold = ledger.reserve(wallet_id=wallet.id, key="a", amount=40, now=now)
+    ledger.capture(reservation_id=hold.id, now=now)
+
+    assert assert_sound(fund(alice, 0, now, segment_id="s")).balance == 0
+    assert assert_sound(fund(alice, 100, now, segment_id="s")).balance == 60
+
+    grant = wallet.grants.get()
+    assert (grant.granted, grant.remaining) == (100, 60)
 
 
 def test_a_future_grant_counts_from_its_start(alice, now):
@@ -260,6 +283,27 @@ def test_an_adjustment_upwards_refills_what_was_drawn(wallet, now):
     ledger.adjust(wallet_id=wallet.id, amount=400, note="drift", now=now)
     assert assert_sound(wallet).balance == 600
     assert wallet.grants.get().remaining == 500
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_is_held_in_the_instant_a_grant_ends_stays_held(alice, now):
+    end = now + timedelta(hours=1)
+    wallet = fund(alice, 100, now, ends_at=end)
+    expired = []
+
+    def expire() -> None:
+        expired.append(ledger.expire_ended(wallet_id=wallet.id, now=end))
+        connection.close()
+
+    late = threading.Thread(target=expire)
+    with transaction.atomic():
+        ledger.reserve(wallet_id=wallet.id, key="a", amount=60, now=end - timedelta(seconds=1))
+        late.start()
+        late.join(timeout=0.3)  # it waits for our locks
+    late.join()
+
+    assert expired == [40]
+    assert (assert_sound(wallet).balance, wallet.reserved) == (60, 60)
 
 
 def test_credits_in_flight_are_counted_until_a_minute_after_they_are_acknowledged(wallet, now):

@@ -159,7 +159,8 @@ def _segments(commit: metronome.Commit) -> list[ledger.Segment]:
 def _is_mirrored(grant: CreditGrant, segment: ledger.Segment, now: datetime) -> bool:
     """Whether there is nothing to write: the same as we have it, and not just about to start."""
     same = all(getattr(grant, name) == getattr(segment, name) for name in ledger.SEGMENT_FIELDS)
-    return same and grant.granted == segment.amount and not (grant.due_at and grant.due_at <= now)
+    spent = grant.granted - grant.remaining
+    return same and grant.granted == max(segment.amount, spent) and not (grant.due_at and grant.due_at <= now)
 
 
 def fractions(commits: Iterable[metronome.Commit]) -> Decimal:
@@ -201,9 +202,9 @@ def compare(contract: Contract, *, now: datetime, fractions: Decimal = Decimal(0
     wallet = ledger.wallet_of(contract.customer_id)
     before = _numbers(wallet.id, now)
     remote = metronome.net_balance(customer_id=contract.customer.metronome_id or "")
+    wallet.refresh_from_db()
     if before != _numbers(wallet.id, now):
         return None
-    wallet.refresh_from_db()
     if wallet.expires_next_at and wallet.expires_next_at <= now + timedelta(seconds=NEAR_END_SECONDS):
         return None
     _, unsettled, settling = before
@@ -277,15 +278,13 @@ def _note_drift(wallet: Wallet, found: Comparison, now: datetime) -> Drift:
         return drift
     stands = found.is_quiet and drift.same_since_at is not None and drift.difference == difference
     drift.same_since_at = drift.same_since_at if stands else (now if found.is_quiet else None)
+    changed = ["difference", "wallet_balance", "metronome_balance", "last_seen_at", "same_since_at"]
     if drift.difference != difference:
         drift.approved_by = None  # nobody has agreed to this one
+        changed.append("approved_by")  # else left alone: someone may be agreeing right now
     drift.difference, drift.wallet_balance, drift.metronome_balance = difference, found.balance, remote
     drift.last_seen_at = now
-    drift.save(
-        update_fields=[
-            "difference", "wallet_balance", "metronome_balance", "last_seen_at", "same_since_at", "approved_by",
-        ]
-    )  # fmt: skip
+    drift.save(update_fields=changed)
     allowed = abs(difference) <= ADJUST_CREDITS_MAX or drift.approved_by_id is not None
     stood = now - drift.same_since_at if stands and drift.same_since_at else timedelta(0)
     if allowed and stood >= timedelta(seconds=STANDING_SECONDS):

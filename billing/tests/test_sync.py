@@ -292,6 +292,23 @@ def test_an_approval_is_for_one_difference_only(stage, alice, contract, staff):
     assert (drift.state, drift.difference, drift.approved_by) == ("open", -2_001, None)
 
 
+def test_an_approval_given_during_a_look_is_kept(stage, alice, contract, staff, monkeypatch):
+    spend_there(alice, stage, 2_000)
+    drift = look(contract, stage)
+
+    real = Drift.save
+
+    def approve_first(self, **options):
+        Drift.objects.update(approved_by=staff)
+        real(self, **options)
+
+    monkeypatch.setattr(Drift, "save", approve_first)
+    look(contract, stage)
+
+    drift.refresh_from_db()
+    assert drift.approved_by == staff
+
+
 def test_what_is_reserved_cannot_be_adjusted_away(stage, alice, contract):
     wallet = Wallet.objects.get(customer=alice)
     ledger.reserve(wallet_id=wallet.id, key="hold", amount=30_000, now=stage.now())

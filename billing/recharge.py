@@ -70,7 +70,7 @@ def switch_off(*, customer_id: UUID, failure: str, now: datetime) -> bool:
     """Switch off after a recharge failed, as Metronome does, and say why. False if it was off already."""
     return bool(
         AutoRecharge.objects.filter(customer_id=customer_id, enabled=True).update(
-            enabled=False, failure=failure, low_since_at=None, stuck_at=None, due_at=now
+            enabled=False, failure=failure, low_since_at=None, stuck_at=None, due_at=now, dead_at=None, attempts=0
         )
     )
 
@@ -130,8 +130,13 @@ def mirror(row: AutoRecharge, now: datetime) -> datetime | None:
         _push(customer_id, contract_id, wish)
         found = wish
     _remember(contract, found)
-    waits = row.enabled and row.low_since_at and not row.stuck_at
-    return row.low_since_at + timedelta(seconds=STUCK_SECONDS) if waits and row.low_since_at else None
+    if not (row.enabled and row.low_since_at) or row.stuck_at:
+        return None
+    again_at = row.low_since_at + timedelta(seconds=STUCK_SECONDS)
+    if again_at > now:
+        return again_at
+    settle(row.customer_id)  # the time is over and nothing is stuck; the watch begins anew at the next low
+    return None
 
 
 def _nudge_metronome(row: AutoRecharge, customer_id: str, contract_id: str, now: datetime) -> None:
@@ -179,8 +184,9 @@ def _open_recharge(customer_id: UUID) -> bool:
 
 
 def _is_mirrored(row: AutoRecharge, now: datetime) -> bool:
-    """No change is waiting, or being made: then Metronome's switch is news. The watch alone may be due later."""
-    return row.lease is None and row.dead_at is None and (row.due_at is None or row.due_at > now)
+    """No change is waiting, being made or tried again: then Metronome's switch is news. The watch may be due later."""
+    waits = row.due_at is not None and (row.due_at <= now or row.last_error != "")
+    return row.lease is None and row.dead_at is None and not waits
 
 
 def _check(threshold_credits: int, recharge_to_credits: int) -> None:

@@ -201,6 +201,20 @@ def test_an_old_reading_does_not_undo_switching_on(stage, alice):
     assert AutoRecharge.objects.get().enabled
 
 
+def test_a_switch_that_is_still_being_mirrored_is_not_taken_for_a_failed_payment(stage, alice):
+    contract = establish(stage, alice)
+    switch_on(stage, alice)
+    switch_off_there(alice)
+    save(alice, stage.now())
+    stage.sandbox.faults.add("/v2/contracts/edit", "status", status=500, times=None)
+    stage.drain()
+    assert AutoRecharge.objects.get().due_at > stage.now()  # backs off
+
+    recharge.follow_metronome(contract, enabled=False, now=stage.now())
+
+    assert AutoRecharge.objects.get().enabled
+
+
 # --- The watch ------------------------------------------------------------------------------------------------------
 
 
@@ -252,6 +266,21 @@ def test_the_balance_at_the_threshold_counts_as_low(low, now):
     Wallet.objects.update(balance=25_000)
 
     assert watch(low, now).low_since_at == now
+
+
+@pytest.mark.parametrize("why", ["recovered", "under way"])
+def test_the_quarter_of_an_hour_over_with_nothing_to_heal_is_the_end_of_the_watch(stage, alice, why):
+    establish(stage, alice)
+    switch_on(stage, alice)
+    if why == "under way":
+        Wallet.objects.update(balance=20_000)
+        Payment.objects.create(customer=alice, kind="recharge", amount_cents=1, gateway="test", created_at=stage.now())
+    since = stage.now() - timedelta(minutes=16)
+    AutoRecharge.objects.update(low_since_at=since, due_at=stage.now())
+
+    assert recharge.mirror(AutoRecharge.objects.get(), stage.now()) is None
+
+    assert AutoRecharge.objects.get().low_since_at is None
 
 
 def lose_external_initiate(stage, customer) -> None:

@@ -60,7 +60,8 @@ def grant(
 
     `key` names the grant for good: the same key again, from anywhere, gives the same grant. With `paid_cents` it is a
     commit with its invoice, else a free credit. The start is floored to the hour, the end ceiled: Metronome wants full
-    hours, and the customer gets the rest of it. For workers only.
+    hours, and the customer gets the rest of it. Nothing starts before the contract, which an outage may have delayed.
+    For workers only.
     """
     contract = ensure(customer, now=now)
     mirrored = CreditGrant.objects.filter(wallet__customer=customer, key=key).order_by("starts_at")
@@ -74,7 +75,7 @@ def grant(
             key=key,
             name=name,
             credits=credits,
-            starts_at=floor_hour(starts_at),
+            starts_at=max(floor_hour(starts_at), contract.starts_at),
             ends_at=ceil_hour(ends_at),
             priority=priority,
             paid_cents=paid_cents,

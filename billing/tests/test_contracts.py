@@ -106,6 +106,12 @@ def test_a_grant_is_floored_to_the_hour_at_its_start_and_ceiled_at_its_end(stage
     assert mirrored.ends_at == now.replace(minute=0, second=0) + timedelta(days=14, hours=1)
 
 
+def test_a_grant_asked_for_before_there_was_a_contract_starts_with_it(stage, known):
+    contract = contracts.ensure(known, now=stage.now())
+    grant(known, stage.now(), starts_at=stage.now() - timedelta(hours=3))
+    assert CreditGrant.objects.get().starts_at == contract.starts_at
+
+
 def test_full_hours_stay_as_they_are():
     hour = datetime(2026, 3, 1, 10, tzinfo=UTC)
     assert contracts.floor_hour(hour) == contracts.ceil_hour(hour) == hour

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from billing import ledger, metronome
-from billing.models import Reservation
+from billing.models import Contract, Reservation
 from conftest import fund
 from jobs import queue
 from jobs.models import Lane
@@ -308,3 +308,12 @@ def test_events_wait_for_a_customer_metronome_does_not_know(owe, heard, sandbox,
     row.refresh_from_db()
     assert row.delivery == "sent"
     assert ids_at(sandbox) == [row.transaction_id]
+
+
+def test_a_wallet_whose_usage_was_sent_is_looked_at_within_a_minute(owe, heard, alice, now):
+    Contract.objects.create(customer=alice, metronome_id="c", starts_at=now, due_at=now + timedelta(hours=1))
+    owe(3)
+
+    REPORT.run(now)
+
+    assert Contract.objects.get().due_at - now < timedelta(seconds=65)

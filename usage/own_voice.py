@@ -106,6 +106,7 @@ def abandoned(now: datetime) -> QuerySet[Voice]:
 def give_up(voice: Voice, now: datetime) -> None:
     """Mark an abandoned set-up failed and give its credits back."""
     _fail(voice, UNEXPECTED, now)
+    realtime.wake(ledger.wallet_of(voice.customer_id).id)
 
 
 def _errors(name: str, settings: VoiceSettings, key: str) -> dict[str, list[str]]:

@@ -161,10 +161,11 @@ def _fields(event: WebhookEvent) -> dict[str, Any]:
 
 def _customer(event: WebhookEvent, now: datetime) -> Customer:
     """The customer of the event. Raises NotYet while it may be just being provisioned, then UnknownCustomer."""
-    customer = Customer.objects.filter(metronome_id=event.customer_metronome_id or None).first()
-    if customer and event.customer_metronome_id:
+    if not event.customer_metronome_id:
+        raise UnknownCustomer
+    if customer := Customer.objects.filter(metronome_id=event.customer_metronome_id).first():
         return customer
-    if event.customer_metronome_id and now - event.received_at < timedelta(seconds=UNKNOWN_CUSTOMER_SECONDS):
+    if now - event.received_at < timedelta(seconds=UNKNOWN_CUSTOMER_SECONDS):
         raise NotYet("no customer here has this Metronome id yet", seconds=5)
     raise UnknownCustomer
 

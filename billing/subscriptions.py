@@ -170,7 +170,8 @@ def _payment(subscription: Subscription, period: int, now: datetime) -> Payment 
         state = Subscription.objects.select_for_update().values_list("state", flat=True).get(pk=subscription.pk)
         if state != subscription.state:
             raise NotYet("the subscription has just changed")
-        if period and requested_plan(subscription.customer):
+        asked = Payment.objects.filter(subscription=subscription, period=period).exists()
+        if period and not asked and requested_plan(subscription.customer):  # what is paid is granted first
             raise NotYet("another plan is about to follow this one", seconds=PAYMENT_LOOK_SECONDS)
         payment = payments.request_plan_payment(
             subscription=subscription, period=period, amount_cents=price_cents, now=now

@@ -348,6 +348,27 @@ def test_a_change_at_the_end_of_a_month_is_not_charged_twice(stage, alice):
     assert sorted(Payment.objects.values_list("amount_cents", flat=True)) == [4_900, 14_900]
 
 
+def test_a_renewal_that_is_paid_is_granted_before_the_next_plan_begins(stage, alice):
+    """Chosen between the renewal's charge and its grant, the new plan must not wait for the old one to wait for it."""
+    creator = select(alice, "creator", stage.now())
+    stage.drain()
+    stage.advance(days=31)
+    stage.sandbox.faults.add("/v2/contracts/edit", "status", status=503, times=None)
+    stage.drain()
+    assert Payment.objects.get(period=1).state == "charged"
+    select(alice, "pro", stage.now(), key="form-2")
+    stage.sandbox.faults.clear()
+    for _ in range(6):
+        stage.drain()
+        stage.advance(minutes=1)
+
+    creator.refresh_from_db()
+    assert creator.state == "ended"
+    assert subscriptions.current_plan(alice).plan == "pro"
+    assert set(Payment.objects.values_list("state", flat=True)) == {"granted"}
+    assert agree(alice) == 1_250_000
+
+
 def test_ending_a_plan_stops_the_charges_and_leaves_the_credits(stage, alice):
     select(alice, "creator", stage.now())
     stage.drain()

@@ -29,6 +29,7 @@ M = TypeVar("M", bound=Model)
 J = TypeVar("J", bound=Job)
 
 CHUNK = 500  # rows in memory at once
+KEYS = 20_000  # and keys of rows
 PATIENCE_SECONDS: tuple[float, ...] = (1, 5, 20)  # waits before an unavailable other side ends the run
 LINE_SECONDS = 10  # between lines of progress in a pipe
 BAR_SECONDS = 0.1
@@ -83,13 +84,13 @@ class Operation(BaseCommand):
                 progress.step()
         except KeyboardInterrupt:
             self._close(progress, tally, dry_run=options["dry_run"])
-            raise CommandError(f"Interrupted after {last}. Run it again to go on.", returncode=130) from None
+            raise CommandError(f"Interrupted {where(last)}. Run it again to go on.", returncode=130) from None
         except Refused as error:
             progress.clear()
             raise CommandError(str(error)) from error
         except (Unavailable, Rejected) as error:
             self._close(progress, tally, dry_run=options["dry_run"])
-            raise CommandError(f"Stopped after {last}: {error}. Run it again to go on.") from error
+            raise CommandError(f"Stopped {where(last)}: {error}. Run it again to go on.") from error
         self._close(progress, tally, dry_run=options["dry_run"])
         if still_open:
             raise CommandError(f"Left to do: {still_open:,}.")
@@ -100,6 +101,10 @@ class Operation(BaseCommand):
         self.stdout.write(f"Summary: {counts}." + (" Nothing was changed." if dry_run else ""))
         if self.leaves_work & tally.keys() and not alive(timezone.now()):
             self.stdout.write("No worker is running: it goes on when one does.")
+
+
+def where(last: object) -> str:
+    return f"after {last}" if last is not None else "at the start"
 
 
 class Progress:
@@ -135,13 +140,18 @@ class Progress:
 # --- What the operations are made of --------------------------------------------------------------------------------
 
 
-def walk(rows: QuerySet[M], *, chunk: int = CHUNK) -> Iterator[M]:
-    """All rows in the order of their keys, with few in memory and no cursor or transaction open between two of them."""
+def walk(rows: QuerySet[M], *, chunk: int = CHUNK, keys: int = KEYS) -> Iterator[M]:
+    """All rows in the order of their keys, with few in memory and no cursor or transaction open between two of them.
+
+    Keys are read many at a time, so that it stays fast where the database has to look through the whole table for them.
+    A row that has left the selection meanwhile is passed over.
+    """
     ordered = rows.order_by("pk")
-    page = list(ordered[:chunk])
-    while page:
-        yield from page
-        page = list(ordered.filter(pk__gt=page[-1].pk)[:chunk])
+    read = list(ordered.values_list("pk", flat=True)[:keys])
+    while read:
+        for at in range(0, len(read), chunk):
+            yield from ordered.filter(pk__in=read[at : at + chunk])
+        read = list(ordered.filter(pk__gt=read[-1]).values_list("pk", flat=True)[:keys])
 
 
 def attempt(subject: object, act: Callable[[], Outcome]) -> Outcome:

@@ -121,7 +121,7 @@ def test_a_walk_sees_every_row_once_even_those_that_leave_the_selection(now):
     due = WebhookEvent.objects.exclude(due_at=None)
 
     seen = []
-    for row in walk(due, chunk=10):
+    for row in walk(due, chunk=4, keys=10):
         seen.append(row.event_id)
         WebhookEvent.objects.filter(pk=row.pk).update(due_at=None)
 
@@ -129,9 +129,19 @@ def test_a_walk_sees_every_row_once_even_those_that_leave_the_selection(now):
     assert not due.exists()
 
 
+def test_a_walk_passes_over_what_somebody_else_has_done(now):
+    events(5, now, due_at=now)
+    rows = walk(WebhookEvent.objects.exclude(due_at=None), chunk=1)
+
+    first = next(rows)
+    WebhookEvent.objects.exclude(pk=first.pk).update(due_at=None)
+
+    assert list(rows) == []
+
+
 def test_a_walk_over_many_rows_keeps_few_in_memory(now):
     events(5_000, now)
-    rows = walk(WebhookEvent.objects.all(), chunk=100)
+    rows = walk(WebhookEvent.objects.all(), chunk=100, keys=1_000)
     next(rows)
 
     tracemalloc.start()

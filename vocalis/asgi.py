@@ -4,11 +4,14 @@ import os
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import django
+from asgiref.sync import sync_to_async
 from django.conf import settings
-from django.core.asgi import get_asgi_application
+from django.core.handlers.asgi import ASGIHandler
+from django.http import HttpRequest, HttpResponseBase
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "vocalis.settings")
-pages = get_asgi_application()
+django.setup(set_prefix=False)
 
 from billing import stream  # noqa: E402  models can be imported only now
 from vocalis.checks import refuse_to_start  # noqa: E402
@@ -16,6 +19,23 @@ from vocalis.checks import refuse_to_start  # noqa: E402
 refuse_to_start()
 
 STREAMS = "/api/webhooks/events/"
+
+
+class Pages(ASGIHandler):
+    """Django with all of a request in one thread, as all our views and middleware are synchronous.
+
+    Its own chain goes to the event loop and back between them: slower, and a request under way when the server stops
+    waits in its thread for a loop that is gone, so that the process never ends.
+    """
+
+    def load_middleware(self, is_async: bool = False) -> None:
+        super().load_middleware(is_async=False)
+
+    async def get_response_async(self, request: HttpRequest) -> HttpResponseBase:
+        return await sync_to_async(self.get_response)(request)
+
+
+pages = Pages()
 
 Message = dict[str, Any]
 Receive = Callable[[], Awaitable[Message]]

@@ -63,6 +63,10 @@ class LedgerEntryAdmin(OfWallet, ReadOnlyAdmin):
     list_display = ("created_at", "owner", "kind", "amount", "balance_after", "version", "note")
     list_filter = ("kind",)
 
+    def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
+        """Newest first, by the index that is at hand: that of one wallet ends with the version."""
+        return ("-version",) if "wallet__id__exact" in request.GET else ("-pk",)
+
 
 @admin.register(Reservation)
 class ReservationAdmin(OfWallet, ReadOnlyAdmin):

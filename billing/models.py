@@ -233,6 +233,8 @@ class LedgerEntry(models.Model):
             models.UniqueConstraint(fields=["wallet", "version"], name="entry_version_unique"),
             models.UniqueConstraint(fields=["grant"], condition=Q(kind="grant"), name="entry_one_grant"),
         ]
+        # Captures are nearly all of the rows; what else happened to a wallet is found without reading them.
+        indexes = [models.Index(fields=["wallet", "created_at"], name="entry_no_capture", condition=~Q(kind="capture"))]
 
     def __str__(self) -> str:
         return f"{self.amount:+} {self.kind}"
@@ -312,7 +314,11 @@ class Payment(Job):
                 name="payment_one_open_recharge",
             ),
         ]
-        indexes = [*Job.Meta.indexes, models.Index(fields=["customer", "-created_at"], name="payment_by_customer")]
+        indexes = [
+            *Job.Meta.indexes,
+            models.Index(fields=["customer", "-created_at"], name="payment_by_customer"),
+            models.Index(fields=["-created_at"], name="payment_newest"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.kind} {self.amount_dollars} ({self.state})"
@@ -404,7 +410,7 @@ class WebhookEvent(Job):
 
     event_id = models.CharField(max_length=128, unique=True)
     type = models.CharField(max_length=128, db_index=True)
-    customer_metronome_id = models.CharField(max_length=64, blank=True, default="", db_index=True)
+    customer_metronome_id = models.CharField(max_length=64, blank=True, default="")
     payload = models.JSONField()
     received_at = models.DateTimeField(db_index=True)
     processed_at = models.DateTimeField(null=True, blank=True)
@@ -412,6 +418,10 @@ class WebhookEvent(Job):
 
     class Meta(Job.Meta):
         abstract = False
+        indexes = [
+            *Job.Meta.indexes,
+            models.Index(fields=["customer_metronome_id", "id"], name="webhookevent_by_customer"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.type} {self.event_id}"

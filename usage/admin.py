@@ -43,7 +43,10 @@ class UsageEventAdmin(OfCustomer, JobAdmin):
     list_display = ("happened_at", "customer", "event_type", "credits", "transaction_id", "sent_at")
     exact_fields = ("transaction_id",)
     actions = ["retry", "send_again"]
-    ordering = ("-pk",)
+
+    def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
+        """Newest first, by the index that is at hand: that of one customer ends with the time."""
+        return ("-happened_at",) if "customer__id__exact" in request.GET else ("-pk",)
 
     @admin.action(description="Send again, sent ones too: Metronome counts each once", permissions=["operate"])
     def send_again(self, request: HttpRequest, queryset: QuerySet[UsageEvent]) -> None:

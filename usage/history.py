@@ -45,7 +45,7 @@ def day_totals(customer: Customer, now: datetime) -> list[dict[str, Any]]:
     """Uses and credits of the last days that have any, by UTC day, newest first."""
     since = (now - timedelta(days=DAYS - 1)).replace(hour=0, minute=0, second=0, microsecond=0)
     events = UsageEvent.objects.filter(customer=customer, happened_at__gte=since)
-    by_day = events.values(day=TruncDate("happened_at")).annotate(uses=Count("id"), credits=Sum("credits"))
+    by_day = events.values(day=TruncDate("happened_at")).annotate(uses=Count("credits"), credits=Sum("credits"))
     return [dict(day) for day in by_day.order_by("-day")]
 
 

@@ -115,6 +115,7 @@ class Generation(models.Model):
         constraints = [models.UniqueConstraint(fields=["customer", "key"], name="generation_key_unique")]
         indexes = [
             models.Index(fields=["customer", "-created_at"], name="generation_by_customer"),
+            models.Index(fields=["-created_at"], name="generation_newest"),
             models.Index(fields=["taken_at"], name="generation_pending", condition=Q(state="pending")),
         ]
 
@@ -143,7 +144,11 @@ class UsageEvent(Job):
         abstract = False
         # No index but what is asked for: every claim and every settling writes each of them anew.
         constraints = [models.UniqueConstraint(fields=["transaction_id"], name="usageevent_transaction_id_unique")]
-        indexes = [*Job.Meta.indexes, models.Index(fields=["customer", "-happened_at"], name="usageevent_by_customer")]
+        # With the credits, so that the totals of a day are read from the index alone.
+        indexes = [
+            *Job.Meta.indexes,
+            models.Index(fields=["customer", "-happened_at", "credits"], name="usageevent_by_customer"),
+        ]
 
     def __str__(self) -> str:
         return self.transaction_id

@@ -259,6 +259,20 @@ def test_a_grant_that_begins_in_the_past_pays_for_what_was_used_since(alice, now
     assert wallet.grants.get(segment_id="pack").remaining == 90
 
 
+def test_a_grant_that_begins_in_the_past_does_not_pay_for_what_was_used_before_it(alice, now):
+    wallet = fund(alice, 100, now - timedelta(hours=3), segment_id="pack", priority=100)
+    for hours in (2, 0):
+        at = now - timedelta(hours=hours)
+        hold = ledger.reserve(wallet_id=wallet.id, key=f"{hours} hours ago", amount=30, now=at)
+        ledger.capture(reservation_id=hold.id, now=at)
+
+    fund(alice, 50, now, segment_id="plan", priority=10)
+
+    assert assert_sound(wallet).balance == 90
+    assert wallet.grants.get(segment_id="plan").remaining == 20
+    assert wallet.grants.get(segment_id="pack").remaining == 70
+
+
 def test_a_grant_does_not_pay_for_what_earlier_grants_paid(alice, now):
     wallet = fund(alice, 100, now, segment_id="gift", priority=5)
     hold = ledger.reserve(wallet_id=wallet.id, key="a", amount=60, now=now)

@@ -7,6 +7,7 @@ from .world import simulate
 BATCH = 10
 
 
+@pytest.mark.timeout(900)  # ten runs, on a busy machine; cut off in the middle of a query they would drag others down
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("first", range(0, 300, BATCH))
 def test_money_never_lies(first):

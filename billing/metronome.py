@@ -307,11 +307,8 @@ def release(*, workflow_id: str, outcome: Literal["paid", "failed"]) -> None:
     """
     try:
         with talk("release a recharge", conflict=MetronomeRejected):
-            _nothing(
-                writer().post(
-                    RELEASE_PATH, cast_to=httpx.Response, body={"workflow_id": workflow_id, "outcome": outcome}
-                )
-            )
+            answer = {"workflow_id": workflow_id, "outcome": outcome}
+            _nothing(writer().post(RELEASE_PATH, cast_to=httpx.Response, body=answer))
     except MetronomeRejected as refusal:
         state = re.search(r"already in state (\w+)", refusal.text, re.IGNORECASE)
         if state:
@@ -372,11 +369,13 @@ def add_grant(
         return _commit(added[0], unit_id) if added and added[0].access_schedule else None
 
 
-def commits(*, customer_id: str) -> list[Commit]:
-    """All prepaid commits and credits of the customer in our pricing unit, contract's and customer's, ended ones too."""
+def commits(*, customer_id: str, usable_since: datetime | None = None) -> list[Commit]:
+    """All prepaid commits and credits in our pricing unit; with `usable_since` what could be used then or later."""
     unit_id = credit_type_id()
     with talk("list balances"):
-        page = reader().v1.contracts.list_balances(customer_id=customer_id, include_contract_balances=True)
+        page = reader().v1.contracts.list_balances(
+            customer_id=customer_id, include_contract_balances=True, starting_at=usable_since or metronome.omit
+        )
         read = [_commit(item, unit_id) for item in all_pages(page)]
         return [commit for commit in read if commit]
 

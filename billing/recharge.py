@@ -129,7 +129,7 @@ def mirror(row: AutoRecharge, now: datetime) -> datetime | None:
     if found != wish and (found or row.enabled):
         _push(customer_id, contract_id, wish)
         found = wish
-    _remember(contract, found)
+    remember(contract, found)
     if not (row.enabled and row.low_since_at) or row.stuck_at:
         return None
     again_at = row.low_since_at + timedelta(seconds=STUCK_SECONDS)
@@ -161,7 +161,8 @@ def _push(customer_id: str, contract_id: str, wish: metronome.RechargeConfigurat
     )
 
 
-def _remember(contract: Contract, found: metronome.RechargeConfiguration | None) -> None:
+def remember(contract: Contract, found: metronome.RechargeConfiguration | None) -> None:
+    """Note the configuration as Metronome has it now."""
     Contract.objects.filter(pk=contract.pk).update(
         recharge_enabled=found.enabled if found else None,
         recharge_threshold_credits=found.threshold_credits if found else None,

@@ -42,6 +42,7 @@ IDLE_SECONDS = 3_600
 STANDING_SECONDS = 60  # how long a difference stands still before it is believed: four times Metronome's known delay
 ADJUST_CREDITS_MAX = 1_000  # more than a page of text, less than a dollar: beyond it a person agrees
 VANISH_SECONDS = 600  # a grant younger than this may only not be listed yet
+ENDED_FOR = timedelta(days=7)  # who recharges daily has hundreds of ended commits, which change no more
 NEAR_END_SECONDS = 30  # around the end of a grant the two clocks need not agree
 
 
@@ -97,11 +98,7 @@ def _read_recharge(contract: Contract, now: datetime) -> None:
     found = metronome.recharge_configuration(
         customer_id=contract.customer.metronome_id or "", contract_id=contract.metronome_id or ""
     )
-    Contract.objects.filter(pk=contract.pk).update(
-        recharge_enabled=found.enabled if found else None,
-        recharge_threshold_credits=found.threshold_credits if found else None,
-        recharge_to_credits=found.recharge_to_credits if found else None,
-    )
+    recharge.remember(contract, found)
     if found:
         recharge.follow_metronome(contract, enabled=found.enabled, now=now)
 
@@ -110,9 +107,12 @@ def _read_recharge(contract: Contract, now: datetime) -> None:
 
 
 def read_grants(contract: Contract, *, now: datetime) -> list[metronome.Commit]:
-    """Mirror all that Metronome has for the customer, and return it. For workers only: it calls Metronome."""
+    """Mirror all that Metronome has for the customer, and return it, without what ended long ago and was mirrored then.
+
+    For workers only: it calls Metronome.
+    """
     wallet = ledger.wallet_of(contract.customer_id)
-    commits = metronome.commits(customer_id=contract.customer.metronome_id or "")
+    commits = metronome.commits(customer_id=contract.customer.metronome_id or "", usable_since=now - ENDED_FOR)
     for segment in news(wallet.id, commits, now=now):
         ledger.record_grant(wallet_id=wallet.id, segment=segment, now=now)
     _shrink_vanished(wallet.id, commits, now)

@@ -419,6 +419,14 @@ def test_an_outage_is_waited_for(stage, alice, contract):
     assert (contract.attempts, contract.last_error) == (0, "")
 
 
+def test_what_ended_long_ago_is_not_read_again(stage, alice, contract):
+    stage.advance(days=61)
+    assert [commit.name for commit in sync.read_grants(contract, now=stage.now())] == ["Test credits"]
+    stage.advance(days=7)
+    assert sync.read_grants(contract, now=stage.now()) == []
+    assert len(commits(alice)) == 1
+
+
 # --- Auto-recharge --------------------------------------------------------------------------------------------------
 
 

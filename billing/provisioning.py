@@ -12,9 +12,8 @@ from datetime import datetime
 from accounts.models import Customer, IngestAlias
 from jobs.worker import RowStep
 
-from . import metronome, realtime
+from . import metronome
 from .metronome_operations import rename_customer
-from .models import Wallet
 
 
 def provision(customer: Customer, now: datetime) -> None:
@@ -22,9 +21,6 @@ def provision(customer: Customer, now: datetime) -> None:
     metronome_id = customer.metronome_id or _find_or_create(customer)
     if not customer.metronome_id:
         Customer.objects.filter(pk=customer.pk, metronome_id=None).update(metronome_id=metronome_id)
-        # A page open since sign-up learns from its stream's next state that there is a customer now.
-        for wallet_id in Wallet.objects.filter(customer=customer).values_list("id", flat=True):
-            realtime.wake(wallet_id)
     _push_aliases(customer, metronome_id, now)
 
 

@@ -1,15 +1,20 @@
-"""Three hundred seeded runs of the whole money path, in batches that pytest-xdist can spread."""
+"""Three hundred seeded runs of the whole money path, in batches that pytest-xdist can spread.
+
+On PostgreSQL the first sixty: the statements are the same, and what differs, real concurrency, is tested elsewhere.
+"""
 
 import pytest
+from django.conf import settings
 
 from .world import simulate
 
 BATCH = 10
+SEEDS = 300 if settings.DATABASES["default"]["ENGINE"].endswith("sqlite3") else 60
 
 
 @pytest.mark.timeout(900)  # ten runs, on a busy machine; cut off in the middle of a query they would drag others down
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize("first", range(0, 300, BATCH))
+@pytest.mark.parametrize("first", range(0, SEEDS, BATCH))
 def test_money_never_lies(first):
     for seed in range(first, first + BATCH):
         simulate(seed)

@@ -318,6 +318,10 @@ class Payment(Job):
             *Job.Meta.indexes,
             models.Index(fields=["customer", "-created_at"], name="payment_by_customer"),
             models.Index(fields=["-created_at"], name="payment_newest"),
+            # The condition of `open()`, word for word: that is how PostgreSQL knows that it may use it.
+            models.Index(
+                fields=["customer"], name="payment_open", condition=~Q(state__in=["granted", "failed", "refunded"])
+            ),
         ]
 
     def __str__(self) -> str:

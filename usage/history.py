@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from datetime import datetime, timedelta
+from operator import itemgetter
 from typing import Any
 
 from django.db.models import Count, Q, QuerySet, Sum
@@ -46,7 +47,8 @@ def day_totals(customer: Customer, now: datetime) -> list[dict[str, Any]]:
     since = (now - timedelta(days=DAYS - 1)).replace(hour=0, minute=0, second=0, microsecond=0)
     events = UsageEvent.objects.filter(customer=customer, happened_at__gte=since)
     by_day = events.values(day=TruncDate("happened_at")).annotate(uses=Count("credits"), credits=Sum("credits"))
-    return [dict(day) for day in by_day.order_by("-day")]
+    # Sorted here: asked for an order, PostgreSQL sorts the events instead of the days.
+    return sorted((dict(day) for day in by_day.order_by()), key=itemgetter("day"), reverse=True)
 
 
 def _page(customer: Customer, before: str) -> tuple[list[Generation], uuid.UUID | None]:

@@ -28,6 +28,14 @@ class Migration(migrations.Migration):
             index=models.Index(fields=["-created_at"], name="payment_newest"),
         ),
         migrations.AddIndex(
+            model_name="payment",
+            index=models.Index(
+                condition=models.Q(("state__in", ["granted", "failed", "refunded"]), _negated=True),
+                fields=["customer"],
+                name="payment_open",
+            ),
+        ),
+        migrations.AddIndex(
             model_name="webhookevent",
             index=models.Index(fields=["customer_metronome_id", "id"], name="webhookevent_by_customer"),
         ),

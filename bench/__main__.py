@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 
-BENCHMARKS = ("gate", "studio", "reporter", "streams", "overshoot")
+BENCHMARKS = ("gate", "studio", "reporter", "streams", "overshoot", "million", "webhooks", "idle")
 
 
 def main() -> int:

@@ -46,7 +46,7 @@ def through_http() -> Counter[str]:
 
         def spend(number: int) -> str:
             if not hasattr(local, "client"):
-                local.client = setup.logged_in(customer, address)
+                local.client = setup.logged_in(customer.user, address)
             answer = local.client.post(
                 f"{address}/studio/",
                 data={"text": "a" * CREDITS_EACH, "voice": "standard"},

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import requests
@@ -52,6 +53,13 @@ def customer() -> Any:
     return made
 
 
+def operator() -> Any:
+    """A new user who may see everything in the admin."""
+    from accounts.models import User
+
+    return User.objects.create_superuser(f"{secrets.token_hex(8)}@example.com", first_name="Bench", last_name="Mark")
+
+
 def funded_wallet(credits: int) -> int:
     """The id of a new customer's wallet that holds `credits`."""
     from billing import ledger
@@ -83,7 +91,7 @@ def server(*arguments: str, **environment: str) -> Iterator[str]:
         port = probe.getsockname()[1]
     variables = (
         os.environ
-        | {"DJANGO_SETTINGS_MODULE": "bench.settings", "DATABASE_URL": _url(connection.settings_dict)}
+        | {"DJANGO_SETTINGS_MODULE": "bench.settings", "DATABASE_URL": url(connection.settings_dict)}
         | ACCEPTED
         | environment
     )
@@ -114,15 +122,15 @@ def server(*arguments: str, **environment: str) -> Iterator[str]:
         process.wait(10)
 
 
-def logged_in(customer: Any, address: str) -> requests.Session:
-    """A client with the customer's session and CSRF token."""
+def logged_in(user: Any, address: str) -> requests.Session:
+    """A client with the user's session and CSRF token."""
     from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
     from django.contrib.sessions.backends.db import SessionStore
 
     session = SessionStore()
-    session[SESSION_KEY] = str(customer.user.pk)
+    session[SESSION_KEY] = str(user.pk)
     session[BACKEND_SESSION_KEY] = "django.contrib.auth.backends.ModelBackend"
-    session[HASH_SESSION_KEY] = customer.user.get_session_auth_hash()
+    session[HASH_SESSION_KEY] = user.get_session_auth_hash()
     session.create()
     client = requests.Session()
     client.cookies["sessionid"] = session.session_key
@@ -131,7 +139,13 @@ def logged_in(customer: Any, address: str) -> requests.Session:
     return client
 
 
-def _url(database: dict[str, Any]) -> str:
+def cpu_seconds(process: int) -> float:
+    """What the process has used of a core so far."""
+    fields = Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def url(database: dict[str, Any]) -> str:
     if database["ENGINE"].endswith("sqlite3"):
         return f"sqlite:///{database['NAME']}"
     return f"postgres://{database['USER']}@{database['HOST']}:{database['PORT'] or 5432}/{database['NAME']}"

@@ -63,9 +63,10 @@ def run(streams: int, changes: int, redis: str = "") -> dict[str, Any]:
         wallets = {customer.wallet.id: customer.metronome_id for customer in customers}
         figures["layer"] = measure(clients, wallets, changes, lambda wallet_id: _spend_there(address, wallet_id))
         figures["redis" if redis else "watcher"] = measure(clients, wallets, changes, _spend_here)
-        started = _cpu_seconds(process)
+        figures["idle_database_connections"] = _database_connections(process)
+        started = setup.cpu_seconds(process)
         time.sleep(10)
-        figures["idle_cpu_percent"] = round((_cpu_seconds(process) - started) * 10, 1)
+        figures["idle_cpu_percent"] = round((setup.cpu_seconds(process) - started) * 10, 1)
     return figures
 
 
@@ -198,9 +199,18 @@ def _resident_kb(process: int) -> int:
     return int(re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{process}/status").read_text())[1])  # type: ignore[index]
 
 
-def _cpu_seconds(process: int) -> float:
-    fields = Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+def _database_connections(process: int) -> int:
+    """Of the web process; one of them is the watcher's, whatever the number of streams."""
+    from django.db import connection
+
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+            return int(cursor.fetchone()[0])
+    open_files = [os.readlink(descriptor) for descriptor in Path(f"/proc/{process}/fd").iterdir()]
+    return open_files.count(str(connection.settings_dict["NAME"]))
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ def main() -> dict[str, Any]:
     remove = setup.django(os.environ.get("BENCH_DATABASE_URL", "postgres://postgres@127.0.0.1:5432/vocalis_bench"))
     try:
         with setup.server() as address:
-            client = setup.logged_in(setup.funded_customer(10**9), address)
+            client = setup.logged_in(setup.funded_customer(10**9).user, address)
             studio, insert = f"{address}/studio/", f"{address}/bench/insert/"
             for _ in range(20):
                 speak(client, studio)

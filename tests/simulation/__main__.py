@@ -24,7 +24,13 @@ def main() -> int:
         options.first, options.seeds, options.processes = options.seed, 1, 1
     if options.processes > 1:
         return in_parallel(options)
-    remove = setup.django(os.environ.get("TEST_DATABASE_URL", ""), LOG_LEVEL="WARNING", ALLOWED_HOSTS="testserver", SECURE_SSL_REDIRECT="off")
+    remove = setup.django(
+        os.environ.get("TEST_DATABASE_URL", ""),
+        LOG_LEVEL="WARNING",
+        EMAIL_URL="dummymail://",
+        ALLOWED_HOSTS="testserver",
+        SECURE_SSL_REDIRECT="off",
+    )
     logging.disable(logging.CRITICAL if options.seed is None else logging.NOTSET)
     try:
         return run(options.first, options.seeds, tell=options.seed is not None)

@@ -19,16 +19,17 @@ from django.db import connection
 from django.test import Client
 from metronome import Metronome
 
-from accounts.models import Customer
+from accounts.models import Customer, User
 from accounts.signup import register
-from billing import ledger, metronome, plans, recharge, subscriptions
-from billing.models import Contract, Wallet
+from billing import gifts, ledger, metronome, plans, recharge, subscriptions, sync
+from billing.models import Contract, Drift, Wallet
 from billing.payments import cards, workflow
 from billing.payments.gateways.test import DECLINING_CARD, GOOD_CARD
 from jobs.worker import Worker, steps
 from sandbox import Sandbox
-from usage import own_voice, speak
+from usage import own_voice, refunds, speak
 from usage.engines import EngineFailed, Speech, VoiceSettings
+from usage.models import Generation
 
 from . import invariants
 from .chaos import DIE_AT_CALL, Chaos, UnreliableNetwork
@@ -66,6 +67,9 @@ class World:
         self.chaos = Chaos(self.dice)
         self.spoken: list[tuple[Customer, str, str, str]] = []
         self.keys = 0
+        self.archived = (
+            False  # whether Metronome took credits away that may have been spent: only a correction heals that
+        )
         self.log: list[str] = []
 
     # --- The stage
@@ -85,6 +89,7 @@ class World:
             stack.enter_context(patch.object(metronome, "client", lambda: self.client))
             stack.enter_context(patch.object(speak, "engine", lambda: QuickEngine(self.chaos)))
             stack.enter_context(patch.object(own_voice, "engine", lambda: QuickEngine(self.chaos)))
+            self.staff = User.objects.create(email="staff@example.com", is_staff=True)
             self.chaos.calm = True
             call_command("bootstrap_metronome", verbosity=0)
             self.chaos.calm = False
@@ -149,6 +154,11 @@ class World:
             ("auto-recharge", self.set_recharge, 4),
             ("card", self.change_card, 2),
             ("gift by hand", self.gift_at_metronome, 2),
+            ("gift taken away by hand", self.archive_at_metronome, 1),
+            ("gift", self.give, 2),
+            ("refund", self.refund, 2),
+            ("cancel", self.cancel_plan, 1),
+            ("freeze", self.freeze, 1),
             ("webhooks misbehave", self.upset_webhooks, 3),
             ("half a hold", self.leave_a_hold, 2),
         ]
@@ -215,7 +225,7 @@ class World:
         wallet = Wallet.objects.order_by("id").first()
         self.keys += 1
         if wallet:
-            with suppress(ledger.InsufficientCredits):
+            with suppress(*REFUSALS):
                 ledger.reserve(
                     wallet_id=wallet.id, key=f"lost-{self.keys}", amount=self.dice.randint(1, 900), now=self.now()
                 )
@@ -254,6 +264,46 @@ class World:
                 }],
             )  # fmt: skip
 
+    def archive_at_metronome(self) -> None:
+        """Someone takes such a gift away again, spent or not."""
+        for contract in Contract.objects.exclude(metronome_id=None).select_related("customer").order_by("id"):
+            customer_id, contract_id = contract.customer.metronome_id or "", contract.metronome_id or ""
+            with patch.object(metronome, "client", lambda: self.hotline):
+                made_there = [commit for commit in metronome.commits(customer_id=customer_id) if commit.name == "Gift"]
+            if made_there:
+                archived = [{"id": self.dice.choice(made_there).id}]
+                self.hotline.v2.contracts.edit(
+                    customer_id=customer_id, contract_id=contract_id, archive_credits=archived
+                )
+                return
+
+    def give(self) -> None:
+        customer = self.anyone()
+        if customer:
+            self.keys += 1
+            for _ in range(self.dice.choice([1, 1, 2])):
+                gifts.give(
+                    customer=customer, credits=5_000, reason="kindness", by=self.staff, key=f"gift-{self.keys}",
+                    days=self.dice.choice([1, 30]), now=self.now(),
+                )  # fmt: skip
+
+    def refund(self) -> None:
+        done = list(Generation.objects.filter(state=Generation.State.DONE).order_by("created_at", "key"))
+        if done:
+            refunds.refund(generation=self.dice.choice(done), by=self.staff, reason="noise", now=self.now())
+
+    def cancel_plan(self) -> None:
+        customer = self.anyone()
+        if customer:
+            with suppress(subscriptions.PlanRefused):
+                subscriptions.cancel(customer=customer, now=self.now())
+
+    def freeze(self) -> None:
+        customer = self.anyone()
+        if customer:
+            wallet = ledger.wallet_of(customer.pk)
+            ledger.set_frozen(wallet_id=wallet.pk, frozen=not wallet.frozen_at, now=self.now())
+
     def upset_webhooks(self) -> None:
         kind = self.dice.choice(["drop", "duplicate", "reorder", "delay", "bad_signature", "stale"])
         self.sandbox.faults.add(
@@ -272,6 +322,7 @@ class World:
         agreed = 0
         for round_number in range(SETTLE_ROUNDS):
             self.advance(minutes=1 + round_number)
+            self.agree_to_drifts()
             self.dice.choice(self.workers).drain()
             invariants.always()
             try:
@@ -282,6 +333,15 @@ class World:
             if agreed == 2:
                 return
         invariants.at_rest(self)
+
+    def agree_to_drifts(self) -> None:
+        for drift in Drift.objects.filter(state=Drift.State.OPEN, approved_by=None):
+            sync.approve_drift(drift, user=self.staff, now=self.now())
+
+    def grants_at_metronome(self, customer: Customer, key: str) -> int:
+        with patch.object(metronome, "client", lambda: self.hotline):
+            commits = metronome.commits(customer_id=customer.metronome_id or "")
+        return sum(commit.description == key for commit in commits)
 
     def customers_at_metronome(self, alias: str) -> int:
         return len(list(self.hotline.v1.customers.list(ingest_alias=alias)))

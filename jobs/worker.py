@@ -18,8 +18,8 @@ from typing import Any, Protocol
 
 from django.apps import apps
 from django.conf import settings
-from django.db import Error, InterfaceError, OperationalError, close_old_connections
-from django.db.models import Exists, QuerySet
+from django.db import Error, InterfaceError, OperationalError, close_old_connections, connection
+from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.module_loading import import_string
 
@@ -29,7 +29,7 @@ from .models import Heartbeat, Job, Lane
 
 logger = logging.getLogger(__name__)
 
-IDLE_SECONDS = 1  # how long a new row waits at most for an idle worker; asking takes some 7 ms of a core
+IDLE_SECONDS = 1  # how long a new row waits at most for an idle worker; asking takes some 5 ms of a core
 STEP_RUNS = 10  # how often one step runs in a turn before the next has its chance,
 STEP_SECONDS = 10  # or for how long
 TROUBLE_SECONDS = 2  # pause after the database failed
@@ -171,18 +171,13 @@ class Worker:
             return 0
 
     def _due_steps(self, now: datetime) -> list[Step]:
-        paused = Exists(Lane.objects.filter(paused_until__gt=now))
-        asks = {f"step_{at}": Exists(step.due(now)) for at, step in enumerate(self.steps)}
-        beat = Heartbeat.objects.filter(worker=self.name)
-        first = beat.values("id").annotate(paused=paused, **asks).first()
-        if first is None:  # an operator cleared the table
+        beat, paused = Heartbeat.objects.filter(worker=self.name), Lane.objects.filter(paused_until__gt=now)
+        is_beating, is_any_paused, *due = _exist(beat, paused, *(step.due(now) for step in self.steps))
+        if not is_beating:  # an operator cleared the table
             self.beat_at = None
             return []
-        row: dict[str, Any] = dict(first)
-        names = (
-            set(Lane.objects.filter(paused_until__gt=now).values_list("name", flat=True)) if row["paused"] else set()
-        )
-        return [step for at, step in enumerate(self.steps) if row[f"step_{at}"] and step.name not in names]
+        names = set(paused.values_list("name", flat=True)) if is_any_paused else set()
+        return [step for step, is_due in zip(self.steps, due, strict=True) if is_due and step.name not in names]
 
     def _beat(self, now: datetime) -> None:
         if self.beat_at and now - self.beat_at < timedelta(seconds=HEARTBEAT_SECONDS):
@@ -193,6 +188,17 @@ class Worker:
             worker=self.name, defaults={"beat_at": now}, create_defaults={"beat_at": now, "started_at": now}
         )
         self.beat_at = now
+
+
+def _exist(*questions: QuerySet[Any]) -> list[bool]:
+    """Whether each has a row, in one query. As annotations of a queryset it took an idle worker half as much again."""
+    asked = [rows.order_by().values("pk").query.sql_with_params() for rows in questions]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT {', '.join(f'EXISTS ({sql})' for sql, _ in asked)}",
+            [parameter for _, parameters in asked for parameter in parameters],
+        )
+        return [bool(found) for found in cursor.fetchone()]
 
 
 def alive(now: datetime) -> bool:

@@ -91,12 +91,12 @@ def copied() -> Iterator[tuple[str, str]]:
     name = connection.settings_dict["NAME"]
     connection.close()
     with psycopg.connect(URL, dbname="postgres", autocommit=True) as server:
-        server.execute(f'DROP DATABASE IF EXISTS "{name}_big"')  # type: ignore[arg-type]
-        server.execute(f'CREATE DATABASE "{name}_big" TEMPLATE "{name}"')  # type: ignore[arg-type]
+        server.execute(f'DROP DATABASE IF EXISTS "{name}_big"')
+        server.execute(f'CREATE DATABASE "{name}_big" TEMPLATE "{name}"')
         try:
             yield url, f"{url}_big"
         finally:
-            server.execute(f'DROP DATABASE "{name}_big" WITH (FORCE)')  # type: ignore[arg-type]
+            server.execute(f'DROP DATABASE "{name}_big" WITH (FORCE)')
 
 
 def pages(heavy: Any, ordinary: Any) -> dict[str, tuple[Any, str]]:

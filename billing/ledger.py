@@ -7,8 +7,8 @@ Invariants, by database constraint where the database can say it: 0 <= reserved 
 reserved = sum of open reservations; what started grants have remaining is never more than the balance.
 
 Every function is one transaction, or joins the caller's. The wallet's row is the last lock it takes, so a hot wallet is
-held for one statement; a caller that writes rows of its own writes them first. SQL instead of the ORM because this is the
-hot path: the same statements through querysets ran at half the rate (`make bench`). Callers wake the streams themselves,
+held for two statements; a caller that writes rows of its own writes them first. SQL instead of the ORM because this is the
+hot path; `make bench ARGS=gate` shows what Django still costs beside the bare driver. Callers wake the streams themselves,
 with `realtime.wake` (one call after commit), which is why nothing here does.
 """
 

@@ -6,12 +6,13 @@ their renewals, packs, gifts and recharges are all commits and credits on the sa
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from accounts.models import Customer
 from jobs.errors import NotYet
 
 from . import metronome, realtime, sync
+from .drawdown import floor_hour as floor_hour
 from .ledger import wallet_of
 from .models import Contract, CreditGrant
 
@@ -94,10 +95,6 @@ def grant(
     if not grant_ids:
         raise metronome.MetronomeUnavailable(f"the credits under {key} have no schedule yet")
     return grant_ids[0]
-
-
-def floor_hour(moment: datetime) -> datetime:
-    return moment.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
 
 
 def ceil_hour(moment: datetime) -> datetime:

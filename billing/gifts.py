@@ -8,12 +8,15 @@ from django.contrib.admin.models import CHANGE, LogEntry
 from django.db import transaction
 
 from accounts.models import Customer, User
+from jobs.errors import NotYet, Rejected, Unavailable
+from jobs.operation import Outcome, do_now
 from jobs.worker import RowStep
 
 from . import contracts, plans
 from .models import Gift
 
 GIFT_DAYS = 365
+CREDITS_MAX = 40_000_000  # worth $10,000: more is a slip of the finger
 NAMES = {Gift.Kind.GIFT: "Complimentary credits", Gift.Kind.REFUND: "Refund"}
 
 
@@ -34,10 +37,10 @@ def give(
 ) -> Gift:
     """Have a worker grant the customer credits, drawn before all others. Who and why is in the admin's log.
 
-    The same key again gives the same gift. Raises GiftDiffers; ValueError if `credits` is not positive.
+    The same key again gives the same gift. Raises GiftDiffers; ValueError if `credits` is not within 1 and CREDITS_MAX.
     """
-    if credits <= 0:
-        raise ValueError("a gift is at least one credit")
+    if not 0 < credits <= CREDITS_MAX:
+        raise ValueError(f"a gift is 1 to {CREDITS_MAX:,} credits")
     with transaction.atomic():
         gift, is_new = Gift.objects.get_or_create(
             key=key,
@@ -55,14 +58,15 @@ def give(
 
 
 def grant(gift: Gift, now: datetime) -> None:
-    """Make the credits at Metronome and here."""
+    """Make the credits at Metronome and here: if that comes late, for as long as they were to last."""
+    ends_at = gift.ends_at if gift.ends_at > now else now + (gift.ends_at - gift.created_at)
     grant_id = contracts.grant(
         gift.customer,
         key=gift.key,
         name=NAMES[Gift.Kind(gift.kind)],
         credits=gift.credits,
         starts_at=now,
-        ends_at=gift.ends_at,
+        ends_at=ends_at,
         priority=plans.PRIORITY_GIFT,
         now=now,
     )
@@ -70,3 +74,14 @@ def grant(gift: Gift, now: datetime) -> None:
 
 
 GIVE = RowStep("gifts", Gift, grant)
+
+
+def grant_now(gift: Gift, *, now: datetime) -> Outcome:
+    """For commands: make the credits in this process, or say why a worker will or will not."""
+    try:
+        do_now(GIVE, Gift.objects.filter(pk=gift.pk), now=now)
+    except (Unavailable, NotYet) as error:
+        return Outcome(gift.customer, "waiting", f"{error}; a worker goes on with it", is_open=True)
+    except Rejected as error:
+        return Outcome(gift.customer, "failed", str(error), is_open=True)
+    return Outcome(gift.customer, "granted", f"{gift.credits:,} credits until {gift.ends_at:%Y-%m-%d}")

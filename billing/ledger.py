@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -27,6 +27,7 @@ from django.db import connection, transaction
 from django.db.models import F, Sum
 from django.db.models.functions import Coalesce
 
+from .drawdown import draw_anew, drawn_since, floor_hour, has_turned
 from .models import CreditGrant, LedgerEntry, Reservation, Wallet
 
 BEFORE_ALL, END_OF_TIME = datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC)
@@ -141,7 +142,11 @@ def capture(*, reservation_id: int, now: datetime, amount: int | None = None) ->
         if amount is None:
             amount = _open_amount(reservation_id)
         wallet_id, held, reserved_at = _resolve(reservation_id, Reservation.State.CAPTURED, amount, now)
-        draws = _take(_lock_grants(wallet_id, reserved_at), amount)
+        hour = floor_hour(reserved_at)
+        if has_turned(wallet_id, hour, now):  # what was used since may already be drawn
+            draws: Sequence[tuple[int, ...]] = _draw_again(wallet_id, hour, now, {hour: amount})
+        else:
+            draws = _take(_lock_grants(wallet_id, reserved_at), amount)
         return _write(
             wallet_id, -amount, LedgerEntry.Kind.CAPTURE, now=now, unreserve=held,
             reservation_id=reservation_id, draws=draws,
@@ -200,7 +205,7 @@ def _return_hold(reservation_id: int, state: str, now: datetime) -> None:
 
 def acknowledge(*, reservation_ids: Iterable[int], now: datetime) -> None:
     """Note that Metronome has the usage of these captures; until then their credits are missing only here."""
-    Reservation.objects.filter(id__in=list(reservation_ids), reported_at=None).update(reported_at=now)
+    Reservation.objects.filter(id__among=list(reservation_ids), reported_at=None).update(reported_at=now)
 
 
 def in_flight(*, wallet_id: int, now: datetime) -> tuple[int, int]:
@@ -220,17 +225,17 @@ def set_frozen(*, wallet_id: int, frozen: bool, now: datetime) -> None:
 # --- Grants ---------------------------------------------------------------------------------------------------------
 
 # Metronome's order: priority, free before paid, soonest end, earliest start. The event carries the time of its
-# reservation, so it draws from what was valid then, even if that has ended since.
+# reservation, so it draws from what was valid then, even if that has ended since. A grant that was heard of before its
+# start is not in the balance, and so neither drawn nor expired, until a worker has started it.
 DRAW_ORDER = "priority, is_free DESC, COALESCE(ends_at, '9999-01-01'), starts_at, id"
+STARTED = """(created_at >= starts_at OR EXISTS (
+   SELECT 1 FROM billing_ledgerentry WHERE grant_id = billing_creditgrant.id AND kind = 'grant'))"""
 DRAWABLE = f"""
-SELECT id, remaining FROM billing_creditgrant WHERE wallet_id = %s AND remaining > 0 AND starts_at <= %s
+WITH locked AS (SELECT * FROM billing_creditgrant
+  WHERE wallet_id = %s AND remaining > 0 AND starts_at <= %s AND {STARTED} ORDER BY id{{for_update}})
+SELECT id, remaining FROM locked
  ORDER BY CASE WHEN ends_at IS NULL OR ends_at > %s THEN 0 ELSE 1 END, {DRAW_ORDER}"""
 DRAW = "UPDATE billing_creditgrant SET remaining = remaining - %s WHERE id = %s"
-ENDED = f"""
-SELECT id, remaining, ends_at FROM billing_creditgrant WHERE wallet_id = %s AND remaining > 0 AND ends_at <= %s
- ORDER BY {DRAW_ORDER}"""
-HELD_BEFORE = """
-SELECT COALESCE(SUM(amount), 0) FROM billing_reservation WHERE wallet_id = %s AND state = 'open' AND created_at < %s"""
 SET_NEXT_EXPIRY = """
 UPDATE billing_wallet SET expires_next_at = (
   SELECT MIN(ends_at) FROM billing_creditgrant WHERE wallet_id = %s AND remaining > 0) WHERE id = %s"""
@@ -265,10 +270,11 @@ def record_grant(*, wallet_id: int, segment: Segment, now: datetime) -> tuple[in
         )  # fmt: skip
         CreditGrant.objects.bulk_create([grant], ignore_conflicts=True)
         grant_id = CreditGrant.objects.values_list("id", flat=True).get(segment_id=segment.segment_id)
-        if _start(wallet_id, grant_id, now):
-            return grant_id, True
-        _change_grant(grant_id, segment, now)
-        return grant_id, False
+        is_new = _start(wallet_id, grant_id, now)
+        _change_grant(
+            grant_id, segment, now
+        )  # heard of early, it may have changed since; or its start moved into the past
+        return grant_id, _start(wallet_id, grant_id, now) or is_new
 
 
 def turn_grant(*, grant_id: int, now: datetime) -> datetime | None:
@@ -286,22 +292,20 @@ def turn_grant(*, grant_id: int, now: datetime) -> datetime | None:
 
 
 def expire_ended(*, wallet_id: int, now: datetime) -> int:
-    """Write off what ended grants have left, except what reservations made before the end still hold. Returns credits."""
+    """Write off what ended grants have left, except what the open holds made before the end will draw of it, after what
+    comes first in Metronome's order: kept besides that, it could be spent twice. Returns credits."""
     expired = 0
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(ENDED + _for_update(), [wallet_id, _at(now)])
-        ended = cursor.fetchall()
+        drawable = [grant_id for grant_id, _ in _lock_grants(wallet_id, now)]
         # Locked before the holds are counted: one that is made in this very instant is seen here, or sees what is left.
-        Wallet.objects.select_for_update().get(id=wallet_id)
-        kept = 0
-        for grant_id, remaining, ends_at in ended:
-            held = _one(HELD_BEFORE, [wallet_id, _at(_aware(ends_at))])[0]
-            keep = max(0, min(remaining, int(held) - kept))
-            kept += keep
-            if remaining > keep:
-                cursor.execute(DRAW, [remaining - keep, grant_id])
-                _write(wallet_id, keep - remaining, LedgerEntry.Kind.EXPIRY, now=now, grant_id=grant_id)
-                expired += remaining - keep
+        available = Wallet.objects.select_for_update().get(id=wallet_id).available
+        rest = _rest_after_holds(wallet_id, drawable)
+        for one in CreditGrant.objects.filter(id__in=drawable, ends_at__lte=now).order_by("id"):
+            # What is not available is held: by holds made after an end that was moved into the past, if by no others.
+            if goes := min(one.remaining, rest.get(one.id, one.remaining), available):
+                cursor.execute(DRAW, [goes, one.id])
+                _write(wallet_id, -goes, LedgerEntry.Kind.EXPIRY, now=now, grant_id=one.id)
+                available, expired = available - goes, expired + goes
         cursor.execute(SET_NEXT_EXPIRY, [wallet_id, wallet_id])
     return expired
 
@@ -332,9 +336,11 @@ def _start(wallet_id: int, grant_id: int, now: datetime) -> bool:
     grant = CreditGrant.objects.select_for_update().get(id=grant_id)
     if grant.starts_at > now or grant.entries.filter(kind=LedgerEntry.Kind.GRANT).exists():
         return False
-    _take_over_draws(grant, now)
-    _write(grant.wallet_id, grant.granted, LedgerEntry.Kind.GRANT, now=now, grant_id=grant_id, note=grant.name)
-    _set_next_expiry(grant.wallet_id)
+    draws = _draw_again(wallet_id, floor_hour(grant.starts_at), now, beginning=grant_id)
+    _write(
+        wallet_id, grant.granted, LedgerEntry.Kind.GRANT, now=now, grant_id=grant_id, draws=draws, note=grant.name
+    )  # fmt: skip
+    _set_next_expiry(wallet_id)
     return True
 
 
@@ -362,7 +368,7 @@ def _change_grant(grant_id: int, segment: Segment, now: datetime) -> None:
 def _lock_grants(wallet_id: int, at: datetime) -> list[tuple[int, int]]:
     """What could be drawn at `at`, as (grant, remaining) in Metronome's order. All lock in this order: no deadlocks."""
     with connection.cursor() as cursor:
-        cursor.execute(DRAWABLE + _for_update(), [wallet_id, _at(at), _at(at)])
+        cursor.execute(DRAWABLE.format(for_update=_for_update()), [wallet_id, _at(at), _at(at)])
         return cursor.fetchall()
 
 
@@ -382,29 +388,46 @@ def _take(grants: list[tuple[int, int]], amount: int) -> list[tuple[int, int]]:
     return draws
 
 
-def _take_over_draws(grant: CreditGrant, now: datetime) -> None:
-    """Let a grant that begins in the past pay for what was used since, if it comes before the grants that paid here.
+def _draw_again(
+    wallet_id: int, since: datetime, now: datetime, usage: Mapping[datetime, int] | None = None, beginning: int = 0
+) -> list[tuple[int, int, int]]:
+    """Decide anew which grants pay for what was used since the full hour `since`, and for `usage` (by hour) beside it.
 
     Metronome rates usage by the usage's own time, and starts are floored to the hour: what was drawn from a pack at 10:10
-    is the plan's that was chosen at 10:20. The balance is the same, but not which credits are left to expire.
+    is the plan's that was chosen at 10:20, and what the pack has left by that may pay what a third one paid at 11:10. The
+    balance is the same, but not which credits are left to expire. Returns what changed, as `draws` of an entry.
     """
-    entries = LedgerEntry.objects.filter(wallet_id=grant.wallet_id).order_by("-version")
-    # Versions rise with time, but for requests under way at once: the index on them leads to where to begin.
-    before = entries.filter(created_at__lt=grant.starts_at - timedelta(seconds=RESERVATION_SECONDS))
-    captures = entries.filter(
-        version__gt=before.values_list("version", flat=True).first() or 0,
-        kind=LedgerEntry.Kind.CAPTURE,
-        reservation__created_at__gte=grant.starts_at,
-    )
-    if grant.ends_at:
-        captures = captures.filter(reservation__created_at__lt=grant.ends_at)
-    drawn: Counter[int] = Counter()
-    for draws in captures.values_list("draws", flat=True):
-        drawn.update(dict(draws))
-    if drawn:
-        later = [other for other in _drawn_grants(grant.wallet_id, now) if _draw_order(other) > _draw_order(grant)]
-        moved = _refill([(other, drawn[other.id]) for other in later], grant.remaining)
-        CreditGrant.objects.filter(id=grant.id).update(remaining=F("remaining") - moved)
+    drawable = [grant_id for grant_id, _ in _lock_grants(wallet_id, now)] + [beginning]
+    drawn, seen = drawn_since(wallet_id, since, seconds=RESERVATION_SECONDS), None
+    while drawn != seen:  # who waited for a lock reads again what was decided meanwhile
+        if not (drawn or usage):
+            return []
+        grants = CreditGrant.objects.select_for_update().filter(
+            id__in={*drawable, *(grant_id for _, grant_id in drawn)}
+        )
+        ordered = sorted(grants.order_by("id"), key=_draw_order)
+        drawn, seen = drawn_since(wallet_id, since, seconds=RESERVATION_SECONDS), drawn
+    changes, left = draw_anew(ordered, drawn, usage or {})
+    for one, rest in zip(ordered, left, strict=True):
+        if rest != one.remaining:
+            due_at = now if rest and one.ends_at and one.ends_at <= now else one.due_at
+            CreditGrant.objects.filter(id=one.id).update(remaining=min(rest, one.granted), due_at=due_at)
+    return [(grant_id, credits, int(hour.timestamp())) for (hour, grant_id), credits in changes.items() if credits]
+
+
+def _rest_after_holds(wallet_id: int, drawable: Sequence[int]) -> dict[int, int]:
+    """What each grant has left when the open holds are captured; empty if there are none."""
+    held = Counter[datetime]()
+    for amount, created_at in (
+        Reservation.objects.open().filter(wallet_id=wallet_id).values_list("amount", "created_at")
+    ):
+        held[created_at] += amount
+    if not held:
+        return {}
+    drawn = drawn_since(wallet_id, floor_hour(min(held)), seconds=RESERVATION_SECONDS)
+    grants = CreditGrant.objects.filter(id__in={*drawable, *(grant_id for _, grant_id in drawn)})
+    ordered = sorted(grants, key=_draw_order)
+    return dict(zip([one.id for one in ordered], draw_anew(ordered, drawn, held)[1], strict=True))
 
 
 def _drawn_grants(wallet_id: int, now: datetime) -> list[CreditGrant]:
@@ -433,7 +456,7 @@ def _refill(grants: Iterable[tuple[CreditGrant, int]], amount: int) -> int:
 
 def _write(
     wallet_id: int, amount: int, kind: str, *, now: datetime, unreserve: int = 0,
-    grant_id: int | None = None, reservation_id: int | None = None, draws: Sequence[tuple[int, int]] = (), note: str = "",
+    grant_id: int | None = None, reservation_id: int | None = None, draws: Sequence[tuple[int, ...]] = (), note: str = "",
 ) -> int:  # fmt: skip
     """Change the wallet and write the entry that says why. Returns the new balance."""
     with connection.cursor() as cursor:

@@ -223,7 +223,9 @@ class LedgerEntry(models.Model):
     reservation = models.OneToOneField(
         Reservation, on_delete=models.PROTECT, null=True, blank=True, related_name="entry"
     )
-    draws = models.JSONField(default=list, help_text="Of a capture: [grant, credits] pairs, as they were drawn then.")
+    draws = models.JSONField(
+        default=list, help_text="[grant, credits] as drawn, with the hour (Unix time) if decided anew."
+    )
     note = models.CharField(max_length=200, blank=True, default="")
     created_at = models.DateTimeField()
 
@@ -293,6 +295,9 @@ class Payment(Job):
     gateway = models.CharField(max_length=20)
     gateway_reference = models.CharField(
         max_length=200, blank=True, default="", help_text="The charge's id at the gateway."
+    )
+    doubted_at = models.DateTimeField(
+        null=True, blank=True, help_text="When Metronome first called the recharge over without saying how it ended."
     )
     release_refusal = models.TextField(
         blank=True, default="", help_text="Why Metronome did not want a paid release; then we grant the credits."

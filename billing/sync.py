@@ -43,6 +43,7 @@ STANDING_SECONDS = 60  # how long a difference stands still before it is believe
 ADJUST_CREDITS_MAX = 1_000  # more than a page of text, less than a dollar: beyond it a person agrees
 VANISH_SECONDS = 600  # a grant younger than this may only not be listed yet
 ENDED_FOR = timedelta(days=7)  # who recharges daily has hundreds of ended commits, which change no more
+OVERDUE_SECONDS = 3_600  # unacknowledged for longer, usage is not on its way: it was given up, or Metronome is down
 NEAR_END_SECONDS = 30  # around the end of a grant the two clocks need not agree
 
 
@@ -84,7 +85,7 @@ def _is_busy(contract: Contract, now: datetime) -> bool:
         customer_id=customer_id, enabled=True, threshold_credits__gte=F("customer__wallet__balance")
     )
     business = (
-        captured.filter(reported_at=None),
+        captured.filter(reported_at=None, resolved_at__gt=now - timedelta(seconds=OVERDUE_SECONDS)),
         captured.filter(reported_at__gt=lately),
         Payment.objects.open().filter(customer_id=customer_id),
         Subscription.objects.filter(customer_id=customer_id, state=Subscription.State.REQUESTED),
@@ -112,7 +113,8 @@ def read_grants(contract: Contract, *, now: datetime) -> list[metronome.Commit]:
     For workers only: it calls Metronome.
     """
     wallet = ledger.wallet_of(contract.customer_id)
-    commits = metronome.commits(customer_id=contract.customer.metronome_id or "", usable_since=now - ENDED_FOR)
+    seen_at = min(now, contract.synced_at or contract.starts_at)  # later than that nobody could look
+    commits = metronome.commits(customer_id=contract.customer.metronome_id or "", usable_since=seen_at - ENDED_FOR)
     for segment in news(wallet.id, commits, now=now):
         ledger.record_grant(wallet_id=wallet.id, segment=segment, now=now)
     _shrink_vanished(wallet.id, commits, now)
@@ -185,7 +187,8 @@ def _shrink_vanished(wallet_id: int, commits: Iterable[metronome.Commit], now: d
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """`difference`: credits at Metronome minus credits here, beyond what is under way. `is_quiet`: nothing is."""
+    """`difference`: credits at Metronome minus credits here, beyond what usage explains that it may not have yet.
+    `is_quiet`: nothing is under way; usage that is overdue may stay away for ever."""
 
     balance: int
     remote: Decimal
@@ -213,7 +216,15 @@ def compare(contract: Contract, *, now: datetime, fractions: Decimal = Decimal(0
     highest = lowest + grown + unsettled + settling + shrunk
     # Towards zero, so that what is left of fractions is no difference.
     missing, extra = min(remote - lowest, Decimal(0)), max(remote - fractions - highest, Decimal(0))
-    return Comparison(wallet.balance, remote, int(missing or extra), is_quiet=lowest == highest)
+    is_quiet = highest - lowest == overdue(wallet.id, now=now)
+    return Comparison(wallet.balance, remote, int(missing or extra), is_quiet=is_quiet)
+
+
+def overdue(wallet_id: int, *, now: datetime) -> int:
+    """Credits of usage that Metronome has not acknowledged for OVERDUE_SECONDS. By so much it may have more than we, for good."""
+    captured = Reservation.objects.filter(wallet_id=wallet_id, state=Reservation.State.CAPTURED, reported_at=None)
+    late = captured.filter(resolved_at__lte=now - timedelta(seconds=OVERDUE_SECONDS))
+    return late.aggregate(credits=Sum("captured", default=0))["credits"]
 
 
 def check_drift(contract: Contract, *, now: datetime, fractions: Decimal = Decimal(0)) -> Drift | None:

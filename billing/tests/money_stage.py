@@ -62,6 +62,25 @@ def run_to_low(stage, customer, *, left: int = 20_000) -> None:
     assert contract.metronome_id
 
 
+def spend_there(customer, stage, credits, name="there"):
+    """Usage Metronome hears of and we do not."""
+    metronome.ingest(
+        [{
+            "transaction_id": name, "customer_id": customer.stable_alias, "event_type": "voice_generation",
+            "timestamp": stage.now().isoformat(), "properties": {"text_length": str(credits), "voice_type": "standard"},
+        }]
+    )  # fmt: skip
+
+
+def spend_here(customer, stage, credits, key="here", acknowledged=False):
+    wallet = Wallet.objects.get(customer=customer)
+    hold = ledger.reserve(wallet_id=wallet.id, key=key, amount=credits, now=stage.now())
+    ledger.capture(reservation_id=hold.id, now=stage.now())
+    if acknowledged:
+        ledger.acknowledge(reservation_ids=[hold.id], now=stage.now())
+    return hold.id
+
+
 def balance(customer) -> int:
     return Wallet.objects.values_list("balance", flat=True).get(customer=customer)
 

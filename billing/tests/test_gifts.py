@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from django.contrib.admin.models import LogEntry
 
@@ -71,6 +73,16 @@ def test_a_gift_waits_out_an_outage_and_the_worker_makes_it(stage, alice, staff,
     assert Gift.objects.get().grant.granted == 5_000
 
 
+def test_a_gift_that_comes_after_its_own_end_lasts_as_long_as_it_was_to(stage, alice, staff, contract):
+    gifts.give(customer=alice, credits=700, reason="r", by=staff, key="k-1", days=1, now=stage.now())
+    stage.advance(days=2)
+    stage.drain()
+
+    grant = Gift.objects.get().grant
+    assert grant.ends_at - stage.now() >= timedelta(days=1)
+    assert balance(alice) == remote_balance(alice) == 30_700
+
+
 def test_a_worker_killed_after_the_grant_gives_once(stage, alice, staff, contract, monkeypatch):
     gift = gifts.give(customer=alice, credits=700, reason="r", by=staff, key="k-1", now=stage.now())
     record = contracts.sync.record
@@ -100,7 +112,7 @@ def test_a_key_names_one_gift(stage, alice, staff, now):
 
     with pytest.raises(gifts.GiftDiffers):
         gifts.give(customer=alice, credits=800, reason="r", by=staff, key="k-1", now=now)
-    with pytest.raises(ValueError, match="at least one"):
+    with pytest.raises(ValueError, match="1 to 40,000,000"):
         gifts.give(customer=alice, credits=0, reason="r", by=staff, key="k-2", now=now)
 
 
@@ -108,7 +120,8 @@ def test_a_key_names_one_gift(stage, alice, staff, now):
     ("args", "text"),
     [
         (("nobody@example.com", 5), "There is no customer nobody@example.com."),
-        (("alice@example.com", 0), "Credits and days are positive numbers."),
+        (("alice@example.com", 0), "Credits are 1 to 40,000,000, and days a positive number."),
+        (("alice@example.com", 40_000_001), "Credits are 1 to 40,000,000, and days a positive number."),
         (("alice@example.com", 5, "--by", "alice@example.com"), "alice@example.com is nobody of the staff."),
     ],
 )

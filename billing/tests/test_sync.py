@@ -7,10 +7,10 @@ from decimal import Decimal
 
 import pytest
 
-from billing import contracts, ledger, metronome, metronome_setup, provisioning, subscriptions, sync
-from billing.models import AutoRecharge, Contract, CreditGrant, Drift, LedgerEntry, Payment, Wallet
+from billing import contracts, ledger, metronome, metronome_setup, sync
+from billing.models import AutoRecharge, Contract, CreditGrant, Drift, LedgerEntry, Wallet
 
-from .money_stage import balance, burn, establish, remote_balance, switch_on
+from .money_stage import balance, burn, establish, remote_balance, spend_here, spend_there, switch_on
 
 pytestmark = pytest.mark.django_db
 
@@ -52,25 +52,6 @@ def edit(contract, **change):
     metronome.client().v2.contracts.edit(
         customer_id=contract.customer.metronome_id, contract_id=contract.metronome_id, **change
     )
-
-
-def spend_there(customer, stage, credits, name="there"):
-    """Usage Metronome hears of and we do not."""
-    metronome.ingest(
-        [{
-            "transaction_id": name, "customer_id": customer.stable_alias, "event_type": "voice_generation",
-            "timestamp": stage.now().isoformat(), "properties": {"text_length": str(credits), "voice_type": "standard"},
-        }]
-    )  # fmt: skip
-
-
-def spend_here(customer, stage, credits, key="here", acknowledged=False):
-    wallet = Wallet.objects.get(customer=customer)
-    hold = ledger.reserve(wallet_id=wallet.id, key=key, amount=credits, now=stage.now())
-    ledger.capture(reservation_id=hold.id, now=stage.now())
-    if acknowledged:
-        ledger.acknowledge(reservation_ids=[hold.id], now=stage.now())
-    return hold.id
 
 
 # --- Grants ---------------------------------------------------------------------------------------------------------
@@ -265,6 +246,39 @@ def test_nothing_is_adjusted_while_usage_is_under_way(stage, alice, contract):
     assert balance(alice) == remote_balance(alice) == 29_050
 
 
+@pytest.mark.parametrize("reported", [True, False])
+def test_usage_that_never_arrives_explains_its_credits_and_no_others(stage, alice, contract, reported):
+    """Given up after Metronome refused it, or after an answer that got lost: either way its credits are no drift."""
+    spend_here(alice, stage, 400)
+    if reported:
+        spend_there(alice, stage, 400)
+    stage.advance(seconds=sync.OVERDUE_SECONDS)
+    assert sync.overdue(Wallet.objects.get().pk, now=stage.now()) == 400
+    assert look(contract, stage) is None
+
+    spend_there(alice, stage, 900, name="unknown")
+    noted = look(contract, stage)
+    assert noted.difference == (-900 if reported else -500)  # the least that is certain
+    stage.advance(minutes=1)
+    assert look(contract, stage).entry.amount == noted.difference
+    assert look(contract, stage) is None
+
+
+def test_usage_that_arrives_late_after_all_leaves_both_sides_equal(stage, alice, contract):
+    hold_id = spend_here(alice, stage, 400)
+    stage.advance(seconds=sync.OVERDUE_SECONDS)
+    assert look(contract, stage) is None
+
+    spend_there(alice, stage, 400)  # a person pressed Retry
+    assert look(contract, stage) is None
+    ledger.acknowledge(reservation_ids=[hold_id], now=stage.now())
+    for _ in range(3):
+        stage.advance(minutes=1)
+        assert look(contract, stage) is None
+    assert balance(alice) == remote_balance(alice) == 29_600
+    assert not Drift.objects.exists()
+
+
 def test_a_large_difference_waits_for_a_person(stage, alice, contract, staff):
     spend_there(alice, stage, 1_001)
     look(contract, stage)
@@ -351,80 +365,23 @@ def test_an_end_leaves_both_sides_equal(stage, alice, contract):
     assert look(contract, stage) is None
 
 
-# --- When -----------------------------------------------------------------------------------------------------------
-
-
-def due_in(contract, stage) -> float:
-    contract.refresh_from_db()
-    return (contract.due_at - stage.now()).total_seconds()
-
-
-def test_a_quiet_wallet_is_read_hourly_and_a_busy_one_every_minute(stage, alice, contract):
-    sync.nudge(alice.pk, stage.now())
-    stage.drain()
-    assert due_in(contract, stage) == 3_600
-    spend_here(alice, stage, 10)
-    sync.nudge(alice.pk, stage.now())
-    stage.drain()
-    assert due_in(contract, stage) == 60
-    assert contract.synced_at == stage.now()
-
-
-@pytest.mark.parametrize("business", ["acknowledged", "drift", "requested", "payment", "low"])
-def test_open_business_keeps_a_wallet_watched(stage, alice, contract, business):
-    if business == "acknowledged":
-        burn(stage, alice, 10)
-    elif business == "drift":
-        spend_there(alice, stage, 10)
-    elif business == "low":
-        AutoRecharge.objects.create(customer=alice, enabled=True, threshold_credits=30_000, recharge_to_credits=90_000)
-    elif business == "requested":
-        subscriptions.select_plan(customer=alice, plan="trial", key="k", now=stage.now())
-    else:
-        Payment.objects.create(
-            customer=alice, kind="recharge", amount_cents=100, gateway="test", created_at=stage.now()
-        )
-    contract.refresh_from_db()
-    again_at = sync.synchronise(contract, stage.now())
-    assert again_at == stage.now() + timedelta(seconds=60)
-
-
-def test_business_that_begins_pulls_the_hourly_look_forward(stage, alice, contract):
-    sync.nudge(alice.pk, stage.now())
-    stage.drain()
-    sync.soon([alice.pk], now=stage.now())
-    assert due_in(contract, stage) == 60
-    sync.nudge(alice.pk, stage.now())
-    sync.soon([alice.pk], now=stage.now())
-    assert due_in(contract, stage) == 0
-
-
-def test_a_customer_without_contract_is_not_looked_at(stage, alice):
-    provisioning.provision(alice, stage.now())
-    sync.nudge(alice.pk, stage.now())
-    stage.drain()
-    assert not Contract.objects.exists()
-
-
-def test_an_outage_is_waited_for(stage, alice, contract):
-    stage.sandbox.faults.add("*", "status", status=500, times=None)
-    sync.nudge(alice.pk, stage.now())
-    stage.drain()
-    contract.refresh_from_db()
-    assert (contract.attempts, contract.dead_at) == (1, None)
-    stage.sandbox.faults.clear()
-    stage.advance(minutes=3)
-    stage.drain()
-    contract.refresh_from_db()
-    assert (contract.attempts, contract.last_error) == (0, "")
-
-
 def test_what_ended_long_ago_is_not_read_again(stage, alice, contract):
     stage.advance(days=61)
     assert [commit.name for commit in sync.read_grants(contract, now=stage.now())] == ["Test credits"]
     stage.advance(days=7)
+    stage.drain()
+    contract.refresh_from_db()
     assert sync.read_grants(contract, now=stage.now()) == []
     assert len(commits(alice)) == 1
+
+
+def test_what_ended_while_nobody_could_look_is_read_however_long_ago(stage, alice, contract):
+    """It may have paid for usage since, which took that from nothing else at Metronome."""
+    contract.refresh_from_db()
+    add_by_hand(contract, 100, days=1)
+    stage.advance(days=20)
+    sync.read_grants(contract, now=stage.now())
+    assert CreditGrant.objects.filter(name="By hand").exists()
 
 
 # --- Auto-recharge --------------------------------------------------------------------------------------------------

@@ -1,0 +1,148 @@
+"""Grants that begin, end and change while others of the wallet do: whoever comes second sees what the first did."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+from django.db import connection, transaction
+
+from billing import ledger
+from billing.models import Wallet
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
+
+
+@pytest.fixture
+def wallet(alice) -> Wallet:
+    return ledger.wallet_of(alice.pk)
+
+
+def record(wallet: Wallet, name: str, credits: int, priority: int, *, starts_at=NOON, ends_at=None, now=NOON):
+    segment = ledger.Segment(
+        kind="credit", remote_id=name, segment_id=name, key="", name=name, amount=credits, priority=Decimal(priority),
+        is_free=True, starts_at=starts_at, ends_at=ends_at,
+    )  # fmt: skip
+    return ledger.record_grant(wallet_id=wallet.pk, segment=segment, now=now)
+
+
+def left(wallet: Wallet) -> dict[str, int]:
+    return dict(wallet.grants.values_list("name", "remaining"))
+
+
+def balance(wallet: Wallet) -> int:
+    return Wallet.objects.values_list("balance", flat=True).get(pk=wallet.pk)
+
+
+def spend(wallet: Wallet, credits: int, now: datetime) -> None:
+    hold = ledger.reserve(wallet_id=wallet.pk, key=f"at-{now}", amount=credits, now=now)
+    ledger.capture(reservation_id=hold.id, now=now)
+
+
+def overlapping(first: Callable[[], object], second: Callable[[], object]) -> None:
+    """`second` begins when `first` is done and not committed; on SQLite it waits for the commit."""
+    is_done, seconds = threading.Event(), 0.5
+
+    def slow() -> None:
+        with transaction.atomic():
+            first()
+            is_done.set()
+            threading.Event().wait(seconds)
+        connection.close()
+
+    def other() -> None:
+        is_done.wait()
+        second()
+        connection.close()
+
+    threads = [threading.Thread(target=slow), threading.Thread(target=other)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_grants_that_begin_together_do_not_pay_for_the_same_usage(wallet):
+    record(wallet, "pack", 100, 100)
+    spend(wallet, 100, NOON + MINUTE)
+
+    overlapping(
+        lambda: record(wallet, "gift", 100, 5, now=NOON + 2 * MINUTE),
+        lambda: record(wallet, "plan", 100, 10, now=NOON + 2 * MINUTE),
+    )
+
+    assert left(wallet) == {"gift": 0, "plan": 100, "pack": 100}
+    assert balance(wallet) == 200
+
+
+@pytest.mark.django_db(transaction=True)
+def test_who_locks_before_the_end_of_a_grant_and_who_after_it_lock_in_one_order(wallet):
+    end = NOON + 60 * MINUTE
+    record(wallet, "plan", 100, 10, ends_at=end)
+    record(wallet, "pack", 100, 100)
+    failures: list[Exception] = []
+
+    def lock(at: datetime) -> None:
+        try:
+            with transaction.atomic():
+                ledger._lock_grants(wallet.pk, at)
+        except Exception as error:
+            failures.append(error)
+        connection.close()
+
+    threads = [threading.Thread(target=lock, args=(at,)) for at in (end - MINUTE, end + MINUTE)]
+    with transaction.atomic():  # hold what one of them wants first and the other last, until both wait
+        wallet.grants.select_for_update().get(name="plan")
+        for thread in threads:
+            thread.start()
+            thread.join(0.3)
+    for thread in threads:
+        thread.join()
+
+    assert failures == []
+
+
+@pytest.mark.django_db
+def test_an_end_moved_into_the_past_takes_nothing_from_holds_made_since(wallet):
+    record(wallet, "plan", 100, 10)
+    hold = ledger.reserve(wallet_id=wallet.pk, key="k", amount=60, now=NOON + 61 * MINUTE)
+    record(wallet, "plan", 100, 10, ends_at=NOON + 60 * MINUTE, now=NOON + 62 * MINUTE)
+
+    with pytest.raises(ledger.InsufficientCredits):
+        ledger.reserve(wallet_id=wallet.pk, key="l", amount=1, now=NOON + 63 * MINUTE)
+    assert ledger.expire_ended(wallet_id=wallet.pk, now=NOON + 63 * MINUTE) == 40
+    assert ledger.capture(reservation_id=hold.id, now=NOON + 64 * MINUTE) == 0
+    assert left(wallet) == {"plan": 0}
+
+
+@pytest.mark.django_db
+def test_a_grant_taken_back_before_its_start_begins_with_nothing(wallet):
+    record(wallet, "plan", 100, 10, starts_at=NOON + 60 * MINUTE)
+
+    record(wallet, "plan", 0, 10, starts_at=NOON + 60 * MINUTE, now=NOON + 61 * MINUTE)
+
+    assert (balance(wallet), left(wallet)) == (0, {"plan": 0})
+
+
+@pytest.mark.django_db
+def test_a_start_moved_into_the_past_begins_at_once(wallet):
+    record(wallet, "plan", 100, 10, starts_at=NOON + 120 * MINUTE)
+
+    assert record(wallet, "plan", 100, 10, starts_at=NOON - 60 * MINUTE, now=NOON + MINUTE)[1]
+
+    assert (balance(wallet), left(wallet)) == (100, {"plan": 100})
+
+
+@pytest.mark.django_db
+def test_start_and_end_moved_into_the_past_leave_nothing(wallet):
+    record(wallet, "plan", 100, 10, starts_at=NOON + 120 * MINUTE, ends_at=NOON + 240 * MINUTE)
+    record(wallet, "plan", 100, 10, starts_at=NOON - 120 * MINUTE, ends_at=NOON - 60 * MINUTE, now=NOON + MINUTE)
+
+    ledger.expire_ended(wallet_id=wallet.pk, now=NOON + MINUTE)
+
+    assert (balance(wallet), left(wallet)) == (0, {"plan": 0})

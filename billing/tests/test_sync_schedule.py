@@ -1,0 +1,96 @@
+"""When a wallet is read from Metronome: soon while there is business with it, else hourly, and again after an outage."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from billing import provisioning, subscriptions, sync
+from billing.models import AutoRecharge, Contract, Payment
+
+from .money_stage import burn, establish, spend_here, spend_there
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def contract(stage, alice):
+    """Alice with 30,000 credits on both sides, settled for long."""
+    contract = establish(stage, alice)
+    stage.advance(minutes=2)
+    stage.drain()
+    return contract
+
+
+def due_in(contract, stage) -> float:
+    contract.refresh_from_db()
+    return (contract.due_at - stage.now()).total_seconds()
+
+
+def test_a_quiet_wallet_is_read_hourly_and_a_busy_one_every_minute(stage, alice, contract):
+    sync.nudge(alice.pk, stage.now())
+    stage.drain()
+    assert due_in(contract, stage) == 3_600
+    spend_here(alice, stage, 10)
+    sync.nudge(alice.pk, stage.now())
+    stage.drain()
+    assert due_in(contract, stage) == 60
+    assert contract.synced_at == stage.now()
+
+
+def test_usage_that_was_given_up_does_not_keep_a_wallet_on_the_sweep(stage, alice, contract):
+    spend_here(alice, stage, 10)
+    stage.advance(seconds=sync.OVERDUE_SECONDS - 1)
+    assert sync.synchronise(contract, stage.now()) == stage.now() + timedelta(seconds=60)
+    stage.advance(seconds=1)
+    assert sync.synchronise(contract, stage.now()) == stage.now() + timedelta(seconds=3_600)
+
+
+@pytest.mark.parametrize("business", ["acknowledged", "drift", "requested", "payment", "low"])
+def test_open_business_keeps_a_wallet_watched(stage, alice, contract, business):
+    if business == "acknowledged":
+        burn(stage, alice, 10)
+    elif business == "drift":
+        spend_there(alice, stage, 10)
+    elif business == "low":
+        AutoRecharge.objects.create(customer=alice, enabled=True, threshold_credits=30_000, recharge_to_credits=90_000)
+    elif business == "requested":
+        subscriptions.select_plan(customer=alice, plan="trial", key="k", now=stage.now())
+    else:
+        Payment.objects.create(
+            customer=alice, kind="recharge", amount_cents=100, gateway="test", created_at=stage.now()
+        )
+    contract.refresh_from_db()
+    again_at = sync.synchronise(contract, stage.now())
+    assert again_at == stage.now() + timedelta(seconds=60)
+
+
+def test_business_that_begins_pulls_the_hourly_look_forward(stage, alice, contract):
+    sync.nudge(alice.pk, stage.now())
+    stage.drain()
+    sync.soon([alice.pk], now=stage.now())
+    assert due_in(contract, stage) == 60
+    sync.nudge(alice.pk, stage.now())
+    sync.soon([alice.pk], now=stage.now())
+    assert due_in(contract, stage) == 0
+
+
+def test_a_customer_without_contract_is_not_looked_at(stage, alice):
+    provisioning.provision(alice, stage.now())
+    sync.nudge(alice.pk, stage.now())
+    stage.drain()
+    assert not Contract.objects.exists()
+
+
+def test_an_outage_is_waited_for(stage, alice, contract):
+    stage.sandbox.faults.add("*", "status", status=500, times=None)
+    sync.nudge(alice.pk, stage.now())
+    stage.drain()
+    contract.refresh_from_db()
+    assert (contract.attempts, contract.dead_at) == (1, None)
+    stage.sandbox.faults.clear()
+    stage.advance(minutes=3)
+    stage.drain()
+    contract.refresh_from_db()
+    assert (contract.attempts, contract.last_error) == (0, "")

@@ -1,57 +1,107 @@
 """How the simulated world misbehaves, all of it drawn from one seeded random generator.
 
-A process dies by raising `Died`, a BaseException no code of ours catches: before any SQL statement, right after any
-commit, and before or after any call to Metronome or to the payment gateway.
+A process dies by raising `Died`, a BaseException no code of ours catches, and executes nothing more: before any SQL
+statement, right after any commit, before or after any call to Metronome or to the payment gateway, and while it speaks.
+Between two of its transactions, and while it waits for an answer, it may stand still while others go on.
 """
 
 from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import httpx
 from django.db import connection
+
+from billing.payments.gateways import Charge, GatewayUnavailable
+from billing.payments.gateways.test import TestGateway
 
 DIE_BEFORE_STATEMENT = 0.004
 DIE_AFTER_COMMIT = 0.03
 DIE_AT_CALL = 0.03
 CALL_FAILS = 0.10
+GATEWAY_FAILS = 0.30  # it is called seldom
+OTHERS_AT_STATEMENT = 0.01
+OTHERS_AT_CALL = 0.04
+
+T = TypeVar("T")
 
 
 class Died(BaseException):
     """The process is gone. What it had committed stays; what it was about to do never happens."""
 
 
+@dataclass
+class Process:
+    mortal: bool
+    dead: bool = False
+
+
 class Chaos:
-    def __init__(self, dice: random.Random) -> None:
-        self.dice = dice
+    def __init__(self, dice: random.Random, others: Callable[[], None], note: Callable[[str], None]) -> None:
+        self.dice, self.others, self.note = dice, others, note
         self.calm = False  # no failures at all any more
         self.deaths = 0
-        self._mortal = False
+        self._overtaking: tuple[str, Callable[[], None]] | None = None
+        self._processes: list[Process] = []  # the last one runs, the one before it stands still meanwhile
 
     @contextmanager
     def process(self) -> Iterator[None]:
-        """Run as a process that may die at any of the points; its death ends the block quietly."""
-        self._mortal = not self.calm
+        """Run as a process that may die or be overtaken at any of the points; its death ends the block quietly."""
+        watch = nullcontext() if self._processes else connection.execute_wrapper(self._before_statement)
+        self._processes.append(Process(mortal=not self.calm))
         try:
-            with connection.execute_wrapper(self._before_statement):
+            with watch:
                 yield
         except Died:
             self.deaths += 1
             assert not connection.in_atomic_block, "a dead process holds no transaction"
         finally:
-            self._mortal = False
+            self._processes.pop()
 
-    def may_die(self, chance: float) -> None:
-        if self._mortal and self.dice.random() < chance:
-            self._mortal = False  # the unwinding of a dead process executes nothing of its own will
-            raise Died
+    @contextmanager
+    def elsewhere(self) -> Iterator[None]:
+        """Inside, another company's machine is at work, or a moment that is one: nothing of ours dies or goes on."""
+        self._processes.append(Process(mortal=False))
+        try:
+            yield
+        finally:
+            self._processes.pop()
+
+    def may_die(self, chance: float, where: str) -> None:
+        process = self._processes[-1] if self._processes else Process(mortal=False)
+        if not process.dead and process.mortal and self.dice.random() < chance:
+            self.note(f"  dies {where}")
+            process.dead = True
+        if process.dead:
+            raise Died  # again, from whatever its `finally` clauses still try
+
+    def others_may_act(self, chance: float, where: str) -> None:
+        """Let one other process do something now, if this one is in no transaction."""
+        alone = [process.mortal for process in self._processes] == [True] and not connection.in_atomic_block
+        if alone and self._overtaking and where.startswith(self._overtaking[0]):
+            act, self._overtaking = self._overtaking[1], None
+            act()
+        elif alone and self.dice.random() < chance:
+            self.note(f"  {where}, meanwhile:")
+            self.others()
+
+    @contextmanager
+    def overtaken(self, where: str, act: Callable[[], None]) -> Iterator[None]:
+        """Inside, another process does `act` when this one first comes to `where`."""
+        self._overtaking = where, act
+        try:
+            yield
+        finally:
+            self._overtaking = None
 
     def _before_statement(self, execute: Callable[..., Any], sql: str, *rest: Any) -> Any:
         if not sql.startswith(("SAVEPOINT", "RELEASE", "ROLLBACK")):
-            self.may_die(DIE_BEFORE_STATEMENT)
+            self.may_die(DIE_BEFORE_STATEMENT, f"before {sql.strip()[:40]}")
+            self.others_may_act(OTHERS_AT_STATEMENT, f"before {sql.strip()[:40]}")
         return execute(sql, *rest)
 
     @contextmanager
@@ -61,7 +111,7 @@ class Chaos:
 
         def commit_and_perhaps_die() -> None:
             commit()
-            self.may_die(DIE_AFTER_COMMIT)
+            self.may_die(DIE_AFTER_COMMIT, "after a commit")
 
         connection.commit = commit_and_perhaps_die  # type: ignore[method-assign]
         try:
@@ -69,26 +119,64 @@ class Chaos:
         finally:
             del connection.commit  # back to the method of the class
 
+    def call(
+        self, what: str, effect: Callable[[], T], troubles: dict[str, Callable[[], T]], chance: float = CALL_FAILS
+    ) -> T:
+        """Call the outside world. A trouble named "lost …" comes after the effect, any other instead of it."""
+        assert not connection.in_atomic_block, f"a call inside a transaction: {what}"
+        self.may_die(DIE_AT_CALL, f"before {what}")
+        self.others_may_act(OTHERS_AT_CALL, f"before {what}")
+        trouble = "" if self.calm or self.dice.random() > chance else self.dice.choice(list(troubles))
+        if trouble:
+            self.note(f"  {trouble}: {what}")
+        if not trouble or trouble.startswith("lost"):
+            with self.elsewhere():
+                answer = effect()
+            self.others_may_act(OTHERS_AT_CALL, f"after {what}")
+            self.may_die(DIE_AT_CALL, f"after {what}")
+        return troubles[trouble]() if trouble else answer
+
 
 class UnreliableNetwork(httpx.BaseTransport):
-    """The way to Metronome: answers get lost before or after the effect, and sometimes the caller dies on it."""
+    """The way to Metronome."""
 
     def __init__(self, inner: httpx.BaseTransport, chaos: Chaos) -> None:
         self.inner, self.chaos = inner, chaos
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        chaos = self.chaos
-        chaos.may_die(DIE_AT_CALL)
-        trouble = "" if chaos.calm or chaos.dice.random() > CALL_FAILS else chaos.dice.choice(TROUBLES)
-        if trouble == "refused":
-            raise httpx.ConnectError("connection refused", request=request)
-        if trouble in ("429", "500"):
-            return httpx.Response(int(trouble), json={"message": "not now"}, request=request)
-        response = self.inner.handle_request(request)
-        chaos.may_die(DIE_AT_CALL)
-        if trouble == "lost":
-            raise httpx.ReadTimeout("no answer in time", request=request)
-        return response
+        def fail(error: type[httpx.TransportError]) -> Callable[[], httpx.Response]:
+            def raises() -> httpx.Response:
+                raise error("no answer", request=request)
+
+            return raises
+
+        def answer(status: int) -> Callable[[], httpx.Response]:
+            return lambda: httpx.Response(status, json={"message": "not now"}, request=request)
+
+        troubles = {
+            "refused": fail(httpx.ConnectError), "timed out before": fail(httpx.ReadTimeout), "429": answer(429),
+            "500": answer(500), "lost by a time-out": fail(httpx.ReadTimeout), "lost by a 500": answer(500),
+        }  # fmt: skip
+        return self.chaos.call(request.url.path, lambda: self.inner.handle_request(request), troubles)
 
 
-TROUBLES = ("refused", "429", "500", "lost", "lost")
+class UnreliableGateway(TestGateway):
+    """The way to the payment gateway."""
+
+    def __init__(self, chaos: Chaos) -> None:
+        self.chaos = chaos
+
+    def charge(self, **payment: Any) -> Charge:
+        return self._call("charge", lambda: TestGateway.charge(self, **payment))
+
+    def find(self, *, key: str) -> Charge | None:
+        return self._call("find a charge", lambda: TestGateway.find(self, key=key))
+
+    def refund(self, *, key: str) -> None:
+        self._call("refund", lambda: TestGateway.refund(self, key=key))
+
+    def _call(self, what: str, effect: Callable[[], T]) -> T:
+        def silence() -> T:
+            raise GatewayUnavailable("no answer")
+
+        return self.chaos.call(what, effect, {"refused": silence, "lost": silence}, GATEWAY_FAILS)

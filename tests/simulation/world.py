@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
+from functools import partial
+from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
 import httpx
 import time_machine
 from django.conf import settings
+from django.contrib.contenttypes.models import ContentType
 from django.core.management import call_command
 from django.core.management.color import no_style
 from django.db import connection
@@ -22,21 +26,25 @@ from metronome import Metronome
 from accounts.models import Customer, User
 from accounts.signup import register
 from billing import gifts, ledger, metronome, plans, recharge, subscriptions, sync
-from billing.models import Contract, Drift, Wallet
+from billing.drawdown import floor_hour
+from billing.models import Contract, CreditGrant, Drift, Payment, Subscription, Wallet
 from billing.payments import cards, workflow
 from billing.payments.gateways.test import DECLINING_CARD, GOOD_CARD
-from jobs.worker import Worker, steps
+from jobs import worker
 from sandbox import Sandbox
-from usage import own_voice, refunds, speak
+from usage import clock, own_voice, refunds, speak
 from usage.engines import EngineFailed, Speech, VoiceSettings
-from usage.models import Generation
+from usage.models import Generation, UsageRound
 
 from . import invariants
-from .chaos import DIE_AT_CALL, Chaos, UnreliableNetwork
+from .chaos import DIE_AT_CALL, Chaos, UnreliableGateway, UnreliableNetwork
+from .metronome_side import MetronomeSide
 
 START = datetime(2026, 1, 31, 9, 47, tzinfo=UTC)  # the anchor day every month clamps
-STEPS = 45
+STEPS = 55
 SETTLE_ROUNDS = 40
+OTHERS_AT_SPEECH = 0.15
+PLAN_CREDITS = {"trial": 20_000, "creator": 30_000, "pro": 90_000}  # small, so that they are used up
 WEBHOOK_URL = "http://testserver/api/webhooks/metronome/alerts"
 
 
@@ -52,25 +60,25 @@ class QuickEngine:
         self.chaos = chaos
 
     def speak(self, *, text: str, voice: Any, deadline_seconds: float = 60) -> Speech:
-        self.chaos.may_die(DIE_AT_CALL)
+        self.chaos.may_die(DIE_AT_CALL, "while it speaks")
+        self.chaos.others_may_act(OTHERS_AT_SPEECH, "while it speaks")
         if not self.chaos.calm and self.chaos.dice.random() < 0.05:
             raise EngineFailed("the engine had a bad day")
         return Speech(audio=b"RIFF", duration_seconds=1.0, content_type="audio/wav")
 
 
-class World:
+class World(MetronomeSide):
+    began_at = START
     recharge_name = plans.RECHARGE_COMMIT_NAME
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
         self.dice = random.Random(seed)
-        self.chaos = Chaos(self.dice)
+        self.log: list[str] = []
+        self.chaos = Chaos(self.dice, self.meanwhile, self.log.append)
         self.spoken: list[tuple[Customer, str, str, str]] = []
         self.keys = 0
-        self.archived = (
-            False  # whether Metronome took credits away that may have been spent: only a correction heals that
-        )
-        self.log: list[str] = []
+        self.taken_away: Counter[Any] = Counter()  # by customer: what was archived at Metronome, perhaps spent already
 
     # --- The stage
 
@@ -78,25 +86,37 @@ class World:
     def running(self) -> Iterator[World]:
         with ExitStack() as stack:
             random.seed(self.seed)  # the back-off's jitter
+            stack.enter_context(patch("os.urandom", random.Random(self.seed).randbytes))  # the ids of our rows
             _empty_tables()
             self.traveller = stack.enter_context(time_machine.travel(START, tick=False))
+            # Metronome's known delay is up to 15 seconds. A hundred and ten is more than what is allowed for as being under way:
+            # then only waiting for a difference to stand keeps a wrong adjustment away.
             self.sandbox = Sandbox(
                 credit_type_id=settings.VOCALIS_CREDIT_TYPE_ID, now=START, seed=self.seed, sender=self._receive,
                 webhooks=[(WEBHOOK_URL, settings.METRONOME_WEBHOOK_SECRETS[0])],
-                evaluate_every_seconds=self.dice.choice([0, 1, 180]), latency_seconds=self.dice.choice([0, 0, 5, 15]),
+                evaluate_every_seconds=self.dice.choice([0, 1, 180]), latency_seconds=self.dice.choice([0, 5, 15, 110]),
             )  # fmt: skip
+            monotonic = SimpleNamespace(monotonic=lambda: self.now().timestamp())
+            stack.enter_context(patch.object(clock, "time", monotonic))
+            stack.enter_context(patch.object(worker, "time", monotonic))
             self.client, self.hotline = self._client(reliable=False), self._client(reliable=True)
             stack.enter_context(patch.object(metronome, "client", lambda: self.client))
+            small = {key: replace(plans.PLANS[key], credits=credits) for key, credits in PLAN_CREDITS.items()}
+            stack.enter_context(patch.dict(plans.PLANS, small))
+            stack.enter_context(patch.object(workflow, "gateway", lambda name="": UnreliableGateway(self.chaos)))
             stack.enter_context(patch.object(speak, "engine", lambda: QuickEngine(self.chaos)))
             stack.enter_context(patch.object(own_voice, "engine", lambda: QuickEngine(self.chaos)))
+            for kind in UsageRound.Kind:  # as the migration made them
+                UsageRound.objects.create(kind=kind, due_at=START)
             self.staff = User.objects.create(email="staff@example.com", is_staff=True)
             self.chaos.calm = True
             call_command("bootstrap_metronome", verbosity=0)
             self.chaos.calm = False
             stack.enter_context(self.chaos.commits_kill())
-            self.workers = [Worker(steps(), clock=self.sandbox.clock.now) for _ in range(2)]
-            for number, worker in enumerate(self.workers):
-                worker.name = f"worker-{number}"
+            self.workers = [worker.Worker(worker.steps(), clock=self.sandbox.clock.now) for _ in range(2)]
+            stack.enter_context(patch.object(worker.logger, "exception", _unforeseen))
+            for number, one in enumerate(self.workers):
+                one.name = f"worker-{number}"
             yield self
 
     def _client(self, *, reliable: bool) -> Metronome:
@@ -134,49 +154,83 @@ class World:
     # --- What happens
 
     def step(self) -> None:
-        name, act = self.dice.choices([row[:2] for row in self.actions()], [row[2] for row in self.actions()])[0]
+        self._one_of(self.actions())
+        invariants.always()
+
+    def meanwhile(self) -> None:
+        """What another process does while one stands still: at worst for so long that its lease or its hold runs out."""
+        self._one_of([
+            ("worker", self.work, 10),
+            ("a moment", lambda: self.advance(seconds=self.dice.randint(1, 30)), 4),
+            ("minutes", lambda: self.advance(minutes=self.dice.randint(1, 14)), 4),
+            ("speak", self.speak, 4),
+            ("speak again", self.speak_again, 2),
+            ("choose a plan", self.choose_plan, 1),
+            ("auto-recharge", self.set_recharge, 1),
+            ("gift by hand", self.gift_at_metronome, 1),
+            ("freeze", self.freeze, 1),
+        ])  # fmt: skip
+
+    def _one_of(self, actions: list[tuple[str, Callable[[], None], int]]) -> None:
+        name, act, _ = self.dice.choices(actions, [weight for _, _, weight in actions])[0]
         self.log.append(f"{self.now():%d %H:%M:%S} {name}")
+        self.perform(act)
+
+    def perform(self, act: Callable[[], None]) -> None:
         with self.chaos.process():
             act()
-        invariants.always()
 
     def actions(self) -> list[tuple[str, Callable[[], None], int]]:
         return [
             ("worker", self.work, 30),
-            ("a moment", lambda: self.advance(seconds=self.dice.randint(1, 30)), 12),
+            ("a moment", lambda: self.advance(seconds=self.dice.randint(1, 30)), 10),
             ("minutes", lambda: self.advance(minutes=self.dice.randint(1, 20)), 8),
+            ("an hour", lambda: self.advance(minutes=self.dice.randint(30, 90)), 4),
             ("days", self.pass_days, 2),
-            ("sign up", self.sign_up, 3 if Customer.objects.count() < 3 else 0),
+            ("sign up", self.sign_up, 2 if Customer.objects.count() < 3 else 0),
             ("choose a plan", self.choose_plan, 6),
-            ("speak", self.speak, 25),
-            ("speak again", self.speak_again, 4),
-            ("own voice", self.make_voice, 1),
+            ("speak", self.speak, 40),
+            ("speak again", self.speak_again, 6),
+            ("speak over an end", self.speak_over_an_end, 4),
+            ("own voice", self.make_voice, 2),
             ("auto-recharge", self.set_recharge, 4),
-            ("card", self.change_card, 2),
-            ("gift by hand", self.gift_at_metronome, 2),
+            ("card", self.change_card, 3),
+            ("gift by hand", self.gift_at_metronome, 4),
             ("gift taken away by hand", self.archive_at_metronome, 1),
             ("gift", self.give, 2),
             ("refund", self.refund, 2),
             ("cancel", self.cancel_plan, 1),
+            ("plan ended by hand", self.end_plan, 2),
+            ("money back", self.give_money_back, 1),
+            ("look twice", self.look_twice, 3),
             ("freeze", self.freeze, 1),
-            ("webhooks misbehave", self.upset_webhooks, 3),
+            ("webhooks misbehave", self.upset_webhooks, 4),
             ("half a hold", self.leave_a_hold, 2),
+            ("two at once", self.race_for_all, 2),
         ]
 
     def work(self) -> None:
         self.dice.choice(self.workers).turn()
 
     def pass_days(self) -> None:
-        """Days on which nothing is asked of us; a worker comes by now and then, as long as it lives."""
-        for _ in range(4 * self.dice.choice([1, 3, 11, 14, 28])):
-            self.advance(hours=6)
-            self.work()
+        """Days on which nothing is asked of us; a worker comes by now and then."""
+        for _ in range(self.dice.choice([1, 3, 11, 14])):
+            self.pass_hours(24)
+
+    def pass_hours(self, hours: int) -> None:
+        self.advance(hours=hours)
+        self.perform(self.work)
 
     def sign_up(self) -> None:
-        self.keys += 1
-        register(
-            email=f"c{self.keys}@example.com", password="irrelevant", first_name="C", last_name="S", now=self.now()
+        customer = register(
+            email=f"{self.key('c')}@example.com", password="irrelevant", first_name="C", last_name="S", now=self.now()
         )
+        if self.dice.random() < 0.6:
+            cards.choose(customer_id=customer.id, reference=GOOD_CARD.reference)
+
+    def key(self, what: str) -> str:
+        self.keys += 1
+        return f"{what}-{self.keys}"
 
     def anyone(self) -> Customer | None:
         everyone = list(Customer.objects.order_by("user_id"))
@@ -193,13 +247,34 @@ class World:
                     )
 
     def speak(self) -> None:
-        customer = self.anyone()
+        self.speak_for(self.anyone())
+
+    def speak_over_an_end(self) -> None:
+        """A request holds credits when some of them end, and a worker comes by before it has spoken."""
+        soon = (self.now(), self.now() + timedelta(days=31))
+        ending = CreditGrant.objects.filter(remaining__gt=0, ends_at__range=soon).order_by("ends_at", "id").first()
+        if ending:
+            while ending.ends_at - self.now() > timedelta(days=3):
+                self.pass_hours(72)
+            self.advance(seconds=max((ending.ends_at - self.now()).total_seconds() - self.dice.randint(1, 90), 0))
+            customer = ending.wallet.customer
+            with self.chaos.overtaken("while it speaks", partial(self.perform, partial(self.pass_an_end, customer))):
+                self.speak_for(customer)
+
+    def pass_an_end(self, customer: Customer) -> None:
+        self.advance(minutes=2)
+        if self.dice.random() < 0.5:
+            self.work()
+        self.speak_for(customer)
+
+    def speak_for(self, customer: Customer | None) -> None:
         if customer:
-            self.keys += 1
             voice = self.dice.choice(["standard", "premium"])
-            text = "a" * self.dice.choice([1, 40, 300, 2_000, 5_000, 5_000])
-            self.spoken.append((customer, text, voice, f"key-{self.keys}"))
-            self._speak(self.spoken[-1])
+            left = ledger.wallet_of(customer.pk).available
+            text = "a" * self.dice.choice([1, 300, 300, 2_000, 5_000, 5_000, max(1, min(left, 5_000))])
+            request = (customer, text, voice, self.key("key"))
+            self.spoken.append(request)
+            self._speak(request)
 
     def speak_again(self) -> None:
         if self.spoken:
@@ -213,22 +288,27 @@ class World:
     def make_voice(self) -> None:
         customer = self.anyone()
         if customer:
-            self.keys += 1
             tuned = VoiceSettings(variant="en-us+f3", pitch=40, pitch_range=50, pace_words_per_minute=170)
             with suppress(*REFUSALS):
-                own_voice.set_up(
-                    customer=customer, name="Mine", settings=tuned, key=f"voice-{self.keys}", now=self.now()
-                )
+                own_voice.set_up(customer=customer, name="Mine", settings=tuned, key=self.key("voice"), now=self.now())
 
     def leave_a_hold(self) -> None:
         """A request that reserved and was never heard of again."""
         wallet = Wallet.objects.order_by("id").first()
-        self.keys += 1
         if wallet:
-            with suppress(*REFUSALS):
-                ledger.reserve(
-                    wallet_id=wallet.id, key=f"lost-{self.keys}", amount=self.dice.randint(1, 900), now=self.now()
-                )
+            self.hold(wallet.id, self.dice.randint(1, 900))
+
+    def race_for_all(self) -> None:
+        """Two requests want all that is left; the second comes while the first has looked and not yet taken."""
+        wallet = Wallet.objects.order_by("id").first()
+        if wallet and wallet.available:
+            hold = partial(self.hold, wallet.id, wallet.available)
+            with self.chaos.overtaken("before BEGIN", partial(self.perform, hold)):
+                hold()
+
+    def hold(self, wallet_id: int, amount: int) -> None:
+        with suppress(*REFUSALS):
+            ledger.reserve(wallet_id=wallet_id, key=self.key("lost"), amount=amount, now=self.now())
 
     def set_recharge(self) -> None:
         customer = self.anyone()
@@ -249,7 +329,7 @@ class World:
         """Someone adds credits in Metronome's own interface; we hear of it by webhook or by the sweep."""
         contract = Contract.objects.exclude(metronome_id=None).select_related("customer").order_by("id").first()
         if contract and contract.customer.metronome_id:
-            starts_at = self.now().replace(minute=0, second=0)
+            starts_at = floor_hour(self.now()) + timedelta(hours=self.dice.choice([0, 0, 0, 1]))
             ends_at = starts_at + timedelta(hours=self.dice.choice([1, 5, 200]))
             amount = self.dice.choice([1, 999, 30_000])
             self.hotline.v2.contracts.edit(
@@ -271,7 +351,9 @@ class World:
             with patch.object(metronome, "client", lambda: self.hotline):
                 made_there = [commit for commit in metronome.commits(customer_id=customer_id) if commit.name == "Gift"]
             if made_there:
-                archived = [{"id": self.dice.choice(made_there).id}]
+                commit = self.dice.choice(made_there)
+                archived = [{"id": commit.id}]
+                self.taken_away[contract.customer_id] += int(sum(segment.amount for segment in commit.segments))
                 self.hotline.v2.contracts.edit(
                     customer_id=customer_id, contract_id=contract_id, archive_credits=archived
                 )
@@ -280,10 +362,10 @@ class World:
     def give(self) -> None:
         customer = self.anyone()
         if customer:
-            self.keys += 1
+            key = self.key("gift")
             for _ in range(self.dice.choice([1, 1, 2])):
                 gifts.give(
-                    customer=customer, credits=5_000, reason="kindness", by=self.staff, key=f"gift-{self.keys}",
+                    customer=customer, credits=5_000, reason="kindness", by=self.staff, key=key,
                     days=self.dice.choice([1, 30]), now=self.now(),
                 )  # fmt: skip
 
@@ -298,18 +380,46 @@ class World:
             with suppress(subscriptions.PlanRefused):
                 subscriptions.cancel(customer=customer, now=self.now())
 
+    def end_plan(self) -> None:
+        """Somebody ends a plan in the database that is charged and not granted: all that is left is the money back."""
+        with self.chaos.elsewhere():
+            live = Subscription.objects.live().exclude(customer__metronome_id=None)
+            charged = live.filter(lease=None, payments__state=Payment.State.CHARGED)
+            for row in charged.order_by("pk"):
+                period = row.payments.get(state=Payment.State.CHARGED).period
+                if not self.grants_at_metronome(row.customer, f"vocalis-sub-{row.customer_id}-{row.pk}-{period}"):
+                    row.state, row.ended_at, row.due_at = Subscription.State.ENDED, self.now(), None
+                    row.save(update_fields=["state", "ended_at", "due_at"])
+
+    def give_money_back(self) -> None:
+        """Staff ask for refunds of whatever is charged; only what can never be granted may be refunded."""
+        for payment in Payment.objects.filter(state=Payment.State.CHARGED).order_by("created_at"):
+            with suppress(workflow.NotRefundable):
+                workflow.request_refund(payment, reason="The plan could not be granted.", now=self.now())
+
+    def look_twice(self) -> None:
+        """An impatient operator has everybody reconciled a minute after usage was sent, and again a few seconds later."""
+        self.work()
+        self.advance(seconds=ledger.SETTLING_SECONDS + 1)
+        for _ in range(2):
+            for customer in Customer.objects.order_by("user_id"):
+                sync.nudge(customer.pk, self.now())
+            self.work()
+            self.advance(seconds=self.dice.randint(5, 20))
+
     def freeze(self) -> None:
         customer = self.anyone()
         if customer:
             wallet = ledger.wallet_of(customer.pk)
-            ledger.set_frozen(wallet_id=wallet.pk, frozen=not wallet.frozen_at, now=self.now())
+            with self.chaos.elsewhere():  # else the moment given might be long past
+                ledger.set_frozen(wallet_id=wallet.pk, frozen=not wallet.frozen_at, now=self.now())
 
     def upset_webhooks(self) -> None:
-        kind = self.dice.choice(["drop", "duplicate", "reorder", "delay", "bad_signature", "stale"])
+        kind = self.dice.choice(["drop", "drop", "duplicate", "reorder", "delay", "bad_signature", "stale"])
         self.sandbox.faults.add(
             "webhook",
             kind,
-            times=self.dice.randint(1, 3),
+            times=self.dice.randint(1, 5),
             **({"seconds": self.dice.randint(5, 900)} if kind == "delay" else {}),
         )
 
@@ -323,6 +433,7 @@ class World:
         for round_number in range(SETTLE_ROUNDS):
             self.advance(minutes=1 + round_number)
             self.agree_to_drifts()
+            self.give_money_back()
             self.dice.choice(self.workers).drain()
             invariants.always()
             try:
@@ -331,30 +442,15 @@ class World:
             except AssertionError:
                 agreed = 0
             if agreed == 2:
-                return
+                break
         invariants.at_rest(self)
+        self.advance(hours=2)
+        self.workers[0].drain()
+        invariants.usage_agrees(self)
 
     def agree_to_drifts(self) -> None:
         for drift in Drift.objects.filter(state=Drift.State.OPEN, approved_by=None):
             sync.approve_drift(drift, user=self.staff, now=self.now())
-
-    def grants_at_metronome(self, customer: Customer, key: str) -> int:
-        with patch.object(metronome, "client", lambda: self.hotline):
-            commits = metronome.commits(customer_id=customer.metronome_id or "")
-        return sum(commit.description == key for commit in commits)
-
-    def customers_at_metronome(self, alias: str) -> int:
-        return len(list(self.hotline.v1.customers.list(ingest_alias=alias)))
-
-    def contracts_at_metronome(self, customer: Customer) -> int:
-        return len(list(self.hotline.v2.contracts.list(customer_id=customer.metronome_id or "")))
-
-    def balance_at_metronome(self, customer: Customer) -> Decimal:
-        with patch.object(metronome, "client", lambda: self.hotline):
-            return metronome.net_balance(customer_id=customer.metronome_id or "")
-
-    def events_at_metronome(self) -> list[Any]:
-        return list(self.sandbox.world.store.events.rows.values())
 
     @staticmethod
     def charge_keys(payments: Any) -> set[str]:
@@ -366,18 +462,26 @@ def simulate(seed: int) -> World:
     world = World(seed)
     with world.running():
         try:
-            world.sign_up()
+            for act in (world.sign_up, world.choose_plan, world.change_card, world.set_recharge, *[world.work] * 3):
+                world.perform(act)
             for _ in range(STEPS):
                 world.step()
             world.calm_down()
+            world.log += map(str, invariants.books())
         except BaseException as error:
             error.add_note(f"seed {seed}: make simulate SEED={seed}\n" + "\n".join(world.log))
             raise
     return world
 
 
+def _unforeseen(message: str, *args: Any) -> None:
+    """The worker lives through errors nobody foresaw, to try again; here they are what they are, bugs."""
+    raise AssertionError(message % args)
+
+
 def _empty_tables() -> None:
+    ContentType.objects.clear_cache()  # or a run would ask less than the first one of a process
     tables = connection.introspection.django_table_names(only_existing=True, include_views=False)
     keep = {"django_migrations", "django_content_type", "auth_permission"}
     wanted = [table for table in tables if table not in keep]
-    connection.ops.execute_sql_flush(connection.ops.sql_flush(no_style(), wanted))
+    connection.ops.execute_sql_flush(connection.ops.sql_flush(no_style(), wanted, reset_sequences=True))

@@ -11,12 +11,16 @@ from .signup import email_alias, raise_if_taken
 
 
 def change(*, user: User, first_name: str, last_name: str, email: str, now: datetime) -> None:
-    """Store names and e-mail address; a new address becomes the customer's alias, which the worker pushes. Raises EmailTaken."""
+    """Store names and e-mail address. What is new the worker pushes, an address as the customer's alias. Raises EmailTaken."""
     email = email.strip().lower()
+    names = {"first_name": first_name, "last_name": last_name}
     try:
         with transaction.atomic():
-            # First, because its row lock makes a second tab of the same person wait: one alias of each kind.
-            User.objects.filter(pk=user.pk).update(first_name=first_name, last_name=last_name, email=email)
+            renamed = User.objects.filter(pk=user.pk).exclude(**names).update(**names)
+            # Before the alias, because its row lock makes a second tab of the same person wait: one alias of each kind.
+            User.objects.filter(pk=user.pk).update(email=email)
+            if renamed:
+                Customer.objects.filter(user=user).nudge(now)
             for customer in Customer.objects.filter(user=user).exclude(aliases__name=email_alias(email)):
                 _replace_alias(customer, email_alias(email), now)
     except IntegrityError as error:

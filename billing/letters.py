@@ -15,6 +15,7 @@ from jobs.errors import Rejected, Unavailable
 
 SUBJECTS = {
     "recharge_failed": "Your automatic recharge did not go through",
+    "renewal_failed": "Your plan was not renewed",
     "out_of_credits": "You are out of credits",
     "credits_ending": "Some of your credits end soon",
 }

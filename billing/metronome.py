@@ -132,10 +132,10 @@ def reader() -> Metronome:
 
 def writer() -> Metronome:
     """Never retried by the SDK, which would retry a 409: a used key would cost three calls to learn nothing new."""
-    return _remember("writer", lambda: client().with_options(timeout=WRITE_TIMEOUT_SECONDS, max_retries=0))
+    return remember("writer", lambda: client().with_options(timeout=WRITE_TIMEOUT_SECONDS, max_retries=0))
 
 
-def _remember(name: str, find: Callable[[], T]) -> T:
+def remember(name: str, find: Callable[[], T]) -> T:
     known = _known.setdefault(client(), {})
     if name not in known:
         known[name] = find()
@@ -298,11 +298,11 @@ def set_recharge(
         an_id(writer().v2.contracts.edit(customer_id=customer_id, contract_id=contract_id, **change).data)
 
 
-def release(*, workflow_id: str, outcome: Literal["paid", "failed"]) -> None:
+def release(*, workflow_id: str, outcome: Literal["paid", "failed"]) -> bool:
     """Tell Metronome how the payment of a recharge went; `paid` makes its commit usable. Safe to repeat.
 
-    MetronomeRejected when the workflow is unknown, or has already ended the other way. The SDK has no method for this
-    endpoint as of 4.12; when it has, this function becomes a call of it.
+    False if the workflow is over and Metronome does not say how it ended. MetronomeRejected when it is unknown, or ended
+    the other way. The SDK has no method for this as of 4.12; when it has, this function becomes a call of it.
     https://docs.metronome.com/api-reference/credits-and-commits/release-external-payment-gate-threshold-commit
     """
     try:
@@ -310,14 +310,15 @@ def release(*, workflow_id: str, outcome: Literal["paid", "failed"]) -> None:
             answer = {"workflow_id": workflow_id, "outcome": outcome}
             _nothing(writer().post(RELEASE_PATH, cast_to=httpx.Response, body=answer))
     except MetronomeRejected as refusal:
-        state = re.search(r"already in state (\w+)", refusal.text, re.IGNORECASE)
-        if state:
-            if (state[1].upper() == "COMMITTED") != (outcome == "paid"):
-                raise
-        elif "not in COMMITTING state" not in refusal.text:
-            if refusal.status == 409:  # undocumented here: money is at stake, so ask again rather than guess
-                raise MetronomeUnavailable(str(refusal)) from refusal
-            raise
+        if state := re.search(r"already in state (\w+)", refusal.text, re.IGNORECASE):
+            if (state[1].upper() == "COMMITTED") == (outcome == "paid"):
+                return True
+        elif "not in COMMITTING state" in refusal.text:
+            return False
+        elif refusal.status == 409:  # undocumented here: money is at stake, so ask again rather than guess
+            raise MetronomeUnavailable(str(refusal)) from refusal
+        raise
+    return True
 
 
 # --- Credits --------------------------------------------------------------------------------------------------------
@@ -443,14 +444,14 @@ def ingest(events: Sequence[dict[str, Any]]) -> None:
 
 def credit_type_id() -> str:
     """Id of the pricing unit: VOCALIS_CREDIT_TYPE_ID, else found by name."""
-    return settings.VOCALIS_CREDIT_TYPE_ID or _remember(
-        "pricing unit", lambda: _named("pricing unit", plans.PRICING_UNIT_NAME, reader().v1.pricing_units.list)
+    return settings.VOCALIS_CREDIT_TYPE_ID or remember(
+        "pricing unit", lambda: named("pricing unit", plans.PRICING_UNIT_NAME, reader().v1.pricing_units.list)
     )
 
 
 def rate_card_id() -> str:
     cards = functools.partial(reader().v1.contracts.rate_cards.list, body={})
-    return _remember("rate card", lambda: _named("rate card", settings.METRONOME_RATE_CARD_NAME, cards))
+    return remember("rate card", lambda: named("rate card", settings.METRONOME_RATE_CARD_NAME, cards))
 
 
 def credits_product_id() -> str:
@@ -458,11 +459,11 @@ def credits_product_id() -> str:
 
     def find() -> str:
         try:
-            return _named("product", CREDITS_PRODUCT_NAME, reader().v1.contracts.products.list)
+            return named("product", CREDITS_PRODUCT_NAME, reader().v1.contracts.products.list)
         except NotFound:
             return create_product(name=CREDITS_PRODUCT_NAME, type="FIXED")
 
-    return _remember("credits product", find)
+    return remember("credits product", find)
 
 
 def create_product(
@@ -478,7 +479,7 @@ def create_product(
         return an_id(made.data)
 
 
-def _named(what: str, name: str, pages: Callable[[], Any]) -> str:
+def named(what: str, name: str, pages: Callable[[], Any]) -> str:
     with talk(f"find the {what}"):
         for item in oldest_first(all_pages(pages())):
             if getattr(item, "current", item).name == name and not getattr(item, "archived_at", None):

@@ -1,24 +1,26 @@
-"""The words to Metronome that only operators' work needs: usage as it was counted, single events, a new name.
+"""The words to Metronome that are rarely needed: usage as it was counted, single events, an invoice, a new name.
 
 Like `billing.metronome` it decides nothing and raises only its two kinds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Literal, NamedTuple
 
-from .metronome import all_pages, reader, talk, to_decimal, writer
+from .metronome import all_pages, an_id, named, reader, remember, talk, to_decimal, writer
 
 SEARCH_EVENTS_MAX = 100  # ids in one search, which is heavily rate limited
 
 
 class Usage(NamedTuple):
-    """What Metronome counted in one window. `group` is the value of the key it was asked to group by."""
+    """What Metronome counted in one window. `group` is the value of the key it was asked to group by, if there was one."""
 
+    customer_id: str
+    metric_id: str
     starts_at: datetime
     group: str
     quantity: Decimal
@@ -32,33 +34,48 @@ class FoundEvent:
     is_counted: bool
 
 
+def metric_id(name: str) -> str:
+    """Id of the billable metric of this name. NotFound until bootstrap_metronome has made it."""
+    return remember(f"metric {name}", lambda: named("billable metric", name, reader().v1.billable_metrics.list))
+
+
 def usage(
     *,
-    customer_id: str,
-    metric_id: str,
+    customer_ids: Sequence[str],
+    group_keys: Mapping[str, str],
     starting_on: datetime,
     ending_before: datetime,
-    window: Literal["HOUR", "DAY", "NONE"] = "HOUR",
-    group_key: str = "",
+    window: Literal["HOUR", "DAY"] = "HOUR",
 ) -> list[Usage]:
-    """Usage of a metric by window, windows without any left out. Both ends are midnights UTC, a day apart or more."""
-    group: dict[str, Any] = {"group_key": [group_key]} if group_key else {}
+    """Usage of these customers by window, windows without any left out. Both ends are midnights UTC, a day apart or more.
+
+    `group_keys`: the metrics by their ids, each with the property to group by, or empty.
+    """
+    metrics: list[Any] = [
+        {"id": metric_id} | ({"group_by": {"key": key}} if key else {}) for metric_id, key in group_keys.items()
+    ]
     with talk("read usage"):
         found = all_pages(
-            reader().v1.usage.list_with_groups(
-                customer_id=customer_id,
-                billable_metric_id=metric_id,
+            reader().v1.usage.list(
+                customer_ids=list(customer_ids),
+                billable_metrics=metrics,
                 window_size=window,
                 starting_on=starting_on,
                 ending_before=ending_before,
-                **group,
             )
         )
         return [
-            Usage(item.starting_on, (item.group or {}).get(group_key) or item.group_value or "", to_decimal(item.value))
+            Usage(item.customer_id, item.billable_metric_id, item.start_timestamp, group, quantity)
             for item in found
-            if item.value
+            for group, quantity in _by_group(item).items()
+            if quantity
         ]
+
+
+def _by_group(item: Any) -> dict[str, Decimal]:
+    """Quantities by group; under the empty name what is in none."""
+    groups = {name: to_decimal(value) for name, value in (item.groups or {}).items() if value}
+    return groups | {"": to_decimal(item.value or 0) - sum(groups.values())}
 
 
 def find_events(transaction_ids: Sequence[str]) -> dict[str, FoundEvent]:
@@ -76,7 +93,13 @@ def find_events(transaction_ids: Sequence[str]) -> dict[str, FoundEvent]:
         }
 
 
+def invoice_status(*, customer_id: str, invoice_id: str) -> str:
+    """DRAFT, FINALIZED, VOID, or whatever else Metronome calls it."""
+    with talk("read an invoice"):
+        found = reader().v1.customers.invoices.retrieve(customer_id=customer_id, invoice_id=invoice_id)
+        return str(found.data.status).upper()
+
+
 def rename_customer(*, customer_id: str, name: str) -> None:
     with talk("rename a customer"):
-        if writer().v1.customers.set_name(customer_id=customer_id, name=name).data.name != name:
-            raise TypeError("the new name was expected")
+        an_id(writer().v1.customers.set_name(customer_id=customer_id, name=name).data)

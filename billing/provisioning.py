@@ -15,31 +15,33 @@ from jobs.worker import RowStep
 from . import metronome
 from .metronome_operations import rename_customer
 
+NAME_CHARACTERS_MAX = 160  # Metronome's
+
 
 def provision(customer: Customer, now: datetime) -> None:
-    """Make or find the Metronome customer, then bring its set of aliases to ours."""
-    metronome_id = customer.metronome_id or _find_or_create(customer)
+    """Make or find the Metronome customer, then bring its name and its set of aliases to ours."""
+    metronome_id = customer.metronome_id or metronome.find_customer(alias=customer.stable_alias)
+    if metronome_id:
+        rename_customer(customer_id=metronome_id, name=_name(customer))
+    else:
+        metronome_id = _create(customer)
     if not customer.metronome_id:
         Customer.objects.filter(pk=customer.pk, metronome_id=None).update(metronome_id=metronome_id)
     _push_aliases(customer, metronome_id, now)
 
 
-def _find_or_create(customer: Customer) -> str:
-    alias = customer.stable_alias
-    found = metronome.find_customer(alias=alias)
-    if found:
-        return found
+def _create(customer: Customer) -> str:
     try:
-        return metronome.create_customer(name=_name(customer), alias=alias)
-    except metronome.AlreadyDone as error:  # another worker was faster, or an answer of ours got lost
-        found = metronome.find_customer(alias=alias)
+        return metronome.create_customer(name=_name(customer), alias=customer.stable_alias)
+    except metronome.AlreadyDone as error:  # another worker was faster
+        found = metronome.find_customer(alias=customer.stable_alias)
         if not found:
             raise metronome.MetronomeUnavailable(f"the customer was made but cannot be found yet: {error}") from error
         return found
 
 
 def _name(customer: Customer) -> str:
-    return customer.user.get_full_name() or "Vocalis customer"
+    return customer.user.get_full_name()[:NAME_CHARACTERS_MAX] or "Vocalis customer"
 
 
 def _push_aliases(customer: Customer, metronome_id: str, now: datetime) -> None:
@@ -59,8 +61,6 @@ def _push_aliases(customer: Customer, metronome_id: str, now: datetime) -> None:
             _note_pushed([*wanted, email.name], now)
             return
     metronome.set_aliases(customer_id=metronome_id, aliases=wanted)
-    if email is None:  # a deleted customer: the name goes, too
-        rename_customer(customer_id=metronome_id, name=_name(customer))
     _note_pushed(wanted, now)
 
 

@@ -144,8 +144,7 @@ def _renew(subscription: Subscription, now: datetime) -> datetime | None:
     period = _next_period(subscription, now)
     payment = _payment(subscription, period, now)
     if payment and payment.state == Payment.State.FAILED:
-        failure = f"The payment for the next month failed: {payment.failure}"
-        _finish(subscription, State.ENDED, now, failure=failure)
+        _finish(subscription, State.ENDED, now, failure=payments.renewal_failure(payment))
         return None
     return _grant_period(subscription, period, payment, now)
 

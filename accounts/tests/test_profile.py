@@ -28,7 +28,7 @@ def settled(customer, now):
     return customer
 
 
-def test_names_change_without_a_password_and_owe_nothing(client, alice, now):
+def test_names_change_without_a_password_and_are_pushed_by_the_worker(client, alice, now):
     settled(alice, now)
 
     assert save(client, alice, first_name="Alicia", last_name="de Test").url == "/accounts/profile/"
@@ -36,6 +36,14 @@ def test_names_change_without_a_password_and_owe_nothing(client, alice, now):
     user = User.objects.get()
     assert (user.first_name, user.last_name, user.email) == ("Alicia", "de Test", "alice@example.com")
     assert not alice.aliases.filter(pushed_at=None).exists()
+    assert Customer.objects.get().due_at >= now
+
+
+def test_the_same_names_again_owe_nothing(client, alice, now):
+    settled(alice, now)
+
+    save(client, alice)
+
     assert Customer.objects.get().due_at is None
 
 

@@ -23,6 +23,7 @@ from django.db import IntegrityError, transaction
 
 from accounts.models import Customer
 from billing import contracts, letters, metronome, plans, realtime, recharge, sync
+from billing.metronome_operations import invoice_status
 from billing.models import Contract, CreditGrant, Payment, Subscription
 from jobs.errors import NotYet, Rejected, Unavailable
 from jobs.worker import RowStep
@@ -35,6 +36,7 @@ logger = logging.getLogger(__name__)
 State = Payment.State
 CENTS_MAX = 100_000_000  # a million dollars: more is an error of somebody's
 GRANT_DAYS = 365  # as long as Metronome lets a recharge live
+DOUBT_SECONDS = 1_800  # far longer than Metronome takes to list a commit
 UNGRANTED_LOOK_SECONDS = 3_600  # how often a charged plan is checked for a subscription that can still be granted
 
 
@@ -121,6 +123,11 @@ def request_refund(payment: Payment, *, reason: str, now: datetime) -> None:
         raise NotRefundable
 
 
+def renewal_failure(payment: Payment) -> str:
+    """What page and mail say of a plan that ended with this payment."""
+    return f"The payment for the next month failed: {payment.failure}"
+
+
 def _whole_cents(invoice_total: object, currency: str) -> int:
     try:
         total = Decimal(str(invoice_total))
@@ -194,11 +201,13 @@ def _charged(payment: Payment, now: datetime) -> datetime | None:
 def _release(payment: Payment, now: datetime) -> None:
     """Tell Metronome the outcome. If it no longer wants a paid one, that is kept: the credits come another way then."""
     outcome: Literal["paid", "failed"] = "failed" if payment.failure else "paid"
-    refusal = ""
     try:
-        metronome.release(workflow_id=payment.workflow_id or "", outcome=outcome)
+        is_certain = metronome.release(workflow_id=payment.workflow_id or "", outcome=outcome)
     except metronome.MetronomeRejected as error:
         refusal = str(error)
+    else:
+        refusal = "" if is_certain or outcome == "failed" else _end_doubt(payment, now)
+    if refusal:
         logger.error("payment %s: Metronome refused the release as %s: %s", payment.pk, outcome, refusal)
     if outcome == "paid":
         _move(payment, State.RELEASED, release_refusal=refusal)
@@ -206,6 +215,36 @@ def _release(payment: Payment, now: datetime) -> None:
     with transaction.atomic():
         _move(payment, State.FAILED, release_refusal=refusal)
         recharge.switch_off(customer_id=payment.customer_id, failure=payment.failure, now=now)
+
+
+def _end_doubt(payment: Payment, now: datetime) -> str:
+    """Why no commit will come of a recharge that is over at Metronome, we do not know how; empty if there is one.
+
+    Raises CommitNotSeen while there may still be one.
+    """
+    doubted_at = payment.doubted_at or now
+    Payment.objects.filter(pk=payment.pk, doubted_at=None).update(doubted_at=now)
+    try:
+        _grant_of_release(payment, now)
+    except CommitNotSeen:
+        status = _invoice_status(payment)
+        if status == "VOID":
+            return "cancelled there, its invoice is void"
+        if now - doubted_at < timedelta(seconds=DOUBT_SECONDS):
+            raise
+        return f"over there, and no commit has come of it (invoice {status})"
+    return ""
+
+
+def _invoice_status(payment: Payment) -> str:
+    if not payment.invoice_id:
+        return "unknown"
+    try:
+        return invoice_status(customer_id=payment.customer.metronome_id or "", invoice_id=payment.invoice_id)
+    except metronome.MetronomeRejected as error:
+        if error.status != 404:
+            raise
+        return "unknown"
 
 
 def _grant(payment: Payment, now: datetime) -> None:
@@ -257,6 +296,9 @@ def _failed(payment: Payment, now: datetime) -> None:
     if payment.settled_at is None:
         if payment.kind == Payment.Kind.RECHARGE and not recharge.is_off_by_choice(payment.customer_id):
             letters.send(customer=payment.customer, letter="recharge_failed", words={"payment": payment})
+        elif payment.subscription and payment.period:  # the first one fails before the customer's eyes
+            words = {"plan": plans.PLANS[payment.subscription.plan], "failure": renewal_failure(payment)}
+            letters.send(customer=payment.customer, letter="renewal_failed", words=words)
         Payment.objects.filter(pk=payment.pk).update(settled_at=now)
 
 

@@ -10,6 +10,7 @@ from billing.models import AutoRecharge, ChargeAtTestGateway, CreditGrant, Payme
 from billing.payments import cards, workflow
 from billing.payments.gateways import GatewayUnavailable
 from billing.payments.gateways.test import DECLINING_CARD, GOOD_CARD, TestGateway
+from sandbox import thresholds
 
 from .money_stage import (
     Killed,
@@ -322,6 +323,80 @@ def test_credits_are_granted_under_the_payments_key_when_metronome_refuses_the_r
     assert not payment.grant.is_free
     assert (balance(alice), remote_balance(alice)) == (200_000, 200_000)
     assert ChargeAtTestGateway.objects.count() == 1
+
+
+def doubt(stage, **options):
+    """Metronome calls the recharge over without saying how it ended, and has done nothing."""
+    over = {"message": "Workflow w is not in COMMITTING state"}
+    return stage.sandbox.faults.add(metronome.RELEASE_PATH, "status", status=400, body=over, **options)
+
+
+def test_a_release_in_doubt_is_done_if_its_commit_is_there(stage, webhooks, alice):
+    run_to_low(stage, alice)
+    stage.sandbox.faults.add(metronome.RELEASE_PATH, "timeout_after")
+    doubt(stage)
+    stage.drain()
+    stage.advance(seconds=121)
+    stage.drain()
+
+    assert assert_recharged_once(alice).release_refusal == ""
+
+
+def test_a_release_in_doubt_whose_invoice_is_void_is_granted_at_once_under_the_payments_key(stage, webhooks, alice):
+    run_to_low(stage, alice)
+    doubt(stage)
+    workflows = stage.sandbox.world.store.workflows
+    thresholds.cancel(stage.sandbox.world, next(iter(workflows)))
+    stage.drain()
+
+    payment = assert_recharged_once(alice)
+    assert payment.release_refusal == "cancelled there, its invoice is void"
+    assert payment.grant.key == f"vocalis-payment-{payment.pk}"
+
+
+@pytest.mark.parametrize("invoice_id", [None, "4db51251-61de-4bfe-b9ce-495e244f3491", ""])
+def test_a_release_in_doubt_without_a_commit_is_granted_after_half_an_hour(stage, webhooks, alice, invoice_id):
+    run_to_low(stage, alice)
+    doubt(stage, times=None)
+    stage.drain()
+    if invoice_id is not None:
+        Payment.objects.update(invoice_id=invoice_id)
+    for _ in range(14):
+        stage.advance(seconds=121)
+        stage.drain()
+    payment = only_payment()
+    assert (payment.state, balance(alice)) == (State.RELEASING, 20_000)
+    assert "does not list the commit" in payment.last_error
+
+    stage.advance(seconds=121)
+    stage.drain()
+
+    payment = assert_recharged_once(alice)
+    status = "DRAFT" if invoice_id is None else "unknown"
+    assert payment.release_refusal == f"over there, and no commit has come of it (invoice {status})"
+
+
+def test_what_cannot_be_asked_about_a_release_in_doubt_grants_nothing(stage, webhooks, alice):
+    run_to_low(stage, alice)
+    doubt(stage)
+    stage.sandbox.faults.add(f"/v1/customers/{alice.metronome_id}/invoices", "status", status=400)
+    stage.drain()
+
+    assert only_payment().dead_at
+    assert balance(alice) == 20_000
+    Payment.objects.nudge(stage.now())
+    stage.drain()
+    assert_recharged_once(alice)
+
+
+def test_a_failed_release_in_doubt_is_a_failed_recharge(stage, webhooks, alice):
+    run_to_low(stage, alice)
+    cards.choose(customer_id=alice.pk, reference=DECLINING_CARD.reference)
+    doubt(stage)
+    stage.drain()
+
+    assert only_payment().state == State.FAILED
+    assert balance(alice) == 20_000
 
 
 def test_a_worker_killed_between_that_grant_and_its_note_grants_once(stage, webhooks, alice, monkeypatch):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from accounts import profile
 from accounts.models import Customer, IngestAlias
 from billing import metronome, provisioning
 
@@ -44,6 +45,28 @@ def test_a_customer_that_is_there_already_is_found_not_made(stage, alice):
     alice.refresh_from_db()
     assert alice.metronome_id == metronome_id
     assert len(remote_customers()) == 1
+
+
+def test_a_new_name_follows_at_metronome(stage, alice):
+    stage.drain()
+    profile.change(
+        user=alice.user, first_name="A" * 80, last_name="B" * 100, email="alice@example.com", now=stage.now()
+    )
+    stage.drain()
+
+    (remote,) = remote_customers()
+    assert remote.name == "A" * 80 + " " + "B" * 79
+    assert Customer.objects.get().due_at is None
+
+
+def test_a_name_that_changed_while_the_answer_got_lost_follows_too(stage, alice):
+    stage.sandbox.faults.add("/v1/customers", "timeout_after", every=2)
+    stage.drain()
+    profile.change(user=alice.user, first_name="Alicia", last_name="T", email="alice@example.com", now=stage.now())
+    stage.advance(minutes=3)
+    stage.drain()
+
+    assert [remote.name for remote in remote_customers()] == ["Alicia T"]
 
 
 @pytest.mark.parametrize("call", ["find_customer", "create_customer", "set_aliases"])

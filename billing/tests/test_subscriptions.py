@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from threading import Barrier, Thread
 
 import pytest
+from django.core import mail
 from django.db import connection
 
 from billing import contracts, metronome, plans, subscriptions
@@ -14,7 +15,7 @@ from billing.payments import cards
 from billing.payments.gateways.test import DECLINING_CARD, GOOD_CARD
 from billing.subscriptions import ChangeUnderWay, NotSelectable, TrialUsed, months_after
 
-from .money_stage import Killed, balance, drain_killed, remote_balance
+from .money_stage import Killed, balance, drain_killed, refuse, remote_balance
 
 pytestmark = pytest.mark.django_db
 
@@ -212,6 +213,7 @@ def test_a_declined_card_fails_the_choice_and_another_may_follow(stage, alice):
     subscription.refresh_from_db()
     assert subscription.state == "failed"
     assert subscription.failure.startswith("The payment failed:")
+    assert not mail.outbox  # they see it on the page they are on
     assert not CreditGrant.objects.exists()
 
     cards.choose(customer_id=alice.pk, reference=GOOD_CARD.reference)
@@ -274,9 +276,10 @@ def test_a_monthly_plan_renews_for_a_year(stage, alice):
     assert not Drift.objects.filter(state="open").exists()
 
 
-def test_a_declined_renewal_ends_the_plan_and_says_why(stage, alice):
+def test_a_declined_renewal_ends_the_plan_and_says_why_on_the_page_and_by_mail(stage, alice):
     subscription = select(alice, "creator", stage.now())
     stage.drain()
+    mail.outbox.clear()
     cards.choose(customer_id=alice.pk, reference=DECLINING_CARD.reference)
     pass_time(stage, days=32)
 
@@ -285,6 +288,34 @@ def test_a_declined_renewal_ends_the_plan_and_says_why(stage, alice):
     assert subscription.failure.startswith("The payment for the next month failed:")
     assert agree(alice) == 0
     assert sorted(Payment.objects.values_list("state", flat=True)) == ["failed", "granted"]
+    [letter] = [letter for letter in mail.outbox if "renewed" in letter.subject]
+    assert (letter.to, letter.subject) == (["alice@example.com"], "Your plan was not renewed")
+    assert f"your Creator plan has ended. {subscription.failure}\n" in letter.body
+    assert "/billing" in letter.body
+    assert "/plans" in letter.body
+
+    Payment.objects.all().nudge(stage.now())
+    Subscription.objects.all().nudge(stage.now())
+    pass_time(stage, days=2)
+    assert len([letter for letter in mail.outbox if "renewed" in letter.subject]) == 1
+
+
+def test_a_mail_server_that_is_down_delays_the_letter_and_not_the_end_of_the_plan(stage, alice, monkeypatch):
+    subscription = select(alice, "creator", stage.now())
+    stage.drain()
+    cards.choose(customer_id=alice.pk, reference=DECLINING_CARD.reference)
+    with monkeypatch.context() as patch:
+        patch.setattr("billing.letters.send_mail", refuse(ConnectionRefusedError("no mail today")))
+        pass_time(stage, days=32)
+        stage.advance(minutes=1)
+        stage.drain()
+    subscription.refresh_from_db()
+    assert subscription.state == "ended"
+    mail.outbox.clear()
+
+    pass_time(stage, minutes=3)
+
+    assert [letter.subject for letter in mail.outbox if "plan" in letter.subject] == ["Your plan was not renewed"]
 
 
 def test_months_without_a_worker_are_not_charged(stage, alice):

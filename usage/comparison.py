@@ -6,17 +6,20 @@ when nothing new can come into it and what came has had its time on the way.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import Literal, NamedTuple
+from uuid import UUID
 
-from django.db.models import QuerySet
+from django.db.models import BigIntegerField, Count, QuerySet, Sum, TextField, Value
+from django.db.models.fields.json import KT
+from django.db.models.functions import Cast, Coalesce, Trunc
 
 from accounts.models import Customer
-from billing import catalogue, metronome_operations, metronome_setup
+from billing import catalogue, metronome_operations
 from billing.contracts import floor_hour
 from billing.ledger import RESERVATION_SECONDS, SETTLING_SECONDS
 from billing.metronome_setup import Metric
@@ -27,7 +30,9 @@ from .reporter import WINDOW
 
 CLOSED_AFTER = timedelta(seconds=RESERVATION_SECONDS + SETTLING_SECONDS)
 METRICS = {metric.event_types[0]: metric for metric in catalogue.METRICS}  # by the one event type each counts
-READ_AHEAD = 2_000
+NAMED_MAX = 20  # events named in one line
+
+Window = Literal["HOUR", "DAY"]
 
 
 class Cell(NamedTuple):
@@ -56,6 +61,31 @@ class Difference:
         explained = sum(quantity(event) for event in (*self.missing, *self.uncounted, *self.waiting))
         return self.there - (self.here - explained)
 
+    @property
+    def only_waits(self) -> bool:
+        return not (self.missing or self.uncounted or self.unexplained)
+
+    def __str__(self) -> str:
+        parts = [f"here {self.here:,}, at Metronome {_number(self.there)}"]
+        for events, what in (
+            (self.missing, "missing there"),
+            (self.uncounted, "there, but counted for nobody (backfill_customers, bootstrap_metronome)"),
+            (self.waiting, "still on their way"),
+        ):
+            if events:
+                names = ", ".join(event.transaction_id for event in events[:NAMED_MAX])
+                more = f" and {len(events) - NAMED_MAX:,} more" if len(events) > NAMED_MAX else ""
+                parts.append(f"{what}: {names}{more}")
+        if self.unexplained > 0:
+            parts.append(f"{_number(self.unexplained)} there that no event here explains")
+        elif self.unexplained < 0:
+            parts.append(f"{_number(-self.unexplained)} less there than its events say")
+        return "; ".join(parts)
+
+
+def _number(amount: Decimal) -> str:
+    return f"{amount.normalize():,f}"
+
 
 def closed_hours(since: datetime, until: datetime, *, now: datetime) -> tuple[datetime, datetime]:
     """The closed hours between two moments, both floored. Raises Refused for what Metronome takes no events of."""
@@ -70,73 +100,89 @@ def closed_hours(since: datetime, until: datetime, *, now: datetime) -> tuple[da
     return first, last
 
 
-def metric_ids() -> dict[str, str]:
-    """Ids at Metronome of what we count, by event type."""
-    ids = {metric.name: metric.id for metric in metronome_setup.metrics()}
-    if lacking := [metric.name for metric in METRICS.values() if metric.name not in ids]:
-        raise Refused(f"Metronome has no billable metric {', '.join(lacking)}: run bootstrap_metronome.")
-    return {event_type: ids[metric.name] for event_type, metric in METRICS.items()}
+def differing(
+    customers: Sequence[Customer], *, since: datetime, until: datetime, window: Window = "HOUR"
+) -> Iterator[tuple[Customer, Cell, int, Decimal]]:
+    """Where the customers' sums differ between two full hours (or days, with that window): (customer, cell, here, there).
+
+    One listing at Metronome for all of them, who must be known there. Changes nothing.
+    """
+    here = _here(customers, since, until, window)
+    there = _there(customers, since, until, window)
+    for customer in customers:
+        ours, theirs = here[customer.pk], there[customer.metronome_id or ""]
+        for cell in sorted(ours.keys() | theirs.keys()):
+            if ours.get(cell, 0) != theirs.get(cell, 0):
+                yield customer, cell, ours.get(cell, 0), theirs.get(cell, Decimal(0))
 
 
-def differences(
-    customer: Customer, *, since: datetime, until: datetime, metric_ids: dict[str, str]
-) -> Iterator[Difference]:
-    """What differs between two full hours, by hour. The customer is at Metronome. Changes nothing."""
-    here = _here(customer, since, until)
-    there = _there(customer, since, until, metric_ids)
-    for cell in sorted(here.keys() | there.keys()):
-        if here[cell] != there.get(cell, 0):
-            yield _explained(customer, cell, here[cell], there.get(cell, Decimal(0)))
+def differences(customer: Customer, *, since: datetime, until: datetime) -> Iterator[Difference]:
+    """What differs between two full hours, by hour, with the events. The customer is at Metronome. Changes nothing."""
+    for _, cell, here, there in differing([customer], since=since, until=until):
+        yield explained(customer, cell, here, there)
 
 
 def quantity(event: UsageEvent) -> int:
-    return _quantity(METRICS[event.event_type], event.properties)
-
-
-def _quantity(metric: Metric, properties: dict[str, Any]) -> int:
-    return int(properties.get(metric.aggregation_key, 0)) if metric.aggregation_key else 1
+    metric = METRICS[event.event_type]
+    return int(event.properties.get(metric.aggregation_key, 0)) if metric.aggregation_key else 1
 
 
 def _group_key(metric: Metric) -> str:
     return metric.group_keys[0][0] if metric.group_keys else ""
 
 
-def _here(customer: Customer, since: datetime, until: datetime) -> Counter[Cell]:
-    sums: Counter[Cell] = Counter()
-    events = UsageEvent.objects.filter(customer=customer, happened_at__gte=since, happened_at__lt=until)
-    columns = events.values_list("happened_at", "event_type", "properties")
-    for happened_at, event_type, properties in columns.iterator(chunk_size=READ_AHEAD):
-        if metric := METRICS.get(event_type):
-            group = str(properties.get(_group_key(metric), ""))
-            sums[Cell(floor_hour(happened_at), event_type, group)] += _quantity(metric, properties)
+def _here(
+    customers: Sequence[Customer], since: datetime, until: datetime, window: Window
+) -> defaultdict[UUID, dict[Cell, int]]:
+    sums: defaultdict[UUID, dict[Cell, int]] = defaultdict(dict)
+    text = TextField()
+    for event_type, metric in METRICS.items():
+        key, counted = _group_key(metric), metric.aggregation_key
+        group = (
+            Coalesce(KT(f"properties__{key}"), Value(""), output_field=text) if key else Value("", output_field=text)
+        )
+        number = Sum(Cast(KT(f"properties__{counted}"), BigIntegerField()), default=0) if counted else Count("pk")
+        events = UsageEvent.objects.filter(
+            customer__in=customers, event_type=event_type, happened_at__gte=since, happened_at__lt=until
+        ).annotate(window_at=Trunc("happened_at", window.lower(), tzinfo=UTC), group=group)
+        rows = events.values_list("customer_id", "window_at", "group").annotate(number=number)
+        for customer_id, window_at, voice_type, units in rows:
+            sums[customer_id][Cell(window_at, event_type, voice_type)] = units
     return sums
 
 
-def _there(customer: Customer, since: datetime, until: datetime, metric_ids: dict[str, str]) -> dict[Cell, Decimal]:
-    midnight = since.replace(hour=0)
-    day = timedelta(days=1)
-    return {
-        Cell(usage.starts_at, event_type, usage.group): usage.quantity
-        for event_type, metric_id in metric_ids.items()
-        for usage in metronome_operations.usage(
-            customer_id=customer.metronome_id or "",
-            metric_id=metric_id,
-            starting_on=midnight,
-            ending_before=(until - timedelta(hours=1)).replace(hour=0) + day,
-            group_key=_group_key(METRICS[event_type]),
-        )
-        if since <= usage.starts_at < until
-    }
+def _there(
+    customers: Sequence[Customer], since: datetime, until: datetime, window: Window
+) -> defaultdict[str, dict[Cell, Decimal]]:
+    event_types = {metronome_operations.metric_id(metric.name): name for name, metric in METRICS.items()}
+    found = metronome_operations.usage(
+        customer_ids=[customer.metronome_id or "" for customer in customers],
+        group_keys={metric_id: _group_key(METRICS[event_type]) for metric_id, event_type in event_types.items()},
+        starting_on=since.replace(hour=0),
+        ending_before=(until - timedelta(hours=1)).replace(hour=0) + timedelta(days=1),
+        window=window,
+    )
+    sums: defaultdict[str, dict[Cell, Decimal]] = defaultdict(dict)
+    for usage in found:
+        if since <= usage.starts_at < until:
+            cell = Cell(usage.starts_at, event_types[usage.metric_id], usage.group)
+            sums[usage.customer_id][cell] = usage.quantity
+    return sums
 
 
-def _explained(customer: Customer, cell: Cell, here: int, there: Decimal) -> Difference:
+def explained(
+    customer: Customer, cell: Cell, here: int, there: Decimal, *, searched_max: int | None = None
+) -> Difference:
+    """The difference with its events. Where more than `searched_max` were sent, those are not looked up: Metronome limits
+    searches heavily."""
     missing: list[UsageEvent] = []
     uncounted: list[UsageEvent] = []
     waiting: list[UsageEvent] = []
     events = list(_events(customer, cell))
     sent = [event for event in events if event.sent_at]
-    for at in range(0, len(sent), metronome_operations.SEARCH_EVENTS_MAX):
-        part = sent[at : at + metronome_operations.SEARCH_EVENTS_MAX]
+    searched = sent if searched_max is None or len(sent) <= searched_max else []
+    for at in range(0, len(searched), metronome_operations.SEARCH_EVENTS_MAX):
+        part = searched[at : at + metronome_operations.SEARCH_EVENTS_MAX]
         found = metronome_operations.find_events([event.transaction_id for event in part])
         for event in part:
             if event.transaction_id not in found:

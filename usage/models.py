@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import uuid
+from typing import Any, Self
 
 from django.db import models
 from django.db.models import Q
+from django.db.models.base import ModelState
 
 from accounts.models import Customer
 from billing.models import Gift, Reservation
-from jobs.models import Job
+from jobs.models import Job, JobQuerySet
 
 
 class VoiceType(models.TextChoices):
@@ -153,9 +155,85 @@ class UsageEvent(Job):
     def __str__(self) -> str:
         return self.transaction_id
 
+    @classmethod
+    def from_db(cls, db: Any, field_names: Any, values: Any) -> Self:  # type: ignore[override]  # stubs of Django 6
+        """As Django's, without its walk through fields that were not asked for: two fifths of reading 500 rows."""
+        event = cls.__new__(cls)
+        event.__dict__.update(zip(field_names, values, strict=True))
+        event._state = ModelState()
+        event._state.adding, event._state.db = False, db
+        return event
+
     @property
     def delivery(self) -> str:
         """Where it stands, in one word for the customer."""
         if self.sent_at:
             return "sent"
         return "problem" if self.dead_at else "waiting"
+
+
+class UsageRound(Job):
+    """A walk over the customers that compares their usage with Metronome. As a job it owes the next few of them.
+
+    One row of each kind, made by a migration. Between two walks `until_at` is empty.
+    """
+
+    class Kind(models.TextChoices):
+        HOURS = "hours", "closed hours, of customers with usage in them"
+        DAYS = "days", "days, of everybody at Metronome"
+
+    kind = models.CharField(max_length=10, choices=Kind.choices, unique=True)
+    since_at = models.DateTimeField(null=True, blank=True, help_text="Everything before is compared.")
+    until_at = models.DateTimeField(null=True, blank=True, help_text="Where the time ends that is being compared now.")
+    after = models.UUIDField(null=True, blank=True, help_text="Customers up to this id are through.")
+
+    class Meta(Job.Meta):
+        abstract = False
+
+    def __str__(self) -> str:
+        return self.kind
+
+
+class UsageDifferenceQuerySet(JobQuerySet):
+    def open(self) -> Self:
+        return self.filter(resolved_at=None)
+
+    def standing(self) -> Self:
+        """Open, and more than usage on its way."""
+        return self.open().filter(only_waits=False)
+
+
+class UsageDifference(Job):
+    """An hour of a customer's usage that Metronome counts otherwise than we do. As a job it owes the repair a person asked for."""
+
+    customer = models.ForeignKey(Customer, on_delete=models.PROTECT, related_name="usage_differences", db_index=False)
+    hour_at = models.DateTimeField(help_text="Start of the hour.")
+    event_type = models.CharField(max_length=40)
+    voice_type = models.CharField(max_length=40, blank=True, help_text="Empty where the price does not depend on it.")
+    here = models.BigIntegerField(help_text="Units: characters, or own voices.")
+    there = models.DecimalField(max_digits=24, decimal_places=6, help_text="Units as Metronome counts them.")
+    only_waits = models.BooleanField(help_text="The missing events are on their way: nothing to do.")
+    detail = models.TextField(help_text="What differs, with the names of the events, as it was last looked into.")
+    repair_asked = models.BooleanField(default=False, help_text="A worker sends again what is missing there.")
+    first_seen_at = models.DateTimeField()
+    last_seen_at = models.DateTimeField()
+    resolved_at = models.DateTimeField(
+        null=True, blank=True, help_text="Mended, or closed by hand. Opens again if the numbers change."
+    )
+
+    objects = UsageDifferenceQuerySet.as_manager()  # type: ignore[misc]
+
+    class Meta(Job.Meta):
+        abstract = False
+        constraints = [
+            models.UniqueConstraint(
+                fields=["customer", "hour_at", "event_type", "voice_type"], name="usagedifference_unique"
+            )
+        ]
+        indexes = [
+            *Job.Meta.indexes,
+            models.Index(fields=["customer"], name="usagedifference_open", condition=Q(resolved_at=None)),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.hour_at:%Y-%m-%d %H:00} {self.event_type} {self.voice_type}".rstrip()

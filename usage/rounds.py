@@ -1,0 +1,204 @@
+"""Usage is compared with Metronome by itself: in rounds over the customers, a few at a time.
+
+After each hour those with usage in it, or with an open difference; after each day everybody, by the sums of the day, which
+finds what only Metronome has. A round that takes longer than its hour makes the next one compare several hours, at the
+price of one. What differs becomes a row, and is closed when it differs no more. Repair is a person's decision.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from uuid import UUID
+
+from django.db.models import F, QuerySet
+
+from accounts.models import Customer
+from billing.metronome import MetronomeRejected
+from jobs.errors import NotYet, Rejected
+from jobs.worker import RowStep
+
+from . import backfill, comparison
+from .comparison import CLOSED_AFTER, Cell
+from .models import UsageDifference, UsageEvent, UsageRound
+from .reporter import WINDOW
+
+logger = logging.getLogger(__name__)
+
+LENGTHS = {UsageRound.Kind.HOURS: timedelta(hours=1), UsageRound.Kind.DAYS: timedelta(days=1)}
+CUSTOMERS = {UsageRound.Kind.HOURS: 10, UsageRound.Kind.DAYS: 50}  # in one listing: some 500 windows, and 100
+PAUSE_SECONDS = 2  # between two listings
+PAGE = 500  # customers asked at once whether they had usage
+PAGES_MAX = 40  # of that, before other work has its turn: less than a second
+SEARCHED_MAX = 1_000  # events looked up one by one to name those that differ; backfill_usage names any number
+LAST_LOOK_AFTER = WINDOW + timedelta(hours=1)  # rounds look back no further; by then the numbers of an hour are final
+LEASE_SECONDS = 600  # ten customers with ten searches each, slowly answered
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+STORED = Decimal("0.000001")  # what the column keeps
+NOTHING_OWED = {"repair_asked": False, "due_at": None, "dead_at": None}
+
+
+# --- The rounds -----------------------------------------------------------------------------------------------------
+
+
+def go_on(round: UsageRound, now: datetime) -> datetime:
+    """Begin a round when its hour or day is closed, or compare the next customers of it. Returns when to go on."""
+    length = LENGTHS[UsageRound.Kind(round.kind)]
+    if round.until_at is None:
+        _begin(round, length, now)
+    since, until = round.since_at, round.until_at
+    if since is None or until is None:
+        raise AssertionError("a round that has begun has both ends")
+    if since < until:
+        customers, after = _next_customers(round, since, until)
+        _compare(round, customers, since, until, now)
+        if after:
+            _keep(round, after=after)
+            return now + timedelta(seconds=PAUSE_SECONDS)
+    _keep(round, since_at=until, until_at=None, after=None)
+    return until + length + CLOSED_AFTER
+
+
+COMPARE = RowStep("usage comparison", UsageRound, go_on, lease_seconds=LEASE_SECONDS)
+
+
+def _begin(round: UsageRound, length: timedelta, now: datetime) -> None:
+    until = _floor(now - CLOSED_AFTER, length)
+    oldest = _floor(now - WINDOW, length) + length  # Metronome looks back no further
+    _keep(round, since_at=min(until, max(oldest, round.since_at or until - length)), until_at=until)
+
+
+def _floor(moment: datetime, length: timedelta) -> datetime:
+    return moment - (moment - EPOCH) % length
+
+
+def _next_customers(round: UsageRound, since: datetime, until: datetime) -> tuple[list[Customer], UUID | None]:
+    """The next customers to compare, and the last one then looked at: None at the end of the round."""
+    limit = CUSTOMERS[UsageRound.Kind(round.kind)]
+    after = round.after or UUID(int=0)
+    for _ in range(PAGES_MAX):
+        page = list(
+            Customer.objects.filter(pk__gt=after)
+            .exclude(metronome_id=None)
+            .order_by("pk")
+            .values_list("pk", flat=True)[:PAGE]
+        )
+        if not page:
+            return [], None
+        wanted = page if round.kind == UsageRound.Kind.DAYS else _with_usage(page, since, until)
+        after = wanted[limit - 1] if len(wanted) > limit else page[-1]
+        if wanted:
+            return list(Customer.objects.filter(pk__in=wanted[:limit])), after
+    return [], after
+
+
+def _with_usage(page: list[UUID], since: datetime, until: datetime) -> list[UUID]:
+    """Those with usage then or an open difference. Asked by customer: that index is there, and one by time alone would
+    have to be written with every event."""
+    events = UsageEvent.objects.filter(customer__in=page, happened_at__gte=since, happened_at__lt=until)
+    differences = UsageDifference.objects.open().filter(customer__in=page)
+    return sorted(
+        {pk for rows in (events, differences) for pk in rows.values_list("customer_id", flat=True).distinct()}
+    )
+
+
+def _keep(round: UsageRound, **fields: object) -> None:
+    """Note how far the round is, unless our lease was over and somebody else goes on with it."""
+    if not UsageRound.objects.filter(pk=round.pk, lease=round.lease).update(**fields):
+        raise NotYet("another worker goes on with this round")
+    for name, value in fields.items():
+        setattr(round, name, value)
+
+
+# --- What is found --------------------------------------------------------------------------------------------------
+
+
+def _compare(round: UsageRound, customers: list[Customer], since: datetime, until: datetime, now: datetime) -> None:
+    try:
+        if customers and round.kind == UsageRound.Kind.DAYS:
+            by_day = comparison.differing(customers, since=since, until=until, window="DAY")
+            customers = list({customer.pk: customer for customer, *_ in by_day}.values())
+        if customers:
+            compare(customers, since=since, until=until, now=now)
+    except MetronomeRejected as error:
+        if error.status != 404:
+            raise
+        if len(customers) == 1:  # gone at Metronome: its sync is dead for that, too, and says so
+            logger.error("usage of customer %s cannot be compared: %s", customers[0].pk, error)
+            return
+        for customer in customers:
+            _compare(round, [customer], since, until, now)
+
+
+def compare(customers: list[Customer], *, since: datetime, until: datetime, now: datetime) -> None:
+    """Compare these hours, and those of open differences; keep a row of what differs and close what does no more."""
+    oldest = min(since, now - WINDOW)
+    old = UsageDifference.objects.open().filter(customer__in=customers, hour_at__gte=oldest, hour_at__lt=until)
+    since = min([since, *old.values_list("hour_at", flat=True)])
+    found = [
+        _note(customer, cell, here, there, now)
+        for customer, cell, here, there in comparison.differing(customers, since=since, until=until)
+    ]
+    _resolve(old.exclude(pk__in=found), now)
+
+
+def _note(customer: Customer, cell: Cell, here: int, there: Decimal, now: datetime) -> int:
+    """Keep the row of a difference up to date. One whose numbers stand still is not looked into again."""
+    there = there.quantize(STORED)
+    same = UsageDifference.objects.filter(customer=customer, **cell._asdict(), here=here, there=there, only_waits=False)
+    if pk := same.values_list("pk", flat=True).first():
+        same.open().update(last_seen_at=now)
+        return pk
+    difference = comparison.explained(customer, cell, here, there, searched_max=SEARCHED_MAX)
+    seen = {
+        "here": here, "there": there, "only_waits": difference.only_waits, "detail": str(difference),
+        "last_seen_at": now, "resolved_at": None,
+    }  # fmt: skip
+    row, _ = UsageDifference.objects.update_or_create(
+        customer=customer, **cell._asdict(), defaults=seen, create_defaults=seen | {"first_seen_at": now}
+    )
+    # The rounds may all miss the time in which it is mended.
+    UsageDifference.objects.filter(pk=row.pk, due_at=None, dead_at=None).update(due_at=row.hour_at + LAST_LOOK_AFTER)
+    if not row.only_waits:
+        logger.warning("usage of customer %s differs: %s: %s", customer.pk, cell, difference)
+    return row.pk
+
+
+def _resolve(rows: QuerySet[UsageDifference], now: datetime) -> None:
+    # The numbers agree again; kept as they were, the same difference later would pass for one closed by hand.
+    # A repair that was given up needs nobody any more, either.
+    rows.update(resolved_at=now, last_seen_at=now, there=F("here"), only_waits=False, **NOTHING_OWED)
+
+
+# --- What a person does about it ------------------------------------------------------------------------------------
+
+
+def ask_repair(rows: QuerySet[UsageDifference], *, now: datetime) -> int:
+    """Have a worker send again what of these is missing at Metronome. Returns how many are open, and so will be looked at."""
+    return rows.filter(resolved_at=None).update(repair_asked=True, due_at=now, dead_at=None, attempts=0)
+
+
+def close(rows: QuerySet[UsageDifference], *, now: datetime) -> int:
+    """Take these differences as they are. They open again only if their numbers change. Returns how many were open."""
+    return rows.filter(resolved_at=None).update(resolved_at=now, **NOTHING_OWED)
+
+
+def repair(row: UsageDifference, now: datetime) -> datetime | None:
+    """Send again what is missing, if a person asked for it, and look once more when it is counted, or for the last time."""
+    cell, next_hour_at = Cell(row.hour_at, row.event_type, row.voice_type), row.hour_at + timedelta(hours=1)
+    if row.repair_asked:
+        if row.hour_at < now - WINDOW:
+            raise Rejected(f"older than the {WINDOW.days} days in which Metronome takes events; settle it by hand")
+        for difference in comparison.differences(row.customer, since=row.hour_at, until=next_hour_at):
+            if difference.cell == cell:
+                backfill.send_again(difference, now=now)
+        UsageDifference.objects.filter(pk=row.pk).update(repair_asked=False)
+        return now + backfill.COUNTED_AFTER
+    compare([row.customer], since=row.hour_at, until=next_hour_at, now=now)
+    last_look_at = row.hour_at + LAST_LOOK_AFTER
+    still_open = UsageDifference.objects.open().filter(pk=row.pk).exists()
+    return last_look_at if still_open and last_look_at > now else None
+
+
+REPAIR = RowStep("usage repairs", UsageDifference, repair)

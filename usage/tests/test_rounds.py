@@ -1,0 +1,395 @@
+"""Usage is compared by itself after each hour and each day; what differs becomes a row, and the row closes when it is mended."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from billing import ledger, metronome, provisioning
+from billing.models import Wallet
+from billing.tests.money_stage import Killed, balance, drain_killed, establish, refuse, remote_balance
+from billing.tests.operate import run
+from conftest import make_customer
+from jobs.worker import Worker
+from usage import charges, comparison, rounds
+from usage.models import UsageDifference, UsageEvent, UsageRound
+from usage.reporter import REPORT
+
+pytestmark = pytest.mark.django_db
+
+LISTING = "POST /v1/usage"
+
+
+@pytest.fixture
+def stage(stage, monkeypatch):
+    monkeypatch.setattr("jobs.operation.timezone.now", stage.now)
+    for kind in UsageRound.Kind:
+        UsageRound.objects.update_or_create(kind=kind, defaults={"due_at": stage.now()})
+    stage.sandbox.clock.advance(timedelta(hours=24) - (stage.now() - rounds.EPOCH) % timedelta(hours=24))
+    stage.advance(hours=9, minutes=20)  # the hour before is closed; only who means to crosses midnight
+    return stage
+
+
+@pytest.fixture
+def alice(stage, alice):
+    establish(stage, alice)
+    work(stage)
+    stage.sandbox.world.calls.clear()
+    return alice
+
+
+def spend(stage, customer, name, characters=100, voice_type="standard"):
+    hold = ledger.reserve(
+        wallet_id=Wallet.objects.get(customer=customer).pk, key=name, amount=characters, now=stage.now()
+    )
+    charges.charge(
+        customer_id=customer.pk, hold=hold, transaction_id=name, event_type="voice_generation",
+        properties={"voice_type": voice_type, "text_length": str(characters)}, now=stage.now(),
+    )  # fmt: skip
+
+
+def lose(stage, *names):
+    """Note events as sent that never arrived."""
+    events = UsageEvent.objects.filter(transaction_id__in=names)
+    events.update(due_at=None, sent_at=stage.now())
+    ledger.acknowledge(reservation_ids=events.values_list("reservation_id", flat=True), now=stage.now())
+
+
+def invent(stage, customer, name, characters=40):
+    event = {
+        "transaction_id": name, "customer_id": customer.stable_alias, "event_type": "voice_generation",
+        "timestamp": stage.now().isoformat(), "properties": {"voice_type": "standard", "text_length": str(characters)},
+    }  # fmt: skip
+    metronome.ingest([event])
+
+
+def work(stage, minutes=2):
+    """Let the worker go on for a while."""
+    for _ in range(minutes * 20):
+        stage.drain()
+        stage.sandbox.clock.advance(timedelta(seconds=3))
+    stage.sandbox.tick()
+
+
+def next_hour(stage):
+    stage.advance(hours=1)
+    work(stage)
+
+
+def listings(stage):
+    return stage.sandbox.world.calls[LISTING]
+
+
+def test_usage_that_agrees_leaves_no_row(stage, alice):
+    spend(stage, alice, "a")
+    stage.drain()
+    next_hour(stage)
+
+    assert listings(stage) == 1
+    assert not UsageDifference.objects.exists()
+    assert UsageRound.objects.get(kind="hours").since_at == stage.now().replace(minute=0, second=0)
+
+
+def test_nobody_is_asked_about_who_had_no_usage(stage, alice):
+    for _ in range(3):
+        next_hour(stage)
+
+    assert listings(stage) == 0
+
+
+def test_an_hour_is_compared_once_it_is_closed_and_not_again(stage, alice):
+    spend(stage, alice, "a")
+    stage.drain()
+    next_hour(stage)
+    stage.sandbox.clock.advance(timedelta(minutes=30))
+    work(stage)
+
+    assert listings(stage) == 1
+
+
+def test_missing_events_are_named_and_the_row_closes_when_they_were_sent_again(stage, alice, caplog):
+    spend(stage, alice, "there", 100)
+    stage.drain()
+    spend(stage, alice, "lost", 50)
+    lose(stage, "lost")
+    hour = comparison.floor_hour(stage.now())
+    next_hour(stage)
+
+    row = UsageDifference.objects.standing().get()
+    assert (row.customer, row.hour_at, row.event_type, row.voice_type) == (alice, hour, "voice_generation", "standard")
+    assert (row.here, row.there, row.detail) == (150, 100, "here 150, at Metronome 100; missing there: lost")
+    assert f"usage of customer {alice.pk} differs: {row}: {row.detail}" in caplog.text
+    assert UsageEvent.objects.get(transaction_id="lost").due_at is None  # repair is a person's decision
+
+    assert rounds.ask_repair(UsageDifference.objects.all(), now=stage.now()) == 1
+    work(stage, minutes=4)
+
+    row.refresh_from_db()
+    assert row.resolved_at is not None
+    assert (row.due_at, row.repair_asked, row.detail) == (
+        None,
+        False,
+        "here 150, at Metronome 100; missing there: lost",
+    )
+    assert balance(alice) == remote_balance(alice) == 30_000 - 150
+
+
+def test_the_command_mends_it_as_well(stage, alice):
+    spend(stage, alice, "lost")
+    lose(stage, "lost")
+    next_hour(stage)
+
+    assert run("backfill_usage", "--since", "3h").code == 0
+    work(stage, minutes=4)
+
+    assert not UsageDifference.objects.open().exists()
+
+
+@pytest.mark.parametrize("mended_by", ["command", "itself"])
+def test_a_repair_that_was_given_up_needs_nobody_once_the_numbers_agree(stage, alice, mended_by):
+    spend(stage, alice, "lost")
+    lose(stage, "lost")
+    next_hour(stage)
+    stage.sandbox.faults.add("/v1/usage", "status", status=400)
+    rounds.ask_repair(UsageDifference.objects.all(), now=stage.now())
+    work(stage)
+    assert UsageDifference.objects.dead().exists()
+
+    if mended_by == "command":
+        run("backfill_usage", "--since", "3h")
+        work(stage, minutes=7)  # the repair that was asked for is made up for first
+    else:
+        UsageEvent.objects.filter(transaction_id="lost").nudge(stage.now())
+        next_hour(stage)
+
+    row = UsageDifference.objects.get()
+    assert row.resolved_at is not None
+    assert (row.due_at, row.dead_at, row.repair_asked) == (None, None, False)
+
+
+def test_a_difference_that_stands_is_one_row_looked_into_once(stage, alice, caplog):
+    spend(stage, alice, "lost")
+    lose(stage, "lost")
+    next_hour(stage)
+    before = UsageDifference.objects.get()
+    caplog.clear()
+    next_hour(stage)
+
+    after = UsageDifference.objects.get()
+    assert after.first_seen_at == before.first_seen_at == before.last_seen_at < after.last_seen_at
+    assert stage.sandbox.world.calls["POST /v1/events/search"] == 1
+    assert "differs" not in caplog.text
+
+
+def test_a_difference_closed_by_hand_opens_again_only_with_other_numbers(stage, alice):
+    spend(stage, alice, "lost")
+    lose(stage, "lost")
+    next_hour(stage)
+
+    assert rounds.close(UsageDifference.objects.all(), now=stage.now()) == 1
+    stage.advance(hours=24)
+    work(stage)
+    assert not UsageDifference.objects.open().exists()
+
+    row = UsageDifference.objects.get()
+    UsageDifference.objects.update(here=row.here + 1)
+    rounds.compare([alice], since=row.hour_at, until=row.hour_at + timedelta(hours=1), now=stage.now())
+    assert UsageDifference.objects.open().get() == row
+
+
+def test_the_same_difference_after_it_was_mended_is_a_new_one(stage, alice):
+    spend(stage, alice, "lost")
+    lose(stage, "lost")
+    next_hour(stage)
+    hour = UsageDifference.objects.get().hour_at, UsageDifference.objects.get().hour_at + timedelta(hours=1)
+    UsageEvent.objects.update(happened_at=hour[0] - timedelta(hours=1))
+    rounds.compare([alice], since=hour[0], until=hour[1], now=stage.now())
+    assert UsageDifference.objects.get(hour_at=hour[0]).resolved_at
+    UsageEvent.objects.update(happened_at=hour[0])
+    rounds.compare([alice], since=hour[0], until=hour[1], now=stage.now())
+
+    assert UsageDifference.objects.open().get(hour_at=hour[0]).here == 100
+
+
+def test_events_that_only_wait_are_no_alarm_and_close_when_they_arrive(stage, alice):
+    spend(stage, alice, "waiting")
+    UsageEvent.objects.update(due_at=stage.now() + timedelta(minutes=90))
+    next_hour(stage)
+
+    assert UsageDifference.objects.open().get().only_waits
+    assert not UsageDifference.objects.standing().exists()
+    next_hour(stage)
+    next_hour(stage)
+    assert not UsageDifference.objects.open().exists()
+
+
+@pytest.mark.parametrize("arrived", [True, False])
+def test_an_hour_too_old_for_the_rounds_is_looked_at_a_last_time(stage, alice, arrived):
+    """The worker was away in the time in which the difference was mended."""
+    spend(stage, alice, "waiting")
+    UsageEvent.objects.update(due_at=stage.now() + timedelta(minutes=90))
+    next_hour(stage)
+    (row,) = UsageDifference.objects.open()
+    if arrived:
+        stage.advance(hours=1)
+        Worker([REPORT], clock=stage.now).drain()
+    lose(stage, "waiting")
+    stage.advance(days=35)
+    work(stage, minutes=1)
+
+    row.refresh_from_db()
+    assert (row.resolved_at is not None, row.due_at, row.dead_at) == (arrived, None, None)
+    assert arrived or row.detail.endswith("missing there: waiting")
+
+
+def test_events_that_waited_and_were_given_up_become_one(stage, alice):
+    spend(stage, alice, "dead")
+    UsageEvent.objects.update(due_at=stage.now() + timedelta(days=2))
+    next_hour(stage)
+    UsageEvent.objects.update(dead_at=stage.now())
+    next_hour(stage)
+
+    assert UsageDifference.objects.standing().get().detail.endswith("missing there: dead")
+
+
+def test_the_daily_look_finds_usage_that_only_metronome_has(stage, alice, bob):
+    establish(stage, bob)
+    invent(stage, bob, "unknown")
+    next_hour(stage)
+    assert not UsageDifference.objects.exists()
+
+    stage.advance(hours=15)  # past midnight
+    work(stage)
+
+    row = UsageDifference.objects.standing().get()
+    assert (row.customer, row.here, row.there) == (bob, 0, 40)
+    assert row.detail == "here 0, at Metronome 40; 40 there that no event here explains"
+    assert UsageRound.objects.get(kind="days").since_at == stage.now().replace(hour=0, minute=0, second=0)
+
+
+def test_after_a_pause_one_round_compares_all_hours_since_with_one_listing(stage, alice):
+    spend(stage, alice, "lost-1")
+    lose(stage, "lost-1")
+    stage.sandbox.clock.advance(timedelta(hours=2))
+    spend(stage, alice, "lost-2")
+    lose(stage, "lost-2")
+    stage.sandbox.clock.advance(timedelta(hours=3))
+    work(stage)
+
+    assert listings(stage) == 1
+    assert UsageDifference.objects.standing().count() == 2
+
+
+def test_many_customers_are_compared_a_few_at_a_time(stage, alice, monkeypatch):
+    monkeypatch.setitem(rounds.CUSTOMERS, UsageRound.Kind.HOURS, 2)
+    monkeypatch.setattr(rounds, "PAGE", 3)
+    for number in range(7):
+        customer = make_customer(f"c{number}@example.com", "C")
+        establish(stage, customer)
+        if number % 2:
+            spend(stage, customer, f"lost-{number}")
+            lose(stage, f"lost-{number}")
+    stage.advance(minutes=75)
+    stage.drain()
+    assert listings(stage) <= 1  # the next pair waits its two seconds
+    work(stage, minutes=1)
+
+    assert UsageDifference.objects.standing().count() == 3
+    assert 2 <= listings(stage) <= 3
+
+
+@pytest.mark.parametrize("place", ["_note", "_resolve", "_keep"])
+def test_a_worker_killed_in_a_round_leaves_it_to_the_next(stage, alice, monkeypatch, place):
+    spend(stage, alice, "lost")
+    lose(stage, "lost")
+    stage.advance(minutes=75)
+    real = getattr(rounds, place)
+    monkeypatch.setattr(rounds, place, refuse(Killed()))
+    assert drain_killed(stage)
+    monkeypatch.setattr(rounds, place, real)
+    stage.advance(minutes=10)
+    work(stage)
+
+    assert UsageDifference.objects.standing().get().here == 100
+    assert UsageRound.objects.get(kind="hours").until_at is None
+
+
+def test_a_worker_that_was_overtaken_changes_nothing(stage, alice):
+    round = UsageRound.objects.get(kind="hours")
+    round.lease = "over"
+    stage.advance(hours=3)
+
+    with pytest.raises(rounds.NotYet):
+        rounds.go_on(round, stage.now())
+    assert UsageRound.objects.get(kind="hours").until_at is None
+
+
+def test_a_customer_gone_at_metronome_does_not_stop_the_others(stage, alice, bob, caplog):
+    establish(stage, bob)
+    for customer, name in ((alice, "lost-a"), (bob, "lost-b")):
+        spend(stage, customer, name)
+        lose(stage, name)
+    type(alice).objects.filter(pk=alice.pk).update(metronome_id="4db51251-61de-4bfe-b9ce-495e244f3491")
+    next_hour(stage)
+
+    assert UsageDifference.objects.get().customer == bob
+    assert f"usage of customer {alice.pk} cannot be compared" in caplog.text
+    assert not UsageRound.objects.dead().exists()
+
+
+def test_an_outage_makes_the_round_wait_not_die(stage, alice):
+    spend(stage, alice, "lost")
+    lose(stage, "lost")
+    stage.sandbox.faults.add(match="/v1/usage", kind="status", times=3, status=503)
+    next_hour(stage)
+    stage.advance(minutes=5)
+    work(stage)
+
+    assert UsageDifference.objects.standing().exists()
+
+
+def test_usage_that_counts_for_nobody_is_said_to(stage, alice):
+    spend(stage, alice, "a")
+    stage.drain()
+    metronome.set_aliases(customer_id=alice.metronome_id, aliases=["something-else"])
+    next_hour(stage)
+    assert (
+        "counted for nobody (backfill_customers, bootstrap_metronome): a"
+        in UsageDifference.objects.standing().get().detail
+    )
+
+    provisioning.provision(alice, stage.now())
+    next_hour(stage)
+    assert not UsageDifference.objects.open().exists()
+
+
+def test_more_events_than_can_be_searched_by_the_hour_are_not_searched(stage, alice, monkeypatch):
+    monkeypatch.setattr(rounds, "SEARCHED_MAX", 1)
+    spend(stage, alice, "a")
+    stage.drain()
+    spend(stage, alice, "lost")
+    lose(stage, "lost")
+    next_hour(stage)
+
+    assert UsageDifference.objects.get().detail == "here 200, at Metronome 100; 100 less there than its events say"
+    assert stage.sandbox.world.calls["POST /v1/events/search"] == 0
+
+
+def test_what_is_too_old_to_be_sent_again_needs_a_person(stage, alice):
+    spend(stage, alice, "lost")
+    lose(stage, "lost")
+    next_hour(stage)
+    stage.advance(days=35)
+    rounds.ask_repair(UsageDifference.objects.all(), now=stage.now())
+    work(stage)
+
+    assert "older than the 34 days" in UsageDifference.objects.dead().get().last_error
+
+
+def test_rounds_need_few_queries_between_listings(stage, alice, django_assert_max_num_queries):
+    stage.advance(hours=1)
+    round = UsageRound.objects.get(kind="hours")
+
+    with django_assert_max_num_queries(6):
+        rounds.go_on(round, stage.now())

@@ -11,9 +11,12 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from accounts.admin import CustomerSearch
-from jobs.admin import JobAdmin, ReadOnlyAdmin
+from jobs.admin import JobAdmin, ReadOnlyAdmin, WorkFilter
+from jobs.confirmation import Reason, confirmed
+from jobs.operation import Refused
 
-from .models import Generation, UsageEvent, Voice
+from . import refunds, rounds
+from .models import Generation, UsageDifference, UsageEvent, UsageRound, Voice
 
 REPEATS_IGNORED_DAYS = 33  # Metronome ignores a transaction_id it has seen for 34; after that a repeat would be refused
 
@@ -36,6 +39,31 @@ class GenerationAdmin(OfCustomer, ReadOnlyAdmin):
     exact_fields = ("key",)
     exclude = ("text",)
     ordering = ("-created_at",)
+    actions = ["give_back"]
+
+    def describe(self, row: Generation) -> str:
+        return f"{row.customer}, {row.created_at:%Y-%m-%d %H:%M}: {row} for {row.credits:,} credits"
+
+    def has_give_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("billing.add_gift")
+
+    @confirmed(
+        "Refund",
+        explains="Gives back what was spent on these, as new credits, once each. What was reported stays reported.",
+        asks=Reason,
+        permission="give",
+        applies=lambda generation: generation.state == Generation.State.DONE and generation.refund_id is None,
+    )
+    def give_back(self, request: HttpRequest, generations: QuerySet[Generation], reason: str) -> None:
+        def refund(generation: Generation) -> None:
+            if generation.refund_id:
+                raise Refused("was refunded before")
+            try:
+                refunds.refund(generation=generation, by=request.user, reason=reason, now=timezone.now())  # type: ignore[arg-type]
+            except refunds.NotRefundable as error:
+                raise Refused(str(error)) from error
+
+        self.each(request, generations, "Refunded", refund, note=reason)
 
 
 @admin.register(UsageEvent)
@@ -48,7 +76,67 @@ class UsageEventAdmin(OfCustomer, JobAdmin):
         """Newest first, by the index that is at hand: that of one customer ends with the time."""
         return ("-happened_at",) if "customer__id__exact" in request.GET else ("-pk",)
 
-    @admin.action(description="Send again, sent ones too: Metronome counts each once", permissions=["operate"])
+    @confirmed("Send again", explains="Sent again, sent ones too. Metronome counts each of them once.")
     def send_again(self, request: HttpRequest, queryset: QuerySet[UsageEvent]) -> None:
         since = timezone.now() - timedelta(days=REPEATS_IGNORED_DAYS)
         self.make_due(request, "Send again", queryset.filter(happened_at__gt=since), chosen=queryset.count())
+
+
+class OpenFilter(admin.SimpleListFilter):
+    title = "state"
+    parameter_name = "state"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("open", "open: needs a person"), ("waits", "only on its way")]
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        match self.value():
+            case "open":
+                return queryset.standing()
+            case "waits":
+                return queryset.open().filter(only_waits=True)
+        return queryset
+
+
+@admin.register(UsageDifference)
+class UsageDifferenceAdmin(OfCustomer, JobAdmin):
+    list_display = ("hour_at", "customer", "event_type", "voice_type", "here", "there", "first_seen_at", "resolved_at")
+    list_filter = (OpenFilter, WorkFilter)
+    ordering = ("-pk",)
+    actions = ["repair", "close"]
+
+    @confirmed(
+        "Send what is missing",
+        explains="A worker sends again what Metronome does not have, and looks once more when it is counted.",
+        applies=lambda difference: difference.resolved_at is None,
+    )
+    def repair(self, request: HttpRequest, queryset: QuerySet[UsageDifference]) -> None:
+        self.each(request, queryset, "Sent again", lambda row: _must(rounds.ask_repair(_one(row), now=timezone.now())))
+
+    @confirmed(
+        "Close",
+        explains="Takes these differences as they are. One opens again only if its numbers change.",
+        asks=Reason,
+        applies=lambda difference: difference.resolved_at is None,
+    )
+    def close(self, request: HttpRequest, queryset: QuerySet[UsageDifference], reason: str) -> None:
+        self.each(
+            request, queryset, "Closed", lambda row: _must(rounds.close(_one(row), now=timezone.now())), note=reason
+        )
+
+
+def _one(row: UsageDifference) -> QuerySet[UsageDifference]:
+    return UsageDifference.objects.filter(pk=row.pk)
+
+
+def _must(open_rows: int) -> None:
+    if not open_rows:
+        raise Refused("is closed already")
+
+
+@admin.register(UsageRound)
+class UsageRoundAdmin(JobAdmin):
+    """How far the comparison is. Retry goes on now."""
+
+    list_display = ("kind", "since_at", "until_at")
+    ordering = ("kind",)

@@ -1,4 +1,4 @@
-"""Delete what nobody needs any more: settled webhooks, usage events long sent, sessions that have ended.
+"""Delete what nobody needs any more: settled webhooks, usage long sent, differences of it long mended, ended sessions.
 
 Never what the ledger refers to (entries, reservations, grants, payments), and never a row that still owes something.
 """
@@ -15,10 +15,10 @@ from django.db.models import QuerySet
 from billing.models import WebhookEvent
 from jobs.operation import CHUNK, Outcome, Refused, walk
 
-from .models import UsageEvent
+from .models import UsageDifference, UsageEvent
 
 DAYS_MIN = 7  # Metronome repeats a webhook for two days, and people ask about last week's
-EVENT_DAYS_MIN = 35  # while Metronome takes and compares events, ours are needed to send again and to compare
+EVENT_DAYS_MIN = 35  # while Metronome takes and compares events: to send again, to compare, to know what was closed
 
 
 def prunable(*, days: int, now: datetime) -> dict[str, QuerySet[Any]]:
@@ -35,6 +35,7 @@ def prunable(*, days: int, now: datetime) -> dict[str, QuerySet[Any]]:
             happened_at__lt=events_before, sent_at__lt=events_before, due_at=None, dead_at=None, lease=None,
             reservation__reported_at__isnull=False,
         ),
+        "usage differences": UsageDifference.objects.filter(resolved_at__lt=events_before, due_at=None, lease=None),
         "sessions": Session.objects.filter(expire_date__lt=now),
     }  # fmt: skip
 

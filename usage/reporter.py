@@ -1,5 +1,6 @@
 """Usage events to Metronome: up to a hundred in one call, the events of several calls claimed and settled together.
 
+A long queue is sent from a thread, so that the database works while Metronome does; the thread itself asks no database.
 What was sent but not settled is sent again: Metronome ignores a transaction id it has seen in the last 34 days. A call
 either takes all of its events or none.
 https://docs.metronome.com/guides/events/send-usage-events
@@ -10,8 +11,11 @@ from __future__ import annotations
 import logging
 import re
 from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from django.db import transaction
@@ -30,7 +34,8 @@ logger = logging.getLogger(__name__)
 
 BATCH = 100  # what one ingest call may carry
 CLAIM = 500  # five calls: claiming and settling rows by the hundred took longer than sending them
-LEASE_SECONDS = 120  # more than twice the time-outs of five calls
+AHEAD = timedelta(seconds=1)  # how long a run goes on claiming; then the worker's other steps have their turn
+LEASE_SECONDS = 120  # more than the time-outs of ten calls: a claim waits for the one before
 NEEDED = ("transaction_id", "customer_id", "event_type", "happened_at", "properties", "reservation_id", "attempts")
 WINDOW = timedelta(days=34)  # older events are refused, and with them the whole batch they are in
 WINDOW_MARGIN = timedelta(minutes=5)  # on the way, and between the clocks
@@ -59,21 +64,40 @@ class Report:
         return UsageEvent.objects.due(now)
 
     def run(self, now: datetime) -> int:
+        """Send what is due. While one claim is on its way the next is made, and the one before settled."""
         clock = ticking(now)
+        taken = 0
+        events = self._claim(now)
+        with ThreadPoolExecutor(max_workers=1) as sender:
+            sent = _begin(events, sender)
+            while events:
+                ahead = self._claim(clock()) if len(events) == CLAIM and clock() < now + AHEAD else []
+                outcome = sent()
+                if not outcome.error:
+                    sent = _begin(ahead, sender)
+                self._settle(outcome, clock)
+                if outcome.error:
+                    for rows in filter(None, [_unsettled(events), _unsettled(ahead)]):
+                        self._wait(rows, outcome.error, clock())
+                    return 0
+                taken += len(events)
+                events = ahead
+        return taken
+
+    def _claim(self, now: datetime) -> list[UsageEvent]:
         events = queue.claim(UsageEvent.objects.only(*NEEDED), now=now, limit=CLAIM, lease_seconds=LEASE_SECONDS)
         self._bury([event for event in events if event.happened_at < now - WINDOW + WINDOW_MARGIN], now)
-        outcome = send(_unsettled(events))
-        with transaction.atomic():
-            queue.settle(outcome.sent, sent_at=clock())
-            ledger.acknowledge(reservation_ids=[event.reservation_id for event in outcome.sent], now=clock())
-        sync.soon({event.customer_id for event in outcome.sent}, now=clock())
+        return events
+
+    def _settle(self, outcome: Outcome, clock: Callable[[], datetime]) -> None:
+        if outcome.sent:
+            with transaction.atomic():
+                queue.settle(outcome.sent, sent_at=clock())
+                ledger.acknowledge(reservation_ids=[event.reservation_id for event in outcome.sent], now=clock())
+            sync.soon({event.customer_id for event in outcome.sent}, now=clock())
         for event, why in outcome.refused:
             logger.error("usage event %s: %s; needs a person", event, why)
             queue.fail(event, why, now=clock())
-        if outcome.error:
-            self._wait(_unsettled(events), outcome.error, clock())
-            return 0
-        return len(events)
 
     def _bury(self, late: list[UsageEvent], now: datetime) -> None:
         if late:
@@ -91,6 +115,12 @@ class Report:
         expected = isinstance(error, Unavailable)
         logger.warning("%s usage events wait: %s", len(events), error, exc_info=None if expected else error)
         queue.fail_all(events, error, now=now)
+
+
+def _begin(events: list[UsageEvent], sender: Executor) -> Callable[[], Outcome]:
+    """Sends them; what it returns waits for the outcome. A claim that is not full has none after it: it needs no thread."""
+    waiting = _unsettled(events)
+    return sender.submit(send, waiting).result if len(events) == CLAIM else partial(send, waiting)
 
 
 def send(events: list[UsageEvent]) -> Outcome:

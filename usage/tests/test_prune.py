@@ -12,7 +12,7 @@ from billing.models import LedgerEntry, Reservation, WebhookEvent
 from billing.tests.operate import run
 from conftest import PASSWORD, fund
 from usage import charges
-from usage.models import Generation, UsageEvent
+from usage.models import Generation, UsageDifference, UsageEvent
 
 pytestmark = pytest.mark.django_db
 
@@ -47,6 +47,11 @@ def rows(alice, now):
     event(alice, "within-34-days", now - timedelta(days=20))
     event(alice, "unsent", old, sent_at=None, due_at=now)
     event(alice, "dead", old, dead_at=now, due_at=now)
+    for hour, resolved_at in enumerate((old, now - timedelta(days=20), None)):
+        UsageDifference.objects.create(
+            customer=alice, hour_at=old + timedelta(hours=hour), event_type="voice_generation", here=1, there=0,
+            only_waits=False, first_seen_at=old, last_seen_at=old, resolved_at=resolved_at,
+        )  # fmt: skip
     for key, days in (("ended", -1), ("live", 1)):
         Session.objects.create(session_key=key, session_data="", expire_date=now + timedelta(days=days))
 
@@ -57,7 +62,10 @@ def test_what_is_settled_and_old_goes_and_all_else_stays(rows):
     code, text = run("prune", "--days", 30)
 
     assert code == 0
-    assert text == "Summary: 1 sessions deleted, 1 usage events deleted, 1 webhooks deleted.\n"
+    assert (
+        text
+        == "Summary: 1 sessions deleted, 1 usage differences deleted, 1 usage events deleted, 1 webhooks deleted.\n"
+    )
     assert set(WebhookEvent.objects.values_list("event_id", flat=True)) == {
         "young", "replayed", "dead", "never-processed"
     }  # fmt: skip

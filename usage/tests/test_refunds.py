@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from django.contrib.admin.models import LogEntry
 
+from billing import metronome
 from billing.models import CreditGrant, Gift, LedgerEntry
-from billing.tests.money_stage import balance, establish, remote_balance
+from billing.tests.money_stage import balance, establish, refuse, remote_balance
+from billing.tests.operate import run
 from usage import refunds, speak
 from usage.models import Generation, UsageEvent
 
@@ -60,3 +63,67 @@ def test_what_cost_nothing_is_not_refunded(staff, alice, now, state):
     with pytest.raises(refunds.NotRefundable, match=state):
         refunds.refund(generation=generation, by=staff, reason="r", now=now)
     assert not Gift.objects.exists()
+
+
+# --- refund_generation ----------------------------------------------------------------------------------------------
+
+
+def test_the_command_refunds_at_once_and_in_a_name(stage, alice, staff, generation):
+    code, text = run("refund_generation", generation.pk, "--reason", "It stuttered", "--by", staff.email)
+
+    assert code == 0
+    assert "alice@example.com: granted 11 credits until" in text
+    assert balance(alice) == remote_balance(alice) == 30_000
+    generation.refresh_from_db()
+    assert (generation.refund.kind, generation.refund.by, generation.refund.grant.granted) == ("refund", staff, 11)
+    assert LogEntry.objects.get().user == staff
+    assert "It stuttered" in LogEntry.objects.get().change_message
+
+
+def test_the_command_twice_refunds_once(stage, alice, staff, generation):
+    run("refund_generation", generation.pk, "--reason", "It stuttered")
+
+    code, text = run("refund_generation", generation.pk, "--reason", "Another reason")
+
+    assert code == 0
+    assert "1 refunded before." in text
+    assert Gift.objects.get().reason == "It stuttered"
+    assert balance(alice) == remote_balance(alice) == 30_000
+
+
+def test_a_dry_run_of_the_command_changes_nothing(stage, alice, staff, generation):
+    code, text = run("refund_generation", generation.pk, "--reason", "r", "--dry-run")
+
+    assert code == 1
+    assert "would be refunded 11 credits" in text
+    assert not Gift.objects.exists()
+
+
+def test_the_command_goes_on_with_a_refund_that_waits(stage, alice, staff, generation, monkeypatch):
+    with monkeypatch.context() as outage:
+        outage.setattr(metronome, "add_grant", refuse(metronome.MetronomeUnavailable("no answer")))
+        code, text = run("refund_generation", generation.pk, "--reason", "r")
+    assert code == 1
+    assert "waiting no answer; a worker goes on with it" in text
+
+    assert "1 granted." in run("refund_generation", generation.pk, "--reason", "r").text
+    assert balance(alice) == remote_balance(alice) == 30_000
+
+
+@pytest.mark.parametrize("flags", [(), ("--dry-run",)])
+def test_the_command_refuses_what_cost_nothing(staff, alice, now, flags):
+    generation = Generation.objects.create(
+        customer=alice, key="k", body_hash="h", text="x", voice="standard-ava", voice_name="Ava", voice_type="standard",
+        characters=1, credits=1, state="failed", created_at=now, taken_at=now,
+    )  # fmt: skip
+
+    assert run("refund_generation", generation.pk, "--reason", "r", *flags) == (
+        1, "Not refunded: the generation is failed: nothing was charged for it.",
+    )  # fmt: skip
+    assert not Gift.objects.exists()
+
+
+def test_the_command_names_a_generation_that_is_not_there(staff, alice):
+    unknown = "00000000-0000-4000-8000-000000000000"
+
+    assert run("refund_generation", unknown, "--reason", "r") == (1, f"There is no generation {unknown}.")

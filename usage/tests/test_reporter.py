@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import uuid
 from datetime import timedelta
+from queue import SimpleQueue
 
 import pytest
+from django.db import connection
 
 from billing import ledger, metronome
 from billing.models import Contract, Reservation
@@ -93,6 +95,19 @@ def test_a_batch_is_one_call_and_settles_together(owe, heard, sandbox, now, djan
     assert ledger.in_flight(wallet_id=event.reservation.wallet_id, now=now) == (0, 700)
 
 
+def test_an_event_read_in_part_is_a_row_like_any_other(owe, alice, django_assert_num_queries):
+    (row,) = owe(1)
+    with django_assert_num_queries(1):
+        part = UsageEvent.objects.select_related("customer").only("transaction_id", "customer__created_at").get()
+        assert part == row and part.customer == alice and part.transaction_id == row.transaction_id
+
+    with django_assert_num_queries(2):
+        assert (part.credits, part.properties) == (7, {"voice_type": "standard", "text_length": "7"})
+    part.last_error = "was down"
+    part.save(update_fields=["last_error"])
+    assert UsageEvent.objects.get().last_error == "was down"
+
+
 def test_an_event_is_what_metronome_documents(owe, heard, alice, now):
     (row,) = owe(1)
     REPORT.run(now)
@@ -133,19 +148,94 @@ def test_a_worker_killed_after_the_call_sends_again_and_metronome_counts_once(ow
     assert not waiting().exists()
 
 
+@pytest.mark.django_db(transaction=True)
 def test_two_workers_never_take_the_same_event(owe, heard, now, monkeypatch):
-    monkeypatch.setattr(reporter, "CLAIM", 100)
-    owe(150)
+    monkeypatch.setattr(reporter, "CLAIM", 20)
+    owe(110)
 
     def another_worker(events):
         if len(heard) == 1:
             REPORT.run(now)
+            connection.close()  # this is the sending thread
 
     heard.answer = another_worker
     REPORT.run(now)
 
     sent = [event["transaction_id"] for call in heard for event in call]
-    assert len(sent) == len(set(sent)) == 150
+    assert len(sent) == len(set(sent)) == 110
+    assert not waiting().exists()
+
+
+def test_a_long_queue_is_claimed_ahead_while_the_claim_before_is_sent(owe, heard, sandbox, now, monkeypatch):
+    monkeypatch.setattr(reporter, "CLAIM", 10)
+    rows = owe(25)
+    claims = SimpleQueue()
+    claim = queue.claim
+
+    def noting(*args, **kwargs):
+        claimed = claim(*args, **kwargs)
+        claims.put(len(claimed))
+        return claimed
+
+    monkeypatch.setattr(queue, "claim", noting)
+    seen = []
+
+    def answer_when_the_next_is_claimed(events):
+        awaited = {1: 2, 2: 1, 3: 0}[len(heard)]
+        seen.append([claims.get(timeout=10) for _ in range(awaited)])
+
+    heard.answer = answer_when_the_next_is_claimed
+
+    assert REPORT.run(now) == 25
+
+    assert heard.sizes == [10, 10, 5]
+    assert seen == [[10, 10], [5], []]
+    assert ids_at(sandbox) == sorted(row.transaction_id for row in rows)
+    assert not waiting().exists() and not Reservation.objects.filter(reported_at=None).exists()
+
+
+def test_a_long_queue_leaves_the_other_steps_their_turn(owe, heard, now, monkeypatch):
+    monkeypatch.setattr(reporter, "CLAIM", 10)
+    monkeypatch.setattr(reporter, "AHEAD", timedelta(0))
+    owe(25)
+
+    assert [REPORT.run(now) for _ in range(4)] == [10, 10, 5, 0]
+
+
+def test_an_outage_gives_back_what_was_claimed_ahead_and_asks_no_more(owe, heard, sandbox, now, monkeypatch):
+    monkeypatch.setattr(reporter, "CLAIM", 10)
+    rows = owe(40)
+
+    def down(events):
+        if len(heard) == 2:
+            raise metronome.MetronomeUnavailable("ingest: 503")
+
+    heard.answer = down
+    assert REPORT.run(now) == 0
+    assert heard.sizes == [10, 10]
+    assert UsageEvent.objects.exclude(sent_at=None).count() == 10
+    assert waiting().filter(attempts=1, lease=None, due_at__gt=now).count() == 20
+
+    assert REPORT.run(now + timedelta(minutes=3)) == 30
+    assert ids_at(sandbox) == sorted(row.transaction_id for row in rows)
+
+
+def test_a_worker_killed_while_it_claims_ahead_loses_nothing(owe, heard, sandbox, now, monkeypatch):
+    monkeypatch.setattr(reporter, "CLAIM", 10)
+    rows = owe(25)
+    claim = queue.claim
+    with monkeypatch.context() as patch:
+        answers = iter([claim, claim, lambda *args, **kwargs: (_ for _ in ()).throw(SystemExit)])
+        patch.setattr(queue, "claim", lambda *args, **kwargs: next(answers)(*args, **kwargs))
+        with pytest.raises(SystemExit):
+            REPORT.run(now)
+    assert heard.sizes == [10, 10]
+    assert waiting().count() == 15, "the second ten were sent, not settled"
+
+    assert REPORT.run(now + timedelta(seconds=122)) == 15
+
+    assert ids_at(sandbox) == sorted(row.transaction_id for row in rows)
+    assert not waiting().exists()
 
 
 def test_a_bad_event_dies_alone(owe, heard, sandbox, now):

@@ -1,0 +1,46 @@
+"""Give a customer back what a generation cost."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from accounts.lookup import staff_named
+from billing import gifts
+from jobs.operation import Operation, Outcome, Refused
+from usage import refunds
+from usage.models import Generation
+
+
+class Command(Operation):
+    help = (
+        "Refunds a generation with new credits through Metronome, once; reason and giver are in the admin's log. What was "
+        "reported stays reported."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        super().add_arguments(parser)
+        parser.add_argument("generation", type=UUID, metavar="ID")
+        parser.add_argument("--reason", required=True)
+        parser.add_argument("--by", metavar="STAFF_EMAIL", help="who decides it; by default the only superuser")
+
+    def outcomes(
+        self, *, dry_run: bool, now: datetime, generation: UUID, reason: str, by: str | None, **options: Any
+    ) -> Iterator[Outcome]:
+        giver = staff_named(by)
+        row = Generation.objects.select_related("customer__user", "refund__by").filter(pk=generation).first()
+        if row is None:
+            raise Refused(f"There is no generation {generation}.")
+        if row.refund and row.refund.grant_id:
+            yield Outcome(row.customer, "refunded before", f"on {row.refund.created_at:%Y-%m-%d} by {row.refund.by}")
+        elif dry_run and row.state == Generation.State.DONE:
+            yield Outcome(row.customer, "would be refunded", f"{row.credits:,} credits", is_open=True)
+        else:
+            try:
+                gift = refunds.refund(generation=row, by=giver, reason=reason, now=now)
+            except refunds.NotRefundable as error:
+                raise Refused(f"Not refunded: {error}.") from error
+            yield gifts.grant_now(gift, now=now)

@@ -8,10 +8,12 @@ from uuid import UUID
 
 from django.conf import settings
 from django.contrib import admin
+from django.contrib.admin.models import LogEntry
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.forms import AdminUserCreationForm, UserChangeForm
 from django.db.models import Q, QuerySet, UUIDField
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
+from django.utils.html import format_html
 
 from jobs.admin import JobAdmin, ReadOnlyAdmin, related_links
 
@@ -116,10 +118,16 @@ class CustomerAdmin(CustomerSearch, JobAdmin):
     ordering = ("-user_id",)  # newest first, on an index
     customer_path = "pk"
 
-    def change_view(self, request: HttpRequest, object_id: str, *args: Any, **options: Any) -> HttpResponse:
-        customer = self.get_object(request, object_id)
-        context = {"links": related_links(customer), "metronome_url": metronome_url(customer)} if customer else {}
-        return super().change_view(request, object_id, *args, **options | {"extra_context": context})
+    def page_context(self, request: HttpRequest, row: Customer) -> dict[str, Any]:
+        """With what may be done to the wallet: an operator comes here first."""
+        context = super().page_context(request, row) | {
+            "links": related_links(row),
+            "metronome_url": metronome_url(row),
+        }
+        if wallet := getattr(row, "wallet", None):
+            admin_of_wallets: Any = self.admin_site.get_model_admin(type(wallet))
+            context["buttons"] += admin_of_wallets.buttons(request, wallet)
+        return context
 
 
 def metronome_url(customer: Customer) -> str:
@@ -144,3 +152,19 @@ class PasswordResetAdmin(JobAdmin):
     list_select_related = ("user",)
     search_fields = ("user__email__startswith",)
     ordering = ("-pk",)
+
+
+@admin.register(LogEntry)
+class LogEntryAdmin(ReadOnlyAdmin):
+    """What staff did, to what and why."""
+
+    list_display = ("action_time", "user", "content_type", "subject", "change_message")
+    list_select_related = ("user", "content_type")
+    search_fields = ("user__email__startswith", "=object_id")
+    search_help_text = "Who did it (e-mail address or its beginning), or the id of what it was done to"
+    ordering = ("-pk",)
+
+    @admin.display(description="to")
+    def subject(self, entry: LogEntry) -> str:
+        url = entry.get_admin_url()
+        return format_html('<a href="{}">{}</a>', url, entry.object_repr) if url else entry.object_repr

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import json
+import uuid
 from typing import Any, ClassVar
 
+from django import forms
 from django.contrib import admin, messages
 from django.db.models import Q, QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import path
 from django.utils import timezone
 from django.utils.html import format_html
 
 from accounts.admin import CUSTOMERS_FOUND_MAX, CustomerSearch
 from accounts.models import Customer
 from jobs.admin import JobAdmin, ReadOnlyAdmin, WorkFilter, related_links
+from jobs.confirmation import Reason, confirmed
+from jobs.operation import Refused
 
-from . import sync
+from . import gifts, ledger, realtime, reconcile_page, sync
 from .models import (
     AutoRecharge,
     ChargeAtTestGateway,
@@ -31,6 +36,7 @@ from .models import (
     Wallet,
     WebhookEvent,
 )
+from .payments import workflow
 
 
 class OfWallet(CustomerSearch):
@@ -53,14 +59,88 @@ class OfCustomer(CustomerSearch):
     ordering: ClassVar[Any] = ("-pk",)
 
 
+class GiveForm(Reason):
+    credits = forms.IntegerField(min_value=1, max_value=gifts.CREDITS_MAX)
+    days = forms.IntegerField(
+        min_value=1, max_value=3_650, initial=gifts.GIFT_DAYS, help_text="How long they can be used."
+    )
+    key = forms.UUIDField(initial=uuid.uuid4, widget=forms.HiddenInput)  # a form sent twice is one gift
+    field_order = ("credits", "days", "reason")
+
+
 @admin.register(Wallet)
 class WalletAdmin(OfCustomer, ReadOnlyAdmin):
     list_display = ("customer", "balance", "reserved", "available", "version", "expires_next_at", "frozen_at")
+    actions = ["reconcile", "give", "freeze", "unfreeze"]
 
-    def change_view(self, request: HttpRequest, object_id: str, *args: Any, **options: Any) -> HttpResponse:
-        wallet = self.get_object(request, object_id)
-        context = {"links": related_links(wallet)} if wallet else {}
-        return super().change_view(request, object_id, *args, **options | {"extra_context": context})
+    def get_urls(self) -> list[Any]:
+        view = self.admin_site.admin_view(self.reconcile_view)
+        return [path("<int:wallet_id>/reconcile/", view, name="billing_wallet_reconcile"), *super().get_urls()]
+
+    def reconcile_view(self, request: HttpRequest, wallet_id: int) -> HttpResponse:
+        return reconcile_page.page(self, request, wallet_id)
+
+    def page_context(self, request: HttpRequest, row: Wallet) -> dict[str, Any]:
+        return super().page_context(request, row) | {"links": related_links(row)}
+
+    def describe(self, row: Wallet) -> str:
+        return f"{row.customer}: {row.available:,} credits available"
+
+    def has_give_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("billing.add_gift")
+
+    @admin.action(description="Reconcile: beside Metronome and the payments, with repair", permissions=["view"])
+    def reconcile(self, request: HttpRequest, queryset: QuerySet[Wallet]) -> HttpResponse | None:
+        chosen = list(queryset.values_list("pk", flat=True)[:2])
+        if len(chosen) == 1:
+            return HttpResponseRedirect(reconcile_page.address(chosen[0]))
+        self.message_user(request, "Choose one wallet; reconcile_balances looks at all of them.", messages.WARNING)
+        return None
+
+    @confirmed(
+        "Give credits",
+        explains="New credits at Metronome, drawn before all others. A worker makes them within a few seconds.",
+        asks=GiveForm,
+        permission="give",
+    )
+    def give(
+        self, request: HttpRequest, wallets: QuerySet[Wallet], credits: int, days: int, reason: str, key: uuid.UUID
+    ) -> None:
+        def give(wallet: Wallet) -> None:
+            gift_key = f"vocalis-gift-{key.hex}-{wallet.pk}"
+            if Gift.objects.filter(key=gift_key).exists():
+                raise Refused("has them already: this form was sent before")
+            gifts.give(
+                customer=wallet.customer, credits=credits, days=days, reason=reason, by=request.user,  # type: ignore[arg-type]
+                key=gift_key, now=timezone.now(),
+            )  # fmt: skip
+
+        self.each(request, wallets, f"Gave {credits:,} credits", give, note=reason)
+
+    @confirmed(
+        "Freeze",
+        explains="Nothing more can be spent from these wallets. What is being spoken just now is still paid for.",
+        asks=Reason,
+        applies=lambda wallet: wallet.frozen_at is None,
+    )
+    def freeze(self, request: HttpRequest, wallets: QuerySet[Wallet], reason: str) -> None:
+        self.each(request, wallets, "Frozen", lambda wallet: _set_frozen(wallet, frozen=True), note=reason)
+
+    @confirmed(
+        "Unfreeze",
+        explains="These wallets can be spent from again.",
+        asks=Reason,
+        applies=lambda wallet: wallet.frozen_at is not None,
+    )
+    def unfreeze(self, request: HttpRequest, wallets: QuerySet[Wallet], reason: str) -> None:
+        self.each(request, wallets, "Unfrozen", lambda wallet: _set_frozen(wallet, frozen=False), note=reason)
+
+
+def _set_frozen(wallet: Wallet, *, frozen: bool) -> None:
+    if bool(wallet.frozen_at) == frozen:
+        raise Refused(f"is {'frozen already' if frozen else 'not frozen'}")
+    ledger.set_frozen(wallet_id=wallet.pk, frozen=frozen, now=timezone.now())
+    realtime.wake(wallet.pk)
 
 
 @admin.register(LedgerEntry)
@@ -108,6 +188,24 @@ class PaymentAdmin(OfCustomer, JobAdmin):
     list_filter = ("state", "kind", WorkFilter)
     exact_fields = ("workflow_id", "invoice_id", "gateway_reference")
     ordering = ("-created_at",)
+    actions = ["retry", "refund"]
+
+    @confirmed(
+        "Refund",
+        explains="Gives the money back for a plan that was charged and can no longer be granted. The customer reads the reason.",
+        asks=Reason,
+        applies=lambda payment: payment.kind == Payment.Kind.PLAN and payment.state == Payment.State.CHARGED,
+    )
+    def refund(self, request: HttpRequest, payments: QuerySet[Payment], reason: str) -> None:
+        def refund(payment: Payment) -> None:
+            try:
+                workflow.request_refund(payment, reason=reason, now=timezone.now())
+            except workflow.NotRefundable:
+                raise Refused(
+                    "its credits are there or on their way; refund what was spoken with them instead"
+                ) from None
+
+        self.each(request, payments, "Refund asked for", refund, note=reason)
 
 
 @admin.register(Gift)
@@ -165,7 +263,7 @@ class WebhookEventAdmin(CustomerSearch, JobAdmin):
     def body(self, event: WebhookEvent) -> str:
         return format_html("<pre>{}</pre>", json.dumps(event.payload, indent=2, ensure_ascii=False))
 
-    @admin.action(description="Replay: process again, processed ones too", permissions=["operate"])
+    @confirmed("Replay", explains="Processed again, processed ones too. What they tell of is read anew at Metronome.")
     def replay(self, request: HttpRequest, queryset: QuerySet[WebhookEvent]) -> None:
         self.make_due(request, "Replay", queryset, chosen=queryset.count())
 
@@ -179,12 +277,18 @@ class DriftAdmin(OfWallet, ReadOnlyAdmin):
     list_select_related = ("wallet__customer__user", "approved_by")
     actions = ["approve"]
 
-    @admin.action(description="Agree to adjust the wallet to Metronome", permissions=["operate"])
+    def page_context(self, request: HttpRequest, row: Drift) -> dict[str, Any]:
+        link = format_html('<a href="{}">Reconcile</a>', reconcile_page.address(row.wallet_id))
+        return super().page_context(request, row) | {"tools": [link]}
+
+    @confirmed(
+        "Agree to adjust",
+        explains="The wallet is brought to Metronome's balance, if the difference is still the same at the next look.",
+        applies=lambda drift: drift.state == Drift.State.OPEN and drift.approved_by_id is None,
+    )
     def approve(self, request: HttpRequest, queryset: QuerySet[Drift]) -> None:
-        agreed = [drift.pk for drift in queryset if sync.approve_drift(drift, user=request.user, now=timezone.now())]  # type: ignore[arg-type]
-        self.log(request, Drift.objects.filter(pk__in=agreed), "Agreed to the adjustment.")
-        self.message_user(
-            request,
-            f"Agreed to {len(agreed)}; each is adjusted at the next look at Metronome if the difference is still the same.",
-            messages.SUCCESS if agreed else messages.WARNING,
-        )
+        def approve(drift: Drift) -> None:
+            if not sync.approve_drift(drift, user=request.user, now=timezone.now()):  # type: ignore[arg-type]
+                raise Refused("is not open any more, or of another size")
+
+        self.each(request, queryset, "Agreed to the adjustment", approve)

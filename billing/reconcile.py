@@ -1,13 +1,15 @@
 """One customer's wallet beside Metronome and beside the payments: what differs, since when, and why if that is known.
 
 The comparison is `sync.compare`, so usage on its way is no difference. Repair means having the work done that mends it
-(sync, payments), never a change of a balance by hand.
+(sync, payments), never a change of a balance by hand. The page of it is in `billing.reconcile_page`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from decimal import Decimal
 
 from django.db.models import Sum
 
@@ -15,23 +17,41 @@ from accounts.models import User
 from jobs.errors import NotYet
 from jobs.operation import do_now
 
-from . import metronome, sync
-from .models import Contract, Drift, Payment, Wallet
+from . import ledger, metronome, plans, sync
+from .models import Contract, CreditGrant, Drift, Payment, Wallet
 
+UNPAID_SECONDS = 600  # a recharge younger than this may only not be tied to its payment yet
 ABOUT_A_MINUTE = "a difference is mended when the same one has stood for a minute: look again then"
 
 
 @dataclass(frozen=True, slots=True)
+class Pair:
+    """A grant beside its segment at Metronome, of `there` credits; either may be missing."""
+
+    name: str
+    ends_at: datetime | None
+    here: CreditGrant | None
+    there: Decimal | None
+    is_mirrored: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Account:
-    """`metronome` is None where there is no contract to ask about, or numbers are just moving (`is_moving`)."""
+    """`metronome` is None where there is no contract to ask about, or numbers are just moving (`is_moving`).
+
+    `unsettled`: credits of usage that Metronome has not acknowledged; `settling`: acknowledged less than a minute ago.
+    """
 
     balance: int
+    unsettled: int
+    settling: int
     metronome: int | None
     difference: int
     since: datetime | None
     paid_cents: int
     is_moving: bool
     causes: tuple[str, ...]
+    pairs: tuple[Pair, ...]
 
     @property
     def agrees(self) -> bool:
@@ -51,24 +71,31 @@ class Account:
 def look(wallet: Wallet, *, now: datetime) -> Account:
     """Compare; changes nothing. Calls Metronome."""
     payments = Payment.objects.filter(customer_id=wallet.customer_id)
-    causes = _payment_causes(wallet)
+    causes = _payment_causes(wallet, now)
     contract = Contract.objects.filter(customer_id=wallet.customer_id).exclude(metronome_id=None).first()
     comparison = None
+    commits: list[metronome.Commit] = []
+    news: list[ledger.Segment] = []
     if contract is None:
         if wallet.balance:
             causes.append("credits without a contract at Metronome: backfill_customers, then backfill_contracts")
     else:
         commits = metronome.commits(customer_id=contract.customer.metronome_id or "")
+        news = sync.news(wallet.pk, commits, now=now)
         causes += [
-            f"“{segment.name}” of {segment.amount:,} credits is not mirrored as it is at Metronome"
-            for segment in sync.news(wallet.pk, commits, now=now)
+            f"“{segment.name}” of {segment.amount:,} credits is not mirrored as it is at Metronome" for segment in news
         ]
         comparison = sync.compare(contract, now=now, fractions=sync.fractions(commits))
+    if overdue := sync.overdue(wallet.pk, now=now):
+        causes.append(f"{overdue:,} credits of usage have not reached Metronome in an hour: see the usage events")
     drift = Drift.objects.filter(wallet=wallet, state=Drift.State.OPEN).first()
     if comparison and comparison.difference and not causes:
         causes.append(_drift_cause(drift))
+    unsettled, settling = ledger.in_flight(wallet_id=wallet.pk, now=now)
     return Account(
         balance=Wallet.objects.values_list("balance", flat=True).get(pk=wallet.pk),
+        unsettled=unsettled,
+        settling=settling,
         metronome=int(comparison.remote) if comparison else None,
         difference=comparison.difference if comparison else 0,
         since=drift.first_seen_at if drift else None,
@@ -77,31 +104,54 @@ def look(wallet: Wallet, *, now: datetime) -> Account:
         ],
         is_moving=contract is not None and comparison is None,
         causes=tuple(causes),
+        pairs=_pairs(wallet, commits, {segment.segment_id for segment in news}),
     )
 
 
-def repair(wallet: Wallet, *, by: User | None = None, now: datetime) -> None:
-    """Have done now what mends differences: dead payments again, then a sync. `by` agrees to the open difference,
-    which without it is adjusted up to sync.ADJUST_CREDITS_MAX only. Raises what the sync raises."""
+def repair(wallet: Wallet, *, by: User | None = None, difference: int | None = None, now: datetime) -> None:
+    """Have done now what mends differences: dead payments again, then a sync. `by` agrees to the open difference (only
+    if it is `difference`, where that is given), which without it is adjusted up to sync.ADJUST_CREDITS_MAX only. Raises
+    what the sync raises."""
     Payment.objects.dead().filter(customer_id=wallet.customer_id, due_at__isnull=False).nudge(now)
-    drift = Drift.objects.filter(wallet=wallet, state=Drift.State.OPEN).first()
-    if drift and by:
-        sync.approve_drift(drift, user=by, now=now)
+    _agree(wallet, by, difference, now)
     contracts = Contract.objects.filter(customer_id=wallet.customer_id).exclude(metronome_id=None)
     if contracts.exists():
         try:
             do_now(sync.SYNC, contracts, now=now)
         except NotYet:
             return  # a worker is just doing it
+        _agree(wallet, by, difference, now)  # to what was found only now
 
 
-def _payment_causes(wallet: Wallet) -> list[str]:
+def _agree(wallet: Wallet, by: User | None, difference: int | None, now: datetime) -> None:
+    drift = Drift.objects.filter(wallet=wallet, state=Drift.State.OPEN).first()
+    if by and drift and drift.approved_by_id is None and difference in (None, drift.difference):
+        sync.approve_drift(drift, user=by, now=now)
+
+
+def _pairs(wallet: Wallet, commits: Iterable[metronome.Commit], news: set[str]) -> tuple[Pair, ...]:
+    """All grants and segments, the latest first."""
+    here = {grant.segment_id: grant for grant in wallet.grants.select_related("payment")}
+    pairs = []
+    for commit in commits:
+        for segment in commit.segments:
+            amount = Decimal(0) if commit.archived else segment.amount
+            grant = here.pop(segment.id, None)
+            pairs.append(Pair(commit.name, segment.ends_at, grant, amount, is_mirrored=segment.id not in news))
+    pairs += [Pair(grant.name, grant.ends_at, grant, None, is_mirrored=not grant.remaining) for grant in here.values()]
+    return tuple(sorted(pairs, key=lambda pair: pair.ends_at or ledger.END_OF_TIME, reverse=True))
+
+
+def _payment_causes(wallet: Wallet, now: datetime) -> list[str]:
     causes = []
     for payment in Payment.objects.open().filter(customer_id=wallet.customer_id).order_by("created_at"):
         if payment.dead_at:
             causes.append(f"payment {payment.pk} of {payment.amount_dollars} was given up: {payment.last_error}")
         elif payment.state in (Payment.State.CHARGED, Payment.State.RELEASING, Payment.State.RELEASED):
             causes.append(f"payment {payment.pk} of {payment.amount_dollars} is charged and not granted yet")
+    recharged = CreditGrant.objects.filter(wallet=wallet, kind=CreditGrant.Kind.COMMIT, name=plans.RECHARGE_COMMIT_NAME)
+    for grant in recharged.filter(payment=None, created_at__lt=now - timedelta(seconds=UNPAID_SECONDS)):
+        causes.append(f"“{grant.name}” of {grant.granted:,} credits came without a payment here")
     return causes
 
 

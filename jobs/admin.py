@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from typing import Any, ClassVar
 from urllib.parse import urlencode
 
 from django.contrib import admin, messages
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.core.paginator import Paginator
+from django.db import transaction
 from django.db.models import Model, QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 from django.utils.functional import cached_property
 from django.utils.html import format_html
+from django.utils.http import url_has_allowed_host_and_scheme
 
+from .confirmation import too_many
 from .models import Heartbeat, Job, Lane
+from .operation import Refused
 
 ROWS_COUNTED_MAX = (
     10_000  # lists stop counting, and paging, here: a COUNT over millions takes seconds, a search does not
@@ -32,10 +37,13 @@ class BoundedPaginator(Paginator):
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):
-    """Rows that only the software writes. Actions ask for the change permission, though nothing can be edited."""
+    """Rows that only the software writes. Actions ask for the change permission, though nothing can be edited; each has
+    a button on the page of a row, too."""
 
     paginator = BoundedPaginator
     show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
+    sortable_by: ClassVar[Any] = ()  # by any column but the key, a million rows take seconds; search and filters do not
     list_per_page = 50
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
@@ -50,9 +58,59 @@ class ReadOnlyAdmin(admin.ModelAdmin):
     def has_operate_permission(self, request: HttpRequest) -> bool:
         return super().has_change_permission(request)
 
-    def log(self, request: HttpRequest, rows: QuerySet[Any], message: str) -> None:
+    def log(self, request: HttpRequest, rows: Iterable[Any], message: str) -> None:
         """Write down in Django's own log who did this, on the page of each row."""
         LogEntry.objects.log_actions(request.user.pk or 0, rows, CHANGE, message)
+
+    def each(
+        self, request: HttpRequest, rows: Iterable[Any], done: str, act: Callable[[Any], object], *, note: str = ""
+    ) -> None:
+        """Do it to each row, together with its line in the log; a row that raises Refused is left alone, and it is said."""
+        count = 0
+        for row in rows:
+            try:
+                with transaction.atomic():
+                    act(row)
+                    self.log(request, [row], f"{done}: {note}" if note else f"{done}.")
+                count += 1
+            except Refused as error:
+                self.message_user(request, f"{row}: {error}", messages.WARNING)
+        self.message_user(request, f"{done}: {count}.", messages.SUCCESS if count else messages.WARNING)
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        row = self.get_object(request, object_id)
+        return super().change_view(request, object_id, form_url, self.page_context(request, row) if row else None)
+
+    def describe(self, row: Any) -> str:
+        """One row in a line, where it is about to be acted on."""
+        return str(row)
+
+    def page_context(self, request: HttpRequest, row: Any) -> dict[str, Any]:
+        """What the page of one row shows beside its fields."""
+        return {"buttons": self.buttons(request, row)}
+
+    def buttons(self, request: HttpRequest, row: Any) -> list[dict[str, str]]:
+        """The actions this person may take with this row now."""
+        if not self.has_view_permission(request):
+            return []
+        url = reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist")
+        actions: dict[str, Any] = self.get_actions(request)
+        return [
+            {"url": url, "action": name, "pk": str(row.pk), "label": text.partition(":")[0], "description": text}
+            for name, (act, _, text) in actions.items()
+            if getattr(act, "applies", lambda row: True)(row)
+        ]
+
+    def response_action(self, request: HttpRequest, *args: Any, **options: Any) -> HttpResponse | None:
+        """Back to the page whose button was pressed."""
+        response = super().response_action(request, *args, **options)
+        back = request.POST.get("back", "")
+        done = isinstance(response, HttpResponseRedirect) and response.url == request.get_full_path()
+        if done and url_has_allowed_host_and_scheme(back, allowed_hosts=None):
+            return HttpResponseRedirect(back)
+        return response
 
 
 class WorkFilter(admin.SimpleListFilter):
@@ -99,7 +157,10 @@ class JobAdmin(ReadOnlyAdmin):
 
     @admin.action(description="Retry: do what is owed now", permissions=["operate"])
     def retry(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
-        self.make_due(request, "Retry", queryset.filter(due_at__isnull=False), chosen=queryset.count())
+        if not too_many(self, request, queryset):
+            self.make_due(request, "Retry", queryset.filter(due_at__isnull=False), chosen=queryset.count())
+
+    retry.applies = lambda row: row.due_at is not None  # type: ignore[attr-defined]
 
     def make_due(self, request: HttpRequest, verb: str, queryset: QuerySet[Any], *, chosen: int) -> None:
         rows: Any = self.model._default_manager.filter(pk__in=list(queryset.values_list("pk", flat=True)))

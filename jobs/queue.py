@@ -40,7 +40,7 @@ def claim(rows: QuerySet[J], *, now: datetime, limit: int, lease_seconds: int) -
         free = rows.select_for_update(skip_locked=True, of=("self",)).order_by("due_at")
         claimed = list(free.due(now)[:limit])  # type: ignore[attr-defined]
         if claimed:
-            rows.model._default_manager.filter(pk__in=[row.pk for row in claimed]).update(
+            rows.model._default_manager.filter(pk__among=[row.pk for row in claimed]).update(
                 lease=token, leased_until=until, due_at=until
             )
     for row in claimed:
@@ -103,7 +103,7 @@ def _give_back(
     unmoved = Q(due_at=first.due_at)
     changed = (
         type(first)
-        ._default_manager.filter(pk__in=[row.pk for row in rows], lease=first.lease)
+        ._default_manager.filter(pk__among=[row.pk for row in rows], lease=first.lease)
         .update(
             due_at=Case(When(unmoved, then=Value(due_at, output_field=moment)), default=F("due_at")),
             dead_at=Case(When(unmoved, then=Value(dead_at, output_field=moment)), default=F("dead_at")),

@@ -2,80 +2,26 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 import pytest
 from django.apps import apps
 from django.contrib import admin
 from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import Permission
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
-from django.utils import timezone
 
 from accounts.models import Customer, User
-from billing.models import Drift, LedgerEntry, Payment, WebhookEvent
+from billing.models import Drift, LedgerEntry, Payment, Wallet, WebhookEvent
 from conftest import PASSWORD, fund
-from jobs.models import Heartbeat, Job, Lane
-from jobs.worker import pause_lane
+from jobs.models import Job, Lane
 from usage.models import Generation, UsageEvent
+
+from .admin_pages import confirm, messages, url
 
 APPS = ("accounts", "billing", "usage", "jobs")
 MODELS = [model for app in APPS for model in apps.get_app_config(app).get_models()]
 WRITABLE = {"User"}
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def operator(client, staff):
-    client.force_login(staff)
-    return client
-
-
-@pytest.fixture
-def shop(alice, bob, now):
-    """One row of nearly everything, for alice; bob has a wallet only."""
-    wallet = fund(alice, 500, now)
-    fund(bob, 700, now)
-    Customer.objects.filter(pk=alice.pk).update(metronome_id="metronome-alice")
-    times = {"created_at": now}
-    reservation = wallet.reservations.create(key="k", amount=5, captured=5, state="captured", expires_at=now, **times)
-    Generation.objects.create(
-        customer=alice, key="k", body_hash="h", text="My secret words", voice="standard-ava", voice_name="Ava",
-        voice_type="standard", characters=5, credits=5, state="done", reservation=reservation, taken_at=now, **times,
-    )  # fmt: skip
-    UsageEvent.objects.create(
-        transaction_id="vocalis-gen-1", customer=alice, event_type="voice_generation", happened_at=now, properties={},
-        credits=5, reservation=reservation, due_at=now, last_error="Rejected: 400 bad", attempts=3, dead_at=now, **times,
-    )  # fmt: skip
-    WebhookEvent.objects.create(
-        event_id="event-1", type="commit.create", customer_metronome_id="metronome-alice",
-        payload={"text": "<script>alert(1)</script>"}, received_at=now, processed_at=now, outcome="read",
-    )  # fmt: skip
-    Payment.objects.create(
-        customer=alice, kind="recharge", state="charged", amount_cents=4900, workflow_id="w-1", gateway="test",
-        due_at=now, **times,
-    )  # fmt: skip
-    Drift.objects.create(
-        wallet=wallet, difference=-2_000, wallet_balance=500, metronome_balance=0, first_seen_at=now, last_seen_at=now
-    )
-    Heartbeat.objects.create(worker="w", started_at=now, beat_at=timezone.now())
-    pause_lane("report", seconds=600, reason="401 unauthorized", now=now)
-    return wallet
-
-
-def url(model, page: str = "changelist", *args: object) -> str:
-    from django.urls import reverse
-
-    return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_{page}", args=args)
-
-
-def act(client, model, action: str, *rows, follow: bool = True):
-    chosen = {"action": action, "_selected_action": [str(row.pk) for row in rows]}
-    return client.post(url(model), chosen, follow=follow)
-
-
-def messages(response) -> list[str]:
-    return [str(message) for message in response.context["messages"]]
 
 
 # --- What is there --------------------------------------------------------------------------------------------------
@@ -188,81 +134,7 @@ def test_lists_neither_count_all_rows_nor_ask_per_row(operator, shop, alice, now
     assert len(many) == len(few)
     counts = [query["sql"] for query in many if "COUNT(" in query["sql"] and "ledgerentry" in query["sql"]]
     assert counts and all("LIMIT 10000" in sql for sql in counts)
-
-
-# --- What one may do ------------------------------------------------------------------------------------------------
-
-
-def test_retry_makes_dead_rows_due_and_writes_down_who_did_it(operator, shop, staff):
-    event = UsageEvent.objects.get()
-
-    response = act(operator, UsageEvent, "retry", event)
-
-    event.refresh_from_db()
-    assert (event.dead_at, event.attempts) == (None, 0)
-    assert event.due_at <= timezone.now()
-    assert messages(response) == ["Retry: 1 due now."]
-    entry = LogEntry.objects.get()
-    assert (entry.user, entry.object_id, entry.change_message) == (staff, str(event.pk), "Retry by hand.")
-
-
-def test_retry_leaves_rows_alone_that_owe_nothing(operator, shop):
-    UsageEvent.objects.update(due_at=None, dead_at=None)
-
-    response = act(operator, UsageEvent, "retry", UsageEvent.objects.get())
-
-    assert UsageEvent.objects.get().due_at is None
-    assert messages(response) == ["Retry: 0 due now.", "1 left alone: nothing to do for them."]
-    assert not LogEntry.objects.exists()
-
-
-def test_replay_processes_a_webhook_again(operator, shop):
-    response = act(operator, WebhookEvent, "replay", WebhookEvent.objects.get())
-
-    assert messages(response) == ["Replay: 1 due now."]
-    assert WebhookEvent.objects.due(timezone.now()).count() == 1
-    assert LogEntry.objects.get().change_message == "Replay by hand."
-
-
-def test_send_again_leaves_events_alone_that_metronome_would_not_recognise(operator, shop):
-    UsageEvent.objects.update(happened_at=timezone.now() - timedelta(days=34))
-
-    response = act(operator, UsageEvent, "send_again", UsageEvent.objects.get())
-
-    assert messages(response) == ["Send again: 0 due now.", "1 left alone: nothing to do for them."]
-
-
-def test_agreeing_to_a_drift_notes_who(operator, shop, staff):
-    response = act(operator, Drift, "approve", Drift.objects.get())
-
-    assert Drift.objects.get().approved_by == staff
-    assert messages(response)[0].startswith("Agreed to 1;")
-
-
-def test_deleting_a_lane_ends_its_pause(operator, shop):
-    operator.post(url(Lane, "delete", "report"), {"post": "yes"})
-
-    assert not Lane.objects.exists()
-
-
-@pytest.mark.parametrize("rights", [[], ["view_usageevent"]])
-def test_staff_without_the_right_cannot_act(client, shop, rights):
-    from django.contrib.auth.models import Permission
-
-    user = User.objects.create_user("viewer@example.com", PASSWORD, is_staff=True, first_name="V", last_name="V")
-    user.user_permissions.set(Permission.objects.filter(codename__in=rights))
-    client.force_login(user)
-
-    act(client, UsageEvent, "retry", UsageEvent.objects.get(), follow=False)
-
-    assert UsageEvent.objects.get().dead_at is not None
-    assert client.get(url(UsageEvent)).status_code == (200 if rights else 403)
-
-
-def test_customers_do_not_get_in(client, alice):
-    client.force_login(alice.user)
-
-    assert client.get("/admin/").status_code == 302
+    assert "sortable" not in operator.get(url(LedgerEntry)).content.decode()
 
 
 # --- People ---------------------------------------------------------------------------------------------------------
@@ -297,6 +169,29 @@ def test_the_start_page_shows_what_needs_a_person(operator, shop):
         assert text in html
     assert f"{url(UsageEvent)}?work=dead" in html
     assert f"{url(Drift)}?state__exact=open" in html
+
+
+def test_the_start_page_tells_staff_only_what_they_may_look_at(client, shop):
+    user = User.objects.create_user("viewer@example.com", PASSWORD, is_staff=True, first_name="V", last_name="V")
+    client.force_login(user)
+    assert "What needs a person" not in client.get("/admin/").content.decode()
+
+    user.user_permissions.set(Permission.objects.filter(codename="view_drift"))
+    html = client.get("/admin/").content.decode()
+    assert "1 open" in html
+    assert "usage events" not in html
+
+
+def test_times_are_told_to_the_second(operator, shop, now):
+    assert f"{now:%Y-%m-%d %H:%M:%S}" in operator.get(url(LedgerEntry)).content.decode()
+
+
+def test_the_log_of_what_staff_did_is_there_to_read(operator, shop):
+    confirm(operator, Wallet, "freeze", shop, reason="Stolen card")
+
+    html = operator.get(url(LogEntry)).content.decode()
+    assert "Frozen: Stolen card" in html
+    assert url(Wallet, "change", shop.pk) in html
 
 
 def test_admin_pages_hold_no_inline_code(operator, shop):

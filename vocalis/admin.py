@@ -24,25 +24,24 @@ class Site(admin.AdminSite):
     login = method_decorator(throttled("login", account="username"))(admin.AdminSite.login)
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
-        return super().index(request, (extra_context or {}) | {"looks": looks()})
+        seen = [look for look in looks() if request.user.has_perm(look["permission"])]
+        return super().index(request, (extra_context or {}) | {"looks": seen})
 
 
 def looks() -> list[dict[str, str]]:
-    """The checks of our own rows, each with where to go on; dead rows by kind."""
-    rows = [
-        {"name": check.name, "status": check.status, "detail": check.detail, "url": changelist(check.admin)}
-        for check in health.local_checks(timezone.now())
-    ]
-    for model, count in worker.dead_rows().items():
-        label = f"{model._meta.app_label}_{model._meta.model_name}?work=dead"
-        name = str(model._meta.verbose_name_plural)
-        rows.append(
-            {"name": f"dead {name}", "status": "warn", "detail": f"{count} to look at", "url": changelist(label)}
-        )
+    """The checks of our own rows, each with where to go on and the right it takes to see it; dead rows by kind."""
+    dead = worker.dead_rows()
+    checks = [check for check in health.local_checks(timezone.now()) if not (dead and check.name == "dead rows")]
+    rows = [_look(check.name, check.status, check.detail, check.admin) for check in checks]
+    for model, count in dead.items():
+        page = f"{model._meta.app_label}_{model._meta.model_name}?work=dead"
+        rows.append(_look(f"dead {model._meta.verbose_name_plural}", "warn", f"{count} to look at", page))
     return rows
 
 
-def changelist(name: str) -> str:
-    """Address of a changelist from a name like "billing_drift?state=open"; empty for an empty name."""
-    label, _, query = name.partition("?")
-    return f"{reverse(f'admin:{label}_changelist')}{'?' if query else ''}{query}" if label else ""
+def _look(name: str, status: str, detail: str, page: str) -> dict[str, str]:
+    """`page` names a changelist, such as "billing_drift?state=open"; what has none is for those who watch the workers."""
+    label, _, query = page.partition("?")
+    app, _, model = (label or "jobs_heartbeat").partition("_")
+    url = reverse(f"admin:{label}_changelist") + f"?{query}" * bool(query) if label else ""
+    return {"name": name, "status": status, "detail": detail, "url": url, "permission": f"{app}.view_{model}"}

@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from django.conf import settings
 from django.db import Error, connection
-from django.db.models import Min
+from django.db.models import Max, Min
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
@@ -27,8 +27,8 @@ from billing.models import AutoRecharge, Drift
 from billing.redaction import without_secrets
 from jobs import worker
 from jobs.errors import Rejected, Unavailable
-from jobs.models import Lane
-from usage.models import UsageEvent
+from jobs.models import Heartbeat, Lane
+from usage.models import UsageDifference, UsageEvent, UsageRound
 
 Status = Literal["ok", "warn", "error"]
 STATUSES: tuple[Status, ...] = ("ok", "warn", "error")  # the worst one is the whole's
@@ -37,6 +37,7 @@ CALL_SECONDS = 3  # per call to Metronome, without retries
 ALL_SECONDS = 8  # some checks are several calls
 CACHE_SECONDS = 10  # monitors and curious people cost Metronome one look each ten seconds per process
 UNSENT_WARN, UNSENT_ERROR = timedelta(minutes=5), timedelta(hours=1)
+COMPARED_WARN = timedelta(days=1)  # with 100,000 active customers a round takes six hours
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +164,7 @@ def _catalogue_check(name: str, ask: Callable[[datetime], list[str]], now: datet
 
 
 def local_checks(now: datetime) -> list[Check]:
-    return [_webhook_secret(), _worker(now), _lanes(now), _unsent(now), _dead_rows(), *_money()]
+    return [_webhook_secret(), _worker(now), _lanes(now), _unsent(now), _usage(now), _dead_rows(), *_money()]
 
 
 def _webhook_secret() -> Check:
@@ -174,9 +175,9 @@ def _webhook_secret() -> Check:
 
 
 def _worker(now: datetime) -> Check:
-    if worker.alive(now):
-        return Check("worker", "ok", "alive", "jobs_heartbeat")
-    return Check("worker", "error", "no worker has been heard of for a minute", "jobs_heartbeat")
+    last = Heartbeat.objects.aggregate(at=Max("beat_at"))["at"]
+    heard = f"last heartbeat {last:%Y-%m-%d %H:%M:%S} UTC" if last else "no worker has ever been heard of"
+    return Check("worker", "ok" if worker.alive(now) else "error", heard, "jobs_heartbeat")
 
 
 def _lanes(now: datetime) -> Check:
@@ -192,6 +193,16 @@ def _unsent(now: datetime) -> Check:
     status: Status = "error" if age > UNSENT_ERROR else "warn" if age > UNSENT_WARN else "ok"
     detail = f"waits since {oldest:%Y-%m-%d %H:%M} UTC" if oldest else "none waits"
     return Check("oldest unsent event", status, detail, "usage_usageevent?work=due")
+
+
+def _usage(now: datetime) -> Check:
+    differences = UsageDifference.objects.standing().count()
+    until = UsageRound.objects.filter(kind=UsageRound.Kind.HOURS).aggregate(at=Max("since_at"))["at"]
+    is_late = until is not None and now - until > COMPARED_WARN
+    compared = f"compared until {until:%Y-%m-%d %H:%M} UTC" if until else "not compared yet"
+    status: Status = "warn" if differences or is_late else "ok"
+    detail = f"{differences} hours differ; {compared}"
+    return Check("usage comparison", status, detail, "usage_usagedifference?state=open")
 
 
 def _dead_rows() -> Check:

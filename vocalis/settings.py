@@ -114,6 +114,8 @@ JOBS: list[str] = [
     "usage.reporter.REPORT",
     "usage.abandoned.GENERATIONS",
     "usage.abandoned.VOICES",
+    "usage.rounds.COMPARE",
+    "usage.rounds.REPAIR",
     "billing.sync.SYNC",
 ]
 
@@ -159,6 +161,7 @@ DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="Vocalis <hello@local
 
 # --- The rest -------------------------------------------------------------------------------------------------------
 LANGUAGE_CODE = "en-us"
+FORMAT_MODULE_PATH = "vocalis.formats"
 TIME_ZONE = "UTC"
 USE_TZ = True
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024

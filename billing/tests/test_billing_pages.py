@@ -102,6 +102,7 @@ def test_what_is_on_its_way_is_said(page, alice, now):
     text = read(page)
 
     assert "Your Creator plan is being set up. Its credits are on their way" in text
+    assert "Choose a plan" not in text
     assert "An automatic recharge of $43.75 is under way" in text
 
 

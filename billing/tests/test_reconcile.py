@@ -38,6 +38,11 @@ def test_usage_on_its_way_is_no_difference(stage, contract, alice):
 
     assert run("reconcile_balances").code == 0
 
+    stage.advance(hours=2)
+    code, text = run("reconcile_balances")
+    assert code == 1
+    assert "500 credits of usage have not reached Metronome in an hour" in text
+
 
 def test_credits_made_by_hand_are_named_and_mirrored_by_fix(contract, alice):
     add_by_hand(contract, 5_000)

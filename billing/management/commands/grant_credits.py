@@ -11,8 +11,7 @@ from typing import Any
 from accounts.lookup import customer_named, staff_named
 from billing import gifts
 from billing.models import Gift
-from jobs.errors import NotYet, Rejected, Unavailable
-from jobs.operation import Operation, Outcome, Refused, do_now
+from jobs.operation import Operation, Outcome, Refused
 
 
 class Command(Operation):
@@ -35,8 +34,8 @@ class Command(Operation):
         key: str, **options: Any,
     ) -> Iterator[Outcome]:  # fmt: skip
         receiver, giver = customer_named(customer), staff_named(by)
-        if credits <= 0 or days <= 0:
-            raise Refused("Credits and days are positive numbers.")
+        if not 0 < credits <= gifts.CREDITS_MAX or days <= 0:
+            raise Refused(f"Credits are 1 to {gifts.CREDITS_MAX:,}, and days a positive number.")
         same = hashlib.sha256(f"{receiver.pk}\n{credits}\n{reason}\n{key}".encode()).hexdigest()[:32]
         there = Gift.objects.filter(key=f"vocalis-gift-{same}").first()
         if there and there.grant_id:
@@ -48,14 +47,4 @@ class Command(Operation):
                 customer=receiver, credits=credits, reason=reason, by=giver, key=f"vocalis-gift-{same}", days=days,
                 now=now,
             )  # fmt: skip
-            yield _grant(gift, now)
-
-
-def _grant(gift: Gift, now: datetime) -> Outcome:
-    try:
-        do_now(gifts.GIVE, Gift.objects.filter(pk=gift.pk), now=now)
-    except (Unavailable, NotYet) as error:
-        return Outcome(gift.customer, "waiting", f"{error}; a worker goes on with it", is_open=True)
-    except Rejected as error:
-        return Outcome(gift.customer, "failed", str(error), is_open=True)
-    return Outcome(gift.customer, "granted", f"{gift.credits:,} credits until {gift.ends_at:%Y-%m-%d}")
+            yield gifts.grant_now(gift, now=now)

@@ -1,0 +1,80 @@
+"""The operator's page on one wallet: here, at Metronome, and what was paid, with one click to repair.
+
+It asks Metronome while the operator waits, as the health page does; without an answer it shows our own side.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied
+from django.db.models import Sum
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import get_object_or_404
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils import timezone
+
+from accounts.models import User
+from jobs.errors import Rejected, Unavailable
+
+from . import metronome, reconcile, sync
+from .models import Drift, Payment, Wallet
+
+if TYPE_CHECKING:
+    from .admin import WalletAdmin
+
+CALL_SECONDS = 5  # per call to Metronome, without retries
+ROWS_SHOWN = 30  # grants and payments, the latest
+
+
+def address(wallet_id: int) -> str:
+    return reverse("admin:billing_wallet_reconcile", args=[wallet_id])
+
+
+def page(admin: WalletAdmin, request: HttpRequest, wallet_id: int) -> HttpResponse:
+    wallet = get_object_or_404(Wallet.objects.select_related("customer__user"), pk=wallet_id)
+    may_repair, may_agree = admin.has_operate_permission(request), request.user.has_perm("billing.change_drift")
+    if not (may_repair if request.method == "POST" else admin.has_view_permission(request, wallet)):
+        raise PermissionDenied
+    if request.method == "POST":
+        _repair(admin, request, wallet, agrees=may_agree and "agree" in request.POST)
+        return HttpResponseRedirect(address(wallet_id))
+
+    account, error = None, ""
+    try:
+        with metronome.hurry(CALL_SECONDS):
+            account = reconcile.look(wallet, now=timezone.now())
+    except (Unavailable, Rejected) as trouble:
+        error = str(trouble)
+    payments = Payment.objects.filter(customer=wallet.customer_id).select_related("grant").order_by("-created_at")
+    size = abs(account.difference) if account else 0
+    paid_cents = Payment.objects.filter(customer=wallet.customer_id, state=Payment.State.GRANTED).aggregate(
+        cents=Sum("amount_cents", default=0)
+    )["cents"]
+    context = admin.admin_site.each_context(request) | {
+        "title": f"Reconcile {wallet.customer}", "wallet": wallet, "account": account, "error": error, "size": size,
+        "pairs": account.pairs[:ROWS_SHOWN] if account else (), "payments": payments[:ROWS_SHOWN],
+        "paid": f"{paid_cents / 100:,.2f}", "may_repair": may_repair,
+        "may_agree": may_agree and size > sync.ADJUST_CREDITS_MAX,
+        "drift": Drift.objects.filter(wallet=wallet, state=Drift.State.OPEN).select_related("approved_by").first(),
+    }  # fmt: skip
+    return TemplateResponse(request, "admin/billing/wallet/reconcile.html", context)
+
+
+def _repair(admin: WalletAdmin, request: HttpRequest, wallet: Wallet, *, agrees: bool) -> None:
+    """`agree` is the difference that was shown; another one is not agreed to."""
+    shown = request.POST.get("agree", "")
+    difference = int(shown) if agrees and re.fullmatch(r"-?[0-9]{1,18}", shown) else None
+    by = User.objects.get(pk=request.user.pk or 0) if difference is not None else None
+    # Written down first: what was agreed to stands, and payments are tried again, even if Metronome does not answer now.
+    admin.log(request, [wallet], f"Reconcile{f', agreeing to adjust by {difference:+,} credits' if by else ''}.")
+    try:
+        with metronome.hurry(CALL_SECONDS):
+            reconcile.repair(wallet, by=by, difference=difference, now=timezone.now())
+    except (Unavailable, Rejected) as trouble:
+        admin.message_user(request, f"{trouble}. Nothing is lost: a worker goes on with it.", messages.ERROR)
+        return
+    admin.message_user(request, "Grants and balance were read again and payments tried again.", messages.SUCCESS)

@@ -1,0 +1,55 @@
+"""The operator, and a shop with one row of nearly everything."""
+
+from __future__ import annotations
+
+import pytest
+from django.utils import timezone
+
+from accounts.models import Customer
+from billing.models import Drift, Payment, WebhookEvent
+from conftest import fund
+from jobs.models import Heartbeat
+from jobs.worker import pause_lane
+from usage.models import Generation, UsageDifference, UsageEvent
+
+
+@pytest.fixture
+def operator(client, staff):
+    client.force_login(staff)
+    return client
+
+
+@pytest.fixture
+def shop(alice, bob, now):
+    """One row of nearly everything, for alice; bob has a wallet only."""
+    wallet = fund(alice, 500, now)
+    fund(bob, 700, now)
+    Customer.objects.filter(pk=alice.pk).update(metronome_id="metronome-alice")
+    times = {"created_at": now}
+    reservation = wallet.reservations.create(key="k", amount=5, captured=5, state="captured", expires_at=now, **times)
+    Generation.objects.create(
+        customer=alice, key="k", body_hash="h", text="My secret words", voice="standard-ava", voice_name="Ava",
+        voice_type="standard", characters=5, credits=5, state="done", reservation=reservation, taken_at=now, **times,
+    )  # fmt: skip
+    UsageEvent.objects.create(
+        transaction_id="vocalis-gen-1", customer=alice, event_type="voice_generation", happened_at=now, properties={},
+        credits=5, reservation=reservation, due_at=now, last_error="Rejected: 400 bad", attempts=3, dead_at=now, **times,
+    )  # fmt: skip
+    WebhookEvent.objects.create(
+        event_id="event-1", type="commit.create", customer_metronome_id="metronome-alice",
+        payload={"text": "<script>alert(1)</script>"}, received_at=now, processed_at=now, outcome="read",
+    )  # fmt: skip
+    Payment.objects.create(
+        customer=alice, kind="recharge", state="charged", amount_cents=4900, workflow_id="w-1", gateway="test",
+        due_at=now, **times,
+    )  # fmt: skip
+    Drift.objects.create(
+        wallet=wallet, difference=-2_000, wallet_balance=500, metronome_balance=0, first_seen_at=now, last_seen_at=now
+    )
+    Heartbeat.objects.create(worker="w", started_at=now, beat_at=timezone.now())
+    UsageDifference.objects.create(
+        customer=alice, hour_at=now, event_type="voice_generation", voice_type="standard", here=5, there=0,
+        only_waits=False, detail="missing there: vocalis-gen-1", first_seen_at=now, last_seen_at=now,
+    )  # fmt: skip
+    pause_lane("report", seconds=600, reason="401 unauthorized", now=now)
+    return wallet

@@ -1,0 +1,267 @@
+"""What operators may do: with the right, after a question, in the log of who did it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import Permission
+from django.urls import reverse
+from django.utils import timezone
+
+from accounts.models import Customer, User
+from billing import ledger
+from billing.models import Drift, Gift, Payment, Wallet, WebhookEvent
+from conftest import PASSWORD
+from jobs import confirmation
+from jobs.models import Lane
+from usage.models import Generation, UsageDifference, UsageEvent
+
+from .admin_pages import act, confirm, messages, url
+
+pytestmark = pytest.mark.django_db
+
+
+def test_retry_makes_dead_rows_due_and_writes_down_who_did_it(operator, shop, staff):
+    event = UsageEvent.objects.get()
+
+    response = act(operator, UsageEvent, "retry", event)
+
+    event.refresh_from_db()
+    assert (event.dead_at, event.attempts) == (None, 0)
+    assert event.due_at <= timezone.now()
+    assert messages(response) == ["Retry: 1 due now."]
+    entry = LogEntry.objects.get()
+    assert (entry.user, entry.object_id, entry.change_message) == (staff, str(event.pk), "Retry by hand.")
+
+
+def test_retry_leaves_rows_alone_that_owe_nothing(operator, shop):
+    UsageEvent.objects.update(due_at=None, dead_at=None)
+
+    response = act(operator, UsageEvent, "retry", UsageEvent.objects.get())
+
+    assert UsageEvent.objects.get().due_at is None
+    assert messages(response) == ["Retry: 0 due now.", "1 left alone: nothing to do for them."]
+    assert not LogEntry.objects.exists()
+
+
+def test_replay_processes_a_webhook_again(operator, shop):
+    response = confirm(operator, WebhookEvent, "replay", WebhookEvent.objects.get())
+
+    assert messages(response) == ["Replay: 1 due now."]
+    assert WebhookEvent.objects.due(timezone.now()).count() == 1
+    assert LogEntry.objects.get().change_message == "Replay by hand."
+
+
+def test_send_again_leaves_events_alone_that_metronome_would_not_recognise(operator, shop):
+    UsageEvent.objects.update(happened_at=timezone.now() - timedelta(days=34))
+
+    response = confirm(operator, UsageEvent, "send_again", UsageEvent.objects.get())
+
+    assert messages(response) == ["Send again: 0 due now.", "1 left alone: nothing to do for them."]
+
+
+def test_agreeing_to_a_drift_notes_who(operator, shop, staff):
+    response = confirm(operator, Drift, "approve", Drift.objects.get())
+
+    assert Drift.objects.get().approved_by == staff
+    assert messages(response) == ["Agreed to the adjustment: 1."]
+    assert LogEntry.objects.get().user == staff
+    assert "not open any more" in messages(confirm(operator, Drift, "approve", gone(Drift.objects.get())))[0]
+
+
+def gone(drift: Drift) -> Drift:
+    Drift.objects.update(state=Drift.State.GONE)
+    return drift
+
+
+def test_nothing_is_done_before_it_is_confirmed(operator, shop):
+    for model, action in [(Wallet, "freeze"), (Wallet, "give"), (Generation, "give_back"), (Payment, "refund")]:
+        asked = act(operator, model, action, model.objects.first())
+        assert asked.templates[0].name == "admin/confirm.html"
+        unanswered = act(operator, model, action, model.objects.first(), confirmed="yes")
+        assert b"This field is required." in unanswered.content
+    assert act(operator, WebhookEvent, "replay", WebhookEvent.objects.get()).templates[0].name == "admin/confirm.html"
+
+    assert not LogEntry.objects.exists()
+    assert not Gift.objects.exists()
+    assert not WebhookEvent.objects.due(timezone.now()).exists()
+
+
+def test_too_many_rows_at_once_are_refused(operator, shop, monkeypatch):
+    monkeypatch.setattr(confirmation, "ROWS_MAX", 1)
+
+    response = act(operator, Wallet, "freeze", *Wallet.objects.all(), confirmed="yes", reason="r")
+
+    assert messages(response) == ["Choose 1 rows at most; nothing was done."]
+    assert not Wallet.objects.exclude(frozen_at=None).exists()
+
+
+def test_too_many_rows_at_once_are_not_tried_again_either(operator, shop, monkeypatch):
+    monkeypatch.setattr(confirmation, "ROWS_MAX", 1)
+    WebhookEvent.objects.create(event_id="event-2", type="t", payload={}, received_at=timezone.now())
+    WebhookEvent.objects.update(due_at=timezone.now(), dead_at=timezone.now())
+
+    response = act(operator, WebhookEvent, "retry", WebhookEvent.objects.first(), select_across="1", index="0")
+
+    assert messages(response) == ["Choose 1 rows at most; nothing was done."]
+    assert WebhookEvent.objects.dead().count() == 2
+    assert not LogEntry.objects.exists()
+
+
+def test_a_wallet_is_frozen_and_unfrozen_with_a_reason(operator, shop, staff, now):
+    response = confirm(operator, Wallet, "freeze", shop, reason="Stolen card")
+
+    assert messages(response) == ["Frozen: 1."]
+    with pytest.raises(ledger.WalletFrozen):
+        ledger.reserve(wallet_id=shop.pk, key="after", amount=1, now=now)
+    entry = LogEntry.objects.get()
+    assert (entry.user, entry.object_id, entry.change_message) == (staff, str(shop.pk), "Frozen: Stolen card")
+    again = confirm(operator, Wallet, "freeze", shop, reason="Again")
+    assert messages(again) == [f"{shop}: is frozen already", "Frozen: 0."]
+
+    confirm(operator, Wallet, "unfreeze", shop, reason="Card was found")
+    ledger.reserve(wallet_id=shop.pk, key="after", amount=1, now=now)
+    assert LogEntry.objects.count() == 2
+
+
+def test_credits_are_given_once_however_often_the_form_is_sent(operator, shop, staff):
+    asked = act(operator, Wallet, "give", shop)
+    answers = {"confirmed": "yes", "credits": 5_000, "days": 30, "reason": "Sorry"}
+    answers["key"] = str(asked.context["form"]["key"].value())
+
+    assert messages(act(operator, Wallet, "give", shop, **answers)) == ["Gave 5,000 credits: 1."]
+    again = messages(act(operator, Wallet, "give", shop, **answers))
+    assert again == [f"{shop}: has them already: this form was sent before", "Gave 5,000 credits: 0."]
+
+    gift = Gift.objects.get()
+    assert (gift.customer_id, gift.credits, gift.by, gift.reason) == (shop.customer_id, 5_000, staff, "Sorry")
+    assert "5,000 credits" in LogEntry.objects.get(object_id=str(shop.customer_id)).change_message
+    too_many = act(operator, Wallet, "give", shop, **answers | {"credits": 40_000_001})
+    assert b"less than or equal to 40000000" in too_many.content
+
+
+def test_a_generation_is_refunded_once(operator, shop, staff):
+    generation = Generation.objects.get()
+
+    assert messages(confirm(operator, Generation, "give_back", generation, reason="Noise")) == ["Refunded: 1."]
+    again = messages(confirm(operator, Generation, "give_back", generation, reason="Noise"))
+
+    assert again[0].endswith("was refunded before")
+    gift = Gift.objects.get()
+    assert (gift.kind, gift.credits, gift.by) == (Gift.Kind.REFUND, 5, staff)
+    assert LogEntry.objects.get(object_id=str(generation.pk)).change_message == "Refunded: Noise"
+
+
+def test_a_usage_difference_is_sent_again_or_closed(operator, shop):
+    difference = UsageDifference.objects.get()
+    assert "vocalis-gen-1" in operator.get(url(UsageDifference, "change", difference.pk)).content.decode()
+
+    assert messages(confirm(operator, UsageDifference, "repair", difference)) == ["Sent again: 1."]
+    difference.refresh_from_db()
+    assert difference.repair_asked
+    assert difference.due_at is not None
+    assert messages(confirm(operator, UsageDifference, "close", difference, reason="Settled by hand")) == ["Closed: 1."]
+    again = messages(confirm(operator, UsageDifference, "close", difference, reason="Settled by hand"))
+    assert again == [f"{difference}: is closed already", "Closed: 0."]
+    assert operator.get(url(UsageDifference), {"state": "open"}).context["cl"].result_count == 0
+
+
+def test_a_payment_that_can_still_be_granted_is_not_refunded(operator, shop, alice, now):
+    recharge = Payment.objects.get()
+    plan = Payment.objects.create(
+        customer=alice, kind="plan", state="charged", amount_cents=4_900, gateway="test", created_at=now
+    )
+
+    response = confirm(operator, Payment, "refund", recharge, plan, reason="The plan had ended")
+
+    first, second = messages(response)
+    assert first.startswith(f"{recharge}: its credits are there")
+    assert second == "Refund asked for: 1."
+    assert Payment.objects.get(pk=plan.pk).state == Payment.State.REFUNDING
+    assert Payment.objects.get(pk=recharge.pk).state == Payment.State.CHARGED
+
+
+@pytest.mark.parametrize(
+    ("model", "action", "right"),
+    [
+        (Wallet, "freeze", "change_wallet"),
+        (Wallet, "give", "add_gift"),
+        (Generation, "give_back", "add_gift"),
+        (Payment, "refund", "change_payment"),
+        (WebhookEvent, "replay", "change_webhookevent"),
+        (UsageEvent, "send_again", "change_usageevent"),
+        (Drift, "approve", "change_drift"),
+        (UsageDifference, "repair", "change_usagedifference"),
+    ],
+)
+def test_every_action_asks_for_its_right(client, shop, model, action, right):
+    user = User.objects.create_user("viewer@example.com", PASSWORD, is_staff=True, first_name="V", last_name="V")
+    user.user_permissions.set(Permission.objects.filter(codename=f"view_{model._meta.model_name}"))
+    client.force_login(user)
+    row = model.objects.first()
+
+    page = client.get(url(model, "change", row.pk))
+    assert action not in {button["action"] for button in page.context["buttons"]}
+    assert act(client, model, action, row).templates[0].name != "admin/confirm.html"
+    assert not LogEntry.objects.exists()
+
+    user.user_permissions.add(Permission.objects.get(codename=right))
+    assert act(client, model, action, row).templates[0].name == "admin/confirm.html"
+
+
+def test_a_page_has_buttons_for_what_applies_and_they_lead_back_to_it(operator, shop, alice):
+    page = url(Customer, "change", alice.pk)
+    buttons = {button["action"]: button for button in operator.get(page).context["buttons"]}
+
+    assert {"reconcile", "give", "freeze"} <= set(buttons)
+    assert "unfreeze" not in buttons
+    response = operator.post(
+        buttons["freeze"]["url"],
+        {
+            "action": "freeze", "_selected_action": buttons["freeze"]["pk"], "back": page, "confirmed": "yes",
+            "reason": "r",
+        },
+    )  # fmt: skip
+    assert response.headers["Location"] == page
+    assert "unfreeze" in {button["action"] for button in operator.get(page).context["buttons"]}
+
+
+def test_reconcile_leads_to_its_page_from_the_customer_s(operator, shop, alice):
+    page = url(Customer, "change", alice.pk)
+    response = act(operator, Wallet, "reconcile", shop, follow=False, back=page)
+
+    assert response.headers["Location"] == reverse("admin:billing_wallet_reconcile", args=[shop.pk])
+    assert "Choose one wallet" in messages(act(operator, Wallet, "reconcile", *Wallet.objects.all()))[0]
+
+
+def test_a_button_does_not_lead_away_from_the_site(operator, shop):
+    answers = {"confirmed": "yes", "reason": "r", "back": "//evil.example/"}
+    response = act(operator, Wallet, "freeze", shop, follow=False, **answers)
+
+    assert response.headers["Location"] == url(Wallet)
+
+
+def test_deleting_a_lane_ends_its_pause(operator, shop):
+    operator.post(url(Lane, "delete", "report"), {"post": "yes"})
+
+    assert not Lane.objects.exists()
+
+
+@pytest.mark.parametrize("rights", [[], ["view_usageevent"]])
+def test_staff_without_the_right_cannot_act(client, shop, rights):
+    user = User.objects.create_user("viewer@example.com", PASSWORD, is_staff=True, first_name="V", last_name="V")
+    user.user_permissions.set(Permission.objects.filter(codename__in=rights))
+    client.force_login(user)
+
+    act(client, UsageEvent, "retry", UsageEvent.objects.get(), follow=False)
+
+    assert UsageEvent.objects.get().dead_at is not None
+    assert client.get(url(UsageEvent)).status_code == (200 if rights else 403)
+
+
+def test_customers_do_not_get_in(client, alice):
+    client.force_login(alice.user)
+
+    assert client.get("/admin/").status_code == 302

@@ -29,7 +29,7 @@ from sandbox.checks import check
 from sandbox.clock import Clock
 from sandbox.control import CONTROLS
 from sandbox.faults import API_KINDS, Fault, Faults
-from sandbox.records import DEFAULT_CREDIT_TYPE_ID, Reply
+from sandbox.records import DEFAULT_CREDIT_TYPE_ID, Delivery, Reply
 from sandbox.routes import ROUTES, Route
 from sandbox.wire import Answer, ApiError, Request, load
 from sandbox.world import Settings, World
@@ -37,6 +37,7 @@ from sandbox.world import Settings, World
 logger = logging.getLogger(__name__)
 
 IDEMPOTENCY_KEEP = timedelta(hours=24)
+PATIENCE_SECONDS = 1.0  # how long a tick waits for its deliveries; slower receivers go on beside it
 
 
 class Sandbox:
@@ -68,7 +69,7 @@ class Sandbox:
         self.world.webhooks = list(webhooks)
         self._sender = sender or delivery.send_over_http
         self._lock = threading.RLock()
-        self._sending = threading.Lock()
+        self._served: set[str] = set()  # destinations that are being sent to
         self._exact = {(route.method, route.path): route for route in ROUTES if "{" not in route.path}
         self._patterns = [(route.method, route.path.split("/"), route) for route in ROUTES if "{" in route.path]
         self._controls = [(method, path.split("/"), handler) for (method, path), handler in CONTROLS.items()]
@@ -83,19 +84,39 @@ class Sandbox:
         self.deliver()
 
     def deliver(self) -> None:
-        """Send what is due. The lock is not held while a receiver thinks; a second caller leaves it to the first."""
-        if not self._sending.acquire(blocking=False):
+        """Send what is due, to each destination in order. The lock is not held while a receiver thinks, and over HTTP none
+        waits for another: one that is still being served is left to it."""
+        with self._lock:
+            batches: dict[str, list[Delivery]] = {}
+            for row in delivery.due(self.world, self.faults, self._served):
+                batches.setdefault(row.url, []).append(row)
+            self._served |= batches.keys()
+        if (
+            self._sender is not delivery.send_over_http
+        ):  # in process: one after the other, so that a run can be repeated
+            try:
+                for url, batch in batches.items():
+                    self._serve(url, batch)
+            finally:
+                self._served -= batches.keys()
             return
+        senders = [threading.Thread(target=self._serve, args=batch, daemon=True) for batch in batches.items()]
+        for sender in senders:
+            sender.start()
+        until = time.monotonic() + PATIENCE_SECONDS
+        for sender in senders:
+            sender.join(max(0, until - time.monotonic()))
+
+    def _serve(self, url: str, batch: list[Delivery]) -> None:
         try:
-            with self._lock:
-                batch = delivery.due(self.world, self.faults)
             for row in batch:
                 status, reason = delivery.attempt(self.world, self.faults, row, self._sender)
                 with self._lock:
                     delivery.settle(self.world, row, status, reason)
                     self.world.store.flush()
         finally:
-            self._sending.release()
+            with self._lock:
+                self._served.discard(url)
 
     @property
     def deliveries(self) -> list[dict[str, Any]]:

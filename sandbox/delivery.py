@@ -10,7 +10,7 @@ import hmac
 import http.client
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from datetime import datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
@@ -64,12 +64,14 @@ def send_over_http(url: str, body: bytes, headers: dict[str, str]) -> int:
         raise OSError(str(error)) from error
 
 
-def due(world: World, faults: Faults) -> list[Delivery]:
-    """The deliveries to attempt now, oldest first unless a fault says otherwise. Call under the lock."""
+def due(world: World, faults: Faults, served: Container[str] = ()) -> list[Delivery]:
+    """The deliveries to attempt now, oldest first unless a fault says otherwise; none to the destinations in `served`.
+
+    Call under the lock."""
     now = world.clock.now()
     ready: list[Delivery] = []
     for row in sorted(world.outbox.values(), key=lambda row: row.seq):
-        if row.next_attempt_at is None or row.next_attempt_at > now:
+        if row.next_attempt_at is None or row.next_attempt_at > now or row.url in served:
             continue
         rule = None if row.attempts or row.note else faults.take("webhook", ("drop", "delay"))
         if rule is None:

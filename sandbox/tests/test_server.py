@@ -7,14 +7,18 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import httpx
 import pytest
 from metronome import APITimeoutError, Metronome
 
+from sandbox import Sandbox, app
 from sandbox.__main__ import arguments
 from sandbox.delivery import sign
+
+from .conftest import client_of
 
 pytestmark = pytest.mark.process
 
@@ -25,14 +29,17 @@ def free_port():
         return probe.getsockname()[1]
 
 
-@pytest.fixture
-def receiver():
+@contextmanager
+def receiving(may_answer=None):
+    """A receiver over HTTP; answers at once, or when the event says so. Yields its address and what it received."""
     received = []
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self):
             body = self.rfile.read(int(self.headers["Content-Length"]))
             received.append((body, dict(self.headers)))
+            if may_answer:
+                may_answer.wait(10)
             self.send_response(200)
             self.end_headers()
 
@@ -43,6 +50,12 @@ def receiver():
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}/hooks", received
         server.shutdown()
+
+
+@pytest.fixture
+def receiver():
+    with receiving() as found:
+        yield found
 
 
 @pytest.fixture
@@ -117,3 +130,22 @@ def test_one_secret_serves_all_urls_and_a_missing_one_is_refused(capsys):
     with pytest.raises(SystemExit):
         arguments(["--webhook-url", "http://a"])
     assert "--webhook-secret" in capsys.readouterr().err
+
+
+def test_a_slow_receiver_delays_neither_another_nor_the_clock(receiver, monkeypatch):
+    monkeypatch.setattr(app, "PATIENCE_SECONDS", 0.1)
+    may_answer = threading.Event()
+    with receiving(may_answer) as (slow_url, slow):
+        box = Sandbox(webhooks=[(slow_url, "s"), (receiver[0], "s")])
+        client = client_of(box)
+        for expected in (1, 2, 3):
+            client.post("/_sandbox/webhooks/test", cast_to=object)
+            box.tick()
+            wait_for(lambda expected=expected: len(receiver[1]) == expected)
+        assert len(slow) == 1  # one at a time, in order
+
+        may_answer.set()
+        wait_for(lambda: [box.tick(), len(slow)][1] == 3)
+
+    assert [body for body, _ in slow] == [body for body, _ in receiver[1]]
+    wait_for(lambda: {row["status"] for row in box.deliveries} == {200})

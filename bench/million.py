@@ -2,18 +2,23 @@
 
 Two databases, a daphne on each, asked in turn. The million rows belong to 1,000 customers, one of whom has 100,000 of
 them; both databases show full lists to that customer, to an ordinary one and to an operator, so what is compared is how
-they are found. Milliseconds are medians; `ratio` is big to empty.
+they are found. Milliseconds are medians; `ratio` is big to empty. Then the commands that walk over everything, and the
+memory they take at most.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -27,6 +32,12 @@ ROWS = int(os.environ.get("BENCH_ROWS", "1_000_000"))
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "40"))
 WARM = 5
 WORK = ("gate", "compare", "grant")  # see bench.urls
+COMMANDS = (
+    "replay_webhooks --since 91d --dry-run",
+    "prune --days 40 --dry-run",
+    "prune --days 40",
+    "replay_webhooks --since 91d",
+)
 CUSTOMERS, DAYS = 1_000, 90
 FEW_ROWS, FEW_DAYS = 600, 14
 
@@ -164,6 +175,32 @@ def measure(empty: dict[str, Callable[[], float]], big: dict[str, Callable[[], f
     return figures
 
 
+def walks(empty: str, big: str) -> dict[str, dict[str, float]]:
+    """Peak memory of each command on both, and the seconds it takes over the million."""
+    figures = {}
+    for command in COMMANDS:
+        few, _ = _peak_mb(command, empty)
+        many, seconds = _peak_mb(command, big)
+        figures[command] = {"empty_mb": round(few), "big_mb": round(many), "seconds": round(seconds, 1)}
+    return figures
+
+
+def _peak_mb(command: str, url: str) -> tuple[float, float]:
+    started = time.perf_counter()
+    environment = os.environ | setup.ACCEPTED | {"DJANGO_SETTINGS_MODULE": "bench.settings", "DATABASE_URL": url}
+    child = subprocess.Popen(
+        [sys.executable, "manage.py", *command.split()], env=environment, stdout=subprocess.DEVNULL
+    )
+    peak_kb = 0
+    while child.poll() is None:  # not rusage: a child's begins with what its parent had
+        found = re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{child.pid}/status").read_text())
+        peak_kb = int(found[1]) if found else peak_kb
+        time.sleep(0.02)
+    if child.returncode not in (0, 1):  # 1: of a dry run, that something would be done
+        raise RuntimeError(f"{command} ended with {child.returncode}")
+    return peak_kb / 1024, time.perf_counter() - started
+
+
 def main() -> dict[str, Any]:
     remove = setup.django(URL)
     try:
@@ -176,8 +213,9 @@ def main() -> dict[str, Any]:
             seconds = fill(big, rows=ROWS, days=DAYS, customers=CUSTOMERS)
             with setup.server(DATABASE_URL=empty) as few, setup.server(DATABASE_URL=big) as many:
                 figures = measure(*(asks(clients, heavy, ordinary, address) for address in (few, many)))
+                commands = walks(empty, big)
         worst = max(figures, key=lambda name: figures[name]["ratio"])
-        return {"million": {"rows": ROWS, "filled_in_seconds": round(seconds), "worst": worst, **figures}}
+        return {"million": {"rows": ROWS, "filled_in_seconds": round(seconds), "worst": worst, **figures, **commands}}
     finally:
         remove()
 

@@ -14,7 +14,7 @@ from billing.models import Drift, WebhookEvent
 from conftest import fund
 from jobs.models import Heartbeat
 from jobs.worker import pause_lane
-from usage.models import UsageEvent
+from usage.models import UsageDifference, UsageEvent, UsageRound
 from vocalis import health
 
 URL = "/health/integrations"
@@ -88,7 +88,7 @@ def test_all_is_well_when_everything_runs(client, running):
     assert (response.status_code, report["status"], report["summary"]) == (200, "ok", "all is well"), report
     assert [check["name"] for check in report["checks"]] == [
         "reachability", "credentials", *catalogue.CHECKS, "webhook secret", "worker", "paused lanes",
-        "oldest unsent event", "dead rows", "drift", "auto-recharge",
+        "oldest unsent event", "usage comparison", "dead rows", "drift", "auto-recharge",
     ]  # fmt: skip
 
 
@@ -119,7 +119,8 @@ def test_metronome_down_is_an_error_and_our_own_checks_still_answer(client, runn
     found = checks(client, 503)
 
     assert found["reachability"][0] == found["rate card"][0] == "error"
-    assert found["worker"] == ("ok", "alive")
+    assert found["worker"][0] == "ok"
+    assert found["worker"][1].startswith("last heartbeat 2")
 
 
 def test_a_refused_key_is_told_from_an_outage_and_never_shown(client, running, settings):
@@ -154,10 +155,17 @@ def test_no_webhook_secret_is_an_error_in_production_and_a_warning_before(client
     assert checks(client)["webhook secret"][0] == "warn"
 
 
-def test_no_worker_is_an_error(client, running):
+def test_no_worker_is_an_error(client, running, now, monkeypatch):
     Heartbeat.objects.all().delete()
 
-    assert checks(client, 503)["worker"] == ("error", "no worker has been heard of for a minute")
+    assert checks(client, 503)["worker"] == ("error", "no worker has ever been heard of")
+
+    Heartbeat.objects.create(worker="w", started_at=now, beat_at=now - timedelta(minutes=2))
+    monkeypatch.setattr(health, "_last", None)
+    assert checks(client, 503)["worker"] == (
+        "error",
+        f"last heartbeat {now - timedelta(minutes=2):%Y-%m-%d %H:%M:%S} UTC",
+    )
 
 
 def test_a_paused_lane_is_an_error_that_says_why(client, running):
@@ -191,6 +199,25 @@ def test_open_drift_is_a_warning(client, running, wallet, now):
     WebhookEvent.objects.create(event_id="e", type="x", payload={}, received_at=now, processed_at=now)
 
     assert checks(client)["drift"] == ("warn", "1 open")
+
+
+def test_hours_of_usage_that_differ_are_a_warning_until_they_are_resolved(client, running, alice, now, monkeypatch):
+    seen = {"here": 1, "there": 0, "first_seen_at": now, "last_seen_at": now, "customer": alice, "event_type": "x"}
+    UsageDifference.objects.create(**seen, hour_at=now, only_waits=False)
+    UsageDifference.objects.create(**seen, hour_at=now - timedelta(hours=1), only_waits=True)
+
+    assert checks(client)["usage comparison"] == ("warn", "1 hours differ; not compared yet")
+    UsageDifference.objects.update(resolved_at=now)
+    monkeypatch.setattr(health, "_last", None)
+    assert checks(client)["usage comparison"][0] == "ok"
+
+
+@pytest.mark.parametrize(("hours", "status"), [(23, "ok"), (25, "warn")])
+def test_usage_that_is_not_compared_any_more_is_a_warning(client, running, now, hours, status):
+    until = now - timedelta(hours=hours)
+    UsageRound.objects.update_or_create(kind="hours", defaults={"since_at": until})
+
+    assert checks(client)["usage comparison"] == (status, f"0 hours differ; compared until {until:%Y-%m-%d %H:%M} UTC")
 
 
 def test_the_report_is_json_with_a_time(client, running):

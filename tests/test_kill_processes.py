@@ -146,7 +146,7 @@ class Agreement:
     """What the invariants ask about Metronome, asked of a sandbox in a process of its own."""
 
     recharge_name = plans.RECHARGE_COMMIT_NAME
-    archived = False  # nobody takes credits away at Metronome here
+    taken_away: Counter[object] = Counter()  # nobody takes credits away at Metronome here
 
     def __init__(self, control: httpx.Client) -> None:
         self.control, self.client = control, metronome.client()
@@ -169,6 +169,14 @@ class Agreement:
 
     def balance_at_metronome(self, customer: Customer) -> Decimal:
         return metronome.net_balance(customer_id=customer.metronome_id or "")
+
+    def owed_for_usage(self, customer: Customer) -> Decimal:
+        invoices = self.client.v1.customers.invoices.list(customer_id=customer.metronome_id or "")
+        return sum((Decimal(str(invoice.total)) for invoice in invoices if invoice.type == "USAGE"), Decimal(0))
+
+    @staticmethod
+    def counted_too_late() -> Counter[object]:
+        return Counter()  # nothing here takes a day
 
     @staticmethod
     def charge_keys(payments) -> set[str]:

@@ -153,7 +153,7 @@ def test_two_hundred_streams_hold_few_threads_and_connections_and_let_the_proces
         assert time.monotonic() - changed_at < (0.5 if settings.REDIS_URL else 2)
 
         assert len(list(Path(f"/proc/{process.pid}/task").iterdir())) <= 8
-        assert database_connections(process) <= 2
+        wait_until(lambda: database_connections(process) <= 2)
 
         asked_at = time.monotonic()
         process.send_signal(signal.SIGTERM)
@@ -169,7 +169,8 @@ def test_a_client_that_leaves_gives_everything_back(sockets, customers, cookies)
         clients = [open_stream(sockets, port, customers[0], cookies[0]) for _ in range(5)]
         for client in clients:
             read_until(client, b"event: balance_updated")
-        assert database_connections(process) == 1  # the watcher's
+        # The watcher's. The server may still be taking leave of the connection that answered a client.
+        wait_until(lambda: database_connections(process) == 1)
 
         for client in clients:
             client.close()

@@ -313,7 +313,8 @@ def expire_ended(*, wallet_id: int, now: datetime) -> int:
 def adjust(*, wallet_id: int, amount: int, note: str, now: datetime) -> LedgerEntry | None:
     """Bring the balance nearer to Metronome's by `amount` credits, signed; never below what is reserved.
 
-    Returns the entry, or None if nothing could be taken. The sum of grants follows, so that expiry stays right.
+    Returns the entry, or None if nothing could be taken. The sum of grants follows, so that expiry stays right. Which of
+    them is a guess, as the cause is not known; a wrong one shows as a difference again when such a grant ends.
     """
     with transaction.atomic():
         if amount < 0:

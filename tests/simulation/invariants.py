@@ -111,13 +111,14 @@ def gifts_agree(world: World) -> None:
 
 def nothing_was_corrected(world: World) -> None:
     """The mirror was exact: what was adjusted is at most what was taken away at Metronome, perhaps spent already, and
-    usage that reached Metronome after it had closed the month."""
+    usage that reached Metronome after it had closed the month. Either may show a second time: to which grants such credits
+    belong is guessed, and a wrong guess comes to light when one of them ends."""
     adjustments = LedgerEntry.objects.filter(kind=LedgerEntry.Kind.ADJUSTMENT)
     sums: Counter[Any] = Counter()
     for customer_id, amount in adjustments.values_list("wallet__customer_id", "amount"):
         sums[customer_id] += abs(amount)
     explained = world.taken_away + world.counted_too_late()
-    assert sums <= explained, f"adjusted {sums}, explained {explained}"
+    assert sums <= explained + explained, f"adjusted {sums}, explained {explained}"
 
 
 def usage_agrees(world: World) -> None:

@@ -27,6 +27,7 @@ from django.db import connection, transaction
 from django.db.models import F, Sum
 from django.db.models.functions import Coalesce
 
+from . import sql
 from .drawdown import draw_anew, drawn_since, floor_hour, has_turned
 from .models import CreditGrant, LedgerEntry, Reservation, Wallet
 
@@ -108,25 +109,24 @@ def reserve(*, wallet_id: int, key: str, amount: int, now: datetime, seconds: in
     if amount <= 0:
         raise ValueError("a reservation holds at least one credit")
     # Looking before the transaction keeps refusals and repeats off the write lock; the UPDATE below is what decides.
-    available, frozen_at, expires_next_at, *first = _one(LOOK, [key, wallet_id])
+    available, frozen_at, expires_next_at, *first = sql.one(LOOK, [key, wallet_id])
     if first[0] is not None:
         return _same_hold(first, amount)
     if frozen_at:
         raise WalletFrozen
     with transaction.atomic(), connection.cursor() as cursor:
         gate_at = now
-        if (
-            expires_next_at and _aware(expires_next_at) <= now
-        ):  # the worker has not come by yet: the gate does not wait for it
+        # The worker may not have come by yet: the gate does not wait for it.
+        if expires_next_at and sql.aware(expires_next_at) <= now:
             expire_ended(wallet_id=wallet_id, now=now)  # and now holds the wallet's lock
-            available, gate_at = _one(LOOK, [key, wallet_id])[0], BEFORE_ALL
+            available, gate_at = sql.one(LOOK, [key, wallet_id])[0], BEFORE_ALL
         if available < amount:
             raise InsufficientCredits(needed=amount, available=available)
-        cursor.execute(OPEN_HOLD, [wallet_id, key, amount, _at(now), _at(now + timedelta(seconds=seconds))])
+        cursor.execute(OPEN_HOLD, [wallet_id, key, amount, sql.at(now), sql.at(now + timedelta(seconds=seconds))])
         hold_id: int = cursor.fetchone()[0]
-        cursor.execute(TAKE_FROM_AVAILABLE, [amount, wallet_id, amount, _at(gate_at)])
+        cursor.execute(TAKE_FROM_AVAILABLE, [amount, wallet_id, amount, sql.at(gate_at)])
         if cursor.rowcount != 1:  # the wallet has changed since the look; leaving undoes the hold
-            available, frozen_at, *_ = _one(LOOK, [key, wallet_id])
+            available, frozen_at, *_ = sql.one(LOOK, [key, wallet_id])
             if frozen_at:
                 raise WalletFrozen
             raise InsufficientCredits(needed=amount, available=min(available, amount - 1))
@@ -172,7 +172,7 @@ def expire_reservations(*, now: datetime, limit: int = 100) -> int:
 
 
 def _same_hold(row: list[Any], amount: int) -> Hold:
-    hold = Hold(row[0], row[1], row[2], _aware(row[3]))
+    hold = Hold(row[0], row[1], row[2], sql.aware(row[3]))
     if hold.amount != amount:
         raise KeyReused(f"this key already holds {hold.amount:,} credits, not {amount:,}")
     return hold
@@ -187,14 +187,14 @@ def _open_amount(reservation_id: int) -> int:
 
 def _resolve(reservation_id: int, state: str, captured: int, now: datetime) -> tuple[int, int, datetime]:
     with connection.cursor() as cursor:
-        cursor.execute(RESOLVE_HOLD, [state, captured, _at(now), reservation_id, captured])
+        cursor.execute(RESOLVE_HOLD, [state, captured, sql.at(now), reservation_id, captured])
         row = cursor.fetchone()
     if row is None:
         found = Reservation.objects.filter(id=reservation_id).values_list("state", "amount").first()
         if found and found[0] == Reservation.State.OPEN:
             raise ValueError(f"the reservation holds {found[1]:,} credits, not {captured:,}")
         raise AlreadyResolved(found[0] if found else "missing")
-    return row[0], row[1], _aware(row[2])
+    return row[0], row[1], sql.aware(row[2])
 
 
 def _return_hold(reservation_id: int, state: str, now: datetime) -> None:
@@ -369,7 +369,7 @@ def _change_grant(grant_id: int, segment: Segment, now: datetime) -> None:
 def _lock_grants(wallet_id: int, at: datetime) -> list[tuple[int, int]]:
     """What could be drawn at `at`, as (grant, remaining) in Metronome's order. All lock in this order: no deadlocks."""
     with connection.cursor() as cursor:
-        cursor.execute(DRAWABLE.format(for_update=_for_update()), [wallet_id, _at(at), _at(at)])
+        cursor.execute(DRAWABLE.format(for_update=sql.for_update()), [wallet_id, sql.at(at), sql.at(at)])
         return cursor.fetchall()
 
 
@@ -452,7 +452,7 @@ def _refill(grants: Iterable[tuple[CreditGrant, int]], amount: int) -> int:
     return amount - left
 
 
-# --- SQL small change -----------------------------------------------------------------------------------------------
+# --- Entries --------------------------------------------------------------------------------------------------------
 
 
 def _write(
@@ -463,32 +463,11 @@ def _write(
     with connection.cursor() as cursor:
         cursor.execute(CHANGE_WALLET, [amount, unreserve, wallet_id])
         balance, version = cursor.fetchone()
-        entry = [wallet_id, kind, amount, balance, version, grant_id, reservation_id, json.dumps(draws), note, _at(now)]
-        cursor.execute(WRITE_ENTRY, entry)
+        why = [grant_id, reservation_id, json.dumps(draws), note, sql.at(now)]
+        cursor.execute(WRITE_ENTRY, [wallet_id, kind, amount, balance, version, *why])
     return balance
 
 
 def _set_next_expiry(wallet_id: int) -> None:
     with connection.cursor() as cursor:
         cursor.execute(SET_NEXT_EXPIRY, [wallet_id, wallet_id])
-
-
-def _one(sql: str, params: list[Any]) -> Any:
-    with connection.cursor() as cursor:
-        cursor.execute(sql, params)
-        return cursor.fetchone()
-
-
-def _for_update() -> str:
-    return " FOR UPDATE" if connection.features.has_select_for_update else ""
-
-
-def _at(moment: datetime) -> Any:
-    """A datetime as this database's driver wants it in raw SQL."""
-    return connection.ops.adapt_datetimefield_value(moment)
-
-
-def _aware(moment: datetime | str) -> datetime:
-    """A datetime as raw SQL gives it back: SQLite knows neither time zones nor, in RETURNING, the column's type."""
-    parsed = datetime.fromisoformat(moment) if isinstance(moment, str) else moment
-    return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)

@@ -1,0 +1,31 @@
+"""Raw SQL on PostgreSQL and SQLite alike: rows read, moments passed in and out, row locks."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from django.db import connection
+
+
+def one(statement: str, params: list[Any]) -> Any:
+    """The first row the statement gives, or None."""
+    with connection.cursor() as cursor:
+        cursor.execute(statement, params)
+        return cursor.fetchone()
+
+
+def for_update() -> str:
+    """The clause that locks the rows of a SELECT; nothing where the whole database is locked anyway."""
+    return " FOR UPDATE" if connection.features.has_select_for_update else ""
+
+
+def at(moment: datetime) -> Any:
+    """A datetime as this database's driver wants it in raw SQL."""
+    return connection.ops.adapt_datetimefield_value(moment)
+
+
+def aware(moment: datetime | str) -> datetime:
+    """A datetime as raw SQL gives it back: SQLite knows neither time zones nor, in RETURNING, the column's type."""
+    parsed = datetime.fromisoformat(moment) if isinstance(moment, str) else moment
+    return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)

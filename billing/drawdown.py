@@ -6,10 +6,27 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
-from django.db.models import Q
+from django.db import connection
+from django.db.models import F, Q
 
-from .models import CreditGrant, LedgerEntry
+from . import sql
+from .models import CreditGrant, LedgerEntry, Reservation
+
+END_OF_TIME = datetime(9999, 1, 1, tzinfo=UTC)
+
+# Metronome's order: priority, free before paid, soonest end, earliest start. The event carries the time of its
+# reservation, so it draws from what was valid then, even if that has ended since. A grant that was heard of before its
+# start is not in the balance, and so neither drawn nor expired, until a worker has started it.
+DRAW_ORDER = "priority, is_free DESC, COALESCE(ends_at, '9999-01-01'), starts_at, id"
+STARTED = """(created_at >= starts_at OR EXISTS (
+   SELECT 1 FROM billing_ledgerentry WHERE grant_id = billing_creditgrant.id AND kind = 'grant'))"""
+DRAWABLE = f"""
+WITH locked AS (SELECT * FROM billing_creditgrant
+  WHERE wallet_id = %s AND remaining > 0 AND starts_at <= %s AND {STARTED} ORDER BY id{{for_update}})
+SELECT id, remaining FROM locked
+ ORDER BY CASE WHEN ends_at IS NULL OR ends_at > %s THEN 0 ELSE 1 END, {DRAW_ORDER}"""
 
 Drawn = Counter[tuple[datetime, int]]  # credits by full hour and pool
 
@@ -68,6 +85,38 @@ def draw_anew(ordered: Sequence[CreditGrant], drawn: Drawn, usage: Mapping[datet
     for (_, grant_id), credits in changes.items():
         taken[grant_id] += credits
     return changes, [one.remaining - taken[one.id] for one in ordered]
+
+
+def rest_after_holds(wallet_id: int, drawable: Sequence[int], *, seconds: int) -> dict[int, int]:
+    """What each grant has left when the open holds are captured; empty if there are none. `seconds` as `drawn_since`."""
+    held = Counter[datetime]()
+    for amount, created_at in (
+        Reservation.objects.open().filter(wallet_id=wallet_id).values_list("amount", "created_at")
+    ):
+        held[created_at] += amount
+    if not held:
+        return {}
+    drawn = drawn_since(wallet_id, floor_hour(min(held)), seconds=seconds)
+    grants = CreditGrant.objects.filter(id__in={*drawable, *(grant_id for _, grant_id in drawn)})
+    ordered = sorted(grants, key=draw_order)
+    return dict(zip([one.id for one in ordered], draw_anew(ordered, drawn, held)[1], strict=True))
+
+
+def drawn_grants(wallet_id: int, now: datetime) -> list[CreditGrant]:
+    """Live grants of which something was drawn, the last in Metronome's order first."""
+    drawn = CreditGrant.objects.filter(wallet_id=wallet_id, remaining__lt=F("granted"), starts_at__lte=now)
+    return sorted(drawn.exclude(ends_at__lte=now), key=draw_order, reverse=True)
+
+
+def lock_grants(wallet_id: int, moment: datetime) -> list[tuple[int, int]]:
+    """What could be drawn at that moment, as (grant, remaining) in Metronome's order. All lock in this order: no deadlocks."""
+    with connection.cursor() as cursor:
+        cursor.execute(DRAWABLE.format(for_update=sql.for_update()), [wallet_id, sql.at(moment), sql.at(moment)])
+        return cursor.fetchall()
+
+
+def draw_order(grant: CreditGrant) -> tuple[Any, ...]:
+    return grant.priority, not grant.is_free, grant.ends_at or END_OF_TIME, grant.starts_at, grant.id
 
 
 def floor_hour(moment: datetime) -> datetime:

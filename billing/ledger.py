@@ -27,11 +27,11 @@ from django.db import connection, transaction
 from django.db.models import F, Sum
 from django.db.models.functions import Coalesce
 
-from . import sql
-from .drawdown import draw_anew, drawn_since, floor_hour, has_turned
+from . import drawdown, sql
+from .drawdown import floor_hour
 from .models import CreditGrant, LedgerEntry, Reservation, Wallet
 
-BEFORE_ALL, END_OF_TIME = datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC)
+BEFORE_ALL = datetime(1970, 1, 1, tzinfo=UTC)
 SETTLING_SECONDS = 60  # Metronome shows acknowledged usage in its balances within some 15 seconds; four times that
 HELD_REMAINDER_SECONDS = 5  # how often the rest of an ended grant is looked at while reservations hold it
 SEGMENT_FIELDS = ("kind", "remote_id", "segment_id", "key", "name", "priority", "is_free", "starts_at", "ends_at")
@@ -72,6 +72,15 @@ class Hold:
     created_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Spend:
+    """Usage that is final: `amount` credits at a moment that may be long past. The key makes it once."""
+
+    key: str
+    amount: int
+    at: datetime
+
+
 def wallet_of(customer_id: UUID) -> Wallet:
     """The customer's wallet, made empty on first sight."""
     return Wallet.objects.get_or_create(customer_id=customer_id)[0]
@@ -88,6 +97,10 @@ VALUES (%s, %s, %s, 0, 'open', %s, %s) RETURNING id"""
 TAKE_FROM_AVAILABLE = """
 UPDATE billing_wallet SET reserved = reserved + %s, version = version + 1
  WHERE id = %s AND balance - reserved >= %s AND frozen_at IS NULL AND (expires_next_at IS NULL OR expires_next_at > %s)"""
+TAKE_AT_ONCE = """
+UPDATE billing_wallet SET balance = balance - %s, version = version + %s
+ WHERE id = %s AND balance - reserved >= %s AND frozen_at IS NULL AND (expires_next_at IS NULL OR expires_next_at > %s)
+ RETURNING balance, version"""
 RESOLVE_HOLD = """
 UPDATE billing_reservation SET state = %s, captured = %s, resolved_at = %s
  WHERE id = %s AND state = 'open' AND amount >= %s RETURNING wallet_id, amount, created_at"""
@@ -126,10 +139,7 @@ def reserve(*, wallet_id: int, key: str, amount: int, now: datetime, seconds: in
         hold_id: int = cursor.fetchone()[0]
         cursor.execute(TAKE_FROM_AVAILABLE, [amount, wallet_id, amount, sql.at(gate_at)])
         if cursor.rowcount != 1:  # the wallet has changed since the look; leaving undoes the hold
-            available, frozen_at, *_ = sql.one(LOOK, [key, wallet_id])
-            if frozen_at:
-                raise WalletFrozen
-            raise InsufficientCredits(needed=amount, available=min(available, amount - 1))
+            raise _refusal(wallet_id, amount)
     return Hold(hold_id, amount, Reservation.State.OPEN, now)
 
 
@@ -143,14 +153,51 @@ def capture(*, reservation_id: int, now: datetime, amount: int | None = None) ->
             amount = _open_amount(reservation_id)
         wallet_id, held, reserved_at = _resolve(reservation_id, Reservation.State.CAPTURED, amount, now)
         hour = floor_hour(reserved_at)
-        if has_turned(wallet_id, hour, now):  # what was used since may already be drawn
+        if drawdown.has_turned(wallet_id, hour, now):  # what was used since may already be drawn
             draws: Sequence[tuple[int, ...]] = _draw_again(wallet_id, hour, now, {hour: amount})
         else:
-            draws = _take(_lock_grants(wallet_id, reserved_at), amount)
+            draws = _take(drawdown.lock_grants(wallet_id, reserved_at), amount)
         return _write(
             wallet_id, -amount, LedgerEntry.Kind.CAPTURE, now=now, unreserve=held,
             reservation_id=reservation_id, draws=draws,
         )  # fmt: skip
+
+
+def spend_all(*, wallet_id: int, spends: Sequence[Spend], now: datetime) -> list[int]:
+    """Reserve and capture many at once, all or none, deciding once who pays. Returns their reservations, in that order.
+
+    Raises WalletFrozen, InsufficientCredits (also of several, if a grant ended among their moments that is not written
+    off yet: then one by one), and IntegrityError if one of the keys is taken.
+    """
+    first_at, gate_at = min(one.at for one in spends), max(one.at for one in spends)
+    usage = Counter[datetime]()
+    for one in spends:
+        usage[floor_hour(one.at)] += one.amount
+    with transaction.atomic():
+        holds = Reservation.objects.bulk_create(
+            Reservation(
+                wallet_id=wallet_id, key=one.key, amount=one.amount, captured=one.amount, created_at=one.at,
+                state=Reservation.State.CAPTURED, expires_at=one.at + timedelta(seconds=RESERVATION_SECONDS), resolved_at=now,
+            ) for one in spends
+        )  # fmt: skip
+        if Wallet.objects.filter(id=wallet_id, expires_next_at__lte=first_at).exists():
+            expire_ended(wallet_id=wallet_id, now=now, at=first_at)
+            gate_at = BEFORE_ALL if gate_at == first_at else gate_at
+        draws = _draw_again(wallet_id, floor_hour(first_at), now, usage)
+        total = usage.total()
+        taken = sql.one(TAKE_AT_ONCE, [total, len(holds), wallet_id, total, sql.at(gate_at)])
+        if taken is None:
+            raise _refusal(wallet_id, total)
+        balance, version = taken[0] + total, taken[1] - len(holds)
+        entries = []
+        for hold in holds:
+            balance, version = balance - hold.amount, version + 1
+            entry = LedgerEntry(wallet_id=wallet_id, kind=LedgerEntry.Kind.CAPTURE, amount=-hold.amount, created_at=now)
+            entry.balance_after, entry.version, entry.reservation = balance, version, hold
+            entries.append(entry)
+        entries[-1].draws = draws
+        LedgerEntry.objects.bulk_create(entries)
+    return [hold.pk for hold in holds]
 
 
 def release(*, reservation_id: int, now: datetime) -> None:
@@ -169,6 +216,16 @@ def expire_reservations(*, now: datetime, limit: int = 100) -> int:
         except AlreadyResolved:
             continue  # captured, or expired by another worker, since we looked
     return expired
+
+
+def _refusal(wallet_id: int, amount: int) -> WalletFrozen | InsufficientCredits:
+    """Why the wallet, which has changed since we looked, did not give that much."""
+    wallet = Wallet.objects.get(id=wallet_id)
+    return (
+        WalletFrozen()
+        if wallet.frozen_at
+        else InsufficientCredits(needed=amount, available=min(wallet.available, amount - 1))
+    )
 
 
 def _same_hold(row: list[Any], amount: int) -> Hold:
@@ -224,17 +281,6 @@ def set_frozen(*, wallet_id: int, frozen: bool, now: datetime) -> None:
 
 # --- Grants ---------------------------------------------------------------------------------------------------------
 
-# Metronome's order: priority, free before paid, soonest end, earliest start. The event carries the time of its
-# reservation, so it draws from what was valid then, even if that has ended since. A grant that was heard of before its
-# start is not in the balance, and so neither drawn nor expired, until a worker has started it.
-DRAW_ORDER = "priority, is_free DESC, COALESCE(ends_at, '9999-01-01'), starts_at, id"
-STARTED = """(created_at >= starts_at OR EXISTS (
-   SELECT 1 FROM billing_ledgerentry WHERE grant_id = billing_creditgrant.id AND kind = 'grant'))"""
-DRAWABLE = f"""
-WITH locked AS (SELECT * FROM billing_creditgrant
-  WHERE wallet_id = %s AND remaining > 0 AND starts_at <= %s AND {STARTED} ORDER BY id{{for_update}})
-SELECT id, remaining FROM locked
- ORDER BY CASE WHEN ends_at IS NULL OR ends_at > %s THEN 0 ELSE 1 END, {DRAW_ORDER}"""
 DRAW = "UPDATE billing_creditgrant SET remaining = remaining - %s WHERE id = %s"
 SET_NEXT_EXPIRY = """
 UPDATE billing_wallet SET expires_next_at = (
@@ -291,16 +337,16 @@ def turn_grant(*, grant_id: int, now: datetime) -> datetime | None:
         return grant.starts_at if grant.starts_at > now else grant.ends_at
 
 
-def expire_ended(*, wallet_id: int, now: datetime) -> int:
-    """Write off what ended grants have left, except what the open holds made before the end will draw of it, after what
-    comes first in Metronome's order: kept besides that, it could be spent twice. Returns credits."""
-    expired = 0
+def expire_ended(*, wallet_id: int, now: datetime, at: datetime | None = None) -> int:
+    """Write off what grants ended by `at` (or now) have left, except what the open holds made before the end will draw of
+    it, after what comes first in Metronome's order: kept besides that, it could be spent twice. Returns credits."""
+    expired, at = 0, at or now
     with transaction.atomic(), connection.cursor() as cursor:
-        drawable = [grant_id for grant_id, _ in _lock_grants(wallet_id, now)]
+        drawable = [grant_id for grant_id, _ in drawdown.lock_grants(wallet_id, at)]
         # Locked before the holds are counted: one that is made in this very instant is seen here, or sees what is left.
         available = Wallet.objects.select_for_update().get(id=wallet_id).available
-        rest = _rest_after_holds(wallet_id, drawable)
-        for one in CreditGrant.objects.filter(id__in=drawable, ends_at__lte=now).order_by("id"):
+        rest = drawdown.rest_after_holds(wallet_id, drawable, seconds=RESERVATION_SECONDS)
+        for one in CreditGrant.objects.filter(id__in=drawable, ends_at__lte=at).order_by("id"):
             # What is not available is held: by holds made after an end that was moved into the past, if by no others.
             if goes := min(one.remaining, rest.get(one.id, one.remaining), available):
                 cursor.execute(DRAW, [goes, one.id])
@@ -318,13 +364,13 @@ def adjust(*, wallet_id: int, amount: int, note: str, now: datetime) -> LedgerEn
     """
     with transaction.atomic():
         if amount < 0:
-            grants = _lock_grants(wallet_id, now)
+            grants = drawdown.lock_grants(wallet_id, now)
             wallet = Wallet.objects.select_for_update().get(id=wallet_id)
             amount = -min(-amount, wallet.available)
             _take(grants, -amount)
         else:
-            _lock_grants(wallet_id, now)
-            _refill([(grant, amount) for grant in _drawn_grants(wallet_id, now)], amount)
+            drawdown.lock_grants(wallet_id, now)
+            _refill([(grant, amount) for grant in drawdown.drawn_grants(wallet_id, now)], amount)
         if amount == 0:
             return None
         _write(wallet_id, amount, LedgerEntry.Kind.ADJUSTMENT, now=now, note=note)
@@ -333,7 +379,7 @@ def adjust(*, wallet_id: int, amount: int, note: str, now: datetime) -> LedgerEn
 
 def _start(wallet_id: int, grant_id: int, now: datetime) -> bool:
     """Write the grant's entry if it has none and its time has come."""
-    _lock_grants(wallet_id, now)
+    drawdown.lock_grants(wallet_id, now)
     grant = CreditGrant.objects.select_for_update().get(id=grant_id)
     if grant.starts_at > now or grant.entries.filter(kind=LedgerEntry.Kind.GRANT).exists():
         return False
@@ -366,13 +412,6 @@ def _change_grant(grant_id: int, segment: Segment, now: datetime) -> None:
     _set_next_expiry(grant.wallet_id)
 
 
-def _lock_grants(wallet_id: int, at: datetime) -> list[tuple[int, int]]:
-    """What could be drawn at `at`, as (grant, remaining) in Metronome's order. All lock in this order: no deadlocks."""
-    with connection.cursor() as cursor:
-        cursor.execute(DRAWABLE.format(for_update=sql.for_update()), [wallet_id, sql.at(at), sql.at(at)])
-        return cursor.fetchall()
-
-
 def _take(grants: list[tuple[int, int]], amount: int) -> list[tuple[int, int]]:
     """Take `amount` from the grants in turn; returns what was taken of which.
 
@@ -398,47 +437,22 @@ def _draw_again(
     is the plan's that was chosen at 10:20, and what the pack has left by that may pay what a third one paid at 11:10. The
     balance is the same, but not which credits are left to expire. Returns what changed, as `draws` of an entry.
     """
-    drawable = [grant_id for grant_id, _ in _lock_grants(wallet_id, now)] + [beginning]
-    drawn, seen = drawn_since(wallet_id, since, seconds=RESERVATION_SECONDS), None
+    drawable = [grant_id for grant_id, _ in drawdown.lock_grants(wallet_id, now)] + [beginning]
+    drawn, seen = drawdown.drawn_since(wallet_id, since, seconds=RESERVATION_SECONDS), None
     while drawn != seen:  # who waited for a lock reads again what was decided meanwhile
         if not (drawn or usage):
             return []
         grants = CreditGrant.objects.select_for_update().filter(
             id__in={*drawable, *(grant_id for _, grant_id in drawn)}
         )
-        ordered = sorted(grants.order_by("id"), key=_draw_order)
-        drawn, seen = drawn_since(wallet_id, since, seconds=RESERVATION_SECONDS), drawn
-    changes, left = draw_anew(ordered, drawn, usage or {})
+        ordered = sorted(grants.order_by("id"), key=drawdown.draw_order)
+        drawn, seen = drawdown.drawn_since(wallet_id, since, seconds=RESERVATION_SECONDS), drawn
+    changes, left = drawdown.draw_anew(ordered, drawn, usage or {})
     for one, rest in zip(ordered, left, strict=True):
         if rest != one.remaining:
             due_at = now if rest and one.ends_at and one.ends_at <= now else one.due_at
             CreditGrant.objects.filter(id=one.id).update(remaining=min(rest, one.granted), due_at=due_at)
     return [(grant_id, credits, int(hour.timestamp())) for (hour, grant_id), credits in changes.items() if credits]
-
-
-def _rest_after_holds(wallet_id: int, drawable: Sequence[int]) -> dict[int, int]:
-    """What each grant has left when the open holds are captured; empty if there are none."""
-    held = Counter[datetime]()
-    for amount, created_at in (
-        Reservation.objects.open().filter(wallet_id=wallet_id).values_list("amount", "created_at")
-    ):
-        held[created_at] += amount
-    if not held:
-        return {}
-    drawn = drawn_since(wallet_id, floor_hour(min(held)), seconds=RESERVATION_SECONDS)
-    grants = CreditGrant.objects.filter(id__in={*drawable, *(grant_id for _, grant_id in drawn)})
-    ordered = sorted(grants, key=_draw_order)
-    return dict(zip([one.id for one in ordered], draw_anew(ordered, drawn, held)[1], strict=True))
-
-
-def _drawn_grants(wallet_id: int, now: datetime) -> list[CreditGrant]:
-    """Live grants of which something was drawn, the last in Metronome's order first."""
-    drawn = CreditGrant.objects.filter(wallet_id=wallet_id, remaining__lt=F("granted"), starts_at__lte=now)
-    return sorted(drawn.exclude(ends_at__lte=now), key=_draw_order, reverse=True)
-
-
-def _draw_order(grant: CreditGrant) -> tuple[Any, ...]:
-    return grant.priority, not grant.is_free, grant.ends_at or END_OF_TIME, grant.starts_at, grant.id
 
 
 def _refill(grants: Iterable[tuple[CreditGrant, int]], amount: int) -> int:

@@ -17,7 +17,7 @@ from accounts.models import User
 from jobs.errors import NotYet
 from jobs.operation import do_now
 
-from . import ledger, metronome, plans, sync
+from . import drawdown, ledger, metronome, plans, sync
 from .models import Contract, CreditGrant, Drift, Payment, Wallet
 
 UNPAID_SECONDS = 600  # a recharge younger than this may only not be tied to its payment yet
@@ -139,7 +139,7 @@ def _pairs(wallet: Wallet, commits: Iterable[metronome.Commit], news: set[str]) 
             grant = here.pop(segment.id, None)
             pairs.append(Pair(commit.name, segment.ends_at, grant, amount, is_mirrored=segment.id not in news))
     pairs += [Pair(grant.name, grant.ends_at, grant, None, is_mirrored=not grant.remaining) for grant in here.values()]
-    return tuple(sorted(pairs, key=lambda pair: pair.ends_at or ledger.END_OF_TIME, reverse=True))
+    return tuple(sorted(pairs, key=lambda pair: pair.ends_at or drawdown.END_OF_TIME, reverse=True))
 
 
 def _payment_causes(wallet: Wallet, now: datetime) -> list[str]:

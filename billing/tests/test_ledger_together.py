@@ -11,6 +11,7 @@ import pytest
 from django.db import connection, transaction
 
 from billing import ledger
+from billing.drawdown import lock_grants
 from billing.models import Wallet
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -90,7 +91,7 @@ def test_who_locks_before_the_end_of_a_grant_and_who_after_it_lock_in_one_order(
     def lock(at: datetime) -> None:
         try:
             with transaction.atomic():
-                ledger._lock_grants(wallet.pk, at)
+                lock_grants(wallet.pk, at)
         except Exception as error:
             failures.append(error)
         connection.close()

@@ -6,10 +6,11 @@ from datetime import timedelta
 
 import pytest
 
-from billing.models import Reservation, Wallet
-from billing.tests.money_stage import balance, establish, remote_balance
+from billing.models import Contract, Reservation, Wallet
+from billing.tests.money_stage import balance, establish, remote_balance, spend_here
 from billing.tests.operate import run
 from jobs import operation
+from usage import csv_import
 from usage.models import UsageEvent
 
 pytestmark = pytest.mark.django_db
@@ -168,3 +169,77 @@ def test_what_is_no_csv_in_utf_8_is_refused(load, tmp_path, db):
     assert "is no CSV file in UTF-8" in load("t-1,é", encoding="latin-1").text
     assert "No such file" in run("backfill_usage", "--from-csv", tmp_path / "missing.csv").text
     assert "goes with --dry-run only" in load(options=["--since", "1d"]).text
+
+
+def test_usage_from_before_the_contract_is_refused(stage, alice, load, at):
+    begun = Contract.objects.get(customer=alice).starts_at
+    before = (begun - timedelta(seconds=1)).isoformat()
+
+    code, text = load(
+        f"t-1,{alice.stable_alias},voice_generation,{begun.isoformat()},standard,100",
+        f"t-2,{alice.stable_alias},voice_generation,{before},standard,100",
+    )
+
+    assert code == 1
+    assert text.splitlines() == [
+        f"line 3: {begun - timedelta(seconds=1):%Y-%m-%d %H:%M:%S} UTC is before the customer's contract began at "
+        f"Metronome, {begun:%Y-%m-%d %H:%M} UTC: it would never be counted there",
+        "Nothing was imported.",
+    ]
+    assert not UsageEvent.objects.exists()
+
+
+def test_a_customer_without_a_contract_is_refused(bob, load, at):
+    text = load(f"t-1,{bob.stable_alias},voice_generation,{at},standard,100").text
+
+    assert "line 2: the customer has no contract at Metronome yet" in text
+
+
+def test_an_import_interrupted_between_two_batches_goes_on_exactly_once(stage, alice, at, tmp_path, load, monkeypatch):
+    monkeypatch.setattr("usage.csv_import.AT_ONCE", 3)
+    lines = [f"t-{n},{alice.stable_alias},voice_generation,{at},standard,{n + 1}" for n in range(10)]
+    path = tmp_path / "usage.csv"
+    path.write_text("\n".join([HEAD, *lines]))
+    run_once = csv_import.load(path, dry_run=False, now=stage.now())
+
+    assert [next(run_once).subject for _ in range(4)] == ["line 2", "line 3", "line 4", "line 5"]
+    run_once.close()
+    assert UsageEvent.objects.count() == Reservation.objects.filter(state="captured").count() == 6
+
+    assert load(*lines) == (0, "Summary: 4 imported.\nNo worker is running: it goes on when one does.\n")
+    assert UsageEvent.objects.count() == 10
+    assert balance(alice) == 30_000 - sum(range(1, 11))
+    stage.drain()
+    assert remote_balance(alice) == balance(alice)
+
+
+def test_rows_that_find_too_few_credits_after_the_check_fail_alone(stage, alice, at, tmp_path):
+    path = tmp_path / "usage.csv"
+    lengths = [100, 200, 50]
+    lines = [f"t-{n},{alice.stable_alias},voice_generation,{at},standard,{m}" for n, m in enumerate(lengths)]
+    path.write_text("\n".join([HEAD, *lines]))
+    rows = csv_import.load(path, dry_run=False, now=stage.now())
+    checked = csv_import.check
+    with pytest.MonkeyPatch.context() as patch:  # somebody spends while the file is checked
+        patch.setattr("usage.csv_import.check", lambda *a, **k: (checked(*a, **k), spend_here(alice, stage, 29_800))[0])
+        found = [(one.subject, one.word, one.detail) for one in rows]
+
+    assert found == [
+        ("line 2", "imported", ""),
+        ("line 3", "failed", "200 credits needed, 100 available"),
+        ("line 4", "imported", ""),
+    ]
+    assert balance(alice) == 50
+
+
+def test_a_transaction_id_that_is_the_key_of_other_credits_fails(stage, alice, at, load):
+    spend_here(alice, stage, 5, key="t-1")
+
+    code, text = load(
+        f"t-1,{alice.stable_alias},voice_generation,{at},standard,5",
+        f"t-2,{alice.stable_alias},voice_generation,{at},standard,5",
+    )
+
+    assert code == 1
+    assert "line 2: failed transaction_id t-1 is the key of other credits held or spent" in text
+    assert balance(alice) == 29_990

@@ -9,6 +9,7 @@ import sys
 import pytest
 from django.conf import settings as django_settings
 
+from billing.payments.gateways import GATEWAYS
 from vocalis.checks import production
 
 GOOD = {
@@ -21,21 +22,24 @@ GOOD = {
     "METRONOME_API_KEY": "a-real-key",
     "METRONOME_API_URL": "https://api.metronome.com",
     "METRONOME_WEBHOOK_SECRET": "a-real-secret",
-    "PAYMENT_GATEWAY": "stripe",
+    "PAYMENT_GATEWAY": "test",
+    "SILENCED_SYSTEM_CHECKS": "vocalis.E004",
     "ENV_FILE": os.devnull,
 }
 
 
 @pytest.fixture
-def live(settings):
+def live(settings, monkeypatch):
     """The settings of a production site with nothing wrong."""
     settings.DEBUG = False
     settings.SECRET_KEY = GOOD["SECRET_KEY"]
+    settings.ALLOWED_HOSTS = ["vocalis.example"]
     settings.SITE_URL = GOOD["SITE_URL"]
     settings.METRONOME_API_KEY = GOOD["METRONOME_API_KEY"]
     settings.METRONOME_API_URL = GOOD["METRONOME_API_URL"]
     settings.METRONOME_WEBHOOK_SECRETS = ["a-real-secret"]
-    settings.PAYMENT_GATEWAY = "stripe"
+    settings.PAYMENT_GATEWAY = "one-that-charges"
+    monkeypatch.setitem(GATEWAYS, "one-that-charges", "")
     settings.WEB_PROCESSES = settings.WORKER_PROCESSES = 1
     settings.CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
     return settings
@@ -61,12 +65,27 @@ def test_a_well_set_up_site_passes(live):
         ("PAYMENT_GATEWAY", "test", "vocalis.E004"),
         ("METRONOME_WEBHOOK_SECRETS", [], "vocalis.E005"),
         ("WEB_PROCESSES", 2, "vocalis.E006"),
+        ("PAYMENT_GATEWAY", "one-that-chargse", "vocalis.E008"),
+        ("PAYMENT_GATEWAY", "", "vocalis.E008"),
+        ("ALLOWED_HOSTS", [], "vocalis.E009"),
+        ("ALLOWED_HOSTS", ["vocalis.example", "*"], "vocalis.E009"),
+        ("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"], "vocalis.E009"),
     ],
 )
 def test_one_wrong_setting_is_named(live, name, value, expected):
     setattr(live, name, value)
 
     assert ids() == [expected]
+
+
+def test_an_unknown_gateway_is_refused_while_debugging_too_and_the_known_ones_are_named(live):
+    live.DEBUG, live.SITE_URL, live.PAYMENT_GATEWAY = True, "http://localhost:8000", "testt"
+
+    (error,) = production()
+
+    assert error.id == "vocalis.E008"
+    assert "“testt”" in error.msg
+    assert error.hint == "Known are: one-that-charges, test."
 
 
 def test_several_workers_need_a_database_that_takes_several_writers(live, monkeypatch):

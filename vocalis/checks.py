@@ -12,14 +12,16 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.core import checks
 
+from billing.payments.gateways import GATEWAYS
+
 LOCAL_HOSTS = {"localhost", "127.0.0.1", "::1", "0.0.0.0", "sandbox"}
 
 
 @checks.register(checks.Tags.security)
 def production(**kwargs: Any) -> list[checks.CheckMessage]:
     if settings.DEBUG:
-        return list(_debug_site())
-    return [*_secrets(), *_outside(), *_processes()]
+        return [*_debug_site(), *_gateway()]
+    return [*_secrets(), *_hosts(), *_gateway(), *_outside(), *_processes()]
 
 
 def _debug_site() -> Iterator[checks.CheckMessage]:
@@ -44,6 +46,27 @@ def _secrets() -> Iterator[checks.CheckMessage]:
             "METRONOME_WEBHOOK_SECRET is empty, so no webhook can be verified and every one is refused.",
             hint="Copy the secret of the webhook destination from Metronome's settings.",
             id="vocalis.E005",
+        )
+
+
+def _hosts() -> Iterator[checks.CheckMessage]:
+    hosts = settings.ALLOWED_HOSTS
+    if "*" not in hosts and any(host.strip("[]") not in LOCAL_HOSTS for host in hosts):
+        return
+    said = "lets in any host name" if "*" in hosts else "has only names of this machine" if hosts else "is empty"
+    yield checks.Error(
+        f"ALLOWED_HOSTS {said}{': ' + ', '.join(hosts) if hosts else ''}.",
+        hint="Set it to the host names this site answers to: every other request gets 400.",
+        id="vocalis.E009",
+    )
+
+
+def _gateway() -> Iterator[checks.CheckMessage]:
+    if settings.PAYMENT_GATEWAY not in GATEWAYS:
+        yield checks.Error(
+            f"PAYMENT_GATEWAY is “{settings.PAYMENT_GATEWAY}”, which is no gateway: no card could be kept or charged.",
+            hint=f"Known are: {', '.join(sorted(GATEWAYS))}.",
+            id="vocalis.E008",
         )
 
 

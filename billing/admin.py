@@ -62,7 +62,7 @@ class OfCustomer(CustomerSearch):
 class GiveForm(Reason):
     credits = forms.IntegerField(min_value=1, max_value=gifts.CREDITS_MAX)
     days = forms.IntegerField(
-        min_value=1, max_value=3_650, initial=gifts.GIFT_DAYS, help_text="How long they can be used."
+        min_value=1, max_value=gifts.DAYS_MAX, initial=gifts.GIFT_DAYS, help_text="How long they can be used."
     )
     key = forms.UUIDField(initial=uuid.uuid4, widget=forms.HiddenInput)  # a form sent twice is one gift
     field_order = ("credits", "days", "reason")

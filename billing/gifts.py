@@ -16,6 +16,7 @@ from . import contracts, plans
 from .models import Gift
 
 GIFT_DAYS = 365
+DAYS_MAX = 3_660  # ten years
 CREDITS_MAX = 40_000_000  # worth $10,000: more is a slip of the finger
 NAMES = {Gift.Kind.GIFT: "Complimentary credits", Gift.Kind.REFUND: "Refund"}
 
@@ -37,10 +38,13 @@ def give(
 ) -> Gift:
     """Have a worker grant the customer credits, drawn before all others. Who and why is in the admin's log.
 
-    The same key again gives the same gift. Raises GiftDiffers; ValueError if `credits` is not within 1 and CREDITS_MAX.
+    The same key again gives the same gift. Raises GiftDiffers; ValueError if `credits` is not within 1 and CREDITS_MAX,
+    or `days` not within 1 and DAYS_MAX.
     """
     if not 0 < credits <= CREDITS_MAX:
         raise ValueError(f"a gift is 1 to {CREDITS_MAX:,} credits")
+    if not 0 < days <= DAYS_MAX:
+        raise ValueError(f"a gift lasts 1 to {DAYS_MAX:,} days")
     with transaction.atomic():
         gift, is_new = Gift.objects.get_or_create(
             key=key,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from argparse import ArgumentTypeError
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +12,8 @@ from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
+
+from .operation import reason
 
 ROWS_MAX = 500  # of one action, so that its page answers in time; the commands take any number
 
@@ -21,6 +24,12 @@ class Sure(forms.Form):
 
 class Reason(forms.Form):
     reason = forms.CharField(max_length=200, help_text="Kept in the log beside your name.")
+
+    def clean_reason(self) -> str:
+        try:
+            return reason(self.cleaned_data["reason"])
+        except ArgumentTypeError as error:
+            raise forms.ValidationError(f"{error}.".capitalize()) from None
 
 
 def too_many(model_admin: admin.ModelAdmin, request: HttpRequest, queryset: QuerySet[Any]) -> bool:

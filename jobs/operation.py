@@ -34,6 +34,7 @@ PATIENCE_SECONDS: tuple[float, ...] = (1, 5, 20)  # waits before an unavailable 
 LINE_SECONDS = 10  # between lines of progress in a pipe
 BAR_SECONDS = 0.1
 BAR_CHARACTERS = 30
+REASON_LETTERS = 3
 UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 
 
@@ -207,6 +208,13 @@ def _nudge(chunk: list[J], dry_run: bool, now: datetime, word: str) -> Iterator[
         manager.filter(pk__in=[row.pk for row in chunk]).nudge(now)
     for row in chunk:
         yield Outcome(row, f"would be {word}" if dry_run else word, is_open=dry_run)
+
+
+def reason(text: str) -> str:
+    """The type of an argument that says why, kept in the log: so that it says something."""
+    if sum(character.isalpha() for character in text) < REASON_LETTERS:
+        raise ArgumentTypeError(f"say why, in {REASON_LETTERS} letters at least; it is kept in the log")
+    return text.strip()
 
 
 def moment(text: str) -> datetime:

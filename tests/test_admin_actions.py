@@ -92,7 +92,7 @@ def test_nothing_is_done_before_it_is_confirmed(operator, shop):
 def test_too_many_rows_at_once_are_refused(operator, shop, monkeypatch):
     monkeypatch.setattr(confirmation, "ROWS_MAX", 1)
 
-    response = act(operator, Wallet, "freeze", *Wallet.objects.all(), confirmed="yes", reason="r")
+    response = act(operator, Wallet, "freeze", *Wallet.objects.all(), confirmed="yes", reason="Sorry")
 
     assert messages(response) == ["Choose 1 rows at most; nothing was done."]
     assert not Wallet.objects.exclude(frozen_at=None).exists()
@@ -124,6 +124,21 @@ def test_a_wallet_is_frozen_and_unfrozen_with_a_reason(operator, shop, staff, no
     confirm(operator, Wallet, "unfreeze", shop, reason="Card was found")
     ledger.reserve(wallet_id=shop.pk, key="after", amount=1, now=now)
     assert LogEntry.objects.count() == 2
+
+
+@pytest.mark.parametrize("reason", ["..", "ab", "1234 !"])
+def test_a_reason_that_says_nothing_is_asked_for_again(operator, shop, reason):
+    response = confirm(operator, Wallet, "freeze", shop, reason=reason)
+
+    assert "Say why, in 3 letters at least; it is kept in the log." in response.content.decode()
+    assert not Wallet.objects.exclude(frozen_at=None).exists()
+
+
+def test_a_gift_for_longer_than_ten_years_is_a_slip_of_the_finger(operator, shop):
+    response = confirm(operator, Wallet, "give", shop, credits=1, days=3_661, reason="Sorry")
+
+    assert "Ensure this value is less than or equal to 3660." in response.content.decode()
+    assert not Gift.objects.exists()
 
 
 def test_credits_are_given_once_however_often_the_form_is_sent(operator, shop, staff):
@@ -221,7 +236,7 @@ def test_a_page_has_buttons_for_what_applies_and_they_lead_back_to_it(operator, 
         buttons["freeze"]["url"],
         {
             "action": "freeze", "_selected_action": buttons["freeze"]["pk"], "back": page, "confirmed": "yes",
-            "reason": "r",
+            "reason": "Sorry",
         },
     )  # fmt: skip
     assert response.headers["Location"] == page
@@ -237,7 +252,7 @@ def test_reconcile_leads_to_its_page_from_the_customer_s(operator, shop, alice):
 
 
 def test_a_button_does_not_lead_away_from_the_site(operator, shop):
-    answers = {"confirmed": "yes", "reason": "r", "back": "//evil.example/"}
+    answers = {"confirmed": "yes", "reason": "Sorry", "back": "//evil.example/"}
     response = act(operator, Wallet, "freeze", shop, follow=False, **answers)
 
     assert response.headers["Location"] == url(Wallet)

@@ -114,26 +114,38 @@ def test_a_key_names_one_gift(stage, alice, staff, now):
         gifts.give(customer=alice, credits=800, reason="r", by=staff, key="k-1", now=now)
     with pytest.raises(ValueError, match="1 to 40,000,000"):
         gifts.give(customer=alice, credits=0, reason="r", by=staff, key="k-2", now=now)
+    with pytest.raises(ValueError, match="1 to 3,660 days"):
+        gifts.give(customer=alice, credits=1, reason="r", by=staff, key="k-2", days=3_661, now=now)
 
 
 @pytest.mark.parametrize(
     ("args", "text"),
     [
         (("nobody@example.com", 5), "There is no customer nobody@example.com."),
-        (("alice@example.com", 0), "Credits are 1 to 40,000,000, and days a positive number."),
-        (("alice@example.com", 40_000_001), "Credits are 1 to 40,000,000, and days a positive number."),
+        (("alice@example.com", 0), "Credits are 1 to 40,000,000, and days 1 to 3,660."),
+        (("alice@example.com", 40_000_001), "Credits are 1 to 40,000,000, and days 1 to 3,660."),
+        (("alice@example.com", 5, "--days", 0), "Credits are 1 to 40,000,000, and days 1 to 3,660."),
+        (("alice@example.com", 5, "--days", 3_000_000), "Credits are 1 to 40,000,000, and days 1 to 3,660."),
         (("alice@example.com", 5, "--by", "alice@example.com"), "alice@example.com is nobody of the staff."),
     ],
 )
 def test_what_makes_no_sense_is_refused(alice, staff, args, text):
-    assert run("grant_credits", *args, "--reason", "r") == (1, text)
+    assert run("grant_credits", *args, "--reason", "Sorry") == (1, text)
+    assert not Gift.objects.exists()
+
+
+@pytest.mark.parametrize("reason", ["", "  ", "...", "ok", "-- 1 --"])
+def test_a_reason_must_say_something(alice, staff, reason):
+    code, text = run("grant_credits", "alice@example.com", 5, f"--reason={reason}")
+
+    assert (code, text) == (1, "Error: argument --reason: say why, in 3 letters at least; it is kept in the log")
     assert not Gift.objects.exists()
 
 
 def test_with_several_superusers_the_giver_must_be_named(alice, staff):
     other = make_customer("other@example.com", "Other", is_staff=True, is_superuser=True)
 
-    assert "Say who decides it" in run("grant_credits", "alice@example.com", 5, "--reason", "r").text
+    assert "Say who decides it" in run("grant_credits", "alice@example.com", 5, "--reason", "Sorry").text
     assert other.user.is_superuser
 
 
@@ -141,4 +153,4 @@ def test_a_customer_is_found_by_whatever_an_operator_has(alice, staff):
     type(alice).objects.filter(pk=alice.pk).update(metronome_id="m-1")
 
     for name in ("ALICE@example.com", alice.pk, "m-1", alice.stable_alias, "vocalis_alice@example.com"):
-        assert "alice@example.com: would be" in run("grant_credits", name, 5, "--reason", "r", "--dry-run").text
+        assert "alice@example.com: would be" in run("grant_credits", name, 5, "--reason", "Sorry", "--dry-run").text

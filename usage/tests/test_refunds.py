@@ -92,7 +92,7 @@ def test_the_command_twice_refunds_once(stage, alice, staff, generation):
 
 
 def test_a_dry_run_of_the_command_changes_nothing(stage, alice, staff, generation):
-    code, text = run("refund_generation", generation.pk, "--reason", "r", "--dry-run")
+    code, text = run("refund_generation", generation.pk, "--reason", "Sorry", "--dry-run")
 
     assert code == 1
     assert "would be refunded 11 credits" in text
@@ -102,11 +102,11 @@ def test_a_dry_run_of_the_command_changes_nothing(stage, alice, staff, generatio
 def test_the_command_goes_on_with_a_refund_that_waits(stage, alice, staff, generation, monkeypatch):
     with monkeypatch.context() as outage:
         outage.setattr(metronome, "add_grant", refuse(metronome.MetronomeUnavailable("no answer")))
-        code, text = run("refund_generation", generation.pk, "--reason", "r")
+        code, text = run("refund_generation", generation.pk, "--reason", "Sorry")
     assert code == 1
     assert "waiting no answer; a worker goes on with it" in text
 
-    assert "1 granted." in run("refund_generation", generation.pk, "--reason", "r").text
+    assert "1 granted." in run("refund_generation", generation.pk, "--reason", "Sorry").text
     assert balance(alice) == remote_balance(alice) == 30_000
 
 
@@ -117,7 +117,7 @@ def test_the_command_refuses_what_cost_nothing(staff, alice, now, flags):
         characters=1, credits=1, state="failed", created_at=now, taken_at=now,
     )  # fmt: skip
 
-    assert run("refund_generation", generation.pk, "--reason", "r", *flags) == (
+    assert run("refund_generation", generation.pk, "--reason", "Sorry", *flags) == (
         1, "Not refunded: the generation is failed: nothing was charged for it.",
     )  # fmt: skip
     assert not Gift.objects.exists()
@@ -126,4 +126,5 @@ def test_the_command_refuses_what_cost_nothing(staff, alice, now, flags):
 def test_the_command_names_a_generation_that_is_not_there(staff, alice):
     unknown = "00000000-0000-4000-8000-000000000000"
 
-    assert run("refund_generation", unknown, "--reason", "r") == (1, f"There is no generation {unknown}.")
+    assert "argument --reason: say why" in run("refund_generation", unknown, "--reason", "?!").text
+    assert run("refund_generation", unknown, "--reason", "Sorry") == (1, f"There is no generation {unknown}.")

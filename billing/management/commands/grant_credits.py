@@ -12,6 +12,7 @@ from accounts.lookup import customer_named, staff_named
 from billing import gifts
 from billing.models import Gift
 from jobs.operation import Operation, Outcome, Refused
+from jobs.operation import reason as why
 
 
 class Command(Operation):
@@ -24,9 +25,11 @@ class Command(Operation):
         super().add_arguments(parser)
         parser.add_argument("customer", metavar="EMAIL_OR_ID")
         parser.add_argument("credits", type=int, metavar="CREDITS")
-        parser.add_argument("--reason", required=True)
+        parser.add_argument("--reason", type=why, required=True, help="kept in the log, so it must say something")
         parser.add_argument("--by", metavar="STAFF_EMAIL", help="who decides it; by default the only superuser")
-        parser.add_argument("--days", type=int, default=gifts.GIFT_DAYS, help="how long they can be used")
+        parser.add_argument(
+            "--days", type=int, default=gifts.GIFT_DAYS, help=f"how long they can be used, {gifts.DAYS_MAX:,} at most"
+        )
         parser.add_argument("--key", default="", help="tells this gift from an equal earlier one")
 
     def outcomes(
@@ -34,8 +37,8 @@ class Command(Operation):
         key: str, **options: Any,
     ) -> Iterator[Outcome]:  # fmt: skip
         receiver, giver = customer_named(customer), staff_named(by)
-        if not 0 < credits <= gifts.CREDITS_MAX or days <= 0:
-            raise Refused(f"Credits are 1 to {gifts.CREDITS_MAX:,}, and days a positive number.")
+        if not (0 < credits <= gifts.CREDITS_MAX and 0 < days <= gifts.DAYS_MAX):
+            raise Refused(f"Credits are 1 to {gifts.CREDITS_MAX:,}, and days 1 to {gifts.DAYS_MAX:,}.")
         same = hashlib.sha256(f"{receiver.pk}\n{credits}\n{reason}\n{key}".encode()).hexdigest()[:32]
         there = Gift.objects.filter(key=f"vocalis-gift-{same}").first()
         if there and there.grant_id:

@@ -11,6 +11,7 @@ from uuid import UUID
 from accounts.lookup import staff_named
 from billing import gifts
 from jobs.operation import Operation, Outcome, Refused
+from jobs.operation import reason as why
 from usage import refunds
 from usage.models import Generation
 
@@ -24,7 +25,7 @@ class Command(Operation):
     def add_arguments(self, parser: ArgumentParser) -> None:
         super().add_arguments(parser)
         parser.add_argument("generation", type=UUID, metavar="ID")
-        parser.add_argument("--reason", required=True)
+        parser.add_argument("--reason", type=why, required=True, help="kept in the log, so it must say something")
         parser.add_argument("--by", metavar="STAFF_EMAIL", help="who decides it; by default the only superuser")
 
     def outcomes(

@@ -36,6 +36,7 @@ BAR_SECONDS = 0.1
 BAR_CHARACTERS = 30
 REASON_LETTERS = 3
 UNITS = {"m": "minutes", "h": "hours", "d": "days"}
+MOMENTS = "2026-01-31T10:00 (UTC) nor an age like 30m, 36h or 34d"
 
 
 class Refused(Exception):
@@ -219,10 +220,10 @@ def reason(text: str) -> str:
 
 def moment(text: str) -> datetime:
     """The type of an argument that is a time: ISO 8601 (without a zone: UTC), or an age such as 90m, 36h or 7d."""
-    if age := re.fullmatch(r"(\d{1,6})([mhd])", text):
-        return timezone.now() - timedelta(**{UNITS[age[2]]: int(age[1])})
     try:
+        if age := re.fullmatch(r"(\d{1,6})([mhd])", text):
+            return timezone.now() - timedelta(**{UNITS[age[2]]: int(age[1])})
         parsed = datetime.fromisoformat(text)
-    except ValueError:
-        raise ArgumentTypeError(f"{text!r} is neither a time like 2026-01-31T10:00 nor an age like 36h") from None
-    return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
+        return parsed.astimezone(UTC) if parsed.tzinfo else parsed.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        raise ArgumentTypeError(f"{text!r} is neither a time like {MOMENTS}") from None

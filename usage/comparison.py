@@ -29,6 +29,7 @@ from .models import UsageEvent
 from .reporter import WINDOW
 
 CLOSED_AFTER = timedelta(seconds=RESERVATION_SECONDS + SETTLING_SECONDS)
+STARTING = timedelta(minutes=1)  # by the time a command looks at its age of 34 days, that is a little older
 METRICS = {metric.event_types[0]: metric for metric in catalogue.METRICS}  # by the one event type each counts
 NAMED_MAX = 20  # events named in one line
 
@@ -89,7 +90,7 @@ def _number(amount: Decimal) -> str:
 
 def closed_hours(since: datetime, until: datetime, *, now: datetime) -> tuple[datetime, datetime]:
     """The closed hours between two moments, both floored. Raises Refused for what Metronome takes no events of."""
-    if since < now - WINDOW:
+    if since < now - WINDOW - STARTING:
         raise Refused(
             f"Metronome takes events of the last {WINDOW.days} days, so since {now - WINDOW:%Y-%m-%dT%H:%M}. Usage older "
             "than that can no longer be sent; settle it with the customer by hand (grant_credits)."

@@ -25,7 +25,10 @@ class Command(Operation):
         parser.add_argument("--id", metavar="EVENT_ID", action="append", help="this one; repeatable")
         parser.add_argument("--type", help="of this type, such as commit.create")
         parser.add_argument(
-            "--since", type=moment, metavar="TIME", help="received since: 2026-01-31T10:00 (UTC), or 36h"
+            "--since",
+            type=moment,
+            metavar="TIME",
+            help="received since: 2026-01-31T10:00 (UTC), or an age: 30m, 36h, 7d",
         )
 
     def total(self, **options: Any) -> int:

@@ -25,9 +25,9 @@ class Command(Operation):
     def add_arguments(self, parser: ArgumentParser) -> None:
         super().add_arguments(parser)
         parser.add_argument(
-            "--since", type=moment, metavar="TIME", help="2026-01-31T10:00 (UTC), or an age such as 36h"
+            "--since", type=moment, metavar="TIME", help="2026-01-31T10:00 (UTC), or an age: 30m, 36h, 34d"
         )
-        parser.add_argument("--until", type=moment, metavar="TIME", help="by default the last closed hour")
+        parser.add_argument("--until", type=moment, metavar="TIME", help="likewise; by default the last closed hour")
         parser.add_argument("--customer", metavar="EMAIL_OR_ID", help="only this one")
         parser.add_argument(
             "--from-csv",
@@ -48,7 +48,7 @@ class Command(Operation):
                 raise Refused("A file is imported whole: --from-csv goes with --dry-run only.")
             return csv_import.load(from_csv, dry_run=dry_run, now=now)
         if since is None:
-            raise Refused("Say since when: --since 2026-01-31T10:00, or --since 36h.")
+            raise Refused("Say since when: --since 2026-01-31T10:00, or --since 34d.")
         customers = Customer.objects.all()
         if customer:
             customers = customers.filter(pk=customer_named(customer).pk)

@@ -226,15 +226,6 @@ def test_many_threads_never_share_a_row(now):
 
 @pytest.mark.django_db
 class TestBatch:
-    def test_settle_sets_further_columns_in_the_same_update(self, now, django_assert_num_queries):
-        add(now, 3)
-        batch = claim(now, limit=3)
-
-        with django_assert_num_queries(1):
-            queue.settle(batch, outcome="done")
-
-        assert set(ROWS.values_list("outcome", flat=True)) == {"done"}
-
     def test_fail_all_counts_each_rows_own_attempts(self, now):
         add(now, 2)
         add(now, 2, attempts=queue.UNAVAILABLE_ATTEMPTS_MAX - 1)

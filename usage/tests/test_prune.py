@@ -114,5 +114,5 @@ def test_the_usage_page_calls_a_pruned_event_sent(client, alice, now, rows):
     page = client.get("/usage/").content.decode()
 
     assert "Hello" in page
-    assert "Sent" in page
+    assert ">Sent<" in page
     assert "Waiting" not in page

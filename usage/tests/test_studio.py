@@ -282,7 +282,7 @@ def test_a_double_click_waits_for_the_first_one(page, wallet, engine):
     assert inner[0].status_code == 302
     assert inner[1]["Refresh"] and b"is being spoken" in inner[1].content
     done = page.get(inner[0].url)
-    assert "Refresh" not in done and b"<audio" in done.content
+    assert "Refresh" not in done and b"<h2>Spoken</h2>" in done.content
     assert balances() == (488, 0)
 
 

@@ -66,12 +66,10 @@ def is_off_by_choice(customer_id: UUID) -> bool:
     return AutoRecharge.objects.filter(customer_id=customer_id, enabled=False, failure="").exists()
 
 
-def switch_off(*, customer_id: UUID, failure: str, now: datetime) -> bool:
-    """Switch off after a recharge failed, as Metronome does, and say why. False if it was off already."""
-    return bool(
-        AutoRecharge.objects.filter(customer_id=customer_id, enabled=True).update(
-            enabled=False, failure=failure, low_since_at=None, stuck_at=None, due_at=now, dead_at=None, attempts=0
-        )
+def switch_off(*, customer_id: UUID, failure: str = "", now: datetime) -> None:
+    """Switch off here, and have a worker do it at Metronome. `failure`: of the recharge that made it so, for the customer."""
+    AutoRecharge.objects.filter(customer_id=customer_id, enabled=True).update(
+        enabled=False, failure=failure, low_since_at=None, stuck_at=None, due_at=now, dead_at=None, attempts=0
     )
 
 

@@ -18,8 +18,8 @@ from django.db import transaction
 from django.db.models import Q
 
 from accounts.models import Customer, IngestAlias, PasswordReset, User
-from billing import ledger, subscriptions
-from billing.models import AutoRecharge, Payment, PaymentMethod
+from billing import ledger, recharge, subscriptions
+from billing.models import Payment, PaymentMethod
 from jobs.operation import Outcome, Refused, walk
 
 from .models import Generation, Voice
@@ -63,8 +63,7 @@ def _close(customer: Customer, now: datetime) -> None:
         with transaction.atomic():
             User.objects.filter(pk=customer.user_id).update(is_active=False)
             subscriptions.cancel(customer=customer, now=now)
-            on = AutoRecharge.objects.filter(customer=customer, enabled=True)
-            on.update(enabled=False, failure="", low_since_at=None, stuck_at=None, due_at=now, dead_at=None, attempts=0)
+            recharge.switch_off(customer_id=customer.pk, now=now)
             ledger.set_frozen(wallet_id=ledger.wallet_of(customer.pk).pk, frozen=True, now=now)
     except subscriptions.ChangeUnderWay as error:
         raise Refused(str(error)) from error

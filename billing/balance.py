@@ -8,11 +8,12 @@ from typing import Any
 
 from django.db import connection
 from django.db.models import OuterRef, Subquery
-from django.http import HttpRequest, JsonResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.urls import reverse
 from django.utils.functional import SimpleLazyObject
 from django.views.decorators.http import require_GET
 
+from accounts.access import customer_of, refuse
 from accounts.models import Customer
 
 from . import plans
@@ -82,11 +83,11 @@ def marks(wallet_ids: Collection[int]) -> dict[int, Mark]:
 
 
 @require_GET
-def balance(request: HttpRequest) -> JsonResponse:
+def balance(request: HttpRequest) -> HttpResponse:
     """GET /api/billing/balance, for the logged-in customer."""
     if not request.user.is_authenticated:
         return refuse(401, "Log in to see your balance.")
-    customer = Customer.objects.filter(user=request.user).only("pk").first()
+    customer = customer_of(request.user)
     if customer is None:
         return refuse(404, "This login has no customer account.")
     response = JsonResponse(snapshot(customer))
@@ -100,10 +101,6 @@ def header(request: HttpRequest) -> dict[str, Any]:
     return {"balance": current, "events_url": SimpleLazyObject(lambda: _events_url(current))}
 
 
-def refuse(status: int, error: str) -> JsonResponse:
-    return JsonResponse({"error": error}, status=status)
-
-
 def _rows(sql: str, wallet_ids: Collection[int], *parameters: str) -> list[tuple[Any, ...]]:
     with connection.cursor() as cursor:
         cursor.execute(f"{sql}({', '.join(['%s'] * len(wallet_ids))})", [*parameters, *wallet_ids])
@@ -112,7 +109,7 @@ def _rows(sql: str, wallet_ids: Collection[int], *parameters: str) -> list[tuple
 
 def _of_login(request: HttpRequest) -> dict[str, Any]:
     user = getattr(request, "user", None)
-    customer = user and user.is_authenticated and Customer.objects.filter(user=user).only("pk").first()
+    customer = customer_of(user) if user and user.is_authenticated else None
     return snapshot(customer) if customer else {}
 
 

@@ -26,6 +26,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_GET
 
+from accounts.access import refuse
 from accounts.models import Customer
 
 from . import balance, ledger, realtime
@@ -68,10 +69,10 @@ def events(request: HttpRequest, customer_id: str) -> HttpResponse:
     then is news to it.
     """
     if not request.user.is_authenticated:
-        return balance.refuse(401, "Log in to follow your balance.")
+        return refuse(401, "Log in to follow your balance.")
     mine = Customer.objects.filter(user=request.user, metronome_id=customer_id).values_list("pk", "wallet__id").first()
     if mine is None:
-        return balance.refuse(404, "There is no such customer.")
+        return refuse(404, "There is no such customer.")
     customer_pk, wallet_id = mine
     (state,) = balance.states([wallet_id or ledger.wallet_of(customer_pk).id])
     seen = request.headers.get("Last-Event-ID") or request.GET.get("after", "")

@@ -78,7 +78,7 @@ def test_the_header_reads_the_balance_once_and_only_where_it_is_shown(rf, alice,
 
     with django_assert_num_queries(0):
         engines["django"].from_string("nothing of it").render({}, request)
-    with django_assert_num_queries(2):
+    with django_assert_num_queries(1):
         assert page.render({}, request) == "500 None /api/webhooks/events/m-alice"
 
 

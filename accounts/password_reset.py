@@ -6,20 +6,17 @@ delays the mail and loses none.
 
 from __future__ import annotations
 
-import smtplib
 from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.contrib.auth.tokens import default_token_generator
-from django.core.mail import send_mail
-from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils.encoding import force_bytes
 from django.utils.http import urlsafe_base64_encode
 
-from jobs.errors import Rejected, Unavailable
 from jobs.worker import RowStep
 
+from . import mail
 from .models import PasswordReset, User
 
 PAUSE_SECONDS = 60  # at most one mail a minute and person, so that the form cannot flood a mailbox
@@ -31,8 +28,9 @@ def ask(*, email: str, now: datetime) -> None:
     if user is None:
         return
     reset, is_new = PasswordReset.objects.get_or_create(user=user, defaults={"asked_at": now, "due_at": now})
-    if not is_new and reset.asked_at <= now - timedelta(seconds=PAUSE_SECONDS):
-        PasswordReset.objects.filter(pk=reset.pk).update(asked_at=now, due_at=now, attempts=0, dead_at=None)
+    if not is_new:
+        paused = PasswordReset.objects.filter(pk=reset.pk, asked_at__lte=now - timedelta(seconds=PAUSE_SECONDS))
+        paused.update(asked_at=now, due_at=now, attempts=0, dead_at=None)
 
 
 def send(reset: PasswordReset, now: datetime) -> None:
@@ -41,13 +39,7 @@ def send(reset: PasswordReset, now: datetime) -> None:
         uid, token = urlsafe_base64_encode(force_bytes(user.pk)), default_token_generator.make_token(user)
         path = reverse("password_reset_confirm", kwargs={"uidb64": uid, "token": token})
         words = {"url": settings.SITE_URL.rstrip("/") + path, "days": settings.PASSWORD_RESET_TIMEOUT // 86_400}
-        subject = "Choose a new password for Vocalis"
-        try:
-            send_mail(subject, render_to_string("emails/password_reset.txt", words), None, [user.email])
-        except smtplib.SMTPRecipientsRefused as error:
-            raise Rejected(f"the mail server refuses the recipient: {error}") from error
-        except (smtplib.SMTPException, OSError) as error:
-            raise Unavailable(f"no mail server: {error}") from error
+        mail.send(to=user.email, subject="Choose a new password for Vocalis", letter="password_reset", words=words)
         PasswordReset.objects.filter(pk=reset.pk).update(sent_at=now)
 
 

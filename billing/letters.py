@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import smtplib
 from typing import Any
 
 from django.conf import settings
-from django.core.mail import send_mail
-from django.template.loader import render_to_string
 from django.urls import reverse
 
+from accounts import mail
 from accounts.models import Customer
-from jobs.errors import Rejected, Unavailable
 
 SUBJECTS = {
     "recharge_failed": "Your automatic recharge did not go through",
@@ -22,17 +19,11 @@ SUBJECTS = {
 
 
 def send(*, customer: Customer, letter: str, words: dict[str, Any]) -> None:
-    """Send one of SUBJECTS to the customer. Raises Unavailable, or Rejected when the address is refused."""
+    """Send one of SUBJECTS to the customer. Raises what `mail.send` raises."""
     site = settings.SITE_URL.rstrip("/")
-    words |= {
+    words = words | {
         "first_name": customer.user.first_name,
         "billing_url": site + reverse("billing"),
         "plans_url": site + reverse("plans"),
     }
-    text = render_to_string(f"emails/{letter}.txt", words)
-    try:
-        send_mail(SUBJECTS[letter], text, None, [customer.user.email])
-    except smtplib.SMTPRecipientsRefused as error:
-        raise Rejected(f"the mail server refuses the recipient: {error}") from error
-    except (smtplib.SMTPException, OSError) as error:
-        raise Unavailable(f"no mail server: {error}") from error
+    mail.send(to=customer.user.email, subject=SUBJECTS[letter], letter=letter, words=words)

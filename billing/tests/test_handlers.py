@@ -309,7 +309,7 @@ def test_a_mail_server_that_is_down_has_the_event_tried_again(known, now, monkey
         raise ConnectionRefusedError
 
     with monkeypatch.context() as patch:
-        patch.setattr("billing.letters.send_mail", down)
+        patch.setattr("accounts.mail.send_mail", down)
         event = work(receive(OUT, now), now)
     assert (event.processed_at, event.attempts) == (None, 1)
 

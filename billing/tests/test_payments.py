@@ -270,7 +270,7 @@ def test_a_mail_server_that_is_down_delays_the_letter_only(stage, webhooks, alic
     cards.choose(customer_id=alice.pk, reference=DECLINING_CARD.reference)
     run_to_low(stage, alice)
     with monkeypatch.context() as patch:
-        patch.setattr("billing.letters.send_mail", refuse(ConnectionRefusedError("no mail today")))
+        patch.setattr("accounts.mail.send_mail", refuse(ConnectionRefusedError("no mail today")))
         stage.drain()
 
     assert (only_payment().state, only_payment().settled_at) == (State.FAILED, None)

@@ -305,7 +305,7 @@ def test_a_mail_server_that_is_down_delays_the_letter_and_not_the_end_of_the_pla
     stage.drain()
     cards.choose(customer_id=alice.pk, reference=DECLINING_CARD.reference)
     with monkeypatch.context() as patch:
-        patch.setattr("billing.letters.send_mail", refuse(ConnectionRefusedError("no mail today")))
+        patch.setattr("accounts.mail.send_mail", refuse(ConnectionRefusedError("no mail today")))
         pass_time(stage, days=32)
         stage.advance(minutes=1)
         stage.drain()

@@ -6,7 +6,6 @@ from .lookups import Among
 
 class JobsConfig(AppConfig):
     name = "jobs"
-    default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
         Field.register_lookup(Among)

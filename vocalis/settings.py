@@ -131,7 +131,6 @@ AUTH_PASSWORD_VALIDATORS = [
     )
 ]
 LOGIN_URL = "login"
-LOGIN_REDIRECT_URL = "studio"
 LOGOUT_REDIRECT_URL = "home"
 RATELIMIT_ENABLE = env.bool("THROTTLE", default=True)
 TRUSTED_PROXIES = env.int("TRUSTED_PROXIES", default=0)

@@ -30,11 +30,10 @@ class ReservationStep:
         return Reservation.objects.open().filter(expires_at__lte=now)
 
     def run(self, now: datetime) -> int:
-        wallet_ids = set(self.due(now).values_list("wallet_id", flat=True))
-        expired = ledger.expire_reservations(now=now)
-        for wallet_id in wallet_ids:
+        wallet_ids = ledger.expire_reservations(now=now)
+        for wallet_id in set(wallet_ids):
             realtime.wake(wallet_id)
-        return expired
+        return len(wallet_ids)
 
 
 RESERVATIONS = ReservationStep()

@@ -17,6 +17,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -205,16 +206,14 @@ def release(*, reservation_id: int, now: datetime) -> None:
     _return_hold(reservation_id, Reservation.State.RELEASED, now)
 
 
-def expire_reservations(*, now: datetime, limit: int = 100) -> int:
-    """Give back what holds past their time still hold. Returns how many. Safe in any number of workers at once."""
-    expired = 0
+def expire_reservations(*, now: datetime, limit: int = 100) -> list[int]:
+    """Give back what holds past their time still hold. Returns the wallet of each. Safe in any number of workers."""
+    expired = []
     late = Reservation.objects.open().filter(expires_at__lte=now).order_by("expires_at")
-    for reservation_id in late.values_list("id", flat=True)[:limit]:
-        try:
+    for reservation_id, wallet_id in late.values_list("id", "wallet_id")[:limit]:
+        with suppress(AlreadyResolved):  # captured, or expired by another worker, since we looked
             _return_hold(reservation_id, Reservation.State.EXPIRED, now)
-            expired += 1
-        except AlreadyResolved:
-            continue  # captured, or expired by another worker, since we looked
+            expired.append(wallet_id)
     return expired
 
 

@@ -95,8 +95,8 @@ def test_an_unknown_reservation_is_named_missing(db, now):
 
 def test_a_reservation_expires_after_ten_minutes_and_not_before(wallet, now):
     hold = ledger.reserve(wallet_id=wallet.id, key="a", amount=200, now=now)
-    assert ledger.expire_reservations(now=now + timedelta(seconds=599)) == 0
-    assert ledger.expire_reservations(now=now + timedelta(seconds=600)) == 1
+    assert ledger.expire_reservations(now=now + timedelta(seconds=599)) == []
+    assert ledger.expire_reservations(now=now + timedelta(seconds=600)) == [wallet.id]
     with pytest.raises(ledger.AlreadyResolved, match="expired"):
         ledger.capture(reservation_id=hold.id, now=now)
     assert assert_sound(wallet).available == 500

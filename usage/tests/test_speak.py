@@ -310,7 +310,7 @@ def test_an_abandoned_request_whose_hold_expired_holds_anew(alice, wallet, now, 
     with killed_in("_finish"):
         say(alice, now)
     later = now + timedelta(minutes=11)
-    assert ledger.expire_reservations(now=later) == 1
+    assert ledger.expire_reservations(now=later) == [wallet.id]
     assert balances(wallet) == (500, 0)
 
     say(alice, later)

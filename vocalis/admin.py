@@ -31,7 +31,7 @@ class Site(admin.AdminSite):
 def looks() -> list[dict[str, str]]:
     """The checks of our own rows, each with where to go on and the right it takes to see it; dead rows by kind."""
     dead = worker.dead_rows()
-    checks = [check for check in health.local_checks(timezone.now()) if not (dead and check.name == "dead rows")]
+    checks = [check for check in health.local_checks(timezone.now(), dead) if not (dead and check.name == "dead rows")]
     rows = [_look(check.name, check.status, check.detail, check.admin) for check in checks]
     for model, count in dead.items():
         page = f"{model._meta.app_label}_{model._meta.model_name}?work=dead"

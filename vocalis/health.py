@@ -27,7 +27,7 @@ from billing.models import AutoRecharge, Drift
 from billing.redaction import without_secrets
 from jobs import worker
 from jobs.errors import Rejected, Unavailable
-from jobs.models import Heartbeat, Lane
+from jobs.models import Heartbeat, Job, Lane
 from usage.models import UsageDifference, UsageEvent, UsageRound
 
 Status = Literal["ok", "warn", "error"]
@@ -94,7 +94,7 @@ def cached_report() -> dict[str, Any]:
 
 def report(*, now: datetime) -> dict[str, Any]:
     try:
-        here = local_checks(now)
+        here = local_checks(now, worker.dead_rows())
     except Error:
         here = [Check("database", "error", "not answering")]
     checks = [*remote_checks(now), *here]
@@ -163,8 +163,9 @@ def _catalogue_check(name: str, ask: Callable[[datetime], list[str]], now: datet
 # --- Our own rows ---------------------------------------------------------------------------------------------------
 
 
-def local_checks(now: datetime) -> list[Check]:
-    return [_webhook_secret(), _worker(now), _lanes(now), _unsent(now), _usage(now), _dead_rows(), *_money()]
+def local_checks(now: datetime, dead: dict[type[Job], int]) -> list[Check]:
+    """`dead`: `worker.dead_rows()`, which the start page lists one by one as well."""
+    return [_webhook_secret(), _worker(now), _lanes(now), _unsent(now), _usage(now), _dead_rows(dead), *_money()]
 
 
 def _webhook_secret() -> Check:
@@ -205,8 +206,8 @@ def _usage(now: datetime) -> Check:
     return Check("usage comparison", status, detail, "usage_usagedifference?state=open")
 
 
-def _dead_rows() -> Check:
-    counts = [f"{count} of {model._meta.verbose_name_plural}" for model, count in worker.dead_rows().items()]
+def _dead_rows(dead: dict[type[Job], int]) -> Check:
+    counts = [f"{count} of {model._meta.verbose_name_plural}" for model, count in dead.items()]
     return Check("dead rows", "warn" if counts else "ok", f"{', '.join(counts) or 'none'} need a person")
 
 

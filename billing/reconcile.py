@@ -70,7 +70,6 @@ class Account:
 
 def look(wallet: Wallet, *, now: datetime) -> Account:
     """Compare; changes nothing. Calls Metronome."""
-    payments = Payment.objects.filter(customer_id=wallet.customer_id)
     causes = _payment_causes(wallet, now)
     contract = Contract.objects.filter(customer_id=wallet.customer_id).exclude(metronome_id=None).first()
     comparison = None
@@ -99,13 +98,16 @@ def look(wallet: Wallet, *, now: datetime) -> Account:
         metronome=int(comparison.remote) if comparison else None,
         difference=comparison.difference if comparison else 0,
         since=drift.first_seen_at if drift else None,
-        paid_cents=payments.filter(state=Payment.State.GRANTED).aggregate(cents=Sum("amount_cents", default=0))[
-            "cents"
-        ],
+        paid_cents=paid_cents(wallet),
         is_moving=contract is not None and comparison is None,
         causes=tuple(causes),
         pairs=_pairs(wallet, commits, {segment.segment_id for segment in news}),
     )
+
+
+def paid_cents(wallet: Wallet) -> int:
+    granted = Payment.objects.filter(customer_id=wallet.customer_id, state=Payment.State.GRANTED)
+    return granted.aggregate(cents=Sum("amount_cents", default=0))["cents"]
 
 
 def repair(wallet: Wallet, *, by: User | None = None, difference: int | None = None, now: datetime) -> None:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
-from django.db.models import Sum
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
@@ -51,9 +50,7 @@ def page(admin: WalletAdmin, request: HttpRequest, wallet_id: int) -> HttpRespon
         error = str(trouble)
     payments = Payment.objects.filter(customer=wallet.customer_id).select_related("grant").order_by("-created_at")
     size = abs(account.difference) if account else 0
-    paid_cents = Payment.objects.filter(customer=wallet.customer_id, state=Payment.State.GRANTED).aggregate(
-        cents=Sum("amount_cents", default=0)
-    )["cents"]
+    paid_cents = account.paid_cents if account else reconcile.paid_cents(wallet)
     context = admin.admin_site.each_context(request) | {
         "title": f"Reconcile {wallet.customer}", "wallet": wallet, "account": account, "error": error, "size": size,
         "pairs": account.pairs[:ROWS_SHOWN] if account else (), "payments": payments[:ROWS_SHOWN],

@@ -92,7 +92,7 @@ def recharge_settings(request: CustomerRequest) -> HttpResponse:
     context = {
         "form": form,
         "auto_recharge": row,
-        "credits_per_dollar": plans.CREDITS_PER_CENT * 100,
+        "credits_per_dollar": plans.CREDITS_PER_DOLLAR,
         "is_real_money": gateway().is_real_money,
     }
     return render(request, "billing/recharge.html", context)

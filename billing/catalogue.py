@@ -16,6 +16,7 @@ from django.conf import settings
 
 from . import metronome, plans
 from . import metronome_setup as setup
+from .drawdown import floor_hour
 from .metronome_setup import Metric, Product, Rate
 
 GENERATION = Metric("", "Vocalis voice generation", "SUM", "text_length", ("voice_generation",), (("voice_type",),))
@@ -151,7 +152,7 @@ def ensure(*, now: datetime, say: Callable[[str], None]) -> None:
 
     Raises Impossible for what only a person can put right.
     """
-    unit_id = _ensure_pricing_unit(say)
+    unit_id = _ensure_pricing_unit(now, say)
     metric_ids = {wanted.name: _ensure_metric(wanted, say) for wanted in METRICS}
     product_ids = {
         name: _ensure_product(name, metric_ids[metric.name], group_key, say)
@@ -165,8 +166,8 @@ def ensure(*, now: datetime, say: Callable[[str], None]) -> None:
         raise Impossible("; ".join(texts))
 
 
-def _ensure_pricing_unit(say: Callable[[str], None]) -> str:
-    if texts := check_pricing_unit(datetime.now(UTC)):
+def _ensure_pricing_unit(now: datetime, say: Callable[[str], None]) -> str:
+    if texts := check_pricing_unit(now):
         if settings.VOCALIS_CREDIT_TYPE_ID:
             raise Impossible(texts[0])
         unit_id = setup.create_pricing_unit(name=plans.PRICING_UNIT_NAME)
@@ -218,7 +219,7 @@ def _ensure_rates(card_id: str, product_ids: dict[str, str], now: datetime, say:
         rate = _rate(product_ids[name], groups, price)
         if rate not in found:
             other = _price(found, rate) != "none"
-            starts_at = now.replace(minute=0, second=0, microsecond=0) if other else FIRST_RATES_AT
+            starts_at = floor_hour(now) if other else FIRST_RATES_AT
             setup.add_rate(rate_card_id=card_id, rate=rate, starts_at=starts_at)
             say(f"price of “{name}” {groups or ''}: set to {price} credits")
 

@@ -12,7 +12,7 @@ from accounts.models import Customer
 from jobs.errors import NotYet
 
 from . import metronome, realtime, sync
-from .drawdown import floor_hour as floor_hour
+from .drawdown import floor_hour
 from .ledger import wallet_of
 from .models import Contract, CreditGrant
 

@@ -96,5 +96,5 @@ def _context(customer: Customer) -> dict[str, Any]:
         "card_label": method.label if method else known[0].label if known else "",
         "is_real_money": gateway().is_real_money,
         "contact": parseaddr(settings.DEFAULT_FROM_EMAIL)[1],
-        "credits_per_dollar": plans.CREDITS_PER_CENT * 100,
+        "credits_per_dollar": plans.CREDITS_PER_DOLLAR,
     }

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 PRICING_UNIT_NAME = "Vocalis Credits (VC)"
-CREDITS_PER_CENT = 40  # 4,000 credits a dollar
+CREDITS_PER_CENT = 40
+CREDITS_PER_DOLLAR = 100 * CREDITS_PER_CENT
 
 # Credits per use. Voice generation is priced per character (code point), own voices once.
 STANDARD_CREDITS = 1
@@ -53,7 +54,3 @@ PLANS: dict[str, Plan] = {
         Plan("enterprise", "Enterprise", 0, None, pitch="Volume prices, invoices, your own agreement."),
     )
 }
-
-
-def cents_to_credits(cents: int) -> int:
-    return cents * CREDITS_PER_CENT

@@ -31,7 +31,7 @@ def home(request: HttpRequest) -> HttpResponse:
         "standard_credits": plans.STANDARD_CREDITS,
         "premium_credits": plans.PREMIUM_CREDITS,
         "own_voice_credits": plans.OWN_VOICE_CREDITS,
-        "credits_per_dollar": plans.cents_to_credits(100),
+        "credits_per_dollar": plans.CREDITS_PER_DOLLAR,
         "sample": SAMPLE,
         "sample_credits": len(SAMPLE) * plans.STANDARD_CREDITS,
         "contact": parseaddr(settings.DEFAULT_FROM_EMAIL)[1],

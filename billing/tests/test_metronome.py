@@ -10,7 +10,7 @@ import pytest
 from metronome import Metronome
 
 from billing import metronome, metronome_operations, metronome_setup
-from billing.contracts import floor_hour
+from billing.drawdown import floor_hour
 from billing.metronome import AlreadyDone, MetronomeRejected, MetronomeUnavailable
 
 CUSTOMER = "5f794d50-085a-4db6-8d15-286e518b7225"

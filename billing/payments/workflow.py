@@ -129,16 +129,18 @@ def renewal_failure(payment: Payment) -> str:
 
 
 def _whole_cents(invoice_total: object, currency: str) -> int:
+    text = str(invoice_total)
     try:
-        total = Decimal(str(invoice_total))
-        cents = int(total.to_integral_value(ROUND_HALF_UP))
-    except (InvalidOperation, ValueError, OverflowError):
-        raise InvoiceTotalInvalid(f"invoice_total {str(invoice_total)[:40]!r} is not an amount") from None
-    if isinstance(invoice_total, bool) or not 1 <= cents <= CENTS_MAX or len(str(invoice_total)) > 40:
-        raise InvoiceTotalInvalid(f"invoice_total {str(invoice_total)[:40]!r} cannot be charged")
+        total = Decimal(text)
+        # Compared as a Decimal: the int of one with a large exponent takes a worker's life to compute.
+        can_be_charged = len(text) <= 40 and Decimal("0.5") <= total <= CENTS_MAX
+    except InvalidOperation:
+        raise InvoiceTotalInvalid(f"invoice_total {text[:40]!r} is not an amount") from None
+    if not can_be_charged:
+        raise InvoiceTotalInvalid(f"invoice_total {text[:40]!r} cannot be charged")
     if currency != "USD":
         raise InvoiceTotalInvalid(f"invoice_currency {currency[:40]!r}: only USD can be charged")
-    return cents
+    return int(total.to_integral_value(ROUND_HALF_UP))
 
 
 # --- From recovery point to recovery point --------------------------------------------------------------------------

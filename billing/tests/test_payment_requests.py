@@ -32,7 +32,8 @@ def test_an_invoice_total_is_rounded_half_up_and_kept_as_sent(alice, now, total,
 
 @pytest.mark.parametrize(
     "total",
-    [None, "", "much", 0, 0.4, -1, -4_500, True, [], {}, "NaN", "Infinity", "1e99", 10**30, float("inf"), "1" * 50],
+    [None, "", "much", 0, 0.4, -1, -4_500, True, [], {}, "NaN", "Infinity"]
+    + ["1e99", "1e999999999", 10**30, float("inf"), "1" * 50],
 )
 def test_an_amount_nobody_can_charge_is_refused(alice, now, total):
     with pytest.raises(workflow.InvoiceTotalInvalid):

@@ -177,14 +177,14 @@ def test_fresh_credits_may_take_a_while_to_show(stage, alice, contract, monkeypa
     assert look(contract, stage) is None
 
 
-def test_a_small_difference_that_stands_is_adjusted_by_itself(stage, alice, contract):
-    spend_there(alice, stage, 900)
+def test_a_difference_of_a_thousand_that_stands_is_adjusted_by_itself(stage, alice, contract):
+    spend_there(alice, stage, 1_000)
     drift = look(contract, stage)
     assert (drift.difference, drift.state, drift.wallet_balance, drift.metronome_balance) == (
-        -900,
+        -1_000,
         "open",
         30_000,
-        29_100,
+        29_000,
     )
     stage.advance(seconds=59)
     assert look(contract, stage).state == "open"
@@ -192,9 +192,9 @@ def test_a_small_difference_that_stands_is_adjusted_by_itself(stage, alice, cont
 
     stage.advance(seconds=1)
     adjusted = look(contract, stage)
-    assert (adjusted.pk, adjusted.state, adjusted.entry.amount) == (drift.pk, "adjusted", -900)
+    assert (adjusted.pk, adjusted.state, adjusted.entry.amount) == (drift.pk, "adjusted", -1_000)
     assert adjusted.entry.kind == "adjustment"
-    assert balance(alice) == remote_balance(alice) == 29_100
+    assert balance(alice) == remote_balance(alice) == 29_000
     assert look(contract, stage) is None
 
 

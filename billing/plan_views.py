@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from datetime import timedelta
 from email.utils import parseaddr
 from typing import Any
 
@@ -75,7 +76,10 @@ def _tell(request: CustomerRequest, subscription: Subscription) -> None:
 def _context(customer: Customer) -> dict[str, Any]:
     mine = Subscription.objects.filter(customer=customer)
     current, requested = subscriptions.current_plan(customer), subscriptions.requested_plan(customer)
-    last = None if current or requested else mine.exclude(failure="").order_by("-created_at").first()
+    last = mine.order_by("-created_at", "-pk").first()
+    # Beside a plan that goes on, a choice that came to nothing is news for a day.
+    if current and last and last.ended_at and last.ended_at < timezone.now() - timedelta(days=1):
+        last = None
     trial_used = mine.filter(plan="trial").exists()
     method, known = PaymentMethod.objects.filter(customer=customer).first(), gateway().cards
     return {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import uuid
+from datetime import timedelta
 
 import pytest
 import time_machine
@@ -12,7 +13,7 @@ from django.urls import reverse
 from billing import subscriptions
 from billing.models import CreditGrant, Payment, PaymentMethod, Subscription, Wallet
 from billing.payments import cards
-from billing.payments.gateways.test import DECLINING_CARD
+from billing.payments.gateways.test import DECLINING_CARD, GOOD_CARD
 
 pytestmark = pytest.mark.django_db
 URL = "/billing/plans/"
@@ -60,13 +61,14 @@ def test_choosing_the_trial_says_that_credits_are_on_their_way_and_then_that_it_
     response = live.post(URL, {"plan": "trial", "key": uuid.uuid4()}, follow=True)
     assert response.redirect_chain == [(URL, 302)]
     assert "Your Trial plan is being set up. Its 50,000 credits arrive in a few seconds" in text(response)
-    assert b'data-pending-plan="trial"' in response.content
+    assert b" data-pending>" in response.content
     assert "You have used your trial" not in text(response)
 
     stage.drain()
     shown = text(live.get(URL))
     assert "Your plan" in shown
     assert "being set up" not in shown
+    assert b"data-pending" not in live.get(URL).content
     assert Wallet.objects.get(customer=alice).balance == 50_000
 
 
@@ -127,6 +129,26 @@ def test_a_declined_card_is_said_and_another_choice_possible(live, stage, alice)
     assert "The payment failed:" in shown
     assert "Choose Pro" in shown
     assert "The payment failed:" in text(live.post(URL, form, follow=True))
+
+
+def test_a_declined_change_is_said_beside_the_plan_that_goes_on_until_it_is_old_or_made_good(live, stage, alice):
+    live.post(URL, {"plan": "trial"})
+    stage.drain()
+    cards.choose(customer_id=alice.pk, reference=DECLINING_CARD.reference)
+    live.post(URL, {"plan": "creator"})
+    stage.drain()
+    shown = text(live.get(URL))
+    assert "Trial Your plan" in shown
+    assert "The payment failed:" in shown
+
+    with time_machine.travel(stage.now() + timedelta(hours=25), tick=False):
+        assert "The payment failed:" not in text(live.get(URL))
+
+    cards.choose(customer_id=alice.pk, reference=GOOD_CARD.reference)
+    live.post(URL, {"plan": "creator"})
+    stage.drain()
+    live.post("/billing/plans/cancel/")
+    assert "The payment failed:" not in text(live.get(URL))
 
 
 def test_ending_a_plan(live, stage, alice):

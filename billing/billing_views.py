@@ -21,6 +21,7 @@ from .payments.gateways import gateway
 
 ENTRIES_A_PAGE = 20
 PAYMENTS_SHOWN = 10
+TOO_MANY = {"max_value": f"At most {recharge.TO_CREDITS_MAX:,} credits, which are worth $10,000."}
 
 
 class RechargeForm(forms.Form):
@@ -29,12 +30,14 @@ class RechargeForm(forms.Form):
         label="When this many credits or fewer are left",
         min_value=0,
         max_value=recharge.TO_CREDITS_MAX,
+        error_messages=TOO_MANY,
         help_text=f"At least {plans.RECHARGE_THRESHOLD_CREDITS_MIN:,} credits, which are worth $5.",
     )
     recharge_to_credits = forms.IntegerField(
         label="Fill up to",
         min_value=0,
         max_value=recharge.TO_CREDITS_MAX,
+        error_messages=TOO_MANY,
         help_text=f"At least {plans.RECHARGE_STEP_CREDITS_MIN:,} credits ($10) more than the line above, the least one "
         "payment can be.",
     )
@@ -54,7 +57,9 @@ def overview(request: CustomerRequest) -> HttpResponse:
             "priority", "-is_free", "ends_at"
         ),
         "auto_recharge": AutoRecharge.objects.filter(customer=customer).first(),
-        "payments": Payment.objects.filter(customer=customer).order_by("-created_at")[:PAYMENTS_SHOWN],
+        "payments": Payment.objects.filter(customer=customer)
+        .select_related("subscription")
+        .order_by("-created_at")[:PAYMENTS_SHOWN],
         "cards": known,
         "card": method.reference if method else known[0].reference if known else "",
         "is_real_money": gateway().is_real_money,
@@ -118,7 +123,9 @@ def _entries(customer: Customer, before: str) -> dict[str, Any]:
     """A page of the ledger, newest first. Pages are cut by version, so they stay put and cost the same at any depth."""
     wallet = Wallet.objects.filter(customer=customer).first() or Wallet()
     # By the wallet's own id: through a join, PostgreSQL would sort all of its entries instead of reading an index.
-    entries = LedgerEntry.objects.filter(wallet_id=wallet.pk).select_related("grant").order_by("-version")
+    used_for = ("reservation__generation", "reservation__voice")
+    entries = LedgerEntry.objects.filter(wallet_id=wallet.pk).select_related("grant", *used_for).order_by("-version")
+    entries = entries.defer("reservation__generation__text")
     if before.isdecimal() and len(before) < 19:
         entries = entries.filter(version__lt=int(before))
     page = list(entries[: ENTRIES_A_PAGE + 1])

@@ -234,7 +234,7 @@ def test_the_form_starts_with_what_is_set(page, alice):
         ({"threshold_credits": ""}, "This field is required."),
         ({"threshold_credits": "many"}, "Enter a whole number."),
         ({"threshold_credits": "-5"}, "greater than or equal to 0"),
-        ({"recharge_to_credits": "9" * 30}, "less than or equal to 40000000"),
+        ({"recharge_to_credits": "9" * 30}, "At most 40,000,000 credits, which are worth $10,000."),
     ],
 )
 def test_settings_metronome_would_refuse_come_back_with_the_reason(page, change, sentence):

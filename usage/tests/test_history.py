@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
+from billing import ledger
 from conftest import fund
 from usage import history, own_voice, speak
 from usage.engines import EngineFailed, Speech, VoiceSettings
@@ -39,6 +43,26 @@ def html_of(page, **query) -> str:
     answer = page.get(reverse("usage"), query)
     assert answer.status_code == 200
     return answer.content.decode()
+
+
+def test_the_billing_history_tells_what_credits_were_used_for(page, alice, wallet, now, django_assert_max_num_queries):
+    say(alice, now, text="Hello.")
+    fund(alice, 25_000, now)
+    settings = VoiceSettings("en-us+m3", pitch=40, pitch_range=60, pace_words_per_minute=150)
+    own_voice.set_up(customer=alice, name="Mine", settings=settings, key="v", now=now)
+    hold = ledger.reserve(wallet_id=wallet.pk, key="import", amount=9, now=now)
+    ledger.capture(reservation_id=hold.id, now=now)
+
+    with CaptureQueriesContext(connection) as few:
+        html = page.get(reverse("billing")).content.decode()
+    shown = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", html))
+    for words in ("Speech Ava, 6 characters -6 ", "Own voice Mine -25,000 ", "Used -9 "):
+        assert words in shown
+
+    for number in range(9):
+        say(alice, now, text="Hello.", key=f"{number}")
+    with django_assert_max_num_queries(len(few)):
+        page.get(reverse("billing"))
 
 
 def test_an_empty_page_leads_to_the_studio(page):

@@ -55,6 +55,7 @@
 
   // randomUUID exists on https and localhost only.
   const freshKey = () => [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+  const csrfToken = () => document.cookie.match(/(?:^|; )csrftoken=([^;]*)/)?.[1] ?? form.elements.csrfmiddlewaretoken.value;
   const wait = (seconds) => new Promise((resolve) => setTimeout(resolve, seconds * 1000));
 
   async function post() {
@@ -63,6 +64,7 @@
     if (sent !== null && sent !== body) form.elements.key.value = freshKey();
     sent = body;
     const fields = new FormData(form);
+    fields.set("csrfmiddlewaretoken", csrfToken()); // a login in another tab has made this page's own worthless
     for (;;) {
       const answer = await fetch(form.action, { method: "POST", body: fields, headers: { Accept: "application/json" } });
       if (answer.status !== 409) return answer;
@@ -78,7 +80,7 @@
       const answer = await post();
       const json = answer.headers.get("Content-Type")?.includes("json") ? await answer.json() : {};
       if (answer.status === 201) showResult(spoken, json);
-      else if (answer.status === 401) location.reload();
+      else if (answer.status === 401) say(problem, "You are logged out. Log in in another tab, then press Speak again: your text stays here.");
       else if (answer.status === 422) showErrors(json.errors);
       else if (answer.status === 402) available = json.available;
       else say(problem, json.error || "This did not work. Please reload the page and try again.");

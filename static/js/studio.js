@@ -26,7 +26,7 @@
     counter.parentElement.classList.toggle("error", characters > charactersMax);
     form.querySelector("[data-credits]").textContent = number.format(credits());
     showMissing(credits(), available);
-    button.disabled = busy || characters > charactersMax;
+    button.disabled = characters > charactersMax; // not while busy: that takes the focus from who pressed it by key
   }
 
   function showMissing(needed, has) {

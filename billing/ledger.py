@@ -373,6 +373,7 @@ def adjust(*, wallet_id: int, amount: int, note: str, now: datetime) -> LedgerEn
         if amount == 0:
             return None
         _write(wallet_id, amount, LedgerEntry.Kind.ADJUSTMENT, now=now, note=note)
+        _set_next_expiry(wallet_id)
         return LedgerEntry.objects.filter(wallet_id=wallet_id).latest("id")
 
 

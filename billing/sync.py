@@ -208,11 +208,12 @@ def compare(contract: Contract, *, now: datetime, fractions: Decimal = Decimal(0
     wallet.refresh_from_db()
     if before != _numbers(wallet.id, now):
         return None
+    # Also as long as holds keep something of an ended grant, which at Metronome is over.
     if wallet.expires_next_at and wallet.expires_next_at <= now + timedelta(seconds=NEAR_END_SECONDS):
         return None
     _, unsettled, settling = before
     grown, shrunk = _settling_grants(wallet.id, now)
-    lowest = wallet.balance - _held_past_end(wallet.id, now) - grown
+    lowest = wallet.balance - grown
     highest = lowest + grown + unsettled + settling + shrunk
     # Towards zero, so that what is left of fractions is no difference.
     missing, extra = min(remote - lowest, Decimal(0)), max(remote - fractions - highest, Decimal(0))
@@ -265,12 +266,6 @@ def _settling_grants(wallet_id: int, now: datetime) -> tuple[int, int]:
     grown = entries.filter(amount__gt=0).aggregate(credits=Sum("amount", default=0))["credits"]
     shrunk = entries.filter(amount__lt=0).aggregate(credits=Sum("amount", default=0))["credits"]
     return grown, -shrunk
-
-
-def _held_past_end(wallet_id: int, now: datetime) -> int:
-    """What reservations keep alive of grants that ended: here still in the balance, at Metronome over."""
-    ended = CreditGrant.objects.filter(wallet_id=wallet_id, ends_at__lte=now, remaining__gt=0)
-    return ended.aggregate(credits=Sum("remaining", default=0))["credits"]
 
 
 def _note_drift(wallet: Wallet, found: Comparison, now: datetime) -> Drift:

@@ -85,6 +85,20 @@ def test_what_an_ended_grant_gets_back_expires(hear_of, noon):
     assert left(wallet)["plan"] == 0
 
 
+def test_what_an_adjustment_puts_back_is_not_spent_after_its_end(hear_of, noon):
+    """Not even while no worker writes it off: the gate knows when it ends."""
+    wallet = hear_of("plan", 100, priority=10, starts_at=noon, ends_at=noon + HOUR, at=noon)
+    use(wallet, 100, at=noon)
+    hear_of("pack", 100, priority=100, starts_at=noon, ends_at=noon + 9 * HOUR, at=noon)
+    use(wallet, 50, at=noon)
+
+    ledger.adjust(wallet_id=wallet.id, amount=120, note="Metronome had more", now=noon)
+
+    assert left(wallet) == {"plan": 70, "pack": 100}
+    with pytest.raises(ledger.InsufficientCredits, match="100 available"):
+        ledger.reserve(wallet_id=wallet.id, key="late", amount=101, now=noon + HOUR)
+
+
 def test_usage_captured_after_later_usage_draws_what_it_would_have_drawn_in_time(hear_of, noon):
     """Else the late usage would find its grants used up by later usage, which had others to draw from."""
     nine = noon - 3 * HOUR

@@ -177,6 +177,18 @@ def test_fresh_credits_may_take_a_while_to_show(stage, alice, contract, monkeypa
     assert look(contract, stage) is None
 
 
+def test_credits_just_taken_back_may_take_a_while_to_vanish(stage, alice, contract, monkeypatch):
+    remote_id = add_by_hand(contract, 5_000)
+    sync.read_grants(contract, now=stage.now())
+    stage.advance(minutes=11)
+    edit(contract, archive_credits=[{"id": remote_id}])
+    monkeypatch.setattr(metronome, "net_balance", lambda **arguments: Decimal(35_000))
+
+    assert look(contract, stage) is None and balance(alice) == 30_000
+    stage.advance(seconds=61)
+    assert look(contract, stage).difference == 5_000
+
+
 def test_a_difference_of_a_thousand_that_stands_is_adjusted_by_itself(stage, alice, contract):
     spend_there(alice, stage, 1_000)
     drift = look(contract, stage)
@@ -355,6 +367,16 @@ def test_around_the_end_of_a_grant_nothing_is_judged(stage, alice, contract, mon
     stage.advance(seconds=(ends_at - stage.now()).total_seconds() - 10)
     monkeypatch.setattr(metronome, "net_balance", lambda **arguments: Decimal(0))
     assert look(contract, stage) is None
+
+
+def test_while_a_hold_keeps_ended_credits_nothing_is_judged(stage, alice, contract):
+    grant = CreditGrant.objects.get()
+    stage.advance(seconds=(grant.ends_at - stage.now()).total_seconds() - 10)
+    ledger.reserve(wallet_id=grant.wallet_id, key="k", amount=100, now=stage.now())
+    stage.advance(minutes=5)
+
+    assert look(contract, stage) is None and not Drift.objects.exists()
+    assert (balance(alice), remote_balance(alice)) == (100, 0)
 
 
 def test_an_end_leaves_both_sides_equal(stage, alice, contract):

@@ -48,6 +48,9 @@ def _rules() -> list[tuple[str, str, tuple[Any, ...]]]:
         "a balance covers what started grants have left": wallets.filter(
             balance__lt=_sum(started, "wallet", "remaining")
         ),
+        "the gate knows when the next credits end": started.filter(remaining__gt=0).exclude(
+            Q(ends_at=None) | Q(wallet__expires_next_at__lte=F("ends_at"))
+        ),
         "a started grant is the sum of its entries": started.exclude(granted=_sum(received, "grant", "amount")),
         "every capture is one entry of its amount": captured.exclude(entry__amount=-F("captured")),
         "every capture is reported once": captured.exclude(usage_event__credits=F("captured")),

@@ -316,6 +316,8 @@ def test_it_is_toggled_once_only(stage, alice, monkeypatch):
     monkeypatch.setattr(metronome, "set_recharge", lambda **wish: (pushed.append(wish["enabled"]), real(**wish)))
 
     pass_minutes(stage, 60)
+    AutoRecharge.objects.all().nudge(stage.now())  # and not when somebody presses Retry
+    stage.drain()
 
     assert pushed == [False, True]
     assert AutoRecharge.objects.get().stuck_at

@@ -220,11 +220,9 @@ def expire_reservations(*, now: datetime, limit: int = 100) -> list[int]:
 def _refusal(wallet_id: int, amount: int) -> WalletFrozen | InsufficientCredits:
     """Why the wallet, which has changed since we looked, did not give that much."""
     wallet = Wallet.objects.get(id=wallet_id)
-    return (
-        WalletFrozen()
-        if wallet.frozen_at
-        else InsufficientCredits(needed=amount, available=min(wallet.available, amount - 1))
-    )
+    if wallet.frozen_at:
+        return WalletFrozen()
+    return InsufficientCredits(needed=amount, available=min(wallet.available, amount - 1))
 
 
 def _same_hold(row: list[Any], amount: int) -> Hold:
@@ -316,9 +314,8 @@ def record_grant(*, wallet_id: int, segment: Segment, now: datetime) -> tuple[in
         CreditGrant.objects.bulk_create([grant], ignore_conflicts=True)
         grant_id = CreditGrant.objects.values_list("id", flat=True).get(segment_id=segment.segment_id)
         is_new = _start(wallet_id, grant_id, now)
-        _change_grant(
-            grant_id, segment, now
-        )  # heard of early, it may have changed since; or its start moved into the past
+        # Heard of early, it may have changed since; or its start moved into the past.
+        _change_grant(grant_id, segment, now)
         return grant_id, _start(wallet_id, grant_id, now) or is_new
 
 
@@ -384,9 +381,7 @@ def _start(wallet_id: int, grant_id: int, now: datetime) -> bool:
     if grant.starts_at > now or grant.entries.filter(kind=LedgerEntry.Kind.GRANT).exists():
         return False
     draws = _draw_again(wallet_id, floor_hour(grant.starts_at), now, beginning=grant_id)
-    _write(
-        wallet_id, grant.granted, LedgerEntry.Kind.GRANT, now=now, grant_id=grant_id, draws=draws, note=grant.name
-    )  # fmt: skip
+    _write(wallet_id, grant.granted, LedgerEntry.Kind.GRANT, now=now, grant_id=grant_id, draws=draws, note=grant.name)
     _set_next_expiry(wallet_id)
     return True
 

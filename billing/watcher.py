@@ -92,9 +92,7 @@ class Watcher:
                 self._report(states)
                 with self._condition:
                     self._marks |= {state.wallet_id: state.mark for state in states if state.wallet_id in self._marks}
-        except (
-            Exception
-        ):  # the loop's boundary: the marks stayed as they were, so the next look finds what this one lost
+        except Exception:  # the loop's boundary: the marks stayed, so the next look finds what this one lost
             logger.exception("the wallets could not be read; looking again in a second")
             connection.close()
         finally:

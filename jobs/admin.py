@@ -22,9 +22,7 @@ from .confirmation import too_many
 from .models import Heartbeat, Job, Lane
 from .operation import Refused
 
-ROWS_COUNTED_MAX = (
-    10_000  # lists stop counting, and paging, here: a COUNT over millions takes seconds, a search does not
-)
+ROWS_COUNTED_MAX = 10_000  # lists stop counting, and paging, here: a COUNT over millions takes seconds
 
 WORK_FIELDS = {field.name for field in Job._meta.fields}
 

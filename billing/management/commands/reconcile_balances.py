@@ -48,8 +48,8 @@ def _reconcile(wallet: Wallet, fix: bool, by: User | None, now: datetime) -> Out
     if fix and not account.agrees:
         reconcile.repair(wallet, by=by, now=now)
         account = reconcile.look(wallet, now=now)
+    if before.agrees:
+        return Outcome(wallet.customer, "agree")
     if account.agrees:
-        return (
-            Outcome(wallet.customer, "agree") if before.agrees else Outcome(wallet.customer, "repaired", str(account))
-        )
+        return Outcome(wallet.customer, "repaired", str(account))
     return Outcome(wallet.customer, "moving" if account.is_moving else "differ", str(account), is_open=True)

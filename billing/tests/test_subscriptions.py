@@ -53,6 +53,21 @@ def test_the_trial_grants_its_credits_for_fourteen_days(stage, alice):
     assert (grant.key, grant.is_free, grant.priority) == (f"vocalis-trial-{alice.pk}", True, plans.PRIORITY_PLAN)
 
 
+def test_a_second_try_after_a_lost_answer_gives_the_period_of_the_first(stage, alice):
+    subscription = select(alice, "trial", stage.now())
+    stage.sandbox.faults.add("/v2/contracts/edit", "timeout_after")
+    stage.drain()
+    subscription.refresh_from_db()
+    asked_at = subscription.anchor_at
+    assert subscription.state == "requested" and asked_at
+
+    pass_time(stage, hours=2)
+
+    subscription.refresh_from_db()
+    assert (subscription.state, subscription.anchor_at, subscription.period_start_at) == ("active", asked_at, asked_at)
+    assert agree(alice) == 50_000
+
+
 @pytest.mark.parametrize(("plan", "credits", "cents"), [("creator", 250_000, 4_900), ("pro", 1_000_000, 14_900)])
 def test_a_paid_plan_is_charged_once_and_then_granted(stage, alice, plan, credits, cents):
     subscription = select(alice, plan, stage.now())

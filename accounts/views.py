@@ -5,9 +5,9 @@ from django.contrib.auth import login
 from django.contrib.auth import views as auth_views
 from django.contrib.auth.decorators import login_required
 from django.contrib.messages.views import SuccessMessageMixin
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect, render
-from django.urls import reverse_lazy
+from django.urls import reverse, reverse_lazy
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
@@ -38,7 +38,7 @@ def sign_up(request: HttpRequest) -> HttpResponse:
         else:
             login(request, customer.user)
             messages.success(request, f"Welcome, {customer.user.first_name}. Choose how to start.")
-            return redirect(next_url(request) or "plans")
+            return HttpResponseRedirect(next_url(request) or reverse("plans"))
     return render(request, "accounts/signup.html", {"form": form, "next": next_url(request)})
 
 
@@ -48,11 +48,11 @@ def sign_up(request: HttpRequest) -> HttpResponse:
 @sensitive_post_parameters("password")
 def log_in(request: HttpRequest) -> HttpResponse:
     if request.user.is_authenticated:
-        return redirect(next_url(request) or start_url(request.user))
+        return HttpResponseRedirect(next_url(request) or start_url(request.user))
     form = LoginForm(request, request.POST or None)
     if form.is_valid():
         login(request, form.user)
-        return redirect(next_url(request) or start_url(form.user))
+        return HttpResponseRedirect(next_url(request) or start_url(form.user))
     return render(request, "accounts/login.html", {"form": form, "next": next_url(request)})
 
 

@@ -42,6 +42,12 @@ def test_login_goes_nowhere_but_to_our_own_pages(client, alice, url):
     assert log_in(client, next=url).url == "/studio/"
 
 
+@pytest.mark.parametrize("path", ["nothing", "-1", "profile"])
+def test_a_page_asked_for_is_a_path_and_never_the_name_of_a_view(client, alice, path):
+    assert log_in(client, next=path).url == path
+    assert client.get("/accounts/login/", {"next": path}).url == path
+
+
 def test_login_gives_the_session_a_new_key(client, alice):
     client.get("/accounts/login/")
     session = client.session

@@ -70,10 +70,10 @@ def events(request: HttpRequest, customer_id: str) -> HttpResponse:
     """
     if not request.user.is_authenticated:
         return refuse(401, "Log in to follow your balance.")
-    mine = Customer.objects.filter(user=request.user, metronome_id=customer_id).values_list("pk", "wallet__id").first()
-    if mine is None:
+    mine = Customer.objects.filter(user=request.user).values_list("metronome_id", "pk", "wallet__id").first()
+    if mine is None or mine[0] != customer_id:
         return refuse(404, "There is no such customer.")
-    customer_pk, wallet_id = mine
+    _, customer_pk, wallet_id = mine
     (state,) = balance.states([wallet_id or ledger.wallet_of(customer_pk).id])
     seen = request.headers.get("Last-Event-ID") or request.GET.get("after", "")
     return Opening(state, auto_recharge=seen.isdecimal() and len(seen) < 20 and state.recharge_version > int(seen))

@@ -360,6 +360,7 @@ def test_the_watcher_runs_from_the_first_stream_to_the_last(alice, wallet, cooki
         (lambda cookie: Browser(cookie, "m-bob"), 404, "There is no such customer."),
         (lambda cookie: Browser(cookie, "nobody"), 404, "There is no such customer."),
         (lambda cookie: Browser(cookie, "None"), 404, "There is no such customer."),
+        (lambda cookie: Browser(cookie, "m-alice\x00"), 404, "There is no such customer."),
         (lambda cookie: Browser(cookie, method="POST"), 405, None),
         (lambda cookie: Browser(cookie, method="HEAD"), 405, None),
         (lambda cookie: Browser(cookie, host="evil.example"), 400, None),

@@ -12,6 +12,7 @@ from datetime import timedelta
 
 import httpx
 import pytest
+from django.conf import settings
 from django.test import Client
 from metronome import Metronome
 
@@ -211,9 +212,10 @@ settings.STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.stora
 from django.test import Client
 client = Client(SERVER_NAME="vocalis.example")
 secure = client.get("/accounts/login/", secure=True)
+insecure = client.get("/accounts/login/")
 cookie = client.cookies["csrftoken"]
 print(json.dumps({
-    "insecure": client.get("/accounts/login/").headers.get("Location"),
+    "insecure": [insecure.headers.get("Location"), insecure.headers.get("Content-Security-Policy")],
     "headers": dict(secure.headers),
     "csrf": [bool(cookie["secure"]), cookie["samesite"]],
     "session": [settings.SESSION_COOKIE_SECURE, settings.SESSION_COOKIE_HTTPONLY, settings.SESSION_COOKIE_SAMESITE],
@@ -229,7 +231,7 @@ def test_production_answers_over_https_alone_with_closed_cookies():
     assert run.returncode == 0, run.stderr
     found = json.loads(run.stdout)
 
-    assert found["insecure"] == "https://vocalis.example/accounts/login/"
+    assert found["insecure"] == ["https://vocalis.example/accounts/login/", settings.CONTENT_SECURITY_POLICY]
     assert found["csrf"] == [True, "Lax"] and found["session"] == [True, True, "Lax"]
     assert found["foreign host"] == 400
     headers = found["headers"]
@@ -250,4 +252,5 @@ def test_the_web_server_refuses_a_large_body_of_any_kind(tmp_path, declared):
         small = client.post("/api/webhooks/metronome/alerts", content=b"{}")
 
     assert (large.status_code, large.text) == (413, "The request is too large.")
+    assert large.headers["Content-Security-Policy"] == settings.CONTENT_SECURITY_POLICY
     assert small.status_code == 401

@@ -19,6 +19,11 @@ from vocalis.checks import refuse_to_start  # noqa: E402
 refuse_to_start()
 
 STREAMS = "/api/webhooks/events/"
+TOO_LARGE_HEADERS = [  # no middleware adds any to this one
+    (b"content-type", b"text/plain"),
+    (b"content-security-policy", settings.CONTENT_SECURITY_POLICY.encode()),
+    (b"x-content-type-options", b"nosniff"),
+]
 
 
 class Pages(ASGIHandler):
@@ -48,7 +53,7 @@ async def application(scope: Message, receive: Receive, send: Send) -> None:
     elif scope["path"].removeprefix(scope.get("root_path", "")).startswith(STREAMS):
         await stream.serve(scope, receive, send)
     elif (messages := await read_body(receive)) is None:
-        await send({"type": "http.response.start", "status": 413, "headers": [(b"content-type", b"text/plain")]})
+        await send({"type": "http.response.start", "status": 413, "headers": TOO_LARGE_HEADERS})
         await send({"type": "http.response.body", "body": b"The request is too large."})
     else:
         await pages(scope, replay(messages, then=receive), send)

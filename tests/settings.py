@@ -9,7 +9,7 @@ for name in ("DATABASE_URL", "REDIS_URL"):
         os.environ[name] = url
 
 from vocalis.settings import *  # noqa: E402, F403
-from vocalis.settings import DATABASES, STORAGES, VAR_DIR  # noqa: E402
+from vocalis.settings import DATABASES, IN_MEMORY_CACHE, STORAGES, VAR_DIR  # noqa: E402
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 STORAGES = STORAGES | {"staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}}
@@ -18,5 +18,4 @@ if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     DATABASES["default"]["TEST"] = {"NAME": str(VAR_DIR / f"test-{os.getpid()}.sqlite3")}
 STATIC_ROOT = VAR_DIR / "static"
 STATIC_ROOT.mkdir(exist_ok=True)  # whitenoise warns about a folder that is missing, and warnings are errors
-# One of each test process, emptied by conftest.
-CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+CACHES = {"default": IN_MEMORY_CACHE}  # one of each test process, emptied by conftest

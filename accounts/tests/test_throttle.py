@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 import time_machine
+from django.core.cache import cache
 from django.test import Client
 
 from accounts import password_reset
@@ -67,6 +68,14 @@ def test_one_address_that_tries_many_accounts_is_refused(alice):
 
     assert log_in(Client(), "alice@example.com", PASSWORD).status_code == 429
     assert log_in(Client(REMOTE_ADDR="192.0.2.7"), "alice@example.com", PASSWORD).url == "/studio/"
+
+
+def test_many_other_visitors_do_not_make_a_count_start_anew(client, alice):
+    for _ in range(10):
+        log_in(client)
+    cache.set_many({f"visitor-{number}": 1 for number in range(1_000)})
+
+    assert log_in(client, password=PASSWORD).status_code == 429
 
 
 @pytest.mark.django_db

@@ -15,6 +15,8 @@ from django.core import checks
 
 from billing.payments.gateways import GATEWAYS
 
+METRONOME_HOST = "api.metronome.com"
+SANDBOX_WEBHOOK_SECRET = "sandbox-webhook-secret"  # of .env.example
 LOCAL_HOSTS = {"localhost", "127.0.0.1", "::1", "0.0.0.0", "sandbox"}
 
 
@@ -42,9 +44,9 @@ def _secrets() -> Iterator[checks.CheckMessage]:
             hint='python -c "import secrets; print(secrets.token_urlsafe(50))" makes one.',
             id="vocalis.E002",
         )
-    if not settings.METRONOME_WEBHOOK_SECRETS:
+    if not settings.METRONOME_WEBHOOK_SECRETS or SANDBOX_WEBHOOK_SECRET in settings.METRONOME_WEBHOOK_SECRETS:
         yield checks.Error(
-            "METRONOME_WEBHOOK_SECRET is empty, so no webhook can be verified and every one is refused.",
+            "METRONOME_WEBHOOK_SECRET is empty, so that every webhook is refused, or the sandbox's, which everybody knows.",
             hint="Copy the secret of the webhook destination from Metronome's settings.",
             id="vocalis.E005",
         )
@@ -73,7 +75,7 @@ def _gateway() -> Iterator[checks.CheckMessage]:
 
 def _outside() -> Iterator[checks.CheckMessage]:
     url = urlsplit(settings.METRONOME_API_URL)
-    if url.scheme != "https" or url.hostname in LOCAL_HOSTS or settings.METRONOME_API_KEY in ("", "sandbox"):
+    if (url.scheme, url.hostname) != ("https", METRONOME_HOST) or settings.METRONOME_API_KEY in ("", "sandbox"):
         yield checks.Error(
             f"Billing would go to {settings.METRONOME_API_URL or 'nowhere'}, which is not a Metronome account.",
             hint="Leave METRONOME_API_URL out for https://api.metronome.com and set METRONOME_API_KEY.",

@@ -4,7 +4,7 @@ Plain arguments in, small frozen dataclasses out. Whatever goes wrong leaves her
 `MetronomeUnavailable` (try again) or `MetronomeRejected` (never); nothing else escapes. Credits are amounts of our
 pricing unit and whole going out; Decimal coming in, because Metronome may have fractions. Money is in cents.
 
-Nothing here decides or stores anything, and nothing repeats a write by itself: the rows that owe a call do that, and
+Nothing here decides or stores anything, and nothing repeats a call by itself: the rows that owe one do that, and
 every write is safe to send twice (a uniqueness key, a natural key, or the same final state).
 """
 
@@ -32,9 +32,8 @@ from jobs.errors import Rejected, Unavailable
 from . import plans
 from .redaction import without_secrets
 
-READ_TIMEOUT_SECONDS = 10  # also of ingest; the lease of a batch of events (120 s) outlives it and its one retry
+READ_TIMEOUT_SECONDS = 10  # also of ingest; the lease of a batch of events (120 s) outlives ten of them
 WRITE_TIMEOUT_SECONDS = 30
-READ_RETRIES = 1  # a blip; a longer outage is the business of the row that asked
 REFUSED_PAUSE_SECONDS = 60  # a refused key refuses every row: the lane rests and no row counts an attempt
 RETRY_AFTER_MAX_SECONDS = 300
 NOT_FOUND_PAUSE_SECONDS = 10
@@ -111,13 +110,13 @@ def client() -> Metronome:
         bearer_token=settings.METRONOME_API_KEY,
         base_url=settings.METRONOME_API_URL,
         timeout=httpx.Timeout(READ_TIMEOUT_SECONDS, connect=5),
-        max_retries=READ_RETRIES,
+        max_retries=0,  # the SDK sleeps as long as Metronome asks for; a row waits without keeping a worker from the others
     )
 
 
 @contextmanager
 def hurry(seconds: float) -> Iterator[None]:
-    """Inside, calls of this thread wait `seconds` at most and are not retried: for the health page."""
+    """Inside, calls of this thread wait `seconds` at most: for the health page."""
     token = _hurry_seconds.set(seconds)
     try:
         yield
@@ -127,12 +126,11 @@ def hurry(seconds: float) -> Iterator[None]:
 
 def reader() -> Metronome:
     seconds = _hurry_seconds.get()
-    return client() if seconds is None else client().with_options(timeout=seconds, max_retries=0)
+    return client() if seconds is None else client().with_options(timeout=seconds)
 
 
 def writer() -> Metronome:
-    """Never retried by the SDK, which would retry a 409: a used key would cost three calls to learn nothing new."""
-    return remember("writer", lambda: client().with_options(timeout=WRITE_TIMEOUT_SECONDS, max_retries=0))
+    return remember("writer", lambda: client().with_options(timeout=WRITE_TIMEOUT_SECONDS))
 
 
 def remember(name: str, find: Callable[[], T]) -> T:

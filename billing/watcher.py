@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Collection
 
-from django.db import connection, reset_queries
+from django.db import OperationalError, connection, reset_queries
 
 from . import balance
 from .balance import Mark, State
@@ -92,8 +92,9 @@ class Watcher:
                 self._report(states)
                 with self._condition:
                     self._marks |= {state.wallet_id: state.mark for state in states if state.wallet_id in self._marks}
-        except Exception:  # the loop's boundary: the marks stayed, so the next look finds what this one lost
-            logger.exception("the wallets could not be read; looking again in a second")
+        except Exception as error:  # the loop's boundary: the marks stayed, so the next look finds what this one lost
+            trace = None if isinstance(error, OperationalError) else error  # the database is away, perhaps for an hour
+            logger.error("the wallets could not be read (%s); looking again in a second", error, exc_info=trace)
             connection.close()
         finally:
             reset_queries()

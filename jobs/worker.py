@@ -164,8 +164,9 @@ class Worker:
     def _turn_safely(self) -> int:
         try:
             return self.turn()
-        except Error:
-            logger.exception("the database is not answering; trying again")
+        except Error as error:
+            away = isinstance(error, (OperationalError, InterfaceError))  # for an hour, perhaps: no traceback each time
+            logger.error("the database is not answering (%s); trying again", error, exc_info=None if away else error)
             close_old_connections()  # only now: a worker keeps its connection between turns
             self.stopping.wait(TROUBLE_SECONDS)
             return 0

@@ -198,5 +198,6 @@ LOGGING: dict[str, Any] = {
     "loggers": {
         "django": {"handlers": [], "level": "INFO"},  # its own handlers would write every line a second time
         **{name: {"level": "WARNING"} for name in ("daphne", "httpx", "metronome")},
+        "channels_redis": {"level": "CRITICAL"},  # a traceback a second without Redis, of which billing.realtime tells
     },
 }

@@ -3,7 +3,7 @@ import time
 from queue import Empty, Queue
 
 import pytest
-from django.db import DatabaseError
+from django.db import DatabaseError, OperationalError
 
 from billing import balance, ledger
 from billing.watcher import Watcher
@@ -105,8 +105,9 @@ def test_a_change_between_reading_the_first_state_and_watching_is_reported(watch
     assert reports.get(timeout=5)[0].version == 2
 
 
+@pytest.mark.parametrize(("error", "traced"), [(OperationalError("gone"), False), (DatabaseError("a bug"), True)])
 def test_a_failing_database_is_logged_and_what_was_missed_is_reported_later(
-    watcher, reports, wallet, now, monkeypatch, caplog
+    watcher, reports, wallet, now, monkeypatch, caplog, error, traced
 ):
     watcher.watch(state_of(wallet))
     versions(reports)
@@ -116,7 +117,7 @@ def test_a_failing_database_is_logged_and_what_was_missed_is_reported_later(
     def fail(ids):
         monkeypatch.setattr(balance, "states", read)
         failed.set()
-        raise DatabaseError("gone")
+        raise error
 
     monkeypatch.setattr(balance, "states", fail)
     ledger.reserve(wallet_id=wallet.id, key="k", amount=10, now=now)
@@ -124,7 +125,7 @@ def test_a_failing_database_is_logged_and_what_was_missed_is_reported_later(
 
     assert failed.wait(5)
     assert reports.get(timeout=5)[0].version == 2
-    assert "could not be read" in caplog.text
+    assert f"could not be read ({error})" in caplog.text and ("Traceback" in caplog.text) == traced
 
 
 def test_a_stopped_watcher_ends_its_thread(wallet, reports):

@@ -44,7 +44,7 @@ def unavailable_if_database(request: HttpRequest, error: BaseException | None) -
     if not isinstance(error, (OperationalError, InterfaceError)):
         return None
     logger.error("503 for %s: %s", request.path, error)
-    if wants_json(request):
+    if wants_json(request) or request.path.startswith("/api/"):
         response = refuse(503, "The database is not answering. Try again in a moment.")
     else:
         response = HttpResponse(render_to_string("503.html"), status=503)

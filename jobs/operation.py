@@ -2,12 +2,14 @@
 
 A command yields one `Outcome` for each thing. It may be interrupted after any of them and be run again: what is done is
 passed over or done to no effect. Exit code 0 means that nothing is left to do, 1 that something is (with --dry-run:
-would be), 130 that it was interrupted.
+would be), 130 that it was interrupted: by Ctrl-C, by SIGTERM, or by a reader that went away (`| head`).
 """
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 import time
 from argparse import ArgumentParser, ArgumentTypeError
 from collections import Counter
@@ -69,6 +71,10 @@ class Operation(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--dry-run", action="store_true", help="change nothing; say what would be done")
 
+    def run_from_argv(self, argv: list[str]) -> None:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        super().run_from_argv(argv)
+
     def handle(self, *args: Any, **options: Any) -> None:
         tally: Counter[str] = Counter()
         still_open = 0
@@ -82,27 +88,33 @@ class Operation(BaseCommand):
                 last = outcome.subject
                 if outcome.detail or options["verbosity"] > 1:
                     progress.clear()
-                    self.stdout.write(f"{outcome.subject}: {outcome.word} {outcome.detail}".rstrip())
+                    self._say(f"{outcome.subject}: {outcome.word} {outcome.detail}".rstrip())
                 progress.step()
-        except KeyboardInterrupt:
             self._close(progress, tally, dry_run=options["dry_run"])
+        except (KeyboardInterrupt, BrokenPipeError) as error:
+            if isinstance(error, BrokenPipeError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), self.stdout.fileno())  # or the flush at exit fails again
+            self._close(progress, tally, dry_run=options["dry_run"], empty="nothing done")
             raise CommandError(f"Interrupted {where(last)}. Run it again to go on.", returncode=130) from None
         except Refused as error:
             progress.clear()
             raise CommandError(str(error)) from error
         except (Unavailable, Rejected) as error:
-            self._close(progress, tally, dry_run=options["dry_run"])
+            self._close(progress, tally, dry_run=options["dry_run"], empty="nothing done")
             raise CommandError(f"Stopped {where(last)}: {error}. Run it again to go on.") from error
-        self._close(progress, tally, dry_run=options["dry_run"])
         if still_open:
             raise CommandError(f"Left to do: {still_open:,}.")
 
-    def _close(self, progress: Progress, tally: Counter[str], *, dry_run: bool) -> None:
+    def _close(self, progress: Progress, tally: Counter[str], *, dry_run: bool, empty: str = "nothing to do") -> None:
         progress.clear()
-        counts = ", ".join(f"{count:,} {word}" for word, count in sorted(tally.items())) or "nothing to do"
-        self.stdout.write(f"Summary: {counts}." + (" Nothing was changed." if dry_run else ""))
+        counts = ", ".join(f"{count:,} {word}" for word, count in sorted(tally.items())) or empty
+        self._say(f"Summary: {counts}." + (" Nothing was changed." if dry_run else ""))
         if self.leaves_work & tally.keys() and not alive(timezone.now()):
-            self.stdout.write("No worker is running: it goes on when one does.")
+            self._say("No worker is running: it goes on when one does.")
+
+    def _say(self, line: str) -> None:
+        self.stdout.write(line)
+        self.stdout.flush()  # a pipe shows it now, not after the next 8 KiB
 
 
 def where(last: object) -> str:
@@ -187,6 +199,9 @@ def do_now(step: RowStep, rows: QuerySet[J], *, now: datetime) -> None:
         again_at = step.perform(claimed[0], now)
     except (Unavailable, Rejected, NotYet) as error:
         queue.fail(claimed[0], error, now=now)
+        raise
+    except KeyboardInterrupt:  # free for the next run at once, not when the lease ends
+        queue.fail(claimed[0], NotYet("interrupted"), now=now)
         raise
     queue.settle(claimed, due_at=again_at)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 import tracemalloc
 from datetime import timedelta
 from io import StringIO
@@ -72,6 +74,48 @@ def test_an_interrupted_run_says_where_and_exits_with_130():
 
     assert "Summary: 2 done." in out
     assert (str(error), error.returncode) == ("Interrupted after second. Run it again to go on.", 130)
+
+
+def test_sigterm_interrupts_as_ctrl_c_does(monkeypatch):
+    class Command(Operation):
+        def outcomes(self, **options):
+            yield Outcome("first", "done")
+            signal.raise_signal(signal.SIGTERM)
+            yield Outcome("second", "done")
+
+    out, err = StringIO(), StringIO()
+    monkeypatch.setattr("django.core.management.base.connections.close_all", lambda: None)
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        with pytest.raises(SystemExit) as ended:
+            Command(stdout=out, stderr=err).run_from_argv(["manage.py", "test", "--skip-checks"])
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+    assert ended.value.code == 130
+    assert out.getvalue() == "Summary: 1 done.\n"
+    assert err.getvalue() == "CommandError: Interrupted after first. Run it again to go on.\n"
+
+
+def test_a_reader_who_goes_away_interrupts_too():
+    class Command(Operation):
+        def outcomes(self, **options):
+            yield Outcome("first", "done", "here")
+
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w") as out, pytest.raises(CommandError, match="Interrupted after first") as ended:
+        call_command(Command(stdout=out, stderr=StringIO()))
+
+    assert ended.value.returncode == 130
+
+
+def test_a_run_that_stops_before_it_began_does_not_say_that_nothing_is_to_do():
+    def outcomes(**options):
+        raise Unavailable("no answer")
+        yield
+
+    assert run(outcomes)[0] == "Summary: nothing done.\n"
 
 
 def test_an_outage_ends_the_run_and_says_where():
@@ -215,6 +259,20 @@ def test_work_that_fails_now_stays_with_the_worker(now):
     assert (row.attempts, row.last_error, row.lease) == (1, "Unavailable: down", None)
 
 
+def test_work_that_is_interrupted_can_be_done_by_the_next_run(now):
+    events(1, now)
+
+    def interrupted(row, now):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        do_now(RowStep("test", WebhookEvent, interrupted), WebhookEvent.objects.all(), now=now)
+    do_now(RowStep("test", WebhookEvent, lambda row, now: None), WebhookEvent.objects.all(), now=now)
+
+    row = WebhookEvent.objects.get()
+    assert (row.due_at, row.attempts, row.last_error, row.lease) == (None, 0, "", None)
+
+
 def test_work_in_a_workers_hands_is_left_to_it(now):
     events(1, now, due_at=now, lease="theirs", leased_until=now + timedelta(minutes=2))
 
@@ -282,3 +340,4 @@ def test_a_dry_run_lists_the_dead_and_leaves_them(now):
 
 def test_an_unknown_kind_is_refused_with_the_kinds_there_are():
     assert "usage.usageevent" in retry("--model", "nonsense")
+    assert "usage.usageevent" in retry("--model", "")

@@ -52,6 +52,7 @@ def overview(request: CustomerRequest) -> HttpResponse:
     context = {
         "subscription": _plan_shown(customer),
         "open_payments": Payment.objects.open().filter(customer=customer).order_by("created_at"),
+        "now": timezone.now(),
         "requested": Subscription.objects.filter(customer=customer, state=Subscription.State.REQUESTED).first(),
         "grants": CreditGrant.objects.filter(wallet__customer=customer, remaining__gt=0).order_by(
             "priority", "-is_free", "ends_at"

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import uuid
 from datetime import timedelta
-from email.utils import parseaddr
 from typing import Any
 
 from django import forms
-from django.conf import settings
 from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
@@ -99,6 +97,5 @@ def _context(customer: Customer) -> dict[str, Any]:
         "failure": last.failure if last else "",
         "card_label": method.label if method else known[0].label if known else "",
         "is_real_money": gateway().is_real_money,
-        "contact": parseaddr(settings.DEFAULT_FROM_EMAIL)[1],
         "credits_per_dollar": plans.CREDITS_PER_DOLLAR,
     }

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from email.utils import parseaddr
 
-from django.conf import settings
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -34,7 +32,6 @@ def home(request: HttpRequest) -> HttpResponse:
         "credits_per_dollar": plans.CREDITS_PER_DOLLAR,
         "sample": SAMPLE,
         "sample_credits": len(SAMPLE) * plans.STANDARD_CREDITS,
-        "contact": parseaddr(settings.DEFAULT_FROM_EMAIL)[1],
     }
     return render(request, "home.html", words)
 

@@ -5,9 +5,10 @@ from datetime import timedelta
 
 import pytest
 from django.test import Client
+from django.utils import timezone
 
 from billing import ledger
-from billing.models import AutoRecharge, Payment, PaymentMethod, Subscription
+from billing.models import AutoRecharge, CreditGrant, Payment, PaymentMethod, Subscription, Wallet
 from conftest import fund
 
 RECHARGE = {"enabled": "on", "threshold_credits": "25000", "recharge_to_credits": "200000"}
@@ -65,6 +66,21 @@ def test_the_overview_shows_balance_grants_and_history(page, alice, wallet, now)
     assert re.search(r"Test credits 11,900 12,000 until \d", text)
     assert re.search(r"Used -600 11,900", text)
     assert re.search(r"Test credits \+12,000 12,500", text)
+
+
+def test_credits_that_begin_later_say_so(page, alice, now):
+    fund(alice, 5, now)
+    CreditGrant.objects.update(starts_at=timezone.now() + timedelta(days=400), ends_at=None)
+
+    assert re.search(r"Test credits 5 5 from \d+\sM?\w+ \d{4}, \d\d:\d\d without end", read(page))
+
+
+def test_who_is_frozen_is_told_where_to_write(page, alice, wallet, now):
+    Wallet.objects.update(frozen_at=now)
+
+    answer = page.get("/billing/")
+    assert "Your credits are on hold. Please write to us ." in text_of(answer)
+    assert answer.content.decode().count('href="mailto:hello@localhost"') == 2  # there, and in every page's footer
 
 
 def test_the_history_has_pages(page, wallet, now):

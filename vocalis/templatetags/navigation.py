@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+from email.utils import parseaddr
 from typing import Any
 
 from django import template
+from django.conf import settings
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -16,3 +18,9 @@ def nav_link(context: dict[str, Any], name: str, label: str) -> SafeString:
     url = reverse(name)
     current = context["request"].path == url
     return format_html('<a href="{}"{}>{}</a>', url, SafeString(' aria-current="page"' if current else ""), label)
+
+
+@register.simple_tag
+def mail_us() -> str:
+    """Where a customer writes to: the address our mails come from."""
+    return f"mailto:{parseaddr(settings.DEFAULT_FROM_EMAIL)[1]}"

@@ -15,7 +15,7 @@ from django.db.models import Q, QuerySet, UUIDField
 from django.http import HttpRequest
 from django.utils.html import format_html
 
-from jobs.admin import JobAdmin, ReadOnlyAdmin, related_links
+from jobs.admin import BoundedPaginator, JobAdmin, ReadOnlyAdmin, related_links
 
 from .models import Customer, IngestAlias, PasswordReset, User
 
@@ -89,6 +89,8 @@ class UserAdmin(DjangoUserAdmin):
     """Staff are made here. Customers sign up themselves and change their e-mail address on their profile page, because
     their usage is reported under it."""
 
+    paginator = BoundedPaginator
+    show_full_result_count = False
     form, add_form = UserEditForm, UserAddForm
     ordering = ("email",)
     list_display = ("email", "first_name", "last_name", "is_staff", "is_active", "last_login")

@@ -157,7 +157,6 @@ class LedgerEntryAdmin(OfWallet, ReadOnlyAdmin):
 class ReservationAdmin(OfWallet, ReadOnlyAdmin):
     list_display = ("created_at", "owner", "key", "amount", "captured", "state", "expires_at", "reported_at")
     list_filter = ("state",)
-    exact_fields = ("key",)
 
 
 @admin.register(CreditGrant)

@@ -149,6 +149,9 @@ class Reservation(models.Model):
         indexes = [
             models.Index(fields=["expires_at"], name="reservation_open", condition=Q(state="open")),
             models.Index(fields=["wallet"], name="reservation_wallet_open", condition=Q(state="open")),
+            models.Index(
+                fields=["state", "-id"], name="reservation_given_back", condition=Q(state__in=["released", "expired"])
+            ),
             # Both what Metronome has not acknowledged (NULL) and what it has lately.
             models.Index(fields=["wallet", "reported_at"], name="reservation_captured", condition=Q(state="captured")),
         ]
@@ -323,6 +326,9 @@ class Payment(Job):
             *Job.Meta.indexes,
             models.Index(fields=["customer", "-created_at"], name="payment_by_customer"),
             models.Index(fields=["-created_at"], name="payment_newest"),
+            models.Index(fields=["state", "-created_at"], name="payment_by_state"),
+            models.Index(fields=["invoice_id"], name="payment_by_invoice"),
+            models.Index(fields=["gateway_reference"], name="payment_by_charge"),
             # The condition of `open()`, word for word: that is how PostgreSQL knows that it may use it.
             models.Index(
                 fields=["customer"], name="payment_open", condition=~Q(state__in=["granted", "failed", "refunded"])

@@ -11,7 +11,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from accounts.models import Customer, User
-from billing.models import Drift, LedgerEntry, Payment, Wallet, WebhookEvent
+from billing.models import Drift, LedgerEntry, Payment, Reservation, Wallet, WebhookEvent
 from conftest import PASSWORD, fund
 from jobs.models import Job, Lane
 from usage.models import Generation, UsageEvent
@@ -83,6 +83,17 @@ def test_search_finds_by_email_and_ids(operator, shop, model, term, expected):
 def test_search_finds_a_customer_by_id_and_alias(operator, shop, alice):
     for term in (str(alice.pk), alice.stable_alias):
         assert operator.get(url(Customer), {"q": term}).context["cl"].result_count == 1
+
+
+@pytest.mark.parametrize("model", [LedgerEntry, Reservation, Payment, WebhookEvent, Generation, UsageEvent])
+def test_what_the_large_lists_are_searched_for_begins_an_index(model):
+    """Else PostgreSQL reads the whole table, for a customer's e-mail address, too: the parts are joined by OR."""
+    indexed = {field.name for field in model._meta.fields if field.unique or field.db_index}
+    for index in (*model._meta.indexes, *model._meta.constraints):
+        if getattr(index, "fields", None) and index.condition is None:
+            indexed.add(index.fields[0].lstrip("-"))
+
+    assert set(admin.site.get_model_admin(model).exact_fields) <= indexed
 
 
 def test_the_page_of_a_customer_leads_to_everything_of_theirs(operator, shop, alice):
@@ -160,6 +171,14 @@ def test_the_email_of_a_customer_is_changed_on_their_profile_only(operator, alic
 
 
 # --- The start page -------------------------------------------------------------------------------------------------
+
+def test_the_list_of_people_does_not_count_them_all(operator, shop):
+    with CaptureQueriesContext(connection) as asked:
+        operator.get(url(User))
+
+    counts = [query["sql"] for query in asked if "COUNT(" in query["sql"]]
+    assert counts and all("LIMIT 10000" in sql for sql in counts)
+
 
 
 def test_the_start_page_shows_what_needs_a_person(operator, shop):

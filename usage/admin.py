@@ -36,7 +36,6 @@ class VoiceAdmin(OfCustomer, ReadOnlyAdmin):
 class GenerationAdmin(OfCustomer, ReadOnlyAdmin):
     list_display = ("created_at", "customer", "voice_name", "characters", "credits", "state", "failure")
     list_filter = ("state", "voice_type")
-    exact_fields = ("key",)
     exclude = ("text",)
     ordering = ("-created_at",)
     actions = ["give_back"]

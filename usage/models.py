@@ -118,6 +118,7 @@ class Generation(models.Model):
         indexes = [
             models.Index(fields=["customer", "-created_at"], name="generation_by_customer"),
             models.Index(fields=["-created_at"], name="generation_newest"),
+            models.Index(fields=["-created_at"], name="generation_failed", condition=Q(state="failed")),
             models.Index(fields=["taken_at"], name="generation_pending", condition=Q(state="pending")),
         ]
 

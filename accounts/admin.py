@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Any, ClassVar
-from urllib.parse import urlsplit
 from uuid import UUID
 
 from django.conf import settings
@@ -89,9 +88,9 @@ class UserAdmin(DjangoUserAdmin):
     """Staff are made here. Customers sign up themselves and change their e-mail address on their profile page, because
     their usage is reported under it."""
 
+    form, add_form = UserEditForm, UserAddForm
     paginator = BoundedPaginator
     show_full_result_count = False
-    form, add_form = UserEditForm, UserAddForm
     ordering = ("email",)
     list_display = ("email", "first_name", "last_name", "is_staff", "is_active", "last_login")
     list_filter = ("is_staff", "is_superuser", "is_active")
@@ -122,21 +121,12 @@ class CustomerAdmin(CustomerSearch, JobAdmin):
 
     def page_context(self, request: HttpRequest, row: Customer) -> dict[str, Any]:
         """With what may be done to the wallet: an operator comes here first."""
-        context = super().page_context(request, row) | {
-            "links": related_links(row),
-            "metronome_url": metronome_url(row),
-        }
+        url = settings.METRONOME_CUSTOMER_URL + row.metronome_id if row.metronome_id else ""
+        context = super().page_context(request, row) | {"links": related_links(row), "metronome_url": url}
         if wallet := getattr(row, "wallet", None):
             admin_of_wallets: Any = self.admin_site.get_model_admin(type(wallet))
             context["buttons"] += admin_of_wallets.buttons(request, wallet)
         return context
-
-
-def metronome_url(customer: Customer) -> str:
-    """The customer's page at Metronome, or the sandbox's start page."""
-    if urlsplit(settings.METRONOME_API_URL).hostname != "api.metronome.com":
-        return settings.METRONOME_API_URL
-    return f"https://app.metronome.com/customers/{customer.metronome_id}" if customer.metronome_id else ""
 
 
 @admin.register(IngestAlias)

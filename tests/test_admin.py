@@ -111,7 +111,7 @@ def test_the_page_of_a_customer_leads_to_everything_of_theirs(operator, shop, al
         link = f"{url(model)}?{query}"
         assert link in html
         assert operator.get(link).context["cl"].result_count == 1
-    assert "http://localhost:8100" in html
+    assert "http://localhost:8100/dashboard/metronome-alice" in html
 
 
 def test_a_customer_without_anything_has_a_page_too(operator, bob):

@@ -140,6 +140,7 @@ TRUSTED_PROXIES = env.int("TRUSTED_PROXIES", default=0)
 # --- Metronome and payments -----------------------------------------------------------------------------------------
 METRONOME_API_KEY = env.str("METRONOME_API_KEY", default="")
 METRONOME_API_URL = env.str("METRONOME_API_URL", default="https://api.metronome.com")
+METRONOME_CUSTOMER_URL = env.str("METRONOME_CUSTOMER_URL", default="https://app.metronome.com/customers/")
 METRONOME_RATE_CARD_NAME = env.str("METRONOME_RATE_CARD_NAME", default="Vocalis")
 METRONOME_WEBHOOK_SECRETS: list[str] = env.list("METRONOME_WEBHOOK_SECRET", default=[])
 VOCALIS_CREDIT_TYPE_ID = env.str("VOCALIS_CREDIT_TYPE_ID", default="")

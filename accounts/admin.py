@@ -14,7 +14,7 @@ from django.db.models import Q, QuerySet, UUIDField
 from django.http import HttpRequest
 from django.utils.html import format_html
 
-from jobs.admin import BoundedPaginator, JobAdmin, ReadOnlyAdmin, related_links
+from jobs.admin import BoundedPaginator, JobAdmin, ReadOnlyAdmin
 
 from .models import Customer, IngestAlias, PasswordReset, User
 
@@ -122,7 +122,7 @@ class CustomerAdmin(CustomerSearch, JobAdmin):
     def page_context(self, request: HttpRequest, row: Customer) -> dict[str, Any]:
         """With what may be done to the wallet: an operator comes here first."""
         url = settings.METRONOME_CUSTOMER_URL + row.metronome_id if row.metronome_id else ""
-        context = super().page_context(request, row) | {"links": related_links(row), "metronome_url": url}
+        context = super().page_context(request, row) | {"metronome_url": url}
         if wallet := getattr(row, "wallet", None):
             admin_of_wallets: Any = self.admin_site.get_model_admin(type(wallet))
             context["buttons"] += admin_of_wallets.buttons(request, wallet)

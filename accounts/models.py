@@ -110,4 +110,4 @@ class PasswordReset(Job):
         abstract = False
 
     def __str__(self) -> str:
-        return f"password reset of {self.user_id}"
+        return f"password reset of {self.user}"

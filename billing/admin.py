@@ -10,13 +10,13 @@ from django import forms
 from django.contrib import admin, messages
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.urls import path
+from django.urls import path, reverse
 from django.utils import timezone
 from django.utils.html import format_html
 
 from accounts.admin import CUSTOMERS_FOUND_MAX, CustomerSearch
 from accounts.models import Customer
-from jobs.admin import JobAdmin, ReadOnlyAdmin, WorkFilter, related_links
+from jobs.admin import JobAdmin, ReadOnlyAdmin, WorkFilter
 from jobs.confirmation import Reason, confirmed
 from jobs.operation import Refused
 
@@ -53,14 +53,20 @@ class OfWallet(CustomerSearch):
     def owner(self, row: Any) -> str:
         return str(row.wallet.customer)
 
+    def describe(self, row: Any) -> str:
+        return f"{row.wallet.customer}: {row}"
+
 
 class OfCustomer(CustomerSearch):
     list_select_related: ClassVar[Any] = ("customer__user",)
     ordering: ClassVar[Any] = ("-pk",)
 
+    def describe(self, row: Any) -> str:
+        return f"{row.customer}: {row}"
+
 
 class GiveForm(Reason):
-    credits = forms.IntegerField(min_value=1, max_value=gifts.CREDITS_MAX)
+    credits = forms.IntegerField(min_value=1, max_value=gifts.CREDITS_MAX, help_text="For each wallet above.")
     days = forms.IntegerField(
         min_value=1, max_value=gifts.DAYS_MAX, initial=gifts.GIFT_DAYS, help_text="How long they can be used."
     )
@@ -79,9 +85,6 @@ class WalletAdmin(OfCustomer, ReadOnlyAdmin):
 
     def reconcile_view(self, request: HttpRequest, wallet_id: int) -> HttpResponse:
         return reconcile_page.page(self, request, wallet_id)
-
-    def page_context(self, request: HttpRequest, row: Wallet) -> dict[str, Any]:
-        return super().page_context(request, row) | {"links": related_links(row)}
 
     def describe(self, row: Wallet) -> str:
         return f"{row.customer}: {row.available:,} credits available"
@@ -183,7 +186,7 @@ class SubscriptionAdmin(OfCustomer, JobAdmin):
 
 @admin.register(Payment)
 class PaymentAdmin(OfCustomer, JobAdmin):
-    list_display = ("created_at", "customer", "kind", "state", "amount_cents", "currency", "workflow_id", "failure")
+    list_display = ("created_at", "customer", "kind", "state", "amount_dollars", "failure")
     list_filter = ("state", "kind", WorkFilter)
     exact_fields = ("workflow_id", "invoice_id", "gateway_reference")
     ordering = ("-created_at",)
@@ -257,6 +260,14 @@ class WebhookEventAdmin(CustomerSearch, JobAdmin):
     def of_customers(self, customers: QuerySet[Customer]) -> Q:
         known = customers.exclude(metronome_id=None).values_list("metronome_id", flat=True)
         return Q(customer_metronome_id__in=list(known[:CUSTOMERS_FOUND_MAX]))
+
+    def page_context(self, request: HttpRequest, row: WebhookEvent) -> dict[str, Any]:
+        context = super().page_context(request, row)
+        about = Customer.objects.filter(metronome_id=row.customer_metronome_id).first()
+        if about and request.user.has_perm("accounts.view_customer"):
+            url = reverse("admin:accounts_customer_change", args=[about.pk])
+            context["links"].append(format_html('<a href="{}">Customer</a>', url))
+        return context
 
     @admin.display(description="payload")
     def body(self, event: WebhookEvent) -> str:

@@ -37,7 +37,7 @@ class Contract(Job):
         abstract = False
 
     def __str__(self) -> str:
-        return f"contract of {self.customer_id}"
+        return f"contract of {self.customer}"
 
 
 class SubscriptionQuerySet(JobQuerySet):
@@ -105,7 +105,7 @@ class Wallet(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"wallet of {self.customer_id}"
+        return f"wallet of {self.customer}"
 
     @property
     def available(self) -> int:

@@ -8,11 +8,12 @@ from urllib.parse import urlencode
 
 from django.contrib import admin, messages
 from django.contrib.admin.models import CHANGE, LogEntry
+from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
 from django.db import transaction
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.urls import NoReverseMatch, reverse
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.functional import cached_property
 from django.utils.html import format_html
@@ -87,7 +88,7 @@ class ReadOnlyAdmin(admin.ModelAdmin):
 
     def page_context(self, request: HttpRequest, row: Any) -> dict[str, Any]:
         """What the page of one row shows beside its fields."""
-        return {"buttons": self.buttons(request, row)}
+        return {"buttons": self.buttons(request, row), "links": related_links(request, row)}
 
     def buttons(self, request: HttpRequest, row: Any) -> list[dict[str, str]]:
         """The actions this person may take with this row now."""
@@ -100,6 +101,13 @@ class ReadOnlyAdmin(admin.ModelAdmin):
             for name, (act, _, text) in actions.items()
             if getattr(act, "applies", lambda row: True)(row)
         ]
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """Django would show the list to whom an action is denied, as if it had been done."""
+        wanted = request.POST.get("action", "")
+        if wanted in (self.actions or ()) and wanted not in self.get_actions(request):
+            raise PermissionDenied
+        return super().changelist_view(request, extra_context)
 
     def response_action(self, request: HttpRequest, *args: Any, **options: Any) -> HttpResponse | None:
         """Back to the page whose button was pressed."""
@@ -169,15 +177,14 @@ class JobAdmin(ReadOnlyAdmin):
             self.message_user(request, f"{chosen - count} left alone: nothing to do for them.", messages.WARNING)
 
 
-def related_links(row: Model) -> list[str]:
-    """Links to everything in the admin that belongs to this row, whatever app it is in."""
+def related_links(request: HttpRequest, row: Model) -> list[str]:
+    """Links to everything that belongs to this row and that this person may look at, whatever app it is in."""
     links: list[str] = []
     for relation in row._meta.related_objects:
-        meta = relation.related_model._meta
-        try:
-            url = reverse(f"admin:{meta.app_label}_{meta.model_name}_changelist")
-        except NoReverseMatch:
+        model, meta = relation.related_model, relation.related_model._meta
+        if not admin.site.is_registered(model) or not admin.site.get_model_admin(model).has_view_permission(request):
             continue
+        url = reverse(f"admin:{meta.app_label}_{meta.model_name}_changelist")
         query = urlencode({f"{relation.field.name}__{row._meta.pk.name}__exact": row.pk})
         name = meta.verbose_name if relation.one_to_one else meta.verbose_name_plural
         links.append(format_html('<a href="{}?{}">{}</a>', url, query, str(name).capitalize()))

@@ -9,6 +9,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
+from django.contrib.admin.widgets import AdminTextInputWidget
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
@@ -23,7 +24,7 @@ class Sure(forms.Form):
 
 
 class Reason(forms.Form):
-    reason = forms.CharField(max_length=200, help_text="Kept in the log beside your name.")
+    reason = forms.CharField(max_length=200, widget=AdminTextInputWidget, help_text="Kept in the log beside your name.")
 
     def clean_reason(self) -> str:
         try:

@@ -114,6 +114,27 @@ def test_the_page_of_a_customer_leads_to_everything_of_theirs(operator, shop, al
     assert "http://localhost:8100/dashboard/metronome-alice" in html
 
 
+def test_pages_lead_only_to_what_one_may_look_at(client, shop, alice):
+    user = User.objects.create_user("viewer@example.com", PASSWORD, is_staff=True, first_name="V", last_name="V")
+    user.user_permissions.set(Permission.objects.filter(codename__in=["view_customer", "view_payment"]))
+    client.force_login(user)
+
+    html = client.get(url(Customer, "change", alice.pk)).content.decode()
+
+    assert f"{url(Payment)}?customer__id__exact={alice.pk}" in html
+    for model in (LedgerEntry, WebhookEvent, Generation, Wallet):
+        assert url(model) not in html
+
+
+def test_a_webhook_leads_to_its_customer_and_a_reservation_to_what_it_paid_for(operator, shop, alice):
+    event = operator.get(url(WebhookEvent, "change", WebhookEvent.objects.get().pk)).content.decode()
+    reservation = shop.reservations.get()
+    held = operator.get(url(Reservation, "change", reservation.pk)).content.decode()
+
+    assert url(Customer, "change", alice.pk) in event
+    assert f"{url(Generation)}?reservation__id__exact={reservation.pk}" in held
+
+
 def test_a_customer_without_anything_has_a_page_too(operator, bob):
     assert operator.get(url(Customer, "change", bob.pk)).status_code == 200
 
@@ -151,6 +172,14 @@ def test_lists_neither_count_all_rows_nor_ask_per_row(operator, shop, alice, now
 # --- People ---------------------------------------------------------------------------------------------------------
 
 
+def test_the_list_of_people_does_not_count_them_all(operator, shop):
+    with CaptureQueriesContext(connection) as asked:
+        operator.get(url(User))
+
+    counts = [query["sql"] for query in asked if "COUNT(" in query["sql"]]
+    assert counts and all("LIMIT 10000" in sql for sql in counts)
+
+
 def test_staff_are_made_by_email_in_lower_case(operator):
     response = operator.post(
         url(User, "add"),
@@ -171,14 +200,6 @@ def test_the_email_of_a_customer_is_changed_on_their_profile_only(operator, alic
 
 
 # --- The start page -------------------------------------------------------------------------------------------------
-
-def test_the_list_of_people_does_not_count_them_all(operator, shop):
-    with CaptureQueriesContext(connection) as asked:
-        operator.get(url(User))
-
-    counts = [query["sql"] for query in asked if "COUNT(" in query["sql"]]
-    assert counts and all("LIMIT 10000" in sql for sql in counts)
-
 
 
 def test_the_start_page_shows_what_needs_a_person(operator, shop):

@@ -89,6 +89,14 @@ def test_nothing_is_done_before_it_is_confirmed(operator, shop):
     assert not WebhookEvent.objects.due(timezone.now()).exists()
 
 
+@pytest.mark.parametrize(
+    ("model", "action"),
+    [(Wallet, "give"), (Payment, "refund"), (Drift, "approve"), (UsageDifference, "close"), (UsageEvent, "send_again")],
+)
+def test_the_question_says_whose_it_is(operator, shop, alice, model, action):
+    assert str(alice) in act(operator, model, action, *model.objects.all()).content.decode()
+
+
 def test_too_many_rows_at_once_are_refused(operator, shop, monkeypatch):
     monkeypatch.setattr(confirmation, "ROWS_MAX", 1)
 
@@ -219,7 +227,8 @@ def test_every_action_asks_for_its_right(client, shop, model, action, right):
 
     page = client.get(url(model, "change", row.pk))
     assert action not in {button["action"] for button in page.context["buttons"]}
-    assert act(client, model, action, row).templates[0].name != "admin/confirm.html"
+    assert act(client, model, action, row).status_code == 403
+    assert act(client, model, action, row, confirmed="yes", reason="Because").status_code == 403
     assert not LogEntry.objects.exists()
 
     user.user_permissions.add(Permission.objects.get(codename=right))

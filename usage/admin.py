@@ -24,6 +24,9 @@ REPEATS_IGNORED_DAYS = 33  # Metronome ignores a transaction_id it has seen for 
 class OfCustomer(CustomerSearch):
     list_select_related: ClassVar[Any] = ("customer__user",)
 
+    def describe(self, row: Any) -> str:
+        return f"{row.customer}: {row}"
+
 
 @admin.register(Voice)
 class VoiceAdmin(OfCustomer, ReadOnlyAdmin):

@@ -161,5 +161,5 @@ def _drift_cause(drift: Drift | None) -> str:
     if drift is None:
         return "seen for the first time"
     if abs(drift.difference) > sync.ADJUST_CREDITS_MAX and drift.approved_by_id is None:
-        return "cause unknown, and too much to adjust before a person agrees (--fix --by, or in the admin)"
+        return "cause unknown, and too much to adjust before a person agrees"
     return ABOUT_A_MINUTE

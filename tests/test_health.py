@@ -206,7 +206,7 @@ def test_hours_of_usage_that_differ_are_a_warning_until_they_are_resolved(client
     UsageDifference.objects.create(**seen, hour_at=now, only_waits=False)
     UsageDifference.objects.create(**seen, hour_at=now - timedelta(hours=1), only_waits=True)
 
-    assert checks(client)["usage comparison"] == ("warn", "1 hours differ; not compared yet")
+    assert checks(client)["usage comparison"] == ("warn", "hours that differ: 1; not compared yet")
     UsageDifference.objects.update(resolved_at=now)
     monkeypatch.setattr(health, "_last", None)
     assert checks(client)["usage comparison"][0] == "ok"
@@ -217,7 +217,10 @@ def test_usage_that_is_not_compared_any_more_is_a_warning(client, running, now, 
     until = now - timedelta(hours=hours)
     UsageRound.objects.update_or_create(kind="hours", defaults={"since_at": until})
 
-    assert checks(client)["usage comparison"] == (status, f"0 hours differ; compared until {until:%Y-%m-%d %H:%M} UTC")
+    assert checks(client)["usage comparison"] == (
+        status,
+        f"hours that differ: 0; compared until {until:%Y-%m-%d %H:%M} UTC",
+    )
 
 
 def test_the_report_is_json_with_a_time(client, running):

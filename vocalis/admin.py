@@ -21,6 +21,7 @@ class Site(admin.AdminSite):
     site_header = site_title = "Vocalis"
     index_title = "Operations"
     index_template = "admin/vocalis_index.html"
+    enable_nav_sidebar = False  # lists need the width; the start page has the same links
     login = method_decorator(throttled("login", account="username"))(admin.AdminSite.login)
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:

@@ -202,7 +202,7 @@ def _usage(now: datetime) -> Check:
     is_late = until is not None and now - until > COMPARED_WARN
     compared = f"compared until {until:%Y-%m-%d %H:%M} UTC" if until else "not compared yet"
     status: Status = "warn" if differences or is_late else "ok"
-    detail = f"{differences} hours differ; {compared}"
+    detail = f"hours that differ: {differences}; {compared}"
     return Check("usage comparison", status, detail, "usage_usagedifference?state=open")
 
 

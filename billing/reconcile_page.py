@@ -47,7 +47,7 @@ def page(admin: WalletAdmin, request: HttpRequest, wallet_id: int) -> HttpRespon
         with metronome.hurry(CALL_SECONDS):
             account = reconcile.look(wallet, now=timezone.now())
     except (Unavailable, Rejected) as trouble:
-        error = str(trouble)
+        error = str(trouble).rstrip(".")
     payments = Payment.objects.filter(customer=wallet.customer_id).select_related("grant").order_by("-created_at")
     size = abs(account.difference) if account else 0
     paid_cents = account.paid_cents if account else reconcile.paid_cents(wallet)
@@ -72,6 +72,8 @@ def _repair(admin: WalletAdmin, request: HttpRequest, wallet: Wallet, *, agrees:
         with metronome.hurry(CALL_SECONDS):
             reconcile.repair(wallet, by=by, difference=difference, now=timezone.now())
     except (Unavailable, Rejected) as trouble:
-        admin.message_user(request, f"{trouble}. Nothing is lost: a worker goes on with it.", messages.ERROR)
+        admin.message_user(
+            request, f"{str(trouble).rstrip('.')}. Nothing is lost: a worker goes on with it.", messages.ERROR
+        )
         return
     admin.message_user(request, "Grants and balance were read again and payments tried again.", messages.SUCCESS)

@@ -64,12 +64,15 @@ class ReadOnlyAdmin(admin.ModelAdmin):
     def each(
         self, request: HttpRequest, rows: Iterable[Any], done: str, act: Callable[[Any], object], *, note: str = ""
     ) -> None:
-        """Do it to each row, together with its line in the log; a row that raises Refused is left alone, and it is said."""
+        """Do it to each row, together with its line in the log; a row that raises Refused is left alone, and it is said.
+
+        `act` is given the row as it is now, locked, so that of two who press at once the second is told.
+        """
         count = 0
         for row in rows:
             try:
                 with transaction.atomic():
-                    act(row)
+                    act(self.model._default_manager.select_for_update().get(pk=row.pk))
                     self.log(request, [row], f"{done}: {note}" if note else f"{done}.")
                 count += 1
             except Refused as error:

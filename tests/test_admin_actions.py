@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission
+from django.db import connection
+from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
@@ -163,6 +167,24 @@ def test_credits_are_given_once_however_often_the_form_is_sent(operator, shop, s
     assert "5,000 credits" in LogEntry.objects.get(object_id=str(shop.customer_id)).change_message
     too_many = act(operator, Wallet, "give", shop, **answers | {"credits": 40_000_001})
     assert b"less than or equal to 40000000" in too_many.content
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_two_who_press_at_once_only_the_first_is_written_down(staff, shop):
+    answers = {"credits": 5_000, "days": 30, "reason": "Sorry", "key": "11111111-1111-4111-8111-111111111111"}
+    ready = threading.Barrier(2)
+
+    def press(_: int) -> None:
+        client = Client()
+        client.force_login(staff)
+        ready.wait()
+        act(client, Wallet, "give", shop, follow=False, confirmed="yes", **answers)
+        connection.close()
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(press, range(2)))
+
+    assert Gift.objects.count() == LogEntry.objects.filter(change_message="Gave 5,000 credits: Sorry").count() == 1
 
 
 def test_a_generation_is_refunded_once(operator, shop, staff):

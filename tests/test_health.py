@@ -158,7 +158,7 @@ def test_no_webhook_secret_is_an_error_in_production_and_a_warning_before(client
 def test_no_worker_is_an_error(client, running, now, monkeypatch):
     Heartbeat.objects.all().delete()
 
-    assert checks(client, 503)["worker"] == ("error", "no worker has ever been heard of")
+    assert checks(client, 503)["worker"] == ("error", "none runs: none was started, or all were stopped")
 
     Heartbeat.objects.create(worker="w", started_at=now, beat_at=now - timedelta(minutes=2))
     monkeypatch.setattr(health, "_last", None)

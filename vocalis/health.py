@@ -177,7 +177,9 @@ def _webhook_secret() -> Check:
 
 def _worker(now: datetime) -> Check:
     last = Heartbeat.objects.aggregate(at=Max("beat_at"))["at"]
-    heard = f"last heartbeat {last:%Y-%m-%d %H:%M:%S} UTC" if last else "no worker has ever been heard of"
+    heard = (
+        f"last heartbeat {last:%Y-%m-%d %H:%M:%S} UTC" if last else "none runs: none was started, or all were stopped"
+    )
     return Check("worker", "ok" if worker.alive(now) else "error", heard, "jobs_heartbeat")
 
 

@@ -155,3 +155,16 @@ def test_the_same_spends_in_two_threads_are_taken_once(alice):
 
     assert len(refused) == 1
     assert assert_sound(wallet).balance == 200
+
+
+@pytest.mark.django_db
+def test_what_a_hold_keeps_of_an_ended_grant_does_not_stand_in_the_way(alice):
+    wallet = ledger.wallet_of(alice.pk)
+    record(wallet, "plan", 100, 10, ends_at=NOON + HOUR)
+    record(wallet, "pack", 100, 100)
+    ledger.reserve(wallet_id=wallet.pk, key="slow", amount=60, now=NOON + 59 * MINUTE)
+
+    ledger.spend_all(wallet_id=wallet.pk, spends=[Spend("k", 70, NOON + HOUR)], now=NOON + HOUR + MINUTE)
+
+    wallet.refresh_from_db()
+    assert (wallet.balance, wallet.reserved, wallet.available) == (90, 60, 30)

@@ -34,6 +34,10 @@ class BoundedPaginator(Paginator):
         rows: Any = self.object_list
         return rows.order_by().values("pk")[:ROWS_COUNTED_MAX].count()
 
+    @property
+    def is_cut(self) -> bool:
+        return self.count == ROWS_COUNTED_MAX
+
 
 class ReadOnlyAdmin(admin.ModelAdmin):
     """Rows that only the software writes. Actions ask for the change permission, though nothing can be edited; each has

@@ -80,6 +80,14 @@ def test_search_finds_by_email_and_ids(operator, shop, model, term, expected):
     assert page.context["cl"].result_count == expected
 
 
+def test_a_list_that_stops_counting_says_so(operator, shop, monkeypatch):
+    assert "or more" not in operator.get(url(LedgerEntry)).content.decode()
+    found = LedgerEntry.objects.count()
+    monkeypatch.setattr("jobs.admin.ROWS_COUNTED_MAX", found)
+
+    assert f"{found} or more ledger entries" in operator.get(url(LedgerEntry)).content.decode()
+
+
 def test_search_finds_a_customer_by_id_and_alias(operator, shop, alice):
     for term in (str(alice.pk), alice.stable_alias):
         assert operator.get(url(Customer), {"q": term}).context["cl"].result_count == 1

@@ -38,7 +38,7 @@ def make_customer(email: str, first_name: str, **fields):
     from accounts.models import Customer, IngestAlias, User
 
     user = User.objects.create_user(email, PASSWORD, first_name=first_name, last_name="Tester", **fields)
-    since = timezone.now() - timedelta(minutes=1)  # due whatever second the sandbox's frozen clock starts at
+    since = timezone.now() - timedelta(seconds=30)  # due on the frozen clock, not yet late
     customer = Customer.objects.create(user=user, created_at=since, due_at=since)
     IngestAlias.objects.create(customer=customer, kind="stable", name=customer.stable_alias)
     IngestAlias.objects.create(customer=customer, kind="email", name=f"vocalis_{email}")

@@ -116,7 +116,20 @@ def test_sign_up_try_speak_and_be_recharged(site, browser):
     wait_for_number(other_tab, 200_000)
     wait_for_number(page, 200_000)
 
+    other_tab.goto(f"{address}/billing/")
+    page.goto(f"{address}/billing/")
+    page.select_option("[name=card]", "test-0002")
+    page.get_by_role("button", name="Use this card").click()
+    page.goto(f"{address}/billing/plans/")
+    page.get_by_role("button", name="Change to Creator").click()
+    page.get_by_role("alert").get_by_text("The card was declined").wait_for(timeout=processes.WAIT_SECONDS * 1_000)
+    page.goto(f"{address}/studio/")
+    page.fill("[name=text]", "One more.")
+    page.get_by_role("button", name="Speak").click()
+    other_tab.bring_to_front()
+    other_tab.get_by_role("row", name="Speech Ava, 9 characters").wait_for(timeout=processes.WAIT_SECONDS * 1_000)
+
     state = context.request.get(f"{address}/api/billing/balance").json()
-    processes.wait_until(lambda: balance_at(metronome, state["customer_id"]) == 200_000, "agreement with Metronome")
-    assert (state["balance"], state["reserved"]) == (200_000, 0)
+    processes.wait_until(lambda: balance_at(metronome, state["customer_id"]) == 199_991, "agreement with Metronome")
+    assert (state["balance"], state["reserved"]) == (199_991, 0)
     assert troubles == [], "no script failed, and nothing broke the Content-Security-Policy"

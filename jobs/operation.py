@@ -142,7 +142,7 @@ class Progress:
         if self.on_terminal:
             filled = min(BAR_CHARACTERS, BAR_CHARACTERS * self.done // self.total) if self.total else 0
             bar = f"[{'#' * filled:.<{BAR_CHARACTERS}}] " if self.total else ""
-            self.out.write(f"\r{bar}{text}\x1b[K", str, "")
+            self.out.write(f"\r{bar}{text}\x1b[K\r", str, "")  # a line of the log then covers it
         else:
             self.out.write(text, str)
 

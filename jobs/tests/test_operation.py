@@ -146,7 +146,7 @@ def test_a_terminal_shows_a_bar(monkeypatch):
 
     progress.step()
 
-    assert out.getvalue() == "\r[#######.......................] 1 of 4\x1b[K"
+    assert out.getvalue() == "\r[#######.......................] 1 of 4\x1b[K\r"
 
 
 def test_a_pipe_gets_plain_lines(monkeypatch):

@@ -71,7 +71,7 @@ def straight(wallets: list[int]) -> Worker:
     import psycopg
     from django.db import connection
 
-    from billing import ledger
+    from billing import drawdown, ledger
 
     parameters: dict[str, Any] = {
         key: value for key, value in connection.get_connection_params().items() if key in ("dbname", "user", "password", "host", "port")
@@ -94,9 +94,8 @@ def straight(wallets: list[int]) -> Worker:
                 cursor.execute(ledger.TAKE_FROM_AVAILABLE, [10, wallet_id, 10, now])
             with database.transaction():
                 cursor.execute(ledger.RESOLVE_HOLD, ["captured", 10, now, hold, 10]).fetchone()
-                grants = cursor.execute(
-                    ledger.DRAWABLE.format(for_update=" FOR UPDATE"), [wallet_id, now, now]
-                ).fetchall()
+                cursor.execute("SELECT pg_advisory_xact_lock(%s)", [wallet_id])
+                grants = cursor.execute(drawdown.DRAWABLE, [wallet_id, now, now]).fetchall()
                 cursor.execute(ledger.DRAW, [10, grants[0][0]])
                 balance, version = cursor.execute(ledger.CHANGE_WALLET, [-10, 10, wallet_id]).fetchone()  # type: ignore[misc]
                 draws = json.dumps([(grants[0][0], 10)])

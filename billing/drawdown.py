@@ -23,9 +23,8 @@ DRAW_ORDER = "priority, is_free DESC, COALESCE(ends_at, '9999-01-01'), starts_at
 STARTED = """(created_at >= starts_at OR EXISTS (
    SELECT 1 FROM billing_ledgerentry WHERE grant_id = billing_creditgrant.id AND kind = 'grant'))"""
 DRAWABLE = f"""
-WITH locked AS (SELECT * FROM billing_creditgrant
-  WHERE wallet_id = %s AND remaining > 0 AND starts_at <= %s AND {STARTED} ORDER BY id{{for_update}})
-SELECT id, remaining FROM locked
+SELECT id, remaining FROM billing_creditgrant
+ WHERE wallet_id = %s AND remaining > 0 AND starts_at <= %s AND {STARTED}
  ORDER BY CASE WHEN ends_at IS NULL OR ends_at > %s THEN 0 ELSE 1 END, {DRAW_ORDER}"""
 
 Drawn = Counter[tuple[datetime, int]]  # credits by full hour and pool
@@ -87,7 +86,7 @@ def draw_anew(ordered: Sequence[CreditGrant], drawn: Drawn, usage: Mapping[datet
     return changes, [one.remaining - taken[one.id] for one in ordered]
 
 
-def rest_after_holds(wallet_id: int, drawable: Sequence[int], *, seconds: int) -> dict[int, int]:
+def rest_after_holds(wallet_id: int, grant_ids: Sequence[int], *, seconds: int) -> dict[int, int]:
     """What each grant has left when the open holds are captured; empty if there are none. `seconds` as `drawn_since`."""
     held = Counter[datetime]()
     for amount, created_at in (
@@ -97,7 +96,7 @@ def rest_after_holds(wallet_id: int, drawable: Sequence[int], *, seconds: int) -
     if not held:
         return {}
     drawn = drawn_since(wallet_id, floor_hour(min(held)), seconds=seconds)
-    grants = CreditGrant.objects.filter(id__in={*drawable, *(grant_id for _, grant_id in drawn)})
+    grants = CreditGrant.objects.filter(id__in={*grant_ids, *(grant_id for _, grant_id in drawn)})
     ordered = sorted(grants, key=draw_order)
     return dict(zip([one.id for one in ordered], draw_anew(ordered, drawn, held)[1], strict=True))
 
@@ -108,10 +107,10 @@ def drawn_grants(wallet_id: int, now: datetime) -> list[CreditGrant]:
     return sorted(drawn.exclude(ends_at__lte=now), key=draw_order, reverse=True)
 
 
-def lock_grants(wallet_id: int, moment: datetime) -> list[tuple[int, int]]:
-    """What could be drawn at that moment, as (grant, remaining) in Metronome's order. All lock in this order: no deadlocks."""
+def drawable(wallet_id: int, moment: datetime) -> list[tuple[int, int]]:
+    """What could be drawn at that moment, as (grant, remaining) in Metronome's order."""
     with connection.cursor() as cursor:
-        cursor.execute(DRAWABLE.format(for_update=sql.for_update()), [wallet_id, sql.at(moment), sql.at(moment)])
+        cursor.execute(DRAWABLE, [wallet_id, sql.at(moment), sql.at(moment)])
         return cursor.fetchall()
 
 

@@ -6,8 +6,9 @@ part, the rest returns), released, or expired. What `reserve` accepted, `capture
 Invariants, by database constraint where the database can say it: 0 <= reserved <= balance; balance = sum of entries;
 reserved = sum of open reservations; what started grants have remaining is never more than the balance.
 
-Every function is one transaction, or joins the caller's. The wallet's row is the last lock it takes, so a hot wallet is
-held for two statements; a caller that writes rows of its own writes them first. SQL instead of the ORM because this is the
+Every function is one transaction, or joins the caller's. Those that touch grants take turns, wallet by wallet, and so read
+no grant that another is changing; reserving and giving back need no turn. The wallet's row is the last lock of all, so a hot
+wallet is held for two statements; a caller that writes rows of its own writes them first. SQL instead of the ORM because this is the
 hot path; `make bench ARGS=gate` shows what Django still costs beside the bare driver. Callers wake the streams themselves,
 with `realtime.wake` (one call after commit), which is why nothing here does.
 """
@@ -153,11 +154,12 @@ def capture(*, reservation_id: int, now: datetime, amount: int | None = None) ->
         if amount is None:
             amount = _open_amount(reservation_id)
         wallet_id, held, reserved_at = _resolve(reservation_id, Reservation.State.CAPTURED, amount, now)
+        sql.take_turn(wallet_id)
         hour = floor_hour(reserved_at)
         if drawdown.has_turned(wallet_id, hour, now):  # what was used since may already be drawn
             draws: Sequence[tuple[int, ...]] = _draw_again(wallet_id, hour, now, {hour: amount})
         else:
-            draws = _take(drawdown.lock_grants(wallet_id, reserved_at), amount)
+            draws = _take(drawdown.drawable(wallet_id, reserved_at), amount)
         return _write(
             wallet_id, -amount, LedgerEntry.Kind.CAPTURE, now=now, unreserve=held,
             reservation_id=reservation_id, draws=draws,
@@ -175,6 +177,7 @@ def spend_all(*, wallet_id: int, spends: Sequence[Spend], now: datetime) -> list
     for one in spends:
         usage[floor_hour(one.at)] += one.amount
     with transaction.atomic():
+        sql.take_turn(wallet_id)
         holds = Reservation.objects.bulk_create(
             Reservation(
                 wallet_id=wallet_id, key=one.key, amount=one.amount, captured=one.amount, created_at=one.at,
@@ -306,6 +309,7 @@ def record_grant(*, wallet_id: int, segment: Segment, now: datetime) -> tuple[in
     The segment's id is unique, so call answer, webhook and sweep may all bring it, in any order, any number of times.
     """
     with transaction.atomic():
+        sql.take_turn(wallet_id)
         grant = CreditGrant(
             wallet_id=wallet_id, granted=segment.amount, remaining=segment.amount, created_at=now,
             due_at=segment.starts_at if segment.starts_at > now else segment.ends_at,
@@ -323,6 +327,7 @@ def turn_grant(*, grant_id: int, now: datetime) -> datetime | None:
     """Let a grant start or end if its time has come. Returns when to look again, or None once nothing is left of it."""
     with transaction.atomic():
         wallet_id = CreditGrant.objects.values_list("wallet_id", flat=True).get(id=grant_id)
+        sql.take_turn(wallet_id)
         _start(wallet_id, grant_id, now)
         grant = CreditGrant.objects.get(id=grant_id)
         if grant.ends_at and grant.ends_at <= now:
@@ -338,7 +343,8 @@ def expire_ended(*, wallet_id: int, now: datetime, at: datetime | None = None) -
     it, after what comes first in Metronome's order: kept besides that, it could be spent twice. Returns credits."""
     expired, at = 0, at or now
     with transaction.atomic(), connection.cursor() as cursor:
-        drawable = [grant_id for grant_id, _ in drawdown.lock_grants(wallet_id, at)]
+        sql.take_turn(wallet_id)
+        drawable = [grant_id for grant_id, _ in drawdown.drawable(wallet_id, at)]
         # Locked before the holds are counted: one that is made in this very instant is seen here, or sees what is left.
         available = Wallet.objects.select_for_update().get(id=wallet_id).available
         rest = drawdown.rest_after_holds(wallet_id, drawable, seconds=RESERVATION_SECONDS)
@@ -359,13 +365,12 @@ def adjust(*, wallet_id: int, amount: int, note: str, now: datetime) -> LedgerEn
     them is a guess, as the cause is not known; a wrong one shows as a difference again when such a grant ends.
     """
     with transaction.atomic():
+        sql.take_turn(wallet_id)
         if amount < 0:
-            grants = drawdown.lock_grants(wallet_id, now)
             wallet = Wallet.objects.select_for_update().get(id=wallet_id)
             amount = -min(-amount, wallet.available)
-            _take(grants, -amount)
+            _take(drawdown.drawable(wallet_id, now), -amount)
         else:
-            drawdown.lock_grants(wallet_id, now)
             _refill([(grant, amount) for grant in drawdown.drawn_grants(wallet_id, now)], amount)
         if amount == 0:
             return None
@@ -376,8 +381,7 @@ def adjust(*, wallet_id: int, amount: int, note: str, now: datetime) -> LedgerEn
 
 def _start(wallet_id: int, grant_id: int, now: datetime) -> bool:
     """Write the grant's entry if it has none and its time has come."""
-    drawdown.lock_grants(wallet_id, now)
-    grant = CreditGrant.objects.select_for_update().get(id=grant_id)
+    grant = CreditGrant.objects.get(id=grant_id)
     if grant.starts_at > now or grant.entries.filter(kind=LedgerEntry.Kind.GRANT).exists():
         return False
     draws = _draw_again(wallet_id, floor_hour(grant.starts_at), now, beginning=grant_id)
@@ -387,7 +391,7 @@ def _start(wallet_id: int, grant_id: int, now: datetime) -> bool:
 
 
 def _change_grant(grant_id: int, segment: Segment, now: datetime) -> None:
-    grant = CreditGrant.objects.select_for_update().get(id=grant_id)
+    grant = CreditGrant.objects.get(id=grant_id)
     started = grant.entries.exists()
     change = max(segment.amount - grant.granted, -grant.remaining)
     if change < 0 and started:
@@ -432,21 +436,18 @@ def _draw_again(
     is the plan's that was chosen at 10:20, and what the pack has left by that may pay what a third one paid at 11:10. The
     balance is the same, but not which credits are left to expire. Returns what changed, as `draws` of an entry.
     """
-    drawable = [grant_id for grant_id, _ in drawdown.lock_grants(wallet_id, now)] + [beginning]
-    drawn, seen = drawdown.drawn_since(wallet_id, since, seconds=RESERVATION_SECONDS), None
-    while drawn != seen:  # who waited for a lock reads again what was decided meanwhile
-        if not (drawn or usage):
-            return []
-        grants = CreditGrant.objects.select_for_update().filter(
-            id__in={*drawable, *(grant_id for _, grant_id in drawn)}
-        )
-        ordered = sorted(grants.order_by("id"), key=drawdown.draw_order)
-        drawn, seen = drawdown.drawn_since(wallet_id, since, seconds=RESERVATION_SECONDS), drawn
+    drawn = drawdown.drawn_since(wallet_id, since, seconds=RESERVATION_SECONDS)
+    if not (drawn or usage):
+        return []
+    drawable = [grant_id for grant_id, _ in drawdown.drawable(wallet_id, now)] + [beginning]
+    grants = CreditGrant.objects.filter(id__in={*drawable, *(grant_id for _, grant_id in drawn)})
+    ordered = sorted(grants, key=drawdown.draw_order)
     changes, left = drawdown.draw_anew(ordered, drawn, usage or {})
     for one, rest in zip(ordered, left, strict=True):
         if rest != one.remaining:
-            due_at = now if rest and one.ends_at and one.ends_at <= now else one.due_at
-            CreditGrant.objects.filter(id=one.id).update(remaining=min(rest, one.granted), due_at=due_at)
+            over = rest and one.ends_at and one.ends_at <= now
+            also = {"due_at": now} if over else {}
+            CreditGrant.objects.filter(id=one.id).update(remaining=min(rest, one.granted), **also)
     return [(grant_id, credits, int(hour.timestamp())) for (hour, grant_id), credits in changes.items() if credits]
 
 

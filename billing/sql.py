@@ -1,4 +1,4 @@
-"""Raw SQL on PostgreSQL and SQLite alike: rows read, moments passed in and out, row locks."""
+"""Raw SQL on PostgreSQL and SQLite alike: rows read, moments passed in and out, taking turns."""
 
 from __future__ import annotations
 
@@ -15,9 +15,12 @@ def one(statement: str, params: list[Any]) -> Any:
         return cursor.fetchone()
 
 
-def for_update() -> str:
-    """The clause that locks the rows of a SELECT; nothing where the whole database is locked anyway."""
-    return " FOR UPDATE" if connection.features.has_select_for_update else ""
+def take_turn(key: int) -> None:
+    """Wait until no other transaction has the turn of this key, and have it until ours ends. SQLite's transactions take
+    turns anyway. Locking rows instead needs one order for all, and which rows there are changes while one waits.
+    """
+    if connection.vendor == "postgresql":
+        one("SELECT pg_advisory_xact_lock(%s)", [key])
 
 
 def at(moment: datetime) -> Any:

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import random
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from itertools import count
 
 import pytest
 from django.db import connection, transaction
+from django.db.models import Sum
 
-from billing import ledger
-from billing.drawdown import lock_grants
-from billing.models import Wallet
+from billing import drawdown, ledger
+from billing.models import Reservation, Wallet
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
+HOUR = timedelta(hours=1)
 
 
 @pytest.fixture
@@ -82,30 +86,65 @@ def test_two_grants_that_begin_together_do_not_pay_for_the_same_usage(wallet):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_who_locks_before_the_end_of_a_grant_and_who_after_it_lock_in_one_order(wallet):
-    end = NOON + 60 * MINUTE
-    record(wallet, "plan", 100, 10, ends_at=end)
-    record(wallet, "pack", 100, 100)
+def test_whatever_happens_to_a_wallet_at_once_nobody_locks_another_out_and_the_books_agree(wallet):
+    for number in range(4):
+        record(wallet, f"first-{number}", 300, 10 * number, ends_at=NOON + (number + 1) * HOUR)
     failures: list[Exception] = []
+    ticks = count()
 
-    def lock(at: datetime) -> None:
-        try:
-            with transaction.atomic():
-                lock_grants(wallet.pk, at)
-        except Exception as error:
-            failures.append(error)
+    def work(name: str) -> None:
+        dice = random.Random(name)
+        for number in range(60):
+            try:
+                with suppress(ledger.InsufficientCredits, ledger.AlreadyResolved):
+                    change(dice, f"{name}-{number}", NOON + 30 * MINUTE + next(ticks) * timedelta(seconds=10))
+            except Exception as error:
+                failures.append(error)
         connection.close()
 
-    threads = [threading.Thread(target=lock, args=(at,)) for at in (end - MINUTE, end + MINUTE)]
-    with transaction.atomic():  # hold what one of them wants first and the other last, until both wait
-        wallet.grants.select_for_update().get(name="plan")
-        for thread in threads:
-            thread.start()
-            thread.join(0.3)
+    def change(dice: random.Random, key: str, now: datetime) -> None:
+        grants = list(wallet.grants.order_by("-id")[:8])
+        one, at = dice.choice(grants), drawdown.floor_hour(now)
+        match dice.choice(["spend", "spend", "hold", "capture", "grant", "resize", "end", "turn", "expire", "adjust"]):
+            case "spend":
+                hold = ledger.reserve(wallet_id=wallet.pk, key=key, amount=dice.randint(1, 300), now=now)
+                ledger.capture(reservation_id=hold.id, now=now)
+            case "hold":
+                ledger.reserve(wallet_id=wallet.pk, key=key, amount=dice.randint(1, 300), now=now)
+            case "capture":
+                for hold_id in Reservation.objects.open().values_list("id", flat=True)[:1]:
+                    ledger.capture(reservation_id=hold_id, now=now)
+            case "grant":
+                record(wallet, key, 300, dice.choice([5, 100]), starts_at=at - HOUR, ends_at=at + HOUR, now=now)
+            case "resize":
+                record(
+                    wallet, one.name, dice.choice([0, 600]), 10, starts_at=one.starts_at, ends_at=one.ends_at, now=now
+                )
+            case "end":
+                end = max(at, one.starts_at + HOUR)
+                record(wallet, one.name, one.granted, 10, starts_at=one.starts_at, ends_at=end, now=now)
+            case "turn":
+                ledger.turn_grant(grant_id=one.pk, now=now)
+            case "expire":
+                ledger.expire_ended(wallet_id=wallet.pk, now=now)
+            case "adjust":
+                ledger.adjust(wallet_id=wallet.pk, amount=dice.choice([-200, 200]), note="", now=now)
+
+    threads = [threading.Thread(target=work, args=(f"t{number}",)) for number in range(6)]
+    for thread in threads:
+        thread.start()
     for thread in threads:
         thread.join()
 
     assert failures == []
+    wallet.refresh_from_db()
+    started = wallet.grants.filter(entries__kind="grant")
+    assert wallet.balance == wallet.entries.aggregate(sum=Sum("amount"))["sum"]
+    assert wallet.reserved == Reservation.objects.open().aggregate(sum=Sum("amount", default=0))["sum"]
+    assert wallet.balance >= started.aggregate(sum=Sum("remaining"))["sum"]
+    for grant in started:
+        received = grant.entries.filter(kind__in=["grant", "grant_change"])
+        assert grant.granted == received.aggregate(sum=Sum("amount"))["sum"]
 
 
 @pytest.mark.django_db

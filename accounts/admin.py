@@ -140,9 +140,8 @@ class IngestAliasAdmin(CustomerSearch, ReadOnlyAdmin):
 
 @admin.register(PasswordReset)
 class PasswordResetAdmin(JobAdmin):
-    list_display = ("user", "asked_at", "sent_at")
-    list_select_related = ("user",)
-    search_fields = ("user__email__startswith",)
+    list_display = ("email", "asked_at", "sent_at")
+    search_fields = ("email__startswith",)
     ordering = ("-pk",)
 
 

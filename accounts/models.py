@@ -100,9 +100,10 @@ class IngestAlias(models.Model):
 
 
 class PasswordReset(Job):
-    """A person's wish for a new password. As a job it owes the mail; the link in it is made when the mail is."""
+    """Somebody's wish for a new password, whether there is such an account or not. As a job it owes the mail, if there is;
+    the link in it is made when the mail is."""
 
-    user = models.OneToOneField(User, on_delete=models.CASCADE, related_name="password_reset")
+    email = models.EmailField("e-mail address", unique=True)
     asked_at = models.DateTimeField()
     sent_at = models.DateTimeField(null=True, blank=True)
 
@@ -110,4 +111,4 @@ class PasswordReset(Job):
         abstract = False
 
     def __str__(self) -> str:
-        return f"password reset of {self.user}"
+        return f"password reset of {self.email}"

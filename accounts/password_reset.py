@@ -1,7 +1,7 @@
-"""Password reset by mail. The request only notes the wish, the worker sends the mail.
+"""Password reset by mail. The request only notes the wish, the worker sends the mail if there is such an account.
 
-So the answer takes as long, and says the same, whether there is such an account or not; and a mail server that is down
-delays the mail and loses none.
+So the answer takes as long, and says the same, whether there is one or not; and a mail server that is down delays the
+mail and loses none.
 """
 
 from __future__ import annotations
@@ -24,18 +24,17 @@ PAUSE_SECONDS = 60  # at most one mail a minute and person, so that the form can
 
 def ask(*, email: str, now: datetime) -> None:
     """Have a mail with a link sent to the active user of this address, if there is one."""
-    user = User.objects.filter(email=email.strip().lower(), is_active=True).first()
-    if user is None:
-        return
-    reset, is_new = PasswordReset.objects.get_or_create(user=user, defaults={"asked_at": now, "due_at": now})
+    reset, is_new = PasswordReset.objects.get_or_create(
+        email=email.strip().lower(), defaults={"asked_at": now, "due_at": now}
+    )
     if not is_new:
         paused = PasswordReset.objects.filter(pk=reset.pk, asked_at__lte=now - timedelta(seconds=PAUSE_SECONDS))
         paused.update(asked_at=now, due_at=now, attempts=0, dead_at=None)
 
 
 def send(reset: PasswordReset, now: datetime) -> None:
-    user = reset.user
-    if user.is_active:
+    user = User.objects.filter(email=reset.email, is_active=True).first()
+    if user is not None:
         uid, token = urlsafe_base64_encode(force_bytes(user.pk)), default_token_generator.make_token(user)
         path = reverse("password_reset_confirm", kwargs={"uidb64": uid, "token": token})
         words = {"url": settings.SITE_URL.rstrip("/") + path, "days": settings.PASSWORD_RESET_TIMEOUT // 86_400}

@@ -85,7 +85,7 @@ def _forget_person(customer: Customer, now: datetime) -> None:
             email=email, first_name=NAME, last_name="", password=user.password, is_active=False, last_login=None
         )
         IngestAlias.objects.filter(customer=customer, kind=IngestAlias.Kind.EMAIL).delete()
-        PasswordReset.objects.filter(user=customer.user_id).delete()
+        PasswordReset.objects.filter(email=customer.user.email).delete()
         PaymentMethod.objects.filter(customer=customer).delete()
         Voice.objects.filter(customer=customer).update(name=NAME)
         Generation.objects.filter(customer=customer, voice_name__gt="").update(voice_name="")

@@ -1,4 +1,5 @@
-"""Delete what nobody needs any more: settled webhooks, usage long sent, differences of it long mended, ended sessions.
+"""Delete what nobody needs any more: settled webhooks, usage long sent, differences of it long mended, ended sessions,
+wishes for a new password.
 
 Never what the ledger refers to (entries, reservations, grants, payments), and never a row that still owes something.
 """
@@ -12,6 +13,7 @@ from typing import Any
 from django.contrib.sessions.models import Session
 from django.db.models import QuerySet
 
+from accounts.models import PasswordReset
 from billing.models import WebhookEvent
 from jobs.operation import CHUNK, Outcome, Refused, walk
 
@@ -36,6 +38,7 @@ def prunable(*, days: int, now: datetime) -> dict[str, QuerySet[Any]]:
             reservation__reported_at__isnull=False,
         ),
         "usage differences": UsageDifference.objects.filter(resolved_at__lt=events_before, due_at=None, lease=None),
+        "password resets": PasswordReset.objects.filter(asked_at__lt=before, due_at=None, lease=None),
         "sessions": Session.objects.filter(expire_date__lt=now),
     }  # fmt: skip
 

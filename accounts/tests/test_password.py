@@ -4,6 +4,8 @@ from datetime import timedelta
 import pytest
 import time_machine
 from django.core import mail
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from accounts import password_reset
 from accounts.models import PasswordReset, User
@@ -47,14 +49,28 @@ def test_reset_answers_the_same_whether_there_is_an_account_or_not(client, alice
     assert ASKED in known.text
     assert ASKED in unknown.text
     assert known.redirect_chain == unknown.redirect_chain
-    assert len(send_due_mails()) == 1
+    assert [message.to for message in send_due_mails()] == [["alice@example.com"]]
+    assert not PasswordReset.objects.exclude(due_at=None).exists()
+
+
+@pytest.mark.parametrize("asked_before_seconds", [None, 30, 90])
+def test_reset_does_the_same_work_whether_there_is_an_account_or_not(alice, now, asked_before_seconds):
+    def statements(email):
+        if asked_before_seconds is not None:
+            password_reset.ask(email=email, now=now - timedelta(seconds=asked_before_seconds))
+            send_due_mails()
+        with CaptureQueriesContext(connection) as done:
+            password_reset.ask(email=email, now=now)
+        return [query["sql"].split()[0] for query in done]
+
+    assert statements("alice@example.com") == statements("nobody@example.com")
 
 
 def test_reset_sends_no_mail_to_an_inactive_user(client, alice):
     User.objects.update(is_active=False)
 
     assert ASKED in ask(client, "alice@example.com").text
-    assert not PasswordReset.objects.exists()
+    assert send_due_mails() == []
 
 
 def test_reset_mails_at_most_once_a_minute_however_often_it_is_asked(alice, now):

@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 from django.contrib.sessions.models import Session
 
+from accounts.models import PasswordReset
 from billing import ledger
 from billing.models import LedgerEntry, Reservation, WebhookEvent
 from billing.tests.operate import run
@@ -52,6 +53,9 @@ def rows(alice, now):
             customer=alice, hour_at=old + timedelta(hours=hour), event_type="voice_generation", here=1, there=0,
             only_waits=False, first_seen_at=old, last_seen_at=old, resolved_at=resolved_at,
         )  # fmt: skip
+    for name, due_at in (("old", None), ("waits", now)):
+        PasswordReset.objects.create(email=f"{name}@example.com", asked_at=old, due_at=due_at)
+    PasswordReset.objects.create(email="young@example.com", asked_at=now)
     for key, days in (("ended", -1), ("live", 1)):
         Session.objects.create(session_key=key, session_data="", expire_date=now + timedelta(days=days))
 
@@ -62,10 +66,9 @@ def test_what_is_settled_and_old_goes_and_all_else_stays(rows):
     code, text = run("prune", "--days", 30)
 
     assert code == 0
-    assert (
-        text
-        == "Summary: 1 sessions deleted, 1 usage differences deleted, 1 usage events deleted, 1 webhooks deleted.\n"
-    )
+    kinds = ("password resets", "sessions", "usage differences", "usage events", "webhooks")
+    assert text == f"Summary: {', '.join(f'1 {kind} deleted' for kind in kinds)}.\n"
+    assert set(PasswordReset.objects.values_list("email", flat=True)) == {"waits@example.com", "young@example.com"}
     assert set(WebhookEvent.objects.values_list("event_id", flat=True)) == {
         "young", "replayed", "dead", "never-processed"
     }  # fmt: skip

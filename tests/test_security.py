@@ -240,9 +240,15 @@ def test_production_answers_over_https_alone_with_closed_cookies():
     assert headers["Referrer-Policy"] == "same-origin" and "unsafe" not in headers["Content-Security-Policy"]
 
 
+WEBSOCKET = {
+    "Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13",
+    "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+}  # fmt: skip
+
+
 @pytest.mark.process
 @pytest.mark.parametrize("declared", [True, False], ids=["declared", "chunked"])
-def test_the_web_server_refuses_a_large_body_of_any_kind(tmp_path, declared):
+def test_the_web_server_refuses_large_bodies_of_any_kind_and_web_sockets(tmp_path, declared):
     """Django itself looks at the declared length alone, and lets files of any size in."""
     env = processes.settings_env(database_url=f"sqlite:///{tmp_path / 'x.sqlite3'}", metronome_url="http://localhost:1")
     with processes.web(tmp_path / "web.log", env) as client:
@@ -250,7 +256,9 @@ def test_the_web_server_refuses_a_large_body_of_any_kind(tmp_path, declared):
         sent = {"files": {"upload": ("x", body)}} if declared else {"content": iter([body, body])}
         large = client.post("/accounts/login/", **sent)
         small = client.post("/api/webhooks/metronome/alerts", content=b"{}")
+        socket = client.get("/", headers=WEBSOCKET)
 
     assert (large.status_code, large.text) == (413, "The request is too large.")
     assert large.headers["Content-Security-Policy"] == settings.CONTENT_SECURITY_POLICY
     assert small.status_code == 401
+    assert socket.status_code == 403

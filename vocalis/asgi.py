@@ -48,7 +48,9 @@ Send = Callable[[Any], Awaitable[None]]
 
 
 async def application(scope: Message, receive: Receive, send: Send) -> None:
-    if scope["type"] != "http":
+    if scope["type"] == "websocket":  # there are none, and Django would raise: a 500 and a traceback for each try
+        await send({"type": "websocket.close"})
+    elif scope["type"] != "http":
         await pages(scope, receive, send)
     elif scope["path"].removeprefix(scope.get("root_path", "")).startswith(STREAMS):
         await stream.serve(scope, receive, send)

@@ -52,4 +52,4 @@ def _repair(customer: Customer, difference: Difference, dry_run: bool, now: date
         noted.nudge(now + COUNTED_AFTER)
     word = "open" if not difference.missing else "would be sent again" if dry_run else "sent again"
     rest = bool(difference.uncounted or difference.waiting or difference.unexplained)
-    return Outcome(f"{customer} {difference.cell}", word, str(difference), is_open=rest or dry_run)
+    return Outcome(f"{customer} {difference.cell}", word, difference.described(), is_open=rest or dry_run)

@@ -31,7 +31,7 @@ from .reporter import WINDOW
 CLOSED_AFTER = timedelta(seconds=RESERVATION_SECONDS + SETTLING_SECONDS)
 STARTING = timedelta(minutes=1)  # by the time a command looks at its age of 34 days, that is a little older
 METRICS = {metric.event_types[0]: metric for metric in catalogue.METRICS}  # by the one event type each counts
-NAMED_MAX = 20  # events named in one line
+NAMED_MAX = 20  # events named in a row of the admin
 
 Window = Literal["HOUR", "DAY"]
 
@@ -67,6 +67,9 @@ class Difference:
         return not (self.missing or self.uncounted or self.unexplained)
 
     def __str__(self) -> str:
+        return self.described(named_max=NAMED_MAX)
+
+    def described(self, *, named_max: int | None = None) -> str:
         parts = [f"here {self.here:,}, at Metronome {_number(self.there)}"]
         for events, what in (
             (self.missing, "missing there"),
@@ -74,8 +77,8 @@ class Difference:
             (self.waiting, "still on their way"),
         ):
             if events:
-                names = ", ".join(event.transaction_id for event in events[:NAMED_MAX])
-                more = f" and {len(events) - NAMED_MAX:,} more" if len(events) > NAMED_MAX else ""
+                names = ", ".join(event.transaction_id for event in events[:named_max])
+                more = f" and {len(events) - named_max:,} more" if named_max and len(events) > named_max else ""
                 parts.append(f"{what}: {names}{more}")
         if self.unexplained > 0:
             parts.append(f"{_number(self.unexplained)} there that no event here explains")
@@ -200,6 +203,6 @@ def _events(customer: Customer, cell: Cell) -> QuerySet[UsageEvent]:
     hour = (cell.hour_at, cell.hour_at + timedelta(hours=1))
     events = UsageEvent.objects.filter(
         customer=customer, event_type=cell.event_type, happened_at__gte=hour[0], happened_at__lt=hour[1]
-    )
+    ).order_by("pk")
     key = _group_key(METRICS[cell.event_type])
     return events.filter(**{f"properties__{key}": cell.voice_type}) if key else events

@@ -88,6 +88,16 @@ def test_events_missing_there_are_named_and_sent_again(stage, alice, spend):
     assert balance(alice) == remote_balance(alice) == 30_000 - 100 - 50 - 60
 
 
+def test_however_many_are_missing_each_is_named(stage, spend):
+    names = [f"lost-{at}" for at in range(comparison.NAMED_MAX + 5)]
+    for name in names:
+        spend(name, 1)
+    lose(stage, *names)
+    close_the_hour(stage)
+
+    assert f"missing there: {', '.join(names)}\n" in run("backfill_usage", "--since", "1d").text
+
+
 def test_sending_again_what_is_there_counts_once(stage, alice, spend):
     spend("a", 100)
     stage.drain()
@@ -117,7 +127,7 @@ def test_usage_unknown_here_is_named_and_left(stage, alice, spend):
     assert "open here 0, at Metronome 40; 40 there that no event here explains" in text
 
 
-def test_missing_and_unknown_usage_of_one_size_do_not_hide_each_other(stage, alice, spend):
+def test_missing_and_unknown_usage_do_not_hide_each_other(stage, alice, spend):
     spend("lost", 30)
     lose(stage, "lost")
     ingest(stage, "unknown", customer_id=alice.stable_alias)
@@ -208,6 +218,15 @@ def test_a_customer_not_yet_at_metronome_is_named(stage, alice, bob, spend):
 
     assert code == 1
     assert "bob@example.com: without a Metronome customer not at Metronome yet: backfill_customers" in text
+
+
+def test_a_customer_without_a_name_is_not_everybody(stage, spend):
+    spend("lost", 50)
+    lose(stage, "lost")
+    close_the_hour(stage)
+
+    assert run("backfill_usage", "--since", "1d", "--customer", "") == (1, "There is no customer .")
+    assert not UsageEvent.objects.exclude(due_at=None).exists()
 
 
 def test_days_and_pages_are_put_together(stage, alice, spend):

@@ -26,7 +26,7 @@ def customer_named(text: str) -> Customer:
 def staff_named(email: str | None) -> User:
     """The member of staff with this e-mail address; without one, the only active superuser. Raises Refused."""
     staff = User.objects.filter(is_staff=True, is_active=True)
-    if email:
+    if email is not None:
         person = staff.filter(email=email.strip().lower()).first()
         if person is None:
             raise Refused(f"{email} is nobody of the staff.")

@@ -78,6 +78,8 @@ def check(path: Path, *, now: datetime) -> int:
 
 def load(path: Path, *, dry_run: bool, now: datetime) -> Iterator[Outcome]:
     """Check the file, then import it. Raises Refused before anything is written."""
+    if path.exists() and not path.is_file():
+        raise Refused(f"{path} is no file: it is read twice, to be checked and to be imported.")
     count = check(path, now=now)
     if dry_run:
         yield Outcome(path, "would be imported", f"{count:,} new events", is_open=count > 0)

@@ -20,13 +20,16 @@ from jobs.operation import CHUNK, Outcome, Refused, walk
 from .models import UsageDifference, UsageEvent
 
 DAYS_MIN = 7  # Metronome repeats a webhook for two days, and people ask about last week's
+DAYS_MAX = 36_500
 EVENT_DAYS_MIN = 35  # while Metronome takes and compares events: to send again, to compare, to know what was closed
 
 
 def prunable(*, days: int, now: datetime) -> dict[str, QuerySet[Any]]:
-    """What can go, by the word it is counted under. Raises Refused for less than DAYS_MIN."""
-    if days < DAYS_MIN:
-        raise Refused(f"--days is at least {DAYS_MIN}: Metronome repeats webhooks, and operators replay them.")
+    """What can go, by the word it is counted under. Raises Refused outside DAYS_MIN and DAYS_MAX."""
+    if not DAYS_MIN <= days <= DAYS_MAX:
+        raise Refused(
+            f"--days is {DAYS_MIN} to {DAYS_MAX:,}: Metronome repeats webhooks for two days, and operators replay them."
+        )
     before = now - timedelta(days=days)
     events_before = now - timedelta(days=max(days, EVENT_DAYS_MIN))
     return {

@@ -127,6 +127,7 @@ def test_a_key_names_one_gift(stage, alice, staff, now):
         (("alice@example.com", 5, "--days", 0), "Credits are 1 to 40,000,000, and days 1 to 3,660."),
         (("alice@example.com", 5, "--days", 3_000_000), "Credits are 1 to 40,000,000, and days 1 to 3,660."),
         (("alice@example.com", 5, "--by", "alice@example.com"), "alice@example.com is nobody of the staff."),
+        (("alice@example.com", 5, "--by", ""), " is nobody of the staff."),
     ],
 )
 def test_what_makes_no_sense_is_refused(alice, staff, args, text):

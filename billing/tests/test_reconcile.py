@@ -145,6 +145,7 @@ def test_one_customer_can_be_asked_for(contract, alice, bob, now):
     fund(bob, 500, now)
 
     assert run("reconcile_balances", "--customer", "alice@example.com") == (0, "Summary: 1 agree.\n")
+    assert run("reconcile_balances", "--customer", "") == (1, "There is no customer .")
 
 
 def test_a_worker_that_is_just_syncing_is_left_alone(stage, contract, alice):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import timedelta
 
 import pytest
@@ -169,6 +170,12 @@ def test_what_is_no_csv_in_utf_8_is_refused(load, tmp_path, db):
     assert "is no CSV file in UTF-8" in load("t-1,é", encoding="latin-1").text
     assert "No such file" in run("backfill_usage", "--from-csv", tmp_path / "missing.csv").text
     assert "goes with --dry-run only" in load(options=["--since", "1d"]).text
+
+
+def test_what_can_be_read_only_once_is_refused(tmp_path, db):
+    os.mkfifo(tmp_path / "pipe")
+
+    assert "is no file: it is read twice" in run("backfill_usage", "--from-csv", tmp_path / "pipe").text
 
 
 def test_usage_from_before_the_contract_is_refused(stage, alice, load, at):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
+from io import StringIO
 
 import pytest
 from django.contrib.admin.models import LogEntry
@@ -163,4 +164,11 @@ def test_a_person_is_asked_first(stage, life, monkeypatch):
     monkeypatch.setattr("builtins.input", lambda question: "no")
 
     assert run("delete_customer", "alice@example.com") == (1, "Nothing was deleted.")
+    assert User.objects.filter(email="alice@example.com").exists()
+
+
+def test_nothing_is_deleted_where_nobody_can_be_asked(stage, life, monkeypatch):
+    monkeypatch.setattr("sys.stdin", StringIO())
+
+    assert "Nobody was there to confirm it, so nothing was deleted." in run("delete_customer", "alice@example.com").text
     assert User.objects.filter(email="alice@example.com").exists()

@@ -92,8 +92,11 @@ def test_a_dry_run_deletes_nothing(rows):
     assert (WebhookEvent.objects.count(), UsageEvent.objects.count(), Session.objects.count()) == (5, 4, 2)
 
 
-def test_less_than_a_week_is_refused(db):
-    assert run("prune", "--days", 6)[0] == 1
+@pytest.mark.parametrize("days", [-1, 6, 36_501, 10**12])
+def test_less_than_a_week_and_more_than_a_century_is_refused(db, days):
+    assert run("prune", "--days", days) == (
+        1, "--days is 7 to 36,500: Metronome repeats webhooks for two days, and operators replay them."
+    )  # fmt: skip
 
 
 def test_rows_go_chunk_by_chunk(rows, now, monkeypatch):

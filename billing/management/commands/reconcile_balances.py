@@ -30,14 +30,14 @@ class Command(Operation):
         )
 
     def total(self, **options: Any) -> int:
-        return 1 if options["customer"] else Wallet.objects.count()
+        return 1 if options["customer"] is not None else Wallet.objects.count()
 
     def outcomes(
         self, *, dry_run: bool, now: datetime, customer: str | None, fix: bool, by: str | None, **options: Any
     ) -> Iterator[Outcome]:
-        person = staff_named(by) if by else None
+        person = staff_named(by) if by is not None else None
         wallets = Wallet.objects.select_related("customer__user")
-        if customer:
+        if customer is not None:
             wallets = wallets.filter(customer=customer_named(customer))
         for wallet in walk(wallets):
             yield attempt(wallet.customer, partial(_reconcile, wallet, fix and not dry_run, person, now))

@@ -34,7 +34,7 @@ class Command(Operation):
 
 def _kinds(name: str | None) -> list[type[Job]]:
     kinds = [model for model in apps.get_models() if issubclass(model, Job)]
-    wanted = [kind for kind in kinds if not name or name.lower() in (kind._meta.label_lower, kind._meta.model_name)]
+    wanted = [kind for kind in kinds if name is None or name.lower() in (kind._meta.label_lower, kind._meta.model_name)]
     if not wanted:
         names = ", ".join(kind._meta.label_lower for kind in kinds)
         raise Refused(f"{name} owes no work. These do: {names}.")

@@ -37,7 +37,7 @@ class Command(Operation):
         )
 
     def total(self, *, customer: str | None, from_csv: Path | None, **options: Any) -> int | None:
-        return None if from_csv else 1 if customer else Customer.objects.count()
+        return None if from_csv else 1 if customer is not None else Customer.objects.count()
 
     def outcomes(
         self, *, dry_run: bool, now: datetime, since: datetime | None, until: datetime | None, customer: str | None,
@@ -50,6 +50,6 @@ class Command(Operation):
         if since is None:
             raise Refused("Say since when: --since 2026-01-31T10:00, or --since 34d.")
         customers = Customer.objects.all()
-        if customer:
+        if customer is not None:
             customers = customers.filter(pk=customer_named(customer).pk)
         return backfill.repair(customers, since=since, until=until or now, dry_run=dry_run, now=now)

@@ -28,6 +28,15 @@ class Command(Operation):
         self, *, dry_run: bool, now: datetime, customer: str, interactive: bool, **options: Any
     ) -> Iterator[Outcome]:
         person = customer_named(customer)
-        if interactive and not dry_run and input(f"Type {person} to delete this customer for good: ") != str(person):
+        if interactive and not dry_run and _answer(f"Type {person} to delete this customer for good: ") != str(person):
             raise Refused("Nothing was deleted.")
         return deletion.delete(person, dry_run=dry_run, now=now)
+
+
+def _answer(question: str) -> str:
+    try:
+        return input(question)
+    except EOFError:
+        raise Refused(
+            "Nobody was there to confirm it, so nothing was deleted. Without a terminal: --no-input."
+        ) from None

@@ -87,7 +87,7 @@ def test_all_is_well_when_everything_runs(client, running):
     report = response.json()
     assert (response.status_code, report["status"], report["summary"]) == (200, "ok", "all is well"), report
     assert [check["name"] for check in report["checks"]] == [
-        "reachability", "credentials", *catalogue.CHECKS, "webhook secret", "worker", "paused lanes",
+        "reachability", "credentials", *catalogue.CHECKS, "webhook secret", "mail", "worker", "paused lanes",
         "oldest unsent event", "usage comparison", "dead rows", "drift", "auto-recharge",
     ]  # fmt: skip
 
@@ -153,6 +153,12 @@ def test_no_webhook_secret_is_an_error_in_production_and_a_warning_before(client
     settings.DEBUG = True
     monkeypatch.setattr(health, "_last", None)
     assert checks(client)["webhook secret"][0] == "warn"
+
+
+def test_mails_that_only_reach_the_log_are_a_warning_in_production(client, running, settings):
+    settings.EMAIL_BACKEND = "django.core.mail.backends.console.EmailBackend"
+
+    assert checks(client)["mail"][0] == "warn"
 
 
 def test_no_worker_is_an_error(client, running, now, monkeypatch):

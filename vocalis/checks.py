@@ -1,7 +1,7 @@
 """What a production site (DEBUG off, or not on this machine) refuses to start with. Every manage.py command and
 vocalis.asgi run these.
 
-A check can be accepted by its id in SILENCED_SYSTEM_CHECKS; nothing else turns it off.
+A check can be accepted by its id in SILENCED_SYSTEM_CHECKS.
 """
 
 from __future__ import annotations

@@ -165,7 +165,8 @@ def _catalogue_check(name: str, ask: Callable[[datetime], list[str]], now: datet
 
 def local_checks(now: datetime, dead: dict[type[Job], int]) -> list[Check]:
     """`dead`: `worker.dead_rows()`, which the start page lists one by one as well."""
-    return [_webhook_secret(), _worker(now), _lanes(now), _unsent(now), _usage(now), _dead_rows(dead), *_money()]
+    here = [_webhook_secret(), _mail(), _worker(now), _lanes(now), _unsent(now), _usage(now)]
+    return [*here, _dead_rows(dead), *_money()]
 
 
 def _webhook_secret() -> Check:
@@ -173,6 +174,12 @@ def _webhook_secret() -> Check:
         return Check("webhook secret", "ok", "set")
     status: Status = "warn" if settings.DEBUG else "error"
     return Check("webhook secret", status, "METRONOME_WEBHOOK_SECRET is empty: webhooks cannot be verified")
+
+
+def _mail() -> Check:
+    if settings.DEBUG or not settings.EMAIL_BACKEND.endswith("console.EmailBackend"):
+        return Check("mail", "ok", "as EMAIL_URL says")
+    return Check("mail", "warn", "EMAIL_URL prints mails, links to new passwords among them, to the worker's log")
 
 
 def _worker(now: datetime) -> Check:

@@ -8,13 +8,14 @@ from django.db.models import QuerySet
 
 from jobs.worker import RowStep
 
-from . import ledger, realtime
+from . import ledger, realtime, sync
 from .models import CreditGrant, Reservation
 
 
 def turn(grant: CreditGrant, now: datetime) -> datetime | None:
     again_at = ledger.turn_grant(grant_id=grant.pk, now=now)
     realtime.wake(grant.wallet_id)
+    sync.soon([grant.wallet.customer_id], now=now)  # the balance may be low now
     return again_at
 
 

@@ -96,7 +96,8 @@ def settle(customer_id: UUID) -> None:
 
 
 def watch(contract: Contract, now: datetime) -> None:
-    """Notice a balance at or under the threshold with nothing under way; called whenever the contract is synced.
+    """Notice a balance at or under the threshold with nothing under way, and that it is over; called whenever the contract
+    is synced, or its recharge configured.
 
     The row then becomes due when that has lasted STUCK_SECONDS, so a wallet that is fine costs one query here.
     """
@@ -128,13 +129,11 @@ def mirror(row: AutoRecharge, now: datetime) -> datetime | None:
         _push(customer_id, contract_id, wish)
         found = wish
     remember(contract, found)
+    watch(contract, now)  # Metronome looks at the balance now, too: what it asks for may get lost
+    row.refresh_from_db(fields=["low_since_at", "stuck_at"])
     if not (row.enabled and row.low_since_at) or row.stuck_at:
         return None
-    again_at = row.low_since_at + timedelta(seconds=STUCK_SECONDS)
-    if again_at > now:
-        return again_at
-    settle(row.customer_id)  # the time is over and nothing is stuck; the watch begins anew at the next low
-    return None
+    return row.low_since_at + timedelta(seconds=STUCK_SECONDS)
 
 
 def _nudge_metronome(row: AutoRecharge, customer_id: str, contract_id: str, now: datetime) -> None:

@@ -56,7 +56,7 @@ def nudge(customer_id: UUID, now: datetime) -> None:
 
 
 def soon(customer_ids: Iterable[UUID], *, now: datetime) -> None:
-    """Business has begun (usage was sent): have these wallets read within BUSY_SECONDS instead of within the hour."""
+    """Business has begun (usage was sent, credits began or ended): have these read within BUSY_SECONDS, not the hour."""
     at = now + timedelta(seconds=BUSY_SECONDS)
     Contract.objects.filter(customer_id__in=list(customer_ids), due_at__gt=at).update(due_at=at)
 

@@ -310,6 +310,19 @@ def test_a_lost_external_initiate_heals(stage, webhooks, alice, caplog):
     assert (row.enabled, row.low_since_at, row.stuck_at) == (True, None, None)
 
 
+def test_one_that_gets_lost_right_when_recharge_is_switched_on_heals_as_soon(stage, alice):
+    establish(stage, alice, credits=20_000)
+    pass_minutes(stage, 5)
+    assert Contract.objects.get().due_at - stage.now() > timedelta(minutes=50)
+
+    switch_on(stage, alice)
+    pass_minutes(stage, 14)
+    assert not AutoRecharge.objects.get().stuck_at
+    pass_minutes(stage, 1)
+
+    assert AutoRecharge.objects.get().stuck_at == stage.now()
+
+
 def test_it_is_toggled_once_only(stage, alice, monkeypatch):
     lose_external_initiate(stage, alice)
     real, pushed = metronome.set_recharge, []

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from billing import provisioning, subscriptions, sync
-from billing.models import AutoRecharge, Contract, Payment
+from billing.models import AutoRecharge, Contract, CreditGrant, Payment
 
 from .money_stage import burn, establish, spend_here, spend_there
 
@@ -74,6 +74,17 @@ def test_business_that_begins_pulls_the_hourly_look_forward(stage, alice, contra
     sync.nudge(alice.pk, stage.now())
     sync.soon([alice.pk], now=stage.now())
     assert due_in(contract, stage) == 0
+
+
+def test_credits_that_end_pull_the_hourly_look_forward(stage, alice, contract):
+    """The balance may be low now, and Metronome's question about it lost."""
+    ends_at = CreditGrant.objects.get().ends_at
+    stage.advance(seconds=(ends_at - stage.now()).total_seconds() - 600)
+    stage.drain()
+    assert due_in(contract, stage) == 3_600
+    stage.advance(minutes=10)
+    stage.drain()
+    assert due_in(contract, stage) == 60
 
 
 def test_a_customer_without_contract_is_not_looked_at(stage, alice):

@@ -78,6 +78,7 @@ class RowStep:
                 return 0
             logger.warning("%s %s: %s; will try again", self.name, row.pk, error)
             queue.fail(row, error, now=now)
+            return 0  # the next row would hardly fare better: one a turn tells when the other side is back
         except (Rejected, NotYet) as error:
             if isinstance(error, Rejected):
                 logger.error("%s %s: %s; needs a person", self.name, row.pk, error)
@@ -122,7 +123,7 @@ class Worker:
                 Heartbeat.objects.filter(worker=self.name).delete()
 
     def drain(self, *, turns_max: int = 1_000) -> int:
-        """Work until nothing is due, for tests and cron. Returns how many rows were taken."""
+        """Work until nothing is due or nothing can be done, for tests and cron. Returns how many rows were done."""
         taken = 0
         for _ in range(turns_max):
             done = self.turn()

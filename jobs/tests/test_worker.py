@@ -76,6 +76,22 @@ def test_a_bad_row_does_not_stop_the_others(add, now, caplog):
     assert "test failed on row" in caplog.text
 
 
+def test_a_side_that_is_down_is_asked_once_a_turn_and_lane_not_once_a_row(add, now):
+    add("one", "two", "three")
+    calls = []
+
+    def perform(row, now):
+        calls.append(row.event_id)
+        if len(calls) == 1:
+            raise Unavailable("503")
+
+    worker = worker_for(perform, now)
+
+    assert (worker.turn(), len(calls)) == (0, 1), "nothing was done: the loop pauses for a second"
+    assert (worker.turn(), len(calls)) == (2, 3), "it is back: at full speed again"
+    assert sorted(ROWS.values_list("attempts", flat=True)) == [0, 0, 1]
+
+
 def test_a_refused_key_pauses_the_lane_and_counts_no_attempt(add, now):
     add("one", "two")
     calls = []

@@ -53,6 +53,7 @@ class Outcome:
     word: str
     detail: str = ""
     is_open: bool = False  # something is left to do about it: exit code 1
+    is_part: bool = False  # of the thing before it: no step of progress
 
 
 class Operation(BaseCommand):
@@ -89,7 +90,7 @@ class Operation(BaseCommand):
                 if outcome.detail or options["verbosity"] > 1:
                     progress.clear()
                     self._say(f"{outcome.subject}: {outcome.word} {outcome.detail}".rstrip())
-                progress.step()
+                progress.step(0 if outcome.is_part else 1)
             self._close(progress, tally, dry_run=options["dry_run"])
         except (KeyboardInterrupt, BrokenPipeError) as error:
             if isinstance(error, BrokenPipeError):
@@ -131,8 +132,8 @@ class Progress:
         self.seconds = BAR_SECONDS if self.on_terminal else LINE_SECONDS
         self.show_at = time.monotonic() + self.seconds
 
-    def step(self) -> None:
-        self.done += 1
+    def step(self, things: int = 1) -> None:
+        self.done += things
         if time.monotonic() >= self.show_at:
             self.show()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from decimal import Decimal
 from functools import partial
 
 from django.db.models import QuerySet
@@ -13,7 +14,7 @@ from accounts.models import Customer
 from jobs.operation import Outcome, attempt, walk
 
 from . import comparison
-from .comparison import Difference
+from .comparison import Cell, Difference
 from .models import UsageDifference, UsageEvent
 
 COUNTED_AFTER = timedelta(minutes=3)  # what is sent again is sent and counted by then
@@ -25,10 +26,10 @@ def repair(
     """Compare the closed hours of these customers, and make due for the worker what is missing at Metronome."""
     first, last = comparison.closed_hours(since, until, now=now)
     for customer in walk(customers.select_related("user")):
-        found: list[Difference] = []
+        found: list[tuple[Cell, int, Decimal]] = []
         yield attempt(customer, partial(_compare, customer, first, last, found))
-        for difference in found:
-            yield _repair(customer, difference, dry_run, now)
+        for cell, here, there in found:  # one by one: the events of all of them may be a million
+            yield attempt(f"{customer} {cell}", partial(_repair, customer, cell, here, there, dry_run, now))
 
 
 def send_again(difference: Difference, *, now: datetime) -> int:
@@ -36,20 +37,23 @@ def send_again(difference: Difference, *, now: datetime) -> int:
     return UsageEvent.objects.filter(pk__in=[event.pk for event in difference.missing]).nudge(now)
 
 
-def _compare(customer: Customer, since: datetime, until: datetime, found: list[Difference]) -> Outcome:
+def _compare(customer: Customer, since: datetime, until: datetime, found: list[tuple[Cell, int, Decimal]]) -> Outcome:
     if not customer.metronome_id:
         waits = UsageEvent.objects.filter(customer=customer, happened_at__gte=since, happened_at__lt=until).exists()
         note = "not at Metronome yet: backfill_customers" if waits else ""
         return Outcome(customer, "without a Metronome customer", note, is_open=waits)
-    found[:] = comparison.differences(customer, since=since, until=until)
+    found[:] = [
+        (cell, here, there) for _, cell, here, there in comparison.differing([customer], since=since, until=until)
+    ]
     return Outcome(customer, "with differences" if found else "agree")
 
 
-def _repair(customer: Customer, difference: Difference, dry_run: bool, now: datetime) -> Outcome:
+def _repair(customer: Customer, cell: Cell, here: int, there: Decimal, dry_run: bool, now: datetime) -> Outcome:
+    difference = comparison.explained(customer, cell, here, there)
     if not dry_run:
         send_again(difference, now=now)
-        noted = UsageDifference.objects.open().filter(customer=customer, **difference.cell._asdict())
+        noted = UsageDifference.objects.open().filter(customer=customer, **cell._asdict())
         noted.nudge(now + COUNTED_AFTER)
     word = "open" if not difference.missing else "would be sent again" if dry_run else "sent again"
     rest = bool(difference.uncounted or difference.waiting or difference.unexplained)
-    return Outcome(f"{customer} {difference.cell}", word, difference.described(), is_open=rest or dry_run)
+    return Outcome(f"{customer} {cell}", word, difference.described(), is_open=rest or dry_run, is_part=True)

@@ -161,6 +161,25 @@ def test_a_pipe_gets_plain_lines(monkeypatch):
     assert out.getvalue() == "1 of 2,000\n2 of 2,000\n"
 
 
+def test_what_is_part_of_a_thing_is_no_progress(monkeypatch):
+    class Command(Operation):
+        def total(self, **options):
+            return 1
+
+        def outcomes(self, **options):
+            yield Outcome("a", "differs")
+            yield Outcome("a at ten", "sent", is_part=True)
+            yield Outcome("a at eleven", "sent", is_part=True)
+
+    monkeypatch.setattr(operation, "LINE_SECONDS", 0)
+    out, err = StringIO(), StringIO()
+
+    call_command(Command(stdout=out, stderr=err))
+
+    assert err.getvalue() == "1 of 1\n" * 3
+    assert out.getvalue() == "Summary: 1 differs, 2 sent.\n"
+
+
 def test_a_walk_sees_every_row_once_even_those_that_leave_the_selection(now):
     events(25, now, due_at=now)
     due = WebhookEvent.objects.exclude(due_at=None)

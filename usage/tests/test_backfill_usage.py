@@ -6,11 +6,12 @@ from datetime import timedelta
 
 import pytest
 
+from accounts.models import Customer
 from billing import ledger, metronome, provisioning
 from billing.models import Wallet
 from billing.tests.money_stage import balance, establish, remote_balance
 from billing.tests.operate import run
-from usage import charges, comparison
+from usage import backfill, charges, comparison
 from usage.models import UsageEvent
 
 pytestmark = pytest.mark.django_db
@@ -96,6 +97,23 @@ def test_however_many_are_missing_each_is_named(stage, spend):
     close_the_hour(stage)
 
     assert f"missing there: {', '.join(names)}\n" in run("backfill_usage", "--since", "1d").text
+
+
+def test_the_events_of_one_hour_at_a_time_are_in_memory(stage, alice, spend, monkeypatch):
+    for name in ("early", "late"):
+        spend(name, 1)
+        lose(stage, name)
+        close_the_hour(stage)
+    looked_into = []
+    explained = comparison.explained
+    monkeypatch.setattr(comparison, "explained", lambda *args: looked_into.append(1) or explained(*args))
+    since, everybody = stage.now() - timedelta(days=1), Customer.objects.all()
+
+    outcomes = backfill.repair(everybody, since=since, until=stage.now(), dry_run=True, now=stage.now())
+
+    assert [(len(looked_into), outcome.word) for outcome in outcomes] == [
+        (0, "with differences"), (1, "would be sent again"), (2, "would be sent again")
+    ]  # fmt: skip
 
 
 def test_sending_again_what_is_there_counts_once(stage, alice, spend):

@@ -60,13 +60,14 @@ class Operation(BaseCommand):
     """A command that is a series of outcomes."""
 
     leaves_work: ClassVar[frozenset[str]] = frozenset()  # words of outcomes after which a worker does the rest
+    progress: Progress
 
     def outcomes(self, *args: Any, **options: Any) -> Iterable[Outcome]:
         """The work. `options` are the command's, and `now`."""
         raise NotImplementedError
 
     def total(self, *args: Any, **options: Any) -> int | None:
-        """How many outcomes there will be, if that is known beforehand."""
+        """How many outcomes there will be, if that is known beforehand; `outcomes` may find out and set `progress.total`."""
         return None
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -80,7 +81,7 @@ class Operation(BaseCommand):
         tally: Counter[str] = Counter()
         still_open = 0
         last: object = None
-        progress = Progress(self.stderr)
+        progress = self.progress = Progress(self.stderr)
         try:
             progress.total = self.total(**options)
             for outcome in self.outcomes(now=timezone.now(), **options):

@@ -55,6 +55,8 @@ class Row:
 
 def check(path: Path, *, now: datetime) -> int:
     """Check the file and what it would cost. Returns how many rows are new. Raises Refused with the lines at fault."""
+    if path.exists() and not path.is_file():
+        raise Refused(f"{path} is no file: it is read twice, to be checked and to be imported.")
     errors: list[str] = []
     # A temporary file of SQLite's, gone when closed: the memory stays flat however long the file is.
     with closing(sqlite3.connect("")) as seen:
@@ -76,14 +78,8 @@ def check(path: Path, *, now: datetime) -> int:
     return count
 
 
-def load(path: Path, *, dry_run: bool, now: datetime) -> Iterator[Outcome]:
-    """Check the file, then import it. Raises Refused before anything is written."""
-    if path.exists() and not path.is_file():
-        raise Refused(f"{path} is no file: it is read twice, to be checked and to be imported.")
-    count = check(path, now=now)
-    if dry_run:
-        yield Outcome(path, "would be imported", f"{count:,} new events", is_open=count > 0)
-        return
+def load(path: Path, *, now: datetime) -> Iterator[Outcome]:
+    """Import a file that `check` has passed. Raises Refused at the end if it was changed since."""
     errors: list[str] = []
     rows = _rows(path, now=now, errors=errors)
     while ahead := list(islice(rows, READ_AHEAD)):

@@ -53,6 +53,14 @@ def test_rows_become_captured_usage_that_metronome_counts(stage, alice, load, at
     assert balance(alice) == remote_balance(alice) == 29_800
 
 
+def test_progress_counts_to_the_rows_that_are_new(at, alice, load, monkeypatch):
+    monkeypatch.setattr(operation, "LINE_SECONDS", 0)
+    lines = [f"t-{n},{alice.stable_alias},voice_generation,{at},standard,1" for n in range(3)]
+    load(lines[0])
+
+    assert load(*lines).text.startswith("1 of 2\n2 of 2\nSummary: 2 imported.")
+
+
 def test_a_second_run_imports_nothing_twice(stage, alice, load, at):
     line = f"t-1,{alice.stable_alias},voice_generation,{at},standard,100"
     load(line)
@@ -207,7 +215,7 @@ def test_an_import_interrupted_between_two_batches_goes_on_exactly_once(stage, a
     lines = [f"t-{n},{alice.stable_alias},voice_generation,{at},standard,{n + 1}" for n in range(10)]
     path = tmp_path / "usage.csv"
     path.write_text("\n".join([HEAD, *lines]))
-    run_once = csv_import.load(path, dry_run=False, now=stage.now())
+    run_once = csv_import.load(path, now=stage.now())
 
     assert [next(run_once).subject for _ in range(4)] == ["line 2", "line 3", "line 4", "line 5"]
     run_once.close()
@@ -225,13 +233,11 @@ def test_rows_that_find_too_few_credits_after_the_check_fail_alone(stage, alice,
     lengths = [100, 200, 50]
     lines = [f"t-{n},{alice.stable_alias},voice_generation,{at},standard,{m}" for n, m in enumerate(lengths)]
     path.write_text("\n".join([HEAD, *lines]))
-    rows = csv_import.load(path, dry_run=False, now=stage.now())
-    checked = csv_import.check
-    with pytest.MonkeyPatch.context() as patch:  # somebody spends while the file is checked
-        patch.setattr("usage.csv_import.check", lambda *a, **k: (checked(*a, **k), spend_here(alice, stage, 29_800))[0])
-        found = [(one.subject, one.word, one.detail) for one in rows]
+    assert csv_import.check(path, now=stage.now()) == 3
+    spend_here(alice, stage, 29_800)  # somebody spends meanwhile
 
-    assert found == [
+    rows = csv_import.load(path, now=stage.now())
+    assert [(one.subject, one.word, one.detail) for one in rows] == [
         ("line 2", "imported", ""),
         ("line 3", "failed", "200 credits needed, 100 available"),
         ("line 4", "imported", ""),

@@ -46,7 +46,11 @@ class Command(Operation):
         if from_csv:
             if since or until or customer:
                 raise Refused("A file is imported whole: --from-csv goes with --dry-run only.")
-            return csv_import.load(from_csv, dry_run=dry_run, now=now)
+            count = csv_import.check(from_csv, now=now)
+            if dry_run:
+                return iter([Outcome(from_csv, "would be imported", f"{count:,} new events", is_open=count > 0)])
+            self.progress.total = count
+            return csv_import.load(from_csv, now=now)
         if since is None:
             raise Refused("Say since when: --since 2026-01-31T10:00, or --since 34d.")
         customers = Customer.objects.all()

@@ -19,7 +19,9 @@ SUBJECTS = {
 
 
 def send(*, customer: Customer, letter: str, words: dict[str, Any]) -> None:
-    """Send one of SUBJECTS to the customer. Raises what `mail.send` raises."""
+    """Send one of SUBJECTS to the customer, unless deleted. Raises what `mail.send` raises."""
+    if not customer.user.is_active:
+        return
     site = settings.SITE_URL.rstrip("/")
     words = words | {
         "first_name": customer.user.first_name,

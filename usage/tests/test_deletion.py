@@ -8,13 +8,13 @@ from io import StringIO
 
 import pytest
 from django.contrib.admin.models import LogEntry
-from django.core import serializers
+from django.core import mail, serializers
 from django.core.files.storage import default_storage
 from django.utils import timezone
 
 from accounts.models import Customer, PasswordReset, User
 from billing import gifts, metronome, recharge, subscriptions
-from billing.models import AutoRecharge, LedgerEntry, Payment, PaymentMethod, Wallet
+from billing.models import AutoRecharge, LedgerEntry, Payment, PaymentMethod, Wallet, WebhookEvent
 from billing.tests.money_stage import balance, establish, remote_balance
 from billing.tests.operate import run
 from conftest import PASSWORD
@@ -98,6 +98,19 @@ def test_nothing_goes_on_in_their_name(stage, life, client):
         customer_id=metronome.find_customer(alias=life.stable_alias), contract_id=contract.metronome_id
     ).enabled is False  # fmt: skip
     assert Wallet.objects.get().frozen_at
+
+
+def test_no_mail_goes_to_who_is_gone(stage, webhooks, life):
+    delete()
+    stage.drain()
+    mail.outbox.clear()
+
+    for _ in range(3):  # their credits end: announced, and then gone
+        stage.advance(days=30)
+        stage.drain()
+
+    assert WebhookEvent.objects.filter(type="credit.segment.end", processed_at__isnull=False).exists()
+    assert not mail.outbox
 
 
 def test_the_address_is_free_for_a_new_account(stage, life):

@@ -149,7 +149,7 @@ def _segments(commit: metronome.Commit) -> list[ledger.Segment]:
             key=commit.description[:128],
             name=commit.name[:200],
             amount=0 if commit.archived else max(int(segment.amount), 0),
-            priority=commit.priority,
+            priority=round(commit.priority, 3),  # as it is stored
             is_free=commit.is_free,
             starts_at=segment.starts_at,
             ends_at=segment.ends_at,

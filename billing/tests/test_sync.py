@@ -144,6 +144,12 @@ def test_fractions_are_floored_and_are_no_drift(stage, alice, contract):
     assert look(contract, stage) is None
 
 
+def test_a_priority_of_many_digits_is_mirrored_once(stage, alice, contract):
+    add_by_hand(contract, 500, priority=1.23456)
+    sync.read_grants(contract, now=stage.now())
+    assert sync.news(Wallet.objects.get().pk, commits(alice), now=stage.now()) == []
+
+
 # --- Drift ----------------------------------------------------------------------------------------------------------
 
 

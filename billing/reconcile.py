@@ -84,7 +84,7 @@ def look(wallet: Wallet, *, now: datetime) -> Account:
         causes += [
             f"“{segment.name}” of {segment.amount:,} credits is not mirrored as it is at Metronome" for segment in news
         ]
-        comparison = sync.compare(contract, now=now, fractions=sync.fractions(commits))
+        comparison = sync.compare(contract, now=now, commits=commits)
     if overdue := sync.overdue(wallet.pk, now=now):
         causes.append(f"{overdue:,} credits of usage have not reached Metronome in an hour: see the usage events")
     drift = Drift.objects.filter(wallet=wallet, state=Drift.State.OPEN).first()

@@ -10,7 +10,7 @@ that this does not explain becomes a Drift row, and only one that stands still i
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -66,7 +66,7 @@ def synchronise(contract: Contract, now: datetime) -> datetime | None:
     if not contract.metronome_id:
         return None
     commits = read_grants(contract, now=now)
-    check_drift(contract, now=now, fractions=fractions(commits))
+    check_drift(contract, now=now, commits=commits)
     _read_recharge(contract, now)
     recharge.watch(contract, now)
     Contract.objects.filter(pk=contract.pk).update(synced_at=now)
@@ -165,7 +165,7 @@ def _is_mirrored(grant: CreditGrant, segment: ledger.Segment, now: datetime) -> 
     return same and grant.granted == max(segment.amount, spent) and not (grant.due_at and grant.due_at <= now)
 
 
-def fractions(commits: Iterable[metronome.Commit]) -> Decimal:
+def _fractions(commits: Iterable[metronome.Commit]) -> Decimal:
     """What flooring every segment keeps from the customer here and Metronome does not: less than a credit each."""
     amounts = (segment.amount for commit in commits if not commit.archived for segment in commit.segments)
     return sum((amount % 1 for amount in amounts if amount > 0), Decimal(0))
@@ -173,13 +173,18 @@ def fractions(commits: Iterable[metronome.Commit]) -> Decimal:
 
 def _shrink_vanished(wallet_id: int, commits: Iterable[metronome.Commit], now: datetime) -> None:
     """Take back what is left of grants that Metronome no longer lists: archived there, or a segment removed."""
-    listed = {segment.id for commit in commits for segment in commit.segments}
     settled = now - timedelta(seconds=VANISH_SECONDS)
-    for grant in CreditGrant.objects.filter(wallet_id=wallet_id, remaining__gt=0, created_at__lt=settled):
-        if grant.segment_id not in listed:
+    for grant in _unlisted(wallet_id, commits):
+        if grant.created_at < settled:
             logger.warning("grant %s (%s) is gone at Metronome", grant.pk, grant.name)
             fields = {name: getattr(grant, name) for name in ledger.SEGMENT_FIELDS}
             ledger.record_grant(wallet_id=wallet_id, segment=ledger.Segment(**fields, amount=0), now=now)
+
+
+def _unlisted(wallet_id: int, commits: Iterable[metronome.Commit]) -> list[CreditGrant]:
+    listed = {segment.id for commit in commits for segment in commit.segments}
+    left = CreditGrant.objects.filter(wallet_id=wallet_id, remaining__gt=0)
+    return [grant for grant in left if grant.segment_id not in listed]
 
 
 # --- Drift ----------------------------------------------------------------------------------------------------------
@@ -196,11 +201,11 @@ class Comparison:
     is_quiet: bool
 
 
-def compare(contract: Contract, *, now: datetime, fractions: Decimal = Decimal(0)) -> Comparison | None:
+def compare(contract: Contract, *, now: datetime, commits: Sequence[metronome.Commit]) -> Comparison | None:
     """Compare the wallet with Metronome; changes nothing. None if just now it cannot be done.
 
     Three numbers are read before and after Metronome's: if they moved meanwhile, the comparison means nothing and this
-    turn is given up. `fractions` is what Metronome may have more by `fractions(commits)`.
+    turn is given up. `commits` are Metronome's, just read: what it does not list, it may count or not.
     """
     wallet = ledger.wallet_of(contract.customer_id)
     before = _numbers(wallet.id, now)
@@ -213,10 +218,10 @@ def compare(contract: Contract, *, now: datetime, fractions: Decimal = Decimal(0
         return None
     _, unsettled, settling = before
     grown, shrunk = _settling_grants(wallet.id, now)
-    lowest = wallet.balance - grown
-    highest = lowest + grown + unsettled + settling + shrunk
+    lowest = wallet.balance - grown - sum(grant.remaining for grant in _unlisted(wallet.id, commits))
+    highest = wallet.balance + unsettled + settling + shrunk
     # Towards zero, so that what is left of fractions is no difference.
-    missing, extra = min(remote - lowest, Decimal(0)), max(remote - fractions - highest, Decimal(0))
+    missing, extra = min(remote - lowest, Decimal(0)), max(remote - _fractions(commits) - highest, Decimal(0))
     is_quiet = highest - lowest == overdue(wallet.id, now=now)
     return Comparison(wallet.balance, remote, int(missing or extra), is_quiet=is_quiet)
 
@@ -228,11 +233,11 @@ def overdue(wallet_id: int, *, now: datetime) -> int:
     return late.aggregate(credits=Sum("captured", default=0))["credits"]
 
 
-def check_drift(contract: Contract, *, now: datetime, fractions: Decimal = Decimal(0)) -> Drift | None:
+def check_drift(contract: Contract, *, now: datetime, commits: Sequence[metronome.Commit]) -> Drift | None:
     """Note, update, adjust or close what `compare` finds. Returns the open or adjusted row."""
     wallet = ledger.wallet_of(contract.customer_id)
     ledger.expire_ended(wallet_id=wallet.id, now=now)
-    found = compare(contract, now=now, fractions=fractions)
+    found = compare(contract, now=now, commits=commits)
     if found is None:
         return None
     if not found.difference:

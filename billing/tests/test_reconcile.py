@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from billing import ledger, reconcile, sync
+from billing import ledger, metronome, reconcile, sync
 from billing.models import Contract, Drift, LedgerEntry, Payment, Wallet
 from conftest import fund
 
@@ -164,4 +164,5 @@ def test_a_wallet_in_use_is_compared_against_its_bracket(stage, contract, alice)
     account = reconcile.look(Wallet.objects.get(customer=alice), now=stage.now())
 
     assert account.agrees
-    assert sync.compare(Contract.objects.get(), now=stage.now()).is_quiet is False
+    commits = metronome.commits(customer_id=alice.metronome_id)
+    assert sync.compare(Contract.objects.get(), now=stage.now(), commits=commits).is_quiet is False

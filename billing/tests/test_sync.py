@@ -26,9 +26,7 @@ def contract(stage, alice):
 
 def look(contract, stage) -> Drift | None:
     contract.refresh_from_db()
-    return sync.check_drift(
-        contract, now=stage.now(), fractions=sync.fractions(sync.read_grants(contract, now=stage.now()))
-    )
+    return sync.check_drift(contract, now=stage.now(), commits=sync.read_grants(contract, now=stage.now()))
 
 
 def commits(customer):
@@ -193,6 +191,21 @@ def test_credits_just_taken_back_may_take_a_while_to_vanish(stage, alice, contra
     assert look(contract, stage) is None and balance(alice) == 30_000
     stage.advance(seconds=61)
     assert look(contract, stage).difference == 5_000
+
+
+def test_credits_taken_back_as_soon_as_they_were_made_are_not_taken_twice(stage, alice, contract):
+    """A grant that is not listed may only not be listed yet. Until that is known, it explains a difference of its size."""
+    remote_id = add_by_hand(contract, 900)
+    sync.read_grants(contract, now=stage.now())
+    edit(contract, archive_credits=[{"id": remote_id}])
+
+    for _ in range(11):
+        stage.advance(minutes=1)
+        assert look(contract, stage) is None
+
+    assert balance(alice) == remote_balance(alice) == 30_000
+    kinds = LedgerEntry.objects.filter(wallet__customer=alice).values_list("kind", flat=True)
+    assert sorted(kinds) == ["grant", "grant", "grant_change"]
 
 
 def test_a_difference_of_a_thousand_that_stands_is_adjusted_by_itself(stage, alice, contract):

@@ -6,6 +6,7 @@ import time
 
 import pytest
 from channels.db import database_sync_to_async
+from django.db import transaction
 from django.test import Client
 
 from billing import ledger, realtime, stream
@@ -216,8 +217,9 @@ def test_a_customer_who_never_had_a_credit_is_shown_zero_and_then_the_first_ones
 
 def test_a_stream_tells_once_that_credits_are_from_an_automatic_recharge(alice, wallet, cookie, now):
     def recharge():
-        fund(alice, 1_000, now, segment_id="recharge")
-        CreditGrant.objects.filter(segment_id="recharge").update(name="Auto-recharge")
+        with transaction.atomic():  # or the watcher may see the credits before they have their name
+            fund(alice, 1_000, now, segment_id="recharge")
+            CreditGrant.objects.filter(segment_id="recharge").update(name="Auto-recharge")
         realtime.wake(wallet.id)
 
     async def test():

@@ -19,6 +19,7 @@ import requests
 
 # The sandbox and the test gateway, with DEBUG off: what a real production would refuse to start with.
 ACCEPTED = {"SILENCED_SYSTEM_CHECKS": ",".join(f"vocalis.E{number:03}" for number in range(1, 20))}
+START_SECONDS = 60  # of a server on a busy machine
 
 
 def django(database_url: str = "", **environment: str) -> Callable[[], None]:
@@ -109,12 +110,15 @@ def server(*arguments: str, **environment: str) -> Iterator[str]:
     ]
     process = subprocess.Popen([*command, "vocalis.asgi:application"], env=variables, stderr=subprocess.DEVNULL)
     address = f"http://127.0.0.1:{port}"
+    until = time.monotonic() + START_SECONDS
     try:
-        for _ in range(200):
+        while True:
             try:
-                requests.get(f"{address}/health", timeout=2)
+                requests.get(f"{address}/health", timeout=START_SECONDS)
                 break
             except requests.ConnectionError:
+                if time.monotonic() > until:
+                    raise
                 time.sleep(0.05)
         yield address
     finally:

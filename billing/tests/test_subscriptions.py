@@ -210,6 +210,21 @@ def test_a_worker_killed_between_its_own_writes_grants_once(stage, alice, monkey
     assert subscription.period_end_at == months_after(subscription.anchor_at, 1)
 
 
+def test_a_month_begins_when_it_was_first_tried_to_grant_it(stage, alice, monkeypatch):
+    real = metronome.add_grant
+    monkeypatch.setattr(metronome, "add_grant", refuse(metronome.MetronomeUnavailable("down")))
+    subscription = select(alice, "creator", stage.now())
+    stage.drain()
+    first_at = stage.now()
+    monkeypatch.setattr(metronome, "add_grant", real)
+    pass_time(stage, days=2)
+
+    subscription.refresh_from_db()
+    assert agree(alice) == 250_000
+    assert subscription.anchor_at == subscription.period_start_at == first_at
+    assert subscription.period_end_at == months_after(first_at, 1)
+
+
 @pytest.mark.parametrize("kind", ["timeout_after", "error_after", "timeout_before"])
 def test_lost_answers_grant_once(stage, alice, kind):
     stage.sandbox.faults.add("*", kind, every=3, times=6)

@@ -49,7 +49,7 @@ def in_parallel(options: argparse.Namespace) -> int:
         )
         for first in range(options.first, options.first + options.seeds, share)
     ]
-    return max(child.wait() for child in children)
+    return max(abs(child.wait()) for child in children)  # negative if it was killed
 
 
 def _database(number: int) -> dict[str, str]:

@@ -18,6 +18,7 @@ from django.db import connection
 
 from billing.payments.gateways import Charge, GatewayUnavailable
 from billing.payments.gateways.test import TestGateway
+from usage.engines import EngineFailed, Speech
 
 DIE_BEFORE_STATEMENT = 0.004
 DIE_AFTER_COMMIT = 0.03
@@ -26,6 +27,7 @@ CALL_FAILS = 0.10
 GATEWAY_FAILS = 0.30  # it is called seldom
 OTHERS_AT_STATEMENT = 0.01
 OTHERS_AT_CALL = 0.04
+OTHERS_AT_SPEECH = 0.15
 
 T = TypeVar("T")
 
@@ -180,3 +182,17 @@ class UnreliableGateway(TestGateway):
             raise GatewayUnavailable("no answer")
 
         return self.chaos.call(what, effect, {"refused": silence, "lost": silence}, GATEWAY_FAILS)
+
+
+class QuickEngine:
+    """A third engine: instant silence, or a failure when the dice say so. Speech itself is tested elsewhere."""
+
+    def __init__(self, chaos: Chaos) -> None:
+        self.chaos = chaos
+
+    def speak(self, *, text: str, voice: Any, deadline_seconds: float = 60) -> Speech:
+        self.chaos.may_die(DIE_AT_CALL, "while it speaks")
+        self.chaos.others_may_act(OTHERS_AT_SPEECH, "while it speaks")
+        if not self.chaos.calm and self.chaos.dice.random() < 0.05:
+            raise EngineFailed("the engine had a bad day")
+        return Speech(audio=b"RIFF", duration_seconds=1.0, content_type="audio/wav")

@@ -12,6 +12,7 @@ from metronome import Metronome
 
 from accounts.models import Customer
 from billing import metronome
+from billing.models import Contract
 from sandbox import Sandbox
 from sandbox.invoices import GRACE
 from usage.models import UsageEvent
@@ -40,6 +41,15 @@ class MetronomeSide:
         """What Metronome invoices the customer for usage that no credits paid."""
         invoices = self.hotline.v1.customers.invoices.list(customer_id=customer.metronome_id or "")
         return sum((Decimal(str(invoice.total)) for invoice in invoices if invoice.type == "USAGE"), Decimal(0))
+
+    def switch_recharges_off(self) -> None:
+        """By hand, in Metronome's own interface; it cancels what is not paid yet."""
+        for contract in Contract.objects.filter(recharge_enabled=True).select_related("customer"):
+            self.hotline.v2.contracts.edit(
+                customer_id=contract.customer.metronome_id or "",
+                contract_id=contract.metronome_id or "",
+                update_prepaid_balance_threshold_configuration={"is_enabled": False},
+            )
 
     def counted_too_late(self) -> Counter[Any]:
         """Credits by customer whose usage came when the invoice of its month was final: Metronome takes none for that."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
@@ -20,6 +19,7 @@ from django.contrib.contenttypes.models import ContentType
 from django.core.management import call_command
 from django.core.management.color import no_style
 from django.db import connection
+from django.db.models import Q
 from django.test import Client
 from metronome import Metronome
 
@@ -33,17 +33,16 @@ from billing.payments.gateways.test import DECLINING_CARD, GOOD_CARD
 from jobs import worker
 from sandbox import Sandbox
 from usage import clock, own_voice, refunds, speak
-from usage.engines import EngineFailed, Speech, VoiceSettings
+from usage.engines import VoiceSettings
 from usage.models import Generation, UsageRound
 
 from . import invariants
-from .chaos import DIE_AT_CALL, Chaos, UnreliableGateway, UnreliableNetwork
+from .chaos import Chaos, QuickEngine, UnreliableGateway, UnreliableNetwork
 from .metronome_side import MetronomeSide
 
 START = datetime(2026, 1, 31, 9, 47, tzinfo=UTC)  # the anchor day every month clamps
 STEPS = 55
 SETTLE_ROUNDS = 40
-OTHERS_AT_SPEECH = 0.15
 PLAN_CREDITS = {"trial": 20_000, "creator": 30_000, "pro": 90_000}  # small, so that they are used up
 WEBHOOK_URL = "http://testserver/api/webhooks/metronome/alerts"
 
@@ -53,23 +52,8 @@ REFUSALS = (
 )  # fmt: skip
 
 
-class QuickEngine:
-    """A third engine: instant silence, or a failure when the dice say so. Speech itself is tested elsewhere."""
-
-    def __init__(self, chaos: Chaos) -> None:
-        self.chaos = chaos
-
-    def speak(self, *, text: str, voice: Any, deadline_seconds: float = 60) -> Speech:
-        self.chaos.may_die(DIE_AT_CALL, "while it speaks")
-        self.chaos.others_may_act(OTHERS_AT_SPEECH, "while it speaks")
-        if not self.chaos.calm and self.chaos.dice.random() < 0.05:
-            raise EngineFailed("the engine had a bad day")
-        return Speech(audio=b"RIFF", duration_seconds=1.0, content_type="audio/wav")
-
-
 class World(MetronomeSide):
     began_at = START
-    recharge_name = plans.RECHARGE_COMMIT_NAME
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
@@ -78,7 +62,7 @@ class World(MetronomeSide):
         self.chaos = Chaos(self.dice, self.meanwhile, self.log.append)
         self.spoken: list[tuple[Customer, str, str, str]] = []
         self.keys = 0
-        self.taken_away: Counter[Any] = Counter()  # by customer: what was archived at Metronome, perhaps spent already
+        self.taken_away: list[str] = []  # commits that were archived at Metronome, perhaps spent already
 
     # --- The stage
 
@@ -194,13 +178,14 @@ class World(MetronomeSide):
             ("speak over an end", self.speak_over_an_end, 4),
             ("own voice", self.make_voice, 2),
             ("auto-recharge", self.set_recharge, 4),
+            ("a recharge goes wrong", self.upset_recharge, 2),
             ("card", self.change_card, 3),
             ("gift by hand", self.gift_at_metronome, 4),
-            ("gift taken away by hand", self.archive_at_metronome, 1),
+            ("gift taken away by hand", self.archive_at_metronome, 3),
             ("gift", self.give, 2),
             ("refund", self.refund, 2),
             ("cancel", self.cancel_plan, 1),
-            ("plan ended by hand", self.end_plan, 2),
+            ("plan ended by hand", self.upset_plan, 3),
             ("money back", self.give_money_back, 1),
             ("look twice", self.look_twice, 3),
             ("freeze", self.freeze, 1),
@@ -278,7 +263,7 @@ class World(MetronomeSide):
 
     def speak_again(self) -> None:
         if self.spoken:
-            self._speak(self.dice.choice(self.spoken))
+            self._speak(self.dice.choice([self.spoken[-1], self.dice.choice(self.spoken)]))
 
     def _speak(self, request: tuple[Customer, str, str, str]) -> None:
         customer, text, voice, key = request
@@ -319,6 +304,23 @@ class World(MetronomeSide):
                 recharge_to_credits=threshold + self.dice.choice([40_000, 40_001, 77_777]), now=self.now(),
             )  # fmt: skip
 
+    def upset_recharge(self) -> None:
+        """Metronome's wish for a recharge gets lost, or the card is changed or all called off while one is made."""
+        where, act = self.dice.choice([
+            ("before /v2/contracts/edit", partial(self.sandbox.faults.add, "webhook", "drop", times=4)),
+            ("after charge", self.change_cards_of_payers),
+            (f"before {metronome.RELEASE_PATH}", self.switch_recharges_off),
+        ])  # fmt: skip
+        with self.chaos.overtaken(where, partial(self.perform, act)):
+            self.set_recharge()
+            for _ in range(4):
+                self.work()
+                self.advance(seconds=20)
+
+    def change_cards_of_payers(self) -> None:
+        for payment in Payment.objects.open().order_by("created_at"):
+            cards.choose(customer_id=payment.customer_id, reference=DECLINING_CARD.reference)
+
     def change_card(self) -> None:
         customer = self.anyone()
         if customer:
@@ -353,7 +355,7 @@ class World(MetronomeSide):
             if made_there:
                 commit = self.dice.choice(made_there)
                 archived = [{"id": commit.id}]
-                self.taken_away[contract.customer_id] += int(sum(segment.amount for segment in commit.segments))
+                self.taken_away.append(commit.id)
                 self.hotline.v2.contracts.edit(
                     customer_id=customer_id, contract_id=contract_id, archive_credits=archived
                 )
@@ -372,7 +374,9 @@ class World(MetronomeSide):
     def refund(self) -> None:
         done = list(Generation.objects.filter(state=Generation.State.DONE).order_by("created_at", "key"))
         if done:
-            refunds.refund(generation=self.dice.choice(done), by=self.staff, reason="noise", now=self.now())
+            generation = self.dice.choice(done)
+            for _ in range(self.dice.choice([1, 1, 2])):
+                refunds.refund(generation=generation, by=self.staff, reason="noise", now=self.now())
 
     def cancel_plan(self) -> None:
         customer = self.anyone()
@@ -380,13 +384,20 @@ class World(MetronomeSide):
             with suppress(subscriptions.PlanRefused):
                 subscriptions.cancel(customer=customer, now=self.now())
 
-    def end_plan(self) -> None:
+    def upset_plan(self) -> None:
         """Somebody ends a plan in the database that is charged and not granted: all that is left is the money back."""
+        with self.chaos.overtaken("after charge", self.end_plans):
+            self.choose_plan()
+            for _ in range(3):
+                self.work()
+                self.advance(seconds=20)
+
+    def end_plans(self) -> None:
         with self.chaos.elsewhere():
             live = Subscription.objects.live().exclude(customer__metronome_id=None)
-            charged = live.filter(lease=None, payments__state=Payment.State.CHARGED)
-            for row in charged.order_by("pk"):
-                period = row.payments.get(state=Payment.State.CHARGED).period
+            paid = Q(payments__state__in=[Payment.State.CHARGING, Payment.State.CHARGED])
+            for row in live.filter(paid, lease=None).order_by("pk"):
+                period = row.payments.open().get().period
                 if not self.grants_at_metronome(row.customer, f"vocalis-sub-{row.customer_id}-{row.pk}-{period}"):
                     row.state, row.ended_at, row.due_at = Subscription.State.ENDED, self.now(), None
                     row.save(update_fields=["state", "ended_at", "due_at"])
@@ -451,10 +462,6 @@ class World(MetronomeSide):
     def agree_to_drifts(self) -> None:
         for drift in Drift.objects.filter(state=Drift.State.OPEN, approved_by=None):
             sync.approve_drift(drift, user=self.staff, now=self.now())
-
-    @staticmethod
-    def charge_keys(payments: Any) -> set[str]:
-        return {workflow.charge_key(payment) for payment in payments}
 
 
 def simulate(seed: int) -> World:

@@ -6,6 +6,7 @@ the worker does the rest, and each of its steps may be done twice: the payment i
 
 from __future__ import annotations
 
+import logging
 from calendar import monthrange
 from datetime import datetime, timedelta
 
@@ -16,8 +17,10 @@ from jobs.errors import NotYet
 from jobs.worker import RowStep
 
 from . import contracts, ledger, plans, realtime
-from .models import Payment, Subscription
+from .models import CreditGrant, Payment, Subscription
 from .payments import workflow as payments
+
+logger = logging.getLogger(__name__)
 
 State = Subscription.State
 PAYMENT_LOOK_SECONDS = 30  # the payment calls the subscription when it is through; this is for the call that got lost
@@ -196,6 +199,11 @@ def _grant_period(subscription: Subscription, period: int, payment: Payment | No
         paid_cents=plan.price_cents,
         now=now,
     )
+    if CreditGrant.objects.filter(pk=grant_id, ends_at__lte=now).exists():
+        logger.error(
+            "customer %s: the %s plan's credits were over before their grant was heard of", customer.pk, plan.name
+        )
+        starts_at, ends_at = period_of(subscription, period)
     if payment:
         payments.mark_granted(payment, grant_id=grant_id, now=now)
     _begin_period(subscription, period, starts_at, ends_at, now)

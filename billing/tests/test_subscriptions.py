@@ -68,6 +68,23 @@ def test_a_second_try_after_a_lost_answer_gives_the_period_of_the_first(stage, a
     assert agree(alice) == 50_000
 
 
+def test_a_plan_whose_credits_are_over_before_their_grant_is_heard_of_ends_with_them(stage, alice, caplog):
+    """The answer got lost, and then there was no worker for all of the period."""
+    subscription = select(alice, "trial", stage.now())
+    stage.sandbox.faults.add("/v2/contracts/edit", "timeout_after")
+    stage.drain()
+
+    stage.advance(days=15)
+    stage.drain()
+
+    subscription.refresh_from_db()
+    grant = CreditGrant.objects.get(wallet__customer=alice)
+    assert (subscription.state, subscription.period_start_at) == ("ended", subscription.anchor_at)
+    assert contracts.ceil_hour(subscription.period_end_at) == grant.ends_at < stage.now()
+    assert "were over before their grant was heard of" in caplog.text
+    assert agree(alice) == 0
+
+
 @pytest.mark.parametrize(("plan", "credits", "cents"), [("creator", 250_000, 4_900), ("pro", 1_000_000, 14_900)])
 def test_a_paid_plan_is_charged_once_and_then_granted(stage, alice, plan, credits, cents):
     subscription = select(alice, plan, stage.now())

@@ -156,11 +156,8 @@ def plans_agree() -> None:
         )
         grant = CreditGrant.objects.get(key=key)
         begins_at = max(floor_hour(row.period_start_at), row.customer.contract.starts_at)
-        assert (grant.granted, grant.starts_at, grant.ends_at) == (
-            plan.credits,
-            begins_at,
-            ceil_hour(row.period_end_at),
-        )
+        bought = (plan.credits, begins_at, ceil_hour(row.period_end_at))
+        assert (grant.granted, grant.starts_at, grant.ends_at) == bought, f"{row}: {grant}"
 
 
 def recharges_came() -> None:

@@ -145,7 +145,7 @@ class Speaker(threading.Thread):
 class Agreement:
     """What the invariants ask about Metronome, asked of a sandbox in a process of its own."""
 
-    taken_away: ClassVar[list[str]] = []  # nobody takes credits away at Metronome here
+    taken_away: ClassVar[dict[str, tuple[object, int]]] = {}  # nobody takes credits away at Metronome here
 
     def __init__(self, control: httpx.Client) -> None:
         self.control, self.client = control, metronome.client()

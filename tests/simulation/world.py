@@ -62,7 +62,7 @@ class World(MetronomeSide):
         self.chaos = Chaos(self.dice, self.meanwhile, self.log.append)
         self.spoken: list[tuple[Customer, str, str, str]] = []
         self.keys = 0
-        self.taken_away: list[str] = []  # commits that were archived at Metronome, perhaps spent already
+        self.taken_away: dict[str, tuple[Any, int]] = {}  # commits archived at Metronome: whose, and credits
 
     # --- The stage
 
@@ -262,8 +262,10 @@ class World(MetronomeSide):
             self._speak(request)
 
     def speak_again(self) -> None:
-        if self.spoken:
-            self._speak(self.dice.choice([self.spoken[-1], self.dice.choice(self.spoken)]))
+        unanswered = set(Generation.objects.filter(state=Generation.State.PENDING).values_list("key", flat=True))
+        if wanted := [request for request in self.spoken if request[-1] in unanswered] or self.spoken:
+            self.advance(minutes=self.dice.choice([0, 2]))
+            self._speak(self.dice.choice(wanted))
 
     def _speak(self, request: tuple[Customer, str, str, str]) -> None:
         customer, text, voice, key = request
@@ -355,7 +357,10 @@ class World(MetronomeSide):
             if made_there:
                 commit = self.dice.choice(made_there)
                 archived = [{"id": commit.id}]
-                self.taken_away.append(commit.id)
+                self.taken_away[commit.id] = (
+                    contract.customer_id,
+                    int(sum(segment.amount for segment in commit.segments)),
+                )
                 self.hotline.v2.contracts.edit(
                     customer_id=customer_id, contract_id=contract_id, archive_credits=archived
                 )

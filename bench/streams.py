@@ -200,7 +200,10 @@ def _resident_kb(process: int) -> int:
 
 
 def _database_connections(process: int) -> int:
-    """Of the web process; one of them is the watcher's, whatever the number of streams."""
+    """Of the web process; one of them is the watcher's, whatever the number of streams.
+
+    On SQLite its open files, of which SQLite keeps some after their connections are closed.
+    """
     from django.db import connection
 
     if connection.vendor == "postgresql":

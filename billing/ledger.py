@@ -448,6 +448,7 @@ def _draw_again(
             over = rest and one.ends_at and one.ends_at <= now
             also = {"due_at": now} if over else {}
             CreditGrant.objects.filter(id=one.id).update(remaining=min(rest, one.granted), **also)
+    _set_next_expiry(wallet_id)  # one that was used up may have credits again
     return [(grant_id, credits, int(hour.timestamp())) for (hour, grant_id), credits in changes.items() if credits]
 
 

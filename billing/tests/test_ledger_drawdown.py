@@ -99,6 +99,21 @@ def test_what_an_adjustment_puts_back_is_not_spent_after_its_end(hear_of, noon):
         ledger.reserve(wallet_id=wallet.id, key="late", amount=101, now=noon + HOUR)
 
 
+def test_what_a_late_capture_puts_back_is_not_spent_after_its_end(hear_of, noon):
+    """Somebody has another grant drawn first now, so what the plan paid comes back to it when usage is drawn again."""
+    wallet = hear_of("plan", 100, priority=10, starts_at=noon, ends_at=noon + 2 * HOUR, at=noon)
+    hear_of("pack", 200, priority=100, starts_at=noon, at=noon)
+    use(wallet, 100, at=noon)
+    hear_of("pack", 200, priority=1, starts_at=noon, at=noon)
+    hear_of("gift", 5, priority=200, starts_at=noon + HOUR, at=noon + HOUR)
+
+    use(wallet, 10, at=noon + 59 * MINUTE, captured_at=noon + HOUR + MINUTE)
+
+    assert left(wallet) == {"plan": 100, "pack": 90, "gift": 5}
+    with pytest.raises(ledger.InsufficientCredits, match="95 available"):
+        ledger.reserve(wallet_id=wallet.id, key="late", amount=96, now=noon + 2 * HOUR)
+
+
 def test_usage_captured_after_later_usage_draws_what_it_would_have_drawn_in_time(hear_of, noon):
     """Else the late usage would find its grants used up by later usage, which had others to draw from."""
     nine = noon - 3 * HOUR

@@ -199,11 +199,14 @@ def _grant_period(subscription: Subscription, period: int, payment: Payment | No
         paid_cents=plan.price_cents,
         now=now,
     )
-    if CreditGrant.objects.filter(pk=grant_id, ends_at__lte=now).exists():
-        logger.error(
-            "customer %s: the %s plan's credits were over before their grant was heard of", customer.pk, plan.name
-        )
-        starts_at, ends_at = period_of(subscription, period)
+    grant = CreditGrant.objects.get(pk=grant_id)
+    # Of a first try whose answer got lost: the plan goes with its credits.
+    if grant.ends_at and grant.ends_at < ends_at:
+        starts_at, ends_at = grant.starts_at, grant.ends_at
+        if ends_at <= now:
+            logger.error(
+                "customer %s: the %s plan's credits were over before their grant was heard of", customer.pk, plan.name
+            )
     if payment:
         payments.mark_granted(payment, grant_id=grant_id, now=now)
     _begin_period(subscription, period, starts_at, ends_at, now)

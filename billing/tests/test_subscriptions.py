@@ -68,21 +68,24 @@ def test_a_second_try_after_a_lost_answer_gives_the_period_of_the_first(stage, a
     assert agree(alice) == 50_000
 
 
-def test_a_plan_whose_credits_are_over_before_their_grant_is_heard_of_ends_with_them(stage, alice, caplog):
-    """The answer got lost, and then there was no worker for all of the period."""
+@pytest.mark.parametrize(("minutes", "state", "credits"), [(50, "active", 50_000), (90, "ended", 0)])
+def test_a_plan_ends_with_its_credits_if_their_grant_was_heard_of_too_late(
+    stage, alice, caplog, minutes, state, credits
+):
+    """The answer got lost, and then there was no worker for all of the period; its last hour counts to its end."""
+    stage.advance(minutes=65 - stage.now().minute)
     subscription = select(alice, "trial", stage.now())
     stage.sandbox.faults.add("/v2/contracts/edit", "timeout_after")
     stage.drain()
 
-    stage.advance(days=15)
-    stage.drain()
+    pass_time(stage, days=14, minutes=minutes)
 
     subscription.refresh_from_db()
     grant = CreditGrant.objects.get(wallet__customer=alice)
-    assert (subscription.state, subscription.period_start_at) == ("ended", subscription.anchor_at)
-    assert contracts.ceil_hour(subscription.period_end_at) == grant.ends_at < stage.now()
-    assert "were over before their grant was heard of" in caplog.text
-    assert agree(alice) == 0
+    assert (subscription.state, subscription.period_end_at) == (state, grant.ends_at)
+    assert grant.ends_at == contracts.ceil_hour(subscription.anchor_at + timedelta(days=14))
+    assert ("were over before their grant was heard of" in caplog.text) == (state == "ended")
+    assert agree(alice) == credits
 
 
 @pytest.mark.parametrize(("plan", "credits", "cents"), [("creator", 250_000, 4_900), ("pro", 1_000_000, 14_900)])

@@ -14,6 +14,7 @@ from django.db.models import F, Q
 from . import sql
 from .models import CreditGrant, LedgerEntry, Reservation
 
+INVOICE_GRACE = timedelta(hours=24)  # Metronome's default; then the usage of a month is final, and who paid for it too
 END_OF_TIME = datetime(9999, 1, 1, tzinfo=UTC)
 
 # Metronome's order: priority, free before paid, soonest end, earliest start. The event carries the time of its
@@ -120,6 +121,11 @@ def draw_order(grant: CreditGrant) -> tuple[Any, ...]:
 
 def floor_hour(moment: datetime) -> datetime:
     return moment.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+
+
+def first_open_hour(moment: datetime) -> datetime:
+    """From when on usage could still be paid by credits made at that moment: months are UTC's, as Metronome invoices them."""
+    return floor_hour(moment - INVOICE_GRACE).replace(day=1, hour=0)
 
 
 def drawn_since(wallet_id: int, since: datetime, *, seconds: int) -> Drawn:

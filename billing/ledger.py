@@ -289,7 +289,8 @@ UPDATE billing_wallet SET expires_next_at = (
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """One access segment of a commit or credit, as Metronome tells it. `amount` in credits, floored."""
+    """One access segment of a commit or credit, as Metronome tells it. `amount` in credits, floored; `made_at`: since when
+    Metronome has it, if it says."""
 
     kind: str
     remote_id: str
@@ -301,6 +302,7 @@ class Segment:
     is_free: bool
     starts_at: datetime
     ends_at: datetime | None
+    made_at: datetime | None = None
 
 
 def record_grant(*, wallet_id: int, segment: Segment, now: datetime) -> tuple[int, bool]:
@@ -317,10 +319,10 @@ def record_grant(*, wallet_id: int, segment: Segment, now: datetime) -> tuple[in
         )  # fmt: skip
         CreditGrant.objects.bulk_create([grant], ignore_conflicts=True)
         grant_id = CreditGrant.objects.values_list("id", flat=True).get(segment_id=segment.segment_id)
-        is_new = _start(wallet_id, grant_id, now)
+        is_new = _start(wallet_id, grant_id, now, segment.made_at)
         # Heard of early, it may have changed since; or its start moved into the past.
         _change_grant(grant_id, segment, now)
-        return grant_id, _start(wallet_id, grant_id, now) or is_new
+        return grant_id, _start(wallet_id, grant_id, now, segment.made_at) or is_new
 
 
 def turn_grant(*, grant_id: int, now: datetime) -> datetime | None:
@@ -379,12 +381,13 @@ def adjust(*, wallet_id: int, amount: int, note: str, now: datetime) -> LedgerEn
         return LedgerEntry.objects.filter(wallet_id=wallet_id).latest("id")
 
 
-def _start(wallet_id: int, grant_id: int, now: datetime) -> bool:
+def _start(wallet_id: int, grant_id: int, now: datetime, made_at: datetime | None = None) -> bool:
     """Write the grant's entry if it has none and its time has come."""
     grant = CreditGrant.objects.get(id=grant_id)
     if grant.starts_at > now or grant.entries.filter(kind=LedgerEntry.Kind.GRANT).exists():
         return False
-    draws = _draw_again(wallet_id, floor_hour(grant.starts_at), now, beginning=grant_id)
+    since = max(floor_hour(grant.starts_at), drawdown.first_open_hour(made_at or grant.created_at))
+    draws = _draw_again(wallet_id, since, now, beginning=grant_id)
     _write(wallet_id, grant.granted, LedgerEntry.Kind.GRANT, now=now, grant_id=grant_id, draws=draws, note=grant.name)
     _set_next_expiry(wallet_id)
     return True

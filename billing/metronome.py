@@ -399,6 +399,7 @@ def _commit(item: Any, unit_id: str) -> Commit | None:
         return None
     schedule = getattr(item, "invoice_schedule", None)
     invoices = schedule.schedule_items or [] if schedule else []
+    created_at = getattr(item, "created_at", None)
     segments = [
         Segment(an_id(segment), to_decimal(segment.amount), _time(segment.starting_at), _time(segment.ending_before))
         for segment in (access.schedule_items if access else ())
@@ -410,7 +411,7 @@ def _commit(item: Any, unit_id: str) -> Commit | None:
         description=item.description or "",
         priority=Decimal(100) if item.priority is None else to_decimal(item.priority),
         is_free=not any(invoice.amount for invoice in invoices),
-        created_at=getattr(item, "created_at", None),
+        created_at=created_at if isinstance(created_at, datetime) else None,  # an edit's answer does not have it
         invoice_ids=tuple(invoice.invoice_id for invoice in invoices if invoice.invoice_id),
         archived=getattr(item, "archived_at", None) is not None,
         segments=tuple(segments),

@@ -153,6 +153,7 @@ def _segments(commit: metronome.Commit) -> list[ledger.Segment]:
             is_free=commit.is_free,
             starts_at=segment.starts_at,
             ends_at=segment.ends_at,
+            made_at=commit.created_at,
         )
         for segment in commit.segments
     ]

@@ -1,6 +1,6 @@
 """Which grant pays for what: as Metronome says it, hour by hour, whichever grant or usage the ledger hears of first."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -23,10 +23,10 @@ def hear_of(alice):
     """Records a grant of so many credits from one moment to another, first heard of at a third."""
     wallet = ledger.wallet_of(alice.id)
 
-    def hear_of(name, credits, *, priority, starts_at, ends_at=None, at):
+    def hear_of(name, credits, *, priority, starts_at, ends_at=None, at, made_at=None):
         segment = ledger.Segment(
             kind="credit", remote_id=name, segment_id=name, key="", name=name, amount=credits,
-            priority=Decimal(priority), is_free=True, starts_at=starts_at, ends_at=ends_at,
+            priority=Decimal(priority), is_free=True, starts_at=starts_at, ends_at=ends_at, made_at=made_at,
         )  # fmt: skip
         ledger.record_grant(wallet_id=wallet.id, segment=segment, now=at)
         return wallet
@@ -37,6 +37,10 @@ def hear_of(alice):
 def use(wallet, credits, *, at, captured_at=None):
     hold = ledger.reserve(wallet_id=wallet.id, key=f"{at} {credits}", amount=credits, now=at)
     ledger.capture(reservation_id=hold.id, now=captured_at or at)
+
+
+def at(*moment):
+    return datetime(2026, *moment, tzinfo=UTC)
 
 
 def left(wallet):
@@ -68,6 +72,25 @@ def test_each_grant_that_begins_in_the_past_takes_over_from_those_that_did_so_be
     hear_of("gift", 80, priority=5, starts_at=noon, at=noon + 2 * MINUTE)
 
     assert left(wallet) == {"gift": 0, "plan": 30, "pack": 200}
+
+
+@pytest.mark.parametrize(
+    ("made", "heard", "drawn"),
+    [
+        ((2, 1, 23), (2, 1, 23), 100),  # January's invoice is a draft for another hour
+        ((2, 2, 0), (2, 2, 0), 40),
+        ((2, 1, 23), (2, 9, 0), 100),  # Metronome had it in time, whenever we hear of it
+        ((2, 2, 0), (2, 9, 0), 40),
+    ],
+)
+def test_what_was_used_in_a_month_that_is_final_at_metronome_stays_paid(hear_of, made, heard, drawn):
+    wallet = hear_of("pack", 200, priority=100, starts_at=at(1, 31, 10), at=at(1, 31, 10))
+    use(wallet, 60, at=at(1, 31, 23))
+    use(wallet, 40, at=at(2, 1, 0))
+
+    hear_of("plan", 150, priority=10, starts_at=at(1, 31, 10), made_at=at(*made), at=at(*heard))
+
+    assert left(wallet) == {"plan": 150 - drawn, "pack": 100 + drawn}
 
 
 def test_what_an_ended_grant_gets_back_expires(hear_of, noon):

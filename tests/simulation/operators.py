@@ -1,0 +1,123 @@
+"""What operators do, here and in Metronome's own interface, with no regard for what is under way."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from datetime import timedelta
+from io import StringIO
+from unittest.mock import patch
+
+from django.core.management import CommandError, call_command
+
+from accounts.models import Customer
+from billing import gifts, ledger, metronome, plans, sync
+from billing.drawdown import floor_hour
+from billing.models import Contract, Drift, Payment
+from billing.payments import workflow
+from usage import refunds
+from usage.models import Generation
+
+from .stage import Stage
+
+
+class Operators(Stage):
+    def gift_at_metronome(self) -> None:
+        """Someone adds credits in Metronome's own interface; we hear of it by webhook or by the sweep."""
+        contract = Contract.objects.exclude(metronome_id=None).select_related("customer").order_by("id").first()
+        if contract and contract.customer.metronome_id:
+            starts_at = floor_hour(self.now()) + timedelta(hours=self.dice.choice([0, 0, 0, 1]))
+            ends_at = starts_at + timedelta(hours=self.dice.choice([1, 5, 200]))
+            amount = self.dice.choice([1, 999, 30_000])
+            self.hotline.v2.contracts.edit(
+                customer_id=contract.customer.metronome_id,
+                contract_id=contract.metronome_id,
+                add_credits=[{
+                    "product_id": metronome.credits_product_id(), "name": "Gift", "priority": plans.PRIORITY_GIFT,
+                    "access_schedule": {
+                        "credit_type_id": metronome.credit_type_id(),
+                        "schedule_items": [{"amount": amount, "starting_at": starts_at, "ending_before": ends_at}],
+                    },
+                }],
+            )  # fmt: skip
+
+    def archive_at_metronome(self) -> None:
+        """Someone takes such a gift away again, spent or not."""
+        for contract in Contract.objects.exclude(metronome_id=None).select_related("customer").order_by("id"):
+            customer_id, contract_id = contract.customer.metronome_id or "", contract.metronome_id or ""
+            with patch.object(metronome, "client", lambda: self.hotline):
+                made_there = [commit for commit in metronome.commits(customer_id=customer_id) if commit.name == "Gift"]
+            if made_there:
+                commit = self.dice.choice(made_there)
+                archived = [{"id": commit.id}]
+                self.taken_away[commit.id] = (
+                    contract.customer_id,
+                    int(sum(segment.amount for segment in commit.segments)),
+                )
+                self.hotline.v2.contracts.edit(
+                    customer_id=customer_id, contract_id=contract_id, archive_credits=archived
+                )
+                return
+
+    def give(self) -> None:
+        customer = self.anyone()
+        if customer:
+            key = self.key("gift")
+            for _ in range(self.dice.choice([1, 1, 2])):
+                gifts.give(
+                    customer=customer, credits=5_000, reason="kindness", by=self.staff, key=key,
+                    days=self.dice.choice([1, 30]), now=self.now(),
+                )  # fmt: skip
+
+    def refund(self) -> None:
+        done = list(Generation.objects.filter(state=Generation.State.DONE).order_by("created_at", "key"))
+        if done:
+            generation = self.dice.choice(done)
+            for _ in range(self.dice.choice([1, 1, 2])):
+                refunds.refund(generation=generation, by=self.staff, reason="noise", now=self.now())
+
+    def give_money_back(self) -> None:
+        """Staff ask for refunds of whatever is charged; only what can never be granted may be refunded."""
+        for payment in Payment.objects.filter(state=Payment.State.CHARGED).order_by("created_at"):
+            with suppress(workflow.NotRefundable):
+                workflow.request_refund(payment, reason="The plan could not be granted.", now=self.now())
+
+    def look_twice(self) -> None:
+        """An impatient operator has everybody reconciled a minute after usage was sent, and again a few seconds later."""
+        self.work()
+        self.advance(seconds=ledger.SETTLING_SECONDS + 1)
+        for _ in range(2):
+            for customer in Customer.objects.order_by("user_id"):
+                sync.nudge(customer.pk, self.now())
+            self.work()
+            self.advance(seconds=self.dice.randint(5, 20))
+
+    def freeze(self) -> None:
+        customer = self.anyone()
+        if customer:
+            wallet = ledger.wallet_of(customer.pk)
+            with self.chaos.elsewhere():  # else the moment given might be long past
+                ledger.set_frozen(wallet_id=wallet.pk, frozen=not wallet.frozen_at, now=self.now())
+
+    def agree_to_drifts(self) -> None:
+        for drift in Drift.objects.filter(state=Drift.State.OPEN, approved_by=None):
+            sync.approve_drift(drift, user=self.staff, now=self.now())
+
+    def run_a_command(self) -> None:
+        """Any of the commands that look and repair, in the middle of everything; it may be killed, and run again."""
+        command = self.dice.choice([
+            ("reconcile_balances", "--fix", "--by", self.staff.email),
+            ("backfill_usage", "--since", "30d"),
+            ("backfill_customers", "--all"),
+            ("backfill_contracts", "--all"),
+            ("replay_webhooks", "--since", "36h"),
+            ("retry_dead",),
+        ])  # fmt: skip
+        self.log.append(f"  {command[0]}")
+        with suppress(CommandError):
+            call_command(*command, stdout=StringIO(), stderr=StringIO())
+
+    def delete_customer(self) -> None:
+        customer = self.anyone()
+        if customer:
+            with suppress(CommandError):
+                call_command("delete_customer", str(customer.pk), "--no-input", stdout=StringIO(), stderr=StringIO())

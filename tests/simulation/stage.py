@@ -1,0 +1,163 @@
+"""Where it all happens: a virtual clock, Metronome, two workers and a web process, in one process."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any, Self
+from unittest.mock import patch
+
+import httpx
+import time_machine
+from django.conf import settings
+from django.contrib.contenttypes.models import ContentType
+from django.core.management import call_command
+from django.core.management.color import no_style
+from django.db import connection
+from django.test import Client
+from metronome import Metronome
+
+from accounts.models import Customer, User
+from billing import metronome, plans
+from billing.payments import workflow
+from jobs import operation, worker
+from sandbox import Sandbox
+from usage import clock, own_voice, speak
+from usage.models import UsageRound
+
+from .chaos import Chaos, QuickEngine, UnreliableGateway, UnreliableNetwork
+from .metronome_side import MetronomeSide
+
+START = datetime(2026, 1, 31, 9, 47, tzinfo=UTC)  # the anchor day every month clamps
+PLAN_CREDITS = {"trial": 20_000, "creator": 30_000, "pro": 90_000}  # small, so that they are used up
+WEBHOOK_URL = "http://testserver/api/webhooks/metronome/alerts"
+
+
+class Stage(MetronomeSide):
+    began_at = START
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+        self.dice = random.Random(seed)
+        self.log: list[str] = []
+        self.chaos = Chaos(self.dice, self.meanwhile, self.log.append)
+        self.spoken: list[tuple[Customer, str, str, str]] = []
+        self.keys = 0
+        self.taken_away: dict[str, tuple[Any, int]] = {}  # commits archived at Metronome: whose, and credits
+
+    @contextmanager
+    def running(self) -> Iterator[Self]:
+        with ExitStack() as stack:
+            random.seed(self.seed)  # the back-off's jitter
+            stack.enter_context(patch("os.urandom", random.Random(self.seed).randbytes))  # the ids of our rows
+            _empty_tables()
+            self.traveller = stack.enter_context(time_machine.travel(START, tick=False))
+            # Metronome's known delay is up to 15 seconds. A hundred and ten is more than what is allowed for as being under way:
+            # then only waiting for a difference to stand keeps a wrong adjustment away.
+            self.sandbox = Sandbox(
+                credit_type_id=settings.VOCALIS_CREDIT_TYPE_ID, now=START, seed=self.seed, sender=self._receive,
+                webhooks=[(WEBHOOK_URL, settings.METRONOME_WEBHOOK_SECRETS[0])],
+                evaluate_every_seconds=self.dice.choice([0, 1, 180]), latency_seconds=self.dice.choice([0, 5, 15, 110]),
+            )  # fmt: skip
+            monotonic = SimpleNamespace(monotonic=lambda: self.now().timestamp())
+            stack.enter_context(patch.object(clock, "time", monotonic))
+            stack.enter_context(patch.object(worker, "time", monotonic))
+            patient = SimpleNamespace(
+                monotonic=monotonic.monotonic, sleep=lambda seconds: self.advance(seconds=seconds)
+            )
+            stack.enter_context(patch.object(operation, "time", patient))
+            self.client, self.hotline = self._client(reliable=False), self._client(reliable=True)
+            stack.enter_context(patch.object(metronome, "client", lambda: self.client))
+            small = {key: replace(plans.PLANS[key], credits=credits) for key, credits in PLAN_CREDITS.items()}
+            stack.enter_context(patch.dict(plans.PLANS, small))
+            stack.enter_context(patch.object(workflow, "gateway", lambda name="": UnreliableGateway(self.chaos)))
+            stack.enter_context(patch.object(speak, "engine", lambda: QuickEngine(self.chaos)))
+            stack.enter_context(patch.object(own_voice, "engine", lambda: QuickEngine(self.chaos)))
+            for kind in UsageRound.Kind:  # as the migration made them
+                UsageRound.objects.create(kind=kind, due_at=START)
+            self.staff = User.objects.create(email="staff@example.com", is_staff=True)
+            self.chaos.calm = True
+            call_command("bootstrap_metronome", verbosity=0)
+            self.chaos.calm = False
+            stack.enter_context(self.chaos.commits_kill())
+            self.workers = [worker.Worker(worker.steps(), clock=self.sandbox.clock.now) for _ in range(2)]
+            stack.enter_context(patch.object(worker.logger, "exception", _unforeseen))
+            for number, one in enumerate(self.workers):
+                one.name = f"worker-{number}"
+            yield self
+
+    def _client(self, *, reliable: bool) -> Metronome:
+        direct = self.sandbox.transport()
+        transport = direct if reliable else UnreliableNetwork(direct, self.chaos)
+        return Metronome(
+            bearer_token="sandbox",
+            base_url="http://sandbox",
+            max_retries=0,
+            http_client=httpx.Client(transport=transport),
+            _strict_response_validation=True,
+        )
+
+    def now(self) -> datetime:
+        return self.sandbox.clock.now()
+
+    def advance(self, **delta: float) -> None:
+        self.sandbox.clock.advance(timedelta(**delta))
+        self.traveller.move_to(self.now())
+        self.sandbox.tick()
+
+    def _receive(self, url: str, body: bytes, headers: dict[str, str]) -> int:
+        """A webhook arrives at a web process, which may die on it; then nobody answers."""
+        status = 0
+        extra = {f"HTTP_{name.upper().replace('-', '_')}": value for name, value in headers.items()}
+        with self.chaos.process():
+            answer = Client().post(
+                url.removeprefix("http://testserver"), body, content_type="application/json", **extra
+            )
+            status = answer.status_code
+        if not status:
+            raise OSError("the web process died")
+        return status
+
+    def meanwhile(self) -> None:
+        """What another process does while one stands still."""
+        raise NotImplementedError
+
+    def perform(self, act: Callable[[], None]) -> None:
+        with self.chaos.process():
+            act()
+
+    def work(self) -> None:
+        self.dice.choice(self.workers).turn()
+
+    def pass_hours(self, hours: int) -> None:
+        self.advance(hours=hours)
+        self.perform(self.work)
+
+    def key(self, what: str) -> str:
+        self.keys += 1
+        return f"{what}-{self.keys}"
+
+    def everyone(self) -> list[Customer]:
+        """Who can log in: a deleted customer cannot."""
+        return list(Customer.objects.filter(user__is_active=True).order_by("user_id"))
+
+    def anyone(self) -> Customer | None:
+        everyone = self.everyone()
+        return self.dice.choice(everyone) if everyone else None
+
+
+def _unforeseen(message: str, *args: Any) -> None:
+    """The worker lives through errors nobody foresaw, to try again; here they are what they are, bugs."""
+    raise AssertionError(message % args)
+
+
+def _empty_tables() -> None:
+    ContentType.objects.clear_cache()  # or a run would ask less than the first one of a process
+    tables = connection.introspection.django_table_names(only_existing=True, include_views=False)
+    keep = {"django_migrations", "django_content_type", "auth_permission"}
+    wanted = [table for table in tables if table not in keep]
+    connection.ops.execute_sql_flush(connection.ops.sql_flush(no_style(), wanted, reset_sequences=True))

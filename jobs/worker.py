@@ -32,6 +32,7 @@ logger = logging.getLogger(__name__)
 IDLE_SECONDS = 1  # how long a new row waits at most for an idle worker; asking takes some 5 ms of a core
 STEP_RUNS = 10  # how often one step runs in a turn before the next has its chance,
 STEP_SECONDS = 10  # or for how long
+SLOW_SECONDS = 2  # a step that takes longer ends the turn
 TROUBLE_SECONDS = 2  # pause after the database failed
 HEARTBEAT_SECONDS = 10
 HEARTBEAT_STALE_SECONDS = 60  # six missed beats: health calls the worker gone
@@ -111,6 +112,7 @@ class Worker:
         self.name = f"{socket.gethostname()}-{os.getpid()}"
         self.stopping = threading.Event()
         self.beat_at: datetime | None = None
+        self.slow_at: dict[str, float] = {}  # by step, if its last time was slow
 
     def run(self) -> None:
         """Work until `stop`. The item in hand is finished; the next one is not begun."""
@@ -124,11 +126,12 @@ class Worker:
 
     def drain(self, *, turns_max: int = 1_000) -> int:
         """Work until nothing is due or nothing can be done, for tests and cron. Returns how many rows were done."""
-        taken = 0
+        taken = fruitless = 0
         for _ in range(turns_max):
-            done = self.turn()
+            done, is_whole = self._turn()
             taken += done
-            if not done:
+            fruitless = 0 if done else fruitless + 1
+            if not done and (is_whole or fruitless == len(self.steps)):
                 break
         return taken
 
@@ -136,10 +139,25 @@ class Worker:
         self.stopping.set()
 
     def turn(self) -> int:
-        """One round over all steps that have something due. An idle turn costs one query."""
-        now = self.clock()
+        """One round over the steps that have something due. An idle turn costs one query.
+
+        A slow step, whose other side hangs perhaps, ends the turn and comes last in the next ones: quick ones wait for one
+        slow step at most, and slow ones take turns.
+        """
+        return self._turn()[0]
+
+    def _turn(self) -> tuple[int, bool]:
+        """How many rows were taken, and whether all steps had their chance."""
+        now, taken = self.clock(), 0
         self._beat(now)
-        return sum(self._run(step) for step in self._due_steps(now))
+        for step in sorted(self._due_steps(now), key=lambda step: self.slow_at.get(step.name, 0)):
+            began_at = time.monotonic()
+            taken += self._run(step)
+            self.slow_at.pop(step.name, None)
+            if time.monotonic() - began_at > SLOW_SECONDS:
+                self.slow_at[step.name] = time.monotonic()
+                return taken, False
+        return taken, True
 
     def _run(self, step: Step) -> int:
         """Some rows of one step: few enough that a long queue, or a slow other side, does not keep the other steps waiting."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
 from django.core.management import call_command
@@ -139,6 +140,46 @@ def test_a_slow_step_gives_way_too(add, now, monkeypatch):
     monkeypatch.setattr(worker_module, "STEP_SECONDS", -1)
 
     assert worker_for(lambda row, now: None, now).turn() == 0
+
+
+def test_quick_steps_wait_for_one_slow_step_at_most_and_slow_ones_take_turns(add, now, monkeypatch):
+    add("never done")
+    clock, order = SimpleNamespace(monotonic=lambda: clock.seconds, seconds=0), []
+    monkeypatch.setattr(worker_module, "time", clock)
+
+    class Takes:
+        def __init__(self, name, seconds):
+            self.name, self.seconds = name, seconds
+
+        def due(self, now):
+            return ROWS.due(now)
+
+        def run(self, now):
+            order.append(self.name)
+            clock.seconds += self.seconds
+            return 0
+
+    hangs = Takes("hangs", 30)
+    worker = Worker([hangs, Takes("hangs too", 10), Takes("quick", 0), Takes("quick too", 1)], clock=lambda: now)
+    for _ in range(5):
+        worker.turn()
+    assert " > ".join(order) == (
+        "hangs > hangs too > quick > quick too > hangs > quick > quick too > hangs too > quick > quick too > hangs"
+    )
+
+    hangs.seconds = 0
+    order.clear()
+    worker.turn()
+    worker.turn()
+    assert " > ".join(order) == "quick > quick too > hangs too > quick > quick too > hangs > hangs too"
+
+
+def test_a_drain_comes_to_all_steps_however_slow(add, now, monkeypatch):
+    add("event")
+    monkeypatch.setattr(worker_module, "SLOW_SECONDS", -1)
+    nothing = SimpleNamespace(name="nothing", due=ROWS.due, run=lambda now: 0)
+
+    assert Worker([nothing, RowStep("test", WebhookEvent, lambda row, now: None)], clock=lambda: now).drain() == 1
 
 
 def test_stop_begins_no_further_row(add, now):

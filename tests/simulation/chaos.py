@@ -46,6 +46,7 @@ class Chaos:
     def __init__(self, dice: random.Random, others: Callable[[], None], note: Callable[[str], None]) -> None:
         self.dice, self.others, self.note = dice, others, note
         self.calm = False  # no failures at all any more
+        self.is_metronome_down = False
         self.deaths = 0
         self._overtaking: tuple[str, Callable[[], None]] | None = None
         self._processes: list[Process] = []  # the last one runs, the one before it stands still meanwhile
@@ -159,7 +160,11 @@ class UnreliableNetwork(httpx.BaseTransport):
             "refused": fail(httpx.ConnectError), "timed out before": fail(httpx.ReadTimeout), "429": answer(429),
             "500": answer(500), "lost by a time-out": fail(httpx.ReadTimeout), "lost by a 500": answer(500),
         }  # fmt: skip
-        return self.chaos.call(request.url.path, lambda: self.inner.handle_request(request), troubles)
+        chance = CALL_FAILS
+        if self.chaos.is_metronome_down:
+            del troubles["lost by a time-out"], troubles["lost by a 500"]
+            chance = 1
+        return self.chaos.call(request.url.path, lambda: self.inner.handle_request(request), troubles, chance)
 
 
 class UnreliableGateway(TestGateway):

@@ -83,6 +83,7 @@ class World(Operators):
             ("a command", self.run_a_command, 4),
             ("delete a customer", self.delete_customer, 1),
             ("webhooks misbehave", self.upset_webhooks, 4),
+            ("Metronome goes or comes", self.turn_metronome, 10 if self.chaos.is_metronome_down else 2),
             ("half a hold", self.leave_a_hold, 2),
             ("two at once", self.race_for_all, 2),
         ]
@@ -242,11 +243,15 @@ class World(Operators):
             **({"seconds": self.dice.randint(5, 900)} if kind == "delay" else {}),
         )
 
+    def turn_metronome(self) -> None:
+        """It answers nothing any more, until it does again; its clock and its webhooks go on."""
+        self.chaos.is_metronome_down = not self.chaos.is_metronome_down
+
     # --- The end
 
     def calm_down(self) -> None:
         """No more bad luck: time goes on until the books agree, and they stay so."""
-        self.chaos.calm = True
+        self.chaos.calm, self.chaos.is_metronome_down = True, False
         self.sandbox.faults.clear()
         agreed = 0
         for round_number in range(SETTLE_ROUNDS):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import socket
 import time
 from collections import Counter
 from datetime import timedelta
@@ -243,6 +244,16 @@ def test_without_its_database_the_site_says_503_and_pages_that_need_none_come(tm
         assert "db-password-5e1" not in answer.text
     assert [(answer.status_code, list(answer.json())) for answer in api] == [(503, ["error"])] * 3
     assert "db-password-5e1" not in (tmp_path / "web.log").read_text()
+
+
+@pytest.mark.process
+def test_a_database_that_never_answers_is_given_up_after_seconds(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        database = f"postgres://nobody@127.0.0.1:{silent.getsockname()[1]}/none"
+        with web(tmp_path, database_url=database) as client:
+            asked_at = time.monotonic()
+            assert client.get("/health").status_code == 503
+            assert time.monotonic() - asked_at < 12
 
 
 # --- Redis ----------------------------------------------------------------------------------------------------------

@@ -91,14 +91,15 @@ def wallet_of(customer_id: UUID) -> Wallet:
 # --- Holds ----------------------------------------------------------------------------------------------------------
 
 LOOK = """
-SELECT w.balance - w.reserved, w.frozen_at, w.expires_next_at, r.id, r.amount, r.state, r.created_at
+SELECT w.balance - w.reserved, w.frozen_at, w.expired_at, w.expires_next_at, r.id, r.amount, r.state, r.created_at
   FROM billing_wallet w LEFT JOIN billing_reservation r ON r.wallet_id = w.id AND r.key = %s WHERE w.id = %s"""
 OPEN_HOLD = """
 INSERT INTO billing_reservation (wallet_id, key, amount, captured, state, created_at, expires_at)
 VALUES (%s, %s, %s, 0, 'open', %s, %s) RETURNING id"""
 TAKE_FROM_AVAILABLE = """
 UPDATE billing_wallet SET reserved = reserved + %s, version = version + 1
- WHERE id = %s AND balance - reserved >= %s AND frozen_at IS NULL AND (expires_next_at IS NULL OR expires_next_at > %s)"""
+ WHERE id = %s AND balance - reserved >= %s AND frozen_at IS NULL AND (expires_next_at IS NULL OR expires_next_at > %s)
+   AND (expired_at IS NULL OR expired_at <= %s)"""
 TAKE_AT_ONCE = """
 UPDATE billing_wallet SET balance = balance - %s, version = version + %s
  WHERE id = %s AND balance - reserved >= %s AND frozen_at IS NULL AND (expires_next_at IS NULL OR expires_next_at > %s)
@@ -118,17 +119,20 @@ VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"""
 def reserve(*, wallet_id: int, key: str, amount: int, now: datetime, seconds: int = RESERVATION_SECONDS) -> Hold:
     """Hold `amount` credits under `key`; the same key and amount again give the first reservation, whatever its state.
 
+    The hold's moment, which decides what pays, is `now`, or the end of the credits that were written off meanwhile.
     Raises InsufficientCredits, WalletFrozen, KeyReused. A key that two callers use in the same instant raises
     IntegrityError in one of them, to be caught outside its transaction; asking again then finds the winner's hold.
     """
     if amount <= 0:
         raise ValueError("a reservation holds at least one credit")
     # Looking before the transaction keeps refusals and repeats off the write lock; the UPDATE below is what decides.
-    available, frozen_at, expires_next_at, *first = sql.one(LOOK, [key, wallet_id])
+    available, frozen_at, expired_at, expires_next_at, *first = sql.one(LOOK, [key, wallet_id])
     if first[0] is not None:
         return _same_hold(first, amount)
     if frozen_at:
         raise WalletFrozen
+    if expired_at:
+        now = max(now, sql.aware(expired_at))
     with transaction.atomic(), connection.cursor() as cursor:
         gate_at = now
         # The worker may not have come by yet: the gate does not wait for it.
@@ -139,10 +143,14 @@ def reserve(*, wallet_id: int, key: str, amount: int, now: datetime, seconds: in
             raise InsufficientCredits(needed=amount, available=available)
         cursor.execute(OPEN_HOLD, [wallet_id, key, amount, sql.at(now), sql.at(now + timedelta(seconds=seconds))])
         hold_id: int = cursor.fetchone()[0]
-        cursor.execute(TAKE_FROM_AVAILABLE, [amount, wallet_id, amount, sql.at(gate_at)])
-        if cursor.rowcount != 1:  # the wallet has changed since the look; leaving undoes the hold
+        cursor.execute(TAKE_FROM_AVAILABLE, [amount, wallet_id, amount, sql.at(gate_at), sql.at(now)])
+        if cursor.rowcount == 1:
+            return Hold(hold_id, amount, Reservation.State.OPEN, now)
+        # The wallet has changed since the look; leaving undoes the hold.
+        if not Wallet.objects.filter(id=wallet_id, expired_at__gt=now).exists():
             raise _refusal(wallet_id, amount)
-    return Hold(hold_id, amount, Reservation.State.OPEN, now)
+        transaction.set_rollback(True)
+    return reserve(wallet_id=wallet_id, key=key, amount=amount, now=now, seconds=seconds)
 
 
 def capture(*, reservation_id: int, now: datetime, amount: int | None = None) -> int:
@@ -356,6 +364,7 @@ def expire_ended(*, wallet_id: int, now: datetime, at: datetime | None = None) -
                 cursor.execute(DRAW, [goes, one.id])
                 _write(wallet_id, -goes, LedgerEntry.Kind.EXPIRY, now=now, grant_id=one.id)
                 available, expired = available - goes, expired + goes
+                Wallet.objects.filter(id=wallet_id).exclude(expired_at__gte=one.ends_at).update(expired_at=one.ends_at)
         cursor.execute(SET_NEXT_EXPIRY, [wallet_id, wallet_id])
     return expired
 

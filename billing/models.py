@@ -95,6 +95,11 @@ class Wallet(models.Model):
     expires_next_at = models.DateTimeField(
         null=True, blank=True, help_text="When the next grant ends; the gate refuses to spend past it."
     )
+    expired_at = models.DateTimeField(
+        null=True,
+        blank=True,
+        help_text="When the last grant ended that was written off; nothing is held for a moment before.",
+    )
     frozen_at = models.DateTimeField(null=True, blank=True, help_text="Set by an operator: nothing can be reserved.")
 
     class Meta:

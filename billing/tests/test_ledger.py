@@ -215,6 +215,42 @@ def test_the_gate_never_spends_an_ended_grant_even_with_no_worker_alive(alice, n
     assert assert_sound(wallet).available == 0
 
 
+def ending_and_lasting(customer, now):
+    """Grants of 500 credits that end at `now`, drawn first, and of 1,000 that do not."""
+    fund(customer, 500, now - timedelta(hours=2), segment_id="ends", ends_at=now)
+    return fund(customer, 1_000, now - timedelta(hours=2), segment_id="lasts", priority=50)
+
+
+def test_a_request_that_was_overtaken_by_an_end_spends_what_comes_after_it(alice, now):
+    """Metronome has given the ended credits up, as we have: usage before the end would draw them there and others here."""
+    wallet = ending_and_lasting(alice, now)
+    ledger.expire_ended(wallet_id=wallet.id, now=now)
+
+    hold = ledger.reserve(wallet_id=wallet.id, key="a", amount=100, now=now - timedelta(milliseconds=5))
+
+    assert hold.created_at == Reservation.objects.get().created_at == now
+    ledger.capture(reservation_id=hold.id, now=now)
+    assert dict(CreditGrant.objects.values_list("segment_id", "remaining")) == {"ends": 0, "lasts": 900}
+
+
+def test_a_look_that_is_older_than_an_end_does_not_hold_either(alice, now, monkeypatch):
+    wallet, looks, one = ending_and_lasting(alice, now), [], ledger.sql.one
+
+    def look_and_be_overtaken(statement, params):
+        row = one(statement, params)
+        if statement == ledger.LOOK and not looks:
+            looks.append(row)
+            ledger.expire_ended(wallet_id=wallet.id, now=now)
+        return row
+
+    monkeypatch.setattr(ledger.sql, "one", look_and_be_overtaken)
+
+    hold = ledger.reserve(wallet_id=wallet.id, key="a", amount=100, now=now - timedelta(milliseconds=5))
+
+    assert looks and hold.created_at == Reservation.objects.get().created_at == now
+    assert assert_sound(wallet).available == 900
+
+
 def test_what_a_reservation_holds_of_an_ended_grant_is_captured_from_it(alice, now):
     end = now + timedelta(minutes=5)
     fund(alice, 100, now, segment_id="ends", ends_at=end)

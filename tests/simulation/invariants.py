@@ -31,7 +31,7 @@ from billing.models import (
 from billing.models import ChargeAtTestGateway as Charge
 from billing.payments.workflow import charge_key
 from jobs.worker import dead_rows
-from usage import comparison
+from usage import comparison, deletion
 from usage.models import Generation, UsageDifference, UsageEvent, Voice
 
 if TYPE_CHECKING:
@@ -110,6 +110,7 @@ def at_rest(world: World) -> None:
     recharges_came()
     gifts_agree(world)
     nothing_was_corrected(world)
+    deleted_are_forgotten(world)
     for customer in Customer.objects.all():
         customers_agree(world, customer)
 
@@ -202,6 +203,14 @@ def _taken_away(world: World) -> Counter[Any]:
             if grant_id in owners:
                 credits[owners[grant_id]] += drawn
     return credits
+
+
+def deleted_are_forgotten(world: World) -> None:
+    deleted = Customer.objects.filter(user__is_active=False)
+    assert not Generation.objects.filter(customer__in=deleted).exclude(text="", audio="").exists()
+    for customer in deleted:
+        assert customer.user.get_full_name() == deletion.NAME
+        assert world.names_at_metronome(customer) == [deletion.NAME, customer.stable_alias]
 
 
 def usage_agrees(world: World) -> None:

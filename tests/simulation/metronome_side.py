@@ -30,6 +30,10 @@ class MetronomeSide:
     def customers_at_metronome(self, alias: str) -> int:
         return len(list(self.hotline.v1.customers.list(ingest_alias=alias)))
 
+    def names_at_metronome(self, customer: Customer) -> list[str]:
+        found = self.hotline.v1.customers.retrieve(customer_id=customer.metronome_id or "").data
+        return [found.name, *found.ingest_aliases]
+
     def contracts_at_metronome(self, customer: Customer) -> int:
         return len(list(self.hotline.v2.contracts.list(customer_id=customer.metronome_id or "")))
 

@@ -14,7 +14,7 @@ from billing import gifts, ledger, metronome, plans, sync
 from billing.drawdown import floor_hour
 from billing.models import Contract, Drift, Payment
 from billing.payments import workflow
-from usage import refunds
+from usage import deletion, refunds
 from usage.models import Generation
 
 from .stage import Stage
@@ -119,5 +119,14 @@ class Operators(Stage):
     def delete_customer(self) -> None:
         customer = self.anyone()
         if customer:
-            with suppress(CommandError):
-                call_command("delete_customer", str(customer.pk), "--no-input", stdout=StringIO(), stderr=StringIO())
+            self._delete(customer)
+
+    def finish_deletions(self) -> None:
+        """A run that was killed had closed the account, and found no time to forget its owner."""
+        for customer in Customer.objects.filter(user__is_active=False).exclude(user__first_name=deletion.NAME):
+            self._delete(customer)
+
+    @staticmethod
+    def _delete(customer: Customer) -> None:
+        with suppress(CommandError):
+            call_command("delete_customer", str(customer.pk), "--no-input", stdout=StringIO(), stderr=StringIO())

@@ -136,6 +136,7 @@ class Stage(MetronomeSide):
     def pass_hours(self, hours: int) -> None:
         self.advance(hours=hours)
         self.perform(self.work)
+        self.chaos.is_metronome_down = False  # no outage outlasts the 34 days in which events are taken
 
     def key(self, what: str) -> str:
         self.keys += 1

@@ -257,6 +257,7 @@ class World(Operators):
         for round_number in range(SETTLE_ROUNDS):
             self.advance(minutes=1 + round_number)
             self.agree_to_drifts()
+            self.finish_deletions()
             self.give_money_back()
             self.dice.choice(self.workers).drain()
             invariants.always()

@@ -91,7 +91,7 @@ def straight(wallets: list[int]) -> Worker:
             with database.transaction():
                 cursor.execute(ledger.OPEN_HOLD, [wallet_id, key, 10, now, now + timedelta(minutes=10)])
                 (hold,) = cursor.fetchone()  # type: ignore[misc]
-                cursor.execute(ledger.TAKE_FROM_AVAILABLE, [10, wallet_id, 10, now])
+                cursor.execute(ledger.TAKE_FROM_AVAILABLE, [10, wallet_id, 10, now, now])
             with database.transaction():
                 cursor.execute(ledger.RESOLVE_HOLD, ["captured", 10, now, hold, 10]).fetchone()
                 cursor.execute("SELECT pg_advisory_xact_lock(%s)", [wallet_id])

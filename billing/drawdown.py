@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.db import connection
-from django.db.models import F, Q
+from django.db.models import F
 
 from . import sql
 from .models import CreditGrant, LedgerEntry, Reservation
@@ -144,11 +144,3 @@ def drawn_since(wallet_id: int, since: datetime, *, seconds: int) -> Drawn:
             if hour >= since:
                 drawn[hour, grant_id] += credits
     return drawn
-
-
-def has_turned(wallet_id: int, hour: datetime, now: datetime) -> bool:
-    """Whether a grant began or ended since that hour, so that it matters for usage of it in which order it is drawn."""
-    if hour == floor_hour(now):
-        return False
-    turned = Q(starts_at__gt=hour, starts_at__lte=now) | Q(ends_at__gt=hour, ends_at__lte=now)
-    return CreditGrant.objects.filter(turned, wallet_id=wallet_id).exists()

@@ -164,7 +164,7 @@ def capture(*, reservation_id: int, now: datetime, amount: int | None = None) ->
         wallet_id, held, reserved_at = _resolve(reservation_id, Reservation.State.CAPTURED, amount, now)
         sql.take_turn(wallet_id)
         hour = floor_hour(reserved_at)
-        if drawdown.has_turned(wallet_id, hour, now):  # what was used since may already be drawn
+        if hour != floor_hour(now):  # what was used since may already be drawn
             draws: Sequence[tuple[int, ...]] = _draw_again(wallet_id, hour, now, {hour: amount})
         else:
             draws = _take(drawdown.drawable(wallet_id, reserved_at), amount)

@@ -153,6 +153,20 @@ def test_usage_captured_after_later_usage_draws_what_it_would_have_drawn_in_time
     assert left(wallet) == {"ending": 0, "lasting": 0, "next": 50}
 
 
+def test_usage_captured_after_that_of_the_next_hour_lets_it_draw_what_comes_later(hear_of, noon):
+    """Else what a gift then saves of that hour would stay with the plan, and expire, where Metronome has it in the pack."""
+    hear_of("plan", 100, priority=10, starts_at=noon, at=noon)
+    wallet = hear_of("pack", 100, priority=100, starts_at=noon, at=noon)
+    hold = ledger.reserve(wallet_id=wallet.id, key="late", amount=60, now=noon + HOUR - MINUTE)
+    use(wallet, 80, at=noon + HOUR)
+    ledger.capture(reservation_id=hold.id, now=noon + HOUR + MINUTE)
+    assert left(wallet) == {"plan": 0, "pack": 60}
+
+    hear_of("gift", 30, priority=5, starts_at=noon + HOUR, at=noon + HOUR + 2 * MINUTE)
+
+    assert left(wallet) == {"gift": 0, "plan": 0, "pack": 90}
+
+
 def test_nothing_is_kept_of_an_ended_grant_for_a_hold_that_draws_another_first(hear_of, noon):
     """What comes first in order was drawn by later usage, which draws elsewhere when the hold is captured: kept of the
     ended grant as well, it could be spent twice."""

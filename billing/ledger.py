@@ -91,7 +91,7 @@ def wallet_of(customer_id: UUID) -> Wallet:
 # --- Holds ----------------------------------------------------------------------------------------------------------
 
 LOOK = """
-SELECT w.balance - w.reserved, w.frozen_at, w.expired_at, w.expires_next_at, r.id, r.amount, r.state, r.created_at
+SELECT w.balance - w.reserved, w.frozen_at, w.expired_last_at, w.expires_next_at, r.id, r.amount, r.state, r.created_at
   FROM billing_wallet w LEFT JOIN billing_reservation r ON r.wallet_id = w.id AND r.key = %s WHERE w.id = %s"""
 OPEN_HOLD = """
 INSERT INTO billing_reservation (wallet_id, key, amount, captured, state, created_at, expires_at)
@@ -99,7 +99,7 @@ VALUES (%s, %s, %s, 0, 'open', %s, %s) RETURNING id"""
 TAKE_FROM_AVAILABLE = """
 UPDATE billing_wallet SET reserved = reserved + %s, version = version + 1
  WHERE id = %s AND balance - reserved >= %s AND frozen_at IS NULL AND (expires_next_at IS NULL OR expires_next_at > %s)
-   AND (expired_at IS NULL OR expired_at <= %s)"""
+   AND (expired_last_at IS NULL OR expired_last_at <= %s)"""
 TAKE_AT_ONCE = """
 UPDATE billing_wallet SET balance = balance - %s, version = version + %s
  WHERE id = %s AND balance - reserved >= %s AND frozen_at IS NULL AND (expires_next_at IS NULL OR expires_next_at > %s)
@@ -126,13 +126,13 @@ def reserve(*, wallet_id: int, key: str, amount: int, now: datetime, seconds: in
     if amount <= 0:
         raise ValueError("a reservation holds at least one credit")
     # Looking before the transaction keeps refusals and repeats off the write lock; the UPDATE below is what decides.
-    available, frozen_at, expired_at, expires_next_at, *first = sql.one(LOOK, [key, wallet_id])
+    available, frozen_at, expired_last_at, expires_next_at, *first = sql.one(LOOK, [key, wallet_id])
     if first[0] is not None:
         return _same_hold(first, amount)
     if frozen_at:
         raise WalletFrozen
-    if expired_at:
-        now = max(now, sql.aware(expired_at))
+    if expired_last_at:
+        now = max(now, sql.aware(expired_last_at))
     with transaction.atomic(), connection.cursor() as cursor:
         gate_at = now
         # The worker may not have come by yet: the gate does not wait for it.
@@ -147,7 +147,7 @@ def reserve(*, wallet_id: int, key: str, amount: int, now: datetime, seconds: in
         if cursor.rowcount == 1:
             return Hold(hold_id, amount, Reservation.State.OPEN, now)
         # The wallet has changed since the look; leaving undoes the hold.
-        if not Wallet.objects.filter(id=wallet_id, expired_at__gt=now).exists():
+        if not Wallet.objects.filter(id=wallet_id, expired_last_at__gt=now).exists():
             raise _refusal(wallet_id, amount)
         transaction.set_rollback(True)
     return reserve(wallet_id=wallet_id, key=key, amount=amount, now=now, seconds=seconds)
@@ -364,7 +364,9 @@ def expire_ended(*, wallet_id: int, now: datetime, at: datetime | None = None) -
                 cursor.execute(DRAW, [goes, one.id])
                 _write(wallet_id, -goes, LedgerEntry.Kind.EXPIRY, now=now, grant_id=one.id)
                 available, expired = available - goes, expired + goes
-                Wallet.objects.filter(id=wallet_id).exclude(expired_at__gte=one.ends_at).update(expired_at=one.ends_at)
+                Wallet.objects.filter(id=wallet_id).exclude(expired_last_at__gte=one.ends_at).update(
+                    expired_last_at=one.ends_at
+                )
         cursor.execute(SET_NEXT_EXPIRY, [wallet_id, wallet_id])
     return expired
 
@@ -391,7 +393,7 @@ def adjust(*, wallet_id: int, amount: int, note: str, now: datetime) -> LedgerEn
 
 
 def _start(wallet_id: int, grant_id: int, now: datetime, made_at: datetime | None = None) -> bool:
-    """Write the grant's entry if it has none and its time has come."""
+    """Write the grant's entry if it has none and its time has come. `made_at` as in Segment; else since we have heard of it."""
     grant = CreditGrant.objects.get(id=grant_id)
     if grant.starts_at > now or grant.entries.filter(kind=LedgerEntry.Kind.GRANT).exists():
         return False

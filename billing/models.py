@@ -95,7 +95,7 @@ class Wallet(models.Model):
     expires_next_at = models.DateTimeField(
         null=True, blank=True, help_text="When the next grant ends; the gate refuses to spend past it."
     )
-    expired_at = models.DateTimeField(
+    expired_last_at = models.DateTimeField(
         null=True,
         blank=True,
         help_text="When the last grant ended that was written off; nothing is held for a moment before.",

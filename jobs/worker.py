@@ -153,10 +153,10 @@ class Worker:
         for step in sorted(self._due_steps(now), key=lambda step: self.slow_at.get(step.name, 0)):
             began_at = time.monotonic()
             taken += self._run(step)
-            self.slow_at.pop(step.name, None)
             if time.monotonic() - began_at > SLOW_SECONDS:
                 self.slow_at[step.name] = time.monotonic()
                 return taken, False
+            self.slow_at.pop(step.name, None)
         return taken, True
 
     def _run(self, step: Step) -> int:

@@ -12,7 +12,7 @@ class Migration(migrations.Migration):
     operations = [
         migrations.AddField(
             model_name='wallet',
-            name='expired_at',
+            name='expired_last_at',
             field=models.DateTimeField(blank=True, help_text='When the last grant ended that was written off; nothing is held for a moment before.', null=True),
         ),
     ]

@@ -46,7 +46,7 @@ def furnished(db):
 
 def use(wallet, spends, now) -> None:
     """One by one, in a wallet that has forgotten what ended: else nothing could be held for a moment before that."""
-    Wallet.objects.filter(pk=wallet.pk).update(expired_at=None)
+    Wallet.objects.filter(pk=wallet.pk).update(expired_last_at=None)
     for one in spends:
         hold = ledger.reserve(wallet_id=wallet.pk, key=one.key, amount=one.amount, now=one.at)
         ledger.capture(reservation_id=hold.id, now=now or one.at)

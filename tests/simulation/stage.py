@@ -38,6 +38,8 @@ WEBHOOK_URL = "http://testserver/api/webhooks/metronome/alerts"
 
 
 class Stage(MetronomeSide):
+    """What is the same whatever happens: the clock, the two sides, the processes, and who is there."""
+
     began_at = START
 
     def __init__(self, seed: int) -> None:

@@ -194,7 +194,8 @@ def do_now(step: RowStep, rows: QuerySet[J], *, now: datetime) -> None:
     """
     queue_rows: Any = rows
     queue_rows.nudge(now)
-    claimed = queue.claim(rows, now=now, limit=1, lease_seconds=step.lease_seconds)
+    keys = list(rows.values_list("pk", flat=True))
+    claimed = queue.claim(rows.model, among=keys, now=now, limit=1, lease_seconds=step.lease_seconds)
     if not claimed:
         raise NotYet("a worker is just at it")
     try:

@@ -13,7 +13,8 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from functools import cache, cached_property, partial
 from typing import Any, Protocol
 
 from django.apps import apps
@@ -66,7 +67,7 @@ class RowStep:
         return self.model._default_manager.due(now)
 
     def run(self, now: datetime) -> int:
-        rows = queue.claim(self.model._default_manager.all(), now=now, limit=1, lease_seconds=self.lease_seconds)
+        rows = queue.claim(self.model, now=now, limit=1, lease_seconds=self.lease_seconds)
         return self._take(rows[0], now) if rows else 0
 
     def _take(self, row: Job, now: datetime) -> int:
@@ -191,12 +192,11 @@ class Worker:
             return 0
 
     def _due_steps(self, now: datetime) -> list[Step]:
-        beat, paused = Heartbeat.objects.filter(worker=self.name), Lane.objects.filter(paused_until__gt=now)
-        is_beating, is_any_paused, *due = _exist(beat, paused, *(step.due(now) for step in self.steps))
+        is_beating, is_any_paused, *due = self._exist(now)
         if not is_beating:  # an operator cleared the table
             self.beat_at = None
             return []
-        names = set(paused.values_list("name", flat=True)) if is_any_paused else set()
+        names = set(_paused(now).values_list("name", flat=True)) if is_any_paused else set()
         return [step for step, is_due in zip(self.steps, due, strict=True) if is_due and step.name not in names]
 
     def _beat(self, now: datetime) -> None:
@@ -204,21 +204,49 @@ class Worker:
             return
         if not self.beat_at:
             Heartbeat.objects.filter(beat_at__lt=now - timedelta(hours=HEARTBEAT_FORGET_HOURS)).delete()
-        Heartbeat.objects.update_or_create(
-            worker=self.name, defaults={"beat_at": now}, create_defaults={"beat_at": now, "started_at": now}
-        )
+        if not Heartbeat.objects.filter(worker=self.name).update(beat_at=now):
+            Heartbeat.objects.get_or_create(worker=self.name, defaults={"beat_at": now, "started_at": now})
         self.beat_at = now
 
+    @cached_property
+    def _exist(self) -> Exist:
+        beat = "SELECT 1 FROM jobs_heartbeat WHERE worker = %s", [self.name]
+        return Exist(beat, *map(_composed, [_paused, *(step.due for step in self.steps)]))
 
-def _exist(*questions: QuerySet[Any]) -> list[bool]:
-    """Whether each has a row, in one query. As annotations of a queryset it took an idle worker half as much again."""
-    asked = [rows.order_by().values("pk").query.sql_with_params() for rows in questions]
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"SELECT {', '.join(f'EXISTS ({sql})' for sql, _ in asked)}",
-            [parameter for _, parameters in asked for parameter in parameters],
-        )
-        return [bool(found) for found in cursor.fetchone()]
+
+def _paused(now: datetime) -> QuerySet[Lane]:
+    return Lane.objects.filter(paused_until__gt=now)
+
+
+class Exist:
+    """Whether there are such rows, for many kinds of row at once: one query, whose SQL is composed only the first time,
+    because that takes far longer than to execute it."""
+
+    def __init__(self, *questions: tuple[str, Sequence[Any]]) -> None:
+        self.sql = f"SELECT {', '.join(f'EXISTS ({sql})' for sql, _ in questions)}"
+        self.parameters = [parameter for _, some in questions for parameter in some]
+
+    def __call__(self, now: datetime) -> list[bool]:
+        adapt = connection.ops.adapt_datetimefield_value
+        parameters = [adapt(now + one) if isinstance(one, timedelta) else one for one in self.parameters]
+        with connection.cursor() as cursor:
+            cursor.execute(self.sql, parameters)
+            return [bool(found) for found in cursor.fetchone()]
+
+
+@cache
+def _composed(of: Callable[[datetime], QuerySet[Any]]) -> tuple[str, list[Any]]:
+    """The SQL of these rows, the same for each moment, and its parameters; a moment as so much later than now."""
+    (sql, first), (_, second) = (of(moment).order_by().values("pk").query.sql_with_params() for moment in MOMENTS)
+    return sql, [_moment(one) - MOMENTS[0] if one != other else one for one, other in zip(first, second, strict=True)]
+
+
+MOMENTS = datetime(2000, 1, 1, tzinfo=UTC), datetime(2000, 1, 2, tzinfo=UTC)  # any two
+
+
+def _moment(parameter: datetime | str) -> datetime:
+    """A moment as the driver gets it: on SQLite as text."""
+    return datetime.fromisoformat(parameter).replace(tzinfo=UTC) if isinstance(parameter, str) else parameter
 
 
 def alive(now: datetime) -> bool:
@@ -228,5 +256,18 @@ def alive(now: datetime) -> bool:
 
 def dead_rows() -> dict[type[Job], int]:
     """How many rows need a person, by kind; kinds without one are left out."""
-    counts = {model: model._default_manager.dead().count() for model in apps.get_models() if issubclass(model, Job)}
-    return {model: count for model, count in counts.items() if count}
+    are_there = zip(_job_models(), _dead_exist()(datetime.now(UTC)), strict=True)
+    return {model: model._default_manager.dead().count() for model, is_there in are_there if is_there}
+
+
+@cache
+def _dead_exist() -> Exist:
+    return Exist(*(_composed(partial(_dead, model)) for model in _job_models()))
+
+
+def _job_models() -> list[type[Job]]:
+    return [model for model in apps.get_models() if issubclass(model, Job)]
+
+
+def _dead(model: type[Job], now: datetime) -> QuerySet[Any]:
+    return model._default_manager.dead()

@@ -36,7 +36,16 @@ BATCH = 100  # what one ingest call may carry
 CLAIM = 500  # five calls: claiming and settling rows by the hundred took longer than sending them
 AHEAD = timedelta(seconds=1)  # how long a run goes on claiming; then the worker's other steps have their turn
 LEASE_SECONDS = 120  # more than the time-outs of ten calls: a claim waits for the one before
-NEEDED = ("transaction_id", "customer_id", "event_type", "happened_at", "properties", "reservation_id", "attempts")
+NEEDED = (
+    "id",
+    "transaction_id",
+    "customer_id",
+    "event_type",
+    "happened_at",
+    "properties",
+    "reservation_id",
+    "attempts",
+)
 WINDOW = timedelta(days=34)  # older events are refused, and with them the whole batch they are in
 WINDOW_MARGIN = timedelta(minutes=5)  # on the way, and between the clocks
 ABOUT_EVENTS = {400, 413, 422}  # what the answer says is about these events, not about us or Metronome's state
@@ -85,7 +94,7 @@ class Report:
         return taken
 
     def _claim(self, now: datetime) -> list[UsageEvent]:
-        events = queue.claim(UsageEvent.objects.only(*NEEDED), now=now, limit=CLAIM, lease_seconds=LEASE_SECONDS)
+        events = queue.claim(UsageEvent, fields=NEEDED, now=now, limit=CLAIM, lease_seconds=LEASE_SECONDS)
         self._bury([event for event in events if event.happened_at < now - WINDOW + WINDOW_MARGIN], now)
         return events
 

@@ -99,7 +99,7 @@ def test_an_address_given_up_is_free_for_another(alice, bob, now):
 
 
 def test_a_worker_that_is_pushing_the_old_alias_does_not_mark_the_new_one(alice, now):
-    [held] = queue.claim(Customer.objects.all(), now=now + timedelta(seconds=1), limit=1, lease_seconds=60)
+    [held] = queue.claim(Customer, now=now + timedelta(seconds=1), limit=1, lease_seconds=60)
     pushing = [alias.pk for alias in held.aliases.all()]
 
     profile.change(

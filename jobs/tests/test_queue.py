@@ -24,7 +24,7 @@ def add(now, count: int = 1, **fields) -> list[WebhookEvent]:
 
 
 def claim(now, limit: int = 1):
-    return queue.claim(ROWS.all(), now=now, limit=limit, lease_seconds=60)
+    return queue.claim(WebhookEvent, now=now, limit=limit, lease_seconds=60)
 
 
 @pytest.mark.django_db

@@ -17,7 +17,7 @@ def claimed(db, now):
     for name in ("ann", "ben", "cat"):
         make_customer(f"{name}@example.com", name)
     Customer.objects.update(due_at=now)
-    return queue.claim(Customer.objects.all(), now=now, limit=10, lease_seconds=60)
+    return queue.claim(Customer, now=now, limit=10, lease_seconds=60)
 
 
 def test_settle_sets_further_columns_in_the_same_update(claimed, now, django_assert_num_queries):
@@ -28,7 +28,7 @@ def test_settle_sets_further_columns_in_the_same_update(claimed, now, django_ass
 
 
 def test_settle_leaves_rows_alone_that_another_worker_took(claimed, now):
-    queue.claim(Customer.objects.all(), now=now + timedelta(seconds=61), limit=1, lease_seconds=60)
+    queue.claim(Customer, now=now + timedelta(seconds=61), limit=1, lease_seconds=60)
 
     assert queue.settle(claimed, created_at=now - timedelta(days=1)) == 2
     assert Customer.objects.exclude(lease=None).exclude(created_at=now - timedelta(days=1)).count() == 1

@@ -1,9 +1,10 @@
 """Usage: events in, quantities out."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 from sandbox.metering import Dimensions
@@ -118,14 +119,14 @@ Cells = list[tuple[datetime, Dimensions, Decimal]]
 
 @dataclass(kw_only=True)
 class Line(Record):
-    """One item of a usage list, so that it can be paged like stored rows."""
+    """One item of a usage list, so that it can be paged like stored rows. Only what is on the page is summed up."""
 
-    shown: dict[str, Any]
+    show: Callable[[], dict[str, Any]]
 
 
-def _page(world: World, request: Request, items: list[dict[str, Any]]) -> dict[str, Any]:
-    rows = [Line(id="", seq=number, shown=item) for number, item in enumerate(items, start=1)]
-    return page(request, rows, show=lambda row: row.shown, cap=world.settings.page_size)
+def _page(world: World, request: Request, items: Sequence[Callable[[], dict[str, Any]]]) -> dict[str, Any]:
+    rows = [Line(id="", seq=number, show=item) for number, item in enumerate(items, start=1)]
+    return page(request, rows, show=lambda row: row.show(), cap=world.settings.page_size)
 
 
 def list_(world: World, request: Request) -> Any:
@@ -143,7 +144,7 @@ def list_(world: World, request: Request) -> Any:
         for metric, group_by in metrics:
             cells = list(world.metering.quantities(metric, world.subjects(customer_id)))
             for window in windows(start, end, body["window_size"]):
-                items.append(_usage_item(cells, customer_id, metric, window, group_by))
+                items.append(partial(_usage_item, cells, customer_id, metric, window, group_by))
     return _page(world, request, items)
 
 
@@ -178,7 +179,7 @@ def list_with_groups(world: World, request: Request) -> Any:
     if not any(set(keys) <= set(group) for group in metric.group_keys) and keys:
         raise invalid("The group keys must be together in one group key of the billable metric")
     cells = list(world.metering.quantities(metric, world.subjects(customer.id)))
-    items = []
+    items: list[Callable[[], dict[str, Any]]] = []
     for start, end in windows(*_groups_range(world, request, customer.id), body["window_size"]):
         for values, amount in sorted(
             quantities(cells, metric, (start, end), keys).items(), key=lambda item: str(item[0])
@@ -186,16 +187,15 @@ def list_with_groups(world: World, request: Request) -> Any:
             group = {key: value for key, value in zip(keys, values, strict=True) if value is not None}
             if any(wanted and group.get(key) not in wanted for key, wanted in filters.items()):
                 continue
-            items.append(
-                {
-                    "starting_on": start,
-                    "ending_before": end,
-                    "group": group,
-                    "group_key": keys[0] if len(keys) == 1 else None,
-                    "group_value": group.get(keys[0]) if len(keys) == 1 else None,
-                    "value": amount,
-                }
-            )
+            item = {
+                "starting_on": start,
+                "ending_before": end,
+                "group": group,
+                "group_key": keys[0] if len(keys) == 1 else None,
+                "group_value": group.get(keys[0]) if len(keys) == 1 else None,
+                "value": amount,
+            }
+            items.append(partial(dict, item))
     return _page(world, request, items)
 
 

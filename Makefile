@@ -29,8 +29,8 @@ check: .venv/dev.stamp ## Types, Django's system checks, missing migrations
 bench: .venv/dev.stamp ## Benchmarks, as JSON
 	@$(IN_VENV) exec python -m bench $(ARGS)
 
-simulate: .venv/dev.stamp ## The money path under bad luck: SEED=7 replays one run, SEEDS=20000 runs many
-	@$(IN_VENV) exec python -m tests.simulation $(if $(SEED),--seed $(SEED)) $(if $(SEEDS),--seeds $(SEEDS))
+simulate: .venv/dev.stamp ## The money path under bad luck: SEED=7 replays one run, SEEDS=20000 runs many, FRESH=500 new ones
+	@$(IN_VENV) exec python -m tests.simulation $(if $(SEED),--seed $(SEED)) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(FRESH),--fresh $(FRESH))
 
 .env:
 	@cp .env.example .env && echo "Made .env from .env.example."

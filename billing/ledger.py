@@ -26,8 +26,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import connection, transaction
-from django.db.models import F, Sum
-from django.db.models.functions import Coalesce
+from django.db.models import F
 
 from . import drawdown, sql
 from .drawdown import floor_hour
@@ -85,7 +84,8 @@ class Spend:
 
 def wallet_of(customer_id: UUID) -> Wallet:
     """The customer's wallet, made empty on first sight."""
-    return Wallet.objects.get_or_create(customer_id=customer_id)[0]
+    found = list(Wallet.objects.raw("SELECT * FROM billing_wallet WHERE customer_id = %s", [sql.key(customer_id)]))
+    return found[0] if found else Wallet.objects.get_or_create(customer_id=customer_id)[0]
 
 
 # --- Holds ----------------------------------------------------------------------------------------------------------
@@ -114,6 +114,12 @@ WRITE_ENTRY = """
 INSERT INTO billing_ledgerentry
        (wallet_id, kind, amount, balance_after, version, grant_id, reservation_id, draws, note, created_at)
 VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"""
+
+IN_FLIGHT = """
+SELECT (SELECT COALESCE(SUM(captured), 0) FROM billing_reservation
+         WHERE wallet_id = %s AND state = 'captured' AND reported_at IS NULL),
+       (SELECT COALESCE(SUM(captured), 0) FROM billing_reservation
+         WHERE wallet_id = %s AND state = 'captured' AND reported_at > %s)"""
 
 
 def reserve(*, wallet_id: int, key: str, amount: int, now: datetime, seconds: int = RESERVATION_SECONDS) -> Hold:
@@ -275,11 +281,9 @@ def acknowledge(*, reservation_ids: Iterable[int], now: datetime) -> None:
 
 def in_flight(*, wallet_id: int, now: datetime) -> tuple[int, int]:
     """Credits captured but not acknowledged by Metronome, and those acknowledged less than a minute ago."""
-    captured = Reservation.objects.filter(wallet_id=wallet_id, state=Reservation.State.CAPTURED)
-    unsettled = captured.filter(reported_at=None).aggregate(credits=Coalesce(Sum("captured"), 0))["credits"]
     lately = now - timedelta(seconds=SETTLING_SECONDS)
-    settling = captured.filter(reported_at__gt=lately).aggregate(credits=Coalesce(Sum("captured"), 0))["credits"]
-    return unsettled, settling
+    unsettled, settling = sql.one(IN_FLIGHT, [wallet_id, wallet_id, sql.at(lately)])
+    return int(unsettled), int(settling)
 
 
 def set_frozen(*, wallet_id: int, frozen: bool, now: datetime) -> None:

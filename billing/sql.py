@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 from django.db import connection
 
@@ -21,6 +22,11 @@ def take_turn(key: int) -> None:
     """
     if connection.vendor == "postgresql":
         one("SELECT pg_advisory_xact_lock(%s)", [key])
+
+
+def key(customer_id: UUID) -> Any:
+    """A UUID as this database's driver wants it in raw SQL."""
+    return customer_id if connection.features.has_native_uuid_field else customer_id.hex
 
 
 def at(moment: datetime) -> Any:

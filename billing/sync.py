@@ -17,7 +17,7 @@ from decimal import Decimal
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import F, Sum
+from django.db.models import F, Q, Sum
 
 from accounts.models import User
 from jobs.worker import RowStep
@@ -237,7 +237,8 @@ def overdue(wallet_id: int, *, now: datetime) -> int:
 def check_drift(contract: Contract, *, now: datetime, commits: Sequence[metronome.Commit]) -> Drift | None:
     """Note, update, adjust or close what `compare` finds. Returns the open or adjusted row."""
     wallet = ledger.wallet_of(contract.customer_id)
-    ledger.expire_ended(wallet_id=wallet.id, now=now)
+    if wallet.expires_next_at and wallet.expires_next_at <= now:
+        ledger.expire_ended(wallet_id=wallet.id, now=now)
     found = compare(contract, now=now, commits=commits)
     if found is None:
         return None
@@ -269,9 +270,10 @@ def _settling_grants(wallet_id: int, now: datetime) -> tuple[int, int]:
     lately = now - timedelta(seconds=ledger.SETTLING_SECONDS)
     kinds = [LedgerEntry.Kind.GRANT, LedgerEntry.Kind.GRANT_CHANGE, LedgerEntry.Kind.EXPIRY]
     entries = LedgerEntry.objects.filter(wallet_id=wallet_id, created_at__gt=lately, kind__in=kinds)
-    grown = entries.filter(amount__gt=0).aggregate(credits=Sum("amount", default=0))["credits"]
-    shrunk = entries.filter(amount__lt=0).aggregate(credits=Sum("amount", default=0))["credits"]
-    return grown, -shrunk
+    sums = entries.aggregate(
+        grown=Sum("amount", filter=Q(amount__gt=0), default=0), shrunk=Sum("amount", filter=Q(amount__lt=0), default=0)
+    )
+    return sums["grown"], -sums["shrunk"]
 
 
 def _note_drift(wallet: Wallet, found: Comparison, now: datetime) -> Drift:

@@ -1,4 +1,5 @@
-"""`make simulate SEED=7` replays one run and tells its story; `make simulate SEEDS=20000` runs many, on all cores."""
+"""`make simulate SEED=7` replays one run and tells its story; `SEEDS=20000` runs many, on all cores; `FRESH=500` runs that
+many nobody has tried: the clock chooses where they begin."""
 
 from __future__ import annotations
 
@@ -12,16 +13,23 @@ import traceback
 
 from bench import setup
 
+PROGRESS_SEEDS = 500  # after how many a process says how far it is
+
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
     parser.add_argument("--seed", type=int, help="replay this one")
     parser.add_argument("--seeds", type=int, default=1_000, help="how many to run, from --first on")
     parser.add_argument("--first", type=int, default=0)
+    parser.add_argument("--fresh", type=int, help="how many to run, from a seed that the clock chooses")
+    parser.add_argument("--step", type=int, default=1, help="run each n-th only")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     options = parser.parse_args()
     if options.seed is not None:
         options.first, options.seeds, options.processes = options.seed, 1, 1
+    elif options.fresh is not None:
+        options.first, options.seeds = int(time.time()), options.fresh
+        sys.stdout.write(f"seeds {options.first} to {options.first + options.seeds - 1}\n")
     if options.processes > 1:
         return in_parallel(options)
     remove = setup.django(
@@ -33,21 +41,20 @@ def main() -> int:
     )
     logging.disable(logging.CRITICAL if options.seed is None else logging.NOTSET)
     try:
-        return run(options.first, options.seeds, tell=options.seed is not None)
+        return run(range(options.first, options.first + options.seeds, options.step), tell=options.seed is not None)
     finally:
         remove()
 
 
 def in_parallel(options: argparse.Namespace) -> int:
-    """One process a core, each with its share of the seeds and a database of its own."""
-    share = -(-options.seeds // options.processes)
+    """One process a core, each with every n-th of the seeds and a database of its own."""
     children = [
         subprocess.Popen(
-            [sys.executable, "-m", "tests.simulation", "--first", str(first), "--processes", "1"]
-            + ["--seeds", str(min(share, options.first + options.seeds - first))],
-            env=os.environ | _database(first),
+            [sys.executable, "-m", "tests.simulation", "--processes", "1", "--step", str(options.processes)]
+            + ["--first", str(options.first + number), "--seeds", str(options.seeds - number)],
+            env=os.environ | _database(number),
         )
-        for first in range(options.first, options.first + options.seeds, share)
+        for number in range(min(options.processes, options.seeds))
     ]
     return max(abs(child.wait()) for child in children)  # negative if it was killed
 
@@ -57,23 +64,31 @@ def _database(number: int) -> dict[str, str]:
     return {"TEST_DATABASE_URL": f"{url}_{number}"} if url else {}
 
 
-def run(first: int, seeds: int, *, tell: bool) -> int:
+def run(seeds: range, *, tell: bool) -> int:
+    """Run them all, also after one has failed: its story is told, and it is named again at the end."""
     from .world import simulate
 
-    started, deaths = time.perf_counter(), 0
-    for seed in range(first, first + seeds):
+    started, deaths, failed = time.perf_counter(), 0, []
+    for number, seed in enumerate(seeds, start=1):
         try:
             world = simulate(seed)
+        except KeyboardInterrupt:
+            raise
         except BaseException:
             traceback.print_exc()
-            sys.stderr.write(f"seed {seed} failed: make simulate SEED={seed}\n")
-            return 1
-        deaths += world.chaos.deaths
-        if tell:
-            sys.stdout.write("\n".join(world.log) + "\n")
-    seconds = time.perf_counter() - started
-    sys.stdout.write(f"seeds {first} to {first + seeds - 1}: all invariants held, {deaths} deaths, {seconds:.0f} s\n")
-    return 0
+            failed.append(seed)
+        else:
+            deaths += world.chaos.deaths
+            if tell:
+                sys.stdout.write("\n".join(world.log) + "\n")
+        if number % PROGRESS_SEEDS == 0 or number == len(seeds):
+            minutes = (time.perf_counter() - started) / 60
+            held = f"failed: {failed}" if failed else "all invariants held"
+            sys.stdout.write(
+                f"{number} of {len(seeds)} seeds, to {seed}: {held}, {deaths} deaths, {number / minutes:.0f} seeds a minute\n"
+            )
+            sys.stdout.flush()
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ GATEWAY_FAILS = 0.30  # it is called seldom
 OTHERS_AT_STATEMENT = 0.01
 OTHERS_AT_CALL = 0.04
 OTHERS_AT_SPEECH = 0.15
+WHERE_LENGTH = 100  # of a statement in the story
 
 T = TypeVar("T")
 
@@ -77,19 +78,20 @@ class Chaos:
     def may_die(self, chance: float, where: str) -> None:
         process = self._processes[-1] if self._processes else Process(mortal=False)
         if not process.dead and process.mortal and self.dice.random() < chance:
-            self.note(f"  dies {where}")
+            self.note(f"  dies {where[:WHERE_LENGTH]}")
             process.dead = True
         if process.dead:
             raise Died  # again, from whatever its `finally` clauses still try
 
     def others_may_act(self, chance: float, where: str) -> None:
         """Let one other process do something now, if this one is in no transaction."""
-        alone = [process.mortal for process in self._processes] == [True] and not connection.in_atomic_block
-        if alone and self._overtaking and where.startswith(self._overtaking[0]):
+        if len(self._processes) != 1 or not self._processes[0].mortal or connection.in_atomic_block:
+            return
+        if self._overtaking and where.startswith(self._overtaking[0]):
             act, self._overtaking = self._overtaking[1], None
             act()
-        elif alone and self.dice.random() < chance:
-            self.note(f"  {where}, meanwhile:")
+        elif self.dice.random() < chance:
+            self.note(f"  {where[:WHERE_LENGTH]}, meanwhile:")
             self.others()
 
     @contextmanager
@@ -103,8 +105,9 @@ class Chaos:
 
     def _before_statement(self, execute: Callable[..., Any], sql: str, *rest: Any) -> Any:
         if not sql.startswith(("SAVEPOINT", "RELEASE", "ROLLBACK")):
-            self.may_die(DIE_BEFORE_STATEMENT, f"before {sql.strip()[:40]}")
-            self.others_may_act(OTHERS_AT_STATEMENT, f"before {sql.strip()[:40]}")
+            where = f"before {sql.lstrip()}"
+            self.may_die(DIE_BEFORE_STATEMENT, where)
+            self.others_may_act(OTHERS_AT_STATEMENT, where)
         return execute(sql, *rest)
 
     @contextmanager

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import random
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import cache
+from pathlib import Path
+from shutil import rmtree
+from tempfile import mkdtemp
 from types import SimpleNamespace
 from typing import Any, Self
 from unittest.mock import patch
@@ -17,7 +23,7 @@ from django.conf import settings
 from django.contrib.contenttypes.models import ContentType
 from django.core.management import call_command
 from django.core.management.color import no_style
-from django.db import connection
+from django.db import connection, connections
 from django.test import Client
 from metronome import Metronome
 
@@ -54,6 +60,7 @@ class Stage(MetronomeSide):
     @contextmanager
     def running(self) -> Iterator[Self]:
         with ExitStack() as stack:
+            stack.enter_context(_at_full_speed())
             random.seed(self.seed)  # the back-off's jitter
             stack.enter_context(patch("os.urandom", random.Random(self.seed).randbytes))  # the ids of our rows
             _empty_tables()
@@ -62,9 +69,10 @@ class Stage(MetronomeSide):
             # then only waiting for a difference to stand keeps a wrong adjustment away.
             self.sandbox = Sandbox(
                 credit_type_id=settings.VOCALIS_CREDIT_TYPE_ID, now=START, seed=self.seed, sender=self._receive,
-                webhooks=[(WEBHOOK_URL, settings.METRONOME_WEBHOOK_SECRETS[0])],
+                webhooks=[(WEBHOOK_URL, settings.METRONOME_WEBHOOK_SECRETS[0])], state_path=_bootstrapped(),
                 evaluate_every_seconds=self.dice.choice([0, 1, 180]), latency_seconds=self.dice.choice([0, 5, 15, 110]),
             )  # fmt: skip
+            self.sandbox.world.store.close()  # the file stays as it is; from here on everything is in memory
             monotonic = SimpleNamespace(monotonic=lambda: self.now().timestamp())
             stack.enter_context(patch.object(clock, "time", monotonic))
             stack.enter_context(patch.object(worker, "time", monotonic))
@@ -72,6 +80,11 @@ class Stage(MetronomeSide):
                 monotonic=monotonic.monotonic, sleep=lambda seconds: self.advance(seconds=seconds)
             )
             stack.enter_context(patch.object(operation, "time", patient))
+            self.line = httpx.Client(
+                transport=self.sandbox.transport(),
+                base_url="http://sandbox",
+                headers={"Authorization": "Bearer sandbox"},
+            )
             self.client, self.hotline = self._client(reliable=False), self._client(reliable=True)
             stack.enter_context(patch.object(metronome, "client", lambda: self.client))
             small = {key: replace(plans.PLANS[key], credits=credits) for key, credits in PLAN_CREDITS.items()}
@@ -82,9 +95,6 @@ class Stage(MetronomeSide):
             for kind in UsageRound.Kind:  # as the migration made them
                 UsageRound.objects.create(kind=kind, due_at=START)
             self.staff = User.objects.create(email="staff@example.com", is_staff=True)
-            self.chaos.calm = True
-            call_command("bootstrap_metronome", verbosity=0)
-            self.chaos.calm = False
             stack.enter_context(self.chaos.commits_kill())
             self.workers = [worker.Worker(worker.steps(), clock=self.sandbox.clock.now) for _ in range(2)]
             stack.enter_context(patch.object(worker.logger, "exception", _unforeseen))
@@ -94,14 +104,7 @@ class Stage(MetronomeSide):
 
     def _client(self, *, reliable: bool) -> Metronome:
         direct = self.sandbox.transport()
-        transport = direct if reliable else UnreliableNetwork(direct, self.chaos)
-        return Metronome(
-            bearer_token="sandbox",
-            base_url="http://sandbox",
-            max_retries=0,
-            http_client=httpx.Client(transport=transport),
-            _strict_response_validation=True,
-        )
+        return _sdk(direct if reliable else UnreliableNetwork(direct, self.chaos))
 
     def now(self) -> datetime:
         return self.sandbox.clock.now()
@@ -140,6 +143,17 @@ class Stage(MetronomeSide):
         self.perform(self.work)
         self.chaos.is_metronome_down = False  # no outage outlasts the 34 days in which events are taken
 
+    @staticmethod
+    def count(table: str) -> int:
+        with connection.cursor() as cursor:
+            cursor.execute(f"SELECT COUNT(*) FROM {table}")
+            return int(cursor.fetchone()[0])
+
+    @staticmethod
+    def changes() -> int | None:
+        """A number that grows with every row written, where the database has one."""
+        return connection.connection.total_changes if connection.vendor == "sqlite" else None
+
     def key(self, what: str) -> str:
         self.keys += 1
         return f"{what}-{self.keys}"
@@ -151,6 +165,55 @@ class Stage(MetronomeSide):
     def anyone(self) -> Customer | None:
         everyone = self.everyone()
         return self.dice.choice(everyone) if everyone else None
+
+
+def _sdk(transport: httpx.BaseTransport) -> Metronome:
+    return Metronome(
+        bearer_token="sandbox",
+        base_url="http://sandbox",
+        max_retries=0,
+        http_client=httpx.Client(transport=transport),
+        _strict_response_validation=True,
+    )
+
+
+@cache
+def _bootstrapped() -> Path:
+    """The state of a Metronome that `bootstrap_metronome` has set up: the same for every run, so made once a process."""
+    path = Path(mkdtemp(prefix="vocalis-simulation-")) / "metronome.sqlite3"
+    atexit.register(rmtree, path.parent)
+    sandbox = Sandbox(credit_type_id=settings.VOCALIS_CREDIT_TYPE_ID, now=START, seed=0, state_path=path)
+    client = _sdk(sandbox.transport())
+    with patch.object(metronome, "client", lambda: client):
+        call_command("bootstrap_metronome", verbosity=0)
+    sandbox.world.store.close()
+    return path
+
+
+@contextmanager
+def _at_full_speed() -> Iterator[None]:
+    """One thread has the database to itself, nothing need outlive it, and its rubbish is little."""
+    settled, connections._connections = connections._connections, SimpleNamespace(default=connections["default"])
+    if connection.vendor == "sqlite":
+        with connection.cursor() as cursor:
+            cursor.execute("PRAGMA synchronous=OFF")
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+        _keep_what_is_loaded()
+        if connection.vendor == "sqlite":
+            with connection.cursor() as cursor:
+                cursor.execute("PRAGMA synchronous=FULL")
+        connections._connections = settled
+
+
+@cache
+def _keep_what_is_loaded() -> None:
+    """After the first run: modules need no collecting, and the SDK's generic models would be made again each time."""
+    gc.collect()
+    gc.freeze()
 
 
 def _unforeseen(message: str, *args: Any) -> None:

@@ -33,15 +33,15 @@ Drawn = Counter[tuple[datetime, int]]  # credits by full hour and pool
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """What a grant has to give, and from when to when. Pools come in the order in which they are drawn."""
+    """What a grant has to give, and to usage from which full hour on until when. Pools come in the order of drawing."""
 
     id: int
     credits: int
-    starts_at: datetime
+    since: datetime
     ends_at: datetime | None
 
     def covers(self, hour: datetime) -> bool:
-        return floor_hour(self.starts_at) <= hour and (self.ends_at is None or hour < self.ends_at)
+        return self.since <= hour and (self.ends_at is None or hour < self.ends_at)
 
 
 def draw(pools: Sequence[Pool], usage: Mapping[datetime, int]) -> Drawn:
@@ -78,7 +78,7 @@ def draw_anew(ordered: Sequence[CreditGrant], drawn: Drawn, usage: Mapping[datet
         wanted[hour] += credits
     # Without what expired of an ended grant: it had no use for that, and has still less for what others take off it.
     changes = draw(
-        [Pool(one.id, one.remaining + before[one.id], one.starts_at, one.ends_at) for one in ordered], wanted
+        [Pool(one.id, one.remaining + before[one.id], pays_since(one), one.ends_at) for one in ordered], wanted
     )
     changes.subtract(drawn)
     taken = Counter[int]()
@@ -123,9 +123,11 @@ def floor_hour(moment: datetime) -> datetime:
     return moment.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
 
 
-def first_open_hour(moment: datetime) -> datetime:
-    """From when on usage could still be paid by credits made at that moment: months are UTC's, as Metronome invoices them."""
-    return floor_hour(moment - INVOICE_GRACE).replace(day=1, hour=0)
+def pays_since(grant: CreditGrant) -> datetime:
+    """From which full hour on the grant pays: never in a month whose invoice was final when Metronome made it, or, if it has
+    not said when, when we heard of it. Months are UTC's, as Metronome invoices them."""
+    made_at = grant.made_at or grant.created_at
+    return max(floor_hour(grant.starts_at), floor_hour(made_at - INVOICE_GRACE).replace(day=1, hour=0))
 
 
 def drawn_since(wallet_id: int, since: datetime, *, seconds: int) -> Drawn:

@@ -325,16 +325,16 @@ def record_grant(*, wallet_id: int, segment: Segment, now: datetime) -> tuple[in
     with transaction.atomic():
         sql.take_turn(wallet_id)
         grant = CreditGrant(
-            wallet_id=wallet_id, granted=segment.amount, remaining=segment.amount, created_at=now,
+            wallet_id=wallet_id, granted=segment.amount, remaining=segment.amount, made_at=segment.made_at, created_at=now,
             due_at=segment.starts_at if segment.starts_at > now else segment.ends_at,
             **{name: getattr(segment, name) for name in SEGMENT_FIELDS},
         )  # fmt: skip
         CreditGrant.objects.bulk_create([grant], ignore_conflicts=True)
         grant_id = CreditGrant.objects.values_list("id", flat=True).get(segment_id=segment.segment_id)
-        is_new = _start(wallet_id, grant_id, now, segment.made_at)
+        is_new = _start(wallet_id, grant_id, now)
         # Heard of early, it may have changed since; or its start moved into the past.
         _change_grant(grant_id, segment, now)
-        return grant_id, _start(wallet_id, grant_id, now, segment.made_at) or is_new
+        return grant_id, _start(wallet_id, grant_id, now) or is_new
 
 
 def turn_grant(*, grant_id: int, now: datetime) -> datetime | None:
@@ -396,13 +396,12 @@ def adjust(*, wallet_id: int, amount: int, note: str, now: datetime) -> LedgerEn
         return LedgerEntry.objects.filter(wallet_id=wallet_id).latest("id")
 
 
-def _start(wallet_id: int, grant_id: int, now: datetime, made_at: datetime | None = None) -> bool:
-    """Write the grant's entry if it has none and its time has come. `made_at` as in Segment; else since we have heard of it."""
+def _start(wallet_id: int, grant_id: int, now: datetime) -> bool:
+    """Write the grant's entry if it has none and its time has come."""
     grant = CreditGrant.objects.get(id=grant_id)
     if grant.starts_at > now or grant.entries.filter(kind=LedgerEntry.Kind.GRANT).exists():
         return False
-    since = max(floor_hour(grant.starts_at), drawdown.first_open_hour(made_at or grant.created_at))
-    draws = _draw_again(wallet_id, since, now, beginning=grant_id)
+    draws = _draw_again(wallet_id, drawdown.pays_since(grant), now, beginning=grant_id)
     _write(wallet_id, grant.granted, LedgerEntry.Kind.GRANT, now=now, grant_id=grant_id, draws=draws, note=grant.name)
     _set_next_expiry(wallet_id)
     return True
@@ -415,6 +414,8 @@ def _change_grant(grant_id: int, segment: Segment, now: datetime) -> None:
     if change < 0 and started:
         change = -min(-change, Wallet.objects.select_for_update().get(id=grant.wallet_id).available)
     fields = {name: getattr(segment, name) for name in SEGMENT_FIELDS if getattr(segment, name) != getattr(grant, name)}
+    if segment.made_at and not grant.made_at:
+        fields["made_at"] = segment.made_at
     if not (change or fields):
         return
     if fields.keys() & {"starts_at", "ends_at"}:

@@ -364,8 +364,8 @@ def add_grant(
         )
         an_id(edited.data)
         edit = edited.data.edit
-        added = (edit.add_commits or edit.add_credits or []) if edit else []
-        return _commit(added[0], unit_id) if added and added[0].access_schedule else None
+        added = (edit.add_commits or edit.add_credits or [None])[0] if edit else None
+        return _commit(added, unit_id, edit.timestamp) if edit and added and added.access_schedule else None
 
 
 def commits(*, customer_id: str, usable_since: datetime | None = None) -> list[Commit]:
@@ -392,14 +392,14 @@ def net_balance(*, customer_id: str) -> Decimal:
         return to_decimal(answer.data.balance)
 
 
-def _commit(item: Any, unit_id: str) -> Commit | None:
-    """One item of a list or of an edit's answer; None if it is not prepaid, or in another unit."""
+def _commit(item: Any, unit_id: str, made_at: datetime | None = None) -> Commit | None:
+    """One item of a list or of an edit's answer, where only the edit has a time; None if not prepaid, or in another unit."""
     access = item.access_schedule
     if item.type == "POSTPAID" or (access and access.credit_type and access.credit_type.id != unit_id):
         return None
     schedule = getattr(item, "invoice_schedule", None)
     invoices = schedule.schedule_items or [] if schedule else []
-    created_at = getattr(item, "created_at", None)
+    created_at = made_at or getattr(item, "created_at", None)
     segments = [
         Segment(an_id(segment), to_decimal(segment.amount), _time(segment.starting_at), _time(segment.ending_before))
         for segment in (access.schedule_items if access else ())
@@ -411,7 +411,7 @@ def _commit(item: Any, unit_id: str) -> Commit | None:
         description=item.description or "",
         priority=Decimal(100) if item.priority is None else to_decimal(item.priority),
         is_free=not any(invoice.amount for invoice in invoices),
-        created_at=created_at if isinstance(created_at, datetime) else None,  # an edit's answer does not have it
+        created_at=created_at if isinstance(created_at, datetime) else None,
         invoice_ids=tuple(invoice.invoice_id for invoice in invoices if invoice.invoice_id),
         archived=getattr(item, "archived_at", None) is not None,
         segments=tuple(segments),

@@ -194,6 +194,9 @@ class CreditGrant(Job):
     )
     starts_at = models.DateTimeField()
     ends_at = models.DateTimeField(null=True, blank=True)
+    made_at = models.DateTimeField(
+        null=True, blank=True, help_text="When Metronome made it, if it said so: what was final then it does not pay."
+    )
     created_at = models.DateTimeField()
 
     class Meta(Job.Meta):

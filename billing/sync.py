@@ -163,7 +163,9 @@ def _is_mirrored(grant: CreditGrant, segment: ledger.Segment, now: datetime) -> 
     """Whether there is nothing to write: the same as we have it, and not just about to start."""
     same = all(getattr(grant, name) == getattr(segment, name) for name in ledger.SEGMENT_FIELDS)
     spent = grant.granted - grant.remaining
-    return same and grant.granted == max(segment.amount, spent) and not (grant.due_at and grant.due_at <= now)
+    is_dated = grant.made_at is not None or segment.made_at is None
+    is_due = grant.due_at is not None and grant.due_at <= now
+    return same and is_dated and not is_due and grant.granted == max(segment.amount, spent)
 
 
 def _fractions(commits: Iterable[metronome.Commit]) -> Decimal:

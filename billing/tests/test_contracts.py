@@ -112,6 +112,19 @@ def test_a_grant_asked_for_before_there_was_a_contract_starts_with_it(stage, kno
     assert CreditGrant.objects.get().starts_at == contract.starts_at
 
 
+@pytest.mark.parametrize("kind", ["credit", "commit"])
+def test_a_grant_dates_from_when_metronome_made_it_however_long_the_worker_stood_still(stage, known, kind):
+    began_at = stage.now()
+    contracts.ensure(known, now=began_at)
+    stage.advance(minutes=10)
+
+    grant_id = grant(known, began_at, paid_cents=100 if kind == "commit" else None)
+
+    (listed,) = metronome.commits(customer_id=known.metronome_id)
+    assert listed.kind == kind
+    assert CreditGrant.objects.get(pk=grant_id).made_at == listed.created_at == stage.now()
+
+
 def test_full_hours_stay_as_they_are():
     hour = datetime(2026, 3, 1, 10, tzinfo=UTC)
     assert contracts.floor_hour(hour) == contracts.ceil_hour(hour) == hour

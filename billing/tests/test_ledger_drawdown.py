@@ -93,6 +93,31 @@ def test_what_was_used_in_a_month_that_is_final_at_metronome_stays_paid(hear_of,
     assert left(wallet) == {"plan": 150 - drawn, "pack": 100 + drawn}
 
 
+def test_what_is_drawn_again_of_a_final_month_is_not_paid_by_a_grant_made_since(hear_of):
+    """Metronome had the gift in time, though we hear of it last; the plan it had not."""
+    hear_of("pack", 200, priority=100, starts_at=at(1, 31, 10), at=at(1, 31, 10))
+    wallet = hear_of("plan", 150, priority=10, starts_at=at(1, 31, 10), made_at=at(2, 2, 0), at=at(2, 2, 0))
+    use(wallet, 60, at=at(1, 31, 23), captured_at=at(2, 2, 0))
+    assert left(wallet) == {"pack": 140, "plan": 150}
+    use(wallet, 40, at=at(2, 2, 1))
+
+    hear_of("gift", 20, priority=5, starts_at=at(1, 31, 10), made_at=at(2, 1, 23), at=at(2, 9, 0))
+
+    assert left(wallet) == {"gift": 0, "pack": 160, "plan": 110}
+
+
+def test_a_hold_of_a_final_month_keeps_nothing_of_a_grant_made_since(hear_of):
+    hear_of("pack", 200, priority=100, starts_at=at(1, 31, 10), at=at(1, 31, 10))
+    wallet = hear_of(
+        "plan", 150, priority=10, starts_at=at(1, 31, 10), ends_at=at(2, 2, 2), made_at=at(2, 2, 0), at=at(2, 2, 0)
+    )
+    ledger.reserve(wallet_id=wallet.id, key="slow", amount=60, now=at(1, 31, 23))
+
+    assert ledger.expire_ended(wallet_id=wallet.id, now=at(2, 2, 2)) == 150
+
+    assert left(wallet) == {"pack": 200, "plan": 0}
+
+
 def test_what_an_ended_grant_gets_back_expires(hear_of, noon):
     wallet = hear_of("plan", 100, priority=10, starts_at=noon, ends_at=noon + HOUR, at=noon)
     hear_of("pack", 100, priority=100, starts_at=noon, at=noon)

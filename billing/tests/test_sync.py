@@ -148,6 +148,41 @@ def test_a_priority_of_many_digits_is_mirrored_once(stage, alice, contract):
     assert sync.news(Wallet.objects.get().pk, commits(alice), now=stage.now()) == []
 
 
+def test_a_grant_made_after_a_month_was_final_pays_nothing_of_it_when_another_is_heard_of(stage, alice):
+    """The gift was made in time, and what it pays saves the lasting credits; the ending ones were made too late to pay."""
+    month = (stage.now() + timedelta(days=32)).replace(day=1, hour=0, minute=0, second=0)
+    stage.sandbox.clock.move_to(month - timedelta(hours=2))
+    contract = establish(stage, alice)
+    burn(stage, alice, 20_000)
+    stage.advance(hours=25)
+    add_by_hand(contract, 5_000, priority=5)
+    stage.advance(hours=1)
+    contracts.grant(
+        alice, key="ending", name="Ending", credits=15_000, starts_at=month - timedelta(hours=2),
+        ends_at=stage.now() + timedelta(hours=2), priority=8, now=stage.now(),
+    )  # fmt: skip
+
+    sync.read_grants(contract, now=stage.now())
+
+    assert dict(CreditGrant.objects.values_list("name", "remaining")) == {
+        "By hand": 0, "Test credits": 15_000, "Ending": 15_000,
+    }  # fmt: skip
+    assert balance(alice) == remote_balance(alice) == 30_000
+    stage.advance(hours=2)
+    stage.drain()
+    assert balance(alice) == remote_balance(alice) == 15_000
+
+
+def test_when_metronome_made_a_grant_is_learned_as_soon_as_it_says_so(stage, alice, contract):
+    CreditGrant.objects.update(made_at=None)  # of an answer that did not say it, or from before it was kept
+    stage.advance(minutes=5)
+
+    sync.read_grants(contract, now=stage.now())
+
+    assert [commit.created_at for commit in commits(alice)] == [CreditGrant.objects.get().made_at]
+    assert sync.news(Wallet.objects.get().pk, commits(alice), now=stage.now()) == []
+
+
 # --- Drift ----------------------------------------------------------------------------------------------------------
 
 

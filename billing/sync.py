@@ -78,18 +78,17 @@ SYNC = RowStep("sync", Contract, synchronise)
 
 def _is_busy(contract: Contract, now: datetime) -> bool:
     """Whether anything is under way whose end we would not like to miss for an hour."""
-    customer_id = contract.customer_id
-    lately = now - timedelta(seconds=ledger.SETTLING_SECONDS)
-    captured = Reservation.objects.filter(wallet__customer_id=customer_id, state=Reservation.State.CAPTURED)
+    customer_id, wallet = contract.customer_id, ledger.wallet_of(contract.customer_id)
+    unsettled, settling = ledger.in_flight(wallet_id=wallet.id, now=now)
+    if settling or unsettled > (overdue(wallet.id, now=now) if unsettled else 0):
+        return True
     low = AutoRecharge.objects.filter(
         customer_id=customer_id, enabled=True, threshold_credits__gte=F("customer__wallet__balance")
     )
     business = (
-        captured.filter(reported_at=None, resolved_at__gt=now - timedelta(seconds=OVERDUE_SECONDS)),
-        captured.filter(reported_at__gt=lately),
         Payment.objects.open().filter(customer_id=customer_id),
         Subscription.objects.filter(customer_id=customer_id, state=Subscription.State.REQUESTED),
-        Drift.objects.filter(wallet__customer_id=customer_id, state=Drift.State.OPEN),
+        Drift.objects.filter(wallet=wallet, state=Drift.State.OPEN),
         low,
     )
     return any(rows.exists() for rows in business)
@@ -225,7 +224,7 @@ def compare(contract: Contract, *, now: datetime, commits: Sequence[metronome.Co
     highest = wallet.balance + unsettled + settling + shrunk
     # Towards zero, so that what is left of fractions is no difference.
     missing, extra = min(remote - lowest, Decimal(0)), max(remote - _fractions(commits) - highest, Decimal(0))
-    is_quiet = highest - lowest == overdue(wallet.id, now=now)
+    is_quiet = highest - lowest == (overdue(wallet.id, now=now) if unsettled else 0)
     return Comparison(wallet.balance, remote, int(missing or extra), is_quiet=is_quiet)
 
 

@@ -48,11 +48,13 @@ def claim(
     columns = ", ".join(_column(model, name) for name in fields) or "*"
     lock = " FOR UPDATE SKIP LOCKED" if connection.features.has_select_for_update_skip_locked else ""
     rows: Any = model._default_manager
+    if not _is_any_due(model, chosen, keys, now):  # the usual answer, for which no transaction need begin
+        return []
     with transaction.atomic():
         claimed: list[J] = list(
             rows.raw(
                 f"SELECT {columns} FROM {_table(model)} WHERE {DUE}{chosen} ORDER BY due_at LIMIT %s{lock}",
-                [*due_parameters(now), *keys, limit],
+                [_moment(now), _moment(now), *keys, limit],
             )
         )
         if claimed:
@@ -146,8 +148,12 @@ def _give_back(
 DUE = "due_at <= %s AND dead_at IS NULL AND (leased_until IS NULL OR leased_until < %s)"  # as JobQuerySet.due
 
 
-def due_parameters(now: datetime) -> list[Any]:
-    return [_moment(now), _moment(now)]
+def _is_any_due(model: type[Job], chosen: str, keys: Sequence[Any], now: datetime) -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT 1 FROM {_table(model)} WHERE {DUE}{chosen} LIMIT 1", [_moment(now), _moment(now), *keys]
+        )
+        return cursor.fetchone() is not None
 
 
 def _table(model: type[Job]) -> str:

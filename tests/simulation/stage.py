@@ -40,6 +40,10 @@ from .metronome_side import MetronomeSide
 
 START = datetime(2026, 1, 31, 9, 47, tzinfo=UTC)  # the anchor day every month clamps
 PLAN_CREDITS = {"trial": 20_000, "creator": 30_000, "pro": 90_000}  # small, so that they are used up
+SYNCING = {  # off and on
+    "sqlite": ("PRAGMA synchronous=OFF", "PRAGMA synchronous=FULL"),
+    "postgresql": ("SET synchronous_commit = off", "RESET synchronous_commit"),
+}
 WEBHOOK_URL = "http://testserver/api/webhooks/metronome/alerts"
 
 
@@ -160,7 +164,8 @@ class Stage(MetronomeSide):
 
     def everyone(self) -> list[Customer]:
         """Who can log in: a deleted customer cannot."""
-        return list(Customer.objects.filter(user__is_active=True).order_by("user_id"))
+        active = "SELECT c.* FROM accounts_customer c JOIN accounts_user u ON u.id = c.user_id WHERE u.is_active"
+        return list(Customer.objects.raw(f"{active} ORDER BY u.id"))
 
     def anyone(self) -> Customer | None:
         everyone = self.everyone()
@@ -194,18 +199,17 @@ def _bootstrapped() -> Path:
 def _at_full_speed() -> Iterator[None]:
     """One thread has the database to itself, nothing need outlive it, and its rubbish is little."""
     settled, connections._connections = connections._connections, SimpleNamespace(default=connections["default"])
-    if connection.vendor == "sqlite":
-        with connection.cursor() as cursor:
-            cursor.execute("PRAGMA synchronous=OFF")
+    unsynced, synced = SYNCING[connection.vendor]
+    with connection.cursor() as cursor:
+        cursor.execute(unsynced)
     gc.disable()
     try:
         yield
     finally:
         gc.enable()
         _keep_what_is_loaded()
-        if connection.vendor == "sqlite":
-            with connection.cursor() as cursor:
-                cursor.execute("PRAGMA synchronous=FULL")
+        with connection.cursor() as cursor:
+            cursor.execute(synced)
         connections._connections = settled
 
 

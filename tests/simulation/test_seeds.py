@@ -1,16 +1,18 @@
 """Three hundred seeded runs of the whole money path, in batches that pytest-xdist can spread.
 
-On PostgreSQL the first sixty: the statements are the same, and what differs, real concurrency, is tested elsewhere.
+On PostgreSQL the first two hundred: the statements are the same, and what differs, real concurrency, is tested elsewhere.
 """
 
 import pytest
 from django.conf import settings
 
+from . import invariants
+from .story import STEPS_TOLD, last_steps
 from .world import simulate
 
 BATCH = 10
 ON_SQLITE = settings.DATABASES["default"]["ENGINE"].endswith("sqlite3")
-SEEDS = 300 if ON_SQLITE else 60
+SEEDS = 300 if ON_SQLITE else 200
 
 
 @pytest.mark.timeout(900)  # ten runs, on a busy machine; cut off in the middle of a query they would drag others down
@@ -27,3 +29,28 @@ if ON_SQLITE:  # PostgreSQL gives rows that are due at the same moment in any or
     def test_a_seed_is_one_run():
         """Or a failing seed could not be replayed: the same deaths, the same calls, the same books."""
         assert simulate(8).log == simulate(8).log
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_failing_seed_tells_what_broke_the_entries_and_the_last_steps(monkeypatch):
+    def breaks(world):
+        raise AssertionError("credits vanished")
+
+    monkeypatch.setattr(invariants, "usage_agrees", breaks)
+
+    with pytest.raises(AssertionError) as failure:
+        simulate(8)
+
+    [story] = failure.value.__notes__
+    first, *lines = story.splitlines()
+    assert first == "seed 8: AssertionError: credits vanished"
+    assert any(" grant +20,000 = " in line for line in lines), "the customers' entries"
+    told = lines[lines.index("The last 20 steps (the whole story: make simulate SEED=8):") + 1 :]
+    assert sum(not line.startswith(" ") for line in told) == STEPS_TOLD
+
+
+def test_the_last_steps_bring_what_happened_in_them():
+    log = ["one", "  in one", "two", "  in two", "three"]
+
+    assert last_steps(log, 2) == ["two", "  in two", "three"]
+    assert last_steps(log, 9) == log

@@ -107,9 +107,10 @@ def watch(contract: Contract, now: datetime) -> None:
     if not _is_low(row):
         if row.low_since_at or row.stuck_at:
             settle(row.customer_id)
-    elif row.low_since_at is None:
-        AutoRecharge.objects.filter(pk=row.pk, low_since_at=None).update(
-            low_since_at=now, due_at=Coalesce(F("due_at"), now + timedelta(seconds=STUCK_SECONDS))
+    elif row.low_since_at is None or (row.due_at is None and not row.stuck_at):  # a mirror may have settled it since
+        low_since_at = row.low_since_at or now
+        AutoRecharge.objects.filter(pk=row.pk, low_since_at=row.low_since_at).update(
+            low_since_at=low_since_at, due_at=Coalesce(F("due_at"), low_since_at + timedelta(seconds=STUCK_SECONDS))
         )
 
 

@@ -58,7 +58,9 @@ def nudge(customer_id: UUID, now: datetime) -> None:
 def soon(customer_ids: Iterable[UUID], *, now: datetime) -> None:
     """Business has begun (usage was sent, credits began or ended): have these read within BUSY_SECONDS, not the hour."""
     at = now + timedelta(seconds=BUSY_SECONDS)
-    Contract.objects.filter(customer_id__in=list(customer_ids), due_at__gt=at).update(due_at=at)
+    # Of one in a worker's hands, the end of the lease is no promise to look again.
+    later = Q(due_at__gt=at) | Q(due_at=F("leased_until"))
+    Contract.objects.filter(later, customer_id__in=list(customer_ids)).update(due_at=at)
 
 
 def synchronise(contract: Contract, now: datetime) -> datetime | None:

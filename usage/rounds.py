@@ -2,7 +2,8 @@
 
 After each hour those with usage in it, or with an open difference; after each day everybody, by the sums of the day, which
 finds what only Metronome has. A round that takes longer than its hour makes the next one compare several hours, at the
-price of one. What differs becomes a row, and is closed when it differs no more. Repair is a person's decision.
+price of one. What differs becomes a row, looked at by every round that comes by its customer, and is closed when it
+differs no more. Repair is a person's decision.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
 
+from django.db import transaction
 from django.db.models import F, QuerySet
 
 from accounts.models import Customer
@@ -26,13 +28,14 @@ from .reporter import WINDOW
 
 logger = logging.getLogger(__name__)
 
-LENGTHS = {UsageRound.Kind.HOURS: timedelta(hours=1), UsageRound.Kind.DAYS: timedelta(days=1)}
+HOUR = timedelta(hours=1)
+LENGTHS = {UsageRound.Kind.HOURS: HOUR, UsageRound.Kind.DAYS: timedelta(days=1)}
 CUSTOMERS = {UsageRound.Kind.HOURS: 10, UsageRound.Kind.DAYS: 50}  # in one listing: some 500 windows, and 100
 PAUSE_SECONDS = 2  # between two listings
 PAGE = 500  # customers asked at once whether they had usage
 PAGES_MAX = 40  # of that, before other work has its turn: less than a second
 SEARCHED_MAX = 1_000  # events looked up one by one to name those that differ; backfill_usage names any number
-LAST_LOOK_AFTER = WINDOW + timedelta(hours=1)  # rounds look back no further; by then the numbers of an hour are final
+LAST_LOOK_AFTER = WINDOW + HOUR  # rounds look back no further; by then the numbers of an hour are final
 LEASE_SECONDS = 600  # ten customers with ten searches each, slowly answered
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 STORED = Decimal("0.000001")  # what the column keeps
@@ -45,7 +48,7 @@ NOTHING_OWED = {"repair_asked": False, "due_at": None, "dead_at": None}
 def go_on(round: UsageRound, now: datetime) -> datetime:
     """Begin a round when its hour or day is closed, or compare the next customers of it. Returns when to go on."""
     length = LENGTHS[UsageRound.Kind(round.kind)]
-    if round.until_at is None:
+    if round.after is None:  # of one begun before an outage nobody is compared yet: it takes what has closed since
         _begin(round, length, now)
     since, until = round.since_at, round.until_at
     if since is None or until is None:
@@ -134,13 +137,16 @@ def _compare(round: UsageRound, customers: list[Customer], since: datetime, unti
 def compare(customers: list[Customer], *, since: datetime, until: datetime, now: datetime) -> None:
     """Compare these hours, and those of open differences; keep a row of what differs and close what does no more."""
     oldest = min(since, now - WINDOW)
-    old = UsageDifference.objects.open().filter(customer__in=customers, hour_at__gte=oldest, hour_at__lt=until)
-    since = min([since, *old.values_list("hour_at", flat=True)])
-    found = [
+    rows = UsageDifference.objects.open().filter(customer__in=customers, hour_at__gte=oldest)
+    old = dict(rows.values_list("pk", "hour_at"))  # one that opens from now on may lie outside of what is listed
+    since = min([since, *old.values()])
+    until = max([until, *(hour_at + HOUR for hour_at in old.values())])  # a round of long ago ends before new ones
+    found = {
         _note(customer, cell, here, there, now)
         for customer, cell, here, there in comparison.differing(customers, since=since, until=until)
-    ]
-    _resolve(old.exclude(pk__in=found), now)
+    }
+    mended = UsageDifference.objects.open().filter(pk__among=list(old.keys() - found))
+    _resolve(mended.filter(last_seen_at__lte=now), now)  # but for what another worker has seen to differ since
 
 
 def _note(customer: Customer, cell: Cell, here: int, there: Decimal, now: datetime) -> int:
@@ -155,11 +161,13 @@ def _note(customer: Customer, cell: Cell, here: int, there: Decimal, now: dateti
         "here": here, "there": there, "only_waits": difference.only_waits, "detail": str(difference),
         "last_seen_at": now, "resolved_at": None,
     }  # fmt: skip
-    row, _ = UsageDifference.objects.update_or_create(
-        customer=customer, **cell._asdict(), defaults=seen, create_defaults=seen | {"first_seen_at": now}
-    )
-    # The rounds may all miss the time in which it is mended.
-    UsageDifference.objects.filter(pk=row.pk, due_at=None, dead_at=None).update(due_at=row.hour_at + LAST_LOOK_AFTER)
+    with transaction.atomic():  # a row left without its last look would never get one: its numbers stand still
+        row, _ = UsageDifference.objects.update_or_create(
+            customer=customer, **cell._asdict(), defaults=seen, create_defaults=seen | {"first_seen_at": now}
+        )
+        # The rounds may all miss the time in which it is mended.
+        last_look_at = row.hour_at + LAST_LOOK_AFTER
+        UsageDifference.objects.filter(pk=row.pk, due_at=None, dead_at=None).update(due_at=last_look_at)
     if not row.only_waits:
         logger.warning("usage of customer %s differs: %s: %s", customer.pk, cell, difference)
     return row.pk
@@ -186,14 +194,15 @@ def close(rows: QuerySet[UsageDifference], *, now: datetime) -> int:
 
 def repair(row: UsageDifference, now: datetime) -> datetime | None:
     """Send again what is missing, if a person asked for it, and look once more when it is counted, or for the last time."""
-    cell, next_hour_at = Cell(row.hour_at, row.event_type, row.voice_type), row.hour_at + timedelta(hours=1)
+    cell, next_hour_at = Cell(row.hour_at, row.event_type, row.voice_type), row.hour_at + HOUR
     if row.repair_asked:
         if row.hour_at < now - WINDOW:
             raise Rejected(f"older than the {WINDOW.days} days in which Metronome takes events; settle it by hand")
         for difference in comparison.differences(row.customer, since=row.hour_at, until=next_hour_at):
             if difference.cell == cell:
                 backfill.send_again(difference, now=now)
-        UsageDifference.objects.filter(pk=row.pk).update(repair_asked=False)
+        # Asked for once more since it was claimed, it is owed once more.
+        UsageDifference.objects.filter(pk=row.pk, due_at=row.due_at).update(repair_asked=False)
         return now + backfill.COUNTED_AFTER
     compare([row.customer], since=row.hour_at, until=next_hour_at, now=now)
     last_look_at = row.hour_at + LAST_LOOK_AFTER

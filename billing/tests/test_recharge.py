@@ -7,6 +7,7 @@ import pytest
 
 from billing import metronome, provisioning, recharge
 from billing.models import AutoRecharge, Contract, Payment, Wallet
+from jobs import queue
 from jobs.worker import Worker
 
 from .money_stage import (
@@ -237,6 +238,20 @@ def test_a_low_balance_is_noticed_and_looked_at_a_quarter_of_an_hour_later(low, 
 
     row = watch(low, now + timedelta(minutes=5))
     assert (row.low_since_at, row.due_at) == (now, now + timedelta(minutes=15))
+
+
+def test_a_low_balance_noticed_while_the_mirror_settles_is_looked_at_all_the_same(low, now):
+    AutoRecharge.objects.update(due_at=now)
+    claimed = queue.claim(AutoRecharge.objects.all(), now=now, limit=1, lease_seconds=120)
+    watch(low, now)
+    queue.settle(claimed)  # the mirror had found nothing low
+    assert AutoRecharge.objects.get().due_at is None
+
+    row = watch(low, now + timedelta(minutes=1))
+    assert (row.low_since_at, row.due_at) == (now, now + timedelta(minutes=15))
+
+    AutoRecharge.objects.update(due_at=None, stuck_at=now)
+    assert watch(low, now + timedelta(minutes=20)).due_at is None
 
 
 @pytest.mark.parametrize("balance", [25_001, 200_000])

@@ -76,6 +76,23 @@ def test_business_that_begins_pulls_the_hourly_look_forward(stage, alice, contra
     assert due_in(contract, stage) == 0
 
 
+def test_business_that_begins_while_a_slow_look_ends_is_looked_at_soon_all_the_same(
+    stage, alice, contract, monkeypatch
+):
+    real = sync._is_busy
+
+    def slow(*args):
+        busy = real(*args)
+        stage.sandbox.clock.advance(timedelta(seconds=70))  # the lease ends sooner than BUSY_SECONDS from now
+        sync.soon([alice.pk], now=stage.now())
+        return busy
+
+    sync.nudge(alice.pk, stage.now())
+    monkeypatch.setattr(sync, "_is_busy", slow)
+    assert sync.SYNC.run(stage.now()) == 1
+    assert due_in(contract, stage) == 60
+
+
 def test_credits_that_end_pull_the_hourly_look_forward(stage, alice, contract):
     """The balance may be low now, and Metronome's question about it lost."""
     ends_at = CreditGrant.objects.get().ends_at

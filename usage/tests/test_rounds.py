@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from uuid import UUID
 
 import pytest
 
-from billing import ledger, metronome, provisioning
-from billing.models import Wallet
+from billing import metronome, provisioning
 from billing.tests.money_stage import Killed, balance, drain_killed, establish, refuse, remote_balance
 from billing.tests.operate import run
 from conftest import make_customer
 from jobs.worker import Worker
-from usage import charges, comparison, rounds
+from usage import comparison, rounds
 from usage.models import UsageDifference, UsageEvent, UsageRound
 from usage.reporter import REPORT
+
+from .rounds_stage import invent, lose, next_hour, spend, work
 
 pytestmark = pytest.mark.django_db
 
@@ -37,44 +39,6 @@ def alice(stage, alice):
     work(stage)
     stage.sandbox.world.calls.clear()
     return alice
-
-
-def spend(stage, customer, name, characters=100, voice_type="standard"):
-    hold = ledger.reserve(
-        wallet_id=Wallet.objects.get(customer=customer).pk, key=name, amount=characters, now=stage.now()
-    )
-    charges.charge(
-        customer_id=customer.pk, hold=hold, transaction_id=name, event_type="voice_generation",
-        properties={"voice_type": voice_type, "text_length": str(characters)}, now=stage.now(),
-    )  # fmt: skip
-
-
-def lose(stage, *names):
-    """Note events as sent that never arrived."""
-    events = UsageEvent.objects.filter(transaction_id__in=names)
-    events.update(due_at=None, sent_at=stage.now())
-    ledger.acknowledge(reservation_ids=events.values_list("reservation_id", flat=True), now=stage.now())
-
-
-def invent(stage, customer, name, characters=40):
-    event = {
-        "transaction_id": name, "customer_id": customer.stable_alias, "event_type": "voice_generation",
-        "timestamp": stage.now().isoformat(), "properties": {"voice_type": "standard", "text_length": str(characters)},
-    }  # fmt: skip
-    metronome.ingest([event])
-
-
-def work(stage, minutes=2):
-    """Let the worker go on for a while."""
-    for _ in range(minutes * 20):
-        stage.drain()
-        stage.sandbox.clock.advance(timedelta(seconds=3))
-    stage.sandbox.tick()
-
-
-def next_hour(stage):
-    stage.advance(hours=1)
-    work(stage)
 
 
 def listings(stage):
@@ -279,6 +243,46 @@ def test_after_a_pause_one_round_compares_all_hours_since_with_one_listing(stage
 
     assert listings(stage) == 1
     assert UsageDifference.objects.standing().count() == 2
+
+
+def test_a_round_begun_before_an_outage_compares_the_hours_since_as_well_with_one_listing(stage, alice):
+    spend(stage, alice, "lost-1")
+    lose(stage, "lost-1")
+    stage.sandbox.faults.add(match="/v1/usage", kind="status", times=None, status=503)
+    next_hour(stage)
+    assert UsageRound.objects.get(kind="hours").until_at
+    stage.advance(hours=2)
+    spend(stage, alice, "lost-2")
+    lose(stage, "lost-2")
+    stage.advance(hours=1)
+    stage.sandbox.faults.clear()
+    stage.sandbox.world.calls.clear()
+    work(stage)
+
+    assert listings(stage) == 1
+    assert UsageDifference.objects.standing().count() == 2
+
+
+def test_a_round_of_long_ago_looks_at_differences_of_later_hours_as_well(stage, alice):
+    """Interrupted in its midst, it goes on with the end it began with; meanwhile the daily look found a difference."""
+    spend(stage, alice, "first")
+    stage.drain()
+    began = comparison.floor_hour(stage.now())
+    stage.advance(days=6)
+    spend(stage, alice, "late")
+    lose(stage, "late")
+    hour = comparison.floor_hour(stage.now())
+    stage.advance(hours=1, minutes=20)
+    rounds.compare([alice], since=hour, until=hour + rounds.HOUR, now=stage.now())
+    row = UsageDifference.objects.standing().get()
+    UsageEvent.objects.filter(transaction_id="late").nudge(stage.now())
+    Worker([REPORT], clock=stage.now).drain()
+    stage.sandbox.tick()
+    UsageRound.objects.filter(kind="hours").update(since_at=began, until_at=began + rounds.HOUR, after=UUID(int=0))
+    rounds.go_on(UsageRound.objects.get(kind="hours"), stage.now())
+
+    row.refresh_from_db()
+    assert (row.resolved_at, row.due_at, row.there) == (stage.now(), None, 100)
 
 
 def test_many_customers_are_compared_a_few_at_a_time(stage, alice, monkeypatch):

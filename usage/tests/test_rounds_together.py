@@ -1,0 +1,120 @@
+"""Rounds and repairs of several workers at once, and of one that is killed: no difference is lost, and no wish for a repair."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+
+from billing.tests.money_stage import Killed, balance, drain_killed, establish, remote_balance
+from jobs.worker import Worker
+from usage import backfill, comparison, rounds
+from usage.models import UsageDifference, UsageEvent, UsageRound
+from usage.reporter import REPORT
+
+from .rounds_stage import lose, next_hour, spend, work
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def alice(stage, alice):
+    """At twenty past nine: the hour before is closed."""
+    for kind in UsageRound.Kind:
+        UsageRound.objects.update_or_create(kind=kind, defaults={"due_at": stage.now()})
+    stage.sandbox.clock.advance(timedelta(hours=24) - (stage.now() - rounds.EPOCH) % timedelta(hours=24))
+    stage.advance(hours=9, minutes=20)
+    establish(stage, alice)
+    work(stage)
+    return alice
+
+
+def overtake_listing(monkeypatch, act):
+    """Do something else once, after the next listing has been read and before anything is made of it."""
+    real = comparison.differing
+
+    def overtaken(customers, **hours):
+        found = list(real(customers, **hours))
+        monkeypatch.setattr(comparison, "differing", real)
+        act()
+        return iter(found)
+
+    monkeypatch.setattr(comparison, "differing", overtaken)
+
+
+def test_a_difference_noted_while_other_hours_are_listed_is_not_closed(stage, alice, monkeypatch):
+    spend(stage, alice, "lost")
+    lose(stage, "lost")
+    hour = comparison.floor_hour(stage.now())
+    stage.sandbox.clock.advance(timedelta(hours=3))
+
+    def daily_look():
+        rounds.compare([alice], since=hour, until=hour + rounds.HOUR, now=stage.now())
+
+    overtake_listing(monkeypatch, daily_look)
+    rounds.compare([alice], since=hour + rounds.HOUR, until=hour + 2 * rounds.HOUR, now=stage.now())
+
+    assert UsageDifference.objects.standing().get().hour_at == hour
+
+
+def test_a_worker_that_listed_earlier_does_not_close_what_was_seen_to_differ_since(stage, alice, monkeypatch):
+    spend(stage, alice, "a")
+    lose(stage, "a")
+    hour = comparison.floor_hour(stage.now())
+    stage.sandbox.clock.advance(timedelta(hours=3))
+    look = {"since": hour, "until": hour + rounds.HOUR}
+    rounds.compare([alice], **look, now=stage.now())
+    UsageEvent.objects.nudge(stage.now())
+    Worker([REPORT], clock=stage.now).drain()
+
+    def import_one():
+        spend(stage, alice, "imported")
+        lose(stage, "imported")
+        UsageEvent.objects.filter(transaction_id="imported").update(happened_at=hour)
+        rounds.compare([alice], **look, now=stage.now() + timedelta(seconds=1))
+
+    overtake_listing(monkeypatch, import_one)
+    rounds.compare([alice], **look, now=stage.now())
+
+    row = UsageDifference.objects.standing().get()
+    assert (row.here, row.there, row.detail) == (200, 100, "here 200, at Metronome 100; missing there: imported")
+
+
+def test_a_difference_owes_its_last_look_even_if_the_worker_that_noted_it_was_killed(stage, alice):
+    spend(stage, alice, "lost")
+    lose(stage, "lost")
+    stage.advance(minutes=75)
+
+    def dies(execute, sql, *rest):
+        if sql.startswith('UPDATE "usage_usagedifference"'):
+            raise Killed
+        return execute(sql, *rest)
+
+    with connection.execute_wrapper(dies):
+        assert drain_killed(stage)
+    stage.advance(minutes=10)
+    work(stage)
+
+    row = UsageDifference.objects.standing().get()
+    assert row.due_at == row.hour_at + rounds.LAST_LOOK_AFTER
+
+
+def test_a_repair_asked_for_again_while_one_is_made_is_made_again(stage, alice, monkeypatch):
+    spend(stage, alice, "lost")
+    lose(stage, "lost")
+    next_hour(stage)
+    real = backfill.send_again
+
+    def lost_again(difference, *, now):
+        monkeypatch.setattr(backfill, "send_again", real)
+        real(difference, now=now)
+        lose(stage, "lost")
+        rounds.ask_repair(UsageDifference.objects.all(), now=now)
+
+    monkeypatch.setattr(backfill, "send_again", lost_again)
+    rounds.ask_repair(UsageDifference.objects.all(), now=stage.now())
+    work(stage, minutes=4)
+
+    assert UsageDifference.objects.get().resolved_at is not None
+    assert balance(alice) == remote_balance(alice) == 30_000 - 100

@@ -106,8 +106,10 @@ class UserAdmin(DjangoUserAdmin):
     readonly_fields = ("last_login", "date_joined")
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        is_customer = obj is not None and Customer.objects.filter(user=obj).exists()
-        return (*self.readonly_fields, "email") if is_customer else self.readonly_fields
+        if obj is None or not Customer.objects.filter(user=obj).exists():
+            return self.readonly_fields
+        closed = () if obj.is_active else ("first_name", "last_name")  # a form opened before a deletion would undo it
+        return (*self.readonly_fields, "email", *closed)
 
 
 @admin.register(Customer)

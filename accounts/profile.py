@@ -11,14 +11,19 @@ from .signup import email_alias, raise_if_taken
 
 
 def change(*, user: User, first_name: str, last_name: str, email: str, now: datetime) -> None:
-    """Store names and e-mail address. What is new the worker pushes, an address as the customer's alias. Raises EmailTaken."""
+    """Store names and e-mail address. What is new the worker pushes, an address as the customer's alias. Raises EmailTaken.
+
+    Of a closed account nothing changes: a request that began before must not bring back who is being deleted.
+    """
     email = email.strip().lower()
     names = {"first_name": first_name, "last_name": last_name}
     try:
         with transaction.atomic():
-            renamed = User.objects.filter(pk=user.pk).exclude(**names).update(**names)
             # Before the alias, because its row lock makes a second tab of the same person wait: one alias of each kind.
-            User.objects.filter(pk=user.pk).update(email=email)
+            mine = User.objects.filter(pk=user.pk, is_active=True)
+            if not mine.update(email=email):
+                return
+            renamed = mine.exclude(**names).update(**names)
             if renamed:
                 Customer.objects.filter(user=user).nudge(now)
             for customer in Customer.objects.filter(user=user).exclude(aliases__name=email_alias(email)):

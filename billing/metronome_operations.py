@@ -1,4 +1,4 @@
-"""The words to Metronome that are rarely needed: usage as it was counted, single events, an invoice, a new name.
+"""The words to Metronome that are rarely needed: usage as it was counted, single events, an invoice, names.
 
 Like `billing.metronome` it decides nothing and raises only its two kinds.
 """
@@ -98,6 +98,13 @@ def invoice_status(*, customer_id: str, invoice_id: str) -> str:
     with talk("read an invoice"):
         found = reader().v1.customers.invoices.retrieve(customer_id=customer_id, invoice_id=invoice_id)
         return str(found.data.status).upper()
+
+
+def known_as(*, customer_id: str) -> tuple[str, list[str]]:
+    """The customer's name and ingest aliases."""
+    with talk("read a customer"):
+        found = reader().v1.customers.retrieve(customer_id=customer_id).data
+        return str(found.name), list(found.ingest_aliases)
 
 
 def rename_customer(*, customer_id: str, name: str) -> None:

@@ -3,23 +3,52 @@
 The stable alias (`vocalis_<uuid>`) is the natural key: Metronome lets one customer own it, so looking before making and
 making with it alone is safe in any number of workers, killed at any instruction. The e-mail alias comes afterwards and
 is a courtesy to operators: whoever else owns it there keeps it, and we go on without.
+
+Name and aliases are overwritten there, and a worker that stood still for longer than its lease overwrites them with what
+they were. So it makes the row due again; and a deleted customer, whom it must not bring back, is looked at once more.
 """
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from accounts.models import Customer, IngestAlias
 from jobs.worker import RowStep
 
 from . import metronome
-from .metronome_operations import rename_customer
+from .metronome_operations import known_as, rename_customer
 
 NAME_CHARACTERS_MAX = 160  # Metronome's
+LATE_SECONDS = 3_600  # by then a worker with an old name in hand has written it, or never will
 
 
-def provision(customer: Customer, now: datetime) -> None:
-    """Make or find the Metronome customer, then bring its name and its set of aliases to ours."""
+def provision(customer: Customer, now: datetime) -> datetime | None:
+    """Make or find the Metronome customer, then bring its name and its set of aliases to ours.
+
+    A deleted customer is due until it was found to be known by its stable alias only, LATE_SECONDS after it was made so.
+    """
+    try:
+        is_deleted = set(customer.aliases.values_list("kind", flat=True)) == {IngestAlias.Kind.STABLE}
+        if is_deleted and (made_so_at := _anonymous_since(customer)):
+            again_at = made_so_at + timedelta(seconds=LATE_SECONDS)
+            return again_at if again_at > now else None
+        _bring(customer, now)
+        return now + timedelta(seconds=LATE_SECONDS) if is_deleted else None
+    finally:
+        # Whoever took the row over may have written before us, whether we were answered or not.
+        Customer.objects.filter(pk=customer.pk).exclude(lease=customer.lease).nudge(now)
+
+
+def _anonymous_since(customer: Customer) -> datetime | None:
+    """When Metronome confirmed that it knows the deleted customer by its stable alias only, if it does so now."""
+    stable = customer.aliases.filter(kind=IngestAlias.Kind.STABLE).exclude(pushed_at=None).first()
+    if stable is None or not customer.metronome_id:
+        return None
+    is_anonymous = known_as(customer_id=customer.metronome_id) == (_name(customer), [stable.name])
+    return stable.pushed_at if is_anonymous else None
+
+
+def _bring(customer: Customer, now: datetime) -> None:
     metronome_id = customer.metronome_id or metronome.find_customer(alias=customer.stable_alias)
     if metronome_id:
         rename_customer(customer_id=metronome_id, name=_name(customer))
@@ -37,6 +66,7 @@ def _create(customer: Customer) -> str:
         found = metronome.find_customer(alias=customer.stable_alias)
         if not found:
             raise metronome.MetronomeUnavailable(f"the customer was made but cannot be found yet: {error}") from error
+        rename_customer(customer_id=found, name=_name(customer))  # it may have made it with an older one
         return found
 
 

@@ -76,15 +76,18 @@ def _forget_speech(generation: Generation) -> None:
 
 
 def _forget_person(customer: Customer, now: datetime) -> None:
-    """The worker then takes the e-mail alias and the name off the customer at Metronome (`billing.provisioning`)."""
+    """The worker then takes the e-mail alias and the name off the customer at Metronome (`billing.provisioning`), or makes
+    it there without. The stable alias counts as pushed once that is confirmed."""
     email = f"deleted-{customer.pk}@deleted.invalid"
     with transaction.atomic():
+        customer.user.refresh_from_db(fields=["email"])  # it may have changed until the account was closed
         user = User(password="")
         user.set_unusable_password()
         User.objects.filter(pk=customer.user_id).update(
             email=email, first_name=NAME, last_name="", password=user.password, is_active=False, last_login=None
         )
         IngestAlias.objects.filter(customer=customer, kind=IngestAlias.Kind.EMAIL).delete()
+        IngestAlias.objects.filter(customer=customer).update(pushed_at=None)
         PasswordReset.objects.filter(email=customer.user.email).delete()
         PaymentMethod.objects.filter(customer=customer).delete()
         Voice.objects.filter(customer=customer).update(name=NAME)

@@ -134,3 +134,15 @@ def test_two_tabs_changing_the_address_leave_one_alias_that_fits_it(alice, now):
 
     assert aliases(alice)["email"] == f"vocalis_{User.objects.get().email}"
     assert alice.aliases.count() == 2
+
+
+def test_a_profile_saved_while_its_account_is_closed_changes_nothing(alice, now):
+    settled(alice, now)
+    User.objects.update(is_active=False)  # the request began before
+
+    profile.change(user=alice.user, first_name="New", last_name="Name", email="new@example.com", now=now)
+
+    user = User.objects.get()
+    assert (user.first_name, user.last_name, user.email) == ("Alice", "Tester", "alice@example.com")
+    assert aliases(alice) == {"stable": alice.stable_alias, "email": "vocalis_alice@example.com"}
+    assert Customer.objects.get().due_at is None

@@ -7,6 +7,7 @@ import pytest
 from accounts import profile
 from accounts.models import Customer, IngestAlias
 from billing import metronome, provisioning
+from jobs.worker import Worker, steps
 
 from .money_stage import Killed, drain_killed
 
@@ -116,7 +117,31 @@ def test_another_worker_that_was_faster_wins(stage, alice, monkeypatch):
     provisioning.provision(alice, stage.now())
     (remote,) = remote_customers()
     alice.refresh_from_db()
-    assert (alice.metronome_id, remote.name) == (remote.id, "The other worker's")
+    assert (alice.metronome_id, remote.name) == (remote.id, "Alice Tester")
+
+
+@pytest.mark.parametrize("is_answered", [True, False])
+def test_what_a_worker_writes_after_its_lease_is_brought_up_to_date(stage, alice, monkeypatch, is_answered):
+    stage.drain()
+    Customer.objects.nudge(stage.now())
+    real = metronome.set_aliases
+
+    def late(**arguments):
+        monkeypatch.setattr(metronome, "set_aliases", real)
+        stage.advance(seconds=121)
+        profile.change(user=alice.user, first_name="New", last_name="Name", email="new@example.com", now=stage.now())
+        Worker(steps(), clock=stage.now).drain()
+        real(**arguments)
+        if not is_answered:
+            raise metronome.MetronomeUnavailable("no answer")
+
+    monkeypatch.setattr(metronome, "set_aliases", late)
+    stage.drain()
+    stage.drain()
+
+    (remote,) = remote_customers()
+    assert [remote.name, *remote.ingest_aliases] == ["New Name", alice.stable_alias, "vocalis_new@example.com"]
+    assert Customer.objects.get().due_at is None
 
 
 def test_an_email_alias_somebody_else_has_is_noted_and_left_to_them(stage, alice):

@@ -242,7 +242,7 @@ def test_a_low_balance_is_noticed_and_looked_at_a_quarter_of_an_hour_later(low, 
 
 def test_a_low_balance_noticed_while_the_mirror_settles_is_looked_at_all_the_same(low, now):
     AutoRecharge.objects.update(due_at=now)
-    claimed = queue.claim(AutoRecharge.objects.all(), now=now, limit=1, lease_seconds=120)
+    claimed = queue.claim(AutoRecharge, now=now, limit=1, lease_seconds=120)
     watch(low, now)
     queue.settle(claimed)  # the mirror had found nothing low
     assert AutoRecharge.objects.get().due_at is None

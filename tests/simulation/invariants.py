@@ -11,7 +11,7 @@ from django.db import connection
 from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet, Subquery, Sum
 from django.db.models.functions import Coalesce, Left
 
-from accounts.models import Customer
+from accounts.models import Customer, IngestAlias
 from billing import plans
 from billing.contracts import ceil_hour
 from billing.drawdown import floor_hour
@@ -213,7 +213,10 @@ def deleted_are_forgotten(world: World) -> None:
     assert not Generation.objects.filter(customer__in=deleted).exclude(text="", audio="").exists()
     for customer in deleted:
         assert customer.user.get_full_name() == deletion.NAME
+        assert customer.metronome_id, f"nobody can say whether Metronome has forgotten {customer}"
         assert world.names_at_metronome(customer) == [deletion.NAME, customer.stable_alias]
+    aliases, ours = world.aliases_at_metronome(), set(IngestAlias.objects.values_list("name", flat=True))
+    assert aliases <= ours, f"of nobody here any more: {aliases - ours}"
 
 
 def usage_agrees(world: World) -> None:
@@ -236,6 +239,8 @@ def customers_agree(world: World, customer: Customer) -> None:
     if not customer.metronome_id:
         raise AssertionError(f"{customer} was never provisioned")
     assert world.customers_at_metronome(customer.stable_alias) == 1
+    email = customer.aliases.filter(kind=IngestAlias.Kind.EMAIL).values_list("name", flat=True)
+    assert world.names_at_metronome(customer) == [customer.user.get_full_name(), customer.stable_alias, *email]
     balance = world.balance_at_metronome(customer)
     assert (wallet.balance if wallet else 0) == balance, (
         f"{customer}: {wallet and wallet.balance} here, {balance} there; "

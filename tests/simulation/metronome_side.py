@@ -35,6 +35,9 @@ class MetronomeSide:
         found = self._ask("GET", f"/v1/customers/{customer.metronome_id}")["data"]
         return [found["name"], *found["ingest_aliases"]]
 
+    def aliases_at_metronome(self) -> set[str]:
+        return {alias for customer in self.sandbox.world.store.customers for alias in customer.ingest_aliases}
+
     def contracts_at_metronome(self, customer: Customer) -> int:
         return len(self.sandbox.world.store.contracts.of_customer(customer.metronome_id or ""))
 

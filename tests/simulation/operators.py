@@ -121,6 +121,13 @@ class Operators(Stage):
         if customer:
             self._delete(customer)
 
+    def delete_meanwhile(self) -> None:
+        """While another process stands still: at worst for so long that a worker has told Metronome before it goes on."""
+        self.delete_customer()
+        if self.dice.random() < 0.5:
+            self.advance(minutes=3)
+            self.work()
+
     def finish_deletions(self) -> None:
         """A run that was killed had closed the account, and found no time to forget its owner."""
         for customer in Customer.objects.filter(user__is_active=False).exclude(user__first_name=deletion.NAME):

@@ -10,14 +10,17 @@ import pytest
 from django.contrib.admin.models import LogEntry
 from django.core import mail, serializers
 from django.core.files.storage import default_storage
+from django.urls import reverse
 from django.utils import timezone
 
-from accounts.models import Customer, PasswordReset, User
-from billing import gifts, metronome, recharge, subscriptions
+from accounts import profile
+from accounts.models import Customer, IngestAlias, PasswordReset, User
+from billing import gifts, metronome, provisioning, recharge, subscriptions
 from billing.models import AutoRecharge, LedgerEntry, Payment, PaymentMethod, Wallet, WebhookEvent
-from billing.tests.money_stage import balance, establish, remote_balance
+from billing.tests.money_stage import Killed, balance, establish, remote_balance
 from billing.tests.operate import run
 from conftest import PASSWORD
+from jobs.worker import Worker, steps
 from usage import deletion, speak
 from usage.models import Generation
 
@@ -185,3 +188,149 @@ def test_nothing_is_deleted_where_nobody_can_be_asked(stage, life, monkeypatch):
 
     assert "Nobody was there to confirm it, so nothing was deleted." in run("delete_customer", "alice@example.com").text
     assert User.objects.filter(email="alice@example.com").exists()
+
+
+# --- At Metronome, whatever is under way there ----------------------------------------------------------------------
+
+
+@pytest.fixture
+def clock(stage, monkeypatch):
+    """Commands read the stage's clock."""
+    monkeypatch.setattr("jobs.operation.timezone.now", stage.now)
+
+
+def at_metronome():
+    """Name and aliases of every customer there."""
+    return [(remote.name, *remote.ingest_aliases) for remote in metronome.client().v1.customers.list()]
+
+
+def drain(stage):
+    Worker(steps(), clock=stage.now).drain()
+
+
+def delete_before(stage, monkeypatch, module, call, fate):
+    """Whoever comes to `call` first, its words ready, stands still until the customer is deleted and Metronome told."""
+    real = getattr(module, call)
+
+    def late(**arguments):
+        monkeypatch.setattr(module, call, real)
+        stage.advance(seconds=121)  # its lease ends
+        assert delete().code == 0
+        drain(stage)
+        real(**arguments)
+        if fate != "goes on":
+            raise Killed if fate == "is killed" else metronome.MetronomeUnavailable("no answer")
+
+    monkeypatch.setattr(module, call, late)
+
+
+@pytest.mark.parametrize("fate", ["goes on", "is killed", "hears nothing"])
+@pytest.mark.parametrize("call", ["create_customer", "rename_customer", "set_aliases"])
+def test_a_worker_that_writes_the_old_name_late_brings_nobody_back(stage, clock, alice, monkeypatch, call, fate):
+    if call == "rename_customer":
+        drain(stage)
+        Customer.objects.nudge(stage.now())
+    delete_before(stage, monkeypatch, provisioning if call == "rename_customer" else metronome, call, fate)
+    try:
+        drain(stage)
+    except Killed:
+        stage.advance(seconds=provisioning.LATE_SECONDS)
+    drain(stage)
+
+    assert at_metronome() == [("Deleted customer", alice.stable_alias)]
+    alice.refresh_from_db()
+    assert alice.metronome_id == metronome.find_customer(alias=alice.stable_alias)
+    assert metronome.find_customer(alias="vocalis_alice@example.com") is None
+
+
+@pytest.mark.parametrize("fate", ["goes on", "is killed"])
+def test_a_backfill_that_writes_the_old_address_late_brings_nobody_back(stage, clock, alice, monkeypatch, fate):
+    drain(stage)
+    delete_before(stage, monkeypatch, metronome, "set_aliases", fate)
+    try:
+        run("backfill_customers", "--all")
+    except Killed:
+        stage.advance(seconds=provisioning.LATE_SECONDS)
+    drain(stage)
+
+    assert at_metronome() == [("Deleted customer", alice.stable_alias)]
+
+
+@pytest.mark.parametrize("kind", ["timeout_before", "timeout_after", "error_after"])
+def test_who_was_deleted_before_metronome_answered_is_known_there_without_name_and_address(stage, clock, alice, kind):
+    stage.sandbox.faults.add("/v1/customers", kind, every=2, times=3)
+    drain(stage)
+    delete()
+    for _ in range(6):
+        drain(stage)
+        stage.advance(minutes=3)
+
+    alice.refresh_from_db()
+    assert alice.metronome_id == metronome.find_customer(alias=alice.stable_alias)
+    assert at_metronome() == [("Deleted customer", alice.stable_alias)]
+
+
+def test_who_was_deleted_while_being_made_by_another_worker_loses_the_name_it_gave(stage, clock, alice, monkeypatch):
+    real = metronome.create_customer
+
+    def overtaken(**arguments):
+        real(name="Alice Tester", alias=alice.stable_alias)
+        return real(**arguments)
+
+    monkeypatch.setattr(metronome, "create_customer", overtaken)
+    delete()
+    drain(stage)
+
+    assert at_metronome() == [("Deleted customer", alice.stable_alias)]
+
+
+def test_a_deletion_is_told_only_once_metronome_confirms_it_and_is_looked_at_an_hour_later(stage, clock, alice):
+    drain(stage)
+    delete()
+    stable = IngestAlias.objects.get()
+    assert stable.pushed_at is None
+
+    drain(stage)
+    told_at = stage.now()
+    stable.refresh_from_db()
+    assert stable.pushed_at == told_at
+    for wait in (0, 600):  # whoever asks for a look before then does not end the watch
+        stage.advance(seconds=wait)
+        Customer.objects.nudge(stage.now())
+        drain(stage)
+        assert Customer.objects.get().due_at == told_at + timedelta(seconds=provisioning.LATE_SECONDS)
+    stage.advance(seconds=provisioning.LATE_SECONDS)
+    drain(stage)
+
+    assert Customer.objects.get().due_at is None
+    assert at_metronome() == [("Deleted customer", alice.stable_alias)]
+
+
+def test_a_profile_saved_while_its_owner_is_deleted_brings_nobody_back(stage, life):
+    delete()
+    profile.change(user=life.user, first_name="Alice", last_name="T", email="alice@new.example", now=stage.now())
+    stage.drain()
+
+    assert "lice" not in everything_we_know()
+    assert at_metronome() == [("Deleted customer", life.stable_alias)]
+
+
+def test_a_form_of_the_admin_that_was_opened_before_brings_nobody_back(stage, life, staff, client):
+    client.force_login(staff)
+    url = reverse("admin:accounts_user_change", args=[life.user_id])
+    form = client.get(url).context["adminform"].form
+    delete()
+
+    answer = client.post(url, {name: value for name, value in form.initial.items() if value is not None})
+
+    assert answer.status_code == 302
+    assert "lice" not in everything_we_know()
+
+
+def test_an_address_that_changed_just_before_the_deletion_is_forgotten_too(stage, life):
+    found = Customer.objects.select_related("user").get()
+    profile.change(user=life.user, first_name="Alice", last_name="T", email="alice@new.example", now=stage.now())
+    PasswordReset.objects.create(email="alice@new.example", asked_at=stage.now())
+    list(deletion.delete(found, dry_run=False, now=stage.now()))
+
+    assert "alice@new.example" not in everything_we_know()

@@ -14,7 +14,7 @@ from django.db.models import Q, QuerySet, UUIDField
 from django.http import HttpRequest
 from django.utils.html import format_html
 
-from jobs.admin import BoundedPaginator, JobAdmin, ReadOnlyAdmin
+from operations.admin import BoundedPaginator, JobAdmin, ReadOnlyAdmin
 
 from .models import Customer, IngestAlias, PasswordReset, User
 

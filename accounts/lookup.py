@@ -7,7 +7,7 @@ from uuid import UUID
 
 from django.db.models import Q
 
-from jobs.operation import Refused
+from operations.command import Refused
 
 from .models import Customer, User
 

@@ -16,9 +16,9 @@ from django.utils.html import format_html
 
 from accounts.admin import CUSTOMERS_FOUND_MAX, CustomerSearch
 from accounts.models import Customer
-from jobs.admin import JobAdmin, ReadOnlyAdmin, WorkFilter
-from jobs.confirmation import Reason, confirmed
-from jobs.operation import Refused
+from operations.admin import JobAdmin, ReadOnlyAdmin, WorkFilter
+from operations.command import Refused
+from operations.confirmation import Reason, confirmed
 
 from . import gifts, ledger, realtime, reconcile_page, sync
 from .models import (

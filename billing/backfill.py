@@ -12,7 +12,7 @@ from functools import partial
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from accounts.models import Customer, IngestAlias
-from jobs.operation import Outcome, attempt, do_now, walk
+from operations.command import Outcome, attempt, do_now, walk
 
 from . import contracts, metronome, provisioning
 from .models import Contract, Subscription

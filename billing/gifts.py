@@ -9,8 +9,8 @@ from django.db import transaction
 
 from accounts.models import Customer, User
 from jobs.errors import NotYet, Rejected, Unavailable
-from jobs.operation import Outcome, do_now
 from jobs.worker import RowStep
+from operations.command import Outcome, do_now
 
 from . import contracts, plans
 from .models import Gift

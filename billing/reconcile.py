@@ -15,7 +15,7 @@ from django.db.models import Sum
 
 from accounts.models import User
 from jobs.errors import NotYet
-from jobs.operation import do_now
+from operations.command import do_now
 
 from . import drawdown, ledger, metronome, plans, sync
 from .models import Contract, CreditGrant, Drift, Payment, Wallet

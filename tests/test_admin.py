@@ -83,7 +83,7 @@ def test_search_finds_by_email_and_ids(operator, shop, model, term, expected):
 def test_a_list_that_stops_counting_says_so(operator, shop, monkeypatch):
     assert "or more" not in operator.get(url(LedgerEntry)).content.decode()
     found = LedgerEntry.objects.count()
-    monkeypatch.setattr("jobs.admin.ROWS_COUNTED_MAX", found)
+    monkeypatch.setattr("operations.admin.ROWS_COUNTED_MAX", found)
 
     assert f"{found} or more ledger entries" in operator.get(url(LedgerEntry)).content.decode()
 

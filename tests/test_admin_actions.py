@@ -18,8 +18,8 @@ from accounts.models import Customer, User
 from billing import ledger
 from billing.models import Drift, Gift, Payment, Wallet, WebhookEvent
 from conftest import PASSWORD
-from jobs import confirmation
 from jobs.models import Lane
+from operations import confirmation
 from usage.models import Generation, UsageDifference, UsageEvent
 
 from .admin_pages import act, confirm, messages, url

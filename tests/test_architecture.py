@@ -11,7 +11,7 @@ import pytest
 from django.conf import settings
 
 ROOT = Path(settings.BASE_DIR)
-LAYERS = ["jobs", "accounts", "billing", "usage", "vocalis"]  # imports only go to the left
+LAYERS = ["jobs", "operations", "accounts", "billing", "usage", "vocalis"]  # imports only go to the left
 PACKAGES = [*LAYERS, "sandbox"]
 MODULE_LINES_MAX, FUNCTION_LINES_MAX = 500, 70
 PAYMENT_SDKS = {"stripe", "braintree", "adyen", "paypalrestsdk", "square"}

@@ -11,9 +11,9 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from accounts.admin import CustomerSearch
-from jobs.admin import JobAdmin, ReadOnlyAdmin, WorkFilter
-from jobs.confirmation import Reason, confirmed
-from jobs.operation import Refused
+from operations.admin import JobAdmin, ReadOnlyAdmin, WorkFilter
+from operations.command import Refused
+from operations.confirmation import Reason, confirmed
 
 from . import refunds, rounds
 from .models import Generation, UsageDifference, UsageEvent, UsageRound, Voice

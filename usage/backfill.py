@@ -11,7 +11,7 @@ from functools import partial
 from django.db.models import QuerySet
 
 from accounts.models import Customer
-from jobs.operation import Outcome, attempt, walk
+from operations.command import Outcome, attempt, walk
 
 from . import comparison
 from .comparison import Cell, Difference

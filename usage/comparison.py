@@ -23,7 +23,7 @@ from billing import catalogue, metronome_operations
 from billing.drawdown import floor_hour
 from billing.ledger import RESERVATION_SECONDS, SETTLING_SECONDS
 from billing.metronome_setup import Metric
-from jobs.operation import Refused
+from operations.command import Refused
 
 from .models import UsageEvent
 from .reporter import WINDOW

@@ -24,7 +24,7 @@ from django.db import IntegrityError, transaction
 from accounts.models import IngestAlias
 from billing import ledger, plans, realtime
 from billing.models import Contract, Wallet
-from jobs.operation import CHUNK, Outcome, Refused
+from operations.command import CHUNK, Outcome, Refused
 
 from . import pricing
 from .models import UsageEvent, VoiceType

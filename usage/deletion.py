@@ -20,7 +20,7 @@ from django.db.models import Q
 from accounts.models import Customer, IngestAlias, PasswordReset, User
 from billing import ledger, recharge, subscriptions
 from billing.models import Payment, PaymentMethod
-from jobs.operation import Outcome, Refused, walk
+from operations.command import Outcome, Refused, walk
 
 from .models import Generation, Voice
 from .speak import TAKEN_SECONDS

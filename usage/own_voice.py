@@ -17,9 +17,9 @@ from django.db.models import QuerySet
 from accounts.models import Customer
 from billing import ledger, plans, realtime
 from billing.models import Reservation
+from jobs.clock import ticking
 
 from . import charges
-from .clock import ticking
 from .engines import EngineFailed, NothingToSpeak, Speech, VoiceSettings, engine
 from .engines.espeak import PACES_WORDS_PER_MINUTE, PITCHES, VARIANTS
 from .models import Voice

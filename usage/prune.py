@@ -15,7 +15,7 @@ from django.db.models import QuerySet
 
 from accounts.models import PasswordReset
 from billing.models import WebhookEvent
-from jobs.operation import CHUNK, Outcome, Refused, walk
+from operations.command import CHUNK, Outcome, Refused, walk
 
 from .models import UsageDifference, UsageEvent
 

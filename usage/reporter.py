@@ -24,10 +24,10 @@ from django.db.models import QuerySet
 from accounts.models import stable_alias_of
 from billing import ledger, metronome, sync
 from jobs import queue
+from jobs.clock import ticking
 from jobs.errors import NotYet, Rejected, Unavailable
 from jobs.worker import pause_lane
 
-from .clock import ticking
 from .models import UsageEvent
 
 logger = logging.getLogger(__name__)

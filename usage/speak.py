@@ -27,10 +27,10 @@ from django.db.models import F, QuerySet
 from accounts.models import Customer
 from billing import ledger, realtime
 from billing.models import Reservation, Wallet
+from jobs.clock import ticking
 
 from . import charges, pricing, voices
 from . import text as texts
-from .clock import ticking
 from .engines import EngineFailed, NothingToSpeak, Speech, engine
 from .models import Generation
 

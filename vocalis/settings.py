@@ -32,6 +32,7 @@ INSTALLED_APPS = [
     "whitenoise.runserver_nostatic",
     "django.contrib.staticfiles",
     "jobs",
+    "operations",
     "accounts",
     "billing",
     "usage",

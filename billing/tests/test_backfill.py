@@ -8,7 +8,7 @@ from accounts.models import Customer, IngestAlias
 from billing import contracts, metronome, provisioning, subscriptions
 from billing.models import Contract
 from conftest import make_customer
-from jobs import operation
+from operations import command
 
 from .money_stage import Killed, establish, refuse
 from .operate import run
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture(autouse=True)
 def no_patience(monkeypatch):
-    monkeypatch.setattr(operation, "PATIENCE_SECONDS", ())
+    monkeypatch.setattr(command, "PATIENCE_SECONDS", ())
 
 
 def at_metronome(customer):
@@ -174,7 +174,7 @@ def test_a_contract_waits_for_its_customer(stage, alice):
 
 
 def test_many_customers_are_taken_in_turn(stage, monkeypatch):
-    monkeypatch.setattr(operation, "CHUNK", 2)
+    monkeypatch.setattr(command, "CHUNK", 2)
     for at in range(5):
         make_customer(f"c{at}@example.com", f"C{at}")
 

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture
 def contract(stage, alice, monkeypatch):
     """Alice with 30,000 credits on both sides, settled for long; the commands read the stage's clock."""
-    monkeypatch.setattr("jobs.operation.timezone.now", stage.now)
+    monkeypatch.setattr("operations.command.timezone.now", stage.now)
     contract = establish(stage, alice)
     stage.advance(minutes=2)
     stage.drain()

@@ -30,9 +30,10 @@ from metronome import Metronome
 from accounts.models import Customer, User
 from billing import metronome, plans
 from billing.payments import workflow
-from jobs import operation, worker
+from jobs import clock, worker
+from operations import command
 from sandbox import Sandbox
-from usage import clock, own_voice, speak
+from usage import own_voice, speak
 from usage.models import UsageRound
 
 from .chaos import Chaos, QuickEngine, UnreliableGateway, UnreliableNetwork
@@ -83,7 +84,7 @@ class Stage(MetronomeSide):
             patient = SimpleNamespace(
                 monotonic=monotonic.monotonic, sleep=lambda seconds: self.advance(seconds=seconds)
             )
-            stack.enter_context(patch.object(operation, "time", patient))
+            stack.enter_context(patch.object(command, "time", patient))
             self.line = httpx.Client(
                 transport=self.sandbox.transport(),
                 base_url="http://sandbox",

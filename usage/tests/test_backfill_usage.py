@@ -20,7 +20,7 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture
 def spend(stage, alice, monkeypatch):
     """`spend("a", 100)`: that many characters of alice now, under that transaction id; reported by stage.drain()."""
-    monkeypatch.setattr("jobs.operation.timezone.now", stage.now)
+    monkeypatch.setattr("operations.command.timezone.now", stage.now)
     establish(stage, alice)
 
     def do(name, characters, voice_type="standard"):

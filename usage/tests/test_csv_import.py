@@ -10,7 +10,7 @@ import pytest
 from billing.models import Contract, Reservation, Wallet
 from billing.tests.money_stage import balance, establish, remote_balance, spend_here
 from billing.tests.operate import run
-from jobs import operation
+from operations import command
 from usage import csv_import
 from usage.models import UsageEvent
 
@@ -21,7 +21,7 @@ HEAD = "transaction_id,customer,event_type,timestamp,voice_type,text_length"
 @pytest.fixture
 def at(stage, alice, monkeypatch):
     """A timestamp an hour ago, within alice's contract. The commands read the stage's clock."""
-    monkeypatch.setattr("jobs.operation.timezone.now", stage.now)
+    monkeypatch.setattr("operations.command.timezone.now", stage.now)
     establish(stage, alice)
     stage.advance(hours=2)
     return (stage.now() - timedelta(hours=1)).isoformat().replace("+00:00", "Z")
@@ -54,7 +54,7 @@ def test_rows_become_captured_usage_that_metronome_counts(stage, alice, load, at
 
 
 def test_progress_counts_to_the_rows_that_are_new(at, alice, load, monkeypatch):
-    monkeypatch.setattr(operation, "LINE_SECONDS", 0)
+    monkeypatch.setattr(command, "LINE_SECONDS", 0)
     lines = [f"t-{n},{alice.stable_alias},voice_generation,{at},standard,1" for n in range(3)]
     load(lines[0])
 
@@ -160,7 +160,7 @@ def test_files_longer_than_a_chunk_are_imported_whole(alice, load, at, monkeypat
 
     assert "10 imported" in load(*lines).text
     assert balance(alice) == 29_990
-    assert operation.CHUNK == 500
+    assert command.CHUNK == 500
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture
 def life(stage, alice, staff, monkeypatch):
     """Alice with a plan, recharge, speech, a card and a gift."""
-    monkeypatch.setattr("jobs.operation.timezone.now", stage.now)
+    monkeypatch.setattr("operations.command.timezone.now", stage.now)
     establish(stage, alice)
     subscriptions.select_plan(customer=alice, plan="creator", key="k", now=stage.now())
     recharge.save_settings(
@@ -196,7 +196,7 @@ def test_nothing_is_deleted_where_nobody_can_be_asked(stage, life, monkeypatch):
 @pytest.fixture
 def clock(stage, monkeypatch):
     """Commands read the stage's clock."""
-    monkeypatch.setattr("jobs.operation.timezone.now", stage.now)
+    monkeypatch.setattr("operations.command.timezone.now", stage.now)
 
 
 def at_metronome():

@@ -25,7 +25,7 @@ LISTING = "POST /v1/usage"
 
 @pytest.fixture
 def stage(stage, monkeypatch):
-    monkeypatch.setattr("jobs.operation.timezone.now", stage.now)
+    monkeypatch.setattr("operations.command.timezone.now", stage.now)
     for kind in UsageRound.Kind:
         UsageRound.objects.update_or_create(kind=kind, defaults={"due_at": stage.now()})
     stage.sandbox.clock.advance(timedelta(hours=24) - (stage.now() - rounds.EPOCH) % timedelta(hours=24))

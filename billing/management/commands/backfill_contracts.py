@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from billing import backfill
-from jobs.operation import Operation, Outcome
+from operations.command import Operation, Outcome
 
 
 class Command(Operation):

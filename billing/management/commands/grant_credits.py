@@ -11,8 +11,8 @@ from typing import Any
 from accounts.lookup import customer_named, staff_named
 from billing import gifts
 from billing.models import Gift
-from jobs.operation import Operation, Outcome, Refused
-from jobs.operation import reason as why
+from operations.command import Operation, Outcome, Refused
+from operations.command import reason as why
 
 
 class Command(Operation):

@@ -12,7 +12,7 @@ from accounts.lookup import customer_named, staff_named
 from accounts.models import User
 from billing import reconcile
 from billing.models import Wallet
-from jobs.operation import Operation, Outcome, attempt, walk
+from operations.command import Operation, Outcome, attempt, walk
 
 
 class Command(Operation):

@@ -10,7 +10,7 @@ from typing import Any
 from django.db.models import QuerySet
 
 from billing.models import WebhookEvent
-from jobs.operation import Operation, Outcome, Refused, moment, nudge_all
+from operations.command import Operation, Outcome, Refused, moment, nudge_all
 
 
 class Command(Operation):

@@ -10,7 +10,7 @@ from typing import Any
 
 from accounts.lookup import customer_named
 from accounts.models import Customer
-from jobs.operation import Operation, Outcome, Refused, moment
+from operations.command import Operation, Outcome, Refused, moment
 from usage import backfill, csv_import
 
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from accounts.lookup import customer_named
-from jobs.operation import Operation, Outcome, Refused
+from operations.command import Operation, Outcome, Refused
 from usage import deletion
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from django.utils import timezone
 
-from jobs.operation import Operation, Outcome
+from operations.command import Operation, Outcome
 from usage import prune
 
 

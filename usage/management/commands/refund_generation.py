@@ -10,8 +10,8 @@ from uuid import UUID
 
 from accounts.lookup import staff_named
 from billing import gifts
-from jobs.operation import Operation, Outcome, Refused
-from jobs.operation import reason as why
+from operations.command import Operation, Outcome, Refused
+from operations.command import reason as why
 from usage import refunds
 from usage.models import Generation
 

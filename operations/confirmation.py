@@ -14,7 +14,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 
-from .operation import reason
+from .command import reason
 
 ROWS_MAX = 500  # of one action, so that its page answers in time; the commands take any number
 

@@ -10,7 +10,7 @@ from typing import Any
 from django.apps import apps
 
 from jobs.models import Job
-from jobs.operation import Operation, Outcome, Refused, nudge_all
+from operations.command import Operation, Outcome, Refused, nudge_all
 
 
 class Command(Operation):

@@ -19,9 +19,10 @@ from django.utils.functional import cached_property
 from django.utils.html import format_html
 from django.utils.http import url_has_allowed_host_and_scheme
 
+from jobs.models import Heartbeat, Job, Lane
+
+from .command import Refused
 from .confirmation import too_many
-from .models import Heartbeat, Job, Lane
-from .operation import Refused
 
 ROWS_COUNTED_MAX = 10_000  # lists stop counting, and paging, here: a COUNT over millions takes seconds
 

@@ -14,10 +14,10 @@ from django.core.management import CommandError, call_command
 from django.core.management.base import OutputWrapper
 
 from billing.models import WebhookEvent
-from jobs import operation
 from jobs.errors import NotYet, Rejected, Unavailable
-from jobs.operation import Operation, Outcome, Progress, attempt, do_now, moment, walk
 from jobs.worker import RowStep
+from operations import command
+from operations.command import Operation, Outcome, Progress, attempt, do_now, moment, walk
 
 pytestmark = pytest.mark.django_db
 
@@ -139,7 +139,7 @@ class Terminal(StringIO):
 
 
 def test_a_terminal_shows_a_bar(monkeypatch):
-    monkeypatch.setattr(operation, "BAR_SECONDS", 0)
+    monkeypatch.setattr(command, "BAR_SECONDS", 0)
     out = Terminal()
     progress = Progress(OutputWrapper(out))
     progress.total = 4
@@ -150,7 +150,7 @@ def test_a_terminal_shows_a_bar(monkeypatch):
 
 
 def test_a_pipe_gets_plain_lines(monkeypatch):
-    monkeypatch.setattr(operation, "LINE_SECONDS", 0)
+    monkeypatch.setattr(command, "LINE_SECONDS", 0)
     out = StringIO()
     progress = Progress(OutputWrapper(out))
     progress.total = 2_000
@@ -171,7 +171,7 @@ def test_what_is_part_of_a_thing_is_no_progress(monkeypatch):
             yield Outcome("a at ten", "sent", is_part=True)
             yield Outcome("a at eleven", "sent", is_part=True)
 
-    monkeypatch.setattr(operation, "LINE_SECONDS", 0)
+    monkeypatch.setattr(command, "LINE_SECONDS", 0)
     out, err = StringIO(), StringIO()
 
     call_command(Command(stdout=out, stderr=err))
@@ -219,7 +219,7 @@ def test_a_walk_over_many_rows_keeps_few_in_memory(now):
 
 
 def test_patience_outlasts_a_blip(monkeypatch):
-    monkeypatch.setattr(operation, "PATIENCE_SECONDS", (0, 0))
+    monkeypatch.setattr(command, "PATIENCE_SECONDS", (0, 0))
     answers = [Unavailable("429"), Unavailable("500"), Outcome("a", "done")]
 
     def act():
@@ -238,7 +238,7 @@ def test_patience_ends_and_a_refused_key_gets_none(monkeypatch):
         calls.append(error)
         raise error
 
-    monkeypatch.setattr(operation, "PATIENCE_SECONDS", (0, 0))
+    monkeypatch.setattr(command, "PATIENCE_SECONDS", (0, 0))
     with pytest.raises(Unavailable, match="down"):
         attempt("a", lambda: act(Unavailable("down")))
     with pytest.raises(Unavailable, match="401"):

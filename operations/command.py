@@ -22,10 +22,10 @@ from django.core.management.base import BaseCommand, CommandError, OutputWrapper
 from django.db.models import Model, QuerySet
 from django.utils import timezone
 
-from . import queue
-from .errors import NotYet, Rejected, Unavailable
-from .models import Job
-from .worker import RowStep, alive
+from jobs import queue
+from jobs.errors import NotYet, Rejected, Unavailable
+from jobs.models import Job
+from jobs.worker import RowStep, alive
 
 M = TypeVar("M", bound=Model)
 J = TypeVar("J", bound=Job)

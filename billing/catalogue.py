@@ -16,7 +16,7 @@ from django.conf import settings
 
 from . import metronome, plans
 from . import metronome_setup as setup
-from .drawdown import floor_hour
+from .hours import floor_hour
 from .metronome_setup import Metric, Product, Rate
 
 GENERATION = Metric("", "Vocalis voice generation", "SUM", "text_length", ("voice_generation",), (("voice_type",),))

@@ -6,13 +6,13 @@ their renewals, packs, gifts and recharges are all commits and credits on the sa
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from accounts.models import Customer
 from jobs.errors import NotYet
 
 from . import metronome, realtime, sync
-from .drawdown import floor_hour
+from .hours import ceil_hour, floor_hour
 from .ledger import wallet_of
 from .models import Contract, CreditGrant
 
@@ -95,8 +95,3 @@ def grant(
     if not grant_ids:
         raise metronome.MetronomeUnavailable(f"the credits under {key} have no schedule yet")
     return grant_ids[0]
-
-
-def ceil_hour(moment: datetime) -> datetime:
-    floor = floor_hour(moment)
-    return floor if floor == moment else floor + timedelta(hours=1)

@@ -12,6 +12,7 @@ from django.db import connection
 from django.db.models import F
 
 from . import sql
+from .hours import floor_hour
 from .models import CreditGrant, LedgerEntry, Reservation
 
 INVOICE_GRACE = timedelta(hours=24)  # Metronome's default; then the usage of a month is final, and who paid for it too
@@ -117,10 +118,6 @@ def drawable(wallet_id: int, moment: datetime) -> list[tuple[int, int]]:
 
 def draw_order(grant: CreditGrant) -> tuple[Any, ...]:
     return grant.priority, not grant.is_free, grant.ends_at or END_OF_TIME, grant.starts_at, grant.id
-
-
-def floor_hour(moment: datetime) -> datetime:
-    return moment.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
 
 
 def pays_since(grant: CreditGrant) -> datetime:

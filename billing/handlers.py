@@ -11,7 +11,7 @@ from accounts.models import Customer
 from jobs.errors import NotYet, Rejected
 from jobs.worker import RowStep
 
-from . import letters, sync
+from . import emails, sync
 from .models import AutoRecharge, CreditGrant, Payment, Wallet, WebhookEvent
 from .payments import workflow
 
@@ -114,7 +114,7 @@ def end_segment(event: WebhookEvent, now: datetime) -> str:
     grant = CreditGrant.objects.filter(segment_id=segment_id, wallet__customer=customer).first()
     if grant is None or grant.remaining == 0 or (grant.ends_at and grant.ends_at <= now):
         return "no mail: nothing left to lose"
-    letters.send(customer=customer, letter="credits_ending", words={"grant": grant})
+    emails.send(customer=customer, letter="credits_ending", words={"grant": grant})
     return f"mail: {grant.remaining:,} credits end"
 
 
@@ -130,7 +130,7 @@ def tell_out_of_credits(event: WebhookEvent, now: datetime) -> str:
         return "no mail: there are credits"
     if AutoRecharge.objects.filter(customer=customer, enabled=True).exists() or _has_open_payment(customer):
         return "no mail: a payment is on its way"
-    letters.send(customer=customer, letter="out_of_credits", words={})
+    emails.send(customer=customer, letter="out_of_credits", words={})
     return "mail: out of credits"
 
 

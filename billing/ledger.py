@@ -29,7 +29,7 @@ from django.db import connection, transaction
 from django.db.models import F
 
 from . import drawdown, sql
-from .drawdown import floor_hour
+from .hours import floor_hour
 from .models import CreditGrant, LedgerEntry, Reservation, Wallet
 
 BEFORE_ALL = datetime(1970, 1, 1, tzinfo=UTC)

@@ -20,7 +20,7 @@ from django.db.models.functions import Cast, Coalesce, Trunc
 
 from accounts.models import Customer
 from billing import catalogue, metronome_operations
-from billing.drawdown import floor_hour
+from billing.hours import floor_hour
 from billing.ledger import RESERVATION_SECONDS, SETTLING_SECONDS
 from billing.metronome_setup import Metric
 from operations.command import Refused

@@ -22,7 +22,7 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 
 from accounts.models import Customer
-from billing import contracts, letters, metronome, plans, realtime, recharge, sync
+from billing import contracts, emails, metronome, plans, realtime, recharge, sync
 from billing.metronome_operations import invoice_status
 from billing.models import Contract, CreditGrant, Payment, Subscription
 from jobs.errors import NotYet, Rejected, Unavailable
@@ -297,10 +297,10 @@ def _failed(payment: Payment, now: datetime) -> None:
     """Tell the customer, at least once: `settled_at` says it was done."""
     if payment.settled_at is None:
         if payment.kind == Payment.Kind.RECHARGE and not recharge.is_off_by_choice(payment.customer_id):
-            letters.send(customer=payment.customer, letter="recharge_failed", words={"payment": payment})
+            emails.send(customer=payment.customer, letter="recharge_failed", words={"payment": payment})
         elif payment.subscription and payment.period:  # the first one fails before the customer's eyes
             words = {"plan": plans.PLANS[payment.subscription.plan], "failure": renewal_failure(payment)}
-            letters.send(customer=payment.customer, letter="renewal_failed", words=words)
+            emails.send(customer=payment.customer, letter="renewal_failed", words=words)
         Payment.objects.filter(pk=payment.pk).update(settled_at=now)
 
 

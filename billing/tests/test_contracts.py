@@ -8,7 +8,7 @@ from threading import Barrier, Thread
 import pytest
 from django.db import connection
 
-from billing import contracts, metronome, provisioning
+from billing import contracts, hours, metronome, provisioning
 from billing.models import Contract, CreditGrant, LedgerEntry, Wallet
 from jobs.errors import NotYet
 
@@ -49,7 +49,7 @@ def test_the_contract_starts_on_the_hour_has_no_end_and_is_made_once(stage, know
     (remote,) = remote_contracts(known)
     assert first.metronome_id == second.metronome_id == remote.id
     assert (remote.name, remote.ending_before) == (f"vocalis:{known.pk}", None)
-    assert remote.starting_at == first.starts_at == contracts.floor_hour(first.starts_at)
+    assert remote.starting_at == first.starts_at == hours.floor_hour(first.starts_at)
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
@@ -76,7 +76,7 @@ def test_a_worker_killed_around_the_contract_leaves_one(stage, known, monkeypatc
 
 def test_a_lost_answer_to_the_contract_is_found_by_name_behind_many(stage, known):
     stage.sandbox.world.settings.page_size = 1
-    card_id, hour = metronome.rate_card_id(), contracts.floor_hour(stage.now())
+    card_id, hour = metronome.rate_card_id(), hours.floor_hour(stage.now())
     for number in range(3):
         metronome.client().v1.contracts.create(
             customer_id=known.metronome_id, rate_card_id=card_id, starting_at=hour, name=f"by hand {number}"
@@ -127,7 +127,7 @@ def test_a_grant_dates_from_when_metronome_made_it_however_long_the_worker_stood
 
 def test_full_hours_stay_as_they_are():
     hour = datetime(2026, 3, 1, 10, tzinfo=UTC)
-    assert contracts.floor_hour(hour) == contracts.ceil_hour(hour) == hour
+    assert hours.floor_hour(hour) == hours.ceil_hour(hour) == hour
 
 
 def test_a_paid_grant_is_a_commit_invoiced_in_cents(stage, known):

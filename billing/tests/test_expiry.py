@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from billing import contracts, expiry, ledger, provisioning, realtime
+from billing import contracts, expiry, hours, ledger, provisioning, realtime
 from billing.models import CreditGrant, LedgerEntry, Reservation, Wallet
 from conftest import fund
 from jobs.worker import Worker
@@ -88,7 +88,7 @@ def test_a_hold_nobody_resolved_gives_its_credits_back(alice, now, monkeypatch):
 
 def test_both_sides_lose_a_grant_at_the_same_hour(stage, alice):
     provisioning.provision(alice, stage.now())
-    ends_at = contracts.ceil_hour(stage.now() + 3 * HOUR)
+    ends_at = hours.ceil_hour(stage.now() + 3 * HOUR)
     contracts.grant(
         alice, key="k", name="Gift", credits=900, starts_at=stage.now(), ends_at=ends_at, priority=5, now=stage.now()
     )

@@ -14,7 +14,7 @@ import pytest
 from django.db import connection, transaction
 from django.db.models import Sum
 
-from billing import drawdown, ledger
+from billing import hours, ledger
 from billing.models import Reservation, Wallet
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -104,7 +104,7 @@ def test_whatever_happens_to_a_wallet_at_once_nobody_locks_another_out_and_the_b
 
     def change(dice: random.Random, key: str, now: datetime) -> None:
         grants = list(wallet.grants.order_by("-id")[:8])
-        one, at = dice.choice(grants), drawdown.floor_hour(now)
+        one, at = dice.choice(grants), hours.floor_hour(now)
         match dice.choice(["spend", "spend", "hold", "capture", "grant", "resize", "end", "turn", "expire", "adjust"]):
             case "spend":
                 hold = ledger.reserve(wallet_id=wallet.pk, key=key, amount=dice.randint(1, 300), now=now)

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from billing import metronome, metronome_operations, metronome_setup
-from billing.drawdown import floor_hour
+from billing.hours import floor_hour
 from billing.metronome import AlreadyDone, MetronomeRejected, MetronomeUnavailable
 
 CUSTOMER = "5f794d50-085a-4db6-8d15-286e518b7225"

@@ -247,7 +247,7 @@ def test_after_the_card_is_fixed_switching_on_recharges_at_once(stage, webhooks,
 def test_a_worker_killed_while_a_failure_is_told_still_tells_it(stage, webhooks, alice, monkeypatch, moment):
     cards.choose(customer_id=alice.pk, reference=DECLINING_CARD.reference)
     run_to_low(stage, alice)
-    real_send, deaths = workflow.letters.send, []
+    real_send, deaths = workflow.emails.send, []
 
     def deadly(**letter):
         if deaths:
@@ -257,7 +257,7 @@ def test_a_worker_killed_while_a_failure_is_told_still_tells_it(stage, webhooks,
             real_send(**letter)
         raise Killed
 
-    monkeypatch.setattr(workflow.letters, "send", deadly)
+    monkeypatch.setattr(workflow.emails, "send", deadly)
 
     assert drain_killed(stage)
     stage.drain()

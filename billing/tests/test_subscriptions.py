@@ -9,7 +9,7 @@ import pytest
 from django.core import mail
 from django.db import connection
 
-from billing import contracts, metronome, plans, subscriptions
+from billing import contracts, hours, metronome, plans, subscriptions
 from billing.models import ChargeAtTestGateway, CreditGrant, Drift, Payment, Subscription
 from billing.payments import cards
 from billing.payments.gateways.test import DECLINING_CARD, GOOD_CARD
@@ -83,7 +83,7 @@ def test_a_plan_ends_with_its_credits_if_their_grant_was_heard_of_too_late(
     subscription.refresh_from_db()
     grant = CreditGrant.objects.get(wallet__customer=alice)
     assert (subscription.state, subscription.period_end_at) == (state, grant.ends_at)
-    assert grant.ends_at == contracts.ceil_hour(subscription.anchor_at + timedelta(days=14))
+    assert grant.ends_at == hours.ceil_hour(subscription.anchor_at + timedelta(days=14))
     assert ("were over before their grant was heard of" in caplog.text) == (state == "ended")
     assert agree(alice) == credits
 

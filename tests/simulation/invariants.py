@@ -13,8 +13,7 @@ from django.db.models.functions import Coalesce, Left
 
 from accounts.models import Customer, IngestAlias
 from billing import plans
-from billing.contracts import ceil_hour
-from billing.drawdown import floor_hour
+from billing.hours import ceil_hour, floor_hour
 from billing.models import (
     AutoRecharge,
     Contract,

@@ -11,7 +11,7 @@ from django.core.management import CommandError, call_command
 
 from accounts.models import Customer
 from billing import gifts, ledger, metronome, plans, sync
-from billing.drawdown import floor_hour
+from billing.hours import floor_hour
 from billing.models import Contract, Drift, Payment
 from billing.payments import workflow
 from usage import deletion, refunds

@@ -7,12 +7,12 @@ from uuid import UUID
 
 import pytest
 
-from billing import metronome, provisioning
+from billing import hours, metronome, provisioning
 from billing.tests.money_stage import Killed, balance, drain_killed, establish, refuse, remote_balance
 from billing.tests.operate import run
 from conftest import make_customer
 from jobs.worker import Worker
-from usage import comparison, rounds
+from usage import rounds
 from usage.models import UsageDifference, UsageEvent, UsageRound
 from usage.reporter import REPORT
 
@@ -77,7 +77,7 @@ def test_missing_events_are_named_and_the_row_closes_when_they_were_sent_again(s
     stage.drain()
     spend(stage, alice, "lost", 50)
     lose(stage, "lost")
-    hour = comparison.floor_hour(stage.now())
+    hour = hours.floor_hour(stage.now())
     next_hour(stage)
 
     row = UsageDifference.objects.standing().get()
@@ -267,11 +267,11 @@ def test_a_round_of_long_ago_looks_at_differences_of_later_hours_as_well(stage, 
     """Interrupted in its midst, it goes on with the end it began with; meanwhile the daily look found a difference."""
     spend(stage, alice, "first")
     stage.drain()
-    began = comparison.floor_hour(stage.now())
+    began = hours.floor_hour(stage.now())
     stage.advance(days=6)
     spend(stage, alice, "late")
     lose(stage, "late")
-    hour = comparison.floor_hour(stage.now())
+    hour = hours.floor_hour(stage.now())
     stage.advance(hours=1, minutes=20)
     rounds.compare([alice], since=hour, until=hour + rounds.HOUR, now=stage.now())
     row = UsageDifference.objects.standing().get()

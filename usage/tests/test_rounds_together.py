@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 from django.db import connection
 
+from billing import hours
 from billing.tests.money_stage import Killed, balance, drain_killed, establish, remote_balance
 from jobs.worker import Worker
 from usage import backfill, comparison, rounds
@@ -46,7 +47,7 @@ def overtake_listing(monkeypatch, act):
 def test_a_difference_noted_while_other_hours_are_listed_is_not_closed(stage, alice, monkeypatch):
     spend(stage, alice, "lost")
     lose(stage, "lost")
-    hour = comparison.floor_hour(stage.now())
+    hour = hours.floor_hour(stage.now())
     stage.sandbox.clock.advance(timedelta(hours=3))
 
     def daily_look():
@@ -61,7 +62,7 @@ def test_a_difference_noted_while_other_hours_are_listed_is_not_closed(stage, al
 def test_a_worker_that_listed_earlier_does_not_close_what_was_seen_to_differ_since(stage, alice, monkeypatch):
     spend(stage, alice, "a")
     lose(stage, "a")
-    hour = comparison.floor_hour(stage.now())
+    hour = hours.floor_hour(stage.now())
     stage.sandbox.clock.advance(timedelta(hours=3))
     look = {"since": hour, "until": hour + rounds.HOUR}
     rounds.compare([alice], **look, now=stage.now())

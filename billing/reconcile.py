@@ -1,7 +1,7 @@
 """One customer's wallet beside Metronome and beside the payments: what differs, since when, and why if that is known.
 
 The comparison is `sync.compare`, so usage on its way is no difference. Repair means having the work done that mends it
-(sync, payments), never a change of a balance by hand. The page of it is in `billing.reconcile_page`.
+(sync, payments), never a change of a balance by hand. The page of it is in `billing.admin.reconcile`.
 """
 
 from __future__ import annotations

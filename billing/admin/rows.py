@@ -16,12 +16,8 @@ from django.utils.html import format_html
 
 from accounts.admin import CUSTOMERS_FOUND_MAX, CustomerSearch
 from accounts.models import Customer
-from operations.admin import JobAdmin, ReadOnlyAdmin, WorkFilter
-from operations.command import Refused
-from operations.confirmation import Reason, confirmed
-
-from . import gifts, ledger, realtime, reconcile_page, sync
-from .models import (
+from billing import gifts, ledger, realtime, sync
+from billing.models import (
     AutoRecharge,
     ChargeAtTestGateway,
     Contract,
@@ -36,7 +32,12 @@ from .models import (
     Wallet,
     WebhookEvent,
 )
-from .payments import workflow
+from billing.payments import workflow
+from operations.admin import JobAdmin, ReadOnlyAdmin, WorkFilter
+from operations.command import Refused
+from operations.confirmation import Reason, confirmed
+
+from . import reconcile
 
 
 class OfWallet(CustomerSearch):
@@ -84,7 +85,7 @@ class WalletAdmin(OfCustomer, ReadOnlyAdmin):
         return [path("<int:wallet_id>/reconcile/", view, name="billing_wallet_reconcile"), *super().get_urls()]
 
     def reconcile_view(self, request: HttpRequest, wallet_id: int) -> HttpResponse:
-        return reconcile_page.page(self, request, wallet_id)
+        return reconcile.page(self, request, wallet_id)
 
     def describe(self, row: Wallet) -> str:
         return f"{row.customer}: {row.available:,} credits available"
@@ -96,7 +97,7 @@ class WalletAdmin(OfCustomer, ReadOnlyAdmin):
     def reconcile(self, request: HttpRequest, queryset: QuerySet[Wallet]) -> HttpResponse | None:
         chosen = list(queryset.values_list("pk", flat=True)[:2])
         if len(chosen) == 1:
-            return HttpResponseRedirect(reconcile_page.address(chosen[0]))
+            return HttpResponseRedirect(reconcile.address(chosen[0]))
         self.message_user(request, "Choose one wallet; reconcile_balances looks at all of them.", messages.WARNING)
         return None
 
@@ -288,7 +289,7 @@ class DriftAdmin(OfWallet, ReadOnlyAdmin):
     actions = ["approve"]
 
     def page_context(self, request: HttpRequest, row: Drift) -> dict[str, Any]:
-        link = format_html('<a href="{}">Reconcile</a>', reconcile_page.address(row.wallet_id))
+        link = format_html('<a href="{}">Reconcile</a>', reconcile.address(row.wallet_id))
         return super().page_context(request, row) | {"tools": [link]}
 
     @confirmed(

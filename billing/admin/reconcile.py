@@ -17,13 +17,12 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import User
+from billing import metronome, reconcile, sync
+from billing.models import Drift, Payment, Wallet
 from jobs.errors import Rejected, Unavailable
 
-from . import metronome, reconcile, sync
-from .models import Drift, Payment, Wallet
-
 if TYPE_CHECKING:
-    from .admin import WalletAdmin
+    from .rows import WalletAdmin
 
 CALL_SECONDS = 5  # per call to Metronome, without retries
 ROWS_SHOWN = 30  # grants and payments, the latest

@@ -9,10 +9,9 @@ from django.urls import reverse
 
 from accounts.models import User
 from billing.models import Drift, LedgerEntry, Payment, Wallet
+from billing.tests.money_stage import balance, establish, remote_balance
+from billing.tests.test_sync import add_by_hand, spend_there
 from conftest import PASSWORD
-
-from .money_stage import balance, establish, remote_balance
-from .test_sync import add_by_hand, spend_there
 
 pytestmark = pytest.mark.django_db
 
@@ -20,7 +19,7 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture
 def contract(stage, alice, monkeypatch):
     """Alice with 30,000 credits on both sides, settled for long; the page reads the stage's clock."""
-    monkeypatch.setattr("billing.reconcile_page.timezone.now", stage.now)
+    monkeypatch.setattr("billing.admin.reconcile.timezone.now", stage.now)
     contract = establish(stage, alice)
     stage.advance(minutes=2)
     stage.drain()

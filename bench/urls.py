@@ -10,7 +10,8 @@ from django.http import HttpRequest, JsonResponse
 from django.urls import path
 from django.utils import timezone
 
-from billing import ledger, metronome, realtime, sync
+from billing import ledger, metronome, sync
+from billing.live.wake import wake
 from billing.models import Contract, Wallet
 from jobs.models import Heartbeat
 from vocalis.urls import urlpatterns as product
@@ -28,7 +29,7 @@ def change(wallet_id: int) -> tuple[int, float]:
     """Change a wallet as a request does. Returns its new version and when that was committed (monotonic clock)."""
     ledger.reserve(wallet_id=wallet_id, key=secrets.token_hex(16), amount=1, now=timezone.now())
     at = time.monotonic()
-    realtime.wake(wallet_id)
+    wake(wallet_id)
     return Wallet.objects.values_list("version", flat=True).get(id=wallet_id), at
 
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 from datetime import datetime
 
 from accounts.models import Customer
+from billing.live.wake import wake
 from jobs.errors import NotYet
 
-from . import metronome, realtime, sync
+from . import metronome, sync
 from .hours import ceil_hour, floor_hour
 from .ledger import wallet_of
 from .models import Contract, CreditGrant
@@ -91,7 +92,7 @@ def grant(
         commit = found[0]
     wallet = wallet_of(customer.pk)
     grant_ids = sync.record(wallet.id, commit, now=now)
-    realtime.wake(wallet.id)
+    wake(wallet.id)
     if not grant_ids:
         raise metronome.MetronomeUnavailable(f"the credits under {key} have no schedule yet")
     return grant_ids[0]

@@ -6,15 +6,16 @@ from datetime import datetime
 
 from django.db.models import QuerySet
 
+from billing.live.wake import wake
 from jobs.worker import RowStep
 
-from . import ledger, realtime, sync
+from . import ledger, sync
 from .models import CreditGrant, Reservation
 
 
 def turn(grant: CreditGrant, now: datetime) -> datetime | None:
     again_at = ledger.turn_grant(grant_id=grant.pk, now=now)
-    realtime.wake(grant.wallet_id)
+    wake(grant.wallet_id)
     sync.soon([grant.wallet.customer_id], now=now)  # the balance may be low now
     return again_at
 
@@ -33,7 +34,7 @@ class ReservationStep:
     def run(self, now: datetime) -> int:
         wallet_ids = ledger.expire_reservations(now=now)
         for wallet_id in set(wallet_ids):
-            realtime.wake(wallet_id)
+            wake(wallet_id)
         return len(wallet_ids)
 
 

@@ -10,7 +10,7 @@ Every function is one transaction, or joins the caller's. Those that touch grant
 no grant that another is changing; reserving and giving back need no turn. The wallet's row is the last lock of all, so a hot
 wallet is held for two statements; a caller that writes rows of its own writes them first. SQL instead of the ORM because this is the
 hot path; `make bench ARGS=gate` shows what Django still costs beside the bare driver. Callers wake the streams themselves,
-with `realtime.wake` (one call after commit), which is why nothing here does.
+with `billing.live.wake` (one call after commit), which is why nothing here does.
 """
 
 from __future__ import annotations

@@ -13,10 +13,11 @@ from datetime import datetime, timedelta
 from django.db import transaction
 
 from accounts.models import Customer
+from billing.live.wake import wake
 from jobs.errors import NotYet
 from jobs.worker import RowStep
 
-from . import contracts, ledger, plans, realtime
+from . import contracts, ledger, plans
 from .models import CreditGrant, Payment, Subscription
 from .payments import workflow as payments
 
@@ -240,7 +241,7 @@ def _end(subscription: Subscription, now: datetime) -> None:
 
 
 def _wake(customer: Customer) -> None:
-    realtime.wake(ledger.wallet_of(customer.pk).pk)
+    wake(ledger.wallet_of(customer.pk).pk)
 
 
 # --- Periods --------------------------------------------------------------------------------------------------------

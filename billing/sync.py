@@ -20,9 +20,10 @@ from django.db import transaction
 from django.db.models import F, Q, Sum
 
 from accounts.models import User
+from billing.live.wake import wake
 from jobs.worker import RowStep
 
-from . import ledger, metronome, realtime, recharge
+from . import ledger, metronome, recharge
 from .models import (
     AutoRecharge,
     Contract,
@@ -119,7 +120,7 @@ def read_grants(contract: Contract, *, now: datetime) -> list[metronome.Commit]:
     for segment in news(wallet.id, commits, now=now):
         ledger.record_grant(wallet_id=wallet.id, segment=segment, now=now)
     _shrink_vanished(wallet.id, commits, now)
-    realtime.wake(wallet.id)
+    wake(wallet.id)
     return commits
 
 
@@ -320,6 +321,6 @@ def _adjust(drift: Drift, now: datetime) -> None:
             transaction.set_rollback(True)
             return
         Drift.objects.filter(pk=drift.pk).update(entry=entry)
-        realtime.wake(drift.wallet_id)
+        wake(drift.wallet_id)
     drift.state, drift.entry = Drift.State.ADJUSTED, entry
     logger.warning("wallet %s adjusted by %+d credits", drift.wallet_id, entry.amount)

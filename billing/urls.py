@@ -1,6 +1,7 @@
 from django.urls import URLPattern, path
 
-from . import balance, billing_views, inbox, plan_views, stream
+from . import billing_views, inbox, plan_views
+from .live import balance, stream
 
 urlpatterns: list[URLPattern] = [
     path("billing/", billing_views.overview, name="billing"),

@@ -289,7 +289,7 @@ def test_without_redis_people_sign_up_and_speak_and_streams_fall_back_to_the_tim
 def test_a_redis_that_leaves_does_not_fill_the_log():
     """A subscriber of channels_redis logs a traceback a second until it is back. Ours says it, once a minute."""
     assert not logging.getLogger("channels_redis.pubsub").isEnabledFor(logging.ERROR)
-    assert logging.getLogger("billing.realtime").isEnabledFor(logging.WARNING)
+    assert logging.getLogger("billing.live.wake").isEnabledFor(logging.WARNING)
 
 
 def web(tmp_path, **env):

@@ -16,7 +16,8 @@ from django.conf import settings
 from django.db import connection
 from django.test import Client
 
-from billing import ledger, realtime
+from billing import ledger
+from billing.live.wake import wake
 from conftest import fund, make_customer
 
 pytestmark = [pytest.mark.process, pytest.mark.django_db(transaction=True)]
@@ -146,7 +147,7 @@ def test_two_hundred_streams_hold_few_threads_and_connections_and_let_the_proces
 
         changed_at = time.monotonic()
         ledger.reserve(wallet_id=customers[0].wallet.id, key="k", amount=10, now=now + timedelta(seconds=1))
-        realtime.wake(customers[0].wallet.id)
+        wake(customers[0].wallet.id)
         for client in clients[::CUSTOMERS]:
             assert b'"available": 490' in read_until(client, b'"version": 2')
         # Redis carries the wake-up to the other process; without it the watcher has to notice.

@@ -22,7 +22,8 @@ from uuid import UUID
 from django.db import IntegrityError, transaction
 
 from accounts.models import IngestAlias
-from billing import ledger, plans, realtime
+from billing import ledger, plans
+from billing.live.wake import wake
 from billing.models import Contract, Wallet
 from operations.command import CHUNK, Outcome, Refused
 
@@ -102,7 +103,7 @@ def _import(batch: list[Row], wallet_id: int, now: datetime) -> Iterator[Outcome
             return
         yield _refused(batch[0], error)
         return
-    realtime.wake(wallet_id)
+    wake(wallet_id)
     for row in batch:
         yield Outcome(f"line {row.line}", "imported")
 

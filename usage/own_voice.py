@@ -15,7 +15,8 @@ from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 
 from accounts.models import Customer
-from billing import ledger, plans, realtime
+from billing import ledger, plans
+from billing.live.wake import wake
 from billing.models import Reservation
 from jobs.clock import ticking
 
@@ -94,7 +95,7 @@ def set_up(*, customer: Customer, name: str, settings: VoiceSettings, key: str, 
     finally:
         if failure:
             _fail(voice, failure, clock())
-        realtime.wake(wallet_id)
+        wake(wallet_id)
     return voice
 
 
@@ -106,7 +107,7 @@ def abandoned(now: datetime) -> QuerySet[Voice]:
 def give_up(voice: Voice, now: datetime) -> None:
     """Mark an abandoned set-up failed and give its credits back."""
     _fail(voice, UNEXPECTED, now)
-    realtime.wake(ledger.wallet_of(voice.customer_id).id)
+    wake(ledger.wallet_of(voice.customer_id).id)
 
 
 def _errors(name: str, settings: VoiceSettings, key: str) -> dict[str, list[str]]:

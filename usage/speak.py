@@ -25,7 +25,8 @@ from django.db import IntegrityError, transaction
 from django.db.models import F, QuerySet
 
 from accounts.models import Customer
-from billing import ledger, realtime
+from billing import ledger
+from billing.live.wake import wake
 from billing.models import Reservation, Wallet
 from jobs.clock import ticking
 
@@ -202,7 +203,7 @@ def _make(
     finally:
         if failure:
             _give_back(generation, hold, failure, clock())
-        realtime.wake(wallet_id)
+        wake(wallet_id)
 
 
 def _synthesise(generation: Generation, speaker: voices.Speaker) -> Speech:

@@ -1,4 +1,4 @@
-"""The web process. Event streams go past Django's handler, which would hold a thread for each; see billing.stream."""
+"""The web process. Event streams go past Django's handler, which would hold a thread for each; see billing.live.stream."""
 
 import os
 from collections.abc import Awaitable, Callable
@@ -13,7 +13,7 @@ from django.http import HttpRequest, HttpResponseBase
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "vocalis.settings")
 django.setup(set_prefix=False)
 
-from billing import stream  # noqa: E402  models can be imported only now
+from billing.live import stream  # noqa: E402  models can be imported only now
 from vocalis.checks import refuse_to_start  # noqa: E402
 
 refuse_to_start()

@@ -64,7 +64,7 @@ TEMPLATES: list[dict[str, Any]] = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
-                "billing.balance.header",
+                "billing.live.balance.header",
                 "billing.delays.context",
             ],
         },
@@ -202,6 +202,6 @@ LOGGING: dict[str, Any] = {
     "loggers": {
         "django": {"handlers": [], "level": "INFO"},  # its own handlers would write every line a second time
         **{name: {"level": "WARNING"} for name in ("daphne", "httpx", "metronome")},
-        "channels_redis": {"level": "CRITICAL"},  # a traceback a second without Redis, of which billing.realtime tells
+        "channels_redis": {"level": "CRITICAL"},  # a traceback a second without Redis, of which billing.live.wake tells
     },
 }

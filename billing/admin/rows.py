@@ -16,7 +16,8 @@ from django.utils.html import format_html
 
 from accounts.admin import CUSTOMERS_FOUND_MAX, CustomerSearch
 from accounts.models import Customer
-from billing import gifts, ledger, realtime, sync
+from billing import gifts, ledger, sync
+from billing.live.wake import wake
 from billing.models import (
     AutoRecharge,
     ChargeAtTestGateway,
@@ -144,7 +145,7 @@ def _set_frozen(wallet: Wallet, *, frozen: bool) -> None:
     if bool(wallet.frozen_at) == frozen:
         raise Refused(f"is {'frozen already' if frozen else 'not frozen'}")
     ledger.set_frozen(wallet_id=wallet.pk, frozen=frozen, now=timezone.now())
-    realtime.wake(wallet.pk)
+    wake(wallet.pk)
 
 
 @admin.register(LedgerEntry)

@@ -22,7 +22,8 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 
 from accounts.models import Customer
-from billing import contracts, emails, metronome, plans, realtime, recharge, sync
+from billing import contracts, emails, metronome, plans, recharge, sync
+from billing.live.wake import wake
 from billing.metronome_operations import invoice_status
 from billing.models import Contract, CreditGrant, Payment, Subscription
 from jobs.errors import NotYet, Rejected, Unavailable
@@ -269,7 +270,7 @@ def _grant(payment: Payment, now: datetime) -> None:
         _move(payment, State.GRANTED, grant_id=grant_id, settled_at=now)
         wallet_id = CreditGrant.objects.values_list("wallet_id", flat=True).get(pk=grant_id)
         recharge.settle(payment.customer_id)
-        realtime.wake(wallet_id)
+        wake(wallet_id)
 
 
 def _grant_of_release(payment: Payment, now: datetime) -> int:

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from billing import contracts, expiry, hours, ledger, provisioning, realtime
+from billing import contracts, expiry, hours, ledger, provisioning
 from billing.models import CreditGrant, LedgerEntry, Reservation, Wallet
 from conftest import fund
 from jobs.worker import Worker
@@ -76,7 +76,7 @@ def test_a_hold_nobody_resolved_gives_its_credits_back(alice, now, monkeypatch):
     wallet = fund(alice, 500, now)
     ledger.reserve(wallet_id=wallet.id, key="k", amount=200, now=now)
     woken = []
-    monkeypatch.setattr(realtime, "wake", woken.append)
+    monkeypatch.setattr(expiry, "wake", woken.append)
     work(now + timedelta(seconds=ledger.RESERVATION_SECONDS - 1))
     assert state(alice) == (500, 200)
     assert woken == []

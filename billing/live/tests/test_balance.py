@@ -2,7 +2,8 @@ from datetime import timedelta
 
 from django.template import engines
 
-from billing import balance, ledger
+from billing import ledger
+from billing.live import balance
 from billing.models import AutoRecharge, CreditGrant, LedgerEntry, Subscription, Wallet
 from conftest import fund
 

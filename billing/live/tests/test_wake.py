@@ -7,7 +7,7 @@ from channels.db import database_sync_to_async
 from channels.layers import get_channel_layer
 from django.db import transaction
 
-from billing import realtime
+from billing.live import wake
 
 
 @pytest.fixture(autouse=True)
@@ -19,7 +19,7 @@ def in_memory_layer(settings):
 async def collect(during, *, until=1, seconds=2.0):
     """What `listen` hears while `during()` runs in a thread, as a request would."""
     heard = []
-    listener = asyncio.create_task(realtime.listen(heard.extend))
+    listener = asyncio.create_task(wake.listen(heard.extend))
     await asyncio.sleep(0.01)
     await database_sync_to_async(during)()
     deadline = time.monotonic() + seconds
@@ -49,13 +49,13 @@ class Broken:
 
 @pytest.fixture
 def broken_layer(monkeypatch):
-    monkeypatch.setattr(realtime, "get_channel_layer", Broken)
-    monkeypatch.setattr(realtime, "_complained_at", -1e9)
+    monkeypatch.setattr(wake, "get_channel_layer", Broken)
+    monkeypatch.setattr(wake, "_complained_at", -1e9)
 
 
 @pytest.mark.django_db(transaction=True)
 def test_a_wake_up_from_a_request_thread_reaches_this_process():
-    assert asyncio.run(collect(lambda: realtime.wake(7))) == [7]
+    assert asyncio.run(collect(lambda: wake.wake(7))) == [7]
 
 
 @pytest.mark.django_db(transaction=True)
@@ -64,12 +64,12 @@ def test_a_wake_up_waits_for_the_commit():
 
     def change():
         with transaction.atomic():
-            realtime.wake(7)
+            wake.wake(7)
             time.sleep(0.05)
             order.append("committed")
 
     async def run():
-        listener = asyncio.create_task(realtime.listen(lambda ids: order.append("woken")))
+        listener = asyncio.create_task(wake.listen(lambda ids: order.append("woken")))
         await asyncio.sleep(0.01)
         await database_sync_to_async(change)()
         await asyncio.sleep(0.05)
@@ -84,7 +84,7 @@ def test_a_wake_up_waits_for_the_commit():
 def test_nothing_is_woken_by_what_was_rolled_back():
     def change():
         with pytest.raises(ZeroDivisionError), transaction.atomic():
-            realtime.wake(7)
+            wake.wake(7)
             1 / 0  # noqa: B018
 
     assert asyncio.run(collect(change, seconds=0.1)) == []
@@ -104,10 +104,10 @@ def test_many_changes_at_once_travel_together(monkeypatch):
 
     async def run():
         heard = []
-        listener = asyncio.create_task(realtime.listen(heard.extend))
+        listener = asyncio.create_task(wake.listen(heard.extend))
         await asyncio.sleep(0.01)
         for wallet_id in range(100):  # the loop is busy meanwhile, as under load
-            realtime._publisher.publish(wallet_id)
+            wake._publisher.publish(wallet_id)
         await asyncio.sleep(0.05)
         listener.cancel()
         return heard
@@ -120,7 +120,7 @@ def test_many_changes_at_once_travel_together(monkeypatch):
 def test_waking_where_nobody_can_listen_starts_nothing():
     before = threading.active_count()
 
-    realtime.wake(7)
+    wake.wake(7)
 
     assert threading.active_count() == before
 
@@ -129,7 +129,7 @@ def test_waking_where_nobody_can_listen_starts_nothing():
 def test_a_layer_that_is_down_fails_nobody_and_is_logged_once_a_minute(broken_layer, caplog):
     def change():
         for wallet_id in range(50):
-            realtime.wake(wallet_id)
+            wake.wake(wallet_id)
             time.sleep(0.001)
 
     assert asyncio.run(collect(change, seconds=0.1)) == []
@@ -143,30 +143,30 @@ def test_a_layer_that_hangs_does_not_hold_the_caller(monkeypatch):
         async def group_send(self, group, message):
             await asyncio.sleep(60)
 
-    monkeypatch.setattr(realtime, "get_channel_layer", Hanging)
-    monkeypatch.setattr(realtime, "SEND_SECONDS", 0.01)
-    monkeypatch.setattr(realtime, "_publisher", realtime._Publisher())
+    monkeypatch.setattr(wake, "get_channel_layer", Hanging)
+    monkeypatch.setattr(wake, "SEND_SECONDS", 0.01)
+    monkeypatch.setattr(wake, "_publisher", wake._Publisher())
     started = time.monotonic()
 
     for wallet_id in range(1_000):
-        realtime.wake(wallet_id)
+        wake.wake(wallet_id)
 
     assert time.monotonic() - started < 1
-    assert realtime._publisher._own.is_running()
-    asyncio.run_coroutine_threadsafe(asyncio.sleep(0.1), realtime._publisher._own).result(5)
-    close(realtime._publisher._own)
+    assert wake._publisher._own.is_running()
+    asyncio.run_coroutine_threadsafe(asyncio.sleep(0.1), wake._publisher._own).result(5)
+    close(wake._publisher._own)
 
 
 def test_listening_begins_again_when_the_layer_is_back(broken_layer, monkeypatch):
-    monkeypatch.setattr(realtime, "REJOIN_SECONDS", 0.01)
+    monkeypatch.setattr(wake, "REJOIN_SECONDS", 0.01)
     woken = []
 
     async def run():
-        listener = asyncio.create_task(realtime.listen(woken.extend))
+        listener = asyncio.create_task(wake.listen(woken.extend))
         await asyncio.sleep(0.05)
-        monkeypatch.setattr(realtime, "get_channel_layer", get_channel_layer)
+        monkeypatch.setattr(wake, "get_channel_layer", get_channel_layer)
         await asyncio.sleep(0.05)
-        await get_channel_layer().group_send(realtime.GROUP, {"type": "wallets.changed", "wallets": [3]})
+        await get_channel_layer().group_send(wake.GROUP, {"type": "wallets.changed", "wallets": [3]})
         await asyncio.sleep(0.05)
         listener.cancel()
 

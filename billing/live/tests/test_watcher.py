@@ -5,8 +5,9 @@ from queue import Empty, Queue
 import pytest
 from django.db import DatabaseError, OperationalError
 
-from billing import balance, ledger
-from billing.watcher import Watcher
+from billing import ledger
+from billing.live import balance
+from billing.live.watcher import Watcher
 from conftest import fund
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -19,7 +20,7 @@ def reports():
 
 @pytest.fixture
 def watcher(reports, monkeypatch):
-    monkeypatch.setattr("billing.watcher.LOOK_SECONDS", 0.05)
+    monkeypatch.setattr("billing.live.watcher.LOOK_SECONDS", 0.05)
     watcher = Watcher(reports.put)
     watcher.start()
     yield watcher

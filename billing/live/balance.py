@@ -15,9 +15,8 @@ from django.views.decorators.http import require_GET
 
 from accounts.access import customer_of, refuse
 from accounts.models import Customer
-
-from . import plans
-from .models import Subscription
+from billing import plans
+from billing.models import Subscription
 
 Mark = tuple[int, str | None]  # version and plan: two marks differ when there is something new to show
 

@@ -1,7 +1,7 @@
 """Waking the event streams when a wallet changed, through the channel layer.
 
 A wake-up carries no state, only which wallets to look at again. It may come late, twice or never: the watcher of every
-process that serves streams (`billing.watcher`) sees within a second whatever was lost here. That makes it right never to
+process that serves streams (`billing.live.watcher`) sees within a second whatever was lost here. That makes it right never to
 wait for the layer, never to retry, and never to fail the caller.
 """
 

@@ -9,7 +9,8 @@ from channels.db import database_sync_to_async
 from django.db import transaction
 from django.test import Client
 
-from billing import ledger, realtime, stream
+from billing import ledger
+from billing.live import stream, wake
 from billing.models import CreditGrant, Wallet
 from conftest import fund
 from vocalis.asgi import application
@@ -104,7 +105,7 @@ async def until(condition, seconds=5):
 @database_sync_to_async
 def spend(wallet, key, now):
     ledger.reserve(wallet_id=wallet.id, key=key, amount=10, now=now)
-    realtime.wake(wallet.id)
+    wake.wake(wallet.id)
 
 
 def run(test):
@@ -190,7 +191,7 @@ def test_a_change_is_not_shown_to_anyone_else(alice, wallet, cookie, bobs_cookie
 
 
 def test_a_change_in_another_process_arrives_without_a_wake_up(alice, wallet, cookie, now, monkeypatch):
-    monkeypatch.setattr("billing.watcher.LOOK_SECONDS", 0.05)
+    monkeypatch.setattr("billing.live.watcher.LOOK_SECONDS", 0.05)
 
     async def test():
         browser = await Browser(cookie).open()
@@ -207,7 +208,7 @@ def test_a_customer_who_never_had_a_credit_is_shown_zero_and_then_the_first_ones
         assert browser.updates[0]["balance"] == 0
 
         wallet = await database_sync_to_async(fund)(alice, 500, now)
-        realtime._publisher.publish(wallet.id)
+        wake._publisher.publish(wallet.id)
         await until(lambda: browser.versions == [0, 1])
         await browser.leave()
 
@@ -220,7 +221,7 @@ def test_a_stream_tells_once_that_credits_are_from_an_automatic_recharge(alice, 
         with transaction.atomic():  # or the watcher may see the credits before they have their name
             fund(alice, 1_000, now, segment_id="recharge")
             CreditGrant.objects.filter(segment_id="recharge").update(name="Auto-recharge")
-        realtime.wake(wallet.id)
+        wake.wake(wallet.id)
 
     async def test():
         browser = await Browser(cookie).open()

@@ -28,8 +28,9 @@ from django.views.decorators.http import require_GET
 
 from accounts.access import refuse
 from accounts.models import Customer
+from billing import ledger
 
-from . import balance, ledger, realtime
+from . import balance, wake
 from .balance import State
 from .watcher import Watcher
 
@@ -238,7 +239,7 @@ class Streams:
         loop = asyncio.get_running_loop()
         self._watcher = Watcher(lambda states: loop.call_soon_threadsafe(self._show, states))
         self._watcher.start()
-        self._listener = loop.create_task(realtime.listen(self._watcher.wake))
+        self._listener = loop.create_task(wake.listen(self._watcher.wake))
         self._timer = loop.call_later(TURN_SECONDS, self._turn)
         return self._watcher
 

@@ -1,7 +1,7 @@
 """The one database reader behind all event streams of a process.
 
 Every second it reads version and plan of exactly the wallets that have a stream and compares them with what it last
-reported: no clock and no window, so there is nothing to miss. A wake-up (`billing.realtime`) only makes it look sooner.
+reported: no clock and no window, so there is nothing to miss. A wake-up (`billing.live.wake`) only makes it look sooner.
 """
 
 from __future__ import annotations

@@ -111,7 +111,7 @@ def sandbox(settings, monkeypatch):
         http_client=httpx.Client(transport=emulator.transport()),
         _strict_response_validation=True,
     )
-    monkeypatch.setattr(metronome, "client", lambda: client)
+    monkeypatch.setattr(metronome.client, "client", lambda: client)
     return emulator
 
 

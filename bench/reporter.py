@@ -130,7 +130,7 @@ def send(wallet_id: int) -> float:
         ]
         for _ in range(BATCHES)
     ]
-    client = metronome.client()
+    client = metronome.client.client()
     started = time.perf_counter()
     for batch in batches:
         client.v1.usage.ingest(usage=batch)

@@ -11,7 +11,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, Literal, NamedTuple
 
-from .metronome import all_pages, an_id, named, reader, remember, talk, to_decimal, writer
+from .metronome.client import all_pages, an_id, named, reader, remember, talk, to_decimal, writer
 
 SEARCH_EVENTS_MAX = 100  # ids in one search, which is heavily rate limited
 

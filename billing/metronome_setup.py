@@ -10,7 +10,17 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from .metronome import AlreadyDone, all_pages, an_id, oldest_first, once_a_minute, reader, talk, to_decimal, writer
+from .metronome.client import (
+    AlreadyDone,
+    all_pages,
+    an_id,
+    oldest_first,
+    once_a_minute,
+    reader,
+    talk,
+    to_decimal,
+    writer,
+)
 
 
 @dataclass(frozen=True, slots=True)

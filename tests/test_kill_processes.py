@@ -148,7 +148,7 @@ class Agreement:
     taken_away: ClassVar[dict[str, tuple[object, int]]] = {}  # nobody takes credits away at Metronome here
 
     def __init__(self, control: httpx.Client) -> None:
-        self.control, self.client = control, metronome.client()
+        self.control, self.client = control, metronome.client.client()
 
     def events_at_metronome(self) -> list[SimpleNamespace]:
         ids = list(UsageEvent.objects.values_list("transaction_id", flat=True))
@@ -189,7 +189,7 @@ def site(tmp_path, monkeypatch):
         control = stack.enter_context(processes.sandbox(tmp_path / "sandbox.log", *hooks, "--evaluate-every", "0.2"))
         address = str(control.base_url)
         client = stack.enter_context(Metronome(bearer_token="sandbox", base_url=address, max_retries=2))
-        monkeypatch.setattr(metronome, "client", lambda: client)
+        monkeypatch.setattr(metronome.client, "client", lambda: client)
         call_command("bootstrap_metronome", verbosity=0)
         site = Site(tmp_path, address, ports)
         site.control, site.stack = control, stack

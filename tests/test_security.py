@@ -49,7 +49,7 @@ def talkative(monkeypatch, secrets):
 
         http = httpx.Client(transport=httpx.MockTransport(answer))
         client = Metronome(bearer_token=KEY, base_url="https://metronome.example", max_retries=0, http_client=http)
-        monkeypatch.setattr(metronome, "client", lambda: client)
+        monkeypatch.setattr(metronome.client, "client", lambda: client)
 
     return refuse
 
@@ -83,7 +83,7 @@ def test_a_key_that_is_no_header_is_not_quoted_either(secrets, settings, alice, 
     settings.METRONOME_API_KEY = f"{KEY}\n"
     client = Metronome(bearer_token=f"{KEY}\n", base_url="https://metronome.example", max_retries=0)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(metronome, "client", lambda: client)
+        patch.setattr(metronome.client, "client", lambda: client)
         Worker(steps(), clock=lambda: now + timedelta(seconds=5)).drain()
 
     assert KEY not in Customer.objects.get().last_error != ""

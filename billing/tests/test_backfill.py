@@ -26,7 +26,7 @@ def at_metronome(customer):
 
 
 def aliases_there(customer):
-    return set(metronome.client().v1.customers.retrieve(customer_id=customer.metronome_id).data.ingest_aliases)
+    return set(metronome.client.client().v1.customers.retrieve(customer_id=customer.metronome_id).data.ingest_aliases)
 
 
 # --- backfill_customers ---------------------------------------------------------------------------------------------

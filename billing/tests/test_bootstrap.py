@@ -34,7 +34,7 @@ def inventory() -> dict[str, int]:
         "products": len(metronome_setup.products()),
         "cards": len(metronome_setup.rate_cards()),
         "rates": len(metronome_setup.rates(rate_card_id=metronome.rate_card_id(), at=hour)),
-        "offsets": len(list(metronome.client().v2.notifications.offset.list())),
+        "offsets": len(list(metronome.client.client().v2.notifications.offset.list())),
         "types": len(metronome_setup.enabled_notifications()),
     }
 
@@ -101,7 +101,7 @@ def test_a_wrong_price_is_found_and_put_right(sandbox):
 
 
 def test_a_rate_card_without_conversion_gets_one(sandbox, settings):
-    metronome.client().v1.contracts.rate_cards.create(name=settings.METRONOME_RATE_CARD_NAME)
+    metronome.client.client().v1.contracts.rate_cards.create(name=settings.METRONOME_RATE_CARD_NAME)
     bootstrap()
     (card,) = metronome_setup.rate_cards()
     assert card.cents_per_unit == {metronome.credit_type_id(): CENTS_PER_CREDIT}
@@ -150,7 +150,7 @@ def test_notifications_are_switched_on_and_the_alert_watches_everybody(sandbox):
 def test_an_archived_alert_is_found_missing_and_made_again(sandbox):
     bootstrap()
     customer_id = metronome.create_customer(name="Alice", alias="alice")
-    client = metronome.client()
+    client = metronome.client.client()
     (alert,) = client.v1.customers.alerts.list(customer_id=customer_id).data
     client.v1.alerts.archive(id=alert.alert.id)
 

@@ -32,7 +32,7 @@ def grant(customer, now, key="gift-1", **changes):
 
 
 def remote_contracts(customer):
-    return list(metronome.client().v2.contracts.list(customer_id=customer.metronome_id))
+    return list(metronome.client.client().v2.contracts.list(customer_id=customer.metronome_id))
 
 
 def test_a_contract_waits_for_the_customer(stage, alice):
@@ -58,12 +58,12 @@ def test_a_worker_killed_around_the_contract_leaves_one(stage, known, monkeypatc
 
     def deadly(**arguments):
         monkeypatch.undo()
-        monkeypatch.setattr(metronome, "client", client)
+        monkeypatch.setattr(metronome.client, "client", client)
         if when == "after":
             real(**arguments)
         raise Killed
 
-    client = metronome.client
+    client = metronome.client.client
     monkeypatch.setattr(metronome, "create_contract", deadly)
     with pytest.raises(Killed):
         contracts.ensure(known, now=stage.now())
@@ -78,7 +78,7 @@ def test_a_lost_answer_to_the_contract_is_found_by_name_behind_many(stage, known
     stage.sandbox.world.settings.page_size = 1
     card_id, hour = metronome.rate_card_id(), hours.floor_hour(stage.now())
     for number in range(3):
-        metronome.client().v1.contracts.create(
+        metronome.client.client().v1.contracts.create(
             customer_id=known.metronome_id, rate_card_id=card_id, starting_at=hour, name=f"by hand {number}"
         )
     stage.sandbox.faults.add("/v1/contracts/create", "timeout_after")
@@ -133,7 +133,9 @@ def test_full_hours_stay_as_they_are():
 def test_a_paid_grant_is_a_commit_invoiced_in_cents(stage, known):
     mirrored = CreditGrant.objects.get(pk=grant(known, stage.now(), paid_cents=4_900))
     assert (mirrored.kind, mirrored.is_free) == ("commit", False)
-    invoices = metronome.client().v1.customers.invoices.list(customer_id=known.metronome_id, type="SCHEDULED").data
+    invoices = (
+        metronome.client.client().v1.customers.invoices.list(customer_id=known.metronome_id, type="SCHEDULED").data
+    )
     assert [invoice.total for invoice in invoices] == [4_900]
 
 

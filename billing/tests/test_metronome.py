@@ -19,7 +19,7 @@ EVENT = {"transaction_id": "t", "customer_id": "c", "event_type": "e", "timestam
 @pytest.fixture
 def answering(monkeypatch):
     """`answering(response or exception)`: the client of production, which always gets this."""
-    production = metronome.client.__wrapped__()
+    production = metronome.client.client.__wrapped__()
 
     def set_up(answer):
         requests = []
@@ -35,7 +35,7 @@ def answering(monkeypatch):
             base_url="http://metronome",
             http_client=httpx.Client(transport=httpx.MockTransport(handle)),
         )
-        monkeypatch.setattr(metronome, "client", lambda: client)
+        monkeypatch.setattr(metronome.client, "client", lambda: client)
         return requests
 
     return set_up
@@ -47,7 +47,9 @@ def calls(now):
     ids = {"customer_id": CUSTOMER, "contract_id": CUSTOMER}
     metric = metronome_setup.Metric("", "m", "COUNT", "", ("e",), ())
     rate = metronome_setup.Rate(CUSTOMER, {}, Decimal(1), CUSTOMER)
-    metronome._known.setdefault(metronome.client(), {}).update({"rate card": CUSTOMER, "credits product": CUSTOMER})
+    metronome.client._known.setdefault(metronome.client.client(), {}).update(
+        {"rate card": CUSTOMER, "credits product": CUSTOMER}
+    )
     grant = {"key": "k", "name": "n", "credits": 1, "starts_at": hour, "ends_at": hour, "priority": 1}
     return {
         "find_customer": lambda: metronome.find_customer(alias="a"),
@@ -189,7 +191,7 @@ def test_in_a_hurry_no_call_takes_longer(answering):
 def test_without_a_key_nothing_is_sent(settings):
     settings.METRONOME_API_KEY = ""
     with pytest.raises(MetronomeUnavailable, match="METRONOME_API_KEY"):
-        metronome.client.__wrapped__()
+        metronome.client.client.__wrapped__()
 
 
 # --- Release --------------------------------------------------------------------------------------------------------
@@ -254,7 +256,7 @@ def test_a_paid_grant_is_a_commit_with_its_invoice_in_cents(stage, account):
     assert [segment.amount for segment in commit.segments] == [1_000]
     (listed,) = metronome.commits(customer_id=account[0])
     assert (listed.id, listed.segments, listed.is_free) == (commit.id, commit.segments, False)
-    invoices = metronome.client().v1.customers.invoices.list(customer_id=account[0], type="SCHEDULED").data
+    invoices = metronome.client.client().v1.customers.invoices.list(customer_id=account[0], type="SCHEDULED").data
     assert [(invoice.id, invoice.total) for invoice in invoices] == [(listed.invoice_ids[0], 4_900)]
 
 
@@ -287,7 +289,7 @@ def test_credits_in_another_unit_are_not_ours(stage, account):
     schedule = {"credit_type_id": unit_id, "schedule_items": [
         {"amount": 5, "starting_at": hour, "ending_before": hour + timedelta(days=1)}
     ]}  # fmt: skip
-    metronome.client().v2.contracts.edit(
+    metronome.client.client().v2.contracts.edit(
         customer_id=customer_id, contract_id=contract_id,
         add_credits=[{"product_id": metronome.credits_product_id(), "access_schedule": schedule}],
     )  # fmt: skip

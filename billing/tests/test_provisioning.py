@@ -15,7 +15,7 @@ pytestmark = pytest.mark.django_db
 
 
 def remote_customers():
-    return list(metronome.client().v1.customers.list())
+    return list(metronome.client.client().v1.customers.list())
 
 
 def email_alias(customer) -> IngestAlias:

@@ -322,7 +322,7 @@ def test_a_monthly_plan_renews_for_a_year(stage, alice):
 
     assert Payment.objects.filter(state="granted").count() == ChargeAtTestGateway.objects.count() == 13
     assert metronome.find_contract(customer_id=alice.metronome_id, name=f"vocalis:{alice.pk}")
-    assert len(list(metronome.client().v2.contracts.list(customer_id=alice.metronome_id))) == 1
+    assert len(list(metronome.client.client().v2.contracts.list(customer_id=alice.metronome_id))) == 1
     assert not Drift.objects.filter(state="open").exists()
 
 

@@ -39,7 +39,7 @@ def add_by_hand(contract, credits, *, days=30, **fields):
     schedule = {"credit_type_id": metronome.credit_type_id(), "schedule_items": [
         {"amount": credits, "starting_at": hour, "ending_before": hour + timedelta(days=days)}
     ]}  # fmt: skip
-    made = metronome.client().v2.contracts.edit(
+    made = metronome.client.client().v2.contracts.edit(
         customer_id=contract.customer.metronome_id, contract_id=contract.metronome_id,
         add_credits=[{"product_id": metronome.credits_product_id(), "name": "By hand", "access_schedule": schedule} | fields],
     )  # fmt: skip
@@ -47,7 +47,7 @@ def add_by_hand(contract, credits, *, days=30, **fields):
 
 
 def edit(contract, **change):
-    metronome.client().v2.contracts.edit(
+    metronome.client.client().v2.contracts.edit(
         customer_id=contract.customer.metronome_id, contract_id=contract.metronome_id, **change
     )
 

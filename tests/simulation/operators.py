@@ -44,7 +44,7 @@ class Operators(Stage):
         """Someone takes such a gift away again, spent or not."""
         for contract in Contract.objects.exclude(metronome_id=None).select_related("customer").order_by("id"):
             customer_id, contract_id = contract.customer.metronome_id or "", contract.metronome_id or ""
-            with patch.object(metronome, "client", lambda: self.hotline):
+            with patch.object(metronome.client, "client", lambda: self.hotline):
                 made_there = [commit for commit in metronome.commits(customer_id=customer_id) if commit.name == "Gift"]
             if made_there:
                 commit = self.dice.choice(made_there)

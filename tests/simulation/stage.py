@@ -91,7 +91,7 @@ class Stage(MetronomeSide):
                 headers={"Authorization": "Bearer sandbox"},
             )
             self.client, self.hotline = self._client(reliable=False), self._client(reliable=True)
-            stack.enter_context(patch.object(metronome, "client", lambda: self.client))
+            stack.enter_context(patch.object(metronome.client, "client", lambda: self.client))
             small = {key: replace(plans.PLANS[key], credits=credits) for key, credits in PLAN_CREDITS.items()}
             stack.enter_context(patch.dict(plans.PLANS, small))
             stack.enter_context(patch.object(workflow, "gateway", lambda name="": UnreliableGateway(self.chaos)))
@@ -190,7 +190,7 @@ def _bootstrapped() -> Path:
     atexit.register(rmtree, path.parent)
     sandbox = Sandbox(credit_type_id=settings.VOCALIS_CREDIT_TYPE_ID, now=START, seed=0, state_path=path)
     client = _sdk(sandbox.transport())
-    with patch.object(metronome, "client", lambda: client):
+    with patch.object(metronome.client, "client", lambda: client):
         call_command("bootstrap_metronome", verbosity=0)
     sandbox.world.store.close()
     return path

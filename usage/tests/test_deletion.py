@@ -81,7 +81,7 @@ def test_metronome_forgets_the_person_too(stage, life):
     stage.drain()
 
     life.refresh_from_db()
-    there = metronome.client().v1.customers.retrieve(customer_id=life.metronome_id).data
+    there = metronome.client.client().v1.customers.retrieve(customer_id=life.metronome_id).data
     assert there.ingest_aliases == [life.stable_alias]
     assert there.name == "Deleted customer"
     assert metronome.find_customer(alias="vocalis_alice@example.com") is None
@@ -201,7 +201,7 @@ def clock(stage, monkeypatch):
 
 def at_metronome():
     """Name and aliases of every customer there."""
-    return [(remote.name, *remote.ingest_aliases) for remote in metronome.client().v1.customers.list()]
+    return [(remote.name, *remote.ingest_aliases) for remote in metronome.client.client().v1.customers.list()]
 
 
 def drain(stage):

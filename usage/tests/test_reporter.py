@@ -70,7 +70,7 @@ def ids_at(sandbox):
 
 
 def events_at(sandbox):
-    return metronome.client().post("/v1/events/search", cast_to=object, body={"transactionIds": every_id()})
+    return metronome.client.client().post("/v1/events/search", cast_to=object, body={"transactionIds": every_id()})
 
 
 def every_id():

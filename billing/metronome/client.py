@@ -27,10 +27,9 @@ from django.conf import settings
 from metronome import Metronome, RequestOptions
 from metronome._base_client import BaseSyncPage  # no public name; a page must be told from a page of HTML
 
+from billing import plans
+from billing.redaction import without_secrets
 from jobs.errors import Rejected, Unavailable
-
-from . import plans
-from .redaction import without_secrets
 
 READ_TIMEOUT_SECONDS = 10  # also of ingest; the lease of a batch of events (120 s) outlives ten of them
 WRITE_TIMEOUT_SECONDS = 30

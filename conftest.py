@@ -95,8 +95,9 @@ def sandbox(settings, monkeypatch):
     """
     from metronome import Metronome
 
-    from billing import metronome
     from sandbox import Sandbox
+
+    from billing import metronome
 
     emulator = Sandbox(
         credit_type_id=settings.VOCALIS_CREDIT_TYPE_ID,

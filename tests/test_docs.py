@@ -82,7 +82,7 @@ def test_every_target_of_make_that_documents_name_exists():
 
 
 def test_the_table_of_health_checks_in_operations_is_whole():
-    from billing import catalogue
+    from billing.metronome import catalogue
 
     source = (ROOT / "vocalis/health.py").read_text()
     names = set(re.findall(r'Check\("([a-z -]+)"', source)) | set(catalogue.CHECKS)

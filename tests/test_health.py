@@ -9,7 +9,7 @@ import pytest
 from django.db import OperationalError, connection
 from django.utils import timezone
 
-from billing import catalogue
+from billing.metronome import catalogue
 from billing.models import Drift, WebhookEvent
 from conftest import fund
 from jobs.models import Heartbeat

@@ -19,10 +19,11 @@ from django.db.models.fields.json import KT
 from django.db.models.functions import Cast, Coalesce, Trunc
 
 from accounts.models import Customer
-from billing import catalogue, metronome_operations
 from billing.hours import floor_hour
 from billing.ledger import RESERVATION_SECONDS, SETTLING_SECONDS
-from billing.metronome_setup import Metric
+from billing.metronome import catalogue
+from billing.metronome import usage as metronome_usage
+from billing.metronome.setup import Metric
 from operations.command import Refused
 
 from .models import UsageEvent
@@ -158,8 +159,8 @@ def _here(
 def _there(
     customers: Sequence[Customer], since: datetime, until: datetime, window: Window
 ) -> defaultdict[str, dict[Cell, Decimal]]:
-    event_types = {metronome_operations.metric_id(metric.name): name for name, metric in METRICS.items()}
-    found = metronome_operations.usage(
+    event_types = {metronome_usage.metric_id(metric.name): name for name, metric in METRICS.items()}
+    found = metronome_usage.usage(
         customer_ids=[customer.metronome_id or "" for customer in customers],
         group_keys={metric_id: _group_key(METRICS[event_type]) for metric_id, event_type in event_types.items()},
         starting_on=since.replace(hour=0),
@@ -185,9 +186,9 @@ def explained(
     events = list(_events(customer, cell))
     sent = [event for event in events if event.sent_at]
     searched = sent if searched_max is None or len(sent) <= searched_max else []
-    for at in range(0, len(searched), metronome_operations.SEARCH_EVENTS_MAX):
-        part = searched[at : at + metronome_operations.SEARCH_EVENTS_MAX]
-        found = metronome_operations.find_events([event.transaction_id for event in part])
+    for at in range(0, len(searched), metronome_usage.SEARCH_EVENTS_MAX):
+        part = searched[at : at + metronome_usage.SEARCH_EVENTS_MAX]
+        found = metronome_usage.find_events([event.transaction_id for event in part])
         for event in part:
             if event.transaction_id not in found:
                 missing.append(event)

@@ -22,9 +22,10 @@ from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from billing import catalogue, metronome, metronome_setup
+from billing import metronome
+from billing.metronome import catalogue, setup
+from billing.metronome.redaction import without_secrets
 from billing.models import AutoRecharge, Drift
-from billing.redaction import without_secrets
 from jobs import worker
 from jobs.errors import Rejected, Unavailable
 from jobs.models import Heartbeat, Job, Lane
@@ -136,7 +137,7 @@ def _hurried(ask: Callable[[], list[Check]]) -> list[Check]:
 
 def _connection_checks() -> list[Check]:
     try:
-        metronome_setup.pricing_units()
+        setup.pricing_units()
     except Unavailable as error:
         if error.pause_seconds:  # Metronome answered, and refused our key
             return [Check("reachability", "ok", ""), Check("credentials", "error", str(error))]

@@ -24,7 +24,7 @@ from django.db import IntegrityError, transaction
 from accounts.models import Customer
 from billing import contracts, emails, metronome, plans, recharge, sync
 from billing.live.wake import wake
-from billing.metronome_operations import invoice_status
+from billing.metronome.contracts import invoice_status
 from billing.models import Contract, CreditGrant, Payment, Subscription
 from jobs.errors import NotYet, Rejected, Unavailable
 from jobs.worker import RowStep

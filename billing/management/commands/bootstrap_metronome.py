@@ -9,8 +9,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
-from billing import catalogue, metronome_setup
-from billing.metronome import MetronomeRejected, MetronomeUnavailable
+from billing.metronome import MetronomeRejected, MetronomeUnavailable, catalogue, setup
 
 LOOK_SECONDS = 0.3  # between looks while waiting for a sandbox that is just starting
 
@@ -46,7 +45,7 @@ class Command(BaseCommand):
         until = time.monotonic() + seconds
         while True:
             try:
-                metronome_setup.pricing_units()
+                setup.pricing_units()
                 return
             except MetronomeUnavailable as error:
                 if time.monotonic() >= until or error.pause_seconds:  # a refused key is not a slow start

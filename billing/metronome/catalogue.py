@@ -14,10 +14,12 @@ from typing import Any
 
 from django.conf import settings
 
-from . import metronome, plans
-from . import metronome_setup as setup
-from .hours import floor_hour
-from .metronome_setup import Metric, Product, Rate
+from billing import plans
+from billing.hours import floor_hour
+
+from . import setup
+from .client import AlreadyDone, NotFound
+from .setup import Metric, Product, Rate
 
 GENERATION = Metric("", "Vocalis voice generation", "SUM", "text_length", ("voice_generation",), (("voice_type",),))
 CLONING = Metric("", "Vocalis own voices", "COUNT", "", ("voice_cloning",), ())
@@ -60,7 +62,7 @@ def differences(*, now: datetime) -> list[str]:
     for check in CHECKS.values():
         try:
             texts += check(now)
-        except metronome.NotFound as missing:  # what this check would have looked at
+        except NotFound as missing:  # what this check would have looked at
             texts.append(str(missing))
     return list(dict.fromkeys(texts))
 
@@ -86,14 +88,14 @@ def check_metrics(now: datetime) -> list[str]:
 
 def check_products(now: datetime) -> list[str]:
     found, metrics = setup.products(), setup.metrics()
-    texts = _missing(found, [*USAGE_PRODUCTS, metronome.CREDITS_PRODUCT_NAME], "product")
+    texts = _missing(found, [*USAGE_PRODUCTS, setup.CREDITS_PRODUCT_NAME], "product")
     for name, (wanted, group_key) in USAGE_PRODUCTS.items():
         product, metric = _by_name(found, name), _by_name(metrics, wanted.name)
         if product and metric and product != Product(product.id, name, "USAGE", metric.id, group_key):
             texts.append(
                 f"product “{name}” is not a usage product of metric “{metric.name}” by {group_key or 'nothing'}"
             )
-    credits = _by_name(found, metronome.CREDITS_PRODUCT_NAME)
+    credits = _by_name(found, setup.CREDITS_PRODUCT_NAME)
     if credits and credits.type != "FIXED":
         texts.append(f"product “{credits.name}” is {credits.type}, not FIXED")
     return texts
@@ -104,7 +106,7 @@ def check_rate_card(now: datetime) -> list[str]:
     card = _by_name(cards, name)
     if card is None:
         return _missing(cards, [name], "rate card")
-    worth = card.cents_per_unit.get(metronome.credit_type_id())
+    worth = card.cents_per_unit.get(setup.credit_type_id())
     if worth == CENTS_PER_CREDIT:
         return []
     return [f"rate card “{name}”: a credit is worth {worth or 'no'} cents, not {CENTS_PER_CREDIT}"]
@@ -112,7 +114,7 @@ def check_rate_card(now: datetime) -> list[str]:
 
 def check_rates(now: datetime) -> list[str]:
     ids = {product.name: product.id for product in reversed(setup.products())}
-    found = setup.rates(rate_card_id=metronome.rate_card_id(), at=now)
+    found = setup.rates(rate_card_id=setup.rate_card_id(), at=now)
     wanted = [_rate(ids.get(name, ""), groups, price) for name, groups, price in PRICES]
     return [
         f"price of “{name}” {groups or ''}: {_price(found, rate)}, not {price} credits"
@@ -158,7 +160,7 @@ def ensure(*, now: datetime, say: Callable[[str], None]) -> None:
         name: _ensure_product(name, metric_ids[metric.name], group_key, say)
         for name, (metric, group_key) in USAGE_PRODUCTS.items()
     }
-    say(f"product “{metronome.CREDITS_PRODUCT_NAME}”: {metronome.credits_product_id()}")
+    say(f"product “{setup.CREDITS_PRODUCT_NAME}”: {setup.credits_product_id()}")
     card_id = _ensure_rate_card(unit_id, say)
     _ensure_rates(card_id, product_ids, now, say)
     _ensure_notifications(now, say)
@@ -173,8 +175,8 @@ def _ensure_pricing_unit(now: datetime, say: Callable[[str], None]) -> str:
         unit_id = setup.create_pricing_unit(name=plans.PRICING_UNIT_NAME)
         say(f"pricing unit “{plans.PRICING_UNIT_NAME}”: made {unit_id}; set VOCALIS_CREDIT_TYPE_ID to it")
         return unit_id
-    say(f"pricing unit: {metronome.credit_type_id()}")
-    return metronome.credit_type_id()
+    say(f"pricing unit: {setup.credit_type_id()}")
+    return setup.credit_type_id()
 
 
 def _ensure_metric(wanted: Metric, say: Callable[[str], None]) -> str:
@@ -194,7 +196,7 @@ def _ensure_product(name: str, metric_id: str, group_key: Sequence[str], say: Ca
     if product:
         say(f"product “{name}”: {product.id}")
         return product.id
-    product_id = metronome.create_product(name=name, type="USAGE", metric_id=metric_id, pricing_group_key=group_key)
+    product_id = setup.create_product(name=name, type="USAGE", metric_id=metric_id, pricing_group_key=group_key)
     say(f"product “{name}”: made {product_id}")
     return product_id
 
@@ -269,16 +271,16 @@ def _once_or_again(key: str, now: datetime | None, is_there: Callable[[], bool],
         try:
             create(attempt)
             return
-        except metronome.AlreadyDone:
+        except AlreadyDone:
             continue
 
 
 def _alert() -> tuple[str, Decimal, str]:
-    return ALERT_TYPE, Decimal(0), metronome.credit_type_id()
+    return ALERT_TYPE, Decimal(0), setup.credit_type_id()
 
 
 def _rate(product_id: str, groups: dict[str, str], price: int) -> Rate:
-    return Rate(product_id, groups, Decimal(price), metronome.credit_type_id())
+    return Rate(product_id, groups, Decimal(price), setup.credit_type_id())
 
 
 def _price(found: list[Rate], wanted: Rate) -> str:

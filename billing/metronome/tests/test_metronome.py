@@ -8,9 +8,9 @@ from decimal import Decimal
 import httpx
 import pytest
 
-from billing import metronome, metronome_operations, metronome_setup
+from billing import metronome
 from billing.hours import floor_hour
-from billing.metronome import AlreadyDone, MetronomeRejected, MetronomeUnavailable
+from billing.metronome import AlreadyDone, MetronomeRejected, MetronomeUnavailable, contracts, customers, setup, usage
 
 CUSTOMER = "5f794d50-085a-4db6-8d15-286e518b7225"
 EVENT = {"transaction_id": "t", "customer_id": "c", "event_type": "e", "timestamp": "2026-01-01T00:00:00Z"}
@@ -45,8 +45,8 @@ def calls(now):
     """One of every call, reads and writes."""
     hour = floor_hour(now)
     ids = {"customer_id": CUSTOMER, "contract_id": CUSTOMER}
-    metric = metronome_setup.Metric("", "m", "COUNT", "", ("e",), ())
-    rate = metronome_setup.Rate(CUSTOMER, {}, Decimal(1), CUSTOMER)
+    metric = setup.Metric("", "m", "COUNT", "", ("e",), ())
+    rate = setup.Rate(CUSTOMER, {}, Decimal(1), CUSTOMER)
     metronome.client._known.setdefault(metronome.client.client(), {}).update(
         {"rate card": CUSTOMER, "credits product": CUSTOMER}
     )
@@ -64,34 +64,32 @@ def calls(now):
         "commits": lambda: metronome.commits(customer_id=CUSTOMER),
         "net_balance": lambda: metronome.net_balance(customer_id=CUSTOMER),
         "ingest": lambda: metronome.ingest([EVENT]),
-        "create_product": lambda: metronome.create_product(name="n", type="FIXED"),
-        "usage": lambda: metronome_operations.usage(
+        "create_product": lambda: setup.create_product(name="n", type="FIXED"),
+        "usage": lambda: usage.usage(
             customer_ids=[CUSTOMER], group_keys={CUSTOMER: ""}, starting_on=hour, ending_before=hour
         ),
-        "find_events": lambda: metronome_operations.find_events(["t"]),
-        "invoice_status": lambda: metronome_operations.invoice_status(customer_id=CUSTOMER, invoice_id=CUSTOMER),
-        "rename_customer": lambda: metronome_operations.rename_customer(customer_id=CUSTOMER, name="n"),
-        "pricing_units": metronome_setup.pricing_units,
-        "create_pricing_unit": lambda: metronome_setup.create_pricing_unit(name="n"),
-        "metrics": metronome_setup.metrics,
-        "create_metric": lambda: metronome_setup.create_metric(metric),
-        "products": metronome_setup.products,
-        "rate_cards": metronome_setup.rate_cards,
-        "create_rate_card": lambda: metronome_setup.create_rate_card(
-            name="n", unit_id=CUSTOMER, cents_per_unit=Decimal("0.025")
-        ),
-        "add_conversion": lambda: metronome_setup.add_conversion(
+        "find_events": lambda: usage.find_events(["t"]),
+        "invoice_status": lambda: contracts.invoice_status(customer_id=CUSTOMER, invoice_id=CUSTOMER),
+        "rename_customer": lambda: customers.rename_customer(customer_id=CUSTOMER, name="n"),
+        "pricing_units": setup.pricing_units,
+        "create_pricing_unit": lambda: setup.create_pricing_unit(name="n"),
+        "metrics": setup.metrics,
+        "create_metric": lambda: setup.create_metric(metric),
+        "products": setup.products,
+        "rate_cards": setup.rate_cards,
+        "create_rate_card": lambda: setup.create_rate_card(name="n", unit_id=CUSTOMER, cents_per_unit=Decimal("0.025")),
+        "add_conversion": lambda: setup.add_conversion(
             rate_card_id=CUSTOMER, unit_id=CUSTOMER, cents_per_unit=Decimal("0.025")
         ),
-        "rates": lambda: metronome_setup.rates(rate_card_id=CUSTOMER, at=now),
-        "add_rate": lambda: metronome_setup.add_rate(rate_card_id=CUSTOMER, rate=rate, starts_at=hour),
-        "some_customer": metronome_setup.some_customer,
-        "alerts": lambda: metronome_setup.alerts(customer_id=CUSTOMER),
-        "create_alert": lambda: metronome_setup.create_alert(key="k", name="n", type="t", threshold=0, unit_id="u"),
-        "enabled_notifications": metronome_setup.enabled_notifications,
-        "enable_notification": lambda: metronome_setup.enable_notification("commit.create"),
-        "offset_notifications": metronome_setup.offset_notifications,
-        "create_offset_notification": lambda: metronome_setup.create_offset_notification(
+        "rates": lambda: setup.rates(rate_card_id=CUSTOMER, at=now),
+        "add_rate": lambda: setup.add_rate(rate_card_id=CUSTOMER, rate=rate, starts_at=hour),
+        "some_customer": setup.some_customer,
+        "alerts": lambda: setup.alerts(customer_id=CUSTOMER),
+        "create_alert": lambda: setup.create_alert(key="k", name="n", type="t", threshold=0, unit_id="u"),
+        "enabled_notifications": setup.enabled_notifications,
+        "enable_notification": lambda: setup.enable_notification("commit.create"),
+        "offset_notifications": setup.offset_notifications,
+        "create_offset_notification": lambda: setup.create_offset_notification(
             key="k", name="n", type="t", offset="-P3D"
         ),
     }
@@ -284,7 +282,7 @@ def test_all_pages_of_a_list_are_read(stage, account):
 
 def test_credits_in_another_unit_are_not_ours(stage, account):
     customer_id, contract_id = account
-    unit_id = metronome_setup.create_pricing_unit(name="Apples")
+    unit_id = setup.create_pricing_unit(name="Apples")
     hour = floor_hour(stage.now())
     schedule = {"credit_type_id": unit_id, "schedule_items": [
         {"amount": 5, "starting_at": hour, "ending_before": hour + timedelta(days=1)}
@@ -316,7 +314,7 @@ def test_a_lost_answer_is_unavailable_and_the_effect_is_there(stage, account):
 
 def test_the_credits_product_is_made_on_demand(sandbox):
     made = metronome.credits_product_id()
-    (product,) = metronome_setup.products()
+    (product,) = setup.products()
     assert (product.id, product.name, product.type) == (made, "Vocalis Credits", "FIXED")
     assert metronome.credits_product_id() == made
 

@@ -10,8 +10,9 @@ from io import StringIO
 import pytest
 from django.core.management import CommandError, call_command
 
-from billing import catalogue, metronome, metronome_setup
-from billing.catalogue import CENTS_PER_CREDIT
+from billing import metronome
+from billing.metronome import catalogue, setup
+from billing.metronome.catalogue import CENTS_PER_CREDIT
 
 
 def bootstrap(**options) -> str:
@@ -29,13 +30,13 @@ def complaints() -> str:
 def inventory() -> dict[str, int]:
     hour = datetime.now(UTC)
     return {
-        "units": len(metronome_setup.pricing_units()),
-        "metrics": len(metronome_setup.metrics()),
-        "products": len(metronome_setup.products()),
-        "cards": len(metronome_setup.rate_cards()),
-        "rates": len(metronome_setup.rates(rate_card_id=metronome.rate_card_id(), at=hour)),
+        "units": len(setup.pricing_units()),
+        "metrics": len(setup.metrics()),
+        "products": len(setup.products()),
+        "cards": len(setup.rate_cards()),
+        "rates": len(setup.rates(rate_card_id=metronome.rate_card_id(), at=hour)),
         "offsets": len(list(metronome.client.client().v2.notifications.offset.list())),
-        "types": len(metronome_setup.enabled_notifications()),
+        "types": len(setup.enabled_notifications()),
     }
 
 
@@ -47,9 +48,9 @@ def test_it_makes_everything_and_the_check_agrees(sandbox):
 
     assert inventory() == ONE_OF_EACH
     assert "as Vocalis needs it" in bootstrap(check=True)
-    (card,) = metronome_setup.rate_cards()
+    (card,) = setup.rate_cards()
     assert card.cents_per_unit == {metronome.credit_type_id(): Decimal("0.025")}
-    prices = {rate.price for rate in metronome_setup.rates(rate_card_id=card.id, at=datetime.now(UTC))}
+    prices = {rate.price for rate in setup.rates(rate_card_id=card.id, at=datetime.now(UTC))}
     assert prices == {1, 2, 25_000}
 
 
@@ -82,16 +83,16 @@ def test_the_check_of_an_empty_account_lists_everything_and_makes_nothing(sandbo
         "commit.create",
     ):
         assert missing in text
-    assert metronome_setup.products() == []
+    assert setup.products() == []
 
 
 def test_a_wrong_price_is_found_and_put_right(sandbox):
     bootstrap()
     card_id = metronome.rate_card_id()
-    rate = next(r for r in metronome_setup.rates(rate_card_id=card_id, at=datetime.now(UTC)) if r.price == 2)
-    metronome_setup.add_rate(
+    rate = next(r for r in setup.rates(rate_card_id=card_id, at=datetime.now(UTC)) if r.price == 2)
+    setup.add_rate(
         rate_card_id=card_id, starts_at=catalogue.FIRST_RATES_AT,
-        rate=metronome_setup.Rate(rate.product_id, rate.group_values, Decimal(3), rate.pricing_unit_id),
+        rate=setup.Rate(rate.product_id, rate.group_values, Decimal(3), rate.pricing_unit_id),
     )  # fmt: skip
 
     assert "premium" in complaints()
@@ -103,12 +104,12 @@ def test_a_wrong_price_is_found_and_put_right(sandbox):
 def test_a_rate_card_without_conversion_gets_one(sandbox, settings):
     metronome.client.client().v1.contracts.rate_cards.create(name=settings.METRONOME_RATE_CARD_NAME)
     bootstrap()
-    (card,) = metronome_setup.rate_cards()
+    (card,) = setup.rate_cards()
     assert card.cents_per_unit == {metronome.credit_type_id(): CENTS_PER_CREDIT}
 
 
 def test_a_wrong_conversion_needs_a_person(sandbox, settings):
-    metronome_setup.create_rate_card(
+    setup.create_rate_card(
         name=settings.METRONOME_RATE_CARD_NAME, unit_id=metronome.credit_type_id(), cents_per_unit=Decimal("2.5")
     )
     with pytest.raises(CommandError, match=r"worth 2\.5 cents, not 0\.025"):
@@ -116,8 +117,8 @@ def test_a_wrong_conversion_needs_a_person(sandbox, settings):
 
 
 def test_a_metric_that_measures_something_else_needs_a_person(sandbox):
-    wrong = metronome_setup.Metric("", catalogue.GENERATION.name, "COUNT", "", ("voice_generation",), ())
-    metronome_setup.create_metric(wrong)
+    wrong = setup.Metric("", catalogue.GENERATION.name, "COUNT", "", ("voice_generation",), ())
+    setup.create_metric(wrong)
     with pytest.raises(CommandError, match="archive or rename it"):
         bootstrap()
 
@@ -139,11 +140,9 @@ def test_notifications_are_switched_on_and_the_alert_watches_everybody(sandbox):
     bootstrap()
     customer_id = metronome.create_customer(name="Alice", alias="alice")
 
-    assert {"commit.create", "credit.segment.end", "contract.start"} <= metronome_setup.enabled_notifications()
-    assert metronome_setup.offset_notifications() == {("commit.segment.end", "-P3D"), ("credit.segment.end", "-P3D")}
-    assert metronome_setup.alerts(customer_id=customer_id) == [
-        (catalogue.ALERT_TYPE, Decimal(0), metronome.credit_type_id())
-    ]
+    assert {"commit.create", "credit.segment.end", "contract.start"} <= setup.enabled_notifications()
+    assert setup.offset_notifications() == {("commit.segment.end", "-P3D"), ("credit.segment.end", "-P3D")}
+    assert setup.alerts(customer_id=customer_id) == [(catalogue.ALERT_TYPE, Decimal(0), metronome.credit_type_id())]
     bootstrap(check=True)
 
 

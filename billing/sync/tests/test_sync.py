@@ -7,7 +7,8 @@ from decimal import Decimal
 
 import pytest
 
-from billing import contracts, ledger, metronome, metronome_setup, sync
+from billing import contracts, ledger, metronome, sync
+from billing.metronome import setup
 from billing.models import AutoRecharge, Contract, CreditGrant, Drift, LedgerEntry, Wallet
 
 from .money_stage import balance, burn, establish, remote_balance, spend_here, spend_there, switch_on
@@ -483,7 +484,7 @@ def test_a_recharge_metronome_switched_off_is_off_here_too(stage, alice, contrac
 
 
 def test_units_of_others_do_not_count(stage, alice, contract):
-    apples = metronome_setup.create_pricing_unit(name="Apples")
+    apples = setup.create_pricing_unit(name="Apples")
     hour = contract.starts_at
     items = [{"amount": 5, "starting_at": hour, "ending_before": hour + timedelta(days=9)}]
     schedule = {"credit_type_id": apples, "schedule_items": items}

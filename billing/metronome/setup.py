@@ -1,26 +1,36 @@
-"""The words to Metronome that only set-up and health use: the other half of the adapter, on the same edge.
-
-Like `billing.metronome` it decides nothing and raises only its two kinds; `billing.catalogue` says what ought to be.
+"""What stands at Metronome before anybody can buy: the ids of what everything stands on, and what set-up and health
+read and make. `billing.metronome.catalogue` says what ought to be.
 """
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal
 
-from .metronome.client import (
+from django.conf import settings
+
+from billing import plans
+
+from .client import (
     AlreadyDone,
+    NotFound,
     all_pages,
     an_id,
+    named,
     oldest_first,
     once_a_minute,
     reader,
+    remember,
     talk,
     to_decimal,
     writer,
 )
+
+CREDITS_PRODUCT_NAME = "Vocalis Credits"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +73,43 @@ class Rate:
     group_values: dict[str, str]
     price: Decimal
     pricing_unit_id: str
+
+
+def credit_type_id() -> str:
+    """Id of the pricing unit: VOCALIS_CREDIT_TYPE_ID, else found by name."""
+    return settings.VOCALIS_CREDIT_TYPE_ID or remember(
+        "pricing unit", lambda: named("pricing unit", plans.PRICING_UNIT_NAME, reader().v1.pricing_units.list)
+    )
+
+
+def rate_card_id() -> str:
+    cards = functools.partial(reader().v1.contracts.rate_cards.list, body={})
+    return remember("rate card", lambda: named("rate card", settings.METRONOME_RATE_CARD_NAME, cards))
+
+
+def credits_product_id() -> str:
+    """Id of the FIXED product all credits are sold as, made if it is missing."""
+
+    def find() -> str:
+        try:
+            return named("product", CREDITS_PRODUCT_NAME, reader().v1.contracts.products.list)
+        except NotFound:
+            return create_product(name=CREDITS_PRODUCT_NAME, type="FIXED")
+
+    return remember("credits product", find)
+
+
+def create_product(
+    *, name: str, type: Literal["FIXED", "USAGE"], metric_id: str = "", pricing_group_key: Sequence[str] = ()
+) -> str:
+    change: dict[str, Any] = {"billable_metric_id": metric_id} if metric_id else {}
+    if pricing_group_key:
+        change["pricing_group_key"] = list(pricing_group_key)
+    with talk("create a product"):
+        made = writer().v1.contracts.products.create(
+            name=name, type=type, **change, extra_headers=once_a_minute("product", name)
+        )
+        return an_id(made.data)
 
 
 def pricing_units() -> list[PricingUnit]:

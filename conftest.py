@@ -95,9 +95,8 @@ def sandbox(settings, monkeypatch):
     """
     from metronome import Metronome
 
-    from sandbox import Sandbox
-
     from billing import metronome
+    from sandbox import Sandbox
 
     emulator = Sandbox(
         credit_type_id=settings.VOCALIS_CREDIT_TYPE_ID,

@@ -71,7 +71,8 @@ def straight(wallets: list[int]) -> Worker:
     import psycopg
     from django.db import connection
 
-    from billing import drawdown, ledger
+    from billing.ledger import drawdown, holds
+    from billing.ledger.holds import DRAW
 
     parameters: dict[str, Any] = {
         key: value for key, value in connection.get_connection_params().items() if key in ("dbname", "user", "password", "host", "port")
@@ -87,20 +88,20 @@ def straight(wallets: list[int]) -> Worker:
         def once() -> None:
             now = datetime.now(UTC)
             key = f"{prefix}-{next(keys)}"
-            cursor.execute(ledger.LOOK, [key, wallet_id]).fetchone()
+            cursor.execute(holds.LOOK, [key, wallet_id]).fetchone()
             with database.transaction():
-                cursor.execute(ledger.OPEN_HOLD, [wallet_id, key, 10, now, now + timedelta(minutes=10)])
+                cursor.execute(holds.OPEN_HOLD, [wallet_id, key, 10, now, now + timedelta(minutes=10)])
                 (hold,) = cursor.fetchone()  # type: ignore[misc]
-                cursor.execute(ledger.TAKE_FROM_AVAILABLE, [10, wallet_id, 10, now, now])
+                cursor.execute(holds.TAKE_FROM_AVAILABLE, [10, wallet_id, 10, now, now])
             with database.transaction():
-                cursor.execute(ledger.RESOLVE_HOLD, ["captured", 10, now, hold, 10]).fetchone()
+                cursor.execute(holds.RESOLVE_HOLD, ["captured", 10, now, hold, 10]).fetchone()
                 cursor.execute("SELECT pg_advisory_xact_lock(%s)", [wallet_id])
                 grants = cursor.execute(drawdown.DRAWABLE, [wallet_id, now, now]).fetchall()
-                cursor.execute(ledger.DRAW, [10, grants[0][0]])
-                balance, version = cursor.execute(ledger.CHANGE_WALLET, [-10, 10, wallet_id]).fetchone()  # type: ignore[misc]
+                cursor.execute(DRAW, [10, grants[0][0]])
+                balance, version = cursor.execute(holds.CHANGE_WALLET, [-10, 10, wallet_id]).fetchone()  # type: ignore[misc]
                 draws = json.dumps([(grants[0][0], 10)])
                 entry = [wallet_id, "capture", -10, balance, version, None, hold, draws, "", now]
-                cursor.execute(ledger.WRITE_ENTRY, entry)
+                cursor.execute(holds.WRITE_ENTRY, entry)
 
         yield once
         database.close()

@@ -17,7 +17,8 @@ from accounts.models import User
 from jobs.errors import NotYet
 from operations.command import do_now
 
-from . import drawdown, ledger, metronome, plans, sync
+from . import ledger, metronome, plans, sync
+from .ledger import drawdown
 from .models import Contract, CreditGrant, Drift, Payment, Wallet
 
 UNPAID_SECONDS = 600  # a recharge younger than this may only not be tied to its payment yet

@@ -6,8 +6,8 @@ from decimal import Decimal
 import pytest
 
 from billing import ledger
-from billing.drawdown import Pool, draw
 from billing.hours import floor_hour
+from billing.ledger.drawdown import Pool, draw
 
 pytestmark = pytest.mark.django_db
 

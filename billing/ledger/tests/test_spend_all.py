@@ -13,7 +13,8 @@ from django.db import IntegrityError, connection
 from billing import ledger
 from billing.ledger import Spend
 from billing.models import LedgerEntry, Reservation, Wallet
-from billing.tests.test_ledger import assert_sound
+
+from .test_ledger import assert_sound
 
 NOON, HOUR, MINUTE = datetime(2026, 1, 1, 12, tzinfo=UTC), timedelta(hours=1), timedelta(minutes=1)
 NOW = NOON + 20 * HOUR + 30 * MINUTE

@@ -1,17 +1,4 @@
-"""The only writer of wallets, reservations, ledger entries and grants.
-
-Model, in the terms of two-phase transfers: `reserve` holds credits, and a hold resolves exactly once: captured (all or
-part, the rest returns), released, or expired. What `reserve` accepted, `capture` cannot fail to take.
-
-Invariants, by database constraint where the database can say it: 0 <= reserved <= balance; balance = sum of entries;
-reserved = sum of open reservations; what started grants have remaining is never more than the balance.
-
-Every function is one transaction, or joins the caller's. Those that touch grants take turns, wallet by wallet, and so read
-no grant that another is changing; reserving and giving back need no turn. The wallet's row is the last lock of all, so a hot
-wallet is held for two statements; a caller that writes rows of its own writes them first. SQL instead of the ORM because this is the
-hot path; `make bench ARGS=gate` shows what Django still costs beside the bare driver. Callers wake the streams themselves,
-with `billing.live.wake` (one call after commit), which is why nothing here does.
-"""
+"""Holds, grants and entries; see `billing.ledger`."""
 
 from __future__ import annotations
 
@@ -28,9 +15,10 @@ from uuid import UUID
 from django.db import connection, transaction
 from django.db.models import F
 
+from billing.hours import floor_hour
+from billing.models import CreditGrant, LedgerEntry, Reservation, Wallet
+
 from . import drawdown, sql
-from .hours import floor_hour
-from .models import CreditGrant, LedgerEntry, Reservation, Wallet
 
 BEFORE_ALL = datetime(1970, 1, 1, tzinfo=UTC)
 SETTLING_SECONDS = 60  # Metronome shows acknowledged usage in its balances within some 15 seconds; four times that

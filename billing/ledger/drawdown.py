@@ -11,9 +11,10 @@ from typing import Any
 from django.db import connection
 from django.db.models import F
 
+from billing.hours import floor_hour
+from billing.models import CreditGrant, LedgerEntry, Reservation
+
 from . import sql
-from .hours import floor_hour
-from .models import CreditGrant, LedgerEntry, Reservation
 
 INVOICE_GRACE = timedelta(hours=24)  # Metronome's default; then the usage of a month is final, and who paid for it too
 END_OF_TIME = datetime(9999, 1, 1, tzinfo=UTC)

@@ -6,6 +6,7 @@ from django.db import connection, transaction
 from django.db.models import Sum
 
 from billing import ledger
+from billing.ledger import holds
 from billing.models import CreditGrant, LedgerEntry, Reservation, Wallet
 from conftest import fund
 
@@ -115,7 +116,7 @@ def test_a_frozen_wallet_refuses_new_holds_and_keeps_old_promises(wallet, now):
 
 def test_a_wallet_frozen_between_look_and_take_says_so(wallet, now):
     def freeze_first(execute, sql, params, many, context):
-        if sql == ledger.TAKE_FROM_AVAILABLE:
+        if sql == holds.TAKE_FROM_AVAILABLE:
             ledger.set_frozen(wallet_id=wallet.id, frozen=True, now=now)
         return execute(sql, params, many, context)
 
@@ -238,7 +239,7 @@ def test_a_look_that_is_older_than_an_end_does_not_hold_either(alice, now, monke
 
     def look_and_be_overtaken(statement, params):
         row = one(statement, params)
-        if statement == ledger.LOOK and not looks:
+        if statement == holds.LOOK and not looks:
             looks.append(row)
             ledger.expire_ended(wallet_id=wallet.id, now=now)
         return row

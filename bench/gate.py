@@ -71,8 +71,8 @@ def straight(wallets: list[int]) -> Worker:
     import psycopg
     from django.db import connection
 
-    from billing.ledger import drawdown, holds
-    from billing.ledger.holds import DRAW
+    from billing.ledger import drawdown, entries, holds
+    from billing.ledger.grants import DRAW
 
     parameters: dict[str, Any] = {
         key: value for key, value in connection.get_connection_params().items() if key in ("dbname", "user", "password", "host", "port")
@@ -98,10 +98,10 @@ def straight(wallets: list[int]) -> Worker:
                 cursor.execute("SELECT pg_advisory_xact_lock(%s)", [wallet_id])
                 grants = cursor.execute(drawdown.DRAWABLE, [wallet_id, now, now]).fetchall()
                 cursor.execute(DRAW, [10, grants[0][0]])
-                balance, version = cursor.execute(holds.CHANGE_WALLET, [-10, 10, wallet_id]).fetchone()  # type: ignore[misc]
+                balance, version = cursor.execute(entries.CHANGE_WALLET, [-10, 10, wallet_id]).fetchone()  # type: ignore[misc]
                 draws = json.dumps([(grants[0][0], 10)])
                 entry = [wallet_id, "capture", -10, balance, version, None, hold, draws, "", now]
-                cursor.execute(holds.WRITE_ENTRY, entry)
+                cursor.execute(entries.WRITE_ENTRY, entry)
 
         yield once
         database.close()

@@ -13,36 +13,31 @@ hot path; `make bench ARGS=gate` shows what Django still costs beside the bare d
 with `billing.live.wake` (one call after commit), which is why nothing here does.
 """
 
-from . import drawdown, holds, sql
+from . import drawdown, entries, grants, holds, sql
+from .entries import RESERVATION_SECONDS
+from .grants import SEGMENT_FIELDS, Segment, adjust, expire_ended, record_grant, turn_grant
 from .holds import (
-    RESERVATION_SECONDS,
-    SEGMENT_FIELDS,
     SETTLING_SECONDS,
     AlreadyResolved,
     Hold,
     InsufficientCredits,
     KeyReused,
-    Segment,
     Spend,
     WalletFrozen,
     acknowledge,
-    adjust,
     capture,
-    expire_ended,
     expire_reservations,
     in_flight,
-    record_grant,
     release,
     reserve,
     set_frozen,
     spend_all,
-    turn_grant,
     wallet_of,
 )
 
 __all__ = [
     "RESERVATION_SECONDS", "SEGMENT_FIELDS", "SETTLING_SECONDS", "AlreadyResolved", "Hold", "InsufficientCredits",
-    "KeyReused", "Segment", "Spend", "WalletFrozen", "acknowledge", "adjust", "capture", "drawdown",
-    "expire_ended", "expire_reservations", "holds", "in_flight", "record_grant", "release", "reserve",
+    "KeyReused", "Segment", "Spend", "WalletFrozen", "acknowledge", "adjust", "capture", "drawdown", "entries",
+    "expire_ended", "expire_reservations", "grants", "holds", "in_flight", "record_grant", "release", "reserve",
     "set_frozen", "spend_all", "sql", "turn_grant", "wallet_of",
 ]  # fmt: skip

@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 
 from billing import contracts, expiry, hours, ledger, provisioning
-from billing.ledger import holds
+from billing.ledger import grants
 from billing.models import CreditGrant, LedgerEntry, Reservation, Wallet
 from conftest import fund
 from jobs.worker import Worker
@@ -54,7 +54,7 @@ def test_what_a_hold_keeps_alive_expires_when_it_resolves(alice, now):
     work(now + HOUR)
     assert state(alice) == (200, 200)
     ledger.release(reservation_id=hold.id, now=now + HOUR)
-    work(now + HOUR + timedelta(seconds=holds.HELD_REMAINDER_SECONDS))
+    work(now + HOUR + timedelta(seconds=grants.HELD_REMAINDER_SECONDS))
     assert state(alice) == (0, 0)
 
 

@@ -1,0 +1,42 @@
+"""Entries: every change of a balance, with the reason. Never updated, never deleted."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+
+from django.db import connection
+
+from . import sql
+
+RESERVATION_SECONDS = 600  # ten times the longest synthesis we wait for; then the credits come back by themselves
+
+CHANGE_WALLET = """
+UPDATE billing_wallet SET balance = balance + %s, reserved = reserved - %s, version = version + 1
+ WHERE id = %s RETURNING balance, version"""
+WRITE_ENTRY = """
+INSERT INTO billing_ledgerentry
+       (wallet_id, kind, amount, balance_after, version, grant_id, reservation_id, draws, note, created_at)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"""
+SET_NEXT_EXPIRY = """
+UPDATE billing_wallet SET expires_next_at = (
+  SELECT MIN(ends_at) FROM billing_creditgrant WHERE wallet_id = %s AND remaining > 0) WHERE id = %s"""
+
+
+def write(
+    wallet_id: int, amount: int, kind: str, *, now: datetime, unreserve: int = 0,
+    grant_id: int | None = None, reservation_id: int | None = None, draws: Sequence[tuple[int, ...]] = (), note: str = "",
+) -> int:  # fmt: skip
+    """Change the wallet and write the entry that says why. Returns the new balance."""
+    with connection.cursor() as cursor:
+        cursor.execute(CHANGE_WALLET, [amount, unreserve, wallet_id])
+        balance, version = cursor.fetchone()
+        why = [grant_id, reservation_id, json.dumps(draws), note, sql.at(now)]
+        cursor.execute(WRITE_ENTRY, [wallet_id, kind, amount, balance, version, *why])
+    return balance
+
+
+def set_next_expiry(wallet_id: int) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(SET_NEXT_EXPIRY, [wallet_id, wallet_id])

@@ -10,9 +10,10 @@ from django.http import HttpRequest, JsonResponse
 from django.urls import path
 from django.utils import timezone
 
-from billing import ledger, metronome, sync
+from billing import ledger, metronome
 from billing.live.wake import wake
 from billing.models import Contract, Wallet
+from billing.sync import drift
 from jobs.models import Heartbeat
 from vocalis.urls import urlpatterns as product
 
@@ -48,7 +49,7 @@ def gate(wallet: Wallet) -> None:
 def compare(wallet: Wallet) -> None:
     """What a comparison with Metronome asks of our own rows."""
     with patch.object(metronome, "net_balance", return_value=Decimal(wallet.balance)):
-        assert sync.compare(Contract(customer=wallet.customer), now=timezone.now(), commits=[])
+        assert drift.compare(Contract(customer=wallet.customer), now=timezone.now(), commits=[])
 
 
 def grant(wallet: Wallet) -> None:

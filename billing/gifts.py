@@ -12,8 +12,9 @@ from jobs.errors import NotYet, Rejected, Unavailable
 from jobs.worker import RowStep
 from operations.command import Outcome, do_now
 
-from . import contracts, plans
+from . import plans
 from .models import Gift
+from .sync import contracts
 
 GIFT_DAYS = 365
 DAYS_MAX = 3_660  # ten years

@@ -11,9 +11,10 @@ from accounts.models import Customer
 from jobs.errors import NotYet, Rejected
 from jobs.worker import RowStep
 
-from . import emails, sync
+from . import emails
 from .models import AutoRecharge, CreditGrant, Payment, Wallet, WebhookEvent
 from .payments import workflow
+from .sync import schedule
 
 Handler = Callable[[WebhookEvent, datetime], str]
 
@@ -90,7 +91,7 @@ def pay_recharge(event: WebhookEvent, now: datetime) -> str:
 def look_at_payment(event: WebhookEvent, now: datetime) -> str:
     """A payment went well, badly, or waits for the customer. Our own row knows better: have a worker look at it."""
     customer, fields = _customer(event, now), _fields(event)
-    sync.nudge(customer.pk, now)
+    schedule.nudge(customer.pk, now)
     payment = Payment.objects.filter(customer=customer, invoice_id=str(fields.get("invoice_id") or "-")).first()
     status = str(fields.get("payment_status") or event.type.rpartition(".")[2])[:40]
     if payment is None:
@@ -100,14 +101,14 @@ def look_at_payment(event: WebhookEvent, now: datetime) -> str:
 
 
 def read_contract(event: WebhookEvent, now: datetime) -> str:
-    sync.nudge(_customer(event, now).pk, now)
+    schedule.nudge(_customer(event, now).pk, now)
     return "contract is read again"
 
 
 def end_segment(event: WebhookEvent, now: datetime) -> str:
     """The end of some credits. With an offset it is an announcement, worth a mail while some of them are left."""
     customer = _customer(event, now)
-    sync.nudge(customer.pk, now)
+    schedule.nudge(customer.pk, now)
     if not event.payload.get("offset_duration") or event.processed_at:
         return "contract is read again"
     segment_id = str(event.payload.get("segment_id") or "-")
@@ -121,7 +122,7 @@ def end_segment(event: WebhookEvent, now: datetime) -> str:
 def tell_out_of_credits(event: WebhookEvent, now: datetime) -> str:
     """Mail the customer, unless credits came since or will come by themselves."""
     customer = _customer(event, now)
-    sync.nudge(customer.pk, now)
+    schedule.nudge(customer.pk, now)
     if event.processed_at:
         return "no mail: processed before"
     if Wallet.objects.filter(customer=customer, balance__gt=0).exists():

@@ -17,9 +17,10 @@ from billing.live.wake import wake
 from jobs.errors import NotYet
 from jobs.worker import RowStep
 
-from . import contracts, ledger, plans
+from . import ledger, plans
 from .models import CreditGrant, Payment, Subscription
 from .payments import workflow as payments
+from .sync import contracts
 
 logger = logging.getLogger(__name__)
 

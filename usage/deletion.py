@@ -76,7 +76,7 @@ def _forget_speech(generation: Generation) -> None:
 
 
 def _forget_person(customer: Customer, now: datetime) -> None:
-    """The worker then takes the e-mail alias and the name off the customer at Metronome (`billing.provisioning`), or makes
+    """The worker then takes the e-mail alias and the name off the customer at Metronome (`billing.sync.customers`), or makes
     it there without. The stable alias counts as pushed once that is confirmed."""
     email = f"deleted-{customer.pk}@deleted.invalid"
     with transaction.atomic():

@@ -22,7 +22,8 @@ from django.db import transaction
 from django.db.models import QuerySet
 
 from accounts.models import stable_alias_of
-from billing import ledger, metronome, sync
+from billing import ledger, metronome
+from billing.sync import schedule
 from jobs import queue
 from jobs.clock import ticking
 from jobs.errors import NotYet, Rejected, Unavailable
@@ -103,7 +104,7 @@ class Report:
             with transaction.atomic():
                 queue.settle(outcome.sent, sent_at=clock())
                 ledger.acknowledge(reservation_ids=[event.reservation_id for event in outcome.sent], now=clock())
-            sync.soon({event.customer_id for event in outcome.sent}, now=clock())
+            schedule.soon({event.customer_id for event in outcome.sent}, now=clock())
         for event, why in outcome.refused:
             logger.error("usage event %s: %s; needs a person", event, why)
             queue.fail(event, why, now=clock())

@@ -108,20 +108,20 @@ CACHES: dict[str, Any] = {
 # --- Durable work: the steps of the worker, in the order of one turn ------------------------------------------------
 JOBS: list[str] = [
     "accounts.password_reset.STEP",
-    "billing.provisioning.PROVISION",
+    "billing.sync.customers.PROVISION",
     "billing.handlers.INBOX",
     "billing.payments.workflow.PAY",
     "billing.subscriptions.SUBSCRIBE",
     "billing.gifts.GIVE",
     "billing.recharge.MIRROR",
-    "billing.expiry.EXPIRE",
-    "billing.expiry.RESERVATIONS",
+    "billing.sync.expiry.EXPIRE",
+    "billing.sync.expiry.RESERVATIONS",
     "usage.reporter.REPORT",
     "usage.abandoned.GENERATIONS",
     "usage.abandoned.VOICES",
     "usage.rounds.COMPARE",
     "usage.rounds.REPAIR",
-    "billing.sync.SYNC",
+    "billing.jobs.SYNC",
 ]
 
 # --- Accounts -------------------------------------------------------------------------------------------------------

@@ -17,8 +17,10 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import User
-from billing import metronome, reconcile, sync
+from billing import metronome, repair
 from billing.models import Drift, Payment, Wallet
+from billing.sync import reconcile
+from billing.sync.drift import ADJUST_CREDITS_MAX
 from jobs.errors import Rejected, Unavailable
 
 if TYPE_CHECKING:
@@ -54,7 +56,7 @@ def page(admin: WalletAdmin, request: HttpRequest, wallet_id: int) -> HttpRespon
         "title": f"Reconcile {wallet.customer}", "wallet": wallet, "account": account, "error": error, "size": size,
         "pairs": account.pairs[:ROWS_SHOWN] if account else (), "payments": payments[:ROWS_SHOWN],
         "paid": f"{paid_cents / 100:,.2f}", "may_repair": may_repair,
-        "may_agree": may_agree and size > sync.ADJUST_CREDITS_MAX,
+        "may_agree": may_agree and size > ADJUST_CREDITS_MAX,
         "drift": Drift.objects.filter(wallet=wallet, state=Drift.State.OPEN).select_related("approved_by").first(),
     }  # fmt: skip
     return TemplateResponse(request, "admin/billing/wallet/reconcile.html", context)
@@ -69,7 +71,7 @@ def _repair(admin: WalletAdmin, request: HttpRequest, wallet: Wallet, *, agrees:
     admin.log(request, [wallet], f"Reconcile{f', agreeing to adjust by {difference:+,} credits' if by else ''}.")
     try:
         with metronome.hurry(CALL_SECONDS):
-            reconcile.repair(wallet, by=by, difference=difference, now=timezone.now())
+            repair.repair(wallet, by=by, difference=difference, now=timezone.now())
     except (Unavailable, Rejected) as trouble:
         admin.message_user(
             request, f"{str(trouble).rstrip('.')}. Nothing is lost: a worker goes on with it.", messages.ERROR

@@ -16,7 +16,7 @@ from django.utils.html import format_html
 
 from accounts.admin import CUSTOMERS_FOUND_MAX, CustomerSearch
 from accounts.models import Customer
-from billing import gifts, ledger, sync
+from billing import gifts, ledger
 from billing.live.wake import wake
 from billing.models import (
     AutoRecharge,
@@ -34,6 +34,7 @@ from billing.models import (
     WebhookEvent,
 )
 from billing.payments import workflow
+from billing.sync.drift import approve_drift
 from operations.admin import JobAdmin, ReadOnlyAdmin, WorkFilter
 from operations.command import Refused
 from operations.confirmation import Reason, confirmed
@@ -300,7 +301,7 @@ class DriftAdmin(OfWallet, ReadOnlyAdmin):
     )
     def approve(self, request: HttpRequest, queryset: QuerySet[Drift]) -> None:
         def approve(drift: Drift) -> None:
-            if not sync.approve_drift(drift, user=request.user, now=timezone.now()):  # type: ignore[arg-type]
+            if not approve_drift(drift, user=request.user, now=timezone.now()):  # type: ignore[arg-type]
                 raise Refused("is not open any more, or of another size")
 
         self.each(request, queryset, "Agreed to the adjustment", approve)

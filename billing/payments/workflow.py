@@ -22,10 +22,12 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 
 from accounts.models import Customer
-from billing import contracts, emails, metronome, plans, recharge, sync
+from billing import emails, metronome, plans, recharge
 from billing.live.wake import wake
 from billing.metronome.contracts import invoice_status
 from billing.models import Contract, CreditGrant, Payment, Subscription
+from billing.sync import contracts
+from billing.sync.grants import read_grants
 from jobs.errors import NotYet, Rejected, Unavailable
 from jobs.worker import RowStep
 
@@ -279,7 +281,7 @@ def _grant_of_release(payment: Payment, now: datetime) -> int:
     Where Metronome does not name the invoice, the newest commit since that is neither ours nor another payment's.
     """
     contract = Contract.objects.get(customer_id=payment.customer_id)
-    commits = [commit for commit in sync.read_grants(contract, now=now) if commit.kind == "commit" and commit.segments]
+    commits = [commit for commit in read_grants(contract, now=now) if commit.kind == "commit" and commit.segments]
     on_invoice = [commit for commit in commits if payment.invoice_id and payment.invoice_id in commit.invoice_ids]
     unnamed = [
         commit

@@ -12,10 +12,12 @@ from functools import partial
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from accounts.models import Customer, IngestAlias
+from billing import metronome
+from billing.models import Contract, Subscription
 from operations.command import Outcome, attempt, do_now, walk
 
-from . import contracts, metronome, provisioning
-from .models import Contract, Subscription
+from . import contracts
+from .customers import PROVISION
 
 
 def incomplete_customers(*, everyone: bool = False) -> QuerySet[Customer]:
@@ -41,7 +43,7 @@ def _customer(customer: Customer, dry_run: bool, now: datetime) -> Outcome:
     IngestAlias.objects.get_or_create(
         customer=customer, kind=IngestAlias.Kind.STABLE, defaults={"name": customer.stable_alias}
     )
-    do_now(provisioning.PROVISION, Customer.objects.filter(pk=customer.pk), now=now)
+    do_now(PROVISION, Customer.objects.filter(pk=customer.pk), now=now)
     customer.refresh_from_db(fields=["metronome_id"])
     taken = IngestAlias.objects.filter(customer=customer).exclude(conflict="").first()
     note = f", but the alias {taken.name} {taken.conflict}" if taken else ""

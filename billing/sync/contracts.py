@@ -9,13 +9,14 @@ from __future__ import annotations
 from datetime import datetime
 
 from accounts.models import Customer
+from billing import metronome
+from billing.hours import ceil_hour, floor_hour
+from billing.ledger import wallet_of
 from billing.live.wake import wake
+from billing.models import Contract, CreditGrant
 from jobs.errors import NotYet
 
-from . import metronome, sync
-from .hours import ceil_hour, floor_hour
-from .ledger import wallet_of
-from .models import Contract, CreditGrant
+from . import grants
 
 
 def ensure(customer: Customer, *, now: datetime) -> Contract:
@@ -91,7 +92,7 @@ def grant(
             raise metronome.MetronomeUnavailable(f"the credits under {key} were added but are not listed yet")
         commit = found[0]
     wallet = wallet_of(customer.pk)
-    grant_ids = sync.record(wallet.id, commit, now=now)
+    grant_ids = grants.record(wallet.id, commit, now=now)
     wake(wallet.id)
     if not grant_ids:
         raise metronome.MetronomeUnavailable(f"the credits under {key} have no schedule yet")

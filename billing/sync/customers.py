@@ -13,10 +13,9 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from accounts.models import Customer, IngestAlias
+from billing import metronome
 from billing.metronome.customers import known_as, rename_customer
 from jobs.worker import RowStep
-
-from . import metronome
 
 NAME_CHARACTERS_MAX = 160  # Metronome's
 LATE_SECONDS = 3_600  # by then a worker with an old name in hand has written it, or never will

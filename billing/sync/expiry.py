@@ -6,17 +6,18 @@ from datetime import datetime
 
 from django.db.models import QuerySet
 
+from billing import ledger
 from billing.live.wake import wake
+from billing.models import CreditGrant, Reservation
 from jobs.worker import RowStep
 
-from . import ledger, sync
-from .models import CreditGrant, Reservation
+from . import schedule
 
 
 def turn(grant: CreditGrant, now: datetime) -> datetime | None:
     again_at = ledger.turn_grant(grant_id=grant.pk, now=now)
     wake(grant.wallet_id)
-    sync.soon([grant.wallet.customer_id], now=now)  # the balance may be low now
+    schedule.soon([grant.wallet.customer_id], now=now)  # the balance may be low now
     return again_at
 
 

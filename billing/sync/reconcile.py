@@ -1,7 +1,7 @@
 """One customer's wallet beside Metronome and beside the payments: what differs, since when, and why if that is known.
 
-The comparison is `sync.compare`, so usage on its way is no difference. Repair means having the work done that mends it
-(sync, payments), never a change of a balance by hand. The page of it is in `billing.admin.reconcile`.
+The comparison is `drift.compare`, so usage on its way is no difference. What mends one is in `billing.repair`, the page of
+it in `billing.admin.reconcile`.
 """
 
 from __future__ import annotations
@@ -13,13 +13,12 @@ from decimal import Decimal
 
 from django.db.models import Sum
 
-from accounts.models import User
-from jobs.errors import NotYet
-from operations.command import do_now
+from billing import ledger, metronome, plans
+from billing.ledger import drawdown
+from billing.models import Contract, CreditGrant, Drift, Payment, Wallet
 
-from . import ledger, metronome, plans, sync
-from .ledger import drawdown
-from .models import Contract, CreditGrant, Drift, Payment, Wallet
+from .drift import ADJUST_CREDITS_MAX, compare, overdue
+from .grants import news
 
 UNPAID_SECONDS = 600  # a recharge younger than this may only not be tied to its payment yet
 ABOUT_A_MINUTE = "a difference is mended when the same one has stood for a minute: look again then"
@@ -75,19 +74,20 @@ def look(wallet: Wallet, *, now: datetime) -> Account:
     contract = Contract.objects.filter(customer_id=wallet.customer_id).exclude(metronome_id=None).first()
     comparison = None
     commits: list[metronome.Commit] = []
-    news: list[ledger.Segment] = []
+    unmirrored: list[ledger.Segment] = []
     if contract is None:
         if wallet.balance:
             causes.append("credits without a contract at Metronome: backfill_customers, then backfill_contracts")
     else:
         commits = metronome.commits(customer_id=contract.customer.metronome_id or "")
-        news = sync.news(wallet.pk, commits, now=now)
+        unmirrored = news(wallet.pk, commits, now=now)
         causes += [
-            f"“{segment.name}” of {segment.amount:,} credits is not mirrored as it is at Metronome" for segment in news
+            f"“{segment.name}” of {segment.amount:,} credits is not mirrored as it is at Metronome"
+            for segment in unmirrored
         ]
-        comparison = sync.compare(contract, now=now, commits=commits)
-    if overdue := sync.overdue(wallet.pk, now=now):
-        causes.append(f"{overdue:,} credits of usage have not reached Metronome in an hour: see the usage events")
+        comparison = compare(contract, now=now, commits=commits)
+    if late := overdue(wallet.pk, now=now):
+        causes.append(f"{late:,} credits of usage have not reached Metronome in an hour: see the usage events")
     drift = Drift.objects.filter(wallet=wallet, state=Drift.State.OPEN).first()
     if comparison and comparison.difference and not causes:
         causes.append(_drift_cause(drift))
@@ -102,34 +102,13 @@ def look(wallet: Wallet, *, now: datetime) -> Account:
         paid_cents=paid_cents(wallet),
         is_moving=contract is not None and comparison is None,
         causes=tuple(causes),
-        pairs=_pairs(wallet, commits, {segment.segment_id for segment in news}),
+        pairs=_pairs(wallet, commits, {segment.segment_id for segment in unmirrored}),
     )
 
 
 def paid_cents(wallet: Wallet) -> int:
     granted = Payment.objects.filter(customer_id=wallet.customer_id, state=Payment.State.GRANTED)
     return granted.aggregate(cents=Sum("amount_cents", default=0))["cents"]
-
-
-def repair(wallet: Wallet, *, by: User | None = None, difference: int | None = None, now: datetime) -> None:
-    """Have done now what mends differences: dead payments again, then a sync. `by` agrees to the open difference (only
-    if it is `difference`, where that is given), which without it is adjusted up to sync.ADJUST_CREDITS_MAX only. Raises
-    what the sync raises."""
-    Payment.objects.dead().filter(customer_id=wallet.customer_id, due_at__isnull=False).nudge(now)
-    _agree(wallet, by, difference, now)
-    contracts = Contract.objects.filter(customer_id=wallet.customer_id).exclude(metronome_id=None)
-    if contracts.exists():
-        try:
-            do_now(sync.SYNC, contracts, now=now)
-        except NotYet:
-            return  # a worker is just doing it
-        _agree(wallet, by, difference, now)  # to what was found only now
-
-
-def _agree(wallet: Wallet, by: User | None, difference: int | None, now: datetime) -> None:
-    drift = Drift.objects.filter(wallet=wallet, state=Drift.State.OPEN).first()
-    if by and drift and drift.approved_by_id is None and difference in (None, drift.difference):
-        sync.approve_drift(drift, user=by, now=now)
 
 
 def _pairs(wallet: Wallet, commits: Iterable[metronome.Commit], news: set[str]) -> tuple[Pair, ...]:
@@ -161,6 +140,6 @@ def _payment_causes(wallet: Wallet, now: datetime) -> list[str]:
 def _drift_cause(drift: Drift | None) -> str:
     if drift is None:
         return "seen for the first time"
-    if abs(drift.difference) > sync.ADJUST_CREDITS_MAX and drift.approved_by_id is None:
+    if abs(drift.difference) > ADJUST_CREDITS_MAX and drift.approved_by_id is None:
         return "cause unknown, and too much to adjust before a person agrees"
     return ABOUT_A_MINUTE

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from billing import contracts, ledger, metronome, plans, provisioning, recharge, sync
+from billing import ledger, metronome, plans, recharge
 from billing.models import Contract, Payment, Wallet
+from billing.sync import contracts, customers, schedule
 from jobs.worker import Worker, steps
 
 
@@ -16,7 +17,7 @@ class Killed(BaseException):
 def establish(stage, customer, *, credits: int = 30_000) -> Contract:
     """Provision the customer and give credits on a contract. Returns the contract, as it is then."""
     now = stage.now()
-    provisioning.provision(customer, now)
+    customers.provision(customer, now)
     contract = contracts.ensure(customer, now=now)
     if credits:
         contracts.grant(
@@ -50,7 +51,7 @@ def burn(stage, customer, credits: int) -> None:
     }
     metronome.ingest([event])
     ledger.acknowledge(reservation_ids=[hold.id], now=now)
-    sync.soon([customer.pk], now=now)
+    schedule.soon([customer.pk], now=now)
 
 
 def run_to_low(stage, customer, *, left: int = 20_000) -> None:

@@ -7,8 +7,9 @@ from datetime import timedelta
 import pytest
 from django.contrib.admin.models import LogEntry
 
-from billing import contracts, gifts, metronome
+from billing import gifts, metronome
 from billing.models import CreditGrant, Gift, LedgerEntry
+from billing.sync import contracts
 from conftest import make_customer
 
 from .money_stage import Killed, balance, establish, refuse, remote_balance
@@ -85,11 +86,11 @@ def test_a_gift_that_comes_after_its_own_end_lasts_as_long_as_it_was_to(stage, a
 
 def test_a_worker_killed_after_the_grant_gives_once(stage, alice, staff, contract, monkeypatch):
     gift = gifts.give(customer=alice, credits=700, reason="r", by=staff, key="k-1", now=stage.now())
-    record = contracts.sync.record
-    monkeypatch.setattr(contracts.sync, "record", refuse(Killed()))
+    record = contracts.grants.record
+    monkeypatch.setattr(contracts.grants, "record", refuse(Killed()))
     with pytest.raises(Killed):
         stage.drain()
-    monkeypatch.setattr(contracts.sync, "record", record)
+    monkeypatch.setattr(contracts.grants, "record", record)
     stage.advance(minutes=3)
     stage.drain()
 

@@ -5,8 +5,9 @@ from datetime import timedelta
 
 import pytest
 
-from billing import metronome, provisioning, recharge
+from billing import metronome, recharge
 from billing.models import AutoRecharge, Contract, Payment, Wallet
+from billing.sync import customers
 from jobs import queue
 from jobs.worker import Worker
 
@@ -105,7 +106,7 @@ def test_settings_are_mirrored_and_changed_and_switched_off(stage, alice):
 
 
 def test_settings_wait_for_the_first_plan(stage, alice):
-    provisioning.provision(alice, stage.now())
+    customers.provision(alice, stage.now())
     save(alice, stage.now())
     stage.drain()
 

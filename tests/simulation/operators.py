@@ -10,10 +10,12 @@ from unittest.mock import patch
 from django.core.management import CommandError, call_command
 
 from accounts.models import Customer
-from billing import gifts, ledger, metronome, plans, sync
+from billing import gifts, ledger, metronome, plans
 from billing.hours import floor_hour
 from billing.models import Contract, Drift, Payment
 from billing.payments import workflow
+from billing.sync.drift import approve_drift
+from billing.sync.schedule import nudge
 from usage import deletion, refunds
 from usage.models import Generation
 
@@ -87,7 +89,7 @@ class Operators(Stage):
         self.advance(seconds=ledger.SETTLING_SECONDS + 1)
         for _ in range(2):
             for customer in Customer.objects.order_by("user_id"):
-                sync.nudge(customer.pk, self.now())
+                nudge(customer.pk, self.now())
             self.work()
             self.advance(seconds=self.dice.randint(5, 20))
 
@@ -100,7 +102,7 @@ class Operators(Stage):
 
     def agree_to_drifts(self) -> None:
         for drift in Drift.objects.filter(state=Drift.State.OPEN, approved_by=None):
-            sync.approve_drift(drift, user=self.staff, now=self.now())
+            approve_drift(drift, user=self.staff, now=self.now())
 
     def run_a_command(self) -> None:
         """Any of the commands that look and repair, in the middle of everything; it may be killed, and run again."""

@@ -7,8 +7,9 @@ from datetime import timedelta
 import pytest
 
 from accounts.models import Customer
-from billing import ledger, metronome, provisioning
+from billing import ledger, metronome
 from billing.models import Wallet
+from billing.sync import customers
 from billing.tests.money_stage import balance, establish, remote_balance
 from billing.tests.operate import run
 from usage import backfill, charges, comparison
@@ -178,7 +179,7 @@ def test_events_that_match_nobody_there_are_said_to(stage, alice, spend):
     assert code == 1
     assert "counted for nobody (backfill_customers, bootstrap_metronome): a" in text
 
-    provisioning.provision(alice, stage.now())
+    customers.provision(alice, stage.now())
     assert run("backfill_usage", "--since", "1d").code == 0
 
 

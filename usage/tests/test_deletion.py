@@ -15,8 +15,9 @@ from django.utils import timezone
 
 from accounts import profile
 from accounts.models import Customer, IngestAlias, PasswordReset, User
-from billing import gifts, metronome, provisioning, recharge, subscriptions
+from billing import gifts, metronome, recharge, subscriptions
 from billing.models import AutoRecharge, LedgerEntry, Payment, PaymentMethod, Wallet, WebhookEvent
+from billing.sync import customers
 from billing.tests.money_stage import Killed, balance, establish, remote_balance
 from billing.tests.operate import run
 from conftest import PASSWORD
@@ -230,11 +231,11 @@ def test_a_worker_that_writes_the_old_name_late_brings_nobody_back(stage, clock,
     if call == "rename_customer":
         drain(stage)
         Customer.objects.nudge(stage.now())
-    delete_before(stage, monkeypatch, provisioning if call == "rename_customer" else metronome, call, fate)
+    delete_before(stage, monkeypatch, customers if call == "rename_customer" else metronome, call, fate)
     try:
         drain(stage)
     except Killed:
-        stage.advance(seconds=provisioning.LATE_SECONDS)
+        stage.advance(seconds=customers.LATE_SECONDS)
     drain(stage)
 
     assert at_metronome() == [("Deleted customer", alice.stable_alias)]
@@ -250,7 +251,7 @@ def test_a_backfill_that_writes_the_old_address_late_brings_nobody_back(stage, c
     try:
         run("backfill_customers", "--all")
     except Killed:
-        stage.advance(seconds=provisioning.LATE_SECONDS)
+        stage.advance(seconds=customers.LATE_SECONDS)
     drain(stage)
 
     assert at_metronome() == [("Deleted customer", alice.stable_alias)]
@@ -298,8 +299,8 @@ def test_a_deletion_is_told_only_once_metronome_confirms_it_and_is_looked_at_an_
         stage.advance(seconds=wait)
         Customer.objects.nudge(stage.now())
         drain(stage)
-        assert Customer.objects.get().due_at == told_at + timedelta(seconds=provisioning.LATE_SECONDS)
-    stage.advance(seconds=provisioning.LATE_SECONDS)
+        assert Customer.objects.get().due_at == told_at + timedelta(seconds=customers.LATE_SECONDS)
+    stage.advance(seconds=customers.LATE_SECONDS)
     drain(stage)
 
     assert Customer.objects.get().due_at is None

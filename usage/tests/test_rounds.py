@@ -7,7 +7,8 @@ from uuid import UUID
 
 import pytest
 
-from billing import hours, metronome, provisioning
+from billing import hours, metronome
+from billing.sync import customers
 from billing.tests.money_stage import Killed, balance, drain_killed, establish, refuse, remote_balance
 from billing.tests.operate import run
 from conftest import make_customer
@@ -363,7 +364,7 @@ def test_usage_that_counts_for_nobody_is_said_to(stage, alice):
         in UsageDifference.objects.standing().get().detail
     )
 
-    provisioning.provision(alice, stage.now())
+    customers.provision(alice, stage.now())
     next_hour(stage)
     assert not UsageDifference.objects.open().exists()
 

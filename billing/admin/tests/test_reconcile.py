@@ -9,8 +9,8 @@ from django.urls import reverse
 
 from accounts.models import User
 from billing.models import Drift, LedgerEntry, Payment, Wallet
+from billing.sync.tests.test_sync import add_by_hand, spend_there
 from billing.tests.money_stage import balance, establish, remote_balance
-from billing.tests.test_sync import add_by_hand, spend_there
 from conftest import PASSWORD
 
 pytestmark = pytest.mark.django_db

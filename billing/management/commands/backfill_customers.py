@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
-from billing import backfill
+from billing.sync import backfill
 from operations.command import Operation, Outcome
 
 

@@ -10,8 +10,9 @@ from typing import Any
 
 from accounts.lookup import customer_named, staff_named
 from accounts.models import User
-from billing import reconcile
+from billing import repair
 from billing.models import Wallet
+from billing.sync import reconcile
 from operations.command import Operation, Outcome, attempt, walk
 
 
@@ -46,7 +47,7 @@ class Command(Operation):
 def _reconcile(wallet: Wallet, fix: bool, by: User | None, now: datetime) -> Outcome:
     before = account = reconcile.look(wallet, now=now)
     if fix and not account.agrees:
-        reconcile.repair(wallet, by=by, now=now)
+        repair.repair(wallet, by=by, now=now)
         account = reconcile.look(wallet, now=now)
     if before.agrees:
         return Outcome(wallet.customer, "agree")

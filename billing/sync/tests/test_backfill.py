@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 
 from accounts.models import Customer, IngestAlias
-from billing import contracts, metronome, provisioning, subscriptions
+from billing import metronome, subscriptions
 from billing.models import Contract
+from billing.sync import contracts, customers
+from billing.tests.money_stage import Killed, establish, refuse
+from billing.tests.operate import run
 from conftest import make_customer
 from operations import command
-
-from .money_stage import Killed, establish, refuse
-from .operate import run
 
 pytestmark = pytest.mark.django_db
 
@@ -125,11 +125,11 @@ def test_an_outage_stops_the_run_and_the_next_one_goes_on(stage, alice, bob, mon
 
 
 def test_a_killed_run_leaves_one_customer(stage, alice, monkeypatch):
-    push = provisioning._push_aliases
-    monkeypatch.setattr(provisioning, "_push_aliases", refuse(Killed()))
+    push = customers._push_aliases
+    monkeypatch.setattr(customers, "_push_aliases", refuse(Killed()))
     with pytest.raises(Killed):
         run("backfill_customers")
-    monkeypatch.setattr(provisioning, "_push_aliases", push)
+    monkeypatch.setattr(customers, "_push_aliases", push)
 
     assert "a worker is just at it" in run("backfill_customers").text
     stage.advance(minutes=3)

@@ -8,18 +8,18 @@ from threading import Barrier, Thread
 import pytest
 from django.db import connection
 
-from billing import contracts, hours, metronome, provisioning
+from billing import hours, metronome
 from billing.models import Contract, CreditGrant, LedgerEntry, Wallet
+from billing.sync import contracts, customers
+from billing.tests.money_stage import Killed, balance, establish, remote_balance
 from jobs.errors import NotYet
-
-from .money_stage import Killed, balance, establish, remote_balance
 
 pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
 def known(stage, alice):
-    provisioning.provision(alice, stage.now())
+    customers.provision(alice, stage.now())
     alice.refresh_from_db()
     return alice
 
@@ -168,15 +168,15 @@ def test_a_grant_whose_answer_was_lost_is_found_on_any_page(stage, known):
 
 
 def test_a_worker_killed_after_the_call_grants_once(stage, known, monkeypatch):
-    from billing import sync
+    from billing.sync import grants
 
-    real = sync.record
-    monkeypatch.setattr(sync, "record", lambda *args, **kwargs: (_ for _ in ()).throw(Killed))
+    real = grants.record
+    monkeypatch.setattr(grants, "record", lambda *args, **kwargs: (_ for _ in ()).throw(Killed))
     with pytest.raises(Killed):
         grant(known, stage.now())
     assert remote_balance(known) == 1_000
 
-    monkeypatch.setattr(sync, "record", real)
+    monkeypatch.setattr(grants, "record", real)
     grant(known, stage.now())
     assert (balance(known), remote_balance(known)) == (1_000, 1_000)
 
@@ -204,7 +204,7 @@ def test_a_refused_grant_says_why_and_changes_nothing(stage, known):
 
 @pytest.mark.django_db(transaction=True)
 def test_two_workers_granting_at_once_grant_once(stage, alice):
-    provisioning.provision(alice, stage.now())
+    customers.provision(alice, stage.now())
     barrier, results = Barrier(2), []
 
     def work():

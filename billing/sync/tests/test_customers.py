@@ -6,10 +6,10 @@ import pytest
 
 from accounts import profile
 from accounts.models import Customer, IngestAlias
-from billing import metronome, provisioning
+from billing import metronome
+from billing.sync import customers
+from billing.tests.money_stage import Killed, drain_killed
 from jobs.worker import Worker, steps
-
-from .money_stage import Killed, drain_killed
 
 pytestmark = pytest.mark.django_db
 
@@ -114,7 +114,7 @@ def test_another_worker_that_was_faster_wins(stage, alice, monkeypatch):
         return real(**arguments)
 
     monkeypatch.setattr(metronome, "find_customer", look_then_lose)
-    provisioning.provision(alice, stage.now())
+    customers.provision(alice, stage.now())
     (remote,) = remote_customers()
     alice.refresh_from_db()
     assert (alice.metronome_id, remote.name) == (remote.id, "Alice Tester")

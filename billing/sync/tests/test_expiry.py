@@ -7,13 +7,13 @@ from decimal import Decimal
 
 import pytest
 
-from billing import contracts, expiry, hours, ledger, provisioning
+from billing import hours, ledger
 from billing.ledger import grants
 from billing.models import CreditGrant, LedgerEntry, Reservation, Wallet
+from billing.sync import contracts, customers, expiry
+from billing.tests.money_stage import remote_balance
 from conftest import fund
 from jobs.worker import Worker
-
-from .money_stage import remote_balance
 
 pytestmark = pytest.mark.django_db
 HOUR = timedelta(hours=1)
@@ -88,7 +88,7 @@ def test_a_hold_nobody_resolved_gives_its_credits_back(alice, now, monkeypatch):
 
 
 def test_both_sides_lose_a_grant_at_the_same_hour(stage, alice):
-    provisioning.provision(alice, stage.now())
+    customers.provision(alice, stage.now())
     ends_at = hours.ceil_hour(stage.now() + 3 * HOUR)
     contracts.grant(
         alice, key="k", name="Gift", credits=900, starts_at=stage.now(), ends_at=ends_at, priority=5, now=stage.now()

@@ -6,12 +6,14 @@ from datetime import timedelta
 
 import pytest
 
-from billing import ledger, metronome, reconcile, sync
+from billing import ledger, metronome
 from billing.models import Contract, Drift, LedgerEntry, Payment, Wallet
+from billing.sync import reconcile
+from billing.sync.drift import compare
+from billing.tests.money_stage import balance, burn, establish, remote_balance
+from billing.tests.operate import run
 from conftest import fund
 
-from .money_stage import balance, burn, establish, remote_balance
-from .operate import run
 from .test_sync import add_by_hand, spend_there
 
 pytestmark = pytest.mark.django_db
@@ -165,4 +167,4 @@ def test_a_wallet_in_use_is_compared_against_its_bracket(stage, contract, alice)
 
     assert account.agrees
     commits = metronome.commits(customer_id=alice.metronome_id)
-    assert sync.compare(Contract.objects.get(), now=stage.now(), commits=commits).is_quiet is False
+    assert compare(Contract.objects.get(), now=stage.now(), commits=commits).is_quiet is False

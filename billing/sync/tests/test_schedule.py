@@ -6,10 +6,10 @@ from datetime import timedelta
 
 import pytest
 
-from billing import provisioning, subscriptions, sync
+from billing import jobs, subscriptions
 from billing.models import AutoRecharge, Contract, CreditGrant, Payment
-
-from .money_stage import burn, establish, spend_here, spend_there
+from billing.sync import customers, drift, schedule
+from billing.tests.money_stage import burn, establish, spend_here, spend_there
 
 pytestmark = pytest.mark.django_db
 
@@ -29,11 +29,11 @@ def due_in(contract, stage) -> float:
 
 
 def test_a_quiet_wallet_is_read_hourly_and_a_busy_one_every_minute(stage, alice, contract):
-    sync.nudge(alice.pk, stage.now())
+    schedule.nudge(alice.pk, stage.now())
     stage.drain()
     assert due_in(contract, stage) == 3_600
     spend_here(alice, stage, 10)
-    sync.nudge(alice.pk, stage.now())
+    schedule.nudge(alice.pk, stage.now())
     stage.drain()
     assert due_in(contract, stage) == 60
     assert contract.synced_at == stage.now()
@@ -41,10 +41,10 @@ def test_a_quiet_wallet_is_read_hourly_and_a_busy_one_every_minute(stage, alice,
 
 def test_usage_that_was_given_up_does_not_keep_a_wallet_on_the_sweep(stage, alice, contract):
     spend_here(alice, stage, 10)
-    stage.advance(seconds=sync.OVERDUE_SECONDS - 1)
-    assert sync.synchronise(contract, stage.now()) == stage.now() + timedelta(seconds=60)
+    stage.advance(seconds=drift.OVERDUE_SECONDS - 1)
+    assert jobs.synchronise(contract, stage.now()) == stage.now() + timedelta(seconds=60)
     stage.advance(seconds=1)
-    assert sync.synchronise(contract, stage.now()) == stage.now() + timedelta(seconds=3_600)
+    assert jobs.synchronise(contract, stage.now()) == stage.now() + timedelta(seconds=3_600)
 
 
 @pytest.mark.parametrize("business", ["acknowledged", "drift", "requested", "payment", "low"])
@@ -62,34 +62,34 @@ def test_open_business_keeps_a_wallet_watched(stage, alice, contract, business):
             customer=alice, kind="recharge", amount_cents=100, gateway="test", created_at=stage.now()
         )
     contract.refresh_from_db()
-    again_at = sync.synchronise(contract, stage.now())
+    again_at = jobs.synchronise(contract, stage.now())
     assert again_at == stage.now() + timedelta(seconds=60)
 
 
 def test_business_that_begins_pulls_the_hourly_look_forward(stage, alice, contract):
-    sync.nudge(alice.pk, stage.now())
+    schedule.nudge(alice.pk, stage.now())
     stage.drain()
-    sync.soon([alice.pk], now=stage.now())
+    schedule.soon([alice.pk], now=stage.now())
     assert due_in(contract, stage) == 60
-    sync.nudge(alice.pk, stage.now())
-    sync.soon([alice.pk], now=stage.now())
+    schedule.nudge(alice.pk, stage.now())
+    schedule.soon([alice.pk], now=stage.now())
     assert due_in(contract, stage) == 0
 
 
 def test_business_that_begins_while_a_slow_look_ends_is_looked_at_soon_all_the_same(
     stage, alice, contract, monkeypatch
 ):
-    real = sync._is_busy
+    real = jobs._is_busy
 
     def slow(*args):
         busy = real(*args)
         stage.sandbox.clock.advance(timedelta(seconds=70))  # the lease ends sooner than BUSY_SECONDS from now
-        sync.soon([alice.pk], now=stage.now())
+        schedule.soon([alice.pk], now=stage.now())
         return busy
 
-    sync.nudge(alice.pk, stage.now())
-    monkeypatch.setattr(sync, "_is_busy", slow)
-    assert sync.SYNC.run(stage.now()) == 1
+    schedule.nudge(alice.pk, stage.now())
+    monkeypatch.setattr(jobs, "_is_busy", slow)
+    assert jobs.SYNC.run(stage.now()) == 1
     assert due_in(contract, stage) == 60
 
 
@@ -105,15 +105,15 @@ def test_credits_that_end_pull_the_hourly_look_forward(stage, alice, contract):
 
 
 def test_a_customer_without_contract_is_not_looked_at(stage, alice):
-    provisioning.provision(alice, stage.now())
-    sync.nudge(alice.pk, stage.now())
+    customers.provision(alice, stage.now())
+    schedule.nudge(alice.pk, stage.now())
     stage.drain()
     assert not Contract.objects.exists()
 
 
 def test_an_outage_is_waited_for(stage, alice, contract):
     stage.sandbox.faults.add("*", "status", status=500, times=None)
-    sync.nudge(alice.pk, stage.now())
+    schedule.nudge(alice.pk, stage.now())
     stage.drain()
     contract.refresh_from_db()
     assert (contract.attempts, contract.dead_at) == (1, None)

@@ -7,11 +7,14 @@ from decimal import Decimal
 
 import pytest
 
-from billing import contracts, ledger, metronome, sync
+from billing import ledger, metronome
 from billing.metronome import setup
 from billing.models import AutoRecharge, Contract, CreditGrant, Drift, LedgerEntry, Wallet
-
-from .money_stage import balance, burn, establish, remote_balance, spend_here, spend_there, switch_on
+from billing.sync import contracts
+from billing.sync.drift import OVERDUE_SECONDS, approve_drift, check_drift, overdue
+from billing.sync.grants import news, read_grants
+from billing.sync.schedule import nudge
+from billing.tests.money_stage import balance, burn, establish, remote_balance, spend_here, spend_there, switch_on
 
 pytestmark = pytest.mark.django_db
 
@@ -27,7 +30,7 @@ def contract(stage, alice):
 
 def look(contract, stage) -> Drift | None:
     contract.refresh_from_db()
-    return sync.check_drift(contract, now=stage.now(), commits=sync.read_grants(contract, now=stage.now()))
+    return check_drift(contract, now=stage.now(), commits=read_grants(contract, now=stage.now()))
 
 
 def commits(customer):
@@ -58,7 +61,7 @@ def edit(contract, **change):
 
 def test_credits_made_by_hand_show_up(stage, alice, contract):
     remote_id = add_by_hand(contract, 5_000)
-    sync.read_grants(contract, now=stage.now())
+    read_grants(contract, now=stage.now())
 
     grant = CreditGrant.objects.get(remote_id=remote_id)
     assert (grant.name, grant.granted, grant.key, grant.priority) == ("By hand", 5_000, "", 100)
@@ -68,7 +71,7 @@ def test_credits_made_by_hand_show_up(stage, alice, contract):
 def test_reading_again_writes_nothing(stage, alice, contract, django_assert_max_num_queries):
     version = Wallet.objects.get(customer=alice).version
     with django_assert_max_num_queries(4):
-        sync.read_grants(contract, now=stage.now())
+        read_grants(contract, now=stage.now())
     assert Wallet.objects.get(customer=alice).version == version
 
 
@@ -76,7 +79,7 @@ def test_every_page_is_mirrored(stage, alice, contract):
     stage.sandbox.world.settings.page_size = 1
     for number in range(4):
         add_by_hand(contract, 100 + number)
-    sync.read_grants(contract, now=stage.now())
+    read_grants(contract, now=stage.now())
     assert balance(alice) == remote_balance(alice) == 30_406
 
 
@@ -93,20 +96,20 @@ def test_a_grant_made_larger_or_smaller_there_follows(stage, alice, contract):
                 }
             ],
         )
-        sync.read_grants(contract, now=stage.now())
+        read_grants(contract, now=stage.now())
         assert balance(alice) == remote_balance(alice) == 30_000 + amount
 
 
 def test_an_archived_grant_is_taken_back(stage, alice, contract):
     remote_id = add_by_hand(contract, 5_000)
-    sync.read_grants(contract, now=stage.now())
+    read_grants(contract, now=stage.now())
     edit(contract, archive_credits=[{"id": remote_id}])
 
     stage.advance(minutes=11)
-    sync.read_grants(contract, now=stage.now())
+    read_grants(contract, now=stage.now())
     assert balance(alice) == remote_balance(alice) == 30_000
     assert CreditGrant.objects.get(remote_id=remote_id).remaining == 0
-    sync.read_grants(contract, now=stage.now())
+    read_grants(contract, now=stage.now())
     assert LedgerEntry.objects.filter(grant__remote_id=remote_id).count() == 2
 
 
@@ -117,7 +120,7 @@ def test_a_grant_just_made_is_not_taken_back_because_it_is_not_listed_yet(stage,
     )  # fmt: skip
     listed = [commit for commit in commits(alice) if commit.description != "fresh"]
     monkeypatch.setattr(metronome, "commits", lambda **arguments: listed)
-    sync.read_grants(contract, now=stage.now())
+    read_grants(contract, now=stage.now())
     assert balance(alice) == 30_700
 
 
@@ -125,14 +128,14 @@ def test_an_answer_without_a_list_takes_nothing_back(stage, alice, contract):
     stage.advance(hours=1)
     stage.sandbox.faults.add("/v1/contracts/customerBalances/list", "status", status=200, body={"message": "soon"})
     with pytest.raises(metronome.MetronomeUnavailable):
-        sync.read_grants(contract, now=stage.now())
+        read_grants(contract, now=stage.now())
     assert balance(alice) == 30_000
 
 
 def test_fractions_are_floored_and_are_no_drift(stage, alice, contract):
     add_by_hand(contract, 100.5)
     add_by_hand(contract, 100.75)
-    sync.read_grants(contract, now=stage.now())
+    read_grants(contract, now=stage.now())
     stage.advance(minutes=2)
 
     assert balance(alice) == 30_200
@@ -145,8 +148,8 @@ def test_fractions_are_floored_and_are_no_drift(stage, alice, contract):
 
 def test_a_priority_of_many_digits_is_mirrored_once(stage, alice, contract):
     add_by_hand(contract, 500, priority=1.23456)
-    sync.read_grants(contract, now=stage.now())
-    assert sync.news(Wallet.objects.get().pk, commits(alice), now=stage.now()) == []
+    read_grants(contract, now=stage.now())
+    assert news(Wallet.objects.get().pk, commits(alice), now=stage.now()) == []
 
 
 def test_a_grant_made_after_a_month_was_final_pays_nothing_of_it_when_another_is_heard_of(stage, alice):
@@ -163,7 +166,7 @@ def test_a_grant_made_after_a_month_was_final_pays_nothing_of_it_when_another_is
         ends_at=stage.now() + timedelta(hours=2), priority=8, now=stage.now(),
     )  # fmt: skip
 
-    sync.read_grants(contract, now=stage.now())
+    read_grants(contract, now=stage.now())
 
     assert dict(CreditGrant.objects.values_list("name", "remaining")) == {
         "By hand": 0, "Test credits": 15_000, "Ending": 15_000,
@@ -178,10 +181,10 @@ def test_when_metronome_made_a_grant_is_learned_as_soon_as_it_says_so(stage, ali
     CreditGrant.objects.update(made_at=None)  # of an answer that did not say it, or from before it was kept
     stage.advance(minutes=5)
 
-    sync.read_grants(contract, now=stage.now())
+    read_grants(contract, now=stage.now())
 
     assert [commit.created_at for commit in commits(alice)] == [CreditGrant.objects.get().made_at]
-    assert sync.news(Wallet.objects.get().pk, commits(alice), now=stage.now()) == []
+    assert news(Wallet.objects.get().pk, commits(alice), now=stage.now()) == []
 
 
 # --- Drift ----------------------------------------------------------------------------------------------------------
@@ -219,7 +222,7 @@ def test_fresh_credits_may_take_a_while_to_show(stage, alice, contract, monkeypa
 
 def test_credits_just_taken_back_may_take_a_while_to_vanish(stage, alice, contract, monkeypatch):
     remote_id = add_by_hand(contract, 5_000)
-    sync.read_grants(contract, now=stage.now())
+    read_grants(contract, now=stage.now())
     stage.advance(minutes=11)
     edit(contract, archive_credits=[{"id": remote_id}])
     monkeypatch.setattr(metronome, "net_balance", lambda **arguments: Decimal(35_000))
@@ -232,7 +235,7 @@ def test_credits_just_taken_back_may_take_a_while_to_vanish(stage, alice, contra
 def test_credits_taken_back_as_soon_as_they_were_made_are_not_taken_twice(stage, alice, contract):
     """A grant that is not listed may only not be listed yet. Until that is known, it explains a difference of its size."""
     remote_id = add_by_hand(contract, 900)
-    sync.read_grants(contract, now=stage.now())
+    read_grants(contract, now=stage.now())
     edit(contract, archive_credits=[{"id": remote_id}])
 
     for _ in range(11):
@@ -319,8 +322,8 @@ def test_usage_that_never_arrives_explains_its_credits_and_no_others(stage, alic
     spend_here(alice, stage, 400)
     if reported:
         spend_there(alice, stage, 400)
-    stage.advance(seconds=sync.OVERDUE_SECONDS)
-    assert sync.overdue(Wallet.objects.get().pk, now=stage.now()) == 400
+    stage.advance(seconds=OVERDUE_SECONDS)
+    assert overdue(Wallet.objects.get().pk, now=stage.now()) == 400
     assert look(contract, stage) is None
 
     spend_there(alice, stage, 900, name="unknown")
@@ -333,7 +336,7 @@ def test_usage_that_never_arrives_explains_its_credits_and_no_others(stage, alic
 
 def test_usage_that_arrives_late_after_all_leaves_both_sides_equal(stage, alice, contract):
     hold_id = spend_here(alice, stage, 400)
-    stage.advance(seconds=sync.OVERDUE_SECONDS)
+    stage.advance(seconds=OVERDUE_SECONDS)
     assert look(contract, stage) is None
 
     spend_there(alice, stage, 400)  # a person pressed Retry
@@ -353,18 +356,18 @@ def test_a_large_difference_waits_for_a_person(stage, alice, contract, staff):
     drift = look(contract, stage)
     assert (drift.state, balance(alice)) == ("open", 30_000)
 
-    assert sync.approve_drift(drift, user=staff, now=stage.now())
+    assert approve_drift(drift, user=staff, now=stage.now())
     stage.drain()
     drift.refresh_from_db()
     assert (drift.state, drift.approved_by, drift.entry.amount) == ("adjusted", staff, -1_001)
     assert balance(alice) == remote_balance(alice) == 28_999
-    assert not sync.approve_drift(drift, user=staff, now=stage.now())
+    assert not approve_drift(drift, user=staff, now=stage.now())
 
 
 def test_an_approval_is_for_one_difference_only(stage, alice, contract, staff):
     spend_there(alice, stage, 2_000)
     drift = look(contract, stage)
-    sync.approve_drift(drift, user=staff, now=stage.now())
+    approve_drift(drift, user=staff, now=stage.now())
     spend_there(alice, stage, 1, name="more")
     stage.advance(minutes=2)
     look(contract, stage)
@@ -444,11 +447,11 @@ def test_an_end_leaves_both_sides_equal(stage, alice, contract):
 
 def test_what_ended_long_ago_is_not_read_again(stage, alice, contract):
     stage.advance(days=61)
-    assert [commit.name for commit in sync.read_grants(contract, now=stage.now())] == ["Test credits"]
+    assert [commit.name for commit in read_grants(contract, now=stage.now())] == ["Test credits"]
     stage.advance(days=7)
     stage.drain()
     contract.refresh_from_db()
-    assert sync.read_grants(contract, now=stage.now()) == []
+    assert read_grants(contract, now=stage.now()) == []
     assert len(commits(alice)) == 1
 
 
@@ -457,7 +460,7 @@ def test_what_ended_while_nobody_could_look_is_read_however_long_ago(stage, alic
     contract.refresh_from_db()
     add_by_hand(contract, 100, days=1)
     stage.advance(days=20)
-    sync.read_grants(contract, now=stage.now())
+    read_grants(contract, now=stage.now())
     assert CreditGrant.objects.filter(name="By hand").exists()
 
 
@@ -467,7 +470,7 @@ def test_what_ended_while_nobody_could_look_is_read_however_long_ago(stage, alic
 def test_the_recharge_configuration_is_read_along(stage, alice, contract):
     switch_on(stage, alice)
     Contract.objects.update(recharge_enabled=None, recharge_threshold_credits=None, recharge_to_credits=None)
-    sync.nudge(alice.pk, stage.now())
+    nudge(alice.pk, stage.now())
     stage.drain()
     contract.refresh_from_db()
     assert (contract.recharge_enabled, contract.recharge_threshold_credits) == (True, 25_000)
@@ -477,7 +480,7 @@ def test_the_recharge_configuration_is_read_along(stage, alice, contract):
 def test_a_recharge_metronome_switched_off_is_off_here_too(stage, alice, contract):
     switch_on(stage, alice)
     edit(contract, update_prepaid_balance_threshold_configuration={"is_enabled": False})
-    sync.nudge(alice.pk, stage.now())
+    nudge(alice.pk, stage.now())
     stage.drain()
     settings = AutoRecharge.objects.get()
     assert (settings.enabled, settings.failure) == (False, "The last automatic payment failed.")
@@ -489,5 +492,5 @@ def test_units_of_others_do_not_count(stage, alice, contract):
     items = [{"amount": 5, "starting_at": hour, "ending_before": hour + timedelta(days=9)}]
     schedule = {"credit_type_id": apples, "schedule_items": items}
     edit(contract, add_credits=[{"product_id": metronome.credits_product_id(), "access_schedule": schedule}])
-    sync.read_grants(contract, now=stage.now())
+    read_grants(contract, now=stage.now())
     assert balance(alice) == 30_000

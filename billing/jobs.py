@@ -1,0 +1,54 @@
+"""The job that takes several rooms: one look at Metronome, at grants, balance and recharge together."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from django.db.models import F
+
+from billing import ledger, metronome, recharge
+from billing.models import AutoRecharge, Contract, Drift, Payment, Subscription
+from billing.sync import drift, grants, schedule
+from jobs.worker import RowStep
+
+
+def synchronise(contract: Contract, now: datetime) -> datetime | None:
+    """One look at Metronome. Returns when to look again."""
+    if not contract.metronome_id:
+        return None
+    commits = grants.read_grants(contract, now=now)
+    drift.check_drift(contract, now=now, commits=commits)
+    _read_recharge(contract, now)
+    recharge.watch(contract, now)
+    Contract.objects.filter(pk=contract.pk).update(synced_at=now)
+    return now + timedelta(seconds=schedule.BUSY_SECONDS if _is_busy(contract, now) else schedule.IDLE_SECONDS)
+
+
+def _is_busy(contract: Contract, now: datetime) -> bool:
+    """Whether anything is under way whose end we would not like to miss for an hour."""
+    customer_id, wallet = contract.customer_id, ledger.wallet_of(contract.customer_id)
+    unsettled, settling = ledger.in_flight(wallet_id=wallet.id, now=now)
+    if settling or unsettled > (drift.overdue(wallet.id, now=now) if unsettled else 0):
+        return True
+    low = AutoRecharge.objects.filter(
+        customer_id=customer_id, enabled=True, threshold_credits__gte=F("customer__wallet__balance")
+    )
+    business = (
+        Payment.objects.open().filter(customer_id=customer_id),
+        Subscription.objects.filter(customer_id=customer_id, state=Subscription.State.REQUESTED),
+        Drift.objects.filter(wallet=wallet, state=Drift.State.OPEN),
+        low,
+    )
+    return any(rows.exists() for rows in business)
+
+
+def _read_recharge(contract: Contract, now: datetime) -> None:
+    found = metronome.recharge_configuration(
+        customer_id=contract.customer.metronome_id or "", contract_id=contract.metronome_id or ""
+    )
+    recharge.remember(contract, found)
+    if found:
+        recharge.follow_metronome(contract, enabled=found.enabled, now=now)
+
+
+SYNC = RowStep("sync", Contract, synchronise)

@@ -6,10 +6,11 @@ from datetime import datetime, timedelta
 
 from django.db.models import F
 
-from billing import ledger, metronome, recharge
 from billing.models import AutoRecharge, Contract, Drift, Payment, Subscription
 from billing.sync import drift, grants, schedule
 from jobs.worker import RowStep
+
+from . import ledger, metronome, recharge
 
 
 def synchronise(contract: Contract, now: datetime) -> datetime | None:

@@ -113,7 +113,7 @@ JOBS: list[str] = [
     "billing.payments.workflow.PAY",
     "billing.subscriptions.SUBSCRIBE",
     "billing.gifts.GIVE",
-    "billing.recharge.MIRROR",
+    "billing.recharge.settings.MIRROR",
     "billing.sync.expiry.EXPIRE",
     "billing.sync.expiry.RESERVATIONS",
     "usage.reporter.REPORT",

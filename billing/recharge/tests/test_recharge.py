@@ -7,11 +7,9 @@ import pytest
 
 from billing import metronome, recharge
 from billing.models import AutoRecharge, Contract, Payment, Wallet
+from billing.recharge.settings import MIRROR
 from billing.sync import customers
-from jobs import queue
-from jobs.worker import Worker
-
-from .money_stage import (
+from billing.tests.money_stage import (
     Killed,
     balance,
     burn,
@@ -22,6 +20,8 @@ from .money_stage import (
     run_to_low,
     switch_on,
 )
+from jobs import queue
+from jobs.worker import Worker
 
 
 def save(customer, now, *, enabled=True, threshold=25_000, to=200_000) -> AutoRecharge:
@@ -124,7 +124,7 @@ def test_settings_wait_for_the_first_plan(stage, alice):
 def test_switching_off_before_the_first_plan_owes_nothing(alice, now):
     save(alice, now, enabled=False)
 
-    Worker([recharge.MIRROR], clock=lambda: now).drain()
+    Worker([MIRROR], clock=lambda: now).drain()
 
     assert AutoRecharge.objects.get().due_at is None
 

@@ -1,28 +1,20 @@
-"""Auto-recharge: the customer's settings, their mirror on the Metronome contract, and the watch over one that got lost.
-
-Metronome decides when a recharge is due and for how much; the payment itself is in `billing.payments`.
-"""
+"""Auto-recharge as the customer wants it, and its mirror on the Metronome contract."""
 
 from __future__ import annotations
 
-import logging
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from django.db.models import F
-from django.db.models.functions import Coalesce
-
 from accounts.models import Customer
+from billing import metronome, plans
+from billing.models import AutoRecharge, Contract
 from jobs.errors import NotYet
 from jobs.worker import RowStep
 
-from . import metronome, plans
-from .models import AutoRecharge, Contract, Payment, Wallet
-
-logger = logging.getLogger(__name__)
+from .watchdog import STUCK_SECONDS, is_stuck, nudge_metronome, open_recharge, watch
 
 TO_CREDITS_MAX = 40_000_000  # $10,000 in one charge: more is a slip of the finger
-STUCK_SECONDS = 900  # five times the three minutes Metronome may take to notice, and a few of its webhook's retries
+
 CONTRACT_LOOK_SECONDS = 60  # a customer without a plan has no contract yet that could be recharged
 
 
@@ -79,7 +71,7 @@ def follow_metronome(contract: Contract, *, enabled: bool, now: datetime) -> Non
     It is read once more before we believe it, for the customer may have switched on since the first reading.
     """
     ours = AutoRecharge.objects.filter(customer_id=contract.customer_id, enabled=True).first()
-    if enabled or ours is None or not _is_mirrored(ours, now) or _open_recharge(contract.customer_id):
+    if enabled or ours is None or not _is_mirrored(ours, now) or open_recharge(contract.customer_id):
         return
     found = metronome.recharge_configuration(
         customer_id=contract.customer.metronome_id or "", contract_id=contract.metronome_id or ""
@@ -87,30 +79,6 @@ def follow_metronome(contract: Contract, *, enabled: bool, now: datetime) -> Non
     if found and not found.enabled:
         AutoRecharge.objects.filter(pk=ours.pk, enabled=True, lease=None, due_at=ours.due_at).update(
             enabled=False, failure="The last automatic payment failed.", low_since_at=None, stuck_at=None
-        )
-
-
-def settle(customer_id: UUID) -> None:
-    """A recharge arrived: whatever was stuck is not any more."""
-    AutoRecharge.objects.filter(customer_id=customer_id).update(low_since_at=None, stuck_at=None)
-
-
-def watch(contract: Contract, now: datetime) -> None:
-    """Notice a balance at or under the threshold with nothing under way, and that it is over; called whenever the contract
-    is synced, or its recharge configured.
-
-    The row then becomes due when that has lasted STUCK_SECONDS, so a wallet that is fine costs one query here.
-    """
-    row = AutoRecharge.objects.filter(customer_id=contract.customer_id, enabled=True).first()
-    if row is None:
-        return
-    if not _is_low(row):
-        if row.low_since_at or row.stuck_at:
-            settle(row.customer_id)
-    elif row.low_since_at is None or (row.due_at is None and not row.stuck_at):  # a mirror may have settled it since
-        low_since_at = row.low_since_at or now
-        AutoRecharge.objects.filter(pk=row.pk, low_since_at=row.low_since_at).update(
-            low_since_at=low_since_at, due_at=Coalesce(F("due_at"), low_since_at + timedelta(seconds=STUCK_SECONDS))
         )
 
 
@@ -122,8 +90,8 @@ def mirror(row: AutoRecharge, now: datetime) -> datetime | None:
             raise NotYet("takes effect with the first plan", seconds=CONTRACT_LOOK_SECONDS)
         return None
     customer_id, contract_id = row.customer.metronome_id or "", contract.metronome_id or ""
-    if _is_stuck(row, now):
-        _nudge_metronome(row, customer_id, contract_id, now)
+    if is_stuck(row, now):
+        nudge_metronome(row, customer_id, contract_id, now)
     wish = metronome.RechargeConfiguration(row.enabled, row.threshold_credits, row.recharge_to_credits)
     found = metronome.recharge_configuration(customer_id=customer_id, contract_id=contract_id)
     if found != wish and (found or row.enabled):
@@ -135,18 +103,6 @@ def mirror(row: AutoRecharge, now: datetime) -> datetime | None:
     if not (row.enabled and row.low_since_at) or row.stuck_at:
         return None
     return row.low_since_at + timedelta(seconds=STUCK_SECONDS)
-
-
-def _nudge_metronome(row: AutoRecharge, customer_id: str, contract_id: str, now: datetime) -> None:
-    """Switch off at Metronome, once; the mirror switches on again, which makes Metronome evaluate at once.
-
-    The mark comes after: a worker killed in between switches off again, which changes nothing, and then marks.
-    """
-    logger.error("customer %s: the balance is low since %s and no recharge came", row.customer_id, row.low_since_at)
-    off = metronome.RechargeConfiguration(False, row.threshold_credits, row.recharge_to_credits)
-    _push(customer_id, contract_id, off)
-    AutoRecharge.objects.filter(pk=row.pk, low_since_at=row.low_since_at).update(stuck_at=now)
-    row.stuck_at = now
 
 
 def _push(customer_id: str, contract_id: str, wish: metronome.RechargeConfiguration) -> None:
@@ -166,20 +122,6 @@ def remember(contract: Contract, found: metronome.RechargeConfiguration | None) 
         recharge_threshold_credits=found.threshold_credits if found else None,
         recharge_to_credits=found.recharge_to_credits if found else None,
     )
-
-
-def _is_stuck(row: AutoRecharge, now: datetime) -> bool:
-    waited = row.low_since_at and now - row.low_since_at >= timedelta(seconds=STUCK_SECONDS)
-    return bool(row.enabled and waited and not row.stuck_at and _is_low(row))
-
-
-def _is_low(row: AutoRecharge) -> bool:
-    low = Wallet.objects.filter(customer_id=row.customer_id, balance__lte=row.threshold_credits)
-    return low.exists() and not _open_recharge(row.customer_id)
-
-
-def _open_recharge(customer_id: UUID) -> bool:
-    return Payment.objects.open().filter(customer_id=customer_id, kind=Payment.Kind.RECHARGE).exists()
 
 
 def _is_mirrored(row: AutoRecharge, now: datetime) -> bool:

@@ -110,7 +110,7 @@ JOBS: list[str] = [
     "accounts.password_reset.STEP",
     "billing.sync.customers.PROVISION",
     "billing.handlers.INBOX",
-    "billing.payments.workflow.PAY",
+    "billing.payments.processing.PAY",
     "billing.subscriptions.SUBSCRIBE",
     "billing.gifts.GIVE",
     "billing.recharge.settings.MIRROR",

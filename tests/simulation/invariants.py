@@ -28,7 +28,7 @@ from billing.models import (
     WebhookEvent,
 )
 from billing.models import ChargeAtTestGateway as Charge
-from billing.payments.workflow import charge_key
+from billing.payments.processing import charge_key
 from jobs.worker import dead_rows
 from usage import comparison, deletion
 from usage.models import Generation, UsageDifference, UsageEvent, Voice

@@ -29,7 +29,7 @@ from metronome import Metronome
 
 from accounts.models import Customer, User
 from billing import metronome, plans
-from billing.payments import workflow
+from billing.payments import processing
 from jobs import clock, worker
 from operations import command
 from sandbox import Sandbox
@@ -94,7 +94,7 @@ class Stage(MetronomeSide):
             stack.enter_context(patch.object(metronome.client, "client", lambda: self.client))
             small = {key: replace(plans.PLANS[key], credits=credits) for key, credits in PLAN_CREDITS.items()}
             stack.enter_context(patch.dict(plans.PLANS, small))
-            stack.enter_context(patch.object(workflow, "gateway", lambda name="": UnreliableGateway(self.chaos)))
+            stack.enter_context(patch.object(processing, "gateway", lambda name="": UnreliableGateway(self.chaos)))
             stack.enter_context(patch.object(speak, "engine", lambda: QuickEngine(self.chaos)))
             stack.enter_context(patch.object(own_voice, "engine", lambda: QuickEngine(self.chaos)))
             for kind in UsageRound.Kind:  # as the migration made them

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from billing.models import ChargeAtTestGateway, CreditGrant, Payment, Subscription
-from billing.payments import cards, workflow
+from billing.payments import cards, processing
 from billing.payments.gateways import gateway
 from billing.payments.gateways.test import DECLINING_CARD, GOOD_CARD
 
@@ -17,7 +17,7 @@ def ask(customer, now, **changed) -> Payment:
     asked = {
         "workflow_id": "workflow-1", "invoice_id": "invoice-1", "invoice_total": 4_500, "currency": "USD",
     } | changed  # fmt: skip
-    return workflow.request_recharge(customer=customer, now=now, **asked)
+    return processing.request_recharge(customer=customer, now=now, **asked)
 
 
 @pytest.mark.parametrize(
@@ -36,13 +36,13 @@ def test_an_invoice_total_is_rounded_half_up_and_kept_as_sent(alice, now, total,
     + ["1e99", "1e999999999", 10**30, float("inf"), "1" * 50],
 )
 def test_an_amount_nobody_can_charge_is_refused(alice, now, total):
-    with pytest.raises(workflow.InvoiceTotalInvalid):
+    with pytest.raises(processing.InvoiceTotalInvalid):
         ask(alice, now, invoice_total=total)
     assert not Payment.objects.exists()
 
 
 def test_another_currency_is_refused(alice, now):
-    with pytest.raises(workflow.InvoiceTotalInvalid, match="only USD"):
+    with pytest.raises(processing.InvoiceTotalInvalid, match="only USD"):
         ask(alice, now, currency="EUR")
 
 
@@ -52,7 +52,7 @@ def test_the_same_workflow_asked_twice_is_one_payment(alice, now):
 
 def test_a_second_recharge_waits_for_the_first(alice, now):
     first = ask(alice, now)
-    with pytest.raises(workflow.RechargeUnderWay):
+    with pytest.raises(processing.RechargeUnderWay):
         ask(alice, now, workflow_id="workflow-2")
 
     Payment.objects.filter(pk=first.pk).update(state=State.FAILED)
@@ -69,16 +69,16 @@ def subscription(alice, now) -> Subscription:
 
 
 def pay(subscription, now, *, period: int = 0) -> Payment:
-    payment = workflow.request_plan_payment(subscription=subscription, period=period, amount_cents=4_900, now=now)
-    workflow.advance(payment, now)
+    payment = processing.request_plan_payment(subscription=subscription, period=period, amount_cents=4_900, now=now)
+    processing.advance(payment, now)
     payment.refresh_from_db()
     return payment
 
 
 def test_a_plan_payment_is_asked_for_once_a_period(subscription, now):
-    first = workflow.request_plan_payment(subscription=subscription, period=0, amount_cents=4_900, now=now)
-    again = workflow.request_plan_payment(subscription=subscription, period=0, amount_cents=4_900, now=now)
-    next_period = workflow.request_plan_payment(subscription=subscription, period=1, amount_cents=4_900, now=now)
+    first = processing.request_plan_payment(subscription=subscription, period=0, amount_cents=4_900, now=now)
+    again = processing.request_plan_payment(subscription=subscription, period=0, amount_cents=4_900, now=now)
+    next_period = processing.request_plan_payment(subscription=subscription, period=1, amount_cents=4_900, now=now)
 
     assert first == again != next_period
 
@@ -109,16 +109,16 @@ def test_a_granted_plan_payment_is_settled(subscription, wallet, now):
     grant = CreditGrant.objects.get()
 
     for _ in range(2):
-        workflow.mark_granted(payment, grant_id=grant.pk, now=now)
+        processing.mark_granted(payment, grant_id=grant.pk, now=now)
 
     payment.refresh_from_db()
     assert (payment.state, payment.grant, payment.due_at, payment.settled_at) == (State.GRANTED, grant, None, now)
 
 
 def test_an_uncharged_payment_is_never_marked_granted(subscription, wallet, now):
-    payment = workflow.request_plan_payment(subscription=subscription, period=0, amount_cents=4_900, now=now)
+    payment = processing.request_plan_payment(subscription=subscription, period=0, amount_cents=4_900, now=now)
 
-    workflow.mark_granted(payment, grant_id=CreditGrant.objects.get().pk, now=now)
+    processing.mark_granted(payment, grant_id=CreditGrant.objects.get().pk, now=now)
 
     payment.refresh_from_db()
     assert payment.state == State.INITIATED
@@ -128,20 +128,20 @@ def test_a_charged_plan_that_can_never_be_granted_asks_for_a_person(subscription
     payment = pay(subscription, now)
     Subscription.objects.update(state=Subscription.State.FAILED)
 
-    with pytest.raises(workflow.PlanNeverGranted, match="refund"):
-        workflow.advance(payment, now)
+    with pytest.raises(processing.PlanNeverGranted, match="refund"):
+        processing.advance(payment, now)
 
 
 def test_such_a_payment_can_be_refunded_once(subscription, now):
     payment = pay(subscription, now)
-    with pytest.raises(workflow.NotRefundable):
-        workflow.request_refund(payment, reason="asked for", now=now)
+    with pytest.raises(processing.NotRefundable):
+        processing.request_refund(payment, reason="asked for", now=now)
     Subscription.objects.update(state=Subscription.State.ENDED)
 
-    workflow.request_refund(payment, reason="The plan could not be set up.", now=now)
-    with pytest.raises(workflow.NotRefundable):
-        workflow.request_refund(payment, reason="again", now=now)
-    workflow.PAY.run(now)
+    processing.request_refund(payment, reason="The plan could not be set up.", now=now)
+    with pytest.raises(processing.NotRefundable):
+        processing.request_refund(payment, reason="again", now=now)
+    processing.PAY.run(now)
 
     payment.refresh_from_db()
     assert (payment.state, payment.failure) == (State.REFUNDED, "The plan could not be set up.")
@@ -166,7 +166,7 @@ def test_one_key_is_one_charge(db):
 
 
 def test_a_declined_charge_leaves_nothing_behind(db):
-    with pytest.raises(workflow.GatewayDeclined, match="declined"):
+    with pytest.raises(processing.GatewayDeclined, match="declined"):
         charge("a", DECLINING_CARD.reference)
     assert gateway().find(key="a") is None
 

@@ -7,13 +7,11 @@ from django.core import mail
 
 from billing import handlers, metronome
 from billing.models import AutoRecharge, ChargeAtTestGateway, CreditGrant, Payment, WebhookEvent
-from billing.payments import cards, workflow
+from billing.payments import cards, processing
 from billing.payments.gateways import GatewayUnavailable
 from billing.payments.gateways.test import DECLINING_CARD, GOOD_CARD, TestGateway
 from billing.sync import contracts
-from sandbox import thresholds
-
-from .money_stage import (
+from billing.tests.money_stage import (
     Killed,
     balance,
     burn,
@@ -24,6 +22,7 @@ from .money_stage import (
     run_to_low,
     switch_on,
 )
+from sandbox import thresholds
 
 State = Payment.State
 
@@ -129,7 +128,7 @@ def test_a_release_that_fails_for_now_is_tried_again(stage, webhooks, alice, kin
 )
 def test_a_worker_killed_around_a_move_loses_and_doubles_nothing(stage, webhooks, alice, monkeypatch, point, moment):
     run_to_low(stage, alice)
-    real_move, deaths = workflow._move, []
+    real_move, deaths = processing._move, []
 
     def deadly(payment, state, **fields):
         if state == point and not deaths:
@@ -139,7 +138,7 @@ def test_a_worker_killed_around_a_move_loses_and_doubles_nothing(stage, webhooks
             raise Killed
         real_move(payment, state, **fields)
 
-    monkeypatch.setattr(workflow, "_move", deadly)
+    monkeypatch.setattr(processing, "_move", deadly)
 
     assert drain_killed(stage)
     stage.drain()
@@ -150,7 +149,7 @@ def test_a_worker_killed_around_a_move_loses_and_doubles_nothing(stage, webhooks
 @pytest.mark.parametrize("call", ["charge", "release", "read_grants"])
 def test_a_worker_killed_after_an_outside_call_repeats_it_harmlessly(stage, webhooks, alice, monkeypatch, call):
     run_to_low(stage, alice)
-    owner = {"charge": TestGateway, "release": metronome, "read_grants": workflow}[call]
+    owner = {"charge": TestGateway, "release": metronome, "read_grants": processing}[call]
     real, deaths = getattr(owner, call), []
 
     def deadly(*args, **kwargs):
@@ -174,9 +173,9 @@ def test_two_workers_with_the_same_payment_charge_and_grant_once(stage, webhooks
     handlers.process(workflow_event, stage.now())
     first, second = only_payment(), only_payment()
 
-    workflow.advance(first, stage.now())
-    with pytest.raises(workflow.NotYet, match="another worker"):
-        workflow.advance(second, stage.now())
+    processing.advance(first, stage.now())
+    with pytest.raises(processing.NotYet, match="another worker"):
+        processing.advance(second, stage.now())
     stage.drain()
 
     assert_recharged_once(alice)
@@ -247,7 +246,7 @@ def test_after_the_card_is_fixed_switching_on_recharges_at_once(stage, webhooks,
 def test_a_worker_killed_while_a_failure_is_told_still_tells_it(stage, webhooks, alice, monkeypatch, moment):
     cards.choose(customer_id=alice.pk, reference=DECLINING_CARD.reference)
     run_to_low(stage, alice)
-    real_send, deaths = workflow.emails.send, []
+    real_send, deaths = processing.emails.send, []
 
     def deadly(**letter):
         if deaths:
@@ -257,7 +256,7 @@ def test_a_worker_killed_while_a_failure_is_told_still_tells_it(stage, webhooks,
             real_send(**letter)
         raise Killed
 
-    monkeypatch.setattr(workflow.emails, "send", deadly)
+    monkeypatch.setattr(processing.emails, "send", deadly)
 
     assert drain_killed(stage)
     stage.drain()

@@ -13,7 +13,7 @@ from jobs.worker import RowStep
 
 from . import emails
 from .models import AutoRecharge, CreditGrant, Payment, Wallet, WebhookEvent
-from .payments import processing
+from .payments import requests
 from .sync import schedule
 
 Handler = Callable[[WebhookEvent, datetime], str]
@@ -77,7 +77,7 @@ def pay_recharge(event: WebhookEvent, now: datetime) -> str:
     workflow_id = fields.get("workflow_id")
     if not isinstance(workflow_id, str) or not 0 < len(workflow_id) <= 64:
         raise FieldMissing("no workflow_id: nothing can be paid or released")
-    payment = processing.request_recharge(
+    payment = requests.request_recharge(
         customer=customer,
         workflow_id=workflow_id,
         invoice_id=str(fields.get("invoice_id") or "")[:64],

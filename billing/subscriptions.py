@@ -19,7 +19,7 @@ from jobs.worker import RowStep
 
 from . import ledger, plans
 from .models import CreditGrant, Payment, Subscription
-from .payments import processing as payments
+from .payments import requests as payments
 from .sync import contracts
 
 logger = logging.getLogger(__name__)

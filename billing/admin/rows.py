@@ -33,7 +33,7 @@ from billing.models import (
     Wallet,
     WebhookEvent,
 )
-from billing.payments import processing
+from billing.payments import requests
 from billing.sync.drift import approve_drift
 from operations.admin import JobAdmin, ReadOnlyAdmin, WorkFilter
 from operations.command import Refused
@@ -204,8 +204,8 @@ class PaymentAdmin(OfCustomer, JobAdmin):
     def refund(self, request: HttpRequest, payments: QuerySet[Payment], reason: str) -> None:
         def refund(payment: Payment) -> None:
             try:
-                processing.request_refund(payment, reason=reason, now=timezone.now())
-            except processing.NotRefundable:
+                requests.request_refund(payment, reason=reason, now=timezone.now())
+            except requests.NotRefundable:
                 raise Refused(
                     "its credits are there or on their way; refund what was spoken with them instead"
                 ) from None

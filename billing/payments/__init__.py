@@ -1,1 +1,1 @@
-"""Taking money: the workflow of a payment, the customer's card, and the gateways that move the money."""
+"""Taking money: asking for a payment, processing it, the customer's card, and the gateways that move the money."""

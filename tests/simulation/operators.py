@@ -13,7 +13,7 @@ from accounts.models import Customer
 from billing import gifts, ledger, metronome, plans
 from billing.hours import floor_hour
 from billing.models import Contract, Drift, Payment
-from billing.payments import processing
+from billing.payments import requests
 from billing.sync.drift import approve_drift
 from billing.sync.schedule import nudge
 from usage import deletion, refunds
@@ -80,8 +80,8 @@ class Operators(Stage):
     def give_money_back(self) -> None:
         """Staff ask for refunds of whatever is charged; only what can never be granted may be refunded."""
         for payment in Payment.objects.filter(state=Payment.State.CHARGED).order_by("created_at"):
-            with suppress(processing.NotRefundable):
-                processing.request_refund(payment, reason="The plan could not be granted.", now=self.now())
+            with suppress(requests.NotRefundable):
+                requests.request_refund(payment, reason="The plan could not be granted.", now=self.now())
 
     def look_twice(self) -> None:
         """An impatient operator has everybody reconciled a minute after usage was sent, and again a few seconds later."""

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from billing.models import ChargeAtTestGateway, CreditGrant, Payment, Subscription
-from billing.payments import cards, processing
+from billing.payments import cards, processing, requests
 from billing.payments.gateways import gateway
 from billing.payments.gateways.test import DECLINING_CARD, GOOD_CARD
 
@@ -17,7 +17,7 @@ def ask(customer, now, **changed) -> Payment:
     asked = {
         "workflow_id": "workflow-1", "invoice_id": "invoice-1", "invoice_total": 4_500, "currency": "USD",
     } | changed  # fmt: skip
-    return processing.request_recharge(customer=customer, now=now, **asked)
+    return requests.request_recharge(customer=customer, now=now, **asked)
 
 
 @pytest.mark.parametrize(
@@ -36,13 +36,13 @@ def test_an_invoice_total_is_rounded_half_up_and_kept_as_sent(alice, now, total,
     + ["1e99", "1e999999999", 10**30, float("inf"), "1" * 50],
 )
 def test_an_amount_nobody_can_charge_is_refused(alice, now, total):
-    with pytest.raises(processing.InvoiceTotalInvalid):
+    with pytest.raises(requests.InvoiceTotalInvalid):
         ask(alice, now, invoice_total=total)
     assert not Payment.objects.exists()
 
 
 def test_another_currency_is_refused(alice, now):
-    with pytest.raises(processing.InvoiceTotalInvalid, match="only USD"):
+    with pytest.raises(requests.InvoiceTotalInvalid, match="only USD"):
         ask(alice, now, currency="EUR")
 
 
@@ -52,7 +52,7 @@ def test_the_same_workflow_asked_twice_is_one_payment(alice, now):
 
 def test_a_second_recharge_waits_for_the_first(alice, now):
     first = ask(alice, now)
-    with pytest.raises(processing.RechargeUnderWay):
+    with pytest.raises(requests.RechargeUnderWay):
         ask(alice, now, workflow_id="workflow-2")
 
     Payment.objects.filter(pk=first.pk).update(state=State.FAILED)
@@ -69,16 +69,16 @@ def subscription(alice, now) -> Subscription:
 
 
 def pay(subscription, now, *, period: int = 0) -> Payment:
-    payment = processing.request_plan_payment(subscription=subscription, period=period, amount_cents=4_900, now=now)
+    payment = requests.request_plan_payment(subscription=subscription, period=period, amount_cents=4_900, now=now)
     processing.advance(payment, now)
     payment.refresh_from_db()
     return payment
 
 
 def test_a_plan_payment_is_asked_for_once_a_period(subscription, now):
-    first = processing.request_plan_payment(subscription=subscription, period=0, amount_cents=4_900, now=now)
-    again = processing.request_plan_payment(subscription=subscription, period=0, amount_cents=4_900, now=now)
-    next_period = processing.request_plan_payment(subscription=subscription, period=1, amount_cents=4_900, now=now)
+    first = requests.request_plan_payment(subscription=subscription, period=0, amount_cents=4_900, now=now)
+    again = requests.request_plan_payment(subscription=subscription, period=0, amount_cents=4_900, now=now)
+    next_period = requests.request_plan_payment(subscription=subscription, period=1, amount_cents=4_900, now=now)
 
     assert first == again != next_period
 
@@ -109,16 +109,16 @@ def test_a_granted_plan_payment_is_settled(subscription, wallet, now):
     grant = CreditGrant.objects.get()
 
     for _ in range(2):
-        processing.mark_granted(payment, grant_id=grant.pk, now=now)
+        requests.mark_granted(payment, grant_id=grant.pk, now=now)
 
     payment.refresh_from_db()
     assert (payment.state, payment.grant, payment.due_at, payment.settled_at) == (State.GRANTED, grant, None, now)
 
 
 def test_an_uncharged_payment_is_never_marked_granted(subscription, wallet, now):
-    payment = processing.request_plan_payment(subscription=subscription, period=0, amount_cents=4_900, now=now)
+    payment = requests.request_plan_payment(subscription=subscription, period=0, amount_cents=4_900, now=now)
 
-    processing.mark_granted(payment, grant_id=CreditGrant.objects.get().pk, now=now)
+    requests.mark_granted(payment, grant_id=CreditGrant.objects.get().pk, now=now)
 
     payment.refresh_from_db()
     assert payment.state == State.INITIATED
@@ -134,13 +134,13 @@ def test_a_charged_plan_that_can_never_be_granted_asks_for_a_person(subscription
 
 def test_such_a_payment_can_be_refunded_once(subscription, now):
     payment = pay(subscription, now)
-    with pytest.raises(processing.NotRefundable):
-        processing.request_refund(payment, reason="asked for", now=now)
+    with pytest.raises(requests.NotRefundable):
+        requests.request_refund(payment, reason="asked for", now=now)
     Subscription.objects.update(state=Subscription.State.ENDED)
 
-    processing.request_refund(payment, reason="The plan could not be set up.", now=now)
-    with pytest.raises(processing.NotRefundable):
-        processing.request_refund(payment, reason="again", now=now)
+    requests.request_refund(payment, reason="The plan could not be set up.", now=now)
+    with pytest.raises(requests.NotRefundable):
+        requests.request_refund(payment, reason="again", now=now)
     processing.PAY.run(now)
 
     payment.refresh_from_db()

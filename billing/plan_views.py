@@ -16,9 +16,10 @@ from django.views.decorators.http import require_http_methods, require_POST
 from accounts.access import CustomerRequest, customer_required
 from accounts.models import Customer
 
-from . import plans, subscriptions
+from . import plans
 from .models import PaymentMethod, Subscription
 from .payments.gateways import gateway
+from .subscriptions import workflow as subscriptions
 
 
 class PlanForm(forms.Form):

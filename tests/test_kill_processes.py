@@ -32,8 +32,9 @@ from metronome import Metronome
 
 from accounts.models import Customer
 from accounts.signup import register
-from billing import metronome, plans, recharge, subscriptions
+from billing import metronome, plans, recharge
 from billing.models import Payment, Reservation
+from billing.subscriptions import workflow as subscriptions
 from jobs.models import Heartbeat, Job
 from usage.models import Generation, UsageEvent
 

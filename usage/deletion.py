@@ -18,8 +18,9 @@ from django.db import transaction
 from django.db.models import Q
 
 from accounts.models import Customer, IngestAlias, PasswordReset, User
-from billing import ledger, recharge, subscriptions
+from billing import ledger, recharge
 from billing.models import Payment, PaymentMethod
+from billing.subscriptions import workflow as subscriptions
 from operations.command import Outcome, Refused, walk
 
 from .models import Generation, Voice

@@ -7,8 +7,8 @@ from datetime import datetime
 from django.db import transaction
 
 from accounts.models import User
-from billing import gifts
 from billing.models import Gift
+from billing.subscriptions import gifts
 
 from .models import Generation
 

@@ -16,7 +16,7 @@ from django.utils.html import format_html
 
 from accounts.admin import CUSTOMERS_FOUND_MAX, CustomerSearch
 from accounts.models import Customer
-from billing import gifts, ledger
+from billing import ledger
 from billing.live.wake import wake
 from billing.models import (
     AutoRecharge,
@@ -34,6 +34,7 @@ from billing.models import (
     WebhookEvent,
 )
 from billing.payments import requests
+from billing.subscriptions import gifts
 from billing.sync.drift import approve_drift
 from operations.admin import JobAdmin, ReadOnlyAdmin, WorkFilter
 from operations.command import Refused

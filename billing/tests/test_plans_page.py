@@ -10,10 +10,10 @@ import pytest
 import time_machine
 from django.urls import reverse
 
-from billing import subscriptions
 from billing.models import CreditGrant, Payment, PaymentMethod, Subscription, Wallet
 from billing.payments import cards
 from billing.payments.gateways.test import DECLINING_CARD, GOOD_CARD
+from billing.subscriptions import workflow as subscriptions
 
 pytestmark = pytest.mark.django_db
 URL = "/billing/plans/"

@@ -10,10 +10,11 @@ from unittest.mock import patch
 from django.core.management import CommandError, call_command
 
 from accounts.models import Customer
-from billing import gifts, ledger, metronome, plans
+from billing import ledger, metronome, plans
 from billing.hours import floor_hour
 from billing.models import Contract, Drift, Payment
 from billing.payments import requests
+from billing.subscriptions import gifts
 from billing.sync.drift import approve_drift
 from billing.sync.schedule import nudge
 from usage import deletion, refunds

@@ -12,10 +12,11 @@ from django.db.models import Q
 from accounts import profile
 from accounts.models import Customer
 from accounts.signup import register
-from billing import ledger, metronome, recharge, subscriptions
+from billing import ledger, metronome, recharge
 from billing.models import CreditGrant, Payment, Subscription, Wallet
 from billing.payments import cards
 from billing.payments.gateways.test import DECLINING_CARD, GOOD_CARD
+from billing.subscriptions import workflow as subscriptions
 from usage import own_voice, speak
 from usage.engines import VoiceSettings
 from usage.models import Generation

@@ -15,8 +15,10 @@ from django.utils import timezone
 
 from accounts import profile
 from accounts.models import Customer, IngestAlias, PasswordReset, User
-from billing import gifts, metronome, recharge, subscriptions
+from billing import metronome, recharge
 from billing.models import AutoRecharge, LedgerEntry, Payment, PaymentMethod, Wallet, WebhookEvent
+from billing.subscriptions import gifts
+from billing.subscriptions import workflow as subscriptions
 from billing.sync import customers
 from billing.tests.money_stage import Killed, balance, establish, remote_balance
 from billing.tests.operate import run

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from billing import metronome, subscriptions
+from billing import metronome
 from billing.models import Wallet
+from billing.subscriptions import workflow as subscriptions
 from usage import own_voice, speak
 from usage.engines import VoiceSettings
 

@@ -9,8 +9,8 @@ from datetime import datetime
 from typing import Any
 
 from accounts.lookup import customer_named, staff_named
-from billing import gifts
 from billing.models import Gift
+from billing.subscriptions import gifts
 from operations.command import Operation, Outcome, Refused
 from operations.command import reason as why
 

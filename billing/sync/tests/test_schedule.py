@@ -6,8 +6,9 @@ from datetime import timedelta
 
 import pytest
 
-from billing import jobs, subscriptions
+from billing import jobs
 from billing.models import AutoRecharge, Contract, CreditGrant, Payment
+from billing.subscriptions import workflow as subscriptions
 from billing.sync import customers, drift, schedule
 from billing.tests.money_stage import burn, establish, spend_here, spend_there
 

@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from accounts.lookup import staff_named
-from billing import gifts
+from billing.subscriptions import gifts
 from operations.command import Operation, Outcome, Refused
 from operations.command import reason as why
 from usage import refunds

@@ -7,13 +7,13 @@ from datetime import timedelta
 import pytest
 from django.contrib.admin.models import LogEntry
 
-from billing import gifts, metronome
+from billing import metronome
 from billing.models import CreditGrant, Gift, LedgerEntry
+from billing.subscriptions import gifts
 from billing.sync import contracts
+from billing.tests.money_stage import Killed, balance, establish, refuse, remote_balance
+from billing.tests.operate import run
 from conftest import make_customer
-
-from .money_stage import Killed, balance, establish, refuse, remote_balance
-from .operate import run
 
 pytestmark = pytest.mark.django_db
 

@@ -9,14 +9,14 @@ import pytest
 from django.core import mail
 from django.db import connection
 
-from billing import hours, metronome, plans, subscriptions
+from billing import hours, metronome, plans
 from billing.models import ChargeAtTestGateway, CreditGrant, Drift, Payment, Subscription
 from billing.payments import cards
 from billing.payments.gateways.test import DECLINING_CARD, GOOD_CARD
-from billing.subscriptions import ChangeUnderWay, NotSelectable, TrialUsed, months_after
+from billing.subscriptions import workflow as subscriptions
+from billing.subscriptions.workflow import ChangeUnderWay, NotSelectable, TrialUsed, months_after
 from billing.sync import contracts
-
-from .money_stage import Killed, balance, drain_killed, refuse, remote_balance
+from billing.tests.money_stage import Killed, balance, drain_killed, refuse, remote_balance
 
 pytestmark = pytest.mark.django_db
 

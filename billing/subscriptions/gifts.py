@@ -8,13 +8,12 @@ from django.contrib.admin.models import CHANGE, LogEntry
 from django.db import transaction
 
 from accounts.models import Customer, User
+from billing import plans
+from billing.models import Gift
+from billing.sync import contracts
 from jobs.errors import NotYet, Rejected, Unavailable
 from jobs.worker import RowStep
 from operations.command import Outcome, do_now
-
-from . import plans
-from .models import Gift
-from .sync import contracts
 
 GIFT_DAYS = 365
 DAYS_MAX = 3_660  # ten years

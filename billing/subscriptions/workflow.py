@@ -13,14 +13,13 @@ from datetime import datetime, timedelta
 from django.db import transaction
 
 from accounts.models import Customer
+from billing import ledger, plans
 from billing.live.wake import wake
+from billing.models import CreditGrant, Payment, Subscription
+from billing.payments import requests as payments
+from billing.sync import contracts
 from jobs.errors import NotYet
 from jobs.worker import RowStep
-
-from . import ledger, plans
-from .models import CreditGrant, Payment, Subscription
-from .payments import requests as payments
-from .sync import contracts
 
 logger = logging.getLogger(__name__)
 

@@ -47,7 +47,7 @@ def rate(address: str, status: int, make: Callable[[], Request]) -> float:
 
 
 def webhook() -> Request:
-    from billing import signature
+    from billing.inbox import signature
 
     event = {
         "id": str(uuid4()),

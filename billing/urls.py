@@ -1,6 +1,7 @@
 from django.urls import URLPattern, path
 
-from . import billing_views, inbox, plan_views
+from . import billing_views, plan_views
+from .inbox import receive
 from .live import balance, stream
 
 urlpatterns: list[URLPattern] = [
@@ -9,9 +10,9 @@ urlpatterns: list[URLPattern] = [
     path("billing/plans/", plan_views.plans_page, name="plans"),
     path("billing/plans/cancel/", plan_views.cancel_plan, name="plan_cancel"),
     path("billing/recharge/", billing_views.recharge_settings, name="recharge"),
-    path("api/webhooks/metronome/alerts", inbox.receive, name="webhook_alerts"),
-    path("api/webhooks/metronome/payment-gating", inbox.receive, name="webhook_payment_gating"),
-    path("api/webhooks/metronome/invoices", inbox.receive, name="webhook_invoices"),
+    path("api/webhooks/metronome/alerts", receive.receive, name="webhook_alerts"),
+    path("api/webhooks/metronome/payment-gating", receive.receive, name="webhook_payment_gating"),
+    path("api/webhooks/metronome/invoices", receive.receive, name="webhook_invoices"),
     path("api/billing/balance", balance.balance, name="api_balance"),
     path("api/webhooks/events/<str:customer_id>", stream.events, name="events"),
 ]

@@ -22,7 +22,8 @@ from django.utils import timezone
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from billing import handlers, inbox, signature
+from billing.inbox import handlers, signature
+from billing.inbox.receive import BODY_BYTES_MAX
 from billing.models import WebhookEvent
 from conftest import fund
 from jobs.worker import Worker
@@ -175,9 +176,9 @@ def test_no_body_is_an_error_of_ours_and_none_counts_without_its_signature(
 
 
 @pytest.mark.parametrize("kind", ["good", "none", "of another secret"])
-@pytest.mark.parametrize("over", [-1, 0, 1, 9 * inbox.BODY_BYTES_MAX])
+@pytest.mark.parametrize("over", [-1, 0, 1, 9 * BODY_BYTES_MAX])
 def test_a_body_is_too_large_from_one_byte_over_the_limit_on(db, over, kind):
-    body = b'{"id": "x", "type": "y"}'.ljust(inbox.BODY_BYTES_MAX + over)
+    body = b'{"id": "x", "type": "y"}'.ljust(BODY_BYTES_MAX + over)
 
     status = post(Client(), "alerts", body, headers(kind, body))
 

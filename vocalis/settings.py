@@ -109,7 +109,7 @@ CACHES: dict[str, Any] = {
 JOBS: list[str] = [
     "accounts.password_reset.STEP",
     "billing.sync.customers.PROVISION",
-    "billing.handlers.INBOX",
+    "billing.inbox.handlers.INBOX",
     "billing.payments.processing.PAY",
     "billing.subscriptions.workflow.SUBSCRIBE",
     "billing.subscriptions.gifts.GIVE",

@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 from django.core import mail
 
-from billing import handlers, metronome
+from billing import metronome
+from billing.inbox import handlers
 from billing.models import AutoRecharge, ChargeAtTestGateway, CreditGrant, Payment, WebhookEvent
 from billing.payments import cards, processing
 from billing.payments.gateways import GatewayUnavailable

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from billing.signature import SignatureInvalid, sign, verify
+from billing.inbox.signature import SignatureInvalid, sign, verify
 
 SECRET = "correct-horse-battery-staple"
 DATE = "Mon, 02 Jan 2006 22:04:05 GMT"

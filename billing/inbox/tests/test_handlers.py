@@ -6,12 +6,12 @@ from datetime import timedelta
 import pytest
 from django.core import mail
 
-from billing import handlers, inbox
+from billing.inbox import handlers
+from billing.inbox.receive import store
 from billing.models import AutoRecharge, Contract, Payment, Wallet, WebhookEvent
+from billing.tests.money_stage import establish
 from jobs.errors import NotYet
 from jobs.worker import Worker
-
-from .money_stage import establish
 
 OUT = "alerts.low_remaining_contract_credit_and_commit_balance_reached"
 
@@ -28,7 +28,7 @@ def known(alice, now):
 def receive(event_type: str, now, *, event_id: str = "event-1", flat: bool = False, **fields) -> WebhookEvent:
     fields = {"customer_id": "customer-1"} | fields
     payload = {"id": event_id, "type": event_type} | (fields if flat else {"properties": fields})
-    return inbox.store(payload=payload, now=now)[0]
+    return store(payload=payload, now=now)[0]
 
 
 def work(event: WebhookEvent, now) -> WebhookEvent:
@@ -159,7 +159,7 @@ def test_what_may_have_changed_credits_has_the_contract_read_again(known, now, e
 
 
 def test_the_test_button_is_answered(db, now):
-    event = inbox.store(payload={"id": "test-1", "type": "webhooks.test"}, now=now)[0]
+    event = store(payload={"id": "test-1", "type": "webhooks.test"}, now=now)[0]
 
     assert work(event, now).outcome == "test received"
 
@@ -339,7 +339,7 @@ def test_a_billing_error_is_logged_for_operators(known, now, caplog):
 def test_every_handler_survives_an_event_without_fields(known, now):
     for number, event_type in enumerate(handlers.table()):
         payload = {"id": f"bare-{number}", "type": event_type.replace("*", "something"), "customer_id": "customer-1"}
-        event = inbox.store(payload=payload, now=now)[0]
+        event = store(payload=payload, now=now)[0]
         try:
             handlers.process(event, now)
         except (handlers.Rejected, NotYet):

@@ -8,13 +8,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from accounts.models import Customer
+from billing import emails
+from billing.models import AutoRecharge, CreditGrant, Payment, Wallet, WebhookEvent
+from billing.payments import requests
+from billing.sync import schedule
 from jobs.errors import NotYet, Rejected
 from jobs.worker import RowStep
-
-from . import emails
-from .models import AutoRecharge, CreditGrant, Payment, Wallet, WebhookEvent
-from .payments import requests
-from .sync import schedule
 
 Handler = Callable[[WebhookEvent, datetime], str]
 

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, strategies
 from hypothesis import settings as hypothesis_settings
 from hypothesis.extra.django import TestCase
 
-from billing import inbox, signature
+from billing.inbox import receive, signature
 from billing.models import WebhookEvent
 
 PATHS = [f"/api/webhooks/metronome/{name}" for name in ("alerts", "payment-gating", "invoices")]
@@ -187,13 +187,13 @@ def test_an_odd_customer_id_is_no_reason_to_lose_the_event(client, db, customer_
 
 
 def test_a_body_of_just_a_mebibyte_is_taken(client, db):
-    body = json.dumps(WRAPPED).encode().ljust(inbox.BODY_BYTES_MAX)
+    body = json.dumps(WRAPPED).encode().ljust(receive.BODY_BYTES_MAX)
 
     assert post(client, body).status_code == 200
 
 
 def test_a_larger_body_is_refused_even_with_a_good_signature(client, db):
-    body = json.dumps(WRAPPED).encode().ljust(inbox.BODY_BYTES_MAX + 1)
+    body = json.dumps(WRAPPED).encode().ljust(receive.BODY_BYTES_MAX + 1)
 
     assert post(client, body).status_code == 413
     assert not WebhookEvent.objects.exists()
@@ -206,7 +206,7 @@ class Endless(io.RawIOBase):
         self.taken = 0
 
     def read(self, size: int = -1) -> bytes:
-        size = 10 * inbox.BODY_BYTES_MAX - self.taken if size < 0 else size
+        size = 10 * receive.BODY_BYTES_MAX - self.taken if size < 0 else size
         self.taken += size
         return b"x" * size
 
@@ -220,7 +220,7 @@ def request_with(rf, stream, **environ):
 def test_a_declared_ten_megabytes_is_refused_without_reading_any(rf):
     stream = Endless()
 
-    answer = inbox.receive(request_with(rf, stream, CONTENT_LENGTH=str(10 * inbox.BODY_BYTES_MAX)))
+    answer = receive.receive(request_with(rf, stream, CONTENT_LENGTH=str(10 * receive.BODY_BYTES_MAX)))
 
     assert (answer.status_code, stream.taken) == (413, 0)
 
@@ -229,9 +229,9 @@ def test_a_declared_ten_megabytes_is_refused_without_reading_any(rf):
 def test_an_undeclared_ten_megabytes_is_refused_after_the_first(rf, declared):
     stream = Endless()
 
-    answer = inbox.receive(request_with(rf, stream, CONTENT_LENGTH=declared))
+    answer = receive.receive(request_with(rf, stream, CONTENT_LENGTH=declared))
 
-    assert (answer.status_code, stream.taken) == (413, inbox.BODY_BYTES_MAX + 1)
+    assert (answer.status_code, stream.taken) == (413, receive.BODY_BYTES_MAX + 1)
 
 
 def test_a_body_that_breaks_off_is_refused(rf):
@@ -239,7 +239,7 @@ def test_a_body_that_breaks_off_is_refused(rf):
         def read(self, size: int = -1) -> bytes:
             raise ConnectionResetError
 
-    assert inbox.receive(request_with(rf, Broken())).status_code == 400
+    assert receive.receive(request_with(rf, Broken())).status_code == 400
 
 
 anything = strategies.recursive(

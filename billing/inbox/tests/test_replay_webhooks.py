@@ -7,8 +7,7 @@ from datetime import timedelta
 import pytest
 
 from billing.models import WebhookEvent
-
-from .operate import run
+from billing.tests.operate import run
 
 pytestmark = pytest.mark.django_db
 

@@ -1,4 +1,4 @@
-"""Metronome's webhooks come in here: verified, stored once, answered. A worker does the rest (`billing.handlers`).
+"""Metronome's webhooks come in here: verified, stored once, answered. A worker does the rest (`billing.inbox.handlers`).
 
 All three addresses take every type, because Metronome sends every notification to every destination. Whatever arrives
 gets an answer below 500; only what could not be stored is worth a retry by Metronome, which goes on for two days.
@@ -18,8 +18,9 @@ from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
+from billing.models import WebhookEvent
+
 from . import signature
-from .models import WebhookEvent
 
 logger = logging.getLogger(__name__)
 

@@ -17,8 +17,9 @@ from django.db import OperationalError, connection
 from django.test import Client
 
 from accounts.models import Customer
-from billing import delays, ledger, metronome
+from billing import ledger, metronome
 from billing.models import AutoRecharge, Payment, Subscription, Wallet
+from billing.pages import delays
 from conftest import PASSWORD, fund
 from jobs.worker import dead_rows
 from usage import abandoned, speak

@@ -65,7 +65,7 @@ TEMPLATES: list[dict[str, Any]] = [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
                 "billing.live.balance.header",
-                "billing.delays.context",
+                "billing.pages.delays.context",
             ],
         },
     },

@@ -12,9 +12,8 @@ from django.utils.functional import SimpleLazyObject
 
 from accounts.access import customer_of
 from accounts.models import Customer
-
-from . import plans
-from .models import AutoRecharge, Payment, Subscription
+from billing import plans
+from billing.models import AutoRecharge, Payment, Subscription
 
 USUAL_SECONDS = 60  # most of it takes two or three
 

@@ -15,11 +15,10 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from accounts.access import CustomerRequest, customer_required
 from accounts.models import Customer
-
-from . import plans
-from .models import PaymentMethod, Subscription
-from .payments.gateways import gateway
-from .subscriptions import workflow as subscriptions
+from billing import plans
+from billing.models import PaymentMethod, Subscription
+from billing.payments.gateways import gateway
+from billing.subscriptions import workflow as subscriptions
 
 
 class PlanForm(forms.Form):

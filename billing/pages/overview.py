@@ -13,11 +13,10 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from accounts.access import CustomerRequest, customer_required
 from accounts.models import Customer
-
-from . import plans, recharge
-from .models import AutoRecharge, CreditGrant, LedgerEntry, Payment, PaymentMethod, Subscription, Wallet
-from .payments import cards
-from .payments.gateways import gateway
+from billing import plans, recharge
+from billing.models import AutoRecharge, CreditGrant, LedgerEntry, Payment, PaymentMethod, Subscription, Wallet
+from billing.payments import cards
+from billing.payments.gateways import gateway
 
 ENTRIES_A_PAGE = 20
 PAYMENTS_SHOWN = 10

@@ -1,0 +1,1 @@
+"""What customers see of money: the overview, the plans, and what is late."""

@@ -22,8 +22,8 @@ from billing.models import AutoRecharge, Payment, Subscription, Wallet
 from billing.pages import delays
 from conftest import PASSWORD, fund
 from jobs.worker import dead_rows
-from usage import abandoned, speak
 from usage.models import Generation, UsageEvent
+from usage.speech import abandoned, speak
 
 from . import processes
 

@@ -21,9 +21,9 @@ from accounts.signup import register
 from billing import metronome
 from conftest import PASSWORD, fund
 from jobs.worker import Worker, steps
-from usage import own_voice, speak
 from usage.engines import VoiceSettings
 from usage.models import Generation, UsageEvent
+from usage.speech import own_voice, speak
 from vocalis import health
 
 from . import processes

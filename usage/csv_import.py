@@ -27,9 +27,9 @@ from billing.live.wake import wake
 from billing.models import Contract, Wallet
 from operations.command import CHUNK, Outcome, Refused
 
-from . import pricing
 from .models import UsageEvent, VoiceType
 from .reporter import WINDOW, WINDOW_MARGIN
+from .speech import pricing
 
 COLUMNS = ("transaction_id", "customer", "event_type", "timestamp")
 ERRORS_MAX = 50  # shown at once

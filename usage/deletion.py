@@ -22,9 +22,9 @@ from billing import ledger, recharge
 from billing.models import Payment, PaymentMethod
 from billing.subscriptions import workflow as subscriptions
 from operations.command import Outcome, Refused, walk
+from usage.speech.speak import TAKEN_SECONDS
 
 from .models import Generation, Voice
-from .speak import TAKEN_SECONDS
 
 NAME = "Deleted customer"
 

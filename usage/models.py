@@ -22,7 +22,7 @@ class VoiceType(models.TextChoices):
 
 
 class Voice(models.Model):
-    """A personal voice, tuned by ear. House voices are constants in `usage.voices`."""
+    """A personal voice, tuned by ear. House voices are constants in `usage.speech.voices`."""
 
     class State(models.TextChoices):
         PENDING = "pending"

@@ -33,8 +33,8 @@ from billing.payments import processing
 from jobs import clock, worker
 from operations import command
 from sandbox import Sandbox
-from usage import own_voice, speak
 from usage.models import UsageRound
+from usage.speech import own_voice, speak
 
 from .chaos import Chaos, QuickEngine, UnreliableGateway, UnreliableNetwork
 from .metronome_side import MetronomeSide

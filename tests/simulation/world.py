@@ -17,9 +17,9 @@ from billing.models import CreditGrant, Payment, Subscription, Wallet
 from billing.payments import cards
 from billing.payments.gateways.test import DECLINING_CARD, GOOD_CARD
 from billing.subscriptions import workflow as subscriptions
-from usage import own_voice, speak
 from usage.engines import VoiceSettings
 from usage.models import Generation
+from usage.speech import own_voice, speak
 
 from . import invariants, story
 from .operators import Operators

@@ -6,8 +6,8 @@ from datetime import timedelta
 
 from billing import ledger, metronome
 from billing.models import Wallet
-from usage import charges
 from usage.models import UsageEvent
+from usage.speech import charges
 
 
 def spend(stage, customer, name, characters=100, voice_type="standard"):

@@ -12,9 +12,10 @@ from django.urls import reverse
 
 from billing import ledger
 from conftest import fund
-from usage import history, own_voice, speak
+from usage import history
 from usage.engines import EngineFailed, Speech, VoiceSettings
 from usage.models import Generation, UsageEvent
+from usage.speech import own_voice, speak
 
 
 @pytest.fixture(autouse=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from billing import metronome
 from billing.models import Wallet
 from billing.subscriptions import workflow as subscriptions
-from usage import own_voice, speak
 from usage.engines import VoiceSettings
+from usage.speech import own_voice, speak
 
 
 def test_metronome_rates_what_was_captured(stage, alice):

@@ -12,8 +12,8 @@ from billing import ledger
 from billing.models import LedgerEntry, Reservation, WebhookEvent
 from billing.tests.operate import run
 from conftest import PASSWORD, fund
-from usage import charges
 from usage.models import Generation, UsageDifference, UsageEvent
+from usage.speech import charges
 
 pytestmark = pytest.mark.django_db
 

@@ -9,8 +9,9 @@ from billing import metronome
 from billing.models import CreditGrant, Gift, LedgerEntry
 from billing.tests.money_stage import balance, establish, refuse, remote_balance
 from billing.tests.operate import run
-from usage import refunds, speak
+from usage import refunds
 from usage.models import Generation, UsageEvent
+from usage.speech import speak
 
 pytestmark = pytest.mark.django_db
 

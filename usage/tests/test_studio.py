@@ -13,9 +13,9 @@ from django.urls import reverse
 from billing import ledger
 from billing.models import Wallet
 from conftest import fund
-from usage import speak
 from usage.engines import EngineFailed, Speech
 from usage.models import Generation, UsageEvent, Voice
+from usage.speech import speak
 
 STUDIO = "/studio/"
 JSON = {"HTTP_ACCEPT": "application/json"}

@@ -14,9 +14,9 @@ from django.core.files.storage import default_storage
 from billing import ledger
 from billing.models import LedgerEntry, Reservation, Wallet
 from conftest import fund
-from usage import abandoned, speak, voices
 from usage.engines import EngineFailed, NothingToSpeak, Speech, VoiceSettings
 from usage.models import Generation, UsageEvent, Voice
+from usage.speech import abandoned, speak, voices
 
 
 def say(customer, now, text="Hello there.", voice="standard", key="key-1"):

@@ -8,8 +8,7 @@ from uuid import UUID
 from django.db import transaction
 
 from billing import ledger
-
-from .models import UsageEvent
+from usage.models import UsageEvent
 
 
 def charge(

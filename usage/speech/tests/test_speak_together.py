@@ -11,9 +11,9 @@ from django.db import connections
 
 from billing.ledger import InsufficientCredits
 from billing.models import LedgerEntry, Reservation, Wallet
-from usage import own_voice, speak
 from usage.engines import Speech, VoiceSettings
 from usage.models import Generation, UsageEvent, Voice
+from usage.speech import own_voice, speak
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -1,6 +1,6 @@
 """Set up a personal voice, tuned by ear, for a one-time price. It then speaks at the standard rate.
 
-The pattern of `usage.speak`: hold the credits, do the work outside any transaction (here: prove that the engine can speak
+The pattern of `usage.speech.speak`: hold the credits, do the work outside any transaction (here: prove that the engine can speak
 with it), then capture and report in the transaction that makes it ready.
 """
 
@@ -19,11 +19,11 @@ from billing import ledger, plans
 from billing.live.wake import wake
 from billing.models import Reservation
 from jobs.clock import ticking
+from usage.engines import EngineFailed, NothingToSpeak, Speech, VoiceSettings, engine
+from usage.engines.espeak import PACES_WORDS_PER_MINUTE, PITCHES, VARIANTS
+from usage.models import Voice
 
 from . import charges
-from .engines import EngineFailed, NothingToSpeak, Speech, VoiceSettings, engine
-from .engines.espeak import PACES_WORDS_PER_MINUTE, PITCHES, VARIANTS
-from .models import Voice
 from .speak import KEY, UNEXPECTED, KeyReused, Refused, SpeechFailed, StillRunning
 
 logger = logging.getLogger(__name__)

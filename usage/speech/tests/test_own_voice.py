@@ -10,9 +10,9 @@ from django.urls import reverse
 from billing.ledger import InsufficientCredits
 from billing.models import Reservation, Wallet
 from conftest import fund
-from usage import abandoned, own_voice, speak, voices
 from usage.engines import EngineFailed, VoiceSettings
 from usage.models import UsageEvent, Voice
+from usage.speech import abandoned, own_voice, speak, voices
 
 WARM = VoiceSettings("en-us+m3", pitch=40, pitch_range=60, pace_words_per_minute=150)
 

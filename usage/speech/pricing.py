@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from billing import plans
-
-from .models import VoiceType
+from usage.models import VoiceType
 
 CREDITS_PER_CHARACTER: dict[str, int] = {
     VoiceType.STANDARD: plans.STANDARD_CREDITS,

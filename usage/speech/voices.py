@@ -6,10 +6,10 @@ import uuid
 from dataclasses import dataclass
 
 from accounts.models import Customer
+from usage.engines import VoiceSettings
+from usage.models import Voice, VoiceType
 
 from . import pricing
-from .engines import VoiceSettings
-from .models import Voice, VoiceType
 
 
 class UnknownVoice(LookupError):

@@ -29,11 +29,11 @@ from billing import ledger
 from billing.live.wake import wake
 from billing.models import Reservation, Wallet
 from jobs.clock import ticking
+from usage import text as texts
+from usage.engines import EngineFailed, NothingToSpeak, Speech, engine
+from usage.models import Generation
 
 from . import charges, pricing, voices
-from . import text as texts
-from .engines import EngineFailed, NothingToSpeak, Speech, engine
-from .models import Generation
 
 logger = logging.getLogger(__name__)
 

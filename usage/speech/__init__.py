@@ -1,0 +1,1 @@
+"""Speaking: prices, voices, and what is held, made and charged."""

@@ -70,8 +70,8 @@ def sandbox() -> Iterator[str]:
 
 def report(wallet_id: int) -> float:
     """Seconds of the reporter, from the first claim to the last settled batch."""
+    from usage.metering.reporter import REPORT
     from usage.models import UsageEvent
-    from usage.reporter import REPORT
 
     owe(wallet_id, BATCH * BATCHES)
     started = time.perf_counter()

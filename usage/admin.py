@@ -15,7 +15,8 @@ from operations.admin import JobAdmin, ReadOnlyAdmin, WorkFilter
 from operations.command import Refused
 from operations.confirmation import Reason, confirmed
 
-from . import refunds, rounds
+from . import refunds
+from .metering import reconciliation
 from .models import Generation, UsageDifference, UsageEvent, UsageRound, Voice
 
 REPEATS_IGNORED_DAYS = 33  # Metronome ignores a transaction_id it has seen for 34; after that a repeat would be refused
@@ -113,7 +114,9 @@ class UsageDifferenceAdmin(OfCustomer, JobAdmin):
         applies=lambda difference: difference.resolved_at is None,
     )
     def repair(self, request: HttpRequest, queryset: QuerySet[UsageDifference]) -> None:
-        self.each(request, queryset, "Sent again", lambda row: _must(rounds.ask_repair(_one(row), now=timezone.now())))
+        self.each(
+            request, queryset, "Sent again", lambda row: _must(reconciliation.ask_repair(_one(row), now=timezone.now()))
+        )
 
     @confirmed(
         "Close",
@@ -123,7 +126,11 @@ class UsageDifferenceAdmin(OfCustomer, JobAdmin):
     )
     def close(self, request: HttpRequest, queryset: QuerySet[UsageDifference], reason: str) -> None:
         self.each(
-            request, queryset, "Closed", lambda row: _must(rounds.close(_one(row), now=timezone.now())), note=reason
+            request,
+            queryset,
+            "Closed",
+            lambda row: _must(reconciliation.close(_one(row), now=timezone.now())),
+            note=reason,
         )
 
 

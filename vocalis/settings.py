@@ -116,11 +116,11 @@ JOBS: list[str] = [
     "billing.recharge.settings.MIRROR",
     "billing.sync.expiry.EXPIRE",
     "billing.sync.expiry.RESERVATIONS",
-    "usage.reporter.REPORT",
+    "usage.metering.reporter.REPORT",
     "usage.speech.abandoned.GENERATIONS",
     "usage.speech.abandoned.VOICES",
-    "usage.rounds.COMPARE",
-    "usage.rounds.REPAIR",
+    "usage.metering.reconciliation.COMPARE",
+    "usage.metering.reconciliation.REPAIR",
     "billing.jobs.SYNC",
 ]
 

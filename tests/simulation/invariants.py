@@ -30,7 +30,8 @@ from billing.models import (
 from billing.models import ChargeAtTestGateway as Charge
 from billing.payments.processing import charge_key
 from jobs.worker import dead_rows
-from usage import comparison, deletion
+from usage import deletion
+from usage.metering import comparison
 from usage.models import Generation, UsageDifference, UsageEvent, Voice
 
 if TYPE_CHECKING:

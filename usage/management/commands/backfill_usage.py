@@ -11,7 +11,7 @@ from typing import Any
 from accounts.lookup import customer_named
 from accounts.models import Customer
 from operations.command import Operation, Outcome, Refused, moment
-from usage import backfill, csv_import
+from usage.metering import backfill, csv_import
 
 
 class Command(Operation):

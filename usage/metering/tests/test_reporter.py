@@ -14,9 +14,9 @@ from billing.models import Contract, Reservation
 from conftest import fund
 from jobs import queue
 from jobs.models import Lane
-from usage import reporter
+from usage.metering import reporter
+from usage.metering.reporter import LONE_REJECTS, PAUSE_SECONDS, REPORT
 from usage.models import UsageEvent
-from usage.reporter import LONE_REJECTS, PAUSE_SECONDS, REPORT
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from billing.models import Contract, Reservation, Wallet
 from billing.tests.money_stage import balance, establish, remote_balance, spend_here
 from billing.tests.operate import run
 from operations import command
-from usage import csv_import
+from usage.metering import csv_import
 from usage.models import UsageEvent
 
 pytestmark = pytest.mark.django_db
@@ -154,7 +154,7 @@ def test_own_voices_and_further_properties_come_in(alice, load, at):
 
 
 def test_files_longer_than_a_chunk_are_imported_whole(alice, load, at, monkeypatch):
-    monkeypatch.setattr("usage.csv_import.CHUNK", 3)
+    monkeypatch.setattr("usage.metering.csv_import.CHUNK", 3)
 
     lines = [f"t-{n},{alice.stable_alias},voice_generation,{at},standard,1" for n in range(10)]
 
@@ -211,7 +211,7 @@ def test_a_customer_without_a_contract_is_refused(bob, load, at):
 
 
 def test_an_import_interrupted_between_two_batches_goes_on_exactly_once(stage, alice, at, tmp_path, load, monkeypatch):
-    monkeypatch.setattr("usage.csv_import.AT_ONCE", 3)
+    monkeypatch.setattr("usage.metering.csv_import.AT_ONCE", 3)
     lines = [f"t-{n},{alice.stable_alias},voice_generation,{at},standard,{n + 1}" for n in range(10)]
     path = tmp_path / "usage.csv"
     path.write_text("\n".join([HEAD, *lines]))

@@ -10,9 +10,9 @@ from django.db import connection
 from billing import hours
 from billing.tests.money_stage import Killed, balance, drain_killed, establish, remote_balance
 from jobs.worker import Worker
-from usage import backfill, comparison, rounds
+from usage.metering import backfill, comparison, reconciliation
+from usage.metering.reporter import REPORT
 from usage.models import UsageDifference, UsageEvent, UsageRound
-from usage.reporter import REPORT
 
 from .rounds_stage import lose, next_hour, spend, work
 
@@ -24,7 +24,7 @@ def alice(stage, alice):
     """At twenty past nine: the hour before is closed."""
     for kind in UsageRound.Kind:
         UsageRound.objects.update_or_create(kind=kind, defaults={"due_at": stage.now()})
-    stage.sandbox.clock.advance(timedelta(hours=24) - (stage.now() - rounds.EPOCH) % timedelta(hours=24))
+    stage.sandbox.clock.advance(timedelta(hours=24) - (stage.now() - reconciliation.EPOCH) % timedelta(hours=24))
     stage.advance(hours=9, minutes=20)
     establish(stage, alice)
     work(stage)
@@ -51,10 +51,12 @@ def test_a_difference_noted_while_other_hours_are_listed_is_not_closed(stage, al
     stage.sandbox.clock.advance(timedelta(hours=3))
 
     def daily_look():
-        rounds.compare([alice], since=hour, until=hour + rounds.HOUR, now=stage.now())
+        reconciliation.compare([alice], since=hour, until=hour + reconciliation.HOUR, now=stage.now())
 
     overtake_listing(monkeypatch, daily_look)
-    rounds.compare([alice], since=hour + rounds.HOUR, until=hour + 2 * rounds.HOUR, now=stage.now())
+    reconciliation.compare(
+        [alice], since=hour + reconciliation.HOUR, until=hour + 2 * reconciliation.HOUR, now=stage.now()
+    )
 
     assert UsageDifference.objects.standing().get().hour_at == hour
 
@@ -64,8 +66,8 @@ def test_a_worker_that_listed_earlier_does_not_close_what_was_seen_to_differ_sin
     lose(stage, "a")
     hour = hours.floor_hour(stage.now())
     stage.sandbox.clock.advance(timedelta(hours=3))
-    look = {"since": hour, "until": hour + rounds.HOUR}
-    rounds.compare([alice], **look, now=stage.now())
+    look = {"since": hour, "until": hour + reconciliation.HOUR}
+    reconciliation.compare([alice], **look, now=stage.now())
     UsageEvent.objects.nudge(stage.now())
     Worker([REPORT], clock=stage.now).drain()
 
@@ -73,10 +75,10 @@ def test_a_worker_that_listed_earlier_does_not_close_what_was_seen_to_differ_sin
         spend(stage, alice, "imported")
         lose(stage, "imported")
         UsageEvent.objects.filter(transaction_id="imported").update(happened_at=hour)
-        rounds.compare([alice], **look, now=stage.now() + timedelta(seconds=1))
+        reconciliation.compare([alice], **look, now=stage.now() + timedelta(seconds=1))
 
     overtake_listing(monkeypatch, import_one)
-    rounds.compare([alice], **look, now=stage.now())
+    reconciliation.compare([alice], **look, now=stage.now())
 
     row = UsageDifference.objects.standing().get()
     assert (row.here, row.there, row.detail) == (200, 100, "here 200, at Metronome 100; missing there: imported")
@@ -98,7 +100,7 @@ def test_a_difference_owes_its_last_look_even_if_the_worker_that_noted_it_was_ki
     work(stage)
 
     row = UsageDifference.objects.standing().get()
-    assert row.due_at == row.hour_at + rounds.LAST_LOOK_AFTER
+    assert row.due_at == row.hour_at + reconciliation.LAST_LOOK_AFTER
 
 
 def test_a_repair_asked_for_again_while_one_is_made_is_made_again(stage, alice, monkeypatch):
@@ -111,10 +113,10 @@ def test_a_repair_asked_for_again_while_one_is_made_is_made_again(stage, alice, 
         monkeypatch.setattr(backfill, "send_again", real)
         real(difference, now=now)
         lose(stage, "lost")
-        rounds.ask_repair(UsageDifference.objects.all(), now=now)
+        reconciliation.ask_repair(UsageDifference.objects.all(), now=now)
 
     monkeypatch.setattr(backfill, "send_again", lost_again)
-    rounds.ask_repair(UsageDifference.objects.all(), now=stage.now())
+    reconciliation.ask_repair(UsageDifference.objects.all(), now=stage.now())
     work(stage, minutes=4)
 
     assert UsageDifference.objects.get().resolved_at is not None

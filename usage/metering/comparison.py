@@ -25,8 +25,8 @@ from billing.metronome import catalogue
 from billing.metronome import usage as metronome_usage
 from billing.metronome.setup import Metric
 from operations.command import Refused
+from usage.models import UsageEvent
 
-from .models import UsageEvent
 from .reporter import WINDOW
 
 CLOSED_AFTER = timedelta(seconds=RESERVATION_SECONDS + SETTLING_SECONDS)

@@ -26,10 +26,10 @@ from billing import ledger, plans
 from billing.live.wake import wake
 from billing.models import Contract, Wallet
 from operations.command import CHUNK, Outcome, Refused
+from usage.models import UsageEvent, VoiceType
+from usage.speech import pricing
 
-from .models import UsageEvent, VoiceType
 from .reporter import WINDOW, WINDOW_MARGIN
-from .speech import pricing
 
 COLUMNS = ("transaction_id", "customer", "event_type", "timestamp")
 ERRORS_MAX = 50  # shown at once

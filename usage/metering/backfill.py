@@ -12,10 +12,10 @@ from django.db.models import QuerySet
 
 from accounts.models import Customer
 from operations.command import Outcome, attempt, walk
+from usage.models import UsageDifference, UsageEvent
 
 from . import comparison
 from .comparison import Cell, Difference
-from .models import UsageDifference, UsageEvent
 
 COUNTED_AFTER = timedelta(minutes=3)  # what is sent again is sent and counted by then
 

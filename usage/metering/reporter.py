@@ -28,8 +28,7 @@ from jobs import queue
 from jobs.clock import ticking
 from jobs.errors import NotYet, Rejected, Unavailable
 from jobs.worker import pause_lane
-
-from .models import UsageEvent
+from usage.models import UsageEvent
 
 logger = logging.getLogger(__name__)
 

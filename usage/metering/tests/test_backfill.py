@@ -12,7 +12,7 @@ from billing.models import Wallet
 from billing.sync import customers
 from billing.tests.money_stage import balance, establish, remote_balance
 from billing.tests.operate import run
-from usage import backfill, comparison
+from usage.metering import backfill, comparison
 from usage.models import UsageEvent
 from usage.speech import charges
 

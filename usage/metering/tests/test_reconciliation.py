@@ -13,9 +13,9 @@ from billing.tests.money_stage import Killed, balance, drain_killed, establish, 
 from billing.tests.operate import run
 from conftest import make_customer
 from jobs.worker import Worker
-from usage import rounds
+from usage.metering import reconciliation
+from usage.metering.reporter import REPORT
 from usage.models import UsageDifference, UsageEvent, UsageRound
-from usage.reporter import REPORT
 
 from .rounds_stage import invent, lose, next_hour, spend, work
 
@@ -29,7 +29,7 @@ def stage(stage, monkeypatch):
     monkeypatch.setattr("operations.command.timezone.now", stage.now)
     for kind in UsageRound.Kind:
         UsageRound.objects.update_or_create(kind=kind, defaults={"due_at": stage.now()})
-    stage.sandbox.clock.advance(timedelta(hours=24) - (stage.now() - rounds.EPOCH) % timedelta(hours=24))
+    stage.sandbox.clock.advance(timedelta(hours=24) - (stage.now() - reconciliation.EPOCH) % timedelta(hours=24))
     stage.advance(hours=9, minutes=20)  # the hour before is closed; only who means to crosses midnight
     return stage
 
@@ -87,7 +87,7 @@ def test_missing_events_are_named_and_the_row_closes_when_they_were_sent_again(s
     assert f"usage of customer {alice.pk} differs: {row}: {row.detail}" in caplog.text
     assert UsageEvent.objects.get(transaction_id="lost").due_at is None  # repair is a person's decision
 
-    assert rounds.ask_repair(UsageDifference.objects.all(), now=stage.now()) == 1
+    assert reconciliation.ask_repair(UsageDifference.objects.all(), now=stage.now()) == 1
     work(stage, minutes=4)
 
     row.refresh_from_db()
@@ -117,7 +117,7 @@ def test_a_repair_that_was_given_up_needs_nobody_once_the_numbers_agree(stage, a
     lose(stage, "lost")
     next_hour(stage)
     stage.sandbox.faults.add("/v1/usage", "status", status=400)
-    rounds.ask_repair(UsageDifference.objects.all(), now=stage.now())
+    reconciliation.ask_repair(UsageDifference.objects.all(), now=stage.now())
     work(stage)
     assert UsageDifference.objects.dead().exists()
 
@@ -152,14 +152,14 @@ def test_a_difference_closed_by_hand_opens_again_only_with_other_numbers(stage, 
     lose(stage, "lost")
     next_hour(stage)
 
-    assert rounds.close(UsageDifference.objects.all(), now=stage.now()) == 1
+    assert reconciliation.close(UsageDifference.objects.all(), now=stage.now()) == 1
     stage.advance(hours=24)
     work(stage)
     assert not UsageDifference.objects.open().exists()
 
     row = UsageDifference.objects.get()
     UsageDifference.objects.update(here=row.here + 1)
-    rounds.compare([alice], since=row.hour_at, until=row.hour_at + timedelta(hours=1), now=stage.now())
+    reconciliation.compare([alice], since=row.hour_at, until=row.hour_at + timedelta(hours=1), now=stage.now())
     assert UsageDifference.objects.open().get() == row
 
 
@@ -169,10 +169,10 @@ def test_the_same_difference_after_it_was_mended_is_a_new_one(stage, alice):
     next_hour(stage)
     hour = UsageDifference.objects.get().hour_at, UsageDifference.objects.get().hour_at + timedelta(hours=1)
     UsageEvent.objects.update(happened_at=hour[0] - timedelta(hours=1))
-    rounds.compare([alice], since=hour[0], until=hour[1], now=stage.now())
+    reconciliation.compare([alice], since=hour[0], until=hour[1], now=stage.now())
     assert UsageDifference.objects.get(hour_at=hour[0]).resolved_at
     UsageEvent.objects.update(happened_at=hour[0])
-    rounds.compare([alice], since=hour[0], until=hour[1], now=stage.now())
+    reconciliation.compare([alice], since=hour[0], until=hour[1], now=stage.now())
 
     assert UsageDifference.objects.open().get(hour_at=hour[0]).here == 100
 
@@ -274,21 +274,23 @@ def test_a_round_of_long_ago_looks_at_differences_of_later_hours_as_well(stage, 
     lose(stage, "late")
     hour = hours.floor_hour(stage.now())
     stage.advance(hours=1, minutes=20)
-    rounds.compare([alice], since=hour, until=hour + rounds.HOUR, now=stage.now())
+    reconciliation.compare([alice], since=hour, until=hour + reconciliation.HOUR, now=stage.now())
     row = UsageDifference.objects.standing().get()
     UsageEvent.objects.filter(transaction_id="late").nudge(stage.now())
     Worker([REPORT], clock=stage.now).drain()
     stage.sandbox.tick()
-    UsageRound.objects.filter(kind="hours").update(since_at=began, until_at=began + rounds.HOUR, after=UUID(int=0))
-    rounds.go_on(UsageRound.objects.get(kind="hours"), stage.now())
+    UsageRound.objects.filter(kind="hours").update(
+        since_at=began, until_at=began + reconciliation.HOUR, after=UUID(int=0)
+    )
+    reconciliation.go_on(UsageRound.objects.get(kind="hours"), stage.now())
 
     row.refresh_from_db()
     assert (row.resolved_at, row.due_at, row.there) == (stage.now(), None, 100)
 
 
 def test_many_customers_are_compared_a_few_at_a_time(stage, alice, monkeypatch):
-    monkeypatch.setitem(rounds.CUSTOMERS, UsageRound.Kind.HOURS, 2)
-    monkeypatch.setattr(rounds, "PAGE", 3)
+    monkeypatch.setitem(reconciliation.CUSTOMERS, UsageRound.Kind.HOURS, 2)
+    monkeypatch.setattr(reconciliation, "PAGE", 3)
     for number in range(7):
         customer = make_customer(f"c{number}@example.com", "C")
         establish(stage, customer)
@@ -309,10 +311,10 @@ def test_a_worker_killed_in_a_round_leaves_it_to_the_next(stage, alice, monkeypa
     spend(stage, alice, "lost")
     lose(stage, "lost")
     stage.advance(minutes=75)
-    real = getattr(rounds, place)
-    monkeypatch.setattr(rounds, place, refuse(Killed()))
+    real = getattr(reconciliation, place)
+    monkeypatch.setattr(reconciliation, place, refuse(Killed()))
     assert drain_killed(stage)
-    monkeypatch.setattr(rounds, place, real)
+    monkeypatch.setattr(reconciliation, place, real)
     stage.advance(minutes=10)
     work(stage)
 
@@ -325,8 +327,8 @@ def test_a_worker_that_was_overtaken_changes_nothing(stage, alice):
     round.lease = "over"
     stage.advance(hours=3)
 
-    with pytest.raises(rounds.NotYet):
-        rounds.go_on(round, stage.now())
+    with pytest.raises(reconciliation.NotYet):
+        reconciliation.go_on(round, stage.now())
     assert UsageRound.objects.get(kind="hours").until_at is None
 
 
@@ -370,7 +372,7 @@ def test_usage_that_counts_for_nobody_is_said_to(stage, alice):
 
 
 def test_more_events_than_can_be_searched_by_the_hour_are_not_searched(stage, alice, monkeypatch):
-    monkeypatch.setattr(rounds, "SEARCHED_MAX", 1)
+    monkeypatch.setattr(reconciliation, "SEARCHED_MAX", 1)
     spend(stage, alice, "a")
     stage.drain()
     spend(stage, alice, "lost")
@@ -386,7 +388,7 @@ def test_what_is_too_old_to_be_sent_again_needs_a_person(stage, alice):
     lose(stage, "lost")
     next_hour(stage)
     stage.advance(days=35)
-    rounds.ask_repair(UsageDifference.objects.all(), now=stage.now())
+    reconciliation.ask_repair(UsageDifference.objects.all(), now=stage.now())
     work(stage)
 
     assert "older than the 34 days" in UsageDifference.objects.dead().get().last_error
@@ -397,4 +399,4 @@ def test_rounds_need_few_queries_between_listings(stage, alice, django_assert_ma
     round = UsageRound.objects.get(kind="hours")
 
     with django_assert_max_num_queries(6):
-        rounds.go_on(round, stage.now())
+        reconciliation.go_on(round, stage.now())

@@ -20,10 +20,10 @@ from accounts.models import Customer
 from billing.metronome import MetronomeRejected
 from jobs.errors import NotYet, Rejected
 from jobs.worker import RowStep
+from usage.models import UsageDifference, UsageEvent, UsageRound
 
 from . import backfill, comparison
 from .comparison import CLOSED_AFTER, Cell
-from .models import UsageDifference, UsageEvent, UsageRound
 from .reporter import WINDOW
 
 logger = logging.getLogger(__name__)

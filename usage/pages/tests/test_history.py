@@ -12,9 +12,9 @@ from django.urls import reverse
 
 from billing import ledger
 from conftest import fund
-from usage import history
 from usage.engines import EngineFailed, Speech, VoiceSettings
 from usage.models import Generation, UsageEvent
+from usage.pages import history
 from usage.speech import own_voice, speak
 
 

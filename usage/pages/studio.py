@@ -19,10 +19,9 @@ from django.views.decorators.http import require_http_methods, require_safe
 from accounts.access import CustomerRequest, customer_required, refuse, wants_json
 from billing import ledger
 from usage import text as texts
+from usage.models import Generation, VoiceType
+from usage.speech import pricing, voices
 from usage.speech.speak import KeyReused, Refused, SpeechFailed, StillRunning, speak
-
-from .models import Generation, VoiceType
-from .speech import pricing, voices
 
 FROZEN = "Your credits are on hold. Please write to us before you go on."
 RECENT = 5

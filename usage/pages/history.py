@@ -16,8 +16,7 @@ from django.views.decorators.http import require_safe
 
 from accounts.access import CustomerRequest, customer_required
 from accounts.models import Customer
-
-from .models import Generation, UsageEvent, Voice
+from usage.models import Generation, UsageEvent, Voice
 
 PAGE = 25
 DAYS = 14

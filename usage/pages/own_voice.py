@@ -16,12 +16,12 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts.access import CustomerRequest, customer_required, refuse
 from billing import ledger, plans
+from usage.engines import VoiceSettings
+from usage.engines.espeak import PACES_WORDS_PER_MINUTE, PITCHES, VARIANTS
+from usage.models import Voice
+from usage.speech import own_voice
 from usage.speech.speak import KeyReused, Refused, SpeechFailed, StillRunning
 
-from .engines import VoiceSettings
-from .engines.espeak import PACES_WORDS_PER_MINUTE, PITCHES, VARIANTS
-from .models import Voice
-from .speech import own_voice
 from .studio import FROZEN
 
 DEFAULTS = {"variant": next(iter(VARIANTS)), "pitch": "50", "range": "50", "pace": "175"}

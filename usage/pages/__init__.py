@@ -1,0 +1,1 @@
+"""What customers see of speech: the studio, their own voices, and what they have used."""

@@ -30,9 +30,9 @@ from billing.models import (
 from billing.models import ChargeAtTestGateway as Charge
 from billing.payments.processing import charge_key
 from jobs.worker import dead_rows
-from usage import deletion
 from usage.metering import comparison
 from usage.models import Generation, UsageDifference, UsageEvent, Voice
+from vocalis.operations import deletion
 
 if TYPE_CHECKING:
     from .world import World

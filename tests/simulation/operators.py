@@ -17,8 +17,9 @@ from billing.payments import requests
 from billing.subscriptions import gifts
 from billing.sync.drift import approve_drift
 from billing.sync.schedule import nudge
-from usage import deletion, refunds
+from usage import refunds
 from usage.models import Generation
+from vocalis.operations import deletion
 
 from .stage import Stage
 

@@ -16,8 +16,7 @@ from django.db.models import QuerySet
 from accounts.models import PasswordReset
 from billing.models import WebhookEvent
 from operations.command import CHUNK, Outcome, Refused, walk
-
-from .models import UsageDifference, UsageEvent
+from usage.models import UsageDifference, UsageEvent
 
 DAYS_MIN = 7  # Metronome repeats a webhook for two days, and people ask about last week's
 DAYS_MAX = 36_500

@@ -24,9 +24,9 @@ from billing.tests.money_stage import Killed, balance, establish, remote_balance
 from billing.tests.operate import run
 from conftest import PASSWORD
 from jobs.worker import Worker, steps
-from usage import deletion
 from usage.models import Generation
 from usage.speech import speak
+from vocalis.operations import deletion
 
 pytestmark = pytest.mark.django_db
 

@@ -100,7 +100,7 @@ def test_less_than_a_week_and_more_than_a_century_is_refused(db, days):
 
 
 def test_rows_go_chunk_by_chunk(rows, now, monkeypatch):
-    monkeypatch.setattr("usage.prune.CHUNK", 2)
+    monkeypatch.setattr("vocalis.operations.prune.CHUNK", 2)
     for at in range(5):
         webhook(f"more-{at}", now - timedelta(days=40))
 

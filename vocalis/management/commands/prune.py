@@ -10,7 +10,7 @@ from typing import Any
 from django.utils import timezone
 
 from operations.command import Operation, Outcome
-from usage import prune
+from vocalis.operations import prune
 
 
 class Command(Operation):

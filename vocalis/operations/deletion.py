@@ -22,9 +22,8 @@ from billing import ledger, recharge
 from billing.models import Payment, PaymentMethod
 from billing.subscriptions import workflow as subscriptions
 from operations.command import Outcome, Refused, walk
+from usage.models import Generation, Voice
 from usage.speech.speak import TAKEN_SECONDS
-
-from .models import Generation, Voice
 
 NAME = "Deleted customer"
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from accounts.lookup import customer_named
 from operations.command import Operation, Outcome, Refused
-from usage import deletion
+from vocalis.operations import deletion
 
 
 class Command(Operation):

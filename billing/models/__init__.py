@@ -1,0 +1,26 @@
+"""What the customer may spend, and what Vocalis, Metronome and the payment provider owe each other.
+
+Rows only: fields, constraints, and facts about one row. `billing.ledger` alone writes Wallet, LedgerEntry, Reservation
+and CreditGrant. Credits and cents are integers; a datetime is UTC.
+"""
+
+from .wallets import (
+    AutoRecharge,
+    ChargeAtTestGateway,
+    Contract,
+    CreditGrant,
+    Drift,
+    Gift,
+    LedgerEntry,
+    Payment,
+    PaymentMethod,
+    Reservation,
+    Subscription,
+    Wallet,
+    WebhookEvent,
+)
+
+__all__ = [
+    "AutoRecharge", "ChargeAtTestGateway", "Contract", "CreditGrant", "Drift", "Gift", "LedgerEntry", "Payment",
+    "PaymentMethod", "Reservation", "Subscription", "Wallet", "WebhookEvent",
+]  # fmt: skip

@@ -4,21 +4,10 @@ Rows only: fields, constraints, and facts about one row. `billing.ledger` alone 
 and CreditGrant. Credits and cents are integers; a datetime is UTC.
 """
 
-from .wallets import (
-    AutoRecharge,
-    ChargeAtTestGateway,
-    Contract,
-    CreditGrant,
-    Drift,
-    Gift,
-    LedgerEntry,
-    Payment,
-    PaymentMethod,
-    Reservation,
-    Subscription,
-    Wallet,
-    WebhookEvent,
-)
+from .contracts import Contract, Subscription
+from .payments import AutoRecharge, ChargeAtTestGateway, Gift, Payment, PaymentMethod
+from .wallets import CreditGrant, Drift, LedgerEntry, Reservation, Wallet
+from .webhooks import WebhookEvent
 
 __all__ = [
     "AutoRecharge", "ChargeAtTestGateway", "Contract", "CreditGrant", "Drift", "Gift", "LedgerEntry", "Payment",

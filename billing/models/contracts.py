@@ -1,0 +1,79 @@
+"""The customer's contract, and the plan on it."""
+
+from __future__ import annotations
+
+from typing import Self
+
+from django.db import models
+from django.db.models import Q
+
+from accounts.models import Customer
+from jobs.models import Job, JobQuerySet
+
+
+class Contract(Job):
+    """The customer's one Metronome contract, open-ended; plans, packs and recharges are commits on it.
+
+    As a job it owes a sync: `due_at` is when grants and balance are read from Metronome next.
+    """
+
+    customer = models.OneToOneField(Customer, on_delete=models.PROTECT, related_name="contract")
+    metronome_id = models.CharField(max_length=64, null=True, blank=True, unique=True)  # noqa: DJ001  NULL: not made yet
+    starts_at = models.DateTimeField(help_text="Floored to the hour; usage before it would not be rated.")
+    recharge_enabled = models.BooleanField(
+        null=True, help_text="Auto-recharge as last read at Metronome. Empty: not configured there."
+    )
+    recharge_threshold_credits = models.BigIntegerField(null=True, blank=True)
+    recharge_to_credits = models.BigIntegerField(null=True, blank=True)
+    synced_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta(Job.Meta):
+        abstract = False
+
+    def __str__(self) -> str:
+        return f"contract of {self.customer}"
+
+
+class SubscriptionQuerySet(JobQuerySet):
+    def live(self) -> Self:
+        return self.filter(state__in=[Subscription.State.REQUESTED, Subscription.State.ACTIVE])
+
+
+class Subscription(Job):
+    """A chosen plan. Each granted period is one commit (or credit) on the contract, keyed by subscription and period."""
+
+    class State(models.TextChoices):
+        REQUESTED = "requested"
+        ACTIVE = "active"
+        ENDED = "ended"
+        FAILED = "failed"
+
+    customer = models.ForeignKey(Customer, on_delete=models.PROTECT, related_name="subscriptions")
+    plan = models.CharField(max_length=20, help_text="A key of billing.plans.PLANS.")
+    state = models.CharField(max_length=10, choices=State.choices, default=State.REQUESTED)
+    key = models.CharField(max_length=128, help_text="The form's key: the same choice sent twice is one subscription.")
+    anchor_at = models.DateTimeField(
+        null=True, blank=True, help_text="Start of the first period; months count from its day."
+    )
+    period = models.PositiveIntegerField(default=0, help_text="Number of the current period, from 0.")
+    period_start_at = models.DateTimeField(null=True, blank=True)
+    period_end_at = models.DateTimeField(null=True, blank=True)
+    failure = models.TextField(blank=True, default="", help_text="Shown to the customer.")
+    created_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True, blank=True)
+
+    objects = SubscriptionQuerySet.as_manager()  # type: ignore[misc]
+
+    class Meta(Job.Meta):
+        abstract = False
+        constraints = [
+            models.UniqueConstraint(fields=["customer", "key"], name="subscription_key_unique"),
+            models.UniqueConstraint(fields=["customer"], condition=Q(plan="trial"), name="subscription_one_trial"),
+            models.UniqueConstraint(
+                fields=["customer"], condition=Q(state="requested"), name="subscription_one_requested"
+            ),
+            models.UniqueConstraint(fields=["customer"], condition=Q(state="active"), name="subscription_one_active"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.plan} ({self.state})"

@@ -320,9 +320,7 @@ class Delivery(Record):
 
 
 @dataclass(kw_only=True)
-class Taken(Record):
-    """id is `<scope>:<uniqueness key>`."""
-
+class Taken(Record):  # id is `<scope>:<uniqueness key>`
     owner_id: str
 
 

@@ -13,7 +13,22 @@ from django.conf import settings
 ROOT = Path(settings.BASE_DIR)
 LAYERS = ["jobs", "operations", "accounts", "billing", "usage", "vocalis"]  # imports only go to the left
 PACKAGES = [*LAYERS, "sandbox"]
-MODULE_LINES_MAX, FUNCTION_LINES_MAX = 500, 70
+# The rooms of billing: one imports only from floors before its own, and nothing from its neighbours.
+FLOORS = [
+    {"models", "plans", "hours", "emails"},
+    {"ledger", "metronome"},
+    {"live"},
+    {"sync"},
+    {"recharge"},
+    {"payments"},
+    {"subscriptions"},
+    {"inbox"},
+    {"jobs"},
+    {"repair"},
+    {"pages", "admin"},
+    {"urls", "management"},
+]
+MODULE_LINES_MAX, FUNCTION_LINES_MAX = 350, 60
 PAYMENT_SDKS = {"stripe", "braintree", "adyen", "paypalrestsdk", "square"}
 SPEECH_LIBRARIES = {"espeakng_loader", "espeakng", "pyttsx3", "ctypes"}
 SIGNALS = {"django.dispatch", "django.db.models.signals", "django.core.signals", "django.contrib.auth.signals"}
@@ -73,6 +88,29 @@ def test_imports_only_go_down():
     def upward(path: str, name: str) -> bool:
         here, there = path.split("/")[0], top(name)
         return here in LAYERS and there in LAYERS and LAYERS.index(there) > LAYERS.index(here)
+
+    assert violations(upward) == []
+
+
+def floor(name: str) -> tuple[int, str] | None:
+    """Floor and room of a dotted name, None outside the rooms of billing."""
+    app, _, rest = name.partition(".")
+    room = top(rest)
+    return next(((n, room) for n, rooms in enumerate(FLOORS) if room in rooms), None) if app == "billing" else None
+
+
+def test_every_room_of_billing_is_on_a_floor():
+    here = {
+        path.stem for path in (ROOT / "billing").iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()
+    }
+
+    assert set.union(*FLOORS) == here - {"__init__", "tests", "migrations"}
+
+
+def test_imports_inside_billing_only_go_down():
+    def upward(path: str, name: str) -> bool:
+        here, there = floor(path.removesuffix(".py").replace("/", ".")), floor(name)
+        return here is not None and there is not None and here[1] != there[1] and here[0] <= there[0]
 
     assert violations(upward) == []
 
@@ -149,6 +187,21 @@ def test_functions_stay_short_enough_to_read():
     ]
 
     assert long == []
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("billing.sync.grants.record", "sync"),
+        ("billing.plans", "plans"),
+        ("billing", None),
+        ("usage.pages.studio", None),
+    ],
+)
+def test_a_floor_is_known_by_the_dotted_name(name, expected):
+    found = floor(name)
+
+    assert (found and found[1]) == expected
 
 
 @pytest.mark.parametrize(

@@ -32,11 +32,13 @@ class Operators(Stage):
             starts_at = floor_hour(self.now()) + timedelta(hours=self.dice.choice([0, 0, 0, 1]))
             ends_at = starts_at + timedelta(hours=self.dice.choice([1, 5, 200]))
             amount = self.dice.choice([1, 999, 30_000])
+            with patch.object(metronome, "client", lambda: self.hotline):
+                product_id = metronome.credits_product_id()
             self.hotline.v2.contracts.edit(
                 customer_id=contract.customer.metronome_id,
                 contract_id=contract.metronome_id,
                 add_credits=[{
-                    "product_id": metronome.credits_product_id(), "name": "Gift", "priority": plans.PRIORITY_GIFT,
+                    "product_id": product_id, "name": "Gift", "priority": plans.PRIORITY_GIFT,
                     "access_schedule": {
                         "credit_type_id": metronome.credit_type_id(),
                         "schedule_items": [{"amount": amount, "starting_at": starts_at, "ending_before": ends_at}],

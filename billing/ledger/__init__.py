@@ -32,6 +32,7 @@ from .holds import (
     reserve,
     set_frozen,
     spend_all,
+    version_and_in_flight,
     wallet_of,
 )
 
@@ -39,5 +40,5 @@ __all__ = [
     "RESERVATION_SECONDS", "SEGMENT_FIELDS", "SETTLING_SECONDS", "AlreadyResolved", "Hold", "InsufficientCredits",
     "KeyReused", "Segment", "Spend", "WalletFrozen", "acknowledge", "adjust", "capture", "drawdown", "entries",
     "expire_ended", "expire_reservations", "grants", "holds", "in_flight", "record_grant", "release", "reserve",
-    "set_frozen", "spend_all", "sql", "turn_grant", "wallet_of",
+    "set_frozen", "spend_all", "sql", "turn_grant", "version_and_in_flight", "wallet_of",
 ]  # fmt: skip

@@ -92,10 +92,12 @@ UPDATE billing_reservation SET state = %s, captured = %s, resolved_at = %s
  WHERE id = %s AND state = 'open' AND amount >= %s RETURNING wallet_id, amount, created_at"""
 
 IN_FLIGHT = """
-SELECT (SELECT COALESCE(SUM(captured), 0) FROM billing_reservation
-         WHERE wallet_id = %s AND state = 'captured' AND reported_at IS NULL),
-       (SELECT COALESCE(SUM(captured), 0) FROM billing_reservation
-         WHERE wallet_id = %s AND state = 'captured' AND reported_at > %s)"""
+SELECT version,
+  (SELECT COALESCE(SUM(captured), 0) FROM billing_reservation
+    WHERE wallet_id = %s AND state = 'captured' AND reported_at IS NULL),
+  (SELECT COALESCE(SUM(captured), 0) FROM billing_reservation
+    WHERE wallet_id = %s AND state = 'captured' AND reported_at > %s)
+  FROM billing_wallet WHERE id = %s"""
 
 
 def reserve(*, wallet_id: int, key: str, amount: int, now: datetime, seconds: int = RESERVATION_SECONDS) -> Hold:
@@ -257,9 +259,15 @@ def acknowledge(*, reservation_ids: Iterable[int], now: datetime) -> None:
 
 def in_flight(*, wallet_id: int, now: datetime) -> tuple[int, int]:
     """Credits captured but not acknowledged by Metronome, and those acknowledged less than a minute ago."""
+    _, unsettled, settling = version_and_in_flight(wallet_id=wallet_id, now=now)
+    return unsettled, settling
+
+
+def version_and_in_flight(*, wallet_id: int, now: datetime) -> tuple[int, int, int]:
+    """The wallet's version, and what `in_flight` gives, of one moment."""
     lately = now - timedelta(seconds=SETTLING_SECONDS)
-    unsettled, settling = sql.one(IN_FLIGHT, [wallet_id, wallet_id, sql.at(lately)])
-    return int(unsettled), int(settling)
+    version, unsettled, settling = sql.one(IN_FLIGHT, [wallet_id, wallet_id, sql.at(lately), wallet_id])
+    return version, int(unsettled), int(settling)
 
 
 def set_frozen(*, wallet_id: int, frozen: bool, now: datetime) -> None:

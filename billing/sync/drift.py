@@ -50,10 +50,10 @@ def compare(contract: Contract, *, now: datetime, commits: Sequence[metronome.Co
     turn is given up. `commits` are Metronome's, just read: what it does not list, it may count or not.
     """
     wallet = ledger.wallet_of(contract.customer_id)
-    before = _numbers(wallet.id, now)
+    before = ledger.version_and_in_flight(wallet_id=wallet.id, now=now)
     remote = metronome.net_balance(customer_id=contract.customer.metronome_id or "")
-    wallet.refresh_from_db()
-    if before != _numbers(wallet.id, now):
+    wallet = ledger.wallet_of(contract.customer_id)
+    if before != ledger.version_and_in_flight(wallet_id=wallet.id, now=now):
         return None
     # Also as long as holds keep something of an ended grant, which at Metronome is over.
     if wallet.expires_next_at and wallet.expires_next_at <= now + timedelta(seconds=NEAR_END_SECONDS):
@@ -99,11 +99,6 @@ def approve_drift(drift: Drift, *, user: User, now: datetime) -> bool:
         return False
     schedule.nudge(drift.wallet.customer_id, now)
     return True
-
-
-def _numbers(wallet_id: int, now: datetime) -> tuple[int, int, int]:
-    version = Wallet.objects.values_list("version", flat=True).get(pk=wallet_id)
-    return version, *ledger.in_flight(wallet_id=wallet_id, now=now)
 
 
 def _settling_grants(wallet_id: int, now: datetime) -> tuple[int, int]:

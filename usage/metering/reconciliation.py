@@ -77,7 +77,7 @@ def _floor(moment: datetime, length: timedelta) -> datetime:
 
 
 def _next_customers(round: UsageRound, since: datetime, until: datetime) -> tuple[list[Customer], UUID | None]:
-    """The next customers to compare, and the last one then looked at: None at the end of the round."""
+    """The next customers to compare, and the last one then looked at: None if the round ends with them."""
     limit = CUSTOMERS[UsageRound.Kind(round.kind)]
     after = round.after or UUID(int=0)
     for _ in range(PAGES_MAX):
@@ -87,18 +87,25 @@ def _next_customers(round: UsageRound, since: datetime, until: datetime) -> tupl
             .order_by("pk")
             .values_list("pk", flat=True)[:PAGE]
         )
-        if not page:
-            return [], None
+        is_last = len(page) < PAGE
         wanted = page if round.kind == UsageRound.Kind.DAYS else _with_usage(page, since, until)
-        after = wanted[limit - 1] if len(wanted) > limit else page[-1]
-        if wanted:
-            return list(Customer.objects.filter(pk__in=wanted[:limit])), after
+        if len(wanted) > limit:
+            return _customers(wanted[:limit]), wanted[limit - 1]
+        if wanted or is_last:
+            return _customers(wanted), None if is_last else page[-1]
+        after = page[-1]
     return [], after
+
+
+def _customers(keys: list[UUID]) -> list[Customer]:
+    return list(Customer.objects.filter(pk__in=keys)) if keys else []
 
 
 def _with_usage(page: list[UUID], since: datetime, until: datetime) -> list[UUID]:
     """Those with usage then or an open difference. Asked by customer: that index is there, and one by time alone would
     have to be written with every event."""
+    if not page:
+        return []
     events = UsageEvent.objects.filter(customer__in=page, happened_at__gte=since, happened_at__lt=until)
     differences = UsageDifference.objects.open().filter(customer__in=page)
     return sorted(

@@ -26,6 +26,7 @@ from .operators import Operators
 
 STEPS = 55
 SETTLE_ROUNDS = 40
+LONGEST_WAIT_MINUTES = 11  # holds and the longest lease last ten
 REFUSALS = (
     ledger.InsufficientCredits, ledger.WalletFrozen, speak.StillRunning, speak.SpeechFailed, own_voice.InProgress,
 )  # fmt: skip
@@ -33,6 +34,7 @@ REFUSALS = (
 
 class World(Operators):
     checked_changes: int | None = None
+    counted: int | None = None  # customers, if nobody has signed up since
 
     # --- What happens
 
@@ -74,7 +76,7 @@ class World(Operators):
             ("minutes", lambda: self.advance(minutes=self.dice.randint(1, 20)), 8),
             ("an hour", lambda: self.advance(minutes=self.dice.randint(30, 90)), 4),
             ("days", self.pass_days, 2),
-            ("sign up", self.sign_up, 2 if self.count("accounts_customer") < 3 else 0),
+            ("sign up", self.sign_up, 2 if self.customer_count() < 3 else 0),
             ("new name and address", self.change_profile, 2),
             ("choose a plan", self.choose_plan, 6),
             ("speak", self.speak, 40),
@@ -102,11 +104,20 @@ class World(Operators):
         ]
 
     def pass_days(self) -> None:
-        """Days on which nothing is asked of us; a worker comes by now and then."""
-        for _ in range(self.dice.choice([1, 3, 11, 14])):
-            self.pass_hours(24)
+        """Days on which nothing is asked of us; a worker comes by now and then, at worst after four of them."""
+        hours = 24 * self.dice.choice([1, 3, 11, 14])
+        while hours > 0:
+            gap = min(self.dice.choice([6, 24, 48, 96]), hours)
+            self.pass_hours(gap)
+            hours -= gap
+
+    def customer_count(self) -> int:
+        if self.counted is None:
+            self.counted = self.count("accounts_customer")
+        return self.counted
 
     def sign_up(self) -> None:
+        self.counted = None
         customer = register(
             email=f"{self.key('c')}@example.com", password="irrelevant", first_name="C", last_name="S", now=self.now()
         )
@@ -139,8 +150,8 @@ class World(Operators):
         soon = (self.now(), self.now() + timedelta(days=31))
         ending = CreditGrant.objects.filter(remaining__gt=0, ends_at__range=soon).order_by("ends_at", "id").first()
         if ending:
-            while ending.ends_at - self.now() > timedelta(days=3):
-                self.pass_hours(72)
+            while (left := ending.ends_at - self.now()) > timedelta(days=3):
+                self.pass_hours(min(self.dice.choice([72, 168]), left // timedelta(hours=1)))
             self.advance(seconds=max((ending.ends_at - self.now()).total_seconds() - self.dice.randint(1, 90), 0))
             customer = ending.wallet.customer
             with self.chaos.overtaken("while it speaks", partial(self.perform, partial(self.pass_an_end, customer))):
@@ -280,7 +291,7 @@ class World(Operators):
         agrees = False
         for round_number in range(SETTLE_ROUNDS):
             agreed = agrees
-            self.advance(minutes=120 if agreed else 1 + round_number)
+            self.advance(minutes=120 if agreed else LONGEST_WAIT_MINUTES + round_number)
             self.agree_to_drifts()
             self.finish_deletions()
             self.give_money_back()

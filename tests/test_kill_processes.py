@@ -164,6 +164,13 @@ class Agreement:
     def customers_at_metronome(self, alias: str) -> int:
         return len(list(self.client.v1.customers.list(ingest_alias=alias)))
 
+    def names_at_metronome(self, customer: Customer) -> list[str]:
+        found = self.client.v1.customers.retrieve(customer_id=customer.metronome_id or "").data
+        return [found.name, *found.ingest_aliases]
+
+    def aliases_at_metronome(self) -> set[str]:
+        return {alias for customer in self.client.v1.customers.list() for alias in customer.ingest_aliases}
+
     def contracts_at_metronome(self, customer: Customer) -> int:
         return len(list(self.client.v2.contracts.list(customer_id=customer.metronome_id or "")))
 

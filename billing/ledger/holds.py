@@ -11,7 +11,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import connection, transaction
-from django.db.models import F
+from django.db.models import F, Max
 
 from billing.hours import floor_hour
 from billing.models import LedgerEntry, Reservation, Wallet
@@ -271,5 +271,12 @@ def version_and_in_flight(*, wallet_id: int, now: datetime) -> tuple[int, int, i
 
 
 def set_frozen(*, wallet_id: int, frozen: bool, now: datetime) -> None:
-    """Stop or allow new reservations. What is already reserved may still be captured: that promise was made."""
-    Wallet.objects.filter(id=wallet_id).update(frozen_at=now if frozen else None, version=F("version") + 1)
+    """Stop or allow new reservations. What is already reserved may still be captured: that promise was made.
+
+    A freeze is dated no earlier than the last reservation before it: whoever freezes may have read the clock long ago.
+    """
+    with transaction.atomic():
+        Wallet.objects.select_for_update().get(id=wallet_id)  # a reservation is committed by now, or finds it frozen
+        last_at = Reservation.objects.filter(wallet_id=wallet_id).aggregate(at=Max("created_at"))["at"]
+        frozen_at = max(now, last_at or now) if frozen else None
+        Wallet.objects.filter(id=wallet_id).update(frozen_at=frozen_at, version=F("version") + 1)

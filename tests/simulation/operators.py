@@ -32,7 +32,7 @@ class Operators(Stage):
             starts_at = floor_hour(self.now()) + timedelta(hours=self.dice.choice([0, 0, 0, 1]))
             ends_at = starts_at + timedelta(hours=self.dice.choice([1, 5, 200]))
             amount = self.dice.choice([1, 999, 30_000])
-            with patch.object(metronome, "client", lambda: self.hotline):
+            with patch.object(metronome.client, "client", lambda: self.hotline):
                 product_id = metronome.credits_product_id()
             self.hotline.v2.contracts.edit(
                 customer_id=contract.customer.metronome_id,

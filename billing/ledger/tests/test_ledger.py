@@ -114,6 +114,16 @@ def test_a_frozen_wallet_refuses_new_holds_and_keeps_old_promises(wallet, now):
     assert assert_sound(wallet).available == 299
 
 
+def test_a_freeze_is_dated_no_earlier_than_the_last_reservation_before_it(wallet, now):
+    """Whoever freezes may have read the clock and then stood still."""
+    reserved_at = now + timedelta(minutes=2)
+    ledger.reserve(wallet_id=wallet.id, key="a", amount=200, now=reserved_at)
+
+    ledger.set_frozen(wallet_id=wallet.id, frozen=True, now=now)
+
+    assert assert_sound(wallet).frozen_at == reserved_at
+
+
 def test_a_wallet_frozen_between_look_and_take_says_so(wallet, now):
     def freeze_first(execute, sql, params, many, context):
         if sql == holds.TAKE_FROM_AVAILABLE:

@@ -66,6 +66,7 @@ class Stage(MetronomeSide):
 
     @contextmanager
     def running(self) -> Iterator[Self]:
+        catalogue = _bootstrapped()  # before anything is drawn from the seed: only the first run of a process makes it
         with ExitStack() as stack:
             stack.enter_context(_at_full_speed())
             random.seed(self.seed)  # the back-off's jitter
@@ -76,7 +77,7 @@ class Stage(MetronomeSide):
             # then only waiting for a difference to stand keeps a wrong adjustment away.
             self.sandbox = Sandbox(
                 credit_type_id=settings.VOCALIS_CREDIT_TYPE_ID, now=START, seed=self.seed, sender=self._receive,
-                webhooks=[(WEBHOOK_URL, settings.METRONOME_WEBHOOK_SECRETS[0])], state_path=_bootstrapped(),
+                webhooks=[(WEBHOOK_URL, settings.METRONOME_WEBHOOK_SECRETS[0])], state_path=catalogue,
                 evaluate_every_seconds=self.dice.choice([0, 1, 180]), latency_seconds=self.dice.choice([0, 5, 15, 110]),
             )  # fmt: skip
             self.sandbox.world.store.close()  # the file stays as it is; from here on everything is in memory
@@ -189,7 +190,7 @@ def _bootstrapped() -> Path:
     atexit.register(rmtree, path.parent)
     sandbox = Sandbox(credit_type_id=settings.VOCALIS_CREDIT_TYPE_ID, now=START, seed=0, state_path=path)
     client = _sdk(sandbox.transport())
-    with patch.object(metronome.client, "client", lambda: client):
+    with patch.object(metronome.client, "client", lambda: client), time_machine.travel(START, tick=False):
         call_command("bootstrap_metronome", verbosity=0)
     sandbox.world.store.close()
     return path

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db import connection
 from django.db.models import F
@@ -19,18 +19,31 @@ from . import sql
 INVOICE_GRACE = timedelta(hours=24)  # Metronome's default; then the usage of a month is final, and who paid for it too
 END_OF_TIME = datetime(9999, 1, 1, tzinfo=UTC)
 
-# Metronome's order: priority, free before paid, soonest end, earliest start. The event carries the time of its
-# reservation, so it draws from what was valid then, even if that has ended since. A grant that was heard of before its
-# start is not in the balance, and so neither drawn nor expired, until a worker has started it.
-DRAW_ORDER = "priority, is_free DESC, COALESCE(ends_at, '9999-01-01'), starts_at, id"
+# A grant that was heard of before its start is not in the balance, and so neither drawn nor expired, until a worker has
+# started it.
 STARTED = """(created_at >= starts_at OR EXISTS (
    SELECT 1 FROM billing_ledgerentry WHERE grant_id = billing_creditgrant.id AND kind = 'grant'))"""
 DRAWABLE = f"""
-SELECT id, remaining FROM billing_creditgrant
- WHERE wallet_id = %s AND remaining > 0 AND starts_at <= %s AND {STARTED}
- ORDER BY CASE WHEN ends_at IS NULL OR ends_at > %s THEN 0 ELSE 1 END, {DRAW_ORDER}"""
+SELECT id, priority, is_free, starts_at, ends_at, remaining FROM billing_creditgrant
+ WHERE wallet_id = %s AND remaining > 0 AND starts_at <= %s AND {STARTED}"""
 
 Drawn = Counter[tuple[datetime, int]]  # credits by full hour and pool
+
+
+class Candidate(NamedTuple):
+    """A row of DRAWABLE."""
+
+    id: int
+    priority: Any
+    is_free: bool
+    starts_at: datetime
+    ends_at: datetime | None
+    remaining: int
+
+
+def draw_order(grant: CreditGrant | Candidate) -> tuple[Any, ...]:
+    """Metronome's order, to sort by: priority, free before paid, soonest end, earliest start. It is stated nowhere else."""
+    return grant.priority, not grant.is_free, grant.ends_at or END_OF_TIME, grant.starts_at, grant.id
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,14 +124,20 @@ def drawn_grants(wallet_id: int, now: datetime) -> list[CreditGrant]:
 
 
 def drawable(wallet_id: int, moment: datetime) -> list[tuple[int, int]]:
-    """What could be drawn at that moment, as (grant, remaining) in Metronome's order."""
+    """What usage of that moment could draw, as (grant, remaining) in Metronome's order; what had ended by then comes last.
+
+    The usage event carries the time of its reservation, so it draws from what was valid then, even if that has ended since.
+    """
     with connection.cursor() as cursor:
-        cursor.execute(DRAWABLE, [wallet_id, sql.at(moment), sql.at(moment)])
-        return cursor.fetchall()
-
-
-def draw_order(grant: CreditGrant) -> tuple[Any, ...]:
-    return grant.priority, not grant.is_free, grant.ends_at or END_OF_TIME, grant.starts_at, grant.id
+        cursor.execute(DRAWABLE, [wallet_id, sql.at(moment)])
+        rows = [
+            Candidate(
+                grant_id, priority, is_free, sql.aware(starts_at), sql.aware(ends_at) if ends_at else None, remaining
+            )
+            for grant_id, priority, is_free, starts_at, ends_at, remaining in cursor.fetchall()
+        ]
+    ordered = sorted(rows, key=lambda one: (one.ends_at is not None and one.ends_at <= moment, draw_order(one)))
+    return [(one.id, one.remaining) for one in ordered]
 
 
 def pays_since(grant: CreditGrant) -> datetime:

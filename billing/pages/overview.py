@@ -13,7 +13,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from accounts.access import CustomerRequest, customer_required
 from accounts.models import Customer
-from billing import plans, recharge
+from billing import ledger, plans, recharge
 from billing.models import AutoRecharge, CreditGrant, LedgerEntry, Payment, PaymentMethod, Subscription, Wallet
 from billing.payments import cards
 from billing.payments.gateways import gateway
@@ -53,8 +53,8 @@ def overview(request: CustomerRequest) -> HttpResponse:
         "open_payments": Payment.objects.open().filter(customer=customer).order_by("created_at"),
         "now": timezone.now(),
         "requested": Subscription.objects.filter(customer=customer, state=Subscription.State.REQUESTED).first(),
-        "grants": CreditGrant.objects.filter(wallet__customer=customer, remaining__gt=0).order_by(
-            "priority", "-is_free", "ends_at"
+        "grants": sorted(
+            CreditGrant.objects.filter(wallet__customer=customer, remaining__gt=0), key=ledger.drawdown.draw_order
         ),
         "auto_recharge": AutoRecharge.objects.filter(customer=customer).first(),
         "payments": Payment.objects.filter(customer=customer)

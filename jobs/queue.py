@@ -39,11 +39,11 @@ def claim(
 
     The rows are locked before the UPDATE: `UPDATE … WHERE id IN (SELECT … LIMIT n)` by itself hands the same rows to two
     workers on PostgreSQL. SQLite has no row locks and needs none: our transactions there start with BEGIN IMMEDIATE.
-    `due_at` moves to the end of the lease, a moment no nudge can name: whoever finds another value there knows that the
-    row was nudged, even by a clock that stands still.
+    `due_at` moves to the end of the lease, whose microseconds are drawn with the token, so that nobody else names that
+    moment: whoever finds another value there knows that the row was nudged, even by a clock that stands still.
     """
     token = secrets.token_hex(16)
-    until = now + timedelta(seconds=lease_seconds)
+    until = now + timedelta(seconds=lease_seconds, microseconds=1 + int(token[:5], 16) % 999_999)
     chosen, keys = ("", []) if among is None else _keyed(model, among)
     columns = ", ".join(_column(model, name) for name in fields) or "*"
     lock = " FOR UPDATE SKIP LOCKED" if connection.features.has_select_for_update_skip_locked else ""

@@ -129,6 +129,17 @@ class TestNudge:
 
         assert len(claim(later)) == 1
 
+    def test_at_the_very_end_of_the_lease_is_not_lost(self, now):
+        """The worker was as slow as its lease is long, to the microsecond of the clock that the row was claimed by."""
+        add(now)
+        held = claim(now)
+        end = now + timedelta(seconds=60)
+        ROWS.nudge(end)
+
+        queue.settle(held)
+
+        assert ROWS.get().due_at == end
+
     def test_while_the_work_is_refused_keeps_the_row_alive(self, now):
         """What was refused may be what the nudge was about."""
         add(now)

@@ -214,7 +214,8 @@ def deleted_are_forgotten(world: World) -> None:
     for customer in deleted:
         assert customer.user.get_full_name() == deletion.NAME
         assert customer.metronome_id, f"nobody can say whether Metronome has forgotten {customer}"
-        assert world.names_at_metronome(customer) == [deletion.NAME, customer.stable_alias]
+        names = world.names_at_metronome(customer)
+        assert names == [deletion.NAME, customer.stable_alias], f"{customer} is deleted, and known there as {names}"
     aliases, ours = world.aliases_at_metronome(), set(IngestAlias.objects.values_list("name", flat=True))
     assert aliases <= ours, f"of nobody here any more: {aliases - ours}"
 

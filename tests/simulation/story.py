@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from traceback import extract_tb
 
 from billing.models import CreditGrant, LedgerEntry, Wallet
 
@@ -28,7 +29,9 @@ def last_steps(log: list[str], count: int) -> list[str]:
 
 
 def _broken(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    """What it says, or else the line that raised it."""
+    frames = extract_tb(error.__traceback__)
+    return f"{type(error).__name__}: {str(error) or (frames[-1].line if frames else '')}"
 
 
 def _books() -> Iterator[str]:

@@ -167,6 +167,27 @@ def test_the_ledger_alone_writes_wallets_reservations_entries_and_grants():
     assert found == []
 
 
+def test_one_function_normalises_and_it_looks_at_the_length_first():
+    found = [
+        f"{path} in {function.name}"
+        for path, tree in modules()
+        for function in ast.walk(tree)
+        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
+        for node in ast.walk(function)
+        if isinstance(node, ast.Attribute)
+        and ast.unparse(node) in {"unicodedata.normalize", "unicodedata.is_normalized"}
+    ]
+    assert found == ["accounts/typed.py in normalise"]
+    assert violations(lambda path, name: name.startswith("unicodedata.")) == [], "nor is it imported under another name"
+
+    source = ast.parse((ROOT / "accounts/typed.py").read_text())
+    [normalise] = [node for node in source.body if isinstance(node, ast.FunctionDef) and node.name == "normalise"]
+    docstring, first, *_ = normalise.body
+    assert isinstance(docstring, ast.Expr) and isinstance(first, ast.If)
+    assert ast.unparse(first.test) == "len(text) > DECOMPOSED_MAX * characters_max"
+    assert isinstance(first.body[-1], ast.Raise)
+
+
 def test_modules_stay_short_enough_to_read():
     long = {
         path: lines

@@ -6,6 +6,8 @@ Pure functions without Django, so that the page, the API, the price and the usag
 import re
 import unicodedata
 
+from accounts import typed
+
 MAX_CHARACTERS = 5000
 
 # Control characters mean commands to a speech engine (and NUL ends its string); half a surrogate pair has no UTF-8 form.
@@ -23,13 +25,27 @@ class TextRefused(ValueError):
 
 
 def normalise(text: str) -> str:
-    """NFC with LF line ends: the string that is counted, priced, spoken and reported."""
-    return unicodedata.normalize("NFC", text.replace("\r\n", "\n").replace("\r", "\n"))
+    """NFC with LF line ends: the string that is counted, priced, spoken and reported. Raises TextRefused."""
+    try:
+        return typed.normalise(_with_line_feeds(text), characters_max=MAX_CHARACTERS)
+    except typed.TooLong as error:
+        raise TextRefused(
+            f"The text is far over the {MAX_CHARACTERS:,} characters that can be spoken at once. Shorten it."
+        ) from error
+    except typed.Unfit as error:
+        raise TextRefused(str(error)) from error
 
 
 def count(text: str) -> int:
-    """The price's characters: Unicode code points of the normalised text."""
-    return len(normalise(text))
+    """The price's characters: Unicode code points of the normalised text; of a text that is refused, as it was typed."""
+    try:
+        return len(normalise(text))
+    except TextRefused:
+        return len(_with_line_feeds(text))
+
+
+def _with_line_feeds(text: str) -> str:
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def is_audible(character: str) -> bool:

@@ -7,13 +7,13 @@ with it), then capture and report in the transaction that makes it ready.
 from __future__ import annotations
 
 import logging
-import unicodedata
 from contextlib import suppress
 from datetime import datetime, timedelta
 
 from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 
+from accounts import typed
 from accounts.models import Customer
 from billing import ledger, plans
 from billing.live.wake import wake
@@ -54,8 +54,14 @@ def set_up(*, customer: Customer, name: str, settings: VoiceSettings, key: str, 
     Raises Refused (KeyReused among it), StillRunning, InProgress, SpeechFailed, and the ledger's InsufficientCredits
     and WalletFrozen; after any of them nothing is charged.
     """
-    name = unicodedata.normalize("NFC", name).strip()
-    if errors := _errors(name, settings, key):
+    errors = _settings_errors(settings)
+    try:
+        name = _name(name)
+    except ValueError as error:
+        errors["name"] = [str(error)]
+    if not KEY.fullmatch(key):
+        errors["key"] = ["A key is 1 to 128 ASCII characters without spaces."]
+    if errors:
         raise Refused(errors)
     clock = ticking(now)
     voice = Voice(
@@ -110,13 +116,16 @@ def give_up(voice: Voice, now: datetime) -> None:
     wake(ledger.wallet_of(voice.customer_id).id)
 
 
-def _errors(name: str, settings: VoiceSettings, key: str) -> dict[str, list[str]]:
-    errors = _settings_errors(settings)
+def _name(name: str) -> str:
+    """The name in its one form. Raises ValueError, in words for the customer."""
+    wrong = f"Give the voice a name of 1 to {NAME_CHARACTERS_MAX} characters."
+    try:
+        name = typed.normalise(name.strip(), characters_max=NAME_CHARACTERS_MAX)
+    except typed.TooLong as error:
+        raise ValueError(wrong) from error
     if not name or len(name) > NAME_CHARACTERS_MAX or not name.isprintable():
-        errors["name"] = [f"Give the voice a name of 1 to {NAME_CHARACTERS_MAX} characters."]
-    if not KEY.fullmatch(key):
-        errors["key"] = ["A key is 1 to 128 ASCII characters without spaces."]
-    return errors
+        raise ValueError(wrong)
+    return name
 
 
 def _settings_errors(settings: VoiceSettings) -> dict[str, list[str]]:

@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from usage import engines, text
@@ -12,6 +12,7 @@ def test_normalise_composes_accents_and_makes_every_line_end_a_line_feed():
 
 @given(st.text(st.sampled_from("a\r\n\u0301\u0958é𝄞")))
 def test_normalising_twice_changes_nothing(raw):
+    assume("\u0301" * 31 not in raw)
     once = text.normalise(raw)
 
     assert text.normalise(once) == once
@@ -34,6 +35,21 @@ def test_five_thousand_characters_are_accepted_and_one_more_is_refused_with_both
 
     with pytest.raises(text.TextRefused, match="5,001 characters and at most 5,000 .* Shorten it by 1"):
         text.check("a" * 5001)
+
+
+def test_a_text_too_long_in_any_form_is_refused_and_counted_as_it_was_typed():
+    assert text.check("\u03b1\u0313\u0300\u0345" * 5000) == "\u1f82" * 5000
+
+    with pytest.raises(text.TextRefused, match="far over the 5,000 characters"):
+        text.check("a" * 20_001)
+    assert text.count("a\r\n" * 20_001) == 40_002
+
+
+def test_more_accents_on_one_letter_than_any_language_has_are_refused_by_place():
+    assert text.check("a" + "\u0327" * 30)
+
+    with pytest.raises(text.TextRefused, match="Character 32 is one more than 30 accents on one letter"):
+        text.check("a" + "\u0327" * 31)
 
 
 def test_the_empty_text_is_refused():

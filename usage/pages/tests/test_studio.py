@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from datetime import timedelta
 from uuid import UUID, uuid4
 
@@ -160,6 +161,19 @@ def test_wrong_fields_are_422_by_name(page, wallet, engine, fields, wrong):
     assert answer.status_code == 422
     assert sorted(answer.json()["errors"]) == wrong
     assert all(isinstance(messages, list) for messages in answer.json()["errors"].values())
+    assert balances() == (500, 0)
+
+
+@pytest.mark.parametrize("headers", [{}, JSON], ids=["person", "program"])
+@pytest.mark.parametrize("text", ["a" + "\u0301\u0327" * 150_000, "a" + "\u0301\u0327" * 5_000], ids=["long", "marks"])
+def test_a_text_that_would_be_slow_to_normalise_is_refused_at_once(page, wallet, engine, headers, text):
+    began = time.process_time()
+
+    answer = page.post(STUDIO, {"text": text, "voice": "standard"}, **headers)
+
+    assert time.process_time() - began < 2  # 20 seconds, in which no other thread ran
+    assert answer.status_code == 422
+    assert ("characters that can be spoken at once" if len(text) > 20_000 else "30 accents") in answer.text
     assert balances() == (500, 0)
 
 

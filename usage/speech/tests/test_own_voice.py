@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import timedelta
 
 import pytest
@@ -82,6 +83,28 @@ def test_wrong_settings_are_named_together(alice, rich, now):
         set_up(alice, now, name="  ", settings=VoiceSettings("en-us+nobody", 100, -1, 401), key="")
 
     assert sorted(refused.value.errors) == ["key", "name", "pace", "pitch", "range", "variant"]
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("a" + "\u0301\u0327" * 150_000, "1 to 60 characters"),
+        ("a" * 61, "1 to 60 characters"),
+        ("a" + "\u0301" * 31, "30 accents"),
+    ],
+)
+def test_a_name_is_refused_before_it_is_normalised(alice, rich, now, name, words):
+    began = time.process_time()
+    with pytest.raises(speak.Refused, match=words) as refused:
+        set_up(alice, now, name=name)
+
+    assert time.process_time() - began < 1
+    assert list(refused.value.errors) == ["name"]
+
+
+def test_a_name_has_one_form_however_it_was_typed(alice, rich, now):
+    assert set_up(alice, now, name="Zoe\u0308").id == set_up(alice, now, name="Zoë").id
+    assert Voice.objects.get().name == "Zoë"
 
 
 def test_a_voice_the_engine_cannot_speak_costs_nothing(alice, rich, now, monkeypatch):

@@ -1,0 +1,32 @@
+"""The one form of what people type. The same letters have several spellings in Unicode, and keyboards differ.
+
+Pure functions without Django. Normalising long runs of combining marks takes time that grows with their square, in a call
+that lets no other thread run. So this is the only place that normalises, and it looks at the length first.
+"""
+
+import unicodedata
+
+DECOMPOSED_MAX = 4  # NFC makes one character of at most so many: what is longer than this is too long in any form
+MARKS_MAX = 30  # in a row, as in Unicode's Stream-Safe Text Format; no language needs ten
+
+
+class Unfit(ValueError):
+    """The text is not normalised. The message tells people what to do about it."""
+
+
+class TooLong(Unfit):
+    """It has more than `characters_max` characters in any form."""
+
+
+def normalise(text: str, *, characters_max: int) -> str:
+    """NFC, in a time that grows with the length only. The result may still be over `characters_max`. Raises Unfit."""
+    if len(text) > DECOMPOSED_MAX * characters_max:
+        raise TooLong(f"This has more than {characters_max:,} characters. Shorten it.")
+    if text.isascii():
+        return text
+    marks = 0
+    for place, character in enumerate(text, 1):
+        marks = marks + 1 if unicodedata.category(character)[0] == "M" else 0
+        if marks > MARKS_MAX:
+            raise Unfit(f"Character {place:,} is one more than {MARKS_MAX} accents on one letter. Remove some of them.")
+    return unicodedata.normalize("NFC", text)

@@ -9,13 +9,15 @@ from django.conf import settings
 from django.contrib import admin
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
-from django.contrib.auth.forms import AdminUserCreationForm, UserChangeForm
+from django.contrib.auth.forms import AdminPasswordChangeForm, AdminUserCreationForm, UserChangeForm
 from django.db.models import Q, QuerySet, UUIDField
 from django.http import HttpRequest
 from django.utils.html import format_html
 
 from operations.admin import BoundedPaginator, JobAdmin, ReadOnlyAdmin
 
+from . import typed
+from .forms import OneFormOfPasswords
 from .models import Customer, IngestAlias, PasswordReset, User
 
 CUSTOMERS_FOUND_MAX = 1_000
@@ -47,7 +49,7 @@ class CustomerSearch:
 
 
 def customers_like(term: str) -> QuerySet[Customer]:
-    found = Q(user__email__startswith=term.lower()) | Q(metronome_id=term)
+    found = Q(user__email__startswith=typed.email(term)) | Q(metronome_id=term)
     if (id := _uuid(term.removeprefix("vocalis_"))) is not None:
         found |= Q(pk=id)
     return Customer.objects.filter(found)
@@ -66,21 +68,25 @@ def _uuid(term: str) -> UUID | None:
         return None
 
 
-class EmailLowerCase:
+class OneFormOfEmail:
     def clean_email(self) -> str:
-        return self.cleaned_data["email"].strip().lower()  # type: ignore[attr-defined]
+        return typed.email(self.cleaned_data["email"])  # type: ignore[attr-defined]
 
 
-class UserAddForm(EmailLowerCase, AdminUserCreationForm):
+class UserAddForm(OneFormOfEmail, OneFormOfPasswords, AdminUserCreationForm):
     class Meta:
         model = User
         fields = ("email", "first_name", "last_name")
 
 
-class UserEditForm(EmailLowerCase, UserChangeForm):
+class UserEditForm(OneFormOfEmail, UserChangeForm):
     class Meta:
         model = User
         fields = "__all__"
+
+
+class UserPasswordForm(OneFormOfPasswords, AdminPasswordChangeForm):
+    pass
 
 
 @admin.register(User)
@@ -88,7 +94,7 @@ class UserAdmin(DjangoUserAdmin):
     """Staff are made here. Customers sign up themselves and change their e-mail address on their profile page, because
     their usage is reported under it."""
 
-    form, add_form = UserEditForm, UserAddForm
+    form, add_form, change_password_form = UserEditForm, UserAddForm, UserPasswordForm
     paginator = BoundedPaginator
     show_full_result_count = False
     ordering = ("email",)

@@ -6,28 +6,54 @@ from typing import Any
 
 from django import forms
 from django.contrib.auth import authenticate
+from django.contrib.auth import forms as auth_forms
 from django.contrib.auth.password_validation import validate_password
 from django.forms.models import model_to_dict
 from django.http import HttpRequest, QueryDict
 
+from . import typed
 from .models import User
 from .signup import EMAIL_CHARACTERS_MAX
 
 
-def password_field(label: str, autocomplete: str, **options: Any) -> forms.CharField:
-    widget = forms.PasswordInput(attrs={"autocomplete": autocomplete, "data-reveal": True})
-    return forms.CharField(label=label, strip=False, widget=widget, **options)
+class PasswordField(forms.CharField):
+    def __init__(self, label: str, autocomplete: str, **options: Any) -> None:
+        widget = forms.PasswordInput(attrs={"autocomplete": autocomplete, "data-reveal": True})
+        super().__init__(label=label, strip=False, widget=widget, **options)
+
+    def to_python(self, value: Any) -> str:
+        return typed.password(super().to_python(value) or "")
+
+
+class EmailField(forms.EmailField):
+    def to_python(self, value: Any) -> str:
+        return typed.email(super().to_python(value) or "")
+
+
+class OneFormOfPasswords:
+    """For Django's forms, which compare a new password with its repetition."""
+
+    cleaned_data: dict[str, Any]
+
+    def clean_new_password1(self) -> str:
+        return typed.password(self.cleaned_data["new_password1"] or "")
+
+    def clean_new_password2(self) -> str:
+        return typed.password(self.cleaned_data["new_password2"] or "")
+
+    def clean_password1(self) -> str:
+        return typed.password(self.cleaned_data["password1"] or "")
+
+    def clean_password2(self) -> str:
+        return typed.password(self.cleaned_data["password2"] or "")
 
 
 class EmailForm(forms.Form):
-    email = forms.EmailField(
+    email = EmailField(
         label="E-mail address",
         max_length=EMAIL_CHARACTERS_MAX,
         widget=forms.EmailInput(attrs={"autocomplete": "email"}),
     )
-
-    def clean_email(self) -> str:
-        return self.cleaned_data["email"].lower()
 
 
 class PersonForm(EmailForm):
@@ -41,7 +67,7 @@ class PersonForm(EmailForm):
 
 
 class SignupForm(PersonForm):
-    password = password_field("Password", "new-password", help_text="At least 8 characters, and not easy to guess.")
+    password = PasswordField("Password", "new-password", help_text="At least 8 characters, and not easy to guess.")
 
     def clean(self) -> dict[str, Any]:
         answers = self.cleaned_data
@@ -55,7 +81,7 @@ class SignupForm(PersonForm):
 
 
 class LoginForm(EmailForm):
-    password = password_field("Password", "current-password")
+    password = PasswordField("Password", "current-password")
     user: User
 
     def __init__(self, request: HttpRequest, data: QueryDict | None = None) -> None:
@@ -72,8 +98,16 @@ class LoginForm(EmailForm):
         return answers
 
 
+class NewPasswordForm(OneFormOfPasswords, auth_forms.SetPasswordForm):
+    pass
+
+
+class PasswordChangeForm(OneFormOfPasswords, auth_forms.PasswordChangeForm):
+    pass
+
+
 class ProfileForm(PersonForm):
-    current_password = password_field(
+    current_password = PasswordField(
         "Current password",
         "current-password",
         required=False,

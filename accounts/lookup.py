@@ -9,12 +9,13 @@ from django.db.models import Q
 
 from operations.command import Refused
 
+from . import typed
 from .models import Customer, User
 
 
 def customer_named(text: str) -> Customer:
     """The customer with this e-mail address, id, Metronome id or ingest alias. Raises Refused."""
-    wanted = Q(user__email=text.strip().lower()) | Q(metronome_id=text) | Q(aliases__name=text)
+    wanted = Q(user__email=typed.email(text)) | Q(metronome_id=text) | Q(aliases__name=typed.email(text))
     with suppress(ValueError):
         wanted |= Q(pk=UUID(text))
     customer = Customer.objects.select_related("user").filter(wanted).distinct().first()
@@ -27,7 +28,7 @@ def staff_named(email: str | None) -> User:
     """The member of staff with this e-mail address; without one, the only active superuser. Raises Refused."""
     staff = User.objects.filter(is_staff=True, is_active=True)
     if email is not None:
-        person = staff.filter(email=email.strip().lower()).first()
+        person = staff.filter(email=typed.email(email)).first()
         if person is None:
             raise Refused(f"{email} is nobody of the staff.")
         return person

@@ -13,10 +13,12 @@ from django.db.models.functions import Lower
 
 from jobs.models import Job
 
+from . import typed
+
 
 class UserManager(BaseUserManager["User"]):
     def create_user(self, email: str, password: str | None = None, **fields: Any) -> User:
-        user = self.model(email=email.strip().lower(), **fields)
+        user = self.model(email=typed.email(email), **fields)
         user.set_password(password)
         user.save(using=self._db)
         return user
@@ -25,7 +27,7 @@ class UserManager(BaseUserManager["User"]):
         return self.create_user(email, password, is_staff=True, is_superuser=True, **fields)
 
     def get_by_natural_key(self, username: str | None) -> User:
-        return self.get(email=(username or "").strip().lower())
+        return self.get(email=typed.email(username or ""))
 
 
 class User(AbstractUser):
@@ -52,6 +54,12 @@ class User(AbstractUser):
 
     def __str__(self) -> str:
         return self.email
+
+    def set_password(self, raw_password: str | None) -> None:
+        super().set_password(raw_password if raw_password is None else typed.password(raw_password))
+
+    def check_password(self, raw_password: str | None) -> bool:
+        return super().check_password(raw_password if raw_password is None else typed.password(raw_password))
 
 
 class Customer(Job):

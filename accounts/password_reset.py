@@ -16,7 +16,7 @@ from django.utils.http import urlsafe_base64_encode
 
 from jobs.worker import RowStep
 
-from . import mail
+from . import mail, typed
 from .models import PasswordReset, User
 
 PAUSE_SECONDS = 60  # at most one mail a minute and person, so that the form cannot flood a mailbox
@@ -25,7 +25,7 @@ PAUSE_SECONDS = 60  # at most one mail a minute and person, so that the form can
 def ask(*, email: str, now: datetime) -> None:
     """Have a mail with a link sent to the active user of this address, if there is one."""
     reset, is_new = PasswordReset.objects.get_or_create(
-        email=email.strip().lower(), defaults={"asked_at": now, "due_at": now}
+        email=typed.email(email), defaults={"asked_at": now, "due_at": now}
     )
     if not is_new:
         paused = PasswordReset.objects.filter(pk=reset.pk, asked_at__lte=now - timedelta(seconds=PAUSE_SECONDS))

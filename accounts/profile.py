@@ -6,6 +6,7 @@ from datetime import datetime
 
 from django.db import IntegrityError, transaction
 
+from . import typed
 from .models import Customer, IngestAlias, User
 from .signup import email_alias, raise_if_taken
 
@@ -15,7 +16,7 @@ def change(*, user: User, first_name: str, last_name: str, email: str, now: date
 
     Of a closed account nothing changes: a request that began before must not bring back who is being deleted.
     """
-    email = email.strip().lower()
+    email = typed.email(email)
     names = {"first_name": first_name, "last_name": last_name}
     try:
         with transaction.atomic():

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from django.db import IntegrityError, transaction
 
+from . import typed
 from .models import Customer, IngestAlias, User
 
 EMAIL_CHARACTERS_MAX = 120  # the e-mail is part of an ingest alias, and Metronome takes those up to 128 characters
@@ -20,7 +21,7 @@ class EmailTaken(Exception):
 
 def register(*, email: str, password: str, first_name: str, last_name: str, now: datetime) -> Customer:
     """Make the user, their customer and its aliases at once; the worker makes the customer at Metronome. Raises EmailTaken."""
-    email = email.strip().lower()
+    email = typed.email(email)
     user = User(email=email, first_name=first_name, last_name=last_name)
     user.set_password(password)  # before the transaction: hashing is slow on purpose
     try:

@@ -19,6 +19,7 @@ from django.shortcuts import render
 from django_ratelimit.core import get_usage
 from redis import RedisError
 
+from . import typed
 from .access import View, refuse, wants_json
 
 logger = logging.getLogger(__name__)
@@ -35,7 +36,7 @@ def throttled(action: str, *, account: str = "email") -> Callable[[View], View]:
         @wraps(view)
         def counted(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
             if request.method == "POST":
-                name = request.POST.get(account, "").strip().lower()
+                name = typed.email(request.POST.get(account, ""))
                 waits = [_wait_seconds(request, action, address_rate, f"address {address(request)}")]
                 if name:
                     waits.append(_wait_seconds(request, action, account_rate, f"account {name}"))

@@ -7,6 +7,8 @@ that lets no other thread run. So this is the only place that normalises, and it
 import unicodedata
 
 DECOMPOSED_MAX = 4  # NFC makes one character of at most so many: what is longer than this is too long in any form
+EMAIL_CHARACTERS_MAX = 254  # as many as the mail protocol has room for
+PASSWORD_CHARACTERS_MAX = 1_000
 MARKS_MAX = 30  # in a row, as in Unicode's Stream-Safe Text Format; no language needs ten
 
 
@@ -30,3 +32,20 @@ def normalise(text: str, *, characters_max: int) -> str:
         if marks > MARKS_MAX:
             raise Unfit(f"Character {place:,} is one more than {MARKS_MAX} accents on one letter. Remove some of them.")
     return unicodedata.normalize("NFC", text)
+
+
+def email(text: str) -> str:
+    """The form in which an e-mail address is stored, counted and looked for. What is unfit is nobody's address."""
+    return _lenient(_lenient(text.strip(), EMAIL_CHARACTERS_MAX).lower(), EMAIL_CHARACTERS_MAX)
+
+
+def password(text: str) -> str:
+    """The form in which a password is hashed and compared. What is unfit is left as it is, and refused where one is chosen."""
+    return _lenient(text, PASSWORD_CHARACTERS_MAX)
+
+
+def _lenient(text: str, characters_max: int) -> str:
+    try:
+        return normalise(text, characters_max=characters_max)
+    except Unfit:
+        return text

@@ -15,7 +15,7 @@ from django.views.decorators.http import require_http_methods
 
 from . import password_reset, profile, signup
 from .access import CustomerRequest, next_url, start_url
-from .forms import EmailForm, LoginForm, ProfileForm, SignupForm
+from .forms import EmailForm, LoginForm, NewPasswordForm, PasswordChangeForm, ProfileForm, SignupForm
 from .throttle import throttled
 
 page = require_http_methods(["GET", "HEAD", "POST"])
@@ -85,12 +85,14 @@ def ask_password_reset(request: HttpRequest) -> HttpResponse:
 
 
 class PasswordResetConfirm(SuccessMessageMixin, auth_views.PasswordResetConfirmView):
+    form_class = NewPasswordForm
     template_name = "accounts/password_reset_confirm.html"
     success_url = reverse_lazy("login")
     success_message = "Your new password is set. Log in with it."
 
 
 class PasswordChange(SuccessMessageMixin, auth_views.PasswordChangeView):
+    form_class = PasswordChangeForm
     template_name = "accounts/password_change.html"
     success_url = reverse_lazy("profile")
     success_message = "Your new password is set."

@@ -3,9 +3,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from django.conf import settings
+from django.core.exceptions import BadRequest
 from django.http import HttpRequest, HttpResponse
+from django.views import defaults
 
 from .pages import unavailable_if_database
+
+NUL = "\0"
 
 
 def security_headers(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
@@ -32,3 +36,19 @@ class DatabaseAway:
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
         return unavailable_if_database(request, error)
+
+
+def nul_refused(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
+    """PostgreSQL takes no NUL in a text. An address that asks for one is a bad request; a cookie with one is none of ours.
+
+    What is posted is looked at by the forms, which say it at the field, and by the admin's site.
+    """
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        if any(NUL in value for pair in request.GET.lists() for value in (pair[0], *pair[1])):
+            return defaults.bad_request(request, BadRequest())
+        if any(NUL in value for value in request.COOKIES.values()):
+            request.COOKIES = {name: value for name, value in request.COOKIES.items() if NUL not in value}
+        return get_response(request)
+
+    return middleware

@@ -44,6 +44,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "vocalis.middleware.DatabaseAway",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "vocalis.middleware.nul_refused",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",

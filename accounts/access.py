@@ -57,7 +57,10 @@ def customer_of(user: User) -> Customer | None:
 
 
 def wants_json(request: HttpRequest) -> bool:
-    return request.get_preferred_type(["text/html", "application/json"]) == "application/json"
+    try:
+        return request.get_preferred_type(["text/html", "application/json"]) == "application/json"
+    except (LookupError, ValueError):  # a parameter in a character set that does not exist, or is no text
+        return False
 
 
 def refuse(status: int, message: str) -> HttpResponse:

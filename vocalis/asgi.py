@@ -1,14 +1,17 @@
 """The web process. Event streams go past Django's handler, which would hold a thread for each; see billing.live.stream."""
 
+import logging
 import os
+import re
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import django
 from asgiref.sync import sync_to_async
 from django.conf import settings
-from django.core.handlers.asgi import ASGIHandler
-from django.http import HttpRequest, HttpResponseBase
+from django.core.exceptions import BadRequest
+from django.core.handlers.asgi import ASGIHandler, ASGIRequest
+from django.http import HttpRequest, HttpResponseBadRequest, HttpResponseBase, QueryDict
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "vocalis.settings")
 django.setup(set_prefix=False)
@@ -18,6 +21,11 @@ from vocalis.checks import refuse_to_start  # noqa: E402
 
 refuse_to_start()
 
+logger = logging.getLogger(__name__)
+
+Message = dict[str, Any]
+
+HALF = re.compile("[\ud800-\udfff]")
 STREAMS = "/api/webhooks/events/"
 TOO_LARGE_HEADERS = [  # no middleware adds any to this one
     (b"content-type", b"text/plain"),
@@ -26,12 +34,43 @@ TOO_LARGE_HEADERS = [  # no middleware adds any to this one
 ]
 
 
+class Request(ASGIRequest):
+    """A form that cannot be read is a bad request: it may name a character set that is none of texts."""
+
+    _post: QueryDict
+    _mark_post_parse_error: Callable[[], None]
+
+    def _load_post_and_files(self) -> None:
+        try:
+            super()._load_post_and_files()
+            if any(HALF.search(text) for name, texts in self._post.lists() for text in (name, *texts)):
+                raise ValueError("half a surrogate pair, which UTF-7 can write")
+        except (LookupError, ValueError) as error:
+            self._mark_post_parse_error()  # else the page that says so would try again
+            raise BadRequest(f"a form that cannot be read: {error}") from error
+
+
 class Pages(ASGIHandler):
     """Django with all of a request in one thread, as all our views and middleware are synchronous.
 
     Its own chain goes to the event loop and back between them: slower, and a request under way when the server stops
     waits in its thread for a loop that is gone, so that the process never ends.
     """
+
+    request_class = Request
+
+    def create_request(self, scope: Any, body_file: Any) -> Any:
+        """The headers are read before there is a request, so no middleware could answer for those that cannot be."""
+        request: HttpRequest | None
+        refusal: HttpResponseBase | None
+        try:
+            request, refusal = super().create_request(scope, body_file)
+        except (LookupError, ValueError) as error:
+            logger.warning("400 for %s: %s", scope["path"], error)
+            request, refusal = None, HttpResponseBadRequest()
+        if refusal is not None:
+            refusal["Content-Security-Policy"] = settings.CONTENT_SECURITY_POLICY
+        return request, refusal
 
     def load_middleware(self, is_async: bool = False) -> None:
         super().load_middleware(is_async=False)
@@ -42,7 +81,6 @@ class Pages(ASGIHandler):
 
 pages = Pages()
 
-Message = dict[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Any], Awaitable[None]]
 

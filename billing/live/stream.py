@@ -19,6 +19,7 @@ from functools import cache
 from io import BytesIO
 from typing import Any, cast
 
+from django.conf import settings
 from django.core.handlers.asgi import ASGIRequest
 from django.core.handlers.base import BaseHandler
 from django.db import connections, reset_queries
@@ -115,9 +116,11 @@ _threads = ThreadPoolExecutor(max_workers=2, thread_name_prefix="streams")
 def _ask_django(scope: dict[str, Any]) -> HttpResponse:
     """All that needs the database when a stream opens, behind the same middleware as every page."""
     try:
-        return cast(HttpResponse, _django().get_response(ASGIRequest(scope, BytesIO())))
-    except UnicodeDecodeError:
-        return HttpResponseBadRequest()
+        request = ASGIRequest(scope, BytesIO())
+    except (LookupError, ValueError):  # a header in a character set that does not exist, or is no text
+        return HttpResponseBadRequest(headers={"Content-Security-Policy": settings.CONTENT_SECURITY_POLICY})
+    try:
+        return cast(HttpResponse, _django().get_response(request))
     finally:
         reset_queries()
         connections.close_all()

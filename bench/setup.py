@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import requests
 
@@ -151,5 +152,5 @@ def cpu_seconds(process: int) -> float:
 
 def url(database: dict[str, Any]) -> str:
     if database["ENGINE"].endswith("sqlite3"):
-        return f"sqlite:///{database['NAME']}"
+        return f"sqlite:///{quote(str(database['NAME']))}"
     return f"postgres://{database['USER']}@{database['HOST']}:{database['PORT'] or 5432}/{database['NAME']}"

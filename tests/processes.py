@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import httpx
 from django.db import connection
@@ -80,11 +80,15 @@ def web(log: Path, env: dict[str, str], *options: str) -> Iterator[httpx.Client]
         yield client
 
 
+def sqlite_url(path: Path | str) -> str:
+    return f"sqlite:///{quote(str(path))}"
+
+
 def own_database_url() -> str:
     """Of the database this test runs on, for other processes."""
     database = connection.settings_dict
     if connection.vendor == "sqlite":
-        return f"sqlite:///{database['NAME']}"
+        return sqlite_url(database["NAME"])
     return urlsplit(os.environ["TEST_DATABASE_URL"])._replace(path=f"/{database['NAME']}").geturl()
 
 

@@ -29,7 +29,7 @@ def site(tmp_path):
     hooks = ["--webhook-url", f"{address}/api/webhooks/metronome/alerts", "--webhook-secret", "sandbox-webhook-secret"]
     with processes.sandbox(tmp_path / "sandbox.log", *hooks, "--evaluate-every", "0.2") as metronome:
         env = processes.settings_env(
-            database_url=f"sqlite:///{tmp_path / 'site.sqlite3'}",
+            database_url=processes.sqlite_url(tmp_path / "site.sqlite3"),
             metronome_url=str(metronome.base_url),
             MEDIA_ROOT=str(tmp_path / "audio"),
             SITE_URL=address,

@@ -250,7 +250,8 @@ WEBSOCKET = {
 @pytest.mark.parametrize("declared", [True, False], ids=["declared", "chunked"])
 def test_the_web_server_refuses_large_bodies_of_any_kind_and_web_sockets(tmp_path, declared):
     """Django itself looks at the declared length alone, and lets files of any size in."""
-    env = processes.settings_env(database_url=f"sqlite:///{tmp_path / 'x.sqlite3'}", metronome_url="http://localhost:1")
+    database_url = processes.sqlite_url(tmp_path / "x.sqlite3")
+    env = processes.settings_env(database_url=database_url, metronome_url="http://localhost:1")
     with processes.web(tmp_path / "web.log", env) as client:
         body = b"x" * (3 * 1024 * 1024)
         sent = {"files": {"upload": ("x", body)}} if declared else {"content": iter([body, body])}

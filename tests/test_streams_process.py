@@ -20,6 +20,8 @@ from billing import ledger
 from billing.live.wake import wake
 from conftest import fund, make_customer
 
+from .processes import own_database_url
+
 pytestmark = [pytest.mark.process, pytest.mark.django_db(transaction=True)]
 
 STREAMS = 200
@@ -32,13 +34,9 @@ def web():
     with closing(socket.socket()) as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    database = connection.settings_dict
-    url = f"sqlite:///{database['NAME']}"
-    if connection.vendor == "postgresql":
-        url = f"postgres://{database['USER']}:{database['PASSWORD']}@{database['HOST']}:{database['PORT']}/{database['NAME']}"
     environment = os.environ | {
         "ENV_FILE": ".env.example",
-        "DATABASE_URL": url,
+        "DATABASE_URL": own_database_url(),
         "DJANGO_SETTINGS_MODULE": "vocalis.settings",
     }
     command = [sys.executable, "-m", "daphne", "-b", "127.0.0.1", "-p", str(port), "vocalis.asgi:application"]

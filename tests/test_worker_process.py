@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import signal
 from contextlib import ExitStack
 from datetime import timedelta
-from urllib.parse import urlsplit
 
 import httpx
 import pytest
-from django.db import connection
 from django.utils import timezone
 
 from accounts.models import Customer
@@ -32,11 +29,7 @@ def metronome(tmp_path):
 @pytest.fixture
 def start_worker(metronome, tmp_path):
     """Start a worker process on the test's own database."""
-    database = connection.settings_dict
-    if connection.vendor == "sqlite":
-        database_url = f"sqlite:///{database['NAME']}"
-    else:
-        database_url = urlsplit(os.environ["TEST_DATABASE_URL"])._replace(path=f"/{database['NAME']}").geturl()
+    database_url = processes.own_database_url()
     env = processes.settings_env(database_url=database_url, metronome_url=str(metronome.base_url))
     with ExitStack() as started:
 

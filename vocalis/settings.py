@@ -75,7 +75,11 @@ TEMPLATES: list[dict[str, Any]] = [
 # --- Database -------------------------------------------------------------------------------------------------------
 # SQLite takes one writer at a time. IMMEDIATE makes a transaction queue for that turn when it begins, where waiting is
 # safe, instead of failing when it first writes; FULL because a lost commit here is lost money.
-DATABASES: dict[str, Any] = {"default": env.db("DATABASE_URL", default=f"sqlite:///{VAR_DIR / 'vocalis.sqlite3'}")}
+# The default is no URL: a folder may be named `c++` or `v#1`, which a URL reads as something else.
+SQLITE = {"ENGINE": "django.db.backends.sqlite3", "NAME": str(VAR_DIR / "vocalis.sqlite3")}
+DATABASES: dict[str, Any] = {
+    "default": env.db("DATABASE_URL") if env.str("DATABASE_URL", default="") else SQLITE,
+}
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     DATABASES["default"]["OPTIONS"] = {
         "timeout": 60,

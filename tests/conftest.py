@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import runpy
+from types import SimpleNamespace
+
+import environ
 import pytest
+from django.conf import settings
 from django.utils import timezone
 
 from accounts.models import Customer
@@ -53,3 +59,16 @@ def shop(alice, bob, now):
     )  # fmt: skip
     pause_lane("report", seconds=600, reason="401 unauthorized", now=now)
     return wallet
+
+
+@pytest.fixture
+def read_settings(monkeypatch):
+    """Read the settings as a process does whose environment has these variables and no others."""
+
+    def read(env_file: str = os.devnull, **variables: str) -> SimpleNamespace:
+        monkeypatch.setenv("ENV_FILE", env_file)
+        monkeypatch.setattr(environ.Env, "ENVIRON", variables)
+        found = runpy.run_path(str(settings.BASE_DIR / "vocalis/settings.py"), run_name="vocalis.settings")
+        return SimpleNamespace(**{name: value for name, value in found.items() if name.isupper()})
+
+    return read

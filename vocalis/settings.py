@@ -8,12 +8,14 @@ from typing import Any
 
 import environ
 
+from .environment import Env
+
 BASE_DIR = Path(__file__).resolve().parent.parent
 VAR_DIR = BASE_DIR / "var"  # everything the program writes when it runs embedded: database, audio, sandbox state
 VAR_DIR.mkdir(exist_ok=True)
 
-env = environ.Env()
-environ.Env.read_env(BASE_DIR / os.environ.get("ENV_FILE", ".env"))
+env = Env()
+Env.read_env(BASE_DIR / os.environ.get("ENV_FILE", ".env"))
 
 DEBUG = env.bool("DEBUG", default=False)
 SECRET_KEY = env.str("SECRET_KEY", default="insecure-development-key" if DEBUG else environ.Env.NOTSET)

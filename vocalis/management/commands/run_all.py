@@ -45,9 +45,8 @@ class Command(BaseCommand):
         call_command("migrate", verbosity=0)
 
         manager = Manager()
-        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         for name, command in processes.items():
-            manager.add_process(name, command, env=os.environ | {"PATH": path, "PYTHONUNBUFFERED": "1"})
+            manager.add_process(name, command, env=environment())
         # A closed terminal must stop the processes as Ctrl-C does; honcho itself knows only the other two signals.
         SIGNALS.setdefault(signal.SIGHUP, {"name": "SIGHUP", "rc": 129})
         signal.signal(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))
@@ -73,6 +72,15 @@ class Command(BaseCommand):
             lines.append(f"Metronome sandbox: http://localhost:{SANDBOX_PORT}")
         self.stdout.write("\n" + "\n".join([*lines, "Ctrl-C stops everything."]) + "\n\n")
         self.stdout.flush()
+
+
+def environment() -> dict[str, str]:
+    """What the Procfile's lines read, as the settings have understood it."""
+    return os.environ | {
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "PYTHONUNBUFFERED": "1",
+        "METRONOME_WEBHOOK_SECRET": ",".join(settings.METRONOME_WEBHOOK_SECRETS),
+    }
 
 
 def own_sandbox() -> bool:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import SimpleNamespace
 from urllib.parse import urlsplit
 
@@ -85,6 +87,35 @@ def fund(
 def wallet(alice, now):
     """Alice's wallet with 500 credits, known to the ledger only."""
     return fund(alice, 500, now)
+
+
+@pytest.fixture
+def proxy(monkeypatch):
+    """The environment of a company network: a proxy for everything, which reaches nothing of this machine.
+
+    The list of the addresses it was asked for.
+    """
+    asked = []
+
+    class Proxy(BaseHTTPRequestHandler):
+        def do_GET(self):
+            asked.append(self.path)
+            self.send_error(504)
+
+        do_POST = do_CONNECT = do_GET
+
+        def log_message(self, *args):
+            pass
+
+    for name in ("http", "https", "all", "no"):
+        monkeypatch.delenv(f"{name}_proxy", raising=False)
+        monkeypatch.delenv(f"{name.upper()}_PROXY", raising=False)
+    with ThreadingHTTPServer(("127.0.0.1", 0), Proxy) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        for name in ("http_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
+            monkeypatch.setenv(name, f"http://127.0.0.1:{server.server_port}")
+        yield asked
+        server.shutdown()
 
 
 @pytest.fixture

@@ -115,7 +115,7 @@ def server(*arguments: str, **environment: str) -> Iterator[str]:
     try:
         while True:
             try:
-                requests.get(f"{address}/health", timeout=START_SECONDS)
+                direct().get(f"{address}/health", timeout=START_SECONDS)
                 break
             except requests.ConnectionError:
                 if time.monotonic() > until:
@@ -125,6 +125,13 @@ def server(*arguments: str, **environment: str) -> Iterator[str]:
     finally:
         process.terminate()
         process.wait(10)
+
+
+def direct() -> requests.Session:
+    """A client for servers of this machine, which no proxy of the environment knows."""
+    client = requests.Session()
+    client.trust_env = False
+    return client
 
 
 def logged_in(user: Any, address: str) -> requests.Session:
@@ -137,7 +144,7 @@ def logged_in(user: Any, address: str) -> requests.Session:
     session[BACKEND_SESSION_KEY] = "django.contrib.auth.backends.ModelBackend"
     session[HASH_SESSION_KEY] = user.get_session_auth_hash()
     session.create()
-    client = requests.Session()
+    client = direct()
     client.cookies["sessionid"] = session.session_key
     client.cookies["csrftoken"] = "b" * 32
     client.headers.update({"X-CSRFToken": "b" * 32, "Referer": address})

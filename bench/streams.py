@@ -22,8 +22,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-import requests
-
 from bench import setup
 
 WARM_STREAMS = 10  # load the code; what these leave in the heap the measured ones use again
@@ -94,7 +92,7 @@ def measure(clients: Clients, wallets: dict[int, str], changes: int, spend: Any)
 
 
 def _spend_there(address: str, wallet_id: int) -> tuple[int, float]:
-    answer = requests.get(f"{address}/bench/spend/{wallet_id}/").json()
+    answer = setup.direct().get(f"{address}/bench/spend/{wallet_id}/").json()
     return answer["version"], answer["at"]
 
 

@@ -13,7 +13,9 @@ import urllib.request
 from collections.abc import Callable, Container
 from datetime import datetime, timedelta
 from email.utils import format_datetime
+from ipaddress import ip_address
 from typing import Any
+from urllib.parse import urlsplit
 
 from sandbox.faults import Faults
 from sandbox.records import Delivery
@@ -48,14 +50,24 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
         return None
 
 
-_opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), _NoRedirect)
+_direct = urllib.request.build_opener(urllib.request.ProxyHandler({}), _NoRedirect)
+
+
+def _opener(url: str) -> urllib.request.OpenerDirector:
+    """To this machine goes no proxy, to elsewhere the one of HTTP_PROXY and its kin, if there is one."""
+    host = urlsplit(url).hostname or ""
+    try:
+        local = host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        local = False
+    return _direct if local else urllib.request.build_opener(_NoRedirect)
 
 
 def send_over_http(url: str, body: bytes, headers: dict[str, str]) -> int:
     """Raises OSError when there is no connection or no answer."""
     request = urllib.request.Request(url, data=body, headers=headers, method="POST")
     try:
-        with _opener.open(request, timeout=TIMEOUT_SECONDS) as answer:
+        with _opener(url).open(request, timeout=TIMEOUT_SECONDS) as answer:
             return int(answer.status)
     except urllib.error.HTTPError as error:
         error.close()

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote, urlsplit
 
 import httpx
@@ -39,6 +40,11 @@ def settings_env(*, database_url: str, metronome_url: str, **more: str) -> dict[
     }  # fmt: skip
 
 
+def direct(base_url: str = "", **options: Any) -> httpx.Client:
+    """A client for processes of this machine, which no proxy of the environment knows."""
+    return httpx.Client(base_url=base_url, trust_env=False, **options)
+
+
 @contextmanager
 def running(log: Path, *command: str, env: dict[str, str] | None = None) -> Iterator[subprocess.Popen]:
     """A Python process whose output goes to `log`, printed when the test is over (pytest shows it if that failed)."""
@@ -61,7 +67,7 @@ def sandbox(log: Path, *options: str) -> Iterator[httpx.Client]:
     headers = {"Authorization": "Bearer sandbox"}
     with (
         running(log, *command),
-        httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=headers) as client,
+        direct(f"http://127.0.0.1:{port}", headers=headers) as client,
     ):
         wait_until(lambda: answers(client, "/_sandbox/clock"), "sandbox")
         yield client
@@ -74,7 +80,7 @@ def web(log: Path, env: dict[str, str], *options: str) -> Iterator[httpx.Client]
     command = ["-m", "daphne", "--bind", "127.0.0.1", "--port", str(port), *options, "vocalis.asgi:application"]
     with (
         running(log, *command, env=env),
-        httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=WAIT_SECONDS) as client,
+        direct(f"http://127.0.0.1:{port}", timeout=WAIT_SECONDS) as client,
     ):
         wait_until(lambda: answers(client, "/health", 200, 503), "web server")
         yield client

@@ -210,6 +210,25 @@ def test_functions_stay_short_enough_to_read():
     assert long == []
 
 
+def test_no_client_of_http_leaves_it_to_the_environment_whether_a_proxy_is_asked_for_this_machine():
+    """Each says so itself: by a transport, by trust_env, or in one of the two modules that decide by the address."""
+    clients = {"httpx.Client", "httpx.AsyncClient", "Metronome", "AsyncMetronome", "DefaultHttpxClient"}
+    shortcuts = re.compile(r"(httpx|requests)\.(get|post|put|patch|delete|head|request|stream|Session)|.*\burlopen")
+    decide = {"billing/metronome/network.py", "bench/setup.py"}
+    found = []
+    for path in sorted(path for folder in (*PACKAGES, "bench", "tests") for path in (ROOT / folder).rglob("*.py")):
+        name = path.relative_to(ROOT).as_posix()
+        calls = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+        for node in calls if name not in decide else []:
+            called, said = ast.unparse(node.func), {keyword.arg for keyword in node.keywords}
+            if shortcuts.fullmatch(called) or (
+                called in clients and not said & {"transport", "trust_env", "http_client"}
+            ):
+                found.append(f"{name}:{node.lineno} {called}")
+
+    assert found == []
+
+
 @pytest.mark.parametrize(
     ("name", "expected"),
     [

@@ -40,7 +40,7 @@ def site(tmp_path):
         with (
             processes.running(tmp_path / "worker.log", "manage.py", "run_worker", env=env),
             processes.running(tmp_path / "web.log", *web, env=env),
-            httpx.Client(base_url=address) as client,
+            processes.direct(address) as client,
         ):
             processes.wait_until(lambda: processes.answers(client, "/health"), "web server")
             yield address, metronome

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import ast
+import socket
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 from django.conf import settings as django_settings
@@ -49,3 +52,19 @@ def test_the_sandbox_signs_with_the_first_secret_the_settings_know(monkeypatch):
     monkeypatch.setenv("METRONOME_WEBHOOK_SECRET", " , old, new")
 
     assert run_all.environment()["METRONOME_WEBHOOK_SECRET"] == "old,new"
+
+
+@pytest.mark.parametrize("no_proxy", ["", "localhost"])
+def test_run_all_asks_the_site_past_a_proxy_and_hears_no_proxy_for_it(proxy, monkeypatch, no_proxy):
+    monkeypatch.setenv("NO_PROXY", no_proxy)
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        monkeypatch.setattr(run_all, "WEB_PORT", nobody.getsockname()[1])
+        assert not run_all.site_answers()
+
+    with HTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as site:  # answers 501: it is there
+        threading.Thread(target=site.handle_request, daemon=True).start()
+        monkeypatch.setattr(run_all, "WEB_PORT", site.server_port)
+        assert run_all.site_answers()
+
+    assert proxy == []

@@ -80,7 +80,7 @@ class Site:
         kind, _, port = name.partition("-")
         if kind == "worker":
             return Heartbeat.objects.filter(worker__endswith=f"-{self.running[name].pid}").exists()
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}") as client:
+        with processes.direct(f"http://127.0.0.1:{port}") as client:
             return processes.answers(client, "/health")
 
     def kill(self, name: str) -> None:
@@ -108,7 +108,7 @@ class Speaker(threading.Thread):
         self.unknown: dict[str, str] = {}
         browser = Client()
         browser.force_login(customer.user)
-        self.http = httpx.Client(
+        self.http = processes.direct(
             cookies={"sessionid": browser.cookies["sessionid"].value, "csrftoken": TOKEN}, timeout=20,
             headers={"Accept": "application/json", "X-CSRFToken": TOKEN},
         )  # fmt: skip
@@ -196,7 +196,9 @@ def site(tmp_path, monkeypatch):
     with ExitStack() as stack:
         control = stack.enter_context(processes.sandbox(tmp_path / "sandbox.log", *hooks, "--evaluate-every", "0.2"))
         address = str(control.base_url)
-        client = stack.enter_context(Metronome(bearer_token="sandbox", base_url=address, max_retries=2))
+        client = stack.enter_context(
+            Metronome(bearer_token="sandbox", base_url=address, max_retries=2, http_client=processes.direct())
+        )
         monkeypatch.setattr(metronome.client, "client", lambda: client)
         call_command("bootstrap_metronome", verbosity=0)
         site = Site(tmp_path, address, ports)

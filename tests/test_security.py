@@ -81,7 +81,9 @@ def test_a_key_that_metronome_quotes_is_written_nowhere(
 
 def test_a_key_that_is_no_header_is_not_quoted_either(secrets, settings, alice, now):
     settings.METRONOME_API_KEY = f"{KEY}\n"
-    client = Metronome(bearer_token=f"{KEY}\n", base_url="https://metronome.example", max_retries=0)
+    client = Metronome(
+        bearer_token=f"{KEY}\n", base_url="https://metronome.example", max_retries=0, http_client=processes.direct()
+    )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(metronome.client, "client", lambda: client)
         Worker(steps(), clock=lambda: now + timedelta(seconds=5)).drain()

@@ -19,6 +19,7 @@ from metronome._base_client import BaseSyncPage  # no public name; a page must b
 
 from jobs.errors import Rejected, Unavailable
 
+from .network import http_client
 from .redaction import without_secrets
 
 READ_TIMEOUT_SECONDS = 10  # also of ingest; the lease of a batch of events (120 s) outlives ten of them
@@ -62,6 +63,7 @@ def client() -> Metronome:
     return Metronome(
         bearer_token=settings.METRONOME_API_KEY,
         base_url=settings.METRONOME_API_URL,
+        http_client=http_client(settings.METRONOME_API_URL),
         timeout=httpx.Timeout(READ_TIMEOUT_SECONDS, connect=5),
         max_retries=0,  # the SDK sleeps as long as Metronome asks for; a row waits without keeping a worker from the others
     )

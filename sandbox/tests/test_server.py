@@ -16,7 +16,7 @@ from metronome import APITimeoutError, Metronome
 
 from sandbox import Sandbox, app
 from sandbox.__main__ import arguments
-from sandbox.delivery import sign
+from sandbox.delivery import send_over_http, sign
 
 from .conftest import client_of
 
@@ -80,7 +80,8 @@ def wait_for(condition, seconds=10):
 def test_it_serves_sends_signed_webhooks_and_stops_when_told(served, receiver):
     process, port = served
     received = receiver[1]
-    with Metronome(bearer_token="k", base_url=f"http://localhost:{port}", max_retries=0) as client:
+    direct = httpx.Client(trust_env=False)
+    with Metronome(bearer_token="k", base_url=f"http://localhost:{port}", max_retries=0, http_client=direct) as client:
         assert client.v1.customers.create(name="Alice").data.name == "Alice"
         client.post("/_sandbox/webhooks/test", cast_to=object)
         wait_for(lambda: received)
@@ -105,7 +106,9 @@ def test_it_serves_sends_signed_webhooks_and_stops_when_told(served, receiver):
 
 def test_an_answer_swallowed_by_the_server_is_a_broken_connection(served):
     _, port = served
-    with httpx.Client(base_url=f"http://127.0.0.1:{port}", headers={"Authorization": "Bearer k"}) as http:
+    with httpx.Client(
+        trust_env=False, base_url=f"http://127.0.0.1:{port}", headers={"Authorization": "Bearer k"}
+    ) as http:
         http.post("/_sandbox/faults", json={"match": "/v1/customers", "kind": "timeout_before", "seconds": 0})
         with pytest.raises(httpx.RemoteProtocolError):
             http.get("/v1/customers")
@@ -149,3 +152,20 @@ def test_a_slow_receiver_delays_neither_another_nor_the_clock(receiver, monkeypa
 
     assert [body for body, _ in slow] == [body for body, _ in receiver[1]]
     wait_for(lambda: {row["status"] for row in box.deliveries} == {200})
+
+
+@pytest.mark.parametrize("no_proxy", ["", "localhost"])
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_deliveries_to_this_machine_go_past_a_proxy(proxy, receiver, monkeypatch, host, no_proxy):
+    monkeypatch.setenv("NO_PROXY", no_proxy)
+
+    assert send_over_http(receiver[0].replace("127.0.0.1", host), b"{}", {}) == 200
+
+    assert proxy == []
+    assert [body for body, _ in receiver[1]] == [b"{}"]
+
+
+def test_deliveries_to_elsewhere_take_the_proxy(proxy):
+    assert send_over_http("http://vocalis.example/hooks", b"{}", {}) == 504
+
+    assert proxy == ["http://vocalis.example/hooks"]

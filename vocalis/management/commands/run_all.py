@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import http.client
 import os
 import signal
 import socket
 import sys
 import threading
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from django.utils import timezone
 from honcho.environ import parse_procfile
 from honcho.manager import SIGNALS, Manager
 
+from billing.metronome.network import is_local
 from jobs import worker
 
 WEB_PORT, SANDBOX_PORT = 8000, 8100
@@ -85,8 +85,8 @@ def environment() -> dict[str, str]:
 
 def own_sandbox() -> bool:
     """Whether .env points at the sandbox of this machine, rather than at a Metronome that is somebody else's business."""
-    url = urlsplit(settings.METRONOME_API_URL)
-    return url.hostname in {"localhost", "127.0.0.1", "::1"} and url.port == SANDBOX_PORT
+    url = settings.METRONOME_API_URL
+    return is_local(url) and urlsplit(url).port == SANDBOX_PORT
 
 
 def port_is_taken(port: int) -> bool:
@@ -109,10 +109,13 @@ def wait_for(is_there: Callable[[], bool]) -> bool:
 
 
 def site_answers() -> bool:
+    """Whatever it says: that is for /health to show. Asked without any proxy of the environment."""
+    connection = http.client.HTTPConnection("127.0.0.1", WEB_PORT, timeout=5)
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{WEB_PORT}/health", timeout=5):
-            return True
-    except urllib.error.HTTPError:
-        return True  # it answers; what it says is for /health to show
-    except OSError:
+        connection.request("GET", "/health")
+        connection.getresponse()
+    except (OSError, http.client.HTTPException):
         return False
+    finally:
+        connection.close()
+    return True

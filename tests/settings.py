@@ -3,7 +3,7 @@
 import os
 
 os.environ["ENV_FILE"] = ".env.example"
-for name in ("DATABASE_URL", "REDIS_URL"):
+for name in ("DATABASE_URL", "REDIS_URL", "PORT", "SANDBOX_PORT"):
     os.environ.pop(name, None)
     if url := os.environ.get(f"TEST_{name}"):
         os.environ[name] = url

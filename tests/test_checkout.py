@@ -1,9 +1,10 @@
-"""A checkout works in any folder."""
+"""A checkout works in any folder, on any ports, in any network."""
 
 from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -19,7 +20,16 @@ UNLIKE_A_URL = ["c++", "v#1", "a?b", "50%25", "a b", "ä"]
 
 def environment(**more: str) -> dict[str, str]:
     """What a process gets from a shell that has set none of our variables."""
-    ours = {"DATABASE_URL", "REDIS_URL", "DJANGO_SETTINGS_MODULE"}
+    ours = {
+        "DATABASE_URL",
+        "REDIS_URL",
+        "DJANGO_SETTINGS_MODULE",
+        "PORT",
+        "SANDBOX_PORT",
+        "MAKEFLAGS",
+        "MFLAGS",
+        "MAKELEVEL",
+    }
     return {name: value for name, value in os.environ.items() if name not in ours} | {"ENV_FILE": ".env.example"} | more
 
 
@@ -56,3 +66,40 @@ def test_an_empty_database_url_means_the_default():
     )
 
     assert run.stdout.strip() == str(ROOT / "var/vocalis.sqlite3")
+
+
+@pytest.mark.process
+@pytest.mark.skipif(not shutil.which("make") or not Path(sys.prefix, "bin/activate").exists(), reason="needs make")
+def test_make_run_works_in_an_odd_folder_on_other_ports_behind_a_proxy_with_blanks_in_lists(tmp_path, proxy):
+    folder, log = tmp_path / "c++ v#1", tmp_path / "run.log"
+    left_out = shutil.ignore_patterns(".git", ".venv", "var", ".env", "tests", "__pycache__", ".*_cache")
+    shutil.copytree(ROOT, folder, ignore=left_out)
+    (folder / ".venv").symlink_to(sys.prefix)
+    example = (folder / ".env.example").read_text()
+    (folder / ".env").write_text(example + "PORT=1\nMETRONOME_WEBHOOK_SECRET= , old, new\n")
+    port, sandbox_port = processes.free_port(), processes.free_port()
+    command = ["make", "--old-file=.venv/run.stamp", "run", f"PORT={port}", f"SANDBOX_PORT={sandbox_port}"]
+    with log.open("wb") as output:
+        run = subprocess.Popen(
+            command, cwd=folder, env=environment(ENV_FILE=".env"), stdout=output, stderr=output, start_new_session=True
+        )
+    try:
+        processes.wait_until(lambda: "Ctrl-C stops everything" in log.read_text() or run.poll() is not None, "site")
+        assert f"Vocalis is ready:  http://localhost:{port}\n" in log.read_text(), log.read_text()
+        assert f"Metronome sandbox: http://localhost:{sandbox_port}\n" in log.read_text()
+        headers = {"Authorization": "Bearer sandbox"}
+        with processes.direct(f"http://localhost:{sandbox_port}", headers=headers) as metronome:
+            metronome.post("/_sandbox/webhooks/test")
+            processes.wait_until(lambda: deliveries(metronome)[-1]["status"], "delivery")
+            sent = deliveries(metronome)[-1]
+    finally:
+        os.killpg(run.pid, signal.SIGTERM)
+        run.wait(processes.WAIT_SECONDS)
+
+    assert (sent["url"], sent["status"]) == (f"http://localhost:{port}/api/webhooks/metronome/alerts", 200)
+    assert (folder / "var/vocalis.sqlite3").exists() and (folder / "var/sandbox.sqlite3").exists()
+    assert proxy == []
+
+
+def deliveries(metronome) -> list[dict]:
+    return metronome.get("/_sandbox/deliveries").json()["data"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import socket
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -59,12 +60,57 @@ def test_run_all_asks_the_site_past_a_proxy_and_hears_no_proxy_for_it(proxy, mon
     monkeypatch.setenv("NO_PROXY", no_proxy)
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))
-        monkeypatch.setattr(run_all, "WEB_PORT", nobody.getsockname()[1])
+        monkeypatch.setattr(django_settings, "PORT", nobody.getsockname()[1])
         assert not run_all.site_answers()
 
     with HTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as site:  # answers 501: it is there
         threading.Thread(target=site.handle_request, daemon=True).start()
-        monkeypatch.setattr(run_all, "WEB_PORT", site.server_port)
+        monkeypatch.setattr(django_settings, "PORT", site.server_port)
         assert run_all.site_answers()
 
     assert proxy == []
+
+
+def test_every_address_that_is_not_set_follows_the_ports(read_settings):
+    settings = read_settings(".env.example", PORT="8001", SANDBOX_PORT="8101")
+
+    assert settings.SITE_URL == "http://localhost:8001"
+    assert settings.METRONOME_API_URL == "http://localhost:8101"
+    assert settings.METRONOME_CUSTOMER_URL == "http://localhost:8101/dashboard/"
+
+
+def test_addresses_that_are_set_stay(read_settings):
+    addresses = {
+        "SITE_URL": "http://a.example", "METRONOME_API_URL": "http://b.example", "METRONOME_CUSTOMER_URL": "http://c.example/",
+    }  # fmt: skip
+    settings = read_settings(".env.example", PORT="8001", SANDBOX_PORT="8101", **addresses)
+
+    assert {name: getattr(settings, name) for name in addresses} == addresses
+
+
+def test_a_real_key_is_never_sent_to_the_sandbox_by_default(read_settings):
+    settings = read_settings(".env.example", METRONOME_API_KEY="a-real-key", SANDBOX_PORT="8101")
+
+    assert settings.METRONOME_API_URL == "https://api.metronome.com"
+    assert settings.METRONOME_CUSTOMER_URL == "https://app.metronome.com/customers/"
+
+
+def test_a_process_knows_the_ports_the_settings_know(monkeypatch):
+    monkeypatch.setattr(django_settings, "PORT", 8001)
+    monkeypatch.setattr(django_settings, "SANDBOX_PORT", 8101)
+
+    assert (run_all.environment()["PORT"], run_all.environment()["SANDBOX_PORT"]) == ("8001", "8101")
+    lines = (ROOT / "Procfile").read_text()
+    assert not re.findall(r"(?<!:-)\b8[01]00\b", lines)
+
+
+def test_run_all_starts_the_sandbox_the_settings_point_at_and_no_other(monkeypatch):
+    monkeypatch.setattr(django_settings, "SANDBOX_PORT", 8101)
+    for url, expected in [
+        ("http://localhost:8101", True),
+        ("http://127.0.0.1:8101", True),
+        ("http://localhost:8100", False),
+        ("https://api.metronome.com", False),
+    ]:
+        monkeypatch.setattr(django_settings, "METRONOME_API_URL", url)
+        assert run_all.own_sandbox() is expected

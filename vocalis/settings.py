@@ -21,7 +21,10 @@ DEBUG = env.bool("DEBUG", default=False)
 SECRET_KEY = env.str("SECRET_KEY", default="insecure-development-key" if DEBUG else environ.Env.NOTSET)
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
-SITE_URL = env.str("SITE_URL", default="http://localhost:8000")
+# Where `make run` puts the site and the sandbox; the addresses that are not set follow.
+PORT = env.int("PORT", default=8000)
+SANDBOX_PORT = env.int("SANDBOX_PORT", default=8100)
+SITE_URL = env.str("SITE_URL", default="") or f"http://localhost:{PORT}"
 
 INSTALLED_APPS = [
     "daphne",
@@ -151,8 +154,13 @@ TRUSTED_PROXIES = env.int("TRUSTED_PROXIES", default=0)
 
 # --- Metronome and payments -----------------------------------------------------------------------------------------
 METRONOME_API_KEY = env.str("METRONOME_API_KEY", default="")
-METRONOME_API_URL = env.str("METRONOME_API_URL", default="https://api.metronome.com")
-METRONOME_CUSTOMER_URL = env.str("METRONOME_CUSTOMER_URL", default="https://app.metronome.com/customers/")
+SANDBOX_URL = f"http://localhost:{SANDBOX_PORT}"  # meant by the sandbox's key, which Metronome itself would refuse
+METRONOME_API_URL = env.str("METRONOME_API_URL", default="") or (
+    SANDBOX_URL if METRONOME_API_KEY == "sandbox" else "https://api.metronome.com"
+)
+METRONOME_CUSTOMER_URL = env.str("METRONOME_CUSTOMER_URL", default="") or (
+    f"{SANDBOX_URL}/dashboard/" if METRONOME_API_KEY == "sandbox" else "https://app.metronome.com/customers/"
+)
 METRONOME_RATE_CARD_NAME = env.str("METRONOME_RATE_CARD_NAME", default="Vocalis")
 METRONOME_WEBHOOK_SECRETS: list[str] = env.list("METRONOME_WEBHOOK_SECRET", default=[])
 VOCALIS_CREDIT_TYPE_ID = env.str("VOCALIS_CREDIT_TYPE_ID", default="")

@@ -24,7 +24,6 @@ from honcho.manager import SIGNALS, Manager
 from billing.metronome.network import is_local
 from jobs import worker
 
-WEB_PORT, SANDBOX_PORT = 8000, 8100
 READY_SECONDS = 60
 STOP_SIGNALS = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
 
@@ -34,14 +33,17 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         processes = dict(parse_procfile((settings.BASE_DIR / "Procfile").read_text()).processes)
-        ports = {"web": WEB_PORT}
+        ports = {"web": settings.PORT}
         if own_sandbox():
-            ports["sandbox"] = SANDBOX_PORT
+            ports["sandbox"] = settings.SANDBOX_PORT
         else:
             del processes["sandbox"]
         for name, port in ports.items():
             if port_is_taken(port):
-                raise CommandError(f"Port {port} is in use, and {name} needs it. Stop what runs there, then try again.")
+                variable = "PORT" if name == "web" else "SANDBOX_PORT"
+                raise CommandError(
+                    f"Port {port} is in use, and {name} needs it. Stop what runs there, or choose another {variable}."
+                )
         call_command("migrate", verbosity=0)
 
         manager = Manager()
@@ -67,9 +69,8 @@ class Command(BaseCommand):
         if not wait_for(site_answers) or not wait_for(lambda: worker.alive(timezone.now())):
             self.stderr.write(f"Not everything came up within {READY_SECONDS} seconds; the lines above may say why.")
             return
-        lines = [f"Vocalis is ready:  http://localhost:{WEB_PORT}"]
-        if own_sandbox():
-            lines.append(f"Metronome sandbox: http://localhost:{SANDBOX_PORT}")
+        lines = [f"Vocalis is ready:  http://localhost:{settings.PORT}"]
+        lines.append(f"{'Metronome sandbox:' if own_sandbox() else 'Metronome:        '} {settings.METRONOME_API_URL}")
         self.stdout.write("\n" + "\n".join([*lines, "Ctrl-C stops everything."]) + "\n\n")
         self.stdout.flush()
 
@@ -79,6 +80,8 @@ def environment() -> dict[str, str]:
     return os.environ | {
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         "PYTHONUNBUFFERED": "1",
+        "PORT": str(settings.PORT),
+        "SANDBOX_PORT": str(settings.SANDBOX_PORT),
         "METRONOME_WEBHOOK_SECRET": ",".join(settings.METRONOME_WEBHOOK_SECRETS),
     }
 
@@ -86,7 +89,7 @@ def environment() -> dict[str, str]:
 def own_sandbox() -> bool:
     """Whether .env points at the sandbox of this machine, rather than at a Metronome that is somebody else's business."""
     url = settings.METRONOME_API_URL
-    return is_local(url) and urlsplit(url).port == SANDBOX_PORT
+    return is_local(url) and urlsplit(url).port == settings.SANDBOX_PORT
 
 
 def port_is_taken(port: int) -> bool:
@@ -110,7 +113,7 @@ def wait_for(is_there: Callable[[], bool]) -> bool:
 
 def site_answers() -> bool:
     """Whatever it says: that is for /health to show. Asked without any proxy of the environment."""
-    connection = http.client.HTTPConnection("127.0.0.1", WEB_PORT, timeout=5)
+    connection = http.client.HTTPConnection("127.0.0.1", settings.PORT, timeout=5)
     try:
         connection.request("GET", "/health")
         connection.getresponse()

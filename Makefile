@@ -1,13 +1,18 @@
-# Needs Python 3.11 and make; everything else goes into .venv. `make` alone lists the targets.
+# Needs Python 3.11, 3.12 or 3.13 and make; everything else goes into .venv. `make` alone lists the targets.
 
-PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo python3.11)
+# The first that runs: a name may be there and say only that its version is not chosen (pyenv).
+IS_SUPPORTED = -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null
+PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3; do "$$name" $(IS_SUPPORTED) && break; done; echo "$$name")
 IN_VENV := . .venv/bin/activate &&
 
-.PHONY: help setup run test lint format check bench simulate
+.PHONY: help python setup run test lint format check bench simulate
 .DEFAULT_GOAL := help
 
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
+
+python:
+	@echo "$(PYTHON)"
 
 setup: .venv/dev.stamp ## Make .venv with everything for development
 
@@ -44,8 +49,8 @@ simulate: .venv/dev.stamp ## The money path under bad luck: SEED=7 replays one r
 
 # $< is the requirements file. A .venv that was cut off half way has no working pip and is made anew.
 define install
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null || \
-	  { echo "Vocalis needs Python 3.11, and '$(PYTHON)' is not it. Install it, or name it: make PYTHON=/path/to/python3.11"; exit 1; }
+	@$(PYTHON) $(IS_SUPPORTED) || \
+	  { echo "Vocalis needs Python 3.11, 3.12 or 3.13, and '$(PYTHON)' is none. Install one, or name it: make PYTHON=/path/to/python3.13"; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
 	  { echo "This Python cannot make virtual environments. On Debian: apt-get install python3-venv"; exit 1; }
 	@.venv/bin/python -m pip --version >/dev/null 2>&1 || { echo "Making .venv ..."; $(PYTHON) -m venv --clear .venv; }

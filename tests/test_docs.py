@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from django.conf import settings
@@ -79,6 +80,23 @@ def test_every_target_of_make_that_documents_name_exists():
     }
 
     assert named - targets == set()
+
+
+def test_every_place_that_names_the_pythons_names_those_of_pyproject():
+    first, end = map(int, re.findall(r">=3\.(\d+),<3\.(\d+)", (ROOT / "pyproject.toml").read_text())[0])
+    *others, last = (f"3.{minor}" for minor in range(first, end))
+    for name in ("Makefile", "README.md", ".ci/run"):
+        assert f"Python {', '.join(others)} or {last}" in (ROOT / name).read_text(), name
+
+
+@pytest.mark.parametrize(
+    ("version", "expected"),
+    [((3, 10, 13), 1), ((3, 11, 0), 0), ((3, 12, 1), 0), ((3, 13, 0), 0), ((3, 14, 0), 1), ((2, 7, 18), 1)],
+)
+def test_make_takes_the_pythons_of_pyproject_and_no_other(version, expected):
+    (condition,) = re.findall(r"sys\.exit\((.+)\)'", (ROOT / "Makefile").read_text())
+
+    assert int(eval(condition, {"sys": SimpleNamespace(version_info=version)})) == expected
 
 
 def test_the_table_of_health_checks_in_operations_is_whole():

@@ -92,14 +92,20 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
         "transaction_mode": "IMMEDIATE",
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
     }
-else:  # seconds; else people wait for minutes for the 503 of a database whose machine is gone
-    DATABASES["default"].setdefault("OPTIONS", {}).setdefault("connect_timeout", 5)
+else:  # seconds; else people wait for minutes for the 503 of a database whose machine is gone, and for two hours for an
+    # answer that it was to give: the three after the first notice within half a minute that nobody is there any more
+    waits = {"connect_timeout": 5, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 4}
+    DATABASES["default"]["OPTIONS"] = waits | DATABASES["default"].get("OPTIONS", {})
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # --- Realtime, and the counters of accounts.throttle -----------------------------------------------------------------
 REDIS_URL = env.str("REDIS_URL", default="")
+REDIS_WAITS = {"socket_connect_timeout": 1, "socket_timeout": 1}  # seconds; a login must not wait longer for it
 CHANNEL_LAYERS: dict[str, Any] = {
-    "default": {"BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer", "CONFIG": {"hosts": [REDIS_URL]}}
+    "default": {
+        "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+        "CONFIG": {"hosts": [{"address": REDIS_URL, **REDIS_WAITS}]},
+    }
     if REDIS_URL
     else {"BACKEND": "channels.layers.InMemoryChannelLayer"}
 }
@@ -110,7 +116,7 @@ CACHES: dict[str, Any] = {
         "BACKEND": "django.core.cache.backends.redis.RedisCache",
         "LOCATION": REDIS_URL,
         "KEY_PREFIX": "vocalis",
-        "OPTIONS": {"socket_connect_timeout": 1, "socket_timeout": 1},  # a login must not wait longer for it
+        "OPTIONS": REDIS_WAITS,
     }
     if REDIS_URL
     else IN_MEMORY_CACHE
@@ -179,6 +185,7 @@ SPEECH_HELPERS = env.int("SPEECH_HELPERS", default=2)
 
 # --- Mail -----------------------------------------------------------------------------------------------------------
 vars().update(env.email("EMAIL_URL", default="consolemail://"))
+EMAIL_TIMEOUT = 10  # seconds, for each answer of the mail server; without it a silent one keeps the worker for ever
 DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="Vocalis <hello@localhost>")
 
 # --- The rest -------------------------------------------------------------------------------------------------------

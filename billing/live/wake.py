@@ -23,6 +23,7 @@ logger = logging.getLogger(__name__)
 # that changed while the last one was on its way.
 GROUP = "wallets"
 SEND_SECONDS = 2  # a layer that takes longer is down
+JOIN_SECONDS = 10  # the same, of joining the group: it comes with a connection, which is tried several times
 PENDING_MAX = 10_000  # wallets waiting for a layer that is down; the watchers find the rest
 REJOIN_SECONDS = 5
 COMPLAIN_SECONDS = 60
@@ -53,8 +54,9 @@ async def listen(woken: Callable[[Collection[int]], None]) -> None:
 
 async def _receive(woken: Callable[[Collection[int]], None]) -> None:
     layer = get_channel_layer()
-    channel = await layer.new_channel()
-    await layer.group_add(GROUP, channel)
+    async with asyncio.timeout(JOIN_SECONDS):
+        channel = await layer.new_channel()
+        await layer.group_add(GROUP, channel)
     try:
         while True:
             woken((await layer.receive(channel))["wallets"])

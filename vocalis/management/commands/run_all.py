@@ -25,6 +25,7 @@ from billing.metronome.network import is_local
 from jobs import worker
 
 READY_SECONDS = 60
+PROBE_SECONDS = 5
 STOP_SIGNALS = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
 
 
@@ -113,7 +114,7 @@ def wait_for(is_there: Callable[[], bool]) -> bool:
 
 def site_answers() -> bool:
     """Whatever it says: that is for /health to show. Asked without any proxy of the environment."""
-    connection = http.client.HTTPConnection("127.0.0.1", settings.PORT, timeout=5)
+    connection = http.client.HTTPConnection("127.0.0.1", settings.PORT, timeout=PROBE_SECONDS)
     try:
         connection.request("GET", "/health")
         connection.getresponse()

@@ -1,4 +1,5 @@
-"""How often one may try to log in, to sign up, or to ask for a new password: for each account and each address.
+"""How often one may try to log in, to sign up, to ask for a new password, or to say the current one: for each account and
+each address.
 
 Every try counts, right or wrong, for a fixed window; then one may go on, so nobody is locked out for ever. An account's
 tries are counted whether or not there is such an account, so that a refusal tells nothing about it.
@@ -25,23 +26,38 @@ from .access import View, refuse, wants_json
 logger = logging.getLogger(__name__)
 
 # Tries per window, of (account, address). Many people may share one address: an office, a school.
-RATES = {"login": ("10/10m", "100/10m"), "signup": ("10/10m", "100/h"), "password reset": ("5/10m", "50/10m")}
+RATES = {
+    "login": ("10/10m", "100/10m"),
+    "signup": ("10/10m", "100/h"),
+    "password reset": ("5/10m", "50/10m"),
+    "current password": ("10/10m", "100/10m"),
+}
 
 
 def throttled(action: str, *, account: str = "email") -> Callable[[View], View]:
     """Refuse the POSTs of a view with 429 once there were too many. `account` is the form field that names the account."""
-    account_rate, address_rate = RATES[action]
 
     def decorate(view: View) -> View:
         @wraps(view)
         def counted(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-            if request.method == "POST":
-                name = typed.email(request.POST.get(account, ""))
-                waits = [_wait_seconds(request, action, address_rate, f"address {address(request)}")]
-                if name:
-                    waits.append(_wait_seconds(request, action, account_rate, f"account {name}"))
-                if any(waits):
-                    return _too_many(request, max(waits))
+            if request.method == "POST" and (refusal := _count(request, action, request.POST.get(account, ""))):
+                return refusal
+            return view(request, *args, **kwargs)
+
+        return counted
+
+    return decorate
+
+
+def throttled_password(field: str) -> Callable[[View], View]:
+    """The same for the POSTs of one who is logged in that say the current password in `field`: the session may be another's."""
+
+    def decorate(view: View) -> View:
+        @wraps(view)
+        def counted(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+            says_it = request.method == "POST" and request.user.is_authenticated and request.POST.get(field)
+            if says_it and (refusal := _count(request, "current password", f"id {request.user.pk}")):
+                return refusal
             return view(request, *args, **kwargs)
 
         return counted
@@ -65,6 +81,15 @@ def address(request: HttpRequest) -> str:
     if not isinstance(found, IPv6Address):
         return str(found)
     return str(found.ipv4_mapped or IPv6Address(int(found) >> 64 << 64))
+
+
+def _count(request: HttpRequest, action: str, account: str) -> HttpResponse | None:
+    """Count one more try, for the address and for the account if there is a name; a refusal if that is one too many."""
+    account_rate, address_rate = RATES[action]
+    waits = [_wait_seconds(request, action, address_rate, f"address {address(request)}")]
+    if name := typed.email(account):
+        waits.append(_wait_seconds(request, action, account_rate, f"account {name}"))
+    return _too_many(request, max(waits)) if any(waits) else None
 
 
 def _wait_seconds(request: HttpRequest, action: str, rate: str, key: str) -> int:

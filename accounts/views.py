@@ -9,6 +9,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect, render
 from django.urls import reverse, reverse_lazy
 from django.utils import timezone
+from django.utils.decorators import method_decorator
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods
@@ -16,7 +17,7 @@ from django.views.decorators.http import require_http_methods
 from . import password_reset, profile, signup
 from .access import CustomerRequest, next_url, start_url
 from .forms import EmailForm, LoginForm, NewPasswordForm, PasswordChangeForm, ProfileForm, SignupForm
-from .throttle import throttled
+from .throttle import throttled, throttled_password
 
 page = require_http_methods(["GET", "HEAD", "POST"])
 
@@ -58,6 +59,7 @@ def log_in(request: HttpRequest) -> HttpResponse:
 
 @page
 @login_required
+@throttled_password("current_password")
 @sensitive_post_parameters("current_password")
 def edit_profile(request: CustomerRequest) -> HttpResponse:
     form = ProfileForm(request.user, request.POST or None)
@@ -91,6 +93,7 @@ class PasswordResetConfirm(SuccessMessageMixin, auth_views.PasswordResetConfirmV
     success_message = "Your new password is set. Log in with it."
 
 
+@method_decorator(throttled_password("old_password"), name="dispatch")
 class PasswordChange(SuccessMessageMixin, auth_views.PasswordChangeView):
     form_class = PasswordChangeForm
     template_name = "accounts/password_change.html"

@@ -15,7 +15,7 @@ from django.utils import timezone
 from django.utils.decorators import method_decorator
 from django.views import defaults
 
-from accounts.throttle import throttled
+from accounts.throttle import throttled, throttled_password
 from jobs import worker
 
 from . import health
@@ -28,6 +28,7 @@ class Site(admin.AdminSite):
     index_template = "admin/vocalis_index.html"
     enable_nav_sidebar = False  # lists need the width; the start page has the same links
     login = method_decorator(throttled("login", account="username"))(admin.AdminSite.login)
+    password_change = method_decorator(throttled_password("old_password"))(admin.AdminSite.password_change)
 
     def admin_view(self, view: Any, cacheable: bool = False) -> Any:
         """Rows are named by the address, and by the boxes ticked in a list: neither is looked at by a form."""

@@ -105,6 +105,52 @@ def test_the_admins_login_counts_the_same_tries(client, staff):
     assert client.post("/admin/login/", {"username": "Staff@example.com", "password": PASSWORD}).status_code == 429
 
 
+PROFILE = {"first_name": "A", "last_name": "T", "email": "thief@example.com"}
+CHANGE = {"new_password1": "a staple of horses", "new_password2": "a staple of horses"}
+PAGES = {
+    "/accounts/profile/": ("current_password", PROFILE),
+    "/accounts/password/": ("old_password", CHANGE),
+    "/admin/password_change/": ("old_password", CHANGE),
+}
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_whoever_finds_an_open_session_may_not_guess_its_password(client, staff, path):
+    client.force_login(staff)
+    field, answers = PAGES[path]
+
+    tries = [client.post(path, answers | {field: f"guess {number}"}) for number in range(40)]
+
+    assert [answer.status_code for answer in tries] == [200] * 10 + [429] * 30
+    assert 0 < int(tries[-1]["Retry-After"]) <= 600
+    assert client.post(path, answers | {field: PASSWORD}).status_code == 429
+    staff.refresh_from_db()
+    assert staff.check_password(PASSWORD) and staff.email == "staff@example.com"
+    assert log_in(Client(), "staff@example.com", PASSWORD).status_code == 302, "others may still log in"
+
+
+def test_guesses_on_all_pages_are_counted_together_in_all_sessions_of_one_person(staff, alice):
+    for number in range(10):
+        client = Client(REMOTE_ADDR=f"192.0.2.{number}")
+        client.force_login(staff)
+        path = list(PAGES)[number % 3]
+        field, answers = PAGES[path]
+        assert client.post(path, answers | {field: "wrong"}).status_code == 200
+    for path, (field, answers) in PAGES.items():
+        assert client.post(path, answers | {field: PASSWORD}).status_code == 429
+
+    client.force_login(alice.user)
+    assert client.post("/accounts/password/", CHANGE | {"old_password": PASSWORD}).status_code == 302
+
+
+def test_a_profile_saved_without_a_password_is_no_try(client, alice):
+    client.force_login(alice.user)
+
+    for number in range(20):
+        answers = {"first_name": f"A{number}", "last_name": "T", "email": "alice@example.com", "current_password": ""}
+        assert client.post("/accounts/profile/", answers).status_code == 302
+
+
 def test_a_program_is_refused_in_json(client, alice):
     for _ in range(11):
         refused = log_in(client, headers=JSON)

@@ -92,6 +92,15 @@ def test_all_is_well_when_everything_runs(client, running):
     ]  # fmt: skip
 
 
+def test_who_comes_while_a_look_is_taken_gets_the_last_report_and_keeps_no_thread_waiting(client, db, monkeypatch):
+    old = {"status": "ok", "summary": "all was well", "checks": []}
+    monkeypatch.setattr(health, "_last", (float("-inf"), old))
+    monkeypatch.setattr(health, "report", lambda now: pytest.fail("somebody else is looking"))
+
+    with health._lock:
+        assert client.get(URL).json() == old
+
+
 def test_an_empty_account_lacks_what_bootstrap_makes(client, sandbox, db):
     found = checks(client, 503)
 

@@ -4,10 +4,11 @@ import logging
 import os
 import re
 from collections.abc import Awaitable, Callable
+from io import BytesIO
 from typing import Any
 
 import django
-from asgiref.sync import sync_to_async
+from asgiref.sync import ThreadSensitiveContext, sync_to_async
 from django.conf import settings
 from django.core.exceptions import BadRequest
 from django.core.handlers.asgi import ASGIHandler, ASGIRequest
@@ -18,12 +19,12 @@ django.setup(set_prefix=False)
 
 from billing.live import stream  # noqa: E402  models can be imported only now
 from vocalis.checks import refuse_to_start  # noqa: E402
+from vocalis.pages import too_busy  # noqa: E402
+from vocalis.turns import Busy, Turns  # noqa: E402
 
 refuse_to_start()
 
 logger = logging.getLogger(__name__)
-
-Message = dict[str, Any]
 
 HALF = re.compile("[\ud800-\udfff]")
 STREAMS = "/api/webhooks/events/"
@@ -32,6 +33,10 @@ TOO_LARGE_HEADERS = [  # no middleware adds any to this one
     (b"content-security-policy", settings.CONTENT_SECURITY_POLICY.encode()),
     (b"x-content-type-options", b"nosniff"),
 ]
+
+Message = dict[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Any], Awaitable[None]]
 
 
 class Request(ASGIRequest):
@@ -51,13 +56,28 @@ class Request(ASGIRequest):
 
 
 class Pages(ASGIHandler):
-    """Django with all of a request in one thread, as all our views and middleware are synchronous.
+    """Django with all of a request in one thread, as all our views and middleware are synchronous, and with so many
+    threads and no more.
 
     Its own chain goes to the event loop and back between them: slower, and a request under way when the server stops
     waits in its thread for a loop that is gone, so that the process never ends.
     """
 
     request_class = Request
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.turns = Turns(settings.WEB_REQUESTS)
+
+    async def __call__(self, scope: Message, receive: Any, send: Send) -> None:
+        try:
+            async with self.turns.take() as thread, ThreadSensitiveContext(executor=thread):
+                await super().__call__(scope, receive, send)
+        except Busy:
+            request, bad_request = self.create_request(scope, BytesIO())
+            response = too_busy(request) if request else bad_request
+            assert response is not None
+            await self.send_response(response, send)
 
     def create_request(self, scope: Any, body_file: Any) -> Any:
         """The headers are read before there is a request, so no middleware could answer for those that cannot be."""
@@ -80,9 +100,6 @@ class Pages(ASGIHandler):
 
 
 pages = Pages()
-
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Any], Awaitable[None]]
 
 
 async def application(scope: Message, receive: Receive, send: Send) -> None:

@@ -87,10 +87,17 @@ _last: tuple[float, dict[str, Any]] | None = None
 
 def cached_report() -> dict[str, Any]:
     global _last
-    with _lock:  # those who come meanwhile wait for the one look instead of each taking their own
+    # Those who come meanwhile get the last report instead of each taking a look, or wait for the first there is: while
+    # Metronome hangs, a look takes seconds, and whoever waited for it would keep one of the threads that serve pages.
+    last = _last
+    if not _lock.acquire(blocking=last is None) and last:
+        return last[1]
+    try:
         if _last is None or time.monotonic() - _last[0] > CACHE_SECONDS:
             _last = time.monotonic(), report(now=timezone.now())
         return _last[1]
+    finally:
+        _lock.release()
 
 
 def report(*, now: datetime) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 
+from django.conf import settings
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -41,10 +42,22 @@ def unavailable_if_database(request: HttpRequest, error: BaseException | None) -
     if not isinstance(error, (OperationalError, InterfaceError)):
         return None
     logger.error("503 for %s: %s", request.path, error)
+    return _later(request, "The database is not answering. Try again in a moment.", is_busy=False)
+
+
+def too_busy(request: HttpRequest) -> HttpResponse:
+    """503 for a request whose turn did not come (`vocalis.turns`). It has seen no middleware."""
+    response = _later(request, "Too many people are here just now. Try again in a moment.", is_busy=True)
+    response["Content-Security-Policy"] = settings.CONTENT_SECURITY_POLICY
+    response["X-Content-Type-Options"] = "nosniff"
+    return response
+
+
+def _later(request: HttpRequest, message: str, *, is_busy: bool) -> HttpResponse:
     if wants_json(request) or request.path.startswith("/api/"):
-        response = refuse(503, "The database is not answering. Try again in a moment.")
+        response = refuse(503, message)
     else:
-        response = HttpResponse(render_to_string("503.html"), status=503)
+        response = HttpResponse(render_to_string("503.html", {"is_busy": is_busy}), status=503)
     response["Retry-After"] = str(RETRY_SECONDS)
     return response
 

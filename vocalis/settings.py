@@ -96,6 +96,8 @@ else:  # seconds; else people wait for minutes for the 503 of a database whose m
     # answer that it was to give: the three after the first notice within half a minute that nobody is there any more
     waits = {"connect_timeout": 5, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 4}
     DATABASES["default"]["OPTIONS"] = waits | DATABASES["default"].get("OPTIONS", {})
+# Requests a web process works on at once, each with a thread and a connection; the others wait (vocalis.turns).
+WEB_REQUESTS = env.int("WEB_REQUESTS", default=20)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # --- Realtime, and the counters of accounts.throttle -----------------------------------------------------------------

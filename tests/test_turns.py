@@ -1,0 +1,165 @@
+"""A request waits for its turn, and is told to come again if none comes."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+
+import pytest
+from asgiref.testing import ApplicationCommunicator
+from django.conf import settings
+from django.http import HttpResponse
+from django.urls import path
+
+from vocalis import asgi, turns
+from vocalis.turns import Busy, Turns
+
+asked, go_on = threading.Semaphore(0), threading.Semaphore(0)
+
+
+def slow(request):
+    asked.release()
+    assert go_on.acquire(timeout=10)
+    return HttpResponse("done")
+
+
+urlpatterns = [path("slow", slow), path("api/slow", slow)]
+
+
+@pytest.fixture(autouse=True)
+def one_at_a_time(monkeypatch, settings):
+    settings.ROOT_URLCONF = __name__
+    monkeypatch.setattr(asgi.pages, "turns", Turns(1))
+    monkeypatch.setattr(turns, "WAIT_SECONDS", 5)
+
+
+def request(path: str = "/slow", **headers: str) -> ApplicationCommunicator:
+    scope = {
+        "type": "http", "http_version": "1.1", "method": "GET", "path": path, "query_string": b"",
+        "headers": [(b"host", b"localhost"), *((name.encode(), value.encode()) for name, value in headers.items())],
+    }  # fmt: skip
+    return ApplicationCommunicator(asgi.application, scope)
+
+
+async def begin(path: str = "/slow", **headers: str) -> ApplicationCommunicator:
+    client = request(path, **headers)
+    await client.send_input({"type": "http.request", "body": b""})
+    await asyncio.sleep(0.01)
+    return client
+
+
+async def answer(client: ApplicationCommunicator) -> tuple[int, dict[str, str], bytes]:
+    start = await client.receive_output(timeout=10)
+    body = await client.receive_output(timeout=10)
+    await client.wait()
+    return start["status"], {name.decode().lower(): value.decode() for name, value in start["headers"]}, body["body"]
+
+
+async def is_at_work() -> None:
+    assert await asyncio.to_thread(asked.acquire, timeout=5)
+
+
+def test_who_waits_is_served_in_order_when_a_turn_ends():
+    async def story():
+        first, second = await begin(), await begin()
+        await is_at_work()
+        await asyncio.sleep(0.05)
+        assert not asked.acquire(blocking=False), "one at a time"
+        go_on.release()
+        assert (await answer(first))[0] == 200
+        await is_at_work()
+        go_on.release()
+        assert (await answer(second))[0] == 200
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize(
+    ("path", "accept", "words"),
+    [
+        ("/slow", "text/html", b"Too many people are here just now."),
+        ("/slow", "application/json", b'{"error": "Too many people are here just now.'),
+        ("/api/slow", "*/*", b'{"error": "Too many people are here just now.'),
+    ],
+)
+def test_who_waits_too_long_is_told_when_to_come_again(path, accept, words, monkeypatch, caplog):
+    monkeypatch.setattr(turns, "WAIT_SECONDS", 0.1)
+
+    async def story():
+        first = await begin()
+        await is_at_work()
+        status, headers, body = await answer(await begin(path, accept=accept))
+        go_on.release()
+        await answer(first)
+        return status, headers, body
+
+    status, headers, body = asyncio.run(story())
+
+    assert (status, headers["retry-after"]) == (503, "5")
+    assert words in body and b"database" not in body
+    assert headers["content-security-policy"] == settings.CONTENT_SECURITY_POLICY
+    assert "WEB_REQUESTS" in caplog.text
+
+
+def test_whoever_would_wait_behind_too_many_is_told_at_once(monkeypatch):
+    monkeypatch.setattr(turns, "WAITING_MAX", 1)
+
+    async def story():
+        first, second = await begin(), await begin()
+        await is_at_work()
+        asked_at = time.monotonic()
+        assert (await answer(await begin()))[0] == 503
+        assert time.monotonic() - asked_at < 1
+        go_on.release(2)
+        assert [(await answer(client))[0] for client in (first, second)] == [200, 200]
+
+    asyncio.run(story())
+    assert asked.acquire(timeout=1)
+
+
+def test_a_request_given_up_while_it_waits_takes_no_turn():
+    async def story():
+        first, second = await begin(), await begin()
+        await is_at_work()
+        second.future.cancel()
+        third = await begin()
+        go_on.release(2)
+        assert [(await answer(client))[0] for client in (first, third)] == [200, 200]
+
+    asyncio.run(story())
+    assert asked.acquire(timeout=1) and not asked.acquire(blocking=False)
+
+
+def test_a_turn_lasts_until_its_thread_is_done_even_if_nobody_waits_for_the_answer(monkeypatch):
+    monkeypatch.setattr(turns, "WAIT_SECONDS", 0.2)
+
+    async def story():
+        one = Turns(1)
+        at_work = threading.Event()
+
+        async def abandoned():
+            async with one.take() as thread:
+                asyncio.get_running_loop().run_in_executor(thread, at_work.wait, 5)
+                await asyncio.sleep(0)
+
+        await abandoned()
+        with pytest.raises(Busy):
+            async with one.take():
+                pass
+        at_work.set()
+        async with one.take():
+            pass
+
+    asyncio.run(story())
+
+
+def test_turns_outlive_the_loop_they_were_taken_in():
+    one = Turns(1)
+
+    async def take():
+        async with one.take():
+            pass
+
+    for _ in range(20):
+        asyncio.run(take())

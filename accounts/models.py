@@ -65,6 +65,8 @@ class User(AbstractUser):
 class Customer(Job):
     """The billing subject. As a job it owes its own provisioning: a Metronome customer, and its ingest aliases there."""
 
+    due_within_seconds = 3_600  # one deleted is looked at again an hour later
+
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     user = models.OneToOneField(User, on_delete=models.PROTECT, related_name="customer")
     metronome_id = models.CharField(max_length=64, null=True, blank=True, unique=True)  # noqa: DJ001  NULL: not provisioned yet
@@ -110,6 +112,8 @@ class IngestAlias(models.Model):
 class PasswordReset(Job):
     """Somebody's wish for a new password, whether there is such an account or not. As a job it owes the mail, if there is;
     the link in it is made when the mail is."""
+
+    due_within_seconds = 0
 
     email = models.EmailField("e-mail address", unique=True)
     asked_at = models.DateTimeField()

@@ -7,7 +7,7 @@ itself (a payment, a webhook, a usage event) with its attempts and its last erro
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Self
+from typing import ClassVar, Self
 
 from django.db import models
 from django.db.models import Q
@@ -42,6 +42,10 @@ class Job(models.Model):
     dead_at = models.DateTimeField(
         null=True, blank=True, help_text="Given up; needs a person. Retry makes it due again."
     )
+
+    # How far ahead a row of this kind is ever due, back-offs and leases apart; None: as far as you like (the end of a plan).
+    # Beyond that a clock was wrong (jobs.queue.set_right).
+    due_within_seconds: ClassVar[int | None] = None
 
     objects = JobQuerySet.as_manager()
 

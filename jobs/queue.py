@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from django.db import connection, transaction
+from django.db.models import Case, F, Q, When
 
 from .errors import NotYet, Rejected, Unavailable
 from .models import Job
@@ -22,6 +23,9 @@ J = TypeVar("J", bound=Job)
 BACKOFF_FIRST_SECONDS = 1
 BACKOFF_MAX_SECONDS = 120  # after an outage of any length everything is tried again within two minutes
 UNAVAILABLE_ATTEMPTS_MAX = 2_000  # about 2.7 days at the cap: a weekend, and as long as Metronome retries its webhooks
+AHEAD_MAX_SECONDS = (
+    900  # longer than any lease (ten minutes), back-off (two) and wait that the other side asks for (five)
+)
 UNEXPECTED_ATTEMPTS_MAX = 10  # an error nobody foresaw is a bug; some ten minutes of retries, then a person looks
 
 
@@ -87,6 +91,23 @@ def fail_all(rows: Sequence[Job], error: Exception, *, now: datetime) -> None:
     """Give rows of one claim back after the one `error` they share: as `fail`, in an UPDATE per count of attempts."""
     for attempts in sorted({row.attempts for row in rows}):
         _fail_alike([row for row in rows if row.attempts == attempts], attempts, error, now)
+
+
+def set_right(model: type[Job], *, now: datetime) -> int:
+    """Make due now what is leased, or put off, further ahead than any worker does it: a clock was ahead when it was written.
+    Without that such rows wait until the right clock gets there. Returns how many they were.
+
+    As safe as a nudge. A worker whose clock is ahead still loses its lease, as one that was too slow would.
+    """
+    beyond = now + timedelta(seconds=AHEAD_MAX_SECONDS)
+    rows = model._default_manager.filter(due_at__isnull=False, dead_at=None)
+    leased = rows.filter(leased_until__gt=beyond).update(
+        lease=None, leased_until=None, due_at=Case(When(due_at__gt=now, then=now), default=F("due_at"))
+    )
+    put_off = Q(due_at__gt=beyond) & ~Q(last_error="")  # settling clears the error: who has one is backing off
+    if model.due_within_seconds is not None:
+        put_off |= Q(due_at__gt=beyond + timedelta(seconds=model.due_within_seconds))
+    return leased + rows.filter(put_off, leased_until=None).update(due_at=now)
 
 
 def _fail_alike(rows: Sequence[Job], attempts: int, error: Exception, now: datetime) -> None:

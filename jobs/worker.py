@@ -38,6 +38,7 @@ TROUBLE_SECONDS = 2  # pause after the database failed
 HEARTBEAT_SECONDS = 10
 HEARTBEAT_STALE_SECONDS = 60  # six missed beats: health calls the worker gone
 HEARTBEAT_FORGET_HOURS = 24
+CLOCK_SECONDS = 600  # how often a worker looks for what a clock that was ahead has put off
 
 
 class Step(Protocol):
@@ -113,6 +114,7 @@ class Worker:
         self.name = f"{socket.gethostname()}-{os.getpid()}"
         self.stopping = threading.Event()
         self.beat_at: datetime | None = None
+        self.set_right_at: datetime | None = None
         self.slow_at: dict[str, float] = {}  # by step, if its last time was slow
 
     def run(self) -> None:
@@ -183,6 +185,7 @@ class Worker:
 
     def _turn_safely(self) -> int:
         try:
+            self._set_right(self.clock())
             return self.turn()
         except Error as error:
             away = isinstance(error, (OperationalError, InterfaceError))  # for an hour, perhaps: no traceback each time
@@ -190,6 +193,18 @@ class Worker:
             close_old_connections()  # only now: a worker keeps its connection between turns
             self.stopping.wait(TROUBLE_SECONDS)
             return 0
+
+    def _set_right(self, now: datetime) -> None:
+        """What a clock that was ahead has written, here or elsewhere: at the start, when our own went back, and now and then."""
+        if self.set_right_at and timedelta(0) <= now - self.set_right_at < timedelta(seconds=CLOCK_SECONDS):
+            return
+        beyond = now + timedelta(seconds=queue.AHEAD_MAX_SECONDS)
+        Heartbeat.objects.filter(beat_at__gt=beyond).delete()  # a worker that lives beats again
+        Lane.objects.filter(paused_until__gt=beyond).delete()
+        for model in _job_models():
+            if rows := queue.set_right(model, now=now):
+                logger.warning("a clock was ahead: %s %s are due now", rows, model._meta.verbose_name_plural)
+        self.set_right_at = now
 
     def _due_steps(self, now: datetime) -> list[Step]:
         is_beating, is_any_paused, *due = self._exist(now)
@@ -200,8 +215,8 @@ class Worker:
         return [step for step, is_due in zip(self.steps, due, strict=True) if is_due and step.name not in names]
 
     def _beat(self, now: datetime) -> None:
-        if self.beat_at and now - self.beat_at < timedelta(seconds=HEARTBEAT_SECONDS):
-            return
+        if self.beat_at and timedelta(0) <= now - self.beat_at < timedelta(seconds=HEARTBEAT_SECONDS):
+            return  # and not if the clock went back: the beat would lie ahead of it, for hours perhaps
         if not self.beat_at:
             Heartbeat.objects.filter(beat_at__lt=now - timedelta(hours=HEARTBEAT_FORGET_HOURS)).delete()
         if not Heartbeat.objects.filter(worker=self.name).update(beat_at=now):
@@ -250,8 +265,9 @@ def _moment(parameter: datetime | str) -> datetime:
 
 
 def alive(now: datetime) -> bool:
-    """Whether any worker has beaten lately."""
-    return Heartbeat.objects.filter(beat_at__gt=now - timedelta(seconds=HEARTBEAT_STALE_SECONDS)).exists()
+    """Whether any worker has beaten lately; a beat of the future says nothing, but for clocks that differ a little."""
+    stale = timedelta(seconds=HEARTBEAT_STALE_SECONDS)
+    return Heartbeat.objects.filter(beat_at__gt=now - stale, beat_at__lt=now + stale).exists()
 
 
 def dead_rows() -> dict[type[Job], int]:

@@ -242,3 +242,9 @@ def test_the_report_is_json_with_a_time(client, running):
     report = json.loads(client.get(URL).content)
 
     assert set(report) == {"status", "summary", "checked_at", "checks"}
+
+
+def test_a_heartbeat_of_the_future_fools_nobody(client, running, now):
+    Heartbeat.objects.update(beat_at=now + timedelta(hours=2))
+
+    assert checks(client, 503)["worker"][0] == "error"

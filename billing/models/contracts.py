@@ -17,6 +17,8 @@ class Contract(Job):
     As a job it owes a sync: `due_at` is when grants and balance are read from Metronome next.
     """
 
+    due_within_seconds = 3_600  # an idle one is read each hour
+
     customer = models.OneToOneField(Customer, on_delete=models.PROTECT, related_name="contract")
     metronome_id = models.CharField(max_length=64, null=True, blank=True, unique=True)  # noqa: DJ001  NULL: not made yet
     starts_at = models.DateTimeField(help_text="Floored to the hour; usage before it would not be rated.")

@@ -35,6 +35,8 @@ class PaymentQuerySet(JobQuerySet):
 class Payment(Job):
     """Money movement with recovery points: every state is a place a worker can die and another go on from."""
 
+    due_within_seconds = 3_600  # one charged and not granted is looked at each hour
+
     class Kind(models.TextChoices):
         PLAN = "plan"
         RECHARGE = "recharge"
@@ -133,6 +135,8 @@ class ChargeAtTestGateway(models.Model):
 
 class Gift(Job):
     """Credits a person decided to give: a kindness, or back for something that went wrong. As a job it owes the grant."""
+
+    due_within_seconds = 0
 
     class Kind(models.TextChoices):
         GIFT = "gift"

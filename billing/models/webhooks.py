@@ -10,6 +10,8 @@ from jobs.models import Job
 class WebhookEvent(Job):
     """Inbox: one row per provider event id. As a job it owes its processing."""
 
+    due_within_seconds = 0
+
     event_id = models.CharField(max_length=128, unique=True)
     type = models.CharField(max_length=128, db_index=True)
     customer_metronome_id = models.CharField(max_length=64, blank=True, default="")

@@ -71,6 +71,10 @@ def test_a_well_set_up_site_passes(live):
         ("WEB_PROCESSES", 2, "vocalis.E006"),
         ("PAYMENT_GATEWAY", "one-that-chargse", "vocalis.E008"),
         ("PAYMENT_GATEWAY", "", "vocalis.E008"),
+        ("SECRET_KEY", "k0" * 15, "vocalis.E002"),
+        ("REDIS_URL", "localhost:6379", "vocalis.E010"),
+        ("ALLOWED_HOSTS", ["https://x"], "vocalis.E010"),
+        ("SITE_URL", "http://localhost:8000", "vocalis.E011"),
         ("ALLOWED_HOSTS", [], "vocalis.E009"),
         ("ALLOWED_HOSTS", ["vocalis.example", "*"], "vocalis.E009"),
         ("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"], "vocalis.E009"),
@@ -129,6 +133,31 @@ def test_worker_and_web_refuse_to_start(command):
     assert run.returncode == 1
     assert "vocalis.E005" in run.stderr
     assert "METRONOME_WEBHOOK_SECRET is empty" in run.stderr
+
+
+@pytest.mark.process
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["manage.py", "migrate"],
+        ["manage.py", "run_all"],
+        ["manage.py", "run_worker", "--once"],
+        ["-c", "import vocalis.asgi"],
+    ],
+    ids=["migrate", "run_all", "worker", "web"],
+)
+def test_a_variable_that_cannot_even_be_read_is_refused_in_words(command):
+    """Nothing in the settings may fail before the checks can say what to write."""
+    wrong = {"LOG_LEVEL": "loud", "PORT": "eighty", "DATABASE_URL": "mysql2:/x", "EMAIL_URL": "mail", "SECRET_KEY": ""}
+    env = os.environ | GOOD | wrong | {"DJANGO_SETTINGS_MODULE": "vocalis.settings"}
+
+    run = subprocess.run([sys.executable, *command], env=env, capture_output=True, text=True, timeout=60)
+
+    assert run.returncode == 1
+    for name in wrong.keys() - {"SECRET_KEY"}:
+        assert f"{name} is written wrongly." in run.stderr
+    assert "SECRET_KEY is missing" in run.stderr
+    assert "Traceback" not in run.stderr
 
 
 @pytest.mark.process

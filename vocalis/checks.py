@@ -1,5 +1,5 @@
-"""What a production site (DEBUG off, or not on this machine) refuses to start with. Every manage.py command and
-vocalis.asgi run these.
+"""What a site refuses to start with: variables written wrongly (vocalis.variables), and on a production site (DEBUG off,
+or not on this machine) what would lose money or secrets. Every manage.py command and vocalis.asgi run these.
 
 A check can be accepted by its id in SILENCED_SYSTEM_CHECKS.
 """
@@ -15,16 +15,24 @@ from django.core import checks
 
 from billing.payments.gateways import GATEWAYS
 
+from . import variables
+
 METRONOME_HOST = "api.metronome.com"
 SANDBOX_WEBHOOK_SECRET = "sandbox-webhook-secret"  # of .env.example
+SECRET_KEY_LENGTH_MIN = 32
 LOCAL_HOSTS = {"localhost", "127.0.0.1", "::1", "0.0.0.0", "sandbox"}
 
 
 @checks.register(checks.Tags.security)
 def production(**kwargs: Any) -> list[checks.CheckMessage]:
     if settings.DEBUG:
-        return [*_debug_site(), *_gateway()]
-    return [*_secrets(), *_hosts(), *_gateway(), *_outside(), *_processes()]
+        return [*_forms(), *_debug_site(), *_gateway()]
+    return [*_forms(), *_secrets(), *_hosts(), *_gateway(), *_outside(), *_processes()]
+
+
+def _forms() -> Iterator[checks.CheckMessage]:
+    for variable, write in variables.wrong(settings):
+        yield checks.Error(f"{variable} is written wrongly.", hint=f"Write {write}.", id="vocalis.E010")
 
 
 def _debug_site() -> Iterator[checks.CheckMessage]:
@@ -38,9 +46,9 @@ def _debug_site() -> Iterator[checks.CheckMessage]:
 
 
 def _secrets() -> Iterator[checks.CheckMessage]:
-    if settings.SECRET_KEY.startswith("insecure"):
+    if settings.SECRET_KEY.startswith("insecure") or len(settings.SECRET_KEY) < SECRET_KEY_LENGTH_MIN:
         yield checks.Error(
-            "SECRET_KEY is the one of the development settings, which everybody knows.",
+            "SECRET_KEY is missing, short enough to guess, or the one of the development settings, which everybody knows.",
             hint='python -c "import secrets; print(secrets.token_urlsafe(50))" makes one.',
             id="vocalis.E002",
         )
@@ -53,6 +61,12 @@ def _secrets() -> Iterator[checks.CheckMessage]:
 
 
 def _hosts() -> Iterator[checks.CheckMessage]:
+    if urlsplit(settings.SITE_URL).hostname in LOCAL_HOSTS:
+        yield checks.Error(
+            f"SITE_URL is {settings.SITE_URL}: links in mails would lead everybody to their own machine.",
+            hint="Set it to the address of this site.",
+            id="vocalis.E011",
+        )
     hosts = settings.ALLOWED_HOSTS
     if "*" not in hosts and any(host.strip("[]") not in LOCAL_HOSTS for host in hosts):
         return

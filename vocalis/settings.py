@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 import os
+import secrets
 from pathlib import Path
 from typing import Any
 
-import environ
-
-from .environment import Env
+from .environment import NO_DATABASE, Env
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 VAR_DIR = BASE_DIR / "var"  # everything the program writes when it runs embedded: database, audio, sandbox state
 VAR_DIR.mkdir(exist_ok=True)
 
 env = Env()
-Env.read_env(BASE_DIR / os.environ.get("ENV_FILE", ".env"))
+ENV_FILE = BASE_DIR / os.environ.get("ENV_FILE", ".env")
+Env.read_env(ENV_FILE)
+if "ENV_FILE" in os.environ and not ENV_FILE.exists():
+    env.unreadable["ENV_FILE"] = "the path of a file that is there"
 
 DEBUG = env.bool("DEBUG", default=False)
-SECRET_KEY = env.str("SECRET_KEY", default="insecure-development-key" if DEBUG else environ.Env.NOTSET)
+SECRET_KEY = env.str("SECRET_KEY", default="") or (
+    # Production refuses both; the second signs nothing that anybody could make, should something run unchecked.
+    "insecure-development-key" if DEBUG else f"insecure-{secrets.token_hex(32)}"
+)
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 # Where `make run` puts the site and the sandbox; the addresses that are not set follow.
+WEB_BIND = env.str("WEB_BIND", default="") or "127.0.0.1"
 PORT = env.int("PORT", default=8000)
 SANDBOX_PORT = env.int("SANDBOX_PORT", default=8100)
 SITE_URL = env.str("SITE_URL", default="") or f"http://localhost:{PORT}"
@@ -83,7 +89,7 @@ TEMPLATES: list[dict[str, Any]] = [
 # The default is no URL: a folder may be named `c++` or `v#1`, which a URL reads as something else.
 SQLITE = {"ENGINE": "django.db.backends.sqlite3", "NAME": str(VAR_DIR / "vocalis.sqlite3")}
 DATABASES: dict[str, Any] = {
-    "default": env.db("DATABASE_URL") if env.str("DATABASE_URL", default="") else SQLITE,
+    "default": env.database("DATABASE_URL", default=SQLITE),
 }
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     DATABASES["default"]["OPTIONS"] = {
@@ -92,8 +98,9 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
         "transaction_mode": "IMMEDIATE",
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
     }
-else:  # seconds; else people wait for minutes for the 503 of a database whose machine is gone, and for two hours for an
-    # answer that it was to give: the three after the first notice within half a minute that nobody is there any more
+elif DATABASES["default"] != NO_DATABASE:
+    # Seconds; else people wait for minutes for the 503 of a database whose machine is gone, and for two hours for an answer
+    # that it was to give: the three after the first notice within half a minute that nobody is there any more.
     waits = {"connect_timeout": 5, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 4}
     DATABASES["default"]["OPTIONS"] = waits | DATABASES["default"].get("OPTIONS", {})
 # Requests a web process works on at once, each with a thread and a connection; the others wait (vocalis.turns).
@@ -178,7 +185,7 @@ PAYMENT_GATEWAY = env.str("PAYMENT_GATEWAY", default="test")
 STATIC_URL = "static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 STATIC_ROOT = VAR_DIR / "static"
-MEDIA_ROOT = env.str("MEDIA_ROOT", default=str(VAR_DIR / "audio"))  # never served by URL: a view checks who asks
+MEDIA_ROOT = env.str("MEDIA_ROOT", default="") or str(VAR_DIR / "audio")  # never served by URL: a view checks who asks
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
@@ -186,7 +193,7 @@ STORAGES = {
 SPEECH_HELPERS = env.int("SPEECH_HELPERS", default=2)
 
 # --- Mail -----------------------------------------------------------------------------------------------------------
-vars().update(env.email("EMAIL_URL", default="consolemail://"))
+vars().update(env.mail("EMAIL_URL", default="consolemail://"))
 EMAIL_TIMEOUT = 10  # seconds, for each answer of the mail server; without it a silent one keeps the worker for ever
 DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="Vocalis <hello@localhost>")
 
@@ -224,10 +231,14 @@ LOGGING: dict[str, Any] = {
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "{asctime} {levelname} {name} {message}", "style": "{"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO")},
+    "root": {
+        "handlers": ["console"],
+        "level": env.word("LOG_LEVEL", ("DEBUG", "INFO", "WARNING", "ERROR"), default="INFO"),
+    },
     "loggers": {
         "django": {"handlers": [], "level": "INFO"},  # its own handlers would write every line a second time
         **{name: {"level": "WARNING"} for name in ("daphne", "httpx", "metronome")},
         "channels_redis": {"level": "CRITICAL"},  # a traceback a second without Redis, of which billing.live.wake tells
     },
 }
+UNREADABLE: dict[str, str] = env.unreadable  # variables that were taken for their defaults; vocalis.checks refuses them

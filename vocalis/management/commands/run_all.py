@@ -81,6 +81,7 @@ def environment() -> dict[str, str]:
     return os.environ | {
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         "PYTHONUNBUFFERED": "1",
+        "WEB_BIND": settings.WEB_BIND,
         "PORT": str(settings.PORT),
         "SANDBOX_PORT": str(settings.SANDBOX_PORT),
         "METRONOME_WEBHOOK_SECRET": ",".join(settings.METRONOME_WEBHOOK_SECRETS),

@@ -1,0 +1,166 @@
+"""What each variable of .env.example may hold, wherever the site runs. What a production site needs is in vocalis.checks.
+
+Values are not shown: some are secrets, and others hold a password.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from email.utils import parseaddr
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import UUID
+
+from .environment import MAIL_FORM
+
+HOST = re.compile(r"\*|\.?[a-z0-9_-]+(\.[a-z0-9_-]+)*\.?", re.IGNORECASE)
+PORT_MAX = 65_535
+
+
+def wrong(settings: Any) -> Iterator[tuple[str, str]]:
+    """The variables that are written wrongly, each with what to write."""
+    yield from settings.UNREADABLE.items()
+    for variable, write, is_right in FORMS:
+        if variable not in settings.UNREADABLE and not is_right(settings):
+            yield variable, write
+
+
+def _url(text: str, *schemes: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in schemes and bool(parts.hostname) and (parts.port or 1) > 0 and not re.search(r"\s", text)
+    except ValueError:  # a port that is no number, half an IPv6 address
+        return False
+
+
+def _address(text: str) -> bool:
+    return _url(text, "http", "https") and not urlsplit(text).query and not urlsplit(text).fragment
+
+
+def _origin(text: str) -> bool:
+    return _url(text.replace("://*.", "://"), "http", "https") and urlsplit(text).path == ""
+
+
+def _host(text: str) -> bool:
+    if text.startswith("[") and text.endswith("]"):
+        return _ip(text[1:-1])
+    return bool(HOST.fullmatch(text))
+
+
+def _ip(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _redis(text: str) -> bool:
+    return _url(text, "redis", "rediss") or bool(re.fullmatch(r"unix://\S*/\S+", text))
+
+
+def _mail(settings: Any) -> bool:
+    return not settings.EMAIL_BACKEND.endswith(".smtp.EmailBackend") or bool(settings.EMAIL_HOST)
+
+
+def _uuid(text: str) -> bool:
+    try:
+        return bool(UUID(text))
+    except ValueError:
+        return False
+
+
+def _token(text: str) -> bool:
+    return text.isascii() and text.isprintable() and " " not in text
+
+
+def _folder(path: str) -> bool:
+    return Path(path).is_absolute() and (Path(path).is_dir() or not Path(path).exists())
+
+
+def _from(text: str) -> bool:
+    return bool(re.fullmatch(r"[^@\s]+@[^@\s]+", parseaddr(text)[1]))
+
+
+FORMS: list[tuple[str, str, Callable[[Any], bool]]] = [
+    (
+        "ALLOWED_HOSTS",
+        "host names without scheme, port or path: vocalis.example,.vocalis.example,[::1]",
+        lambda settings: all(map(_host, settings.ALLOWED_HOSTS)),
+    ),
+    (
+        "CSRF_TRUSTED_ORIGINS",
+        "origins with their scheme and no path: https://vocalis.example",
+        lambda settings: all(map(_origin, settings.CSRF_TRUSTED_ORIGINS)),
+    ),
+    ("SITE_URL", "the site's address: https://vocalis.example", lambda settings: _address(settings.SITE_URL)),
+    (
+        "PORT",
+        f"a port from 1 to {PORT_MAX}, another than SANDBOX_PORT",
+        lambda settings: 1 <= settings.PORT <= PORT_MAX and settings.PORT != settings.SANDBOX_PORT,
+    ),
+    ("SANDBOX_PORT", f"a port from 1 to {PORT_MAX}", lambda settings: 1 <= settings.SANDBOX_PORT <= PORT_MAX),
+    (
+        "SECURE_HSTS_SECONDS",
+        "seconds, or 0 for none",
+        lambda settings: getattr(settings, "SECURE_HSTS_SECONDS", 0) >= 0,
+    ),
+    ("TRUSTED_PROXIES", "how many proxies there are, or 0", lambda settings: settings.TRUSTED_PROXIES >= 0),
+    ("WEB_PROCESSES", "1 or more", lambda settings: settings.WEB_PROCESSES >= 1),
+    ("WORKER_PROCESSES", "1 or more", lambda settings: settings.WORKER_PROCESSES >= 1),
+    ("SPEECH_HELPERS", "1 or more", lambda settings: settings.SPEECH_HELPERS >= 1),
+    (
+        "SILENCED_SYSTEM_CHECKS",
+        "ids with the name before the dot: vocalis.E004",
+        lambda settings: all(re.fullmatch(r"\w+(\.\w+)*\.[A-Z]\d+", each) for each in settings.SILENCED_SYSTEM_CHECKS),
+    ),
+    (
+        "WEB_BIND",
+        "an IP address of this machine: 127.0.0.1, or 0.0.0.0 for all",
+        lambda settings: settings.WEB_BIND == "localhost" or _ip(settings.WEB_BIND),
+    ),
+    (
+        "REDIS_URL",
+        "redis://host:6379/0, rediss:// with TLS, or leave it empty for one web process",
+        lambda settings: not settings.REDIS_URL or _redis(settings.REDIS_URL),
+    ),
+    ("MEDIA_ROOT", "the whole path of a folder: /srv/vocalis/audio", lambda settings: _folder(settings.MEDIA_ROOT)),
+    (
+        "EMAIL_URL",
+        MAIL_FORM,
+        _mail,
+    ),
+    (
+        "DEFAULT_FROM_EMAIL",
+        "an address, with a name if you like: Vocalis <hello@vocalis.example>",
+        lambda settings: _from(settings.DEFAULT_FROM_EMAIL),
+    ),
+    (
+        "METRONOME_API_KEY",
+        "the token as Metronome shows it, without blanks or quotes",
+        lambda settings: _token(settings.METRONOME_API_KEY),
+    ),
+    (
+        "METRONOME_API_URL",
+        "an address, or leave it empty for the usual one: https://api.metronome.com",
+        lambda settings: _address(settings.METRONOME_API_URL),
+    ),
+    (
+        "METRONOME_CUSTOMER_URL",
+        "an address that ends in a slash: https://app.metronome.com/customers/",
+        lambda settings: _address(settings.METRONOME_CUSTOMER_URL) and settings.METRONOME_CUSTOMER_URL.endswith("/"),
+    ),
+    (
+        "METRONOME_RATE_CARD_NAME",
+        "the rate card's name: Vocalis",
+        lambda settings: bool(settings.METRONOME_RATE_CARD_NAME.strip()),
+    ),
+    (
+        "VOCALIS_CREDIT_TYPE_ID",
+        "an id like 8b1f0a52-6f0f-4f7e-9d5e-3f0c1c8a7b11, or leave it empty",
+        lambda settings: not settings.VOCALIS_CREDIT_TYPE_ID or _uuid(settings.VOCALIS_CREDIT_TYPE_ID),
+    ),
+]

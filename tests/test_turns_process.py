@@ -62,9 +62,8 @@ def all_at_once(client, cookie, number):
 
     def get(at: int) -> httpx.Response:
         start.wait()
-        return httpx.get(
-            str(client.base_url.join(PATHS[at % len(PATHS)])), cookies=cookie, timeout=60, follow_redirects=True
-        )
+        with processes.direct(str(client.base_url), cookies=cookie, timeout=60, follow_redirects=True) as own:
+            return own.get(PATHS[at % len(PATHS)])
 
     with ThreadPoolExecutor(number) as pool:
         return list(pool.map(get, range(number)))

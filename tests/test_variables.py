@@ -26,6 +26,7 @@ WRONG = {
     "THROTTLE": ["offf"],
     "LOG_LEVEL": ["loud", "10"],
     "WEB_PROCESSES": ["0", "-1", "two"],
+    "WEB_REQUESTS": ["0", "-1", "many"],
     "WORKER_PROCESSES": ["0", "-1", "two"],
     "SILENCED_SYSTEM_CHECKS": ["E004", "vocalis.E004 vocalis.E003"],
     "WEB_BIND": ["http://0.0.0.0", "127.0.0.1:8000", "all"],

@@ -110,6 +110,7 @@ FORMS: list[tuple[str, str, Callable[[Any], bool]]] = [
     ),
     ("TRUSTED_PROXIES", "how many proxies there are, or 0", lambda settings: settings.TRUSTED_PROXIES >= 0),
     ("WEB_PROCESSES", "1 or more", lambda settings: settings.WEB_PROCESSES >= 1),
+    ("WEB_REQUESTS", "1 or more", lambda settings: settings.WEB_REQUESTS >= 1),
     ("WORKER_PROCESSES", "1 or more", lambda settings: settings.WORKER_PROCESSES >= 1),
     ("SPEECH_HELPERS", "1 or more", lambda settings: settings.SPEECH_HELPERS >= 1),
     (

@@ -23,9 +23,7 @@ J = TypeVar("J", bound=Job)
 BACKOFF_FIRST_SECONDS = 1
 BACKOFF_MAX_SECONDS = 120  # after an outage of any length everything is tried again within two minutes
 UNAVAILABLE_ATTEMPTS_MAX = 2_000  # about 2.7 days at the cap: a weekend, and as long as Metronome retries its webhooks
-AHEAD_MAX_SECONDS = (
-    900  # longer than any lease (ten minutes), back-off (two) and wait that the other side asks for (five)
-)
+AHEAD_MAX_SECONDS = 900  # longer than any lease (ten minutes), back-off (two) and wait that others ask for (five)
 UNEXPECTED_ATTEMPTS_MAX = 10  # an error nobody foresaw is a bug; some ten minutes of retries, then a person looks
 
 

@@ -90,14 +90,14 @@ def test_rows_that_are_rightly_due_later_stay(alice, now):
     (day, soon) = (now + timedelta(days=20), now + timedelta(seconds=worker.queue.BACKOFF_MAX_SECONDS))
     plan = Subscription.objects.create(customer=alice, plan="starter", key="k", created_at=now, due_at=day)
     leased = ROWS.create(event_id="leased", type="t", payload={}, received_at=now, due_at=now)
-    queue.claim(WebhookEvent, now=now, limit=1, lease_seconds=600)
+    (held,) = queue.claim(WebhookEvent, now=now, limit=1, lease_seconds=600)
     backing_off = ROWS.create(event_id="off", type="t", payload={}, received_at=now, due_at=soon, last_error="503")
 
     assert [queue.set_right(model, now=now) for model in (Subscription, WebhookEvent)] == [0, 0]
 
     for row in (plan, leased, backing_off):
         row.refresh_from_db()
-    assert (plan.due_at, leased.due_at, backing_off.due_at) == (day, now + timedelta(seconds=600), soon)
+    assert (plan.due_at, leased.due_at, backing_off.due_at) == (day, held.leased_until, soon)
 
 
 def test_what_is_dead_or_owes_nothing_stays_so(now):

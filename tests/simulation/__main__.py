@@ -13,7 +13,7 @@ import traceback
 
 from bench import setup
 
-PROGRESS_SEEDS = 500  # after how many a process says how far it is
+PROGRESS_SEEDS = 100  # after how many a process says how far it is
 
 
 def main() -> int:

@@ -96,7 +96,7 @@ def straight(wallets: list[int]) -> Worker:
             with database.transaction():
                 cursor.execute(holds.RESOLVE_HOLD, ["captured", 10, now, hold, 10]).fetchone()
                 cursor.execute("SELECT pg_advisory_xact_lock(%s)", [wallet_id])
-                grants = cursor.execute(drawdown.DRAWABLE, [wallet_id, now, now]).fetchall()
+                grants = cursor.execute(drawdown.DRAWABLE, [wallet_id, now]).fetchall()
                 cursor.execute(DRAW, [10, grants[0][0]])
                 balance, version = cursor.execute(entries.CHANGE_WALLET, [-10, 10, wallet_id]).fetchone()  # type: ignore[misc]
                 draws = json.dumps([(grants[0][0], 10)])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import gc
 import random
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -228,7 +229,9 @@ def _with_question_marks(query: str) -> str:
 @cache
 def _keep_what_is_loaded() -> None:
     """After the first run: modules need no collecting, and the SDK's generic models would be made again each time."""
-    gc.collect()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)  # of what tests before this one have left
+        gc.collect()
     gc.freeze()
 
 

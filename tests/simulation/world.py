@@ -306,6 +306,7 @@ class World(Operators):
                 break
         else:
             invariants.at_rest(self)
+            raise AssertionError("the books agreed in the end, but not for two hours")
         invariants.usage_agrees(self)
         assert not Customer.objects.exclude(due_at=None).exists(), "it is never certain that Metronome knows them right"
 

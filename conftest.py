@@ -169,10 +169,10 @@ def stage(sandbox, db):
     """
     from django.core.management import call_command
 
-    from jobs.worker import Worker, steps
+    from jobs.worker import Worker, all_jobs
 
     call_command("bootstrap_metronome", verbosity=0)
-    worker = Worker(steps(), clock=sandbox.clock.now)
+    worker = Worker(all_jobs(), clock=sandbox.clock.now)
 
     def advance(**delta) -> None:
         sandbox.clock.advance(timedelta(**delta))

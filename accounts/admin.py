@@ -14,7 +14,7 @@ from django.db.models import Q, QuerySet, UUIDField
 from django.http import HttpRequest
 from django.utils.html import format_html
 
-from operations.admin import BoundedPaginator, JobAdmin, ReadOnlyAdmin
+from operations.admin import BoundedPaginator, JobRowAdmin, ReadOnlyAdmin
 
 from . import typed
 from .forms import OneFormOfPasswords
@@ -119,7 +119,7 @@ class UserAdmin(DjangoUserAdmin):
 
 
 @admin.register(Customer)
-class CustomerAdmin(CustomerSearch, JobAdmin):
+class CustomerAdmin(CustomerSearch, JobRowAdmin):
     """The page of one customer shows what they have and leads to everything of theirs; see its template."""
 
     list_display = ("user", "id", "metronome_id", "created_at")
@@ -147,7 +147,7 @@ class IngestAliasAdmin(CustomerSearch, ReadOnlyAdmin):
 
 
 @admin.register(PasswordReset)
-class PasswordResetAdmin(JobAdmin):
+class PasswordResetAdmin(JobRowAdmin):
     list_display = ("email", "asked_at", "sent_at")
     search_fields = ("email__startswith",)
     ordering = ("-pk",)

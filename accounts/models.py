@@ -11,7 +11,7 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Lower
 
-from jobs.models import Job
+from jobs.models import JobRow
 
 from . import typed
 
@@ -62,7 +62,7 @@ class User(AbstractUser):
         return super().check_password(raw_password if raw_password is None else typed.password(raw_password))
 
 
-class Customer(Job):
+class Customer(JobRow):
     """The billing subject. As a job it owes its own provisioning: a Metronome customer, and its ingest aliases there."""
 
     due_within_seconds = 3_600  # one deleted is looked at again an hour later
@@ -72,7 +72,7 @@ class Customer(Job):
     metronome_id = models.CharField(max_length=64, null=True, blank=True, unique=True)  # noqa: DJ001  NULL: not provisioned yet
     created_at = models.DateTimeField()
 
-    class Meta(Job.Meta):
+    class Meta(JobRow.Meta):
         abstract = False
 
     def __str__(self) -> str:
@@ -109,7 +109,7 @@ class IngestAlias(models.Model):
         return self.name
 
 
-class PasswordReset(Job):
+class PasswordReset(JobRow):
     """Somebody's wish for a new password, whether there is such an account or not. As a job it owes the mail, if there is;
     the link in it is made when the mail is."""
 
@@ -119,7 +119,7 @@ class PasswordReset(Job):
     asked_at = models.DateTimeField()
     sent_at = models.DateTimeField(null=True, blank=True)
 
-    class Meta(Job.Meta):
+    class Meta(JobRow.Meta):
         abstract = False
 
     def __str__(self) -> str:

@@ -14,7 +14,7 @@ from django.urls import reverse
 from django.utils.encoding import force_bytes
 from django.utils.http import urlsafe_base64_encode
 
-from jobs.worker import RowStep
+from jobs.worker import RowJob
 
 from . import mail, typed
 from .models import PasswordReset, User
@@ -38,8 +38,8 @@ def send(reset: PasswordReset, now: datetime) -> None:
         uid, token = urlsafe_base64_encode(force_bytes(user.pk)), default_token_generator.make_token(user)
         path = reverse("password_reset_confirm", kwargs={"uidb64": uid, "token": token})
         words = {"url": settings.SITE_URL.rstrip("/") + path, "days": settings.PASSWORD_RESET_TIMEOUT // 86_400}
-        mail.send(to=user.email, subject="Choose a new password for Vocalis", letter="password_reset", words=words)
+        mail.send(to=user.email, subject="Choose a new password for Vocalis", template="password_reset", context=words)
         PasswordReset.objects.filter(pk=reset.pk).update(sent_at=now)
 
 
-STEP = RowStep("password reset", PasswordReset, send)
+STEP = RowJob("password reset", PasswordReset, send)

@@ -26,7 +26,7 @@ def change(*, user: User, first_name: str, last_name: str, email: str, now: date
                 return
             renamed = mine.exclude(**names).update(**names)
             if renamed:
-                Customer.objects.filter(user=user).nudge(now)
+                Customer.objects.filter(user=user).run_now(now)
             for customer in Customer.objects.filter(user=user).exclude(aliases__name=email_alias(email)):
                 _replace_alias(customer, email_alias(email), now)
     except IntegrityError as error:
@@ -39,4 +39,4 @@ def _replace_alias(customer: Customer, name: str, now: datetime) -> None:
     # row, and must not mark this one.
     customer.aliases.filter(kind=IngestAlias.Kind.EMAIL).delete()
     IngestAlias.objects.create(customer=customer, kind=IngestAlias.Kind.EMAIL, name=name)
-    Customer.objects.filter(pk=customer.pk).nudge(now)
+    Customer.objects.filter(pk=customer.pk).run_now(now)

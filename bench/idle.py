@@ -43,9 +43,9 @@ def cpu_percent() -> float:
 def queries_a_turn() -> float:
     from django.db import connection
 
-    from jobs.worker import Worker, steps
+    from jobs.worker import Worker, all_jobs
 
-    worker, queries = Worker(steps()), 0
+    worker, queries = Worker(all_jobs()), 0
 
     def count(execute: Any, *arguments: Any) -> Any:
         nonlocal queries

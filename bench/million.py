@@ -61,7 +61,7 @@ FILL = (
 SELECT reservation, wallet, 'gen-' || id || '-0', 100, 100, 'captured', at, at + interval '10 min', at, at + interval '1 s'
   FROM spoken""",
     "SELECT setval('billing_reservation_id_seq', (SELECT MAX(id) FROM billing_reservation))",
-    """INSERT INTO billing_ledgerentry (wallet_id, kind, amount, balance_after, version, reservation_id, draws, note, created_at)
+    """INSERT INTO billing_ledgerentry (wallet_id, kind, amount, balance_after, version, reservation_id, consumptions, note, created_at)
 SELECT wallet, 'capture', -100, 1000000000 - 100 * nth, 1 + 2 * nth, reservation, jsonb_build_array(jsonb_build_array(grant_id, 100)), '', at
   FROM spoken""",
     """INSERT INTO usage_generation (id, customer_id, key, body_hash, text, voice, voice_name, voice_type, characters, credits,
@@ -72,7 +72,7 @@ SELECT id, customer, id, md5(id::text), repeat('Every credit is counted once. ',
        sent_at, created_at, attempts, last_error)
 SELECT 'vocalis-gen-' || id, customer, 'voice_generation', at, '{"voice_type": "standard", "text_length": "100"}', 100, reservation,
        at + interval '1 s', at, 0, '' FROM spoken""",
-    """INSERT INTO billing_webhookevent (event_id, type, customer_metronome_id, payload, received_at, processed_at, outcome,
+    """INSERT INTO billing_inboundwebhook (event_id, type, customer_ref, payload, received_at, processed_at, outcome,
        attempts, last_error)
 SELECT id, 'commit.segment.start', metronome_id, jsonb_build_object('id', id, 'customer_id', metronome_id), at, at, 'synced', 0, ''
   FROM spoken""",
@@ -120,7 +120,7 @@ def pages(heavy: Any, ordinary: Any) -> dict[str, tuple[Any, str]]:
         "billing/ledgerentry": ("wallet__id__exact", heavy.wallet.pk),
         "billing/reservation": ("wallet__id__exact", heavy.wallet.pk),
         "billing/payment": ("customer__id__exact", heavy.pk),
-        "billing/webhookevent": ("customer_metronome_id__exact", heavy.metronome_id),
+        "billing/inboundwebhook": ("customer_ref__exact", heavy.metronome_id),
         "usage/generation": ("customer__id__exact", heavy.pk),
         "usage/usageevent": ("customer__id__exact", heavy.pk),
     }

@@ -18,14 +18,14 @@ SUBJECTS = {
 }
 
 
-def send(*, customer: Customer, letter: str, words: dict[str, Any]) -> None:
+def send(*, customer: Customer, template: str, context: dict[str, Any]) -> None:
     """Send one of SUBJECTS to the customer, unless deleted. Raises what `mail.send` raises."""
     if not customer.user.is_active:
         return
     site = settings.SITE_URL.rstrip("/")
-    words = words | {
+    context = context | {
         "first_name": customer.user.first_name,
         "billing_url": site + reverse("billing"),
         "plans_url": site + reverse("plans"),
     }
-    mail.send(to=customer.user.email, subject=SUBJECTS[letter], letter=letter, words=words)
+    mail.send(to=customer.user.email, subject=SUBJECTS[template], template=template, context=context)

@@ -8,7 +8,7 @@ from django.db.models import F
 
 from billing.models import AutoRecharge, Contract, Drift, Payment, Subscription
 from billing.sync import drift, grants, schedule
-from jobs.worker import RowStep
+from jobs.worker import RowJob
 
 from . import ledger, metronome, recharge
 
@@ -52,4 +52,4 @@ def _read_recharge(contract: Contract, now: datetime) -> None:
         recharge.follow_metronome(contract, enabled=found.enabled, now=now)
 
 
-SYNC = RowStep("sync", Contract, synchronise)
+SYNC = RowJob("sync", Contract, synchronise)

@@ -14,7 +14,7 @@ PREMIUM_CREDITS = 2
 OWN_VOICE_CREDITS = 25_000
 
 # Draw order: lower first. Gifts go before what expires monthly, and that before what was bought to last.
-PRIORITY_GIFT, PRIORITY_PLAN, PRIORITY_PACK = 5, 10, 100
+PRIORITY_COMPLIMENTARY, PRIORITY_PLAN, PRIORITY_PACK = 5, 10, 100
 
 # Metronome's own minimums for auto-recharge, at our conversion: threshold $5, target $10 above it.
 # https://docs.metronome.com/guides/customers-billing/optimize-customer-experience/prepaid-balance-thresholds

@@ -8,7 +8,7 @@ from datetime import datetime
 from accounts.models import User
 from billing.models import Contract, Drift, Payment, Wallet
 from billing.sync.drift import approve_drift
-from jobs.errors import NotYet
+from jobs.errors import Snooze
 from operations.command import do_now
 
 from .jobs import SYNC
@@ -18,13 +18,13 @@ def repair(wallet: Wallet, *, by: User | None = None, difference: int | None = N
     """Have done now what mends differences: dead payments again, then a sync. `by` agrees to the open difference (only
     if it is `difference`, where that is given), which without it is adjusted up to drift.ADJUST_CREDITS_MAX only. Raises
     what the sync raises."""
-    Payment.objects.dead().filter(customer_id=wallet.customer_id, due_at__isnull=False).nudge(now)
+    Payment.objects.dead().filter(customer_id=wallet.customer_id, due_at__isnull=False).run_now(now)
     _agree(wallet, by, difference, now)
     contracts = Contract.objects.filter(customer_id=wallet.customer_id).exclude(metronome_id=None)
     if contracts.exists():
         try:
             do_now(SYNC, contracts, now=now)
-        except NotYet:
+        except Snooze:
             return  # a worker is just doing it
         _agree(wallet, by, difference, now)  # to what was found only now
 

@@ -20,7 +20,7 @@ class Rejected(Exception):
     """Never: the other side understood and refuses. The row is dead until a person decides."""
 
 
-class NotYet(Exception):
+class Snooze(Exception):
     """A predecessor is missing (no Metronome customer yet). Look again in `seconds`; no attempt is counted."""
 
     def __init__(self, message: str, *, seconds: float = 2) -> None:

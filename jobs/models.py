@@ -1,6 +1,6 @@
 """Rows that still owe the outside world something, and the workers that pay.
 
-State is the queue: a model that mixes in `Job` is its own task. There is no task table, so the admin shows the thing
+State is the queue: a model that mixes in `JobRow` is its own task. There is no task table, so the admin shows the thing
 itself (a payment, a webhook, a usage event) with its attempts and its last error.
 """
 
@@ -13,7 +13,7 @@ from django.db import models
 from django.db.models import Q
 
 
-class JobQuerySet(models.QuerySet):
+class JobRowQuerySet(models.QuerySet):
     def due(self, now: datetime) -> Self:
         """Rows a worker may take now: due, alive, and not in another worker's hands."""
         return self.filter(Q(leased_until=None) | Q(leased_until__lt=now), due_at__lte=now, dead_at=None)
@@ -21,7 +21,7 @@ class JobQuerySet(models.QuerySet):
     def dead(self) -> Self:
         return self.exclude(dead_at=None)
 
-    def nudge(self, now: datetime) -> int:
+    def run_now(self, now: datetime) -> int:
         """Make rows due now and alive again: the admin's Retry, or a webhook saying "look again".
 
         Safe while a worker holds the row: settling leaves a `due_at` alone that moved meanwhile.
@@ -29,7 +29,7 @@ class JobQuerySet(models.QuerySet):
         return self.update(due_at=now, dead_at=None, attempts=0)
 
 
-class Job(models.Model):
+class JobRow(models.Model):
     """Mixin for a row that owes something. Written only by `jobs.queue`, and by `nudge` above."""
 
     due_at = models.DateTimeField(
@@ -47,7 +47,7 @@ class Job(models.Model):
     # Beyond that a clock was wrong (jobs.queue.set_right).
     due_within_seconds: ClassVar[int | None] = None
 
-    objects = JobQuerySet.as_manager()
+    objects = JobRowQuerySet.as_manager()
 
     class Meta:
         abstract = True
@@ -70,7 +70,7 @@ class Heartbeat(models.Model):
         return self.worker
 
 
-class Lane(models.Model):
+class PausedJob(models.Model):
     """A step that is paused because every row of it would fail alike (a refused key, say)."""
 
     name = models.CharField(max_length=50, primary_key=True)

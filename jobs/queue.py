@@ -1,4 +1,4 @@
-"""Claim, settle and fail rows that mix in `jobs.models.Job`.
+"""Claim, settle and fail rows that mix in `jobs.models.JobRow`.
 
 A claim is a lease, not a lock: a worker killed at any instruction leaves a row that is due again when the lease ends.
 So whatever is done under a claim must be safe to do twice, and a lease must outlive the slowest call made under it.
@@ -15,10 +15,10 @@ from typing import Any, TypeVar
 from django.db import connection, transaction
 from django.db.models import Case, F, Q, When
 
-from .errors import NotYet, Rejected, Unavailable
-from .models import Job
+from .errors import Rejected, Snooze, Unavailable
+from .models import JobRow
 
-J = TypeVar("J", bound=Job)
+J = TypeVar("J", bound=JobRow)
 
 BACKOFF_FIRST_SECONDS = 1
 BACKOFF_MAX_SECONDS = 120  # after an outage of any length everything is tried again within two minutes
@@ -71,7 +71,7 @@ def claim(
     return claimed
 
 
-def settle(rows: Sequence[Job], *, due_at: datetime | None = None, **also: Any) -> int:
+def complete(rows: Sequence[JobRow], *, due_at: datetime | None = None, **also: Any) -> int:
     """Give rows of one claim back as done, due again at `due_at` or never. Returns how many were still ours.
 
     `also` are further columns to set in the same UPDATE. A row that was nudged while we held it stays due, so a nudge
@@ -80,18 +80,18 @@ def settle(rows: Sequence[Job], *, due_at: datetime | None = None, **also: Any) 
     return _give_back(rows, due_at=due_at, attempts=0, last_error="", **also) if rows else 0
 
 
-def fail(row: Job, error: Exception, *, now: datetime) -> None:
+def fail(row: JobRow, error: Exception, *, now: datetime) -> None:
     """Give a claimed row back after `error`: later for what may pass, dead for what will not."""
     _fail_alike([row], row.attempts, error, now)
 
 
-def fail_all(rows: Sequence[Job], error: Exception, *, now: datetime) -> None:
+def fail_all(rows: Sequence[JobRow], error: Exception, *, now: datetime) -> None:
     """Give rows of one claim back after the one `error` they share: as `fail`, in an UPDATE per count of attempts."""
     for attempts in sorted({row.attempts for row in rows}):
         _fail_alike([row for row in rows if row.attempts == attempts], attempts, error, now)
 
 
-def set_right(model: type[Job], *, now: datetime) -> int:
+def set_right(model: type[JobRow], *, now: datetime) -> int:
     """Make due now what is leased, or put off, further ahead than any worker does it: a clock was ahead when it was written.
     Without that such rows wait until the right clock gets there. Returns how many they were.
 
@@ -108,9 +108,9 @@ def set_right(model: type[Job], *, now: datetime) -> int:
     return leased + rows.filter(put_off, leased_until=None).update(due_at=now)
 
 
-def _fail_alike(rows: Sequence[Job], attempts: int, error: Exception, now: datetime) -> None:
+def _fail_alike(rows: Sequence[JobRow], attempts: int, error: Exception, now: datetime) -> None:
     text = f"{type(error).__name__}: {error}"[:2_000]
-    if isinstance(error, NotYet):
+    if isinstance(error, Snooze):
         _give_back(rows, due_at=now + timedelta(seconds=error.seconds), attempts=attempts, last_error=text)
         return
     attempts += 1
@@ -130,7 +130,7 @@ def backoff_seconds(attempts: int) -> float:
 
 
 def _give_back(
-    rows: Sequence[Job],
+    rows: Sequence[JobRow],
     *,
     due_at: datetime | None,
     attempts: int,
@@ -164,10 +164,10 @@ def _give_back(
 # --- SQL ------------------------------------------------------------------------------------------------------------
 # Not by the ORM: composing its statements took a worker four times as long as the database took to execute them.
 
-DUE = "due_at <= %s AND dead_at IS NULL AND (leased_until IS NULL OR leased_until < %s)"  # as JobQuerySet.due
+DUE = "due_at <= %s AND dead_at IS NULL AND (leased_until IS NULL OR leased_until < %s)"  # as JobRowQuerySet.due
 
 
-def _is_any_due(model: type[Job], chosen: str, keys: Sequence[Any], now: datetime) -> bool:
+def _is_any_due(model: type[JobRow], chosen: str, keys: Sequence[Any], now: datetime) -> bool:
     with connection.cursor() as cursor:
         cursor.execute(
             f"SELECT 1 FROM {_table(model)} WHERE {DUE}{chosen} LIMIT 1", [_moment(now), _moment(now), *keys]
@@ -175,19 +175,19 @@ def _is_any_due(model: type[Job], chosen: str, keys: Sequence[Any], now: datetim
         return cursor.fetchone() is not None
 
 
-def _table(model: type[Job]) -> str:
+def _table(model: type[JobRow]) -> str:
     return connection.ops.quote_name(model._meta.db_table)
 
 
-def _field(model: type[Job], name: str) -> Any:
+def _field(model: type[JobRow], name: str) -> Any:
     return model._meta.get_field(name)
 
 
-def _column(model: type[Job], name: str) -> str:
+def _column(model: type[JobRow], name: str) -> str:
     return connection.ops.quote_name(_field(model, name).column)
 
 
-def _keyed(model: type[Job], keys: Sequence[Any]) -> tuple[str, list[Any]]:
+def _keyed(model: type[JobRow], keys: Sequence[Any]) -> tuple[str, list[Any]]:
     """The condition that a row has one of these keys. One array on PostgreSQL, as in `id__among`."""
     column = _column(model, model._meta.pk.name)
     adapted = [model._meta.pk.get_db_prep_value(key, connection) for key in keys]

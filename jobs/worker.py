@@ -25,14 +25,14 @@ from django.utils import timezone
 from django.utils.module_loading import import_string
 
 from . import queue
-from .errors import NotYet, Rejected, Unavailable
-from .models import Heartbeat, Job, Lane
+from .errors import Rejected, Snooze, Unavailable
+from .models import Heartbeat, JobRow, PausedJob
 
 logger = logging.getLogger(__name__)
 
 IDLE_SECONDS = 1  # how long a new row waits at most for an idle worker; asking takes some 5 ms of a core
-STEP_RUNS = 10  # how often one step runs in a turn before the next has its chance,
-STEP_SECONDS = 10  # or for how long
+JOB_RUNS_MAX = 10  # how often one step runs in a turn before the next has its chance,
+JOB_SECONDS = 10  # or for how long
 SLOW_SECONDS = 2  # a step that takes longer ends the turn
 TROUBLE_SECONDS = 2  # pause after the database failed
 HEARTBEAT_SECONDS = 10
@@ -41,7 +41,7 @@ HEARTBEAT_FORGET_HOURS = 24
 CLOCK_SECONDS = 600  # how often a worker looks for what a clock that was ahead has put off
 
 
-class Step(Protocol):
+class Job(Protocol):
     name: str
 
     def due(self, now: datetime) -> QuerySet[Any]:
@@ -52,7 +52,7 @@ class Step(Protocol):
 
 
 @dataclass(frozen=True)
-class RowStep:
+class RowJob:
     """A step that takes one claimed row at a time.
 
     `perform(row, now)` runs outside any transaction and may call the outside world. It returns when to look at the row
@@ -60,7 +60,7 @@ class RowStep:
     """
 
     name: str
-    model: type[Job]
+    model: type[JobRow]
     perform: Callable[[Any, datetime], datetime | None]
     lease_seconds: int = 120
 
@@ -71,18 +71,18 @@ class RowStep:
         rows = queue.claim(self.model, now=now, limit=1, lease_seconds=self.lease_seconds)
         return self._take(rows[0], now) if rows else 0
 
-    def _take(self, row: Job, now: datetime) -> int:
+    def _take(self, row: JobRow, now: datetime) -> int:
         try:
             again_at = self.perform(row, now)
         except Unavailable as error:
             if error.pause_seconds:
-                pause_lane(self.name, seconds=error.pause_seconds, reason=str(error), now=now)
-                queue.fail(row, NotYet(str(error), seconds=error.pause_seconds), now=now)
+                pause_job(self.name, seconds=error.pause_seconds, reason=str(error), now=now)
+                queue.fail(row, Snooze(str(error), seconds=error.pause_seconds), now=now)
                 return 0
             logger.warning("%s %s: %s; will try again", self.name, row.pk, error)
             queue.fail(row, error, now=now)
             return 0  # the next row would hardly fare better: one a turn tells when the other side is back
-        except (Rejected, NotYet) as error:
+        except (Rejected, Snooze) as error:
             if isinstance(error, Rejected):
                 logger.error("%s %s: %s; needs a person", self.name, row.pk, error)
             queue.fail(row, error, now=now)
@@ -90,25 +90,25 @@ class RowStep:
             logger.exception("%s failed on row %s", self.name, row.pk)
             queue.fail(row, error, now=now)
         else:
-            queue.settle([row], due_at=again_at)
+            queue.complete([row], due_at=again_at)
         return 1
 
 
-def pause_lane(name: str, *, seconds: int, reason: str, now: datetime) -> None:
+def pause_job(name: str, *, seconds: int, reason: str, now: datetime) -> None:
     logger.error("%s pauses for %s s: %s", name, seconds, reason)
-    Lane.objects.update_or_create(
+    PausedJob.objects.update_or_create(
         name=name, defaults={"paused_until": now + timedelta(seconds=seconds), "reason": reason}
     )
 
 
-def steps() -> list[Step]:
+def all_jobs() -> list[Job]:
     return [import_string(path) for path in settings.JOBS]
 
 
 class Worker:
     """One process of the loop. Any number may run: claims keep them off each other's rows."""
 
-    def __init__(self, steps: Sequence[Step], *, clock: Callable[[], datetime] = timezone.now) -> None:
+    def __init__(self, steps: Sequence[Job], *, clock: Callable[[], datetime] = timezone.now) -> None:
         self.steps = steps
         self.clock = clock
         self.name = f"{socket.gethostname()}-{os.getpid()}"
@@ -162,11 +162,11 @@ class Worker:
             self.slow_at.pop(step.name, None)
         return taken, True
 
-    def _run(self, step: Step) -> int:
+    def _run(self, step: Job) -> int:
         """Some rows of one step: few enough that a long queue, or a slow other side, does not keep the other steps waiting."""
         taken = 0
-        until = time.monotonic() + STEP_SECONDS
-        for _ in range(STEP_RUNS):
+        until = time.monotonic() + JOB_SECONDS
+        for _ in range(JOB_RUNS_MAX):
             if self.stopping.is_set() or time.monotonic() > until:
                 break
             now = self.clock()
@@ -200,13 +200,13 @@ class Worker:
             return
         beyond = now + timedelta(seconds=queue.AHEAD_MAX_SECONDS)
         Heartbeat.objects.filter(beat_at__gt=beyond).delete()  # a worker that lives beats again
-        Lane.objects.filter(paused_until__gt=beyond).delete()
+        PausedJob.objects.filter(paused_until__gt=beyond).delete()
         for model in _job_models():
             if rows := queue.set_right(model, now=now):
                 logger.warning("a clock was ahead: %s %s are due now", rows, model._meta.verbose_name_plural)
         self.set_right_at = now
 
-    def _due_steps(self, now: datetime) -> list[Step]:
+    def _due_steps(self, now: datetime) -> list[Job]:
         is_beating, is_any_paused, *due = self._exist(now)
         if not is_beating:  # an operator cleared the table
             self.beat_at = None
@@ -229,8 +229,8 @@ class Worker:
         return Exist(beat, *map(_composed, [_paused, *(step.due for step in self.steps)]))
 
 
-def _paused(now: datetime) -> QuerySet[Lane]:
-    return Lane.objects.filter(paused_until__gt=now)
+def _paused(now: datetime) -> QuerySet[PausedJob]:
+    return PausedJob.objects.filter(paused_until__gt=now)
 
 
 class Exist:
@@ -270,7 +270,7 @@ def alive(now: datetime) -> bool:
     return Heartbeat.objects.filter(beat_at__gt=now - stale, beat_at__lt=now + stale).exists()
 
 
-def dead_rows() -> dict[type[Job], int]:
+def dead_rows() -> dict[type[JobRow], int]:
     """How many rows need a person, by kind; kinds without one are left out."""
     are_there = zip(_job_models(), _dead_exist()(datetime.now(UTC)), strict=True)
     return {model: model._default_manager.dead().count() for model, is_there in are_there if is_there}
@@ -281,9 +281,9 @@ def _dead_exist() -> Exist:
     return Exist(*(_composed(partial(_dead, model)) for model in _job_models()))
 
 
-def _job_models() -> list[type[Job]]:
-    return [model for model in apps.get_models() if issubclass(model, Job)]
+def _job_models() -> list[type[JobRow]]:
+    return [model for model in apps.get_models() if issubclass(model, JobRow)]
 
 
-def _dead(model: type[Job], now: datetime) -> QuerySet[Any]:
+def _dead(model: type[JobRow], now: datetime) -> QuerySet[Any]:
     return model._default_manager.dead()

@@ -19,14 +19,14 @@ from django.utils.functional import cached_property
 from django.utils.html import format_html
 from django.utils.http import url_has_allowed_host_and_scheme
 
-from jobs.models import Heartbeat, Job, Lane
+from jobs.models import Heartbeat, JobRow, PausedJob
 
 from .command import Refused
 from .confirmation import too_many
 
 ROWS_COUNTED_MAX = 10_000  # lists stop counting, and paging, here: a COUNT over millions takes seconds
 
-WORK_FIELDS = {field.name for field in Job._meta.fields}
+WORK_FIELDS = {field.name for field in JobRow._meta.fields}
 
 
 class BoundedPaginator(Paginator):
@@ -143,7 +143,7 @@ class WorkFilter(admin.SimpleListFilter):
         return queryset
 
 
-class JobAdmin(ReadOnlyAdmin):
+class JobRowAdmin(ReadOnlyAdmin):
     """A row that owes work: shows what, since when and with what trouble; Retry makes it due now."""
 
     list_filter: ClassVar[Any] = (WorkFilter,)
@@ -158,7 +158,7 @@ class JobAdmin(ReadOnlyAdmin):
         return [*super().get_list_display(request), "work", "attempts", "trouble"]
 
     @admin.display(description="work", ordering="due_at")
-    def work(self, row: Job) -> str:
+    def work(self, row: JobRow) -> str:
         if row.dead_at:
             return f"dead since {row.dead_at:%Y-%m-%d %H:%M}"
         if row.leased_until and row.leased_until > timezone.now():
@@ -166,7 +166,7 @@ class JobAdmin(ReadOnlyAdmin):
         return f"due {row.due_at:%Y-%m-%d %H:%M:%S}" if row.due_at else "—"
 
     @admin.display(description="last error")
-    def trouble(self, row: Job) -> str:
+    def trouble(self, row: JobRow) -> str:
         return row.last_error[:120]
 
     @admin.action(description="Retry: do what is owed now", permissions=["operate"])
@@ -179,7 +179,7 @@ class JobAdmin(ReadOnlyAdmin):
     def make_due(self, request: HttpRequest, verb: str, queryset: QuerySet[Any], *, chosen: int) -> None:
         rows: Any = self.model._default_manager.filter(pk__in=list(queryset.values_list("pk", flat=True)))
         self.log(request, rows, f"{verb} by hand.")
-        count = rows.nudge(timezone.now())
+        count = rows.run_now(timezone.now())
         self.message_user(request, f"{verb}: {count} due now.", messages.SUCCESS if count else messages.WARNING)
         if chosen > count:
             self.message_user(request, f"{chosen - count} left alone: nothing to do for them.", messages.WARNING)
@@ -205,8 +205,8 @@ class HeartbeatAdmin(ReadOnlyAdmin):
     ordering = ("-beat_at",)
 
 
-@admin.register(Lane)
-class LaneAdmin(ReadOnlyAdmin):
+@admin.register(PausedJob)
+class PausedJobAdmin(ReadOnlyAdmin):
     """A pause ends by itself; deleting it ends it now."""
 
     list_display = ("name", "paused_until", "reason")

@@ -23,12 +23,12 @@ from django.db.models import Model, QuerySet
 from django.utils import timezone
 
 from jobs import queue
-from jobs.errors import NotYet, Rejected, Unavailable
-from jobs.models import Job
-from jobs.worker import RowStep, alive
+from jobs.errors import Rejected, Snooze, Unavailable
+from jobs.models import JobRow
+from jobs.worker import RowJob, alive
 
 M = TypeVar("M", bound=Model)
-J = TypeVar("J", bound=Job)
+J = TypeVar("J", bound=JobRow)
 
 CHUNK = 500  # rows in memory at once
 KEYS = 20_000  # and keys of rows
@@ -182,34 +182,34 @@ def attempt(subject: object, act: Callable[[], Outcome]) -> Outcome:
             if seconds is None or error.pause_seconds:
                 raise
             time.sleep(max(seconds, error.retry_after_seconds))
-        except (Rejected, NotYet) as error:
+        except (Rejected, Snooze) as error:
             return Outcome(subject, "failed" if isinstance(error, Rejected) else "waiting", str(error), is_open=True)
     raise AssertionError("unreachable")
 
 
-def do_now(step: RowStep, rows: QuerySet[J], *, now: datetime) -> None:
+def do_now(step: RowJob, rows: QuerySet[J], *, now: datetime) -> None:
     """Do in this process what the one row of `rows` owes, under the same claim as a worker. Raises what its step raises.
 
-    NotYet if a worker has the row in hand.
+    Snooze if a worker has the row in hand.
     """
     queue_rows: Any = rows
-    queue_rows.nudge(now)
+    queue_rows.run_now(now)
     keys = list(rows.values_list("pk", flat=True))
     claimed = queue.claim(rows.model, among=keys, now=now, limit=1, lease_seconds=step.lease_seconds)
     if not claimed:
-        raise NotYet("a worker is just at it")
+        raise Snooze("a worker is just at it")
     try:
         again_at = step.perform(claimed[0], now)
-    except (Unavailable, Rejected, NotYet) as error:
+    except (Unavailable, Rejected, Snooze) as error:
         queue.fail(claimed[0], error, now=now)
         raise
     except KeyboardInterrupt:  # free for the next run at once, not when the lease ends
-        queue.fail(claimed[0], NotYet("interrupted"), now=now)
+        queue.fail(claimed[0], Snooze("interrupted"), now=now)
         raise
-    queue.settle(claimed, due_at=again_at)
+    queue.complete(claimed, due_at=again_at)
 
 
-def nudge_all(rows: QuerySet[J], *, dry_run: bool, now: datetime, word: str) -> Iterator[Outcome]:
+def run_all_now(rows: QuerySet[J], *, dry_run: bool, now: datetime, word: str) -> Iterator[Outcome]:
     """Make rows due, a chunk in one UPDATE."""
     chunk: list[J] = []
     for row in walk(rows):
@@ -224,7 +224,7 @@ def nudge_all(rows: QuerySet[J], *, dry_run: bool, now: datetime, word: str) -> 
 def _nudge(chunk: list[J], dry_run: bool, now: datetime, word: str) -> Iterator[Outcome]:
     if not dry_run:
         manager: Any = type(chunk[0])._default_manager
-        manager.filter(pk__in=[row.pk for row in chunk]).nudge(now)
+        manager.filter(pk__in=[row.pk for row in chunk]).run_now(now)
     for row in chunk:
         yield Outcome(row, f"would be {word}" if dry_run else word, is_open=dry_run)
 

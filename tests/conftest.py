@@ -12,11 +12,11 @@ from django.conf import settings
 from django.utils import timezone
 
 from accounts.models import Customer
-from billing.models import Drift, Payment, WebhookEvent
+from billing.models import Drift, InboundWebhook, Payment
 from conftest import fund
 from jobs.models import Heartbeat
-from jobs.worker import pause_lane
-from usage.models import Generation, UsageDifference, UsageEvent
+from jobs.worker import pause_job
+from usage.models import Generation, UsageDiscrepancy, UsageEvent
 
 
 @pytest.fixture
@@ -41,8 +41,8 @@ def shop(alice, bob, now):
         transaction_id="vocalis-gen-1", customer=alice, event_type="voice_generation", happened_at=now, properties={},
         credits=5, reservation=reservation, due_at=now, last_error="Rejected: 400 bad", attempts=3, dead_at=now, **times,
     )  # fmt: skip
-    WebhookEvent.objects.create(
-        event_id="event-1", type="commit.create", customer_metronome_id="metronome-alice",
+    InboundWebhook.objects.create(
+        event_id="event-1", type="commit.create", customer_ref="metronome-alice",
         payload={"text": "<script>alert(1)</script>"}, received_at=now, processed_at=now, outcome="read",
     )  # fmt: skip
     Payment.objects.create(
@@ -53,11 +53,11 @@ def shop(alice, bob, now):
         wallet=wallet, difference=-2_000, wallet_balance=500, metronome_balance=0, first_seen_at=now, last_seen_at=now
     )
     Heartbeat.objects.create(worker="w", started_at=now, beat_at=timezone.now())
-    UsageDifference.objects.create(
-        customer=alice, hour_at=now, event_type="voice_generation", voice_type="standard", here=5, there=0,
-        only_waits=False, detail="missing there: vocalis-gen-1", first_seen_at=now, last_seen_at=now,
+    UsageDiscrepancy.objects.create(
+        customer=alice, hour_at=now, event_type="voice_generation", voice_type="standard", local_units=5, remote_units=0,
+        is_in_transit=False, detail="missing there: vocalis-gen-1", first_seen_at=now, last_seen_at=now,
     )  # fmt: skip
-    pause_lane("report", seconds=600, reason="401 unauthorized", now=now)
+    pause_job("report", seconds=600, reason="401 unauthorized", now=now)
     return wallet
 
 

@@ -79,7 +79,7 @@ MODEL_PAGES = {
     "changelist": PERMITTED, "history": PERMITTED, "change": PERMITTED_TO_READ, "add": NOBODY, "delete": NOBODY,
 }  # fmt: skip
 EDITED = {("accounts_user", page) for page in MODEL_PAGES} | {("auth_group", page) for page in MODEL_PAGES}
-EDITED |= {("jobs_lane", "delete")}  # ends a pause
+EDITED |= {("jobs_pausedjob", "delete")}  # ends a pause
 
 PLACES = {
     "/": "home", "/accounts/login/": "login", "/admin/login/": "admin-login", "/admin/": "admin", "/studio/": "studio",

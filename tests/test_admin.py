@@ -11,9 +11,9 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from accounts.models import Customer, User
-from billing.models import Drift, LedgerEntry, Payment, Reservation, Wallet, WebhookEvent
+from billing.models import Drift, InboundWebhook, LedgerEntry, Payment, Reservation, Wallet
 from conftest import PASSWORD, fund
-from jobs.models import Job, Lane
+from jobs.models import JobRow, PausedJob
 from usage.models import Generation, UsageEvent
 
 from .admin_pages import confirm, messages, url
@@ -39,11 +39,11 @@ def test_every_model_can_be_looked_at_and_only_people_are_edited(operator, shop,
         assert (b'name="_save"' in page.content) == (model.__name__ in WRITABLE)
     if model.__name__ not in WRITABLE:
         assert operator.get(url(model, "add")).status_code == 403
-        if row is not None and model is not Lane:
+        if row is not None and model is not PausedJob:
             assert operator.post(url(model, "delete", row.pk), {"post": "yes"}).status_code == 403
 
 
-@pytest.mark.parametrize("model", [model for model in MODELS if issubclass(model, Job)], ids=lambda m: m.__name__)
+@pytest.mark.parametrize("model", [model for model in MODELS if issubclass(model, JobRow)], ids=lambda m: m.__name__)
 def test_whatever_owes_work_shows_it_and_filters_by_it(operator, shop, model):
     for work in ("dead", "due"):
         assert operator.get(url(model), {"work": work}).status_code == 200
@@ -66,8 +66,8 @@ def test_a_dead_row_shows_its_last_error(operator, shop):
         (LedgerEntry, "99999999", 0),
         (UsageEvent, "vocalis-gen-1", 1),
         (UsageEvent, "bob@", 0),
-        (WebhookEvent, "alice@example.com", 1),
-        (WebhookEvent, "commit.create", 1),
+        (InboundWebhook, "alice@example.com", 1),
+        (InboundWebhook, "commit.create", 1),
         (Payment, "w-1", 1),
         (Customer, "alice@", 1),
         (Customer, "not-a-uuid", 0),
@@ -93,7 +93,7 @@ def test_search_finds_a_customer_by_id_and_alias(operator, shop, alice):
         assert operator.get(url(Customer), {"q": term}).context["cl"].result_count == 1
 
 
-@pytest.mark.parametrize("model", [LedgerEntry, Reservation, Payment, WebhookEvent, Generation, UsageEvent])
+@pytest.mark.parametrize("model", [LedgerEntry, Reservation, Payment, InboundWebhook, Generation, UsageEvent])
 def test_what_the_large_lists_are_searched_for_begins_an_index(model):
     """Else PostgreSQL reads the whole table, for a customer's e-mail address, too: the parts are joined by OR."""
     indexed = {field.name for field in model._meta.fields if field.unique or field.db_index}
@@ -114,7 +114,7 @@ def test_the_page_of_a_customer_leads_to_everything_of_theirs(operator, shop, al
         (UsageEvent, f"customer__id__exact={alice.pk}"),
         (Payment, f"customer__id__exact={alice.pk}"),
         (LedgerEntry, f"wallet__id__exact={shop.pk}"),
-        (WebhookEvent, "customer_metronome_id__exact=metronome-alice"),
+        (InboundWebhook, "customer_ref__exact=metronome-alice"),
     ]:
         link = f"{url(model)}?{query}"
         assert link in html
@@ -130,12 +130,12 @@ def test_pages_lead_only_to_what_one_may_look_at(client, shop, alice):
     html = client.get(url(Customer, "change", alice.pk)).content.decode()
 
     assert f"{url(Payment)}?customer__id__exact={alice.pk}" in html
-    for model in (LedgerEntry, WebhookEvent, Generation, Wallet):
+    for model in (LedgerEntry, InboundWebhook, Generation, Wallet):
         assert url(model) not in html
 
 
 def test_a_webhook_leads_to_its_customer_and_a_reservation_to_what_it_paid_for(operator, shop, alice):
-    event = operator.get(url(WebhookEvent, "change", WebhookEvent.objects.get().pk)).content.decode()
+    event = operator.get(url(InboundWebhook, "change", InboundWebhook.objects.get().pk)).content.decode()
     reservation = shop.reservations.get()
     held = operator.get(url(Reservation, "change", reservation.pk)).content.decode()
 
@@ -154,7 +154,7 @@ def test_a_page_that_does_not_exist_says_so(operator):
 
 
 def test_payloads_are_text_and_what_people_said_is_not_shown(operator, shop, alice):
-    event = operator.get(url(WebhookEvent, "change", WebhookEvent.objects.get().pk)).content.decode()
+    event = operator.get(url(InboundWebhook, "change", InboundWebhook.objects.get().pk)).content.decode()
     generation = operator.get(url(Generation, "change", Generation.objects.get().pk)).content.decode()
 
     assert "&lt;script&gt;alert(1)" in event and "<script>alert" not in event

@@ -16,11 +16,11 @@ from django.utils import timezone
 
 from accounts.models import Customer, User
 from billing import ledger
-from billing.models import Drift, Gift, Payment, Wallet, WebhookEvent
+from billing.models import ComplimentaryGrant, Drift, InboundWebhook, Payment, Wallet
 from conftest import PASSWORD
-from jobs.models import Lane
+from jobs.models import PausedJob
 from operations import confirmation
-from usage.models import Generation, UsageDifference, UsageEvent
+from usage.models import Generation, UsageDiscrepancy, UsageEvent
 
 from .admin_pages import act, confirm, messages, url
 
@@ -51,10 +51,10 @@ def test_retry_leaves_rows_alone_that_owe_nothing(operator, shop):
 
 
 def test_replay_processes_a_webhook_again(operator, shop):
-    response = confirm(operator, WebhookEvent, "replay", WebhookEvent.objects.get())
+    response = confirm(operator, InboundWebhook, "replay", InboundWebhook.objects.get())
 
     assert messages(response) == ["Replay: 1 due now."]
-    assert WebhookEvent.objects.due(timezone.now()).count() == 1
+    assert InboundWebhook.objects.due(timezone.now()).count() == 1
     assert LogEntry.objects.get().change_message == "Replay by hand."
 
 
@@ -86,16 +86,24 @@ def test_nothing_is_done_before_it_is_confirmed(operator, shop):
         assert asked.templates[0].name == "admin/confirm.html"
         unanswered = act(operator, model, action, model.objects.first(), confirmed="yes")
         assert b"This field is required." in unanswered.content
-    assert act(operator, WebhookEvent, "replay", WebhookEvent.objects.get()).templates[0].name == "admin/confirm.html"
+    assert (
+        act(operator, InboundWebhook, "replay", InboundWebhook.objects.get()).templates[0].name == "admin/confirm.html"
+    )
 
     assert not LogEntry.objects.exists()
-    assert not Gift.objects.exists()
-    assert not WebhookEvent.objects.due(timezone.now()).exists()
+    assert not ComplimentaryGrant.objects.exists()
+    assert not InboundWebhook.objects.due(timezone.now()).exists()
 
 
 @pytest.mark.parametrize(
     ("model", "action"),
-    [(Wallet, "give"), (Payment, "refund"), (Drift, "approve"), (UsageDifference, "close"), (UsageEvent, "send_again")],
+    [
+        (Wallet, "give"),
+        (Payment, "refund"),
+        (Drift, "approve"),
+        (UsageDiscrepancy, "close"),
+        (UsageEvent, "send_again"),
+    ],
 )
 def test_the_question_says_whose_it_is(operator, shop, alice, model, action):
     assert str(alice) in act(operator, model, action, *model.objects.all()).content.decode()
@@ -112,13 +120,13 @@ def test_too_many_rows_at_once_are_refused(operator, shop, monkeypatch):
 
 def test_too_many_rows_at_once_are_not_tried_again_either(operator, shop, monkeypatch):
     monkeypatch.setattr(confirmation, "ROWS_MAX", 1)
-    WebhookEvent.objects.create(event_id="event-2", type="t", payload={}, received_at=timezone.now())
-    WebhookEvent.objects.update(due_at=timezone.now(), dead_at=timezone.now())
+    InboundWebhook.objects.create(event_id="event-2", type="t", payload={}, received_at=timezone.now())
+    InboundWebhook.objects.update(due_at=timezone.now(), dead_at=timezone.now())
 
-    response = act(operator, WebhookEvent, "retry", WebhookEvent.objects.first(), select_across="1", index="0")
+    response = act(operator, InboundWebhook, "retry", InboundWebhook.objects.first(), select_across="1", index="0")
 
     assert messages(response) == ["Choose 1 rows at most; nothing was done."]
-    assert WebhookEvent.objects.dead().count() == 2
+    assert InboundWebhook.objects.dead().count() == 2
     assert not LogEntry.objects.exists()
 
 
@@ -150,7 +158,7 @@ def test_a_gift_for_longer_than_ten_years_is_a_slip_of_the_finger(operator, shop
     response = confirm(operator, Wallet, "give", shop, credits=1, days=3_661, reason="Sorry")
 
     assert "Ensure this value is less than or equal to 3660." in response.content.decode()
-    assert not Gift.objects.exists()
+    assert not ComplimentaryGrant.objects.exists()
 
 
 def test_credits_are_given_once_however_often_the_form_is_sent(operator, shop, staff):
@@ -162,7 +170,7 @@ def test_credits_are_given_once_however_often_the_form_is_sent(operator, shop, s
     again = messages(act(operator, Wallet, "give", shop, **answers))
     assert again == [f"{shop}: has them already: this form was sent before", "Gave 5,000 credits: 0."]
 
-    gift = Gift.objects.get()
+    gift = ComplimentaryGrant.objects.get()
     assert (gift.customer_id, gift.credits, gift.by, gift.reason) == (shop.customer_id, 5_000, staff, "Sorry")
     assert "5,000 credits" in LogEntry.objects.get(object_id=str(shop.customer_id)).change_message
     too_many = act(operator, Wallet, "give", shop, **answers | {"credits": 40_000_001})
@@ -184,33 +192,39 @@ def test_of_two_who_press_at_once_only_the_first_is_written_down(staff, shop):
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(press, range(2)))
 
-    assert Gift.objects.count() == LogEntry.objects.filter(change_message="Gave 5,000 credits: Sorry").count() == 1
+    assert (
+        ComplimentaryGrant.objects.count()
+        == LogEntry.objects.filter(change_message="Gave 5,000 credits: Sorry").count()
+        == 1
+    )
 
 
 def test_a_generation_is_refunded_once(operator, shop, staff):
     generation = Generation.objects.get()
 
-    assert messages(confirm(operator, Generation, "give_back", generation, reason="Noise")) == ["Refunded: 1."]
+    assert messages(confirm(operator, Generation, "give_back", generation, reason="Noise")) == ["Credited back: 1."]
     again = messages(confirm(operator, Generation, "give_back", generation, reason="Noise"))
 
-    assert again[0].endswith("was refunded before")
-    gift = Gift.objects.get()
-    assert (gift.kind, gift.credits, gift.by) == (Gift.Kind.REFUND, 5, staff)
+    assert again[0].endswith("was credited back before")
+    gift = ComplimentaryGrant.objects.get()
+    assert (gift.kind, gift.credits, gift.by) == (ComplimentaryGrant.Kind.CREDIT_BACK, 5, staff)
     assert LogEntry.objects.get(object_id=str(generation.pk)).change_message == "Refunded: Noise"
 
 
 def test_a_usage_difference_is_sent_again_or_closed(operator, shop):
-    difference = UsageDifference.objects.get()
-    assert "vocalis-gen-1" in operator.get(url(UsageDifference, "change", difference.pk)).content.decode()
+    difference = UsageDiscrepancy.objects.get()
+    assert "vocalis-gen-1" in operator.get(url(UsageDiscrepancy, "change", difference.pk)).content.decode()
 
-    assert messages(confirm(operator, UsageDifference, "repair", difference)) == ["Sent again: 1."]
+    assert messages(confirm(operator, UsageDiscrepancy, "repair", difference)) == ["Sent again: 1."]
     difference.refresh_from_db()
     assert difference.repair_asked
     assert difference.due_at is not None
-    assert messages(confirm(operator, UsageDifference, "close", difference, reason="Settled by hand")) == ["Closed: 1."]
-    again = messages(confirm(operator, UsageDifference, "close", difference, reason="Settled by hand"))
+    assert messages(confirm(operator, UsageDiscrepancy, "close", difference, reason="Settled by hand")) == [
+        "Closed: 1."
+    ]
+    again = messages(confirm(operator, UsageDiscrepancy, "close", difference, reason="Settled by hand"))
     assert again == [f"{difference}: is closed already", "Closed: 0."]
-    assert operator.get(url(UsageDifference), {"state": "open"}).context["cl"].result_count == 0
+    assert operator.get(url(UsageDiscrepancy), {"state": "open"}).context["cl"].result_count == 0
 
 
 def test_a_payment_that_can_still_be_granted_is_not_refunded(operator, shop, alice, now):
@@ -232,13 +246,13 @@ def test_a_payment_that_can_still_be_granted_is_not_refunded(operator, shop, ali
     ("model", "action", "right"),
     [
         (Wallet, "freeze", "change_wallet"),
-        (Wallet, "give", "add_gift"),
-        (Generation, "give_back", "add_gift"),
+        (Wallet, "give", "add_complimentarygrant"),
+        (Generation, "give_back", "add_complimentarygrant"),
         (Payment, "refund", "change_payment"),
-        (WebhookEvent, "replay", "change_webhookevent"),
+        (InboundWebhook, "replay", "change_inboundwebhook"),
         (UsageEvent, "send_again", "change_usageevent"),
         (Drift, "approve", "change_drift"),
-        (UsageDifference, "repair", "change_usagedifference"),
+        (UsageDiscrepancy, "repair", "change_usagediscrepancy"),
     ],
 )
 def test_every_action_asks_for_its_right(client, shop, model, action, right):
@@ -290,9 +304,9 @@ def test_a_button_does_not_lead_away_from_the_site(operator, shop):
 
 
 def test_deleting_a_lane_ends_its_pause(operator, shop):
-    operator.post(url(Lane, "delete", "report"), {"post": "yes"})
+    operator.post(url(PausedJob, "delete", "report"), {"post": "yes"})
 
-    assert not Lane.objects.exists()
+    assert not PausedJob.objects.exists()
 
 
 @pytest.mark.parametrize("rights", [[], ["view_usageevent"]])

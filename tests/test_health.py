@@ -10,11 +10,11 @@ from django.db import OperationalError, connection
 from django.utils import timezone
 
 from billing.metronome import catalogue
-from billing.models import Drift, WebhookEvent
+from billing.models import Drift, InboundWebhook
 from conftest import fund
 from jobs.models import Heartbeat
-from jobs.worker import pause_lane
-from usage.models import UsageDifference, UsageEvent, UsageRound
+from jobs.worker import pause_job
+from usage.models import ReconciliationRun, UsageDiscrepancy, UsageEvent
 from vocalis import health
 
 URL = "/health/integrations"
@@ -87,7 +87,7 @@ def test_all_is_well_when_everything_runs(client, running):
     report = response.json()
     assert (response.status_code, report["status"], report["summary"]) == (200, "ok", "all is well"), report
     assert [check["name"] for check in report["checks"]] == [
-        "reachability", "credentials", *catalogue.CHECKS, "webhook secret", "mail", "worker", "paused lanes",
+        "reachability", "credentials", *catalogue.CHECKS, "webhook secret", "mail", "worker", "paused jobs",
         "oldest unsent event", "usage comparison", "dead rows", "drift", "auto-recharge",
     ]  # fmt: skip
 
@@ -184,9 +184,9 @@ def test_no_worker_is_an_error(client, running, now, monkeypatch):
 
 
 def test_a_paused_lane_is_an_error_that_says_why(client, running):
-    pause_lane("report", seconds=60, reason="401 unauthorized", now=timezone.now())
+    pause_job("report", seconds=60, reason="401 unauthorized", now=timezone.now())
 
-    assert checks(client, 503)["paused lanes"] == ("error", "report pauses: 401 unauthorized")
+    assert checks(client, 503)["paused jobs"] == ("error", "report pauses: 401 unauthorized")
 
 
 @pytest.mark.parametrize(
@@ -211,18 +211,25 @@ def test_open_drift_is_a_warning(client, running, wallet, now):
     Drift.objects.create(
         wallet=wallet, difference=-5, wallet_balance=500, metronome_balance=495, first_seen_at=now, last_seen_at=now
     )
-    WebhookEvent.objects.create(event_id="e", type="x", payload={}, received_at=now, processed_at=now)
+    InboundWebhook.objects.create(event_id="e", type="x", payload={}, received_at=now, processed_at=now)
 
     assert checks(client)["drift"] == ("warn", "1 open")
 
 
 def test_hours_of_usage_that_differ_are_a_warning_until_they_are_resolved(client, running, alice, now, monkeypatch):
-    seen = {"here": 1, "there": 0, "first_seen_at": now, "last_seen_at": now, "customer": alice, "event_type": "x"}
-    UsageDifference.objects.create(**seen, hour_at=now, only_waits=False)
-    UsageDifference.objects.create(**seen, hour_at=now - timedelta(hours=1), only_waits=True)
+    seen = {
+        "local_units": 1,
+        "remote_units": 0,
+        "first_seen_at": now,
+        "last_seen_at": now,
+        "customer": alice,
+        "event_type": "x",
+    }
+    UsageDiscrepancy.objects.create(**seen, hour_at=now, is_in_transit=False)
+    UsageDiscrepancy.objects.create(**seen, hour_at=now - timedelta(hours=1), is_in_transit=True)
 
     assert checks(client)["usage comparison"] == ("warn", "hours that differ: 1; not compared yet")
-    UsageDifference.objects.update(resolved_at=now)
+    UsageDiscrepancy.objects.update(resolved_at=now)
     monkeypatch.setattr(health, "_last", None)
     assert checks(client)["usage comparison"][0] == "ok"
 
@@ -230,7 +237,7 @@ def test_hours_of_usage_that_differ_are_a_warning_until_they_are_resolved(client
 @pytest.mark.parametrize(("hours", "status"), [(23, "ok"), (25, "warn")])
 def test_usage_that_is_not_compared_any_more_is_a_warning(client, running, now, hours, status):
     until = now - timedelta(hours=hours)
-    UsageRound.objects.update_or_create(kind="hours", defaults={"since_at": until})
+    ReconciliationRun.objects.update_or_create(kind="hours", defaults={"since_at": until})
 
     assert checks(client)["usage comparison"] == (
         status,

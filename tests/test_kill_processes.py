@@ -35,7 +35,7 @@ from accounts.signup import register
 from billing import metronome, plans, recharge
 from billing.models import Payment, Reservation
 from billing.subscriptions import workflow as subscriptions
-from jobs.models import Heartbeat, Job
+from jobs.models import Heartbeat, JobRow
 from usage.models import Generation, UsageEvent
 
 from . import processes
@@ -231,7 +231,7 @@ def let_a_quarter_of_an_hour_pass() -> None:
     now = timezone.now()
     past = now - timedelta(minutes=15)
     for model in apps.get_models():
-        if issubclass(model, Job):
+        if issubclass(model, JobRow):
             model._default_manager.exclude(lease=None).update(leased_until=now, due_at=now)
             model._default_manager.filter(due_at__gt=now).update(due_at=now)
     Reservation.objects.open().update(expires_at=now)

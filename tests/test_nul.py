@@ -7,8 +7,8 @@ from django.apps import apps
 from django.conf import settings
 from django.test import Client
 
-from billing.models import WebhookEvent
-from jobs.models import Heartbeat, Lane
+from billing.models import InboundWebhook
+from jobs.models import Heartbeat, PausedJob
 
 from .admin_pages import url
 
@@ -62,7 +62,7 @@ def test_a_nul_in_an_admin_search_filter_or_address_is_a_bad_request_or_not_foun
         assert answer.status_code == 400
 
 
-@pytest.mark.parametrize("model", [Heartbeat, Lane, WebhookEvent])
+@pytest.mark.parametrize("model", [Heartbeat, PausedJob, InboundWebhook])
 def test_rows_without_a_nul_are_still_found(operator, shop, model):
     assert operator.get(url(model, "change", model.objects.first().pk)).status_code == 200
 

@@ -20,7 +20,7 @@ from accounts.models import Customer, User
 from accounts.signup import register
 from billing import metronome
 from conftest import PASSWORD, fund
-from jobs.worker import Worker, steps
+from jobs.worker import Worker, all_jobs
 from usage.engines import VoiceSettings
 from usage.models import Generation, UsageEvent
 from usage.speech import own_voice, speak
@@ -61,7 +61,7 @@ def test_a_key_that_metronome_quotes_is_written_nowhere(
     monkeypatch.setattr(health, "_last", None)
     talkative(status)
     with caplog.at_level(logging.DEBUG):
-        Worker(steps(), clock=lambda: now + timedelta(seconds=5)).drain()
+        Worker(all_jobs(), clock=lambda: now + timedelta(seconds=5)).drain()
         client.force_login(staff)
         pages = [
             client.get(path).text
@@ -86,7 +86,7 @@ def test_a_key_that_is_no_header_is_not_quoted_either(secrets, settings, alice, 
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(metronome.client, "client", lambda: client)
-        Worker(steps(), clock=lambda: now + timedelta(seconds=5)).drain()
+        Worker(all_jobs(), clock=lambda: now + timedelta(seconds=5)).drain()
 
     assert KEY not in Customer.objects.get().last_error != ""
 

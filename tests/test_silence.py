@@ -160,7 +160,7 @@ def test_a_silent_mail_server_is_tried_again_later(silent_mail, settings, encryp
         setattr(settings, encryption, True)
 
     with quickly(), pytest.raises(Unavailable):
-        mail.send(to="a@example.com", subject="s", letter="password_reset", words={})
+        mail.send(to="a@example.com", subject="s", template="password_reset", context={})
 
 
 def test_a_silent_mail_server_keeps_no_other_row_waiting(silent_mail, stage, alice, now):

@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 
 from billing.inbox import handlers, signature
 from billing.inbox.receive import BODY_BYTES_MAX
-from billing.models import WebhookEvent
+from billing.models import InboundWebhook
 from conftest import fund
 from jobs.worker import Worker
 
@@ -120,7 +120,9 @@ def nothing_else_changes() -> Iterator[None]:
 
     def rows() -> dict:
         return {
-            model: list(model._default_manager.order_by("pk").values()) for model in models if model is not WebhookEvent
+            model: list(model._default_manager.order_by("pk").values())
+            for model in models
+            if model is not InboundWebhook
         }
 
     before = rows()
@@ -157,18 +159,18 @@ def test_no_body_is_an_error_of_ours_and_none_counts_without_its_signature(
     def receive(event: dict, noise: object, seed: int) -> None:
         dice = random.Random(seed)
         for _ in range(BATCH):
-            stored = WebhookEvent.objects.count()
+            stored = InboundWebhook.objects.count()
             body, kind = body_of(event, noise, dice), dice.choice(KINDS)
             sent = headers(kind, body)
             status = post(client, path, body, sent)
             assert status == 401 if kind in BAD else status in (200, 400), (kind, status, body[:1_000])
             if status == 200:
                 assert post(client, path, body, sent) == 200, "a replay"
-            assert WebhookEvent.objects.count() - stored <= (status == 200)
+            assert InboundWebhook.objects.count() - stored <= (status == 200)
 
     with nothing_else_changes():
         receive()
-    assert WebhookEvent.objects.count() > BODIES / len(PATHS) / 20, "enough of them went in"
+    assert InboundWebhook.objects.count() > BODIES / len(PATHS) / 20, "enough of them went in"
 
     logging.disable(logging.NOTSET)
     Worker([handlers.INBOX], clock=lambda: now + timedelta(minutes=1)).drain(turns_max=100_000)
@@ -183,4 +185,4 @@ def test_a_body_is_too_large_from_one_byte_over_the_limit_on(db, over, kind):
     status = post(Client(), "alerts", body, headers(kind, body))
 
     assert status == (413 if over > 0 else 200 if kind == "good" else 401)
-    assert WebhookEvent.objects.exists() == (status == 200)
+    assert InboundWebhook.objects.exists() == (status == 200)

@@ -11,13 +11,13 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from accounts.admin import CustomerSearch
-from operations.admin import JobAdmin, ReadOnlyAdmin, WorkFilter
+from operations.admin import JobRowAdmin, ReadOnlyAdmin, WorkFilter
 from operations.command import Refused
 from operations.confirmation import Reason, confirmed
 
-from . import refunds
+from . import credit_back
 from .metering import reconciliation
-from .models import Generation, UsageDifference, UsageEvent, UsageRound, Voice
+from .models import Generation, ReconciliationRun, UsageDiscrepancy, UsageEvent, Voice
 
 REPEATS_IGNORED_DAYS = 33  # Metronome ignores a transaction_id it has seen for 34; after that a repeat would be refused
 
@@ -48,29 +48,29 @@ class GenerationAdmin(OfCustomer, ReadOnlyAdmin):
         return f"{row.customer}, {row.created_at:%Y-%m-%d %H:%M}: {row} for {row.credits:,} credits"
 
     def has_give_permission(self, request: HttpRequest) -> bool:
-        return request.user.has_perm("billing.add_gift")
+        return request.user.has_perm("billing.add_complimentarygrant")
 
     @confirmed(
-        "Refund",
+        "Credit back",
         explains="Gives back what was spent on these, as new credits, once each. What was reported stays reported.",
         asks=Reason,
         permission="give",
-        applies=lambda generation: generation.state == Generation.State.DONE and generation.refund_id is None,
+        applies=lambda generation: generation.state == Generation.State.DONE and generation.credit_back_id is None,
     )
     def give_back(self, request: HttpRequest, generations: QuerySet[Generation], reason: str) -> None:
-        def refund(generation: Generation) -> None:
-            if generation.refund_id:
-                raise Refused("was refunded before")
+        def credit_one_back(generation: Generation) -> None:
+            if generation.credit_back_id:
+                raise Refused("was credited back before")
             try:
-                refunds.refund(generation=generation, by=request.user, reason=reason, now=timezone.now())  # type: ignore[arg-type]
-            except refunds.NotRefundable as error:
+                credit_back.credit_back(generation=generation, by=request.user, reason=reason, now=timezone.now())  # type: ignore[arg-type]
+            except credit_back.NotCreditable as error:
                 raise Refused(str(error)) from error
 
-        self.each(request, generations, "Refunded", refund, note=reason)
+        self.each(request, generations, "Credited back", credit_one_back, note=reason)
 
 
 @admin.register(UsageEvent)
-class UsageEventAdmin(OfCustomer, JobAdmin):
+class UsageEventAdmin(OfCustomer, JobRowAdmin):
     list_display = ("happened_at", "customer", "event_type", "credits", "transaction_id", "sent_at")
     exact_fields = ("transaction_id",)
     actions = ["retry", "send_again"]
@@ -97,13 +97,22 @@ class OpenFilter(admin.SimpleListFilter):
             case "open":
                 return queryset.standing()
             case "waits":
-                return queryset.open().filter(only_waits=True)
+                return queryset.open().filter(is_in_transit=True)
         return queryset
 
 
-@admin.register(UsageDifference)
-class UsageDifferenceAdmin(OfCustomer, JobAdmin):
-    list_display = ("hour_at", "customer", "event_type", "voice_type", "here", "there", "first_seen_at", "resolved_at")
+@admin.register(UsageDiscrepancy)
+class UsageDiscrepancyAdmin(OfCustomer, JobRowAdmin):
+    list_display = (
+        "hour_at",
+        "customer",
+        "event_type",
+        "voice_type",
+        "local_units",
+        "remote_units",
+        "first_seen_at",
+        "resolved_at",
+    )
     list_filter = (OpenFilter, WorkFilter)
     ordering = ("-pk",)
     actions = ["repair", "close"]
@@ -113,7 +122,7 @@ class UsageDifferenceAdmin(OfCustomer, JobAdmin):
         explains="A worker sends again what Metronome does not have, and looks once more when it is counted.",
         applies=lambda difference: difference.resolved_at is None,
     )
-    def repair(self, request: HttpRequest, queryset: QuerySet[UsageDifference]) -> None:
+    def repair(self, request: HttpRequest, queryset: QuerySet[UsageDiscrepancy]) -> None:
         self.each(
             request, queryset, "Sent again", lambda row: _must(reconciliation.ask_repair(_one(row), now=timezone.now()))
         )
@@ -124,7 +133,7 @@ class UsageDifferenceAdmin(OfCustomer, JobAdmin):
         asks=Reason,
         applies=lambda difference: difference.resolved_at is None,
     )
-    def close(self, request: HttpRequest, queryset: QuerySet[UsageDifference], reason: str) -> None:
+    def close(self, request: HttpRequest, queryset: QuerySet[UsageDiscrepancy], reason: str) -> None:
         self.each(
             request,
             queryset,
@@ -134,8 +143,8 @@ class UsageDifferenceAdmin(OfCustomer, JobAdmin):
         )
 
 
-def _one(row: UsageDifference) -> QuerySet[UsageDifference]:
-    return UsageDifference.objects.filter(pk=row.pk)
+def _one(row: UsageDiscrepancy) -> QuerySet[UsageDiscrepancy]:
+    return UsageDiscrepancy.objects.filter(pk=row.pk)
 
 
 def _must(open_rows: int) -> None:
@@ -143,8 +152,8 @@ def _must(open_rows: int) -> None:
         raise Refused("is closed already")
 
 
-@admin.register(UsageRound)
-class UsageRoundAdmin(JobAdmin):
+@admin.register(ReconciliationRun)
+class ReconciliationRunAdmin(JobRowAdmin):
     """How far the comparison is. Retry goes on now."""
 
     list_display = ("kind", "since_at", "until_at")

@@ -10,8 +10,8 @@ from django.db.models import Q
 from django.db.models.base import ModelState
 
 from accounts.models import Customer
-from billing.models import Gift, Reservation
-from jobs.models import Job, JobQuerySet
+from billing.models import ComplimentaryGrant, Reservation
+from jobs.models import JobRow, JobRowQuerySet
 
 
 class VoiceType(models.TextChoices):
@@ -93,8 +93,8 @@ class Generation(models.Model):
         related_name="generation",
         help_text="What paid for it. Empty until done.",
     )
-    refund = models.OneToOneField(
-        Gift,
+    credit_back = models.OneToOneField(
+        ComplimentaryGrant,
         on_delete=models.PROTECT,
         null=True,
         blank=True,
@@ -130,7 +130,7 @@ class Generation(models.Model):
         return f"{self.characters} characters ({self.state})"
 
 
-class UsageEvent(Job):
+class UsageEvent(JobRow):
     """One usage event for Metronome; the row is its own outbox. `transaction_id` comes from our own row, before the first attempt."""
 
     transaction_id = models.CharField(max_length=128)
@@ -143,13 +143,13 @@ class UsageEvent(Job):
     sent_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField()
 
-    class Meta(Job.Meta):
+    class Meta(JobRow.Meta):
         abstract = False
         # No index but what is asked for: every claim and every settling writes each of them anew.
         constraints = [models.UniqueConstraint(fields=["transaction_id"], name="usageevent_transaction_id_unique")]
         # With the credits, so that the totals of a day are read from the index alone.
         indexes = [
-            *Job.Meta.indexes,
+            *JobRow.Meta.indexes,
             models.Index(fields=["customer", "-happened_at", "credits"], name="usageevent_by_customer"),
         ]
 
@@ -173,7 +173,7 @@ class UsageEvent(Job):
         return "problem" if self.dead_at else "waiting"
 
 
-class UsageRound(Job):
+class ReconciliationRun(JobRow):
     """A walk over the customers that compares their usage with Metronome. As a job it owes the next few of them.
 
     One row of each kind, made by a migration. Between two walks `until_at` is empty.
@@ -188,32 +188,32 @@ class UsageRound(Job):
     until_at = models.DateTimeField(null=True, blank=True, help_text="Where the time ends that is being compared now.")
     after = models.UUIDField(null=True, blank=True, help_text="Customers up to this id are through.")
 
-    class Meta(Job.Meta):
+    class Meta(JobRow.Meta):
         abstract = False
 
     def __str__(self) -> str:
         return self.kind
 
 
-class UsageDifferenceQuerySet(JobQuerySet):
+class UsageDiscrepancyQuerySet(JobRowQuerySet):
     def open(self) -> Self:
         return self.filter(resolved_at=None)
 
     def standing(self) -> Self:
         """Open, and more than usage on its way."""
-        return self.open().filter(only_waits=False)
+        return self.open().filter(is_in_transit=False)
 
 
-class UsageDifference(Job):
+class UsageDiscrepancy(JobRow):
     """An hour of a customer's usage that Metronome counts otherwise than we do. As a job it owes the repair a person asked for."""
 
     customer = models.ForeignKey(Customer, on_delete=models.PROTECT, related_name="usage_differences", db_index=False)
     hour_at = models.DateTimeField(help_text="Start of the hour.")
     event_type = models.CharField(max_length=40)
     voice_type = models.CharField(max_length=40, blank=True, help_text="Empty where the price does not depend on it.")
-    here = models.BigIntegerField(help_text="Units: characters, or own voices.")
-    there = models.DecimalField(max_digits=24, decimal_places=6, help_text="Units as Metronome counts them.")
-    only_waits = models.BooleanField(help_text="The missing events are on their way: nothing to do.")
+    local_units = models.BigIntegerField(help_text="Units: characters, or own voices.")
+    remote_units = models.DecimalField(max_digits=24, decimal_places=6, help_text="Units as Metronome counts them.")
+    is_in_transit = models.BooleanField(help_text="The missing events are on their way: nothing to do.")
     detail = models.TextField(help_text="What differs, with the names of the events, as it was last looked into.")
     repair_asked = models.BooleanField(default=False, help_text="A worker sends again what is missing there.")
     first_seen_at = models.DateTimeField()
@@ -222,18 +222,18 @@ class UsageDifference(Job):
         null=True, blank=True, help_text="Mended, or closed by hand. Opens again if the numbers change."
     )
 
-    objects = UsageDifferenceQuerySet.as_manager()  # type: ignore[misc]
+    objects = UsageDiscrepancyQuerySet.as_manager()  # type: ignore[misc]
 
-    class Meta(Job.Meta):
+    class Meta(JobRow.Meta):
         abstract = False
         constraints = [
             models.UniqueConstraint(
-                fields=["customer", "hour_at", "event_type", "voice_type"], name="usagedifference_unique"
+                fields=["customer", "hour_at", "event_type", "voice_type"], name="usagediscrepancy_unique"
             )
         ]
         indexes = [
-            *Job.Meta.indexes,
-            models.Index(fields=["customer"], name="usagedifference_open", condition=Q(resolved_at=None)),
+            *JobRow.Meta.indexes,
+            models.Index(fields=["customer"], name="usagediscrepancy_open", condition=Q(resolved_at=None)),
         ]
 
     def __str__(self) -> str:

@@ -28,8 +28,8 @@ from billing.metronome.redaction import without_secrets
 from billing.models import AutoRecharge, Drift
 from jobs import worker
 from jobs.errors import Rejected, Unavailable
-from jobs.models import Heartbeat, Job, Lane
-from usage.models import UsageDifference, UsageEvent, UsageRound
+from jobs.models import Heartbeat, JobRow, PausedJob
+from usage.models import ReconciliationRun, UsageDiscrepancy, UsageEvent
 
 Status = Literal["ok", "warn", "error"]
 STATUSES: tuple[Status, ...] = ("ok", "warn", "error")  # the worst one is the whole's
@@ -171,7 +171,7 @@ def _catalogue_check(name: str, ask: Callable[[datetime], list[str]], now: datet
 # --- Our own rows ---------------------------------------------------------------------------------------------------
 
 
-def local_checks(now: datetime, dead: dict[type[Job], int]) -> list[Check]:
+def local_checks(now: datetime, dead: dict[type[JobRow], int]) -> list[Check]:
     """`dead`: `worker.dead_rows()`, which the start page lists one by one as well."""
     here = [_webhook_secret(), _mail(), _worker(now), _lanes(now), _unsent(now), _usage(now)]
     return [*here, _dead_rows(dead), *_money()]
@@ -199,10 +199,10 @@ def _worker(now: datetime) -> Check:
 
 
 def _lanes(now: datetime) -> Check:
-    paused = Lane.objects.filter(paused_until__gt=now)
+    paused = PausedJob.objects.filter(paused_until__gt=now)
     if texts := [f"{lane.name} pauses: {lane.reason}" for lane in paused]:
-        return Check("paused lanes", "error", "; ".join(texts), "jobs_lane")
-    return Check("paused lanes", "ok", "none", "jobs_lane")
+        return Check("paused jobs", "error", "; ".join(texts), "jobs_pausedjob")
+    return Check("paused jobs", "ok", "none", "jobs_pausedjob")
 
 
 def _unsent(now: datetime) -> Check:
@@ -214,16 +214,16 @@ def _unsent(now: datetime) -> Check:
 
 
 def _usage(now: datetime) -> Check:
-    differences = UsageDifference.objects.standing().count()
-    until = UsageRound.objects.filter(kind=UsageRound.Kind.HOURS).aggregate(at=Max("since_at"))["at"]
+    differences = UsageDiscrepancy.objects.standing().count()
+    until = ReconciliationRun.objects.filter(kind=ReconciliationRun.Kind.HOURS).aggregate(at=Max("since_at"))["at"]
     is_late = until is not None and now - until > COMPARED_WARN
     compared = f"compared until {until:%Y-%m-%d %H:%M} UTC" if until else "not compared yet"
     status: Status = "warn" if differences or is_late else "ok"
     detail = f"hours that differ: {differences}; {compared}"
-    return Check("usage comparison", status, detail, "usage_usagedifference?state=open")
+    return Check("usage comparison", status, detail, "usage_usagediscrepancy?state=open")
 
 
-def _dead_rows(dead: dict[type[Job], int]) -> Check:
+def _dead_rows(dead: dict[type[JobRow], int]) -> Check:
     counts = [f"{count} of {model._meta.verbose_name_plural}" for model, count in dead.items()]
     return Check("dead rows", "warn" if counts else "ok", f"{', '.join(counts) or 'none'} need a person")
 

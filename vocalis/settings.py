@@ -138,7 +138,7 @@ JOBS: list[str] = [
     "billing.inbox.handlers.INBOX",
     "billing.payments.processing.PAY",
     "billing.subscriptions.workflow.SUBSCRIBE",
-    "billing.subscriptions.gifts.GIVE",
+    "billing.subscriptions.complimentary.GIVE",
     "billing.recharge.settings.MIRROR",
     "billing.sync.expiry.EXPIRE",
     "billing.sync.expiry.RESERVATIONS",

@@ -56,7 +56,9 @@ def mail_server(settings, **answers):
 
 
 def send() -> None:
-    mail.send(to="alice@example.com", subject="Hello", letter="password_reset", words={"url": "http://x", "days": 3})
+    mail.send(
+        to="alice@example.com", subject="Hello", template="password_reset", context={"url": "http://x", "days": 3}
+    )
 
 
 def test_a_mail_that_is_taken_is_sent(settings):

@@ -106,7 +106,7 @@ def test_a_worker_that_is_pushing_the_old_alias_does_not_mark_the_new_one(alice,
         user=alice.user, first_name="A", last_name="T", email="new@example.com", now=now + timedelta(seconds=2)
     )
     IngestAlias.objects.filter(pk__in=pushing).update(pushed_at=now)
-    queue.settle([held])
+    queue.complete([held])
 
     assert alice.aliases.get(kind="email").pushed_at is None
     assert Customer.objects.get().due_at == now + timedelta(seconds=2)

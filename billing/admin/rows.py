@@ -21,22 +21,22 @@ from billing.live.wake import wake
 from billing.models import (
     AutoRecharge,
     ChargeAtTestGateway,
+    ComplimentaryGrant,
     Contract,
     CreditGrant,
     Drift,
-    Gift,
+    InboundWebhook,
     LedgerEntry,
     Payment,
     PaymentMethod,
     Reservation,
     Subscription,
     Wallet,
-    WebhookEvent,
 )
 from billing.payments import requests
-from billing.subscriptions import gifts
+from billing.subscriptions import complimentary
 from billing.sync.drift import approve_drift
-from operations.admin import JobAdmin, ReadOnlyAdmin, WorkFilter
+from operations.admin import JobRowAdmin, ReadOnlyAdmin, WorkFilter
 from operations.command import Refused
 from operations.confirmation import Reason, confirmed
 
@@ -70,9 +70,12 @@ class OfCustomer(CustomerSearch):
 
 
 class GiveForm(Reason):
-    credits = forms.IntegerField(min_value=1, max_value=gifts.CREDITS_MAX, help_text="For each wallet above.")
+    credits = forms.IntegerField(min_value=1, max_value=complimentary.CREDITS_MAX, help_text="For each wallet above.")
     days = forms.IntegerField(
-        min_value=1, max_value=gifts.DAYS_MAX, initial=gifts.GIFT_DAYS, help_text="How long they can be used."
+        min_value=1,
+        max_value=complimentary.DAYS_MAX,
+        initial=complimentary.COMPLIMENTARY_DAYS,
+        help_text="How long they can be used.",
     )
     key = forms.UUIDField(initial=uuid.uuid4, widget=forms.HiddenInput)  # a form sent twice is one gift
     field_order = ("credits", "days", "reason")
@@ -94,7 +97,7 @@ class WalletAdmin(OfCustomer, ReadOnlyAdmin):
         return f"{row.customer}: {row.available:,} credits available"
 
     def has_give_permission(self, request: HttpRequest) -> bool:
-        return request.user.has_perm("billing.add_gift")
+        return request.user.has_perm("billing.add_complimentarygrant")
 
     @admin.action(description="Reconcile: beside Metronome and the payments, with repair", permissions=["view"])
     def reconcile(self, request: HttpRequest, queryset: QuerySet[Wallet]) -> HttpResponse | None:
@@ -115,9 +118,9 @@ class WalletAdmin(OfCustomer, ReadOnlyAdmin):
     ) -> None:
         def give(wallet: Wallet) -> None:
             gift_key = f"vocalis-gift-{key.hex}-{wallet.pk}"
-            if Gift.objects.filter(key=gift_key).exists():
+            if ComplimentaryGrant.objects.filter(key=gift_key).exists():
                 raise Refused("has them already: this form was sent before")
-            gifts.give(
+            complimentary.give(
                 customer=wallet.customer, credits=credits, days=days, reason=reason, by=request.user,  # type: ignore[arg-type]
                 key=gift_key, now=timezone.now(),
             )  # fmt: skip
@@ -167,14 +170,14 @@ class ReservationAdmin(OfWallet, ReadOnlyAdmin):
 
 
 @admin.register(CreditGrant)
-class CreditGrantAdmin(OfWallet, JobAdmin):
+class CreditGrantAdmin(OfWallet, JobRowAdmin):
     list_display = ("name", "owner", "kind", "granted", "remaining", "priority", "starts_at", "ends_at")
     list_filter = ("kind", WorkFilter)
     exact_fields = ("remote_id", "segment_id", "key")
 
 
 @admin.register(Contract)
-class ContractAdmin(OfCustomer, JobAdmin):
+class ContractAdmin(OfCustomer, JobRowAdmin):
     """Retry reads grants and balance from Metronome now."""
 
     list_display = ("customer", "metronome_id", "starts_at", "synced_at", "recharge_enabled")
@@ -182,14 +185,14 @@ class ContractAdmin(OfCustomer, JobAdmin):
 
 
 @admin.register(Subscription)
-class SubscriptionAdmin(OfCustomer, JobAdmin):
+class SubscriptionAdmin(OfCustomer, JobRowAdmin):
     list_display = ("customer", "plan", "state", "period", "period_start_at", "period_end_at", "failure")
     list_filter = ("state", "plan", WorkFilter)
     exact_fields = ("key",)
 
 
 @admin.register(Payment)
-class PaymentAdmin(OfCustomer, JobAdmin):
+class PaymentAdmin(OfCustomer, JobRowAdmin):
     list_display = ("created_at", "customer", "kind", "state", "amount_dollars", "failure")
     list_filter = ("state", "kind", WorkFilter)
     exact_fields = ("workflow_id", "invoice_id", "gateway_reference")
@@ -214,8 +217,8 @@ class PaymentAdmin(OfCustomer, JobAdmin):
         self.each(request, payments, "Refund asked for", refund, note=reason)
 
 
-@admin.register(Gift)
-class GiftAdmin(OfCustomer, JobAdmin):
+@admin.register(ComplimentaryGrant)
+class ComplimentaryGrantAdmin(OfCustomer, JobRowAdmin):
     list_display = ("created_at", "customer", "kind", "credits", "reason", "by", "grant")
     list_select_related = ("customer__user", "by", "grant")
     list_filter = ("kind", WorkFilter)
@@ -246,15 +249,15 @@ class TroubleFilter(admin.SimpleListFilter):
 
 
 @admin.register(AutoRecharge)
-class AutoRechargeAdmin(OfCustomer, JobAdmin):
+class AutoRechargeAdmin(OfCustomer, JobRowAdmin):
     list_display = ("customer", "enabled", "threshold_credits", "recharge_to_credits", "failure", "stuck_at")
     list_filter = (TroubleFilter, "enabled", WorkFilter)
 
 
-@admin.register(WebhookEvent)
-class WebhookEventAdmin(CustomerSearch, JobAdmin):
-    list_display = ("received_at", "type", "customer_metronome_id", "processed_at", "outcome")
-    exact_fields = ("event_id", "type", "customer_metronome_id")
+@admin.register(InboundWebhook)
+class InboundWebhookAdmin(CustomerSearch, JobRowAdmin):
+    list_display = ("received_at", "type", "customer_ref", "processed_at", "outcome")
+    exact_fields = ("event_id", "type", "customer_ref")
     search_help_text = "E-mail address (or its beginning), customer id, Metronome id, event id, or type"
     exclude = ("payload",)
     readonly_fields = ("body",)
@@ -263,22 +266,22 @@ class WebhookEventAdmin(CustomerSearch, JobAdmin):
 
     def of_customers(self, customers: QuerySet[Customer]) -> Q:
         known = customers.exclude(metronome_id=None).values_list("metronome_id", flat=True)
-        return Q(customer_metronome_id__in=list(known[:CUSTOMERS_FOUND_MAX]))
+        return Q(customer_ref__in=list(known[:CUSTOMERS_FOUND_MAX]))
 
-    def page_context(self, request: HttpRequest, row: WebhookEvent) -> dict[str, Any]:
+    def page_context(self, request: HttpRequest, row: InboundWebhook) -> dict[str, Any]:
         context = super().page_context(request, row)
-        about = Customer.objects.filter(metronome_id=row.customer_metronome_id).first()
+        about = Customer.objects.filter(metronome_id=row.customer_ref).first()
         if about and request.user.has_perm("accounts.view_customer"):
             url = reverse("admin:accounts_customer_change", args=[about.pk])
             context["links"].append(format_html('<a href="{}">Customer</a>', url))
         return context
 
     @admin.display(description="payload")
-    def body(self, event: WebhookEvent) -> str:
+    def body(self, event: InboundWebhook) -> str:
         return format_html("<pre>{}</pre>", json.dumps(event.payload, indent=2, ensure_ascii=False))
 
     @confirmed("Replay", explains="Processed again, processed ones too. What they tell of is read anew at Metronome.")
-    def replay(self, request: HttpRequest, queryset: QuerySet[WebhookEvent]) -> None:
+    def replay(self, request: HttpRequest, queryset: QuerySet[InboundWebhook]) -> None:
         self.make_due(request, "Replay", queryset, chosen=queryset.count())
 
 

@@ -9,13 +9,13 @@ from typing import Any
 
 from accounts.models import Customer
 from billing import emails
-from billing.models import AutoRecharge, CreditGrant, Payment, Wallet, WebhookEvent
+from billing.models import AutoRecharge, CreditGrant, InboundWebhook, Payment, Wallet
 from billing.payments import requests
 from billing.sync import schedule
-from jobs.errors import NotYet, Rejected
-from jobs.worker import RowStep
+from jobs.errors import Rejected, Snooze
+from jobs.worker import RowJob
 
-Handler = Callable[[WebhookEvent, datetime], str]
+Handler = Callable[[InboundWebhook, datetime], str]
 
 
 def table() -> dict[str, Handler]:
@@ -56,7 +56,7 @@ class UnknownCustomer(Exception):
     """No customer here has the Metronome id of this event."""
 
 
-def process(event: WebhookEvent, now: datetime) -> None:
+def process(event: InboundWebhook, now: datetime) -> None:
     """Run the event's handler and note the outcome. Running it again, by Replay, changes nothing that still holds."""
     handlers = table()
     handler = handlers.get(event.type) or handlers.get(f"{event.type.partition('.')[0]}.*")
@@ -64,13 +64,13 @@ def process(event: WebhookEvent, now: datetime) -> None:
         outcome = handler(event, now) if handler else "ignored: nothing here reacts to this type"
     except UnknownCustomer:
         outcome = "ignored: no customer here has this Metronome id"
-    WebhookEvent.objects.filter(pk=event.pk).update(processed_at=now, outcome=outcome[:200])
+    InboundWebhook.objects.filter(pk=event.pk).update(processed_at=now, outcome=outcome[:200])
 
 
 # --- Handlers -------------------------------------------------------------------------------------------------------
 
 
-def pay_recharge(event: WebhookEvent, now: datetime) -> str:
+def pay_recharge(event: InboundWebhook, now: datetime) -> str:
     """Metronome wants a recharge paid: the payment step charges the card and tells Metronome how it went."""
     customer, fields = _customer(event, now), _fields(event)
     workflow_id = fields.get("workflow_id")
@@ -87,86 +87,86 @@ def pay_recharge(event: WebhookEvent, now: datetime) -> str:
     return f"payment {payment.pk}"
 
 
-def look_at_payment(event: WebhookEvent, now: datetime) -> str:
+def look_at_payment(event: InboundWebhook, now: datetime) -> str:
     """A payment went well, badly, or waits for the customer. Our own row knows better: have a worker look at it."""
     customer, fields = _customer(event, now), _fields(event)
-    schedule.nudge(customer.pk, now)
+    schedule.run_now(customer.pk, now)
     payment = Payment.objects.filter(customer=customer, invoice_id=str(fields.get("invoice_id") or "-")).first()
     status = str(fields.get("payment_status") or event.type.rpartition(".")[2])[:40]
     if payment is None:
         return f"{status}: no payment of ours; contract is read again"
-    Payment.objects.open().filter(pk=payment.pk).nudge(now)
+    Payment.objects.open().filter(pk=payment.pk).run_now(now)
     return f"{status}: payment {payment.pk} is {payment.state}"
 
 
-def read_contract(event: WebhookEvent, now: datetime) -> str:
-    schedule.nudge(_customer(event, now).pk, now)
+def read_contract(event: InboundWebhook, now: datetime) -> str:
+    schedule.run_now(_customer(event, now).pk, now)
     return "contract is read again"
 
 
-def end_segment(event: WebhookEvent, now: datetime) -> str:
+def end_segment(event: InboundWebhook, now: datetime) -> str:
     """The end of some credits. With an offset it is an announcement, worth a mail while some of them are left."""
     customer = _customer(event, now)
-    schedule.nudge(customer.pk, now)
+    schedule.run_now(customer.pk, now)
     if not event.payload.get("offset_duration") or event.processed_at:
         return "contract is read again"
     segment_id = str(event.payload.get("segment_id") or "-")
     grant = CreditGrant.objects.filter(segment_id=segment_id, wallet__customer=customer).first()
     if grant is None or grant.remaining == 0 or (grant.ends_at and grant.ends_at <= now):
         return "no mail: nothing left to lose"
-    emails.send(customer=customer, letter="credits_ending", words={"grant": grant})
+    emails.send(customer=customer, template="credits_ending", context={"grant": grant})
     return f"mail: {grant.remaining:,} credits end"
 
 
-def tell_out_of_credits(event: WebhookEvent, now: datetime) -> str:
+def tell_out_of_credits(event: InboundWebhook, now: datetime) -> str:
     """Mail the customer, unless credits came since or will come by themselves."""
     customer = _customer(event, now)
-    schedule.nudge(customer.pk, now)
+    schedule.run_now(customer.pk, now)
     if event.processed_at:
         return "no mail: processed before"
     if Wallet.objects.filter(customer=customer, balance__gt=0).exists():
         if now - event.received_at < timedelta(seconds=CATCH_UP_SECONDS):
-            raise NotYet("Metronome sees no credits, we do: one of us is about to learn", seconds=15)
+            raise Snooze("Metronome sees no credits, we do: one of us is about to learn", seconds=15)
         return "no mail: there are credits"
     if AutoRecharge.objects.filter(customer=customer, enabled=True).exists() or _has_open_payment(customer):
         return "no mail: a payment is on its way"
-    emails.send(customer=customer, letter="out_of_credits", words={})
+    emails.send(customer=customer, template="out_of_credits", context={})
     return "mail: out of credits"
 
 
-def record_invoice(event: WebhookEvent, now: datetime) -> str:
+def record_invoice(event: InboundWebhook, now: datetime) -> str:
     invoice_id = str(_fields(event).get("invoice_id") or "")[:64]
     payment = Payment.objects.filter(invoice_id=invoice_id).first() if invoice_id else None
     return f"invoice {invoice_id or 'without id'}" + (f" of payment {payment.pk}" if payment else "")
 
 
-def log_error(event: WebhookEvent, now: datetime) -> str:
+def log_error(event: InboundWebhook, now: datetime) -> str:
     fields = _fields(event)
     words = str(fields.get("billing_provider_error") or fields.get("error") or "no details")
     logger.error("Metronome reports %s: %s (event %s)", event.type, words[:500], event.event_id)
     return f"logged: {words}"
 
 
-def record_test(event: WebhookEvent, now: datetime) -> str:
+def record_test(event: InboundWebhook, now: datetime) -> str:
     return "test received"
 
 
 # --- What an event is about -----------------------------------------------------------------------------------------
 
 
-def _fields(event: WebhookEvent) -> dict[str, Any]:
+def _fields(event: InboundWebhook) -> dict[str, Any]:
     properties = event.payload.get("properties")
     return properties if isinstance(properties, dict) else event.payload
 
 
-def _customer(event: WebhookEvent, now: datetime) -> Customer:
-    """The customer of the event. Raises NotYet while it may be just being provisioned, then UnknownCustomer."""
-    if not event.customer_metronome_id:
+def _customer(event: InboundWebhook, now: datetime) -> Customer:
+    """The customer of the event. Raises Snooze while it may be just being provisioned, then UnknownCustomer."""
+    if not event.customer_ref:
         raise UnknownCustomer
-    if customer := Customer.objects.filter(metronome_id=event.customer_metronome_id).first():
+    if customer := Customer.objects.filter(metronome_id=event.customer_ref).first():
         return customer
     if now - event.received_at < timedelta(seconds=UNKNOWN_CUSTOMER_SECONDS):
-        raise NotYet("no customer here has this Metronome id yet", seconds=5)
+        raise Snooze("no customer here has this Metronome id yet", seconds=5)
     raise UnknownCustomer
 
 
@@ -174,4 +174,4 @@ def _has_open_payment(customer: Customer) -> bool:
     return Payment.objects.open().filter(customer=customer).exists()
 
 
-INBOX = RowStep("inbox", WebhookEvent, process)
+INBOX = RowJob("inbox", InboundWebhook, process)

@@ -18,7 +18,7 @@ from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
-from billing.models import WebhookEvent
+from billing.models import InboundWebhook
 
 from . import signature
 
@@ -74,13 +74,13 @@ def parse(body: bytes) -> dict[str, Any]:
     return payload
 
 
-def store(*, payload: dict[str, Any], now: datetime) -> tuple[WebhookEvent, bool]:
+def store(*, payload: dict[str, Any], now: datetime) -> tuple[InboundWebhook, bool]:
     """Keep an event for the worker, once per event id. Returns it, and whether it is new."""
-    return WebhookEvent.objects.get_or_create(
+    return InboundWebhook.objects.get_or_create(
         event_id=payload["id"],
         defaults={
             "type": payload["type"],
-            "customer_metronome_id": _customer_id(payload),
+            "customer_ref": _customer_id(payload),
             "payload": payload,
             "received_at": now,
             "due_at": now,

@@ -13,15 +13,15 @@ hot path; `make bench ARGS=gate` shows what Django still costs beside the bare d
 with `billing.live.wake` (one call after commit), which is why nothing here does.
 """
 
-from . import drawdown, entries, grants, holds, sql
+from . import drawdown, entries, grants, reservations, sql
 from .entries import RESERVATION_SECONDS
-from .grants import SEGMENT_FIELDS, Segment, adjust, expire_ended, record_grant, turn_grant
-from .holds import (
+from .grants import SEGMENT_FIELDS, Segment, adjust, expire_ended, record_grant, start_or_end_grant
+from .reservations import (
     SETTLING_SECONDS,
     AlreadyResolved,
-    Hold,
     InsufficientCredits,
     KeyReused,
+    Reserved,
     Spend,
     WalletFrozen,
     acknowledge,
@@ -37,8 +37,8 @@ from .holds import (
 )
 
 __all__ = [
-    "RESERVATION_SECONDS", "SEGMENT_FIELDS", "SETTLING_SECONDS", "AlreadyResolved", "Hold", "InsufficientCredits",
+    "RESERVATION_SECONDS", "SEGMENT_FIELDS", "SETTLING_SECONDS", "AlreadyResolved", "Reserved", "InsufficientCredits",
     "KeyReused", "Segment", "Spend", "WalletFrozen", "acknowledge", "adjust", "capture", "drawdown", "entries",
-    "expire_ended", "expire_reservations", "grants", "holds", "in_flight", "record_grant", "release", "reserve",
-    "set_frozen", "spend_all", "sql", "turn_grant", "version_and_in_flight", "wallet_of",
+    "expire_ended", "expire_reservations", "grants", "reservations", "in_flight", "record_grant", "release", "reserve",
+    "set_frozen", "spend_all", "sql", "start_or_end_grant", "version_and_in_flight", "wallet_of",
 ]  # fmt: skip

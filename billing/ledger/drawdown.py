@@ -82,7 +82,9 @@ def _take(hour: datetime, credits: int, ids: Iterable[int], left: dict[int, int]
     return credits
 
 
-def draw_anew(ordered: Sequence[CreditGrant], drawn: Drawn, usage: Mapping[datetime, int]) -> tuple[Drawn, list[int]]:
+def allocate_anew(
+    ordered: Sequence[CreditGrant], drawn: Drawn, usage: Mapping[datetime, int]
+) -> tuple[Drawn, list[int]]:
     """Decide anew who pays for what is drawn of these grants, and for `usage` beside it.
 
     Returns what changes, and what each grant has left then.
@@ -102,8 +104,8 @@ def draw_anew(ordered: Sequence[CreditGrant], drawn: Drawn, usage: Mapping[datet
     return changes, [one.remaining - taken[one.id] for one in ordered]
 
 
-def rest_after_holds(wallet_id: int, grant_ids: Sequence[int], *, seconds: int) -> dict[int, int]:
-    """What each grant has left when the open holds are captured; empty if there are none. `seconds` as `drawn_since`."""
+def rest_after_reservations(wallet_id: int, grant_ids: Sequence[int], *, seconds: int) -> dict[int, int]:
+    """What each grant has left when the open holds are captured; empty if there are none. `seconds` as `consumed_since`."""
     held = Counter[datetime]()
     for amount, created_at in (
         Reservation.objects.open().filter(wallet_id=wallet_id).values_list("amount", "created_at")
@@ -111,10 +113,10 @@ def rest_after_holds(wallet_id: int, grant_ids: Sequence[int], *, seconds: int) 
         held[created_at] += amount
     if not held:
         return {}
-    drawn = drawn_since(wallet_id, floor_hour(min(held)), seconds=seconds)
+    drawn = consumed_since(wallet_id, floor_hour(min(held)), seconds=seconds)
     grants = CreditGrant.objects.filter(id__in={*grant_ids, *(grant_id for _, grant_id in drawn)})
     ordered = sorted(grants, key=draw_order)
-    return dict(zip([one.id for one in ordered], draw_anew(ordered, drawn, held)[1], strict=True))
+    return dict(zip([one.id for one in ordered], allocate_anew(ordered, drawn, held)[1], strict=True))
 
 
 def drawn_grants(wallet_id: int, now: datetime) -> list[CreditGrant]:
@@ -147,7 +149,7 @@ def pays_since(grant: CreditGrant) -> datetime:
     return max(floor_hour(grant.starts_at), floor_hour(made_at - INVOICE_GRACE).replace(day=1, hour=0))
 
 
-def drawn_since(wallet_id: int, since: datetime, *, seconds: int) -> Drawn:
+def consumed_since(wallet_id: int, since: datetime, *, seconds: int) -> Drawn:
     """What usage since the full hour `since` drew of which grant, as last decided.
 
     `seconds` is how long after its reservation usage may be captured.
@@ -157,8 +159,10 @@ def drawn_since(wallet_id: int, since: datetime, *, seconds: int) -> Drawn:
     before = entries.filter(created_at__lt=since - timedelta(seconds=seconds))
     entries = entries.filter(version__gt=before.values_list("version", flat=True).first() or 0)
     drawn: Drawn = Counter()
-    for draws, reserved_at in entries.exclude(draws=[]).values_list("draws", "reservation__created_at"):
-        for grant_id, credits, *stamp in draws:
+    for consumptions, reserved_at in entries.exclude(consumptions=[]).values_list(
+        "consumptions", "reservation__created_at"
+    ):
+        for grant_id, credits, *stamp in consumptions:
             hour = datetime.fromtimestamp(stamp[0], UTC) if stamp else floor_hour(reserved_at)
             if hour >= since:
                 drawn[hour, grant_id] += credits

@@ -17,7 +17,7 @@ UPDATE billing_wallet SET balance = balance + %s, reserved = reserved - %s, vers
  WHERE id = %s RETURNING balance, version"""
 WRITE_ENTRY = """
 INSERT INTO billing_ledgerentry
-       (wallet_id, kind, amount, balance_after, version, grant_id, reservation_id, draws, note, created_at)
+       (wallet_id, kind, amount, balance_after, version, grant_id, reservation_id, consumptions, note, created_at)
 VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"""
 SET_NEXT_EXPIRY = """
 UPDATE billing_wallet SET expires_next_at = (
@@ -26,13 +26,13 @@ UPDATE billing_wallet SET expires_next_at = (
 
 def write(
     wallet_id: int, amount: int, kind: str, *, now: datetime, unreserve: int = 0,
-    grant_id: int | None = None, reservation_id: int | None = None, draws: Sequence[tuple[int, ...]] = (), note: str = "",
+    grant_id: int | None = None, reservation_id: int | None = None, consumptions: Sequence[tuple[int, ...]] = (), note: str = "",
 ) -> int:  # fmt: skip
     """Change the wallet and write the entry that says why. Returns the new balance."""
     with connection.cursor() as cursor:
         cursor.execute(CHANGE_WALLET, [amount, unreserve, wallet_id])
         balance, version = cursor.fetchone()
-        why = [grant_id, reservation_id, json.dumps(draws), note, sql.at(now)]
+        why = [grant_id, reservation_id, json.dumps(consumptions), note, sql.at(now)]
         cursor.execute(WRITE_ENTRY, [wallet_id, kind, amount, balance, version, *why])
     return balance
 

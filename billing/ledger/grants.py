@@ -15,7 +15,7 @@ from billing.models import CreditGrant, LedgerEntry, Wallet
 from . import drawdown, sql
 from .entries import RESERVATION_SECONDS, SET_NEXT_EXPIRY, set_next_expiry, write
 
-HELD_REMAINDER_SECONDS = 5  # how often the rest of an ended grant is looked at while reservations hold it
+RESERVED_REMAINDER_SECONDS = 5  # how often the rest of an ended grant is looked at while reservations hold it
 SEGMENT_FIELDS = ("kind", "remote_id", "segment_id", "key", "name", "priority", "is_free", "starts_at", "ends_at")
 DRAW = "UPDATE billing_creditgrant SET remaining = remaining - %s WHERE id = %s"
 
@@ -44,7 +44,7 @@ def record_grant(*, wallet_id: int, segment: Segment, now: datetime) -> tuple[in
     The segment's id is unique, so call answer, webhook and sweep may all bring it, in any order, any number of times.
     """
     with transaction.atomic():
-        sql.take_turn(wallet_id)
+        sql.lock_wallet_grants(wallet_id)
         grant = CreditGrant(
             wallet_id=wallet_id, granted=segment.amount, remaining=segment.amount, made_at=segment.made_at, created_at=now,
             due_at=segment.starts_at if segment.starts_at > now else segment.ends_at,
@@ -58,18 +58,18 @@ def record_grant(*, wallet_id: int, segment: Segment, now: datetime) -> tuple[in
         return grant_id, _start(wallet_id, grant_id, now) or is_new
 
 
-def turn_grant(*, grant_id: int, now: datetime) -> datetime | None:
+def start_or_end_grant(*, grant_id: int, now: datetime) -> datetime | None:
     """Let a grant start or end if its time has come. Returns when to look again, or None once nothing is left of it."""
     with transaction.atomic():
         wallet_id = CreditGrant.objects.values_list("wallet_id", flat=True).get(id=grant_id)
-        sql.take_turn(wallet_id)
+        sql.lock_wallet_grants(wallet_id)
         _start(wallet_id, grant_id, now)
         grant = CreditGrant.objects.get(id=grant_id)
         if grant.ends_at and grant.ends_at <= now:
             expire_ended(wallet_id=wallet_id, now=now)
             grant.refresh_from_db(fields=["remaining"])
             # What is left is held by a reservation made before the end; it goes with the hold or is captured by it.
-            return now + timedelta(seconds=HELD_REMAINDER_SECONDS) if grant.remaining else None
+            return now + timedelta(seconds=RESERVED_REMAINDER_SECONDS) if grant.remaining else None
         return grant.starts_at if grant.starts_at > now else grant.ends_at
 
 
@@ -78,11 +78,11 @@ def expire_ended(*, wallet_id: int, now: datetime, at: datetime | None = None) -
     it, after what comes first in Metronome's order: kept besides that, it could be spent twice. Returns credits."""
     expired, at = 0, at or now
     with transaction.atomic(), connection.cursor() as cursor:
-        sql.take_turn(wallet_id)
+        sql.lock_wallet_grants(wallet_id)
         drawable = [grant_id for grant_id, _ in drawdown.drawable(wallet_id, at)]
         # Locked before the holds are counted: one that is made in this very instant is seen here, or sees what is left.
         available = Wallet.objects.select_for_update().get(id=wallet_id).available
-        rest = drawdown.rest_after_holds(wallet_id, drawable, seconds=RESERVATION_SECONDS)
+        rest = drawdown.rest_after_reservations(wallet_id, drawable, seconds=RESERVATION_SECONDS)
         for one in CreditGrant.objects.filter(id__in=drawable, ends_at__lte=at).order_by("id"):
             # What is not available is held: by holds made after an end that was moved into the past, if by no others.
             if goes := min(one.remaining, rest.get(one.id, one.remaining), available):
@@ -103,7 +103,7 @@ def adjust(*, wallet_id: int, amount: int, note: str, now: datetime) -> LedgerEn
     them is a guess, as the cause is not known; a wrong one shows as a difference again when such a grant ends.
     """
     with transaction.atomic():
-        sql.take_turn(wallet_id)
+        sql.lock_wallet_grants(wallet_id)
         if amount < 0:
             wallet = Wallet.objects.select_for_update().get(id=wallet_id)
             amount = -min(-amount, wallet.available)
@@ -122,8 +122,16 @@ def _start(wallet_id: int, grant_id: int, now: datetime) -> bool:
     grant = CreditGrant.objects.get(id=grant_id)
     if grant.starts_at > now or grant.entries.filter(kind=LedgerEntry.Kind.GRANT).exists():
         return False
-    draws = draw_again(wallet_id, drawdown.pays_since(grant), now, beginning=grant_id)
-    write(wallet_id, grant.granted, LedgerEntry.Kind.GRANT, now=now, grant_id=grant_id, draws=draws, note=grant.name)
+    consumptions = reallocate(wallet_id, drawdown.pays_since(grant), now, beginning=grant_id)
+    write(
+        wallet_id,
+        grant.granted,
+        LedgerEntry.Kind.GRANT,
+        now=now,
+        grant_id=grant_id,
+        consumptions=consumptions,
+        note=grant.name,
+    )
     set_next_expiry(wallet_id)
     return True
 
@@ -156,33 +164,33 @@ def take(grants: list[tuple[int, int]], amount: int) -> list[tuple[int, int]]:
 
     What they do not cover (credits of an adjustment) belongs to none of them.
     """
-    draws = []
+    consumptions = []
     with connection.cursor() as cursor:
         for grant_id, remaining in grants:
             if amount <= 0:
                 break
-            draws.append((grant_id, min(amount, remaining)))
-            cursor.execute(DRAW, [draws[-1][1], grant_id])
-            amount -= draws[-1][1]
-    return draws
+            consumptions.append((grant_id, min(amount, remaining)))
+            cursor.execute(DRAW, [consumptions[-1][1], grant_id])
+            amount -= consumptions[-1][1]
+    return consumptions
 
 
-def draw_again(
+def reallocate(
     wallet_id: int, since: datetime, now: datetime, usage: Mapping[datetime, int] | None = None, beginning: int = 0
 ) -> list[tuple[int, int, int]]:
     """Decide anew which grants pay for what was used since the full hour `since`, and for `usage` (by hour) beside it.
 
     Metronome rates usage by the usage's own time, and starts are floored to the hour: what was drawn from a pack at 10:10
     is the plan's that was chosen at 10:20, and what the pack has left by that may pay what a third one paid at 11:10. The
-    balance is the same, but not which credits are left to expire. Returns what changed, as `draws` of an entry.
+    balance is the same, but not which credits are left to expire. Returns what changed, as `consumptions` of an entry.
     """
-    drawn = drawdown.drawn_since(wallet_id, since, seconds=RESERVATION_SECONDS)
+    drawn = drawdown.consumed_since(wallet_id, since, seconds=RESERVATION_SECONDS)
     if not (drawn or usage):
         return []
     drawable = [grant_id for grant_id, _ in drawdown.drawable(wallet_id, now)] + [beginning]
     grants = CreditGrant.objects.filter(id__in={*drawable, *(grant_id for _, grant_id in drawn)})
     ordered = sorted(grants, key=drawdown.draw_order)
-    changes, left = drawdown.draw_anew(ordered, drawn, usage or {})
+    changes, left = drawdown.allocate_anew(ordered, drawn, usage or {})
     for one, rest in zip(ordered, left, strict=True):
         if rest != one.remaining:
             over = rest and one.ends_at and one.ends_at <= now

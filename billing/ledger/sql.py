@@ -16,7 +16,7 @@ def one(statement: str, params: list[Any]) -> Any:
         return cursor.fetchone()
 
 
-def take_turn(key: int) -> None:
+def lock_wallet_grants(key: int) -> None:
     """Wait until no other transaction has the turn of this key, and have it until ours ends. SQLite's transactions take
     turns anyway. Locking rows instead needs one order for all, and which rows there are changes while one waits.
     """

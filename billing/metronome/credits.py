@@ -57,7 +57,7 @@ def add_grant(
     `commits`, by `description`). AlreadyDone if the key was used.
 
     The credits apply to every product, which are ours all: a restriction would change the order in which Metronome
-    draws, where the commit with fewer products goes first.
+    consumptions, where the commit with fewer products goes first.
     """
     unit_id = credit_type_id()
     grant: dict[str, Any] = {

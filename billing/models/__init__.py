@@ -5,11 +5,11 @@ and CreditGrant. Credits and cents are integers; a datetime is UTC.
 """
 
 from .contracts import Contract, Subscription
-from .payments import AutoRecharge, ChargeAtTestGateway, Gift, Payment, PaymentMethod
+from .payments import AutoRecharge, ChargeAtTestGateway, ComplimentaryGrant, Payment, PaymentMethod
 from .wallets import CreditGrant, Drift, LedgerEntry, Reservation, Wallet
-from .webhooks import WebhookEvent
+from .webhooks import InboundWebhook
 
 __all__ = [
-    "AutoRecharge", "ChargeAtTestGateway", "Contract", "CreditGrant", "Drift", "Gift", "LedgerEntry", "Payment",
-    "PaymentMethod", "Reservation", "Subscription", "Wallet", "WebhookEvent",
+    "AutoRecharge", "ChargeAtTestGateway", "Contract", "CreditGrant", "Drift", "ComplimentaryGrant", "LedgerEntry", "Payment",
+    "PaymentMethod", "Reservation", "Subscription", "Wallet", "InboundWebhook",
 ]  # fmt: skip

@@ -8,10 +8,10 @@ from django.db import models
 from django.db.models import Q
 
 from accounts.models import Customer
-from jobs.models import Job, JobQuerySet
+from jobs.models import JobRow, JobRowQuerySet
 
 
-class Contract(Job):
+class Contract(JobRow):
     """The customer's one Metronome contract, open-ended; plans, packs and recharges are commits on it.
 
     As a job it owes a sync: `due_at` is when grants and balance are read from Metronome next.
@@ -29,19 +29,19 @@ class Contract(Job):
     recharge_to_credits = models.BigIntegerField(null=True, blank=True)
     synced_at = models.DateTimeField(null=True, blank=True)
 
-    class Meta(Job.Meta):
+    class Meta(JobRow.Meta):
         abstract = False
 
     def __str__(self) -> str:
         return f"contract of {self.customer}"
 
 
-class SubscriptionQuerySet(JobQuerySet):
+class SubscriptionQuerySet(JobRowQuerySet):
     def live(self) -> Self:
         return self.filter(state__in=[Subscription.State.REQUESTED, Subscription.State.ACTIVE])
 
 
-class Subscription(Job):
+class Subscription(JobRow):
     """A chosen plan. Each granted period is one commit (or credit) on the contract, keyed by subscription and period."""
 
     class State(models.TextChoices):
@@ -66,7 +66,7 @@ class Subscription(Job):
 
     objects = SubscriptionQuerySet.as_manager()  # type: ignore[misc]
 
-    class Meta(Job.Meta):
+    class Meta(JobRow.Meta):
         abstract = False
         constraints = [
             models.UniqueConstraint(fields=["customer", "key"], name="subscription_key_unique"),

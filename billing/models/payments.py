@@ -9,7 +9,7 @@ from django.db import models
 from django.db.models import Q
 
 from accounts.models import Customer
-from jobs.models import Job, JobQuerySet
+from jobs.models import JobRow, JobRowQuerySet
 
 from .contracts import Subscription
 from .wallets import CreditGrant
@@ -27,12 +27,12 @@ class PaymentMethod(models.Model):
         return self.label
 
 
-class PaymentQuerySet(JobQuerySet):
+class PaymentQuerySet(JobRowQuerySet):
     def open(self) -> Self:
         return self.exclude(state__in=[Payment.State.GRANTED, Payment.State.FAILED, Payment.State.REFUNDED])
 
 
-class Payment(Job):
+class Payment(JobRow):
     """Money movement with recovery points: every state is a place a worker can die and another go on from."""
 
     due_within_seconds = 3_600  # one charged and not granted is looked at each hour
@@ -84,7 +84,7 @@ class Payment(Job):
 
     objects = PaymentQuerySet.as_manager()  # type: ignore[misc]
 
-    class Meta(Job.Meta):
+    class Meta(JobRow.Meta):
         abstract = False
         constraints = [
             models.UniqueConstraint(fields=["subscription", "period"], name="payment_once_a_period"),
@@ -95,7 +95,7 @@ class Payment(Job):
             ),
         ]
         indexes = [
-            *Job.Meta.indexes,
+            *JobRow.Meta.indexes,
             models.Index(fields=["customer", "-created_at"], name="payment_by_customer"),
             models.Index(fields=["-created_at"], name="payment_newest"),
             models.Index(fields=["state", "-created_at"], name="payment_by_state"),
@@ -133,42 +133,42 @@ class ChargeAtTestGateway(models.Model):
         return f"{self.amount_cents / 100:.2f} {self.currency} ({self.key})"
 
 
-class Gift(Job):
+class ComplimentaryGrant(JobRow):
     """Credits a person decided to give: a kindness, or back for something that went wrong. As a job it owes the grant."""
 
     due_within_seconds = 0
 
     class Kind(models.TextChoices):
-        GIFT = "gift"
-        REFUND = "refund"
+        COMPLIMENTARY = "complimentary"
+        CREDIT_BACK = "credit_back"
 
-    customer = models.ForeignKey(Customer, on_delete=models.PROTECT, related_name="gifts")
-    kind = models.CharField(max_length=10, choices=Kind.choices)
+    customer = models.ForeignKey(Customer, on_delete=models.PROTECT, related_name="complimentary_grants")
+    kind = models.CharField(max_length=20, choices=Kind.choices)
     key = models.CharField(max_length=128, unique=True, help_text="Names the grant at Metronome: one gift, one grant.")
     credits = models.BigIntegerField()
     reason = models.CharField(max_length=200)
-    by = models.ForeignKey("accounts.User", on_delete=models.PROTECT, related_name="gifts_given")
+    by = models.ForeignKey("accounts.User", on_delete=models.PROTECT, related_name="complimentary_grants_given")
     ends_at = models.DateTimeField()
     grant = models.OneToOneField(
         CreditGrant, on_delete=models.PROTECT, null=True, blank=True, help_text="Empty until Metronome has it."
     )
     created_at = models.DateTimeField()
 
-    class Meta(Job.Meta):
+    class Meta(JobRow.Meta):
         abstract = False
-        constraints = [models.CheckConstraint(condition=Q(credits__gt=0), name="gift_of_something")]
+        constraints = [models.CheckConstraint(condition=Q(credits__gt=0), name="complimentarygrant_of_something")]
 
     def __str__(self) -> str:
         return f"{self.kind} of {self.credits:,} credits"
 
 
-class AutoRechargeQuerySet(JobQuerySet):
+class AutoRechargeQuerySet(JobRowQuerySet):
     def in_trouble(self) -> Self:
         """The last recharge failed, or did not come."""
         return self.filter(Q(stuck_at__isnull=False) | ~Q(failure=""))
 
 
-class AutoRecharge(Job):
+class AutoRecharge(JobRow):
     """The customer's recharge settings. As a job it owes their mirror on the Metronome contract."""
 
     customer = models.OneToOneField(Customer, on_delete=models.PROTECT, related_name="auto_recharge")
@@ -187,7 +187,7 @@ class AutoRecharge(Job):
 
     objects = AutoRechargeQuerySet.as_manager()  # type: ignore[misc]
 
-    class Meta(Job.Meta):
+    class Meta(JobRow.Meta):
         abstract = False
 
     def __str__(self) -> str:

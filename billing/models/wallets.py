@@ -9,7 +9,7 @@ from django.db import models
 from django.db.models import F, Q
 
 from accounts.models import Customer
-from jobs.models import Job
+from jobs.models import JobRow
 
 
 class Wallet(models.Model):
@@ -92,7 +92,7 @@ class Reservation(models.Model):
         return f"{self.amount} for {self.key} ({self.state})"
 
 
-class CreditGrant(Job):
+class CreditGrant(JobRow):
     """Mirror of one segment of one Metronome commit or credit. As a job it owes its start or its expiry."""
 
     class Kind(models.TextChoices):
@@ -126,7 +126,7 @@ class CreditGrant(Job):
     )
     created_at = models.DateTimeField()
 
-    class Meta(Job.Meta):
+    class Meta(JobRow.Meta):
         abstract = False
         constraints = [
             models.CheckConstraint(
@@ -134,7 +134,7 @@ class CreditGrant(Job):
             )
         ]
         indexes = [
-            *Job.Meta.indexes,
+            *JobRow.Meta.indexes,
             models.Index(fields=["wallet", "priority"], name="grant_to_draw", condition=Q(remaining__gt=0)),
         ]
 
@@ -161,7 +161,7 @@ class LedgerEntry(models.Model):
     reservation = models.OneToOneField(
         Reservation, on_delete=models.PROTECT, null=True, blank=True, related_name="entry"
     )
-    draws = models.JSONField(
+    consumptions = models.JSONField(
         default=list, help_text="[grant, credits] as drawn, with the hour (Unix time) if decided anew."
     )
     note = models.CharField(max_length=200, blank=True, default="")

@@ -4,27 +4,27 @@ from __future__ import annotations
 
 from django.db import models
 
-from jobs.models import Job
+from jobs.models import JobRow
 
 
-class WebhookEvent(Job):
+class InboundWebhook(JobRow):
     """Inbox: one row per provider event id. As a job it owes its processing."""
 
     due_within_seconds = 0
 
     event_id = models.CharField(max_length=128, unique=True)
     type = models.CharField(max_length=128, db_index=True)
-    customer_metronome_id = models.CharField(max_length=64, blank=True, default="")
+    customer_ref = models.CharField(max_length=64, blank=True, default="")
     payload = models.JSONField()
     received_at = models.DateTimeField(db_index=True)
     processed_at = models.DateTimeField(null=True, blank=True)
     outcome = models.CharField(max_length=200, blank=True, default="", help_text="What was done, or why nothing was.")
 
-    class Meta(Job.Meta):
+    class Meta(JobRow.Meta):
         abstract = False
         indexes = [
-            *Job.Meta.indexes,
-            models.Index(fields=["customer_metronome_id", "id"], name="webhookevent_by_customer"),
+            *JobRow.Meta.indexes,
+            models.Index(fields=["customer_ref", "id"], name="inboundwebhook_by_customer"),
         ]
 
     def __str__(self) -> str:

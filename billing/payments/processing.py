@@ -26,8 +26,8 @@ from billing.metronome.contracts import invoice_status
 from billing.models import Contract, CreditGrant, Payment, Subscription
 from billing.sync import contracts
 from billing.sync.grants import read_grants
-from jobs.errors import NotYet, Rejected, Unavailable
-from jobs.worker import RowStep
+from jobs.errors import Rejected, Snooze, Unavailable
+from jobs.worker import RowJob
 
 from .cards import card_of
 from .gateways import GatewayDeclined, gateway
@@ -201,10 +201,10 @@ def _failed(payment: Payment, now: datetime) -> None:
     """Tell the customer, at least once: `settled_at` says it was done."""
     if payment.settled_at is None:
         if payment.kind == Payment.Kind.RECHARGE and not recharge.is_off_by_choice(payment.customer_id):
-            emails.send(customer=payment.customer, letter="recharge_failed", words={"payment": payment})
+            emails.send(customer=payment.customer, template="recharge_failed", context={"payment": payment})
         elif payment.subscription and payment.period:  # the first one fails before the customer's eyes
-            words = {"plan": plans.PLANS[payment.subscription.plan], "failure": renewal_failure(payment)}
-            emails.send(customer=payment.customer, letter="renewal_failed", words=words)
+            context = {"plan": plans.PLANS[payment.subscription.plan], "failure": renewal_failure(payment)}
+            emails.send(customer=payment.customer, template="renewal_failed", context=context)
         Payment.objects.filter(pk=payment.pk).update(settled_at=now)
 
 
@@ -241,7 +241,7 @@ def charge_key(payment: Payment) -> str:
 def _move(payment: Payment, state: str, **fields: Any) -> None:
     moved = Payment.objects.filter(pk=payment.pk, state=payment.state).update(state=state, **fields)
     if not moved:
-        raise NotYet("another worker has moved this payment on")
+        raise Snooze("another worker has moved this payment on")
     for name, value in ({"state": state} | fields).items():
         setattr(payment, name, value)
 
@@ -250,7 +250,7 @@ def _move_and_tell(payment: Payment, state: str, now: datetime, **fields: Any) -
     """Move, and have the subscription that waits for this payment looked at."""
     with transaction.atomic():
         _move(payment, state, **fields)
-        Subscription.objects.filter(payments=payment).nudge(now)
+        Subscription.objects.filter(payments=payment).run_now(now)
 
 
-PAY = RowStep("payments", Payment, advance)
+PAY = RowJob("payments", Payment, advance)

@@ -10,7 +10,7 @@ from django.db import IntegrityError, transaction
 
 from accounts.models import Customer
 from billing.models import Payment, Subscription
-from jobs.errors import NotYet, Rejected
+from jobs.errors import Rejected, Snooze
 
 State = Payment.State
 CENTS_MAX = 100_000_000  # a million dollars: more is an error of somebody's
@@ -20,7 +20,7 @@ class InvoiceTotalInvalid(Rejected):
     """Metronome asks for an amount that nobody can charge."""
 
 
-class RechargeUnderWay(NotYet):
+class RechargeUnderWay(Snooze):
     """The customer has an open recharge; this one waits for its end."""
 
 

@@ -8,10 +8,10 @@ from uuid import UUID
 from accounts.models import Customer
 from billing import metronome, plans
 from billing.models import AutoRecharge, Contract
-from jobs.errors import NotYet
-from jobs.worker import RowStep
+from jobs.errors import Snooze
+from jobs.worker import RowJob
 
-from .watchdog import STUCK_SECONDS, is_stuck, nudge_metronome, open_recharge, watch
+from .watchdog import STUCK_SECONDS, is_stuck, open_recharge, toggle_at_metronome, watch
 
 TO_CREDITS_MAX = 40_000_000  # $10,000 in one charge: more is a slip of the finger
 
@@ -87,11 +87,11 @@ def mirror(row: AutoRecharge, now: datetime) -> datetime | None:
     contract = Contract.objects.filter(customer_id=row.customer_id).exclude(metronome_id=None).first()
     if contract is None:
         if row.enabled:
-            raise NotYet("takes effect with the first plan", seconds=CONTRACT_LOOK_SECONDS)
+            raise Snooze("takes effect with the first plan", seconds=CONTRACT_LOOK_SECONDS)
         return None
     customer_id, contract_id = row.customer.metronome_id or "", contract.metronome_id or ""
     if is_stuck(row, now):
-        nudge_metronome(row, customer_id, contract_id, now)
+        toggle_at_metronome(row, customer_id, contract_id, now)
     wish = metronome.RechargeConfiguration(row.enabled, row.threshold_credits, row.recharge_to_credits)
     found = metronome.recharge_configuration(customer_id=customer_id, contract_id=contract_id)
     if found != wish and (found or row.enabled):
@@ -154,4 +154,4 @@ def _dollars(credits: int) -> str:
     return f"{credits / plans.CREDITS_PER_CENT / 100:,.0f}"
 
 
-MIRROR = RowStep("recharge settings", AutoRecharge, mirror)
+MIRROR = RowJob("recharge settings", AutoRecharge, mirror)

@@ -46,7 +46,7 @@ def is_stuck(row: AutoRecharge, now: datetime) -> bool:
     return bool(row.enabled and waited and not row.stuck_at and _is_low(row))
 
 
-def nudge_metronome(row: AutoRecharge, customer_id: str, contract_id: str, now: datetime) -> None:
+def toggle_at_metronome(row: AutoRecharge, customer_id: str, contract_id: str, now: datetime) -> None:
     """Switch off at Metronome, once; the mirror switches on again, which makes Metronome evaluate at once.
 
     The mark comes after: a worker killed in between switches off again, which changes nothing, and then marks.

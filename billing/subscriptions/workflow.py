@@ -18,8 +18,8 @@ from billing.live.wake import wake
 from billing.models import CreditGrant, Payment, Subscription
 from billing.payments import requests as payments
 from billing.sync import contracts
-from jobs.errors import NotYet
-from jobs.worker import RowStep
+from jobs.errors import Snooze
+from jobs.worker import RowJob
 
 logger = logging.getLogger(__name__)
 
@@ -127,7 +127,7 @@ def advance(subscription: Subscription, now: datetime) -> datetime | None:
     return _renew(subscription, now)
 
 
-SUBSCRIBE = RowStep("subscriptions", Subscription, advance)
+SUBSCRIBE = RowJob("subscriptions", Subscription, advance)
 
 
 def _activate(subscription: Subscription, now: datetime) -> datetime | None:
@@ -137,7 +137,7 @@ def _activate(subscription: Subscription, now: datetime) -> datetime | None:
         return None
     former = Subscription.objects.filter(customer=subscription.customer_id, state=State.ACTIVE)
     if Payment.objects.open().filter(subscription__in=former).exists():
-        raise NotYet("the former plan is just being renewed", seconds=PAYMENT_LOOK_SECONDS)
+        raise Snooze("the former plan is just being renewed", seconds=PAYMENT_LOOK_SECONDS)
     # Stored before the grant: a second try must give the same period.
     Subscription.objects.filter(pk=subscription.pk, anchor_at=None).update(anchor_at=now)
     subscription.refresh_from_db(fields=["anchor_at"])
@@ -165,22 +165,22 @@ def _next_period(subscription: Subscription, now: datetime) -> int:
 
 
 def _payment(subscription: Subscription, period: int, now: datetime) -> Payment | None:
-    """The period's payment once it is through, paid or failed; None for a plan that costs nothing. Else NotYet."""
+    """The period's payment once it is through, paid or failed; None for a plan that costs nothing. Else Snooze."""
     price_cents = plans.PLANS[subscription.plan].price_cents
     if not price_cents:
         return None
     with transaction.atomic():
         state = Subscription.objects.select_for_update().values_list("state", flat=True).get(pk=subscription.pk)
         if state != subscription.state:
-            raise NotYet("the subscription has just changed")
+            raise Snooze("the subscription has just changed")
         asked = Payment.objects.filter(subscription=subscription, period=period).exists()
         if period and not asked and requested_plan(subscription.customer):  # what is paid is granted first
-            raise NotYet("another plan is about to follow this one", seconds=PAYMENT_LOOK_SECONDS)
+            raise Snooze("another plan is about to follow this one", seconds=PAYMENT_LOOK_SECONDS)
         payment = payments.request_plan_payment(
             subscription=subscription, period=period, amount_cents=price_cents, now=now
         )
     if payment.state not in (Payment.State.CHARGED, Payment.State.GRANTED, Payment.State.FAILED):
-        raise NotYet("waiting for the payment", seconds=PAYMENT_LOOK_SECONDS)
+        raise Snooze("waiting for the payment", seconds=PAYMENT_LOOK_SECONDS)
     return payment
 
 

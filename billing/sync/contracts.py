@@ -14,7 +14,7 @@ from billing.hours import ceil_hour, floor_hour
 from billing.ledger import wallet_of
 from billing.live.wake import wake
 from billing.models import Contract, CreditGrant
-from jobs.errors import NotYet
+from jobs.errors import Snooze
 
 from . import grants
 
@@ -22,12 +22,12 @@ from . import grants
 def ensure(customer: Customer, *, now: datetime) -> Contract:
     """The customer's contract, made at Metronome if there is none. For workers only: it calls Metronome.
 
-    Raises NotYet while the customer is not provisioned. Two workers at once, or one killed in between, end with one
+    Raises Snooze while the customer is not provisioned. Two workers at once, or one killed in between, end with one
     contract: it is made under a uniqueness key and then found by its name.
     """
     metronome_id = Customer.objects.values_list("metronome_id", flat=True).get(pk=customer.pk)
     if not metronome_id:
-        raise NotYet("the customer is not at Metronome yet")
+        raise Snooze("the customer is not at Metronome yet")
     # Stored before the call, so that a second try asks for the same start. Nothing was used before the first plan.
     contract = Contract.objects.get_or_create(customer=customer, defaults={"starts_at": floor_hour(now)})[0]
     if contract.metronome_id:

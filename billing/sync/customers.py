@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from accounts.models import Customer, IngestAlias
 from billing import metronome
 from billing.metronome.customers import known_as, rename_customer
-from jobs.worker import RowStep
+from jobs.worker import RowJob
 
 NAME_CHARACTERS_MAX = 160  # Metronome's
 LATE_SECONDS = 3_600  # by then a worker with an old name in hand has written it, or never will
@@ -35,7 +35,7 @@ def provision(customer: Customer, now: datetime) -> datetime | None:
         return now + timedelta(seconds=LATE_SECONDS) if is_deleted else None
     finally:
         # Whoever took the row over may have written before us, whether we were answered or not.
-        Customer.objects.filter(pk=customer.pk).exclude(lease=customer.lease).nudge(now)
+        Customer.objects.filter(pk=customer.pk).exclude(lease=customer.lease).run_now(now)
 
 
 def _anonymous_since(customer: Customer) -> datetime | None:
@@ -115,4 +115,4 @@ def _note_pushed(names: list[str], now: datetime) -> None:
     IngestAlias.objects.filter(name__in=names).update(pushed_at=now, conflict="")
 
 
-PROVISION = RowStep("customers", Customer, provision)
+PROVISION = RowJob("customers", Customer, provision)

@@ -97,7 +97,7 @@ def approve_drift(drift: Drift, *, user: User, now: datetime) -> bool:
     agreed = Drift.objects.filter(pk=drift.pk, state=Drift.State.OPEN, difference=drift.difference)
     if not agreed.update(approved_by=user):
         return False
-    schedule.nudge(drift.wallet.customer_id, now)
+    schedule.run_now(drift.wallet.customer_id, now)
     return True
 
 

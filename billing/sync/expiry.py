@@ -9,22 +9,22 @@ from django.db.models import QuerySet
 from billing import ledger
 from billing.live.wake import wake
 from billing.models import CreditGrant, Reservation
-from jobs.worker import RowStep
+from jobs.worker import RowJob
 
 from . import schedule
 
 
 def turn(grant: CreditGrant, now: datetime) -> datetime | None:
-    again_at = ledger.turn_grant(grant_id=grant.pk, now=now)
+    again_at = ledger.start_or_end_grant(grant_id=grant.pk, now=now)
     wake(grant.wallet_id)
     schedule.soon([grant.wallet.customer_id], now=now)  # the balance may be low now
     return again_at
 
 
-EXPIRE = RowStep("grants", CreditGrant, turn)
+EXPIRE = RowJob("grants", CreditGrant, turn)
 
 
-class ReservationStep:
+class ReservationJob:
     """Gives back what holds past their time still hold. No lease: the ledger resolves a hold once, whoever comes."""
 
     name = "reservations"
@@ -39,4 +39,4 @@ class ReservationStep:
         return len(wallet_ids)
 
 
-RESERVATIONS = ReservationStep()
+RESERVATIONS = ReservationJob()

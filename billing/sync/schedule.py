@@ -14,9 +14,9 @@ BUSY_SECONDS = 60  # how soon a wallet with open business is read again: the mos
 IDLE_SECONDS = 3_600
 
 
-def nudge(customer_id: UUID, now: datetime) -> None:
+def run_now(customer_id: UUID, now: datetime) -> None:
     """Read the customer's grants and balance from Metronome as soon as a worker is free."""
-    Contract.objects.filter(customer_id=customer_id).exclude(metronome_id=None).nudge(now)
+    Contract.objects.filter(customer_id=customer_id).exclude(metronome_id=None).run_now(now)
 
 
 def soon(customer_ids: Iterable[UUID], *, now: datetime) -> None:

@@ -7,7 +7,7 @@ from datetime import timedelta
 from billing import ledger, metronome, plans, recharge
 from billing.models import Contract, Payment, Wallet
 from billing.sync import contracts, customers, schedule
-from jobs.worker import Worker, steps
+from jobs.worker import Worker, all_jobs
 
 
 class Killed(BaseException):
@@ -93,7 +93,7 @@ def remote_balance(customer) -> int:
 def drain_killed(stage) -> bool:
     """Work until done or killed, then wait until the dead worker's lease has ended. Returns whether it was killed."""
     try:
-        Worker(steps(), clock=stage.now).drain()
+        Worker(all_jobs(), clock=stage.now).drain()
     except Killed:
         stage.advance(seconds=121)
         return True

@@ -7,15 +7,15 @@ from datetime import timedelta
 import pytest
 
 from accounts.models import PasswordReset
-from billing.models import Subscription, WebhookEvent
+from billing.models import InboundWebhook, Subscription
 from jobs import queue, worker
-from jobs.errors import NotYet, Unavailable
-from jobs.models import Heartbeat, Lane
-from jobs.worker import RowStep, Worker, alive, pause_lane
+from jobs.errors import Snooze, Unavailable
+from jobs.models import Heartbeat, PausedJob
+from jobs.worker import RowJob, Worker, alive, pause_job
 
 pytestmark = pytest.mark.django_db
 AHEAD = timedelta(hours=2)
-ROWS = WebhookEvent.objects
+ROWS = InboundWebhook.objects
 
 
 @pytest.fixture
@@ -32,10 +32,10 @@ class Clock:
 
 
 def worker_at(clock, perform=lambda row, now: None) -> Worker:
-    return Worker([RowStep("test", WebhookEvent, perform)], clock=clock)
+    return Worker([RowJob("test", InboundWebhook, perform)], clock=clock)
 
 
-@pytest.mark.parametrize("error", [Unavailable("503"), NotYet("wait"), KeyError("a bug")])
+@pytest.mark.parametrize("error", [Unavailable("503"), Snooze("wait"), KeyError("a bug")])
 def test_a_row_that_was_put_off_by_a_clock_ahead_is_done_at_once(error, event, now):
     def fail(row, now):
         raise error
@@ -68,13 +68,13 @@ def test_a_worker_that_sees_its_own_clock_go_back_beats_and_works_at_once(event,
 
 
 def test_a_lease_of_a_killed_worker_whose_clock_was_ahead_ends_at_once(event, now):
-    (row,) = queue.claim(WebhookEvent, now=now + AHEAD, limit=1, lease_seconds=120)
+    (row,) = queue.claim(InboundWebhook, now=now + AHEAD, limit=1, lease_seconds=120)
 
-    assert queue.set_right(WebhookEvent, now=now) == 1
+    assert queue.set_right(InboundWebhook, now=now) == 1
 
-    (again,) = queue.claim(WebhookEvent, now=now, limit=1, lease_seconds=120)
+    (again,) = queue.claim(InboundWebhook, now=now, limit=1, lease_seconds=120)
     assert again.pk == row.pk
-    assert queue.settle([row]) == 0, "who was too slow changes nothing"
+    assert queue.complete([row]) == 0, "who was too slow changes nothing"
 
 
 def test_a_new_row_of_a_kind_that_is_never_due_so_late_is_due_now(now):
@@ -90,10 +90,10 @@ def test_rows_that_are_rightly_due_later_stay(alice, now):
     (day, soon) = (now + timedelta(days=20), now + timedelta(seconds=worker.queue.BACKOFF_MAX_SECONDS))
     plan = Subscription.objects.create(customer=alice, plan="starter", key="k", created_at=now, due_at=day)
     leased = ROWS.create(event_id="leased", type="t", payload={}, received_at=now, due_at=now)
-    (held,) = queue.claim(WebhookEvent, now=now, limit=1, lease_seconds=600)
+    (held,) = queue.claim(InboundWebhook, now=now, limit=1, lease_seconds=600)
     backing_off = ROWS.create(event_id="off", type="t", payload={}, received_at=now, due_at=soon, last_error="503")
 
-    assert [queue.set_right(model, now=now) for model in (Subscription, WebhookEvent)] == [0, 0]
+    assert [queue.set_right(model, now=now) for model in (Subscription, InboundWebhook)] == [0, 0]
 
     for row in (plan, leased, backing_off):
         row.refresh_from_db()
@@ -106,15 +106,15 @@ def test_what_is_dead_or_owes_nothing_stays_so(now):
         event_id="dead", type="t", payload={}, received_at=now, due_at=now + AHEAD, dead_at=now, last_error="400"
     )
 
-    assert queue.set_right(WebhookEvent, now=now) == 0
+    assert queue.set_right(InboundWebhook, now=now) == 0
 
 
 def test_a_pause_made_by_a_clock_ahead_ends(event, now):
-    pause_lane("test", seconds=60, reason="401", now=now + AHEAD)
+    pause_job("test", seconds=60, reason="401", now=now + AHEAD)
 
     worker_at(Clock(now))._turn_safely()
 
-    assert not Lane.objects.exists()
+    assert not PausedJob.objects.exists()
     assert ROWS.get().due_at is None
 
 
@@ -145,6 +145,6 @@ def test_the_look_at_the_clock_is_taken_every_ten_minutes_only(now, django_asser
 def test_no_wait_of_a_worker_is_longer_than_what_counts_as_ahead():
     from billing.metronome.client import RETRY_AFTER_MAX_SECONDS
 
-    leases = [getattr(step, "lease_seconds", 0) for step in worker.steps()]
+    leases = [getattr(step, "lease_seconds", 0) for step in worker.all_jobs()]
 
     assert max(*leases, queue.BACKOFF_MAX_SECONDS, RETRY_AFTER_MAX_SECONDS) < queue.AHEAD_MAX_SECONDS

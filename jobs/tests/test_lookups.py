@@ -7,16 +7,16 @@ import uuid
 from django.db import connection
 
 from accounts.models import Customer
-from billing.models import WebhookEvent
+from billing.models import InboundWebhook
 from conftest import make_customer
 
 
 def test_finds_what_in_finds_by_number(db, now):
-    rows = WebhookEvent.objects.bulk_create(
-        WebhookEvent(event_id=f"event-{at}", type="test", payload={}, received_at=now) for at in range(3)
+    rows = InboundWebhook.objects.bulk_create(
+        InboundWebhook(event_id=f"event-{at}", type="test", payload={}, received_at=now) for at in range(3)
     )
 
-    found = WebhookEvent.objects.filter(pk__among=[rows[0].pk, rows[2].pk, rows[2].pk, 10**12])
+    found = InboundWebhook.objects.filter(pk__among=[rows[0].pk, rows[2].pk, rows[2].pk, 10**12])
 
     assert set(found) == {rows[0], rows[2]}
 
@@ -35,6 +35,6 @@ def test_of_nothing_is_nothing(db):
 
 
 def test_is_one_parameter_where_the_database_has_arrays(db):
-    _, parameters = WebhookEvent.objects.filter(pk__among=range(500)).query.sql_with_params()
+    _, parameters = InboundWebhook.objects.filter(pk__among=range(500)).query.sql_with_params()
 
     assert len(parameters) == (1 if connection.vendor == "postgresql" else 500)

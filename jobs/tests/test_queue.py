@@ -8,23 +8,23 @@ from datetime import timedelta
 import pytest
 from django.db import connection
 
-from billing.models import WebhookEvent
+from billing.models import InboundWebhook
 from jobs import queue
-from jobs.errors import NotYet, Rejected, Unavailable
+from jobs.errors import Rejected, Snooze, Unavailable
 
-ROWS = WebhookEvent.objects
+ROWS = InboundWebhook.objects
 
 
-def add(now, count: int = 1, **fields) -> list[WebhookEvent]:
+def add(now, count: int = 1, **fields) -> list[InboundWebhook]:
     first = ROWS.count()
     return ROWS.bulk_create(
-        WebhookEvent(event_id=f"event-{first + at}", type="test", payload={}, received_at=now, due_at=now, **fields)
+        InboundWebhook(event_id=f"event-{first + at}", type="test", payload={}, received_at=now, due_at=now, **fields)
         for at in range(count)
     )
 
 
 def claim(now, limit: int = 1):
-    return queue.claim(WebhookEvent, now=now, limit=limit, lease_seconds=60)
+    return queue.claim(InboundWebhook, now=now, limit=limit, lease_seconds=60)
 
 
 @pytest.mark.django_db
@@ -63,11 +63,11 @@ class TestClaim:
         (slow,) = claim(now)
         (again,) = claim(now + timedelta(seconds=61))
 
-        assert queue.settle([slow]) == 0
+        assert queue.complete([slow]) == 0
         queue.fail(slow, Rejected("no"), now=now)
         row = ROWS.get()
         assert (row.lease, row.dead_at, row.attempts) == (again.lease, None, 0)
-        assert queue.settle([again]) == 1
+        assert queue.complete([again]) == 1
 
 
 @pytest.mark.django_db
@@ -75,7 +75,7 @@ class TestSettle:
     def test_with_no_moment_owes_nothing_more(self, now):
         add(now, attempts=3, last_error="was down")
 
-        assert queue.settle(claim(now)) == 1
+        assert queue.complete(claim(now)) == 1
 
         row = ROWS.get()
         assert (row.due_at, row.lease, row.leased_until, row.attempts, row.last_error) == (None, None, None, 0, "")
@@ -83,7 +83,7 @@ class TestSettle:
     def test_with_a_moment_makes_the_row_due_then(self, now):
         add(now)
 
-        queue.settle(claim(now), due_at=now + timedelta(minutes=1))
+        queue.complete(claim(now), due_at=now + timedelta(minutes=1))
 
         assert ROWS.get().due_at == now + timedelta(minutes=1)
 
@@ -92,19 +92,19 @@ class TestSettle:
         batch = claim(now, limit=100)
 
         with django_assert_num_queries(1):
-            assert queue.settle(batch) == 100
+            assert queue.complete(batch) == 100
 
     def test_of_nothing_is_nothing(self):
-        assert queue.settle([]) == 0
+        assert queue.complete([]) == 0
 
 
 @pytest.mark.django_db
 class TestNudge:
     def test_makes_a_row_due_that_owed_nothing(self, now):
         add(now)
-        queue.settle(claim(now))
+        queue.complete(claim(now))
 
-        assert ROWS.nudge(now) == 1
+        assert ROWS.run_now(now) == 1
         assert len(claim(now)) == 1
 
     def test_brings_a_dead_row_back_with_fresh_attempts(self, now):
@@ -112,7 +112,7 @@ class TestNudge:
         (row,) = claim(now)
         queue.fail(row, Rejected("no"), now=now)
 
-        ROWS.nudge(now)
+        ROWS.run_now(now)
 
         assert claim(now)[0].attempts == 0
 
@@ -122,10 +122,10 @@ class TestNudge:
         add(now)
         held = claim(now)
         later = now + timedelta(seconds=later_seconds)
-        ROWS.nudge(later)
+        ROWS.run_now(later)
         assert claim(later) == [], "the worker still holds it"
 
-        queue.settle(held)
+        queue.complete(held)
 
         assert len(claim(later)) == 1
 
@@ -134,9 +134,9 @@ class TestNudge:
         add(now)
         held = claim(now)
         end = now + timedelta(seconds=60)
-        ROWS.nudge(end)
+        ROWS.run_now(end)
 
-        queue.settle(held)
+        queue.complete(held)
 
         assert ROWS.get().due_at == end
 
@@ -144,7 +144,7 @@ class TestNudge:
         """What was refused may be what the nudge was about."""
         add(now)
         (held,) = claim(now)
-        ROWS.nudge(now)
+        ROWS.run_now(now)
 
         queue.fail(held, Rejected("no"), now=now)
 
@@ -180,10 +180,10 @@ class TestFail:
     def test_not_yet_counts_no_attempt(self, now):
         add(now)
 
-        queue.fail(claim(now)[0], NotYet("no customer"), now=now)
+        queue.fail(claim(now)[0], Snooze("no customer"), now=now)
 
         row = ROWS.get()
-        assert (row.due_at, row.attempts, row.last_error) == (now + timedelta(seconds=2), 0, "NotYet: no customer")
+        assert (row.due_at, row.attempts, row.last_error) == (now + timedelta(seconds=2), 0, "Snooze: no customer")
 
     def test_rejected_is_dead_at_once_and_says_why(self, now):
         add(now)
@@ -222,7 +222,7 @@ def test_many_threads_never_share_a_row(now):
         try:
             while rows := claim(now, limit=5):
                 taken.extend(row.event_id for row in rows)
-                queue.settle(rows)
+                queue.complete(rows)
         finally:
             connection.close()
 

@@ -9,7 +9,7 @@ import pytest
 from accounts.models import Customer
 from conftest import make_customer
 from jobs import queue
-from jobs.errors import NotYet, Rejected, Unavailable
+from jobs.errors import Rejected, Snooze, Unavailable
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def claimed(db, now):
 
 def test_settle_sets_further_columns_in_the_same_update(claimed, now, django_assert_num_queries):
     with django_assert_num_queries(1):
-        assert queue.settle(claimed, created_at=now - timedelta(days=1)) == 3
+        assert queue.complete(claimed, created_at=now - timedelta(days=1)) == 3
 
     assert Customer.objects.filter(due_at=None, lease=None, created_at=now - timedelta(days=1)).count() == 3
 
@@ -30,7 +30,7 @@ def test_settle_sets_further_columns_in_the_same_update(claimed, now, django_ass
 def test_settle_leaves_rows_alone_that_another_worker_took(claimed, now):
     queue.claim(Customer, now=now + timedelta(seconds=61), limit=1, lease_seconds=60)
 
-    assert queue.settle(claimed, created_at=now - timedelta(days=1)) == 2
+    assert queue.complete(claimed, created_at=now - timedelta(days=1)) == 2
     assert Customer.objects.exclude(lease=None).exclude(created_at=now - timedelta(days=1)).count() == 1
 
 
@@ -48,14 +48,14 @@ def test_fail_all_waits_together_and_counts_each(claimed, now, django_assert_num
 
 def test_fail_all_kills_what_is_rejected_and_counts_no_waiting(claimed, now):
     queue.fail_all(claimed[:1], Rejected("never"), now=now)
-    queue.fail_all(claimed[1:], NotYet("later", seconds=9), now=now)
+    queue.fail_all(claimed[1:], Snooze("later", seconds=9), now=now)
 
     assert Customer.objects.dead().count() == 1
     assert Customer.objects.filter(attempts=0, due_at=now + timedelta(seconds=9)).count() == 2
 
 
 def test_fail_all_keeps_a_nudge(claimed, now):
-    Customer.objects.filter(pk=claimed[0].pk).nudge(now)
+    Customer.objects.filter(pk=claimed[0].pk).run_now(now)
 
     queue.fail_all(claimed, Rejected("never"), now=now)
 

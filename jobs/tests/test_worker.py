@@ -10,14 +10,14 @@ from django.core.management import call_command
 from django.db import OperationalError
 from django.utils import timezone
 
-from billing.models import WebhookEvent
+from billing.models import InboundWebhook
 from jobs import worker as worker_module
-from jobs.errors import NotYet, Rejected, Unavailable
-from jobs.models import Heartbeat, Lane
-from jobs.worker import RowStep, Worker, alive, dead_rows, pause_lane, steps
+from jobs.errors import Rejected, Snooze, Unavailable
+from jobs.models import Heartbeat, PausedJob
+from jobs.worker import RowJob, Worker, alive, all_jobs, dead_rows, pause_job
 
 pytestmark = pytest.mark.django_db
-ROWS = WebhookEvent.objects
+ROWS = InboundWebhook.objects
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def add(now):
 
 
 def worker_for(perform, now, name: str = "test") -> Worker:
-    return Worker([RowStep(name, WebhookEvent, perform)], clock=lambda: now)
+    return Worker([RowJob(name, InboundWebhook, perform)], clock=lambda: now)
 
 
 def test_drain_works_until_nothing_is_due(add, now):
@@ -62,7 +62,7 @@ def test_a_bad_row_does_not_stop_the_others(add, now, caplog):
             case "refused":
                 raise Rejected("400")
             case "later":
-                raise NotYet("wait")
+                raise Snooze("wait")
 
     assert worker_for(perform, now).drain() == 4
 
@@ -71,7 +71,7 @@ def test_a_bad_row_does_not_stop_the_others(add, now, caplog):
         "bad": "KeyError: 'a bug'",
         "good": "",
         "refused": "Rejected: 400",
-        "later": "NotYet: wait",
+        "later": "Snooze: wait",
     }
     assert list(ROWS.dead().values_list("event_id", flat=True)) == ["refused"]
     assert "test failed on row" in caplog.text
@@ -106,18 +106,18 @@ def test_a_refused_key_pauses_the_lane_and_counts_no_attempt(add, now):
     worker.drain()
 
     assert len(calls) == 1, "the lane rests after the first refusal"
-    lane = Lane.objects.get()
+    lane = PausedJob.objects.get()
     assert (lane.name, lane.paused_until, lane.reason) == ("report", now + timedelta(seconds=60), "401 unauthorized")
     assert set(ROWS.values_list("attempts", "dead_at")) == {(0, None)}
 
 
 def test_a_paused_lane_wakes_by_itself_and_holds_up_no_other(add, now):
     add("event")
-    pause_lane("paused", seconds=60, reason="401", now=now)
-    quiet = RowStep("paused", WebhookEvent, lambda row, now: pytest.fail("this lane rests"))
-    busy = RowStep("busy", WebhookEvent, lambda row, now: now)
+    pause_job("paused", seconds=60, reason="401", now=now)
+    quiet = RowJob("paused", InboundWebhook, lambda row, now: pytest.fail("this lane rests"))
+    busy = RowJob("busy", InboundWebhook, lambda row, now: now)
 
-    assert Worker([quiet, busy], clock=lambda: now).turn() == worker_module.STEP_RUNS
+    assert Worker([quiet, busy], clock=lambda: now).turn() == worker_module.JOB_RUNS_MAX
 
     done = []
     worker_for(lambda row, now: done.append(row), now + timedelta(seconds=61), name="paused").drain()
@@ -127,17 +127,17 @@ def test_a_paused_lane_wakes_by_itself_and_holds_up_no_other(add, now):
 def test_a_long_queue_does_not_keep_other_steps_waiting(add, now):
     add(*(f"event-{at}" for at in range(50)))
     order = []
-    first = RowStep("first", WebhookEvent, lambda row, now: order.append("first"))
-    second = RowStep("second", WebhookEvent, lambda row, now: order.append("second"))
+    first = RowJob("first", InboundWebhook, lambda row, now: order.append("first"))
+    second = RowJob("second", InboundWebhook, lambda row, now: order.append("second"))
 
     Worker([first, second], clock=lambda: now).turn()
 
-    assert order == ["first"] * worker_module.STEP_RUNS + ["second"] * worker_module.STEP_RUNS
+    assert order == ["first"] * worker_module.JOB_RUNS_MAX + ["second"] * worker_module.JOB_RUNS_MAX
 
 
 def test_a_slow_step_gives_way_too(add, now, monkeypatch):
     add("one", "two")
-    monkeypatch.setattr(worker_module, "STEP_SECONDS", -1)
+    monkeypatch.setattr(worker_module, "JOB_SECONDS", -1)
 
     assert worker_for(lambda row, now: None, now).turn() == 0
 
@@ -179,7 +179,7 @@ def test_a_drain_comes_to_all_steps_however_slow(add, now, monkeypatch):
     monkeypatch.setattr(worker_module, "SLOW_SECONDS", -1)
     nothing = SimpleNamespace(name="nothing", due=ROWS.due, run=lambda now: 0)
 
-    assert Worker([nothing, RowStep("test", WebhookEvent, lambda row, now: None)], clock=lambda: now).drain() == 1
+    assert Worker([nothing, RowJob("test", InboundWebhook, lambda row, now: None)], clock=lambda: now).drain() == 1
 
 
 def test_stop_begins_no_further_row(add, now):
@@ -203,7 +203,7 @@ def test_a_broken_step_does_not_stop_the_others(add, now, caplog):
         def run(self, now):
             raise RuntimeError("no such thing")
 
-    Worker([Broken(), RowStep("test", WebhookEvent, lambda row, now: None)], clock=lambda: now).drain()
+    Worker([Broken(), RowJob("test", InboundWebhook, lambda row, now: None)], clock=lambda: now).drain()
 
     assert ROWS.get().due_at is None
     assert "step broken failed" in caplog.text
@@ -231,7 +231,7 @@ def test_a_lost_database_is_waited_for(now, monkeypatch, caplog):
 
 def test_an_idle_turn_costs_few_queries(now, django_assert_num_queries):
     """Of all steps of the product together; the heartbeat adds its own every ten seconds."""
-    worker = Worker(steps(), clock=lambda: now)
+    worker = Worker(all_jobs(), clock=lambda: now)
     worker.turn()
 
     with django_assert_num_queries(1):
@@ -275,7 +275,7 @@ def test_dead_rows_are_counted_by_kind(add, now):
     add("one", "two")
     ROWS.filter(event_id="two").update(dead_at=now)
 
-    assert dead_rows() == {WebhookEvent: 1}
+    assert dead_rows() == {InboundWebhook: 1}
 
 
 def test_run_worker_once_drains_and_exits(capsys):

@@ -13,9 +13,9 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.core.management.base import OutputWrapper
 
-from billing.models import WebhookEvent
-from jobs.errors import NotYet, Rejected, Unavailable
-from jobs.worker import RowStep
+from billing.models import InboundWebhook
+from jobs.errors import Rejected, Snooze, Unavailable
+from jobs.worker import RowJob
 from operations import command
 from operations.command import Operation, Outcome, Progress, attempt, do_now, moment, walk
 
@@ -39,9 +39,9 @@ def run(outcomes, **options):
 
 def events(number, now, **fields):
     rows = [
-        WebhookEvent(event_id=f"e-{at}", type="test", payload={}, received_at=now, **fields) for at in range(number)
+        InboundWebhook(event_id=f"e-{at}", type="test", payload={}, received_at=now, **fields) for at in range(number)
     ]
-    WebhookEvent.objects.bulk_create(rows)
+    InboundWebhook.objects.bulk_create(rows)
 
 
 def test_a_run_ends_with_a_summary_and_exit_code_0_when_nothing_is_left():
@@ -182,12 +182,12 @@ def test_what_is_part_of_a_thing_is_no_progress(monkeypatch):
 
 def test_a_walk_sees_every_row_once_even_those_that_leave_the_selection(now):
     events(25, now, due_at=now)
-    due = WebhookEvent.objects.exclude(due_at=None)
+    due = InboundWebhook.objects.exclude(due_at=None)
 
     seen = []
     for row in walk(due, chunk=4, keys=10):
         seen.append(row.event_id)
-        WebhookEvent.objects.filter(pk=row.pk).update(due_at=None)
+        InboundWebhook.objects.filter(pk=row.pk).update(due_at=None)
 
     assert len(seen) == len(set(seen)) == 25
     assert not due.exists()
@@ -195,17 +195,17 @@ def test_a_walk_sees_every_row_once_even_those_that_leave_the_selection(now):
 
 def test_a_walk_passes_over_what_somebody_else_has_done(now):
     events(5, now, due_at=now)
-    rows = walk(WebhookEvent.objects.exclude(due_at=None), chunk=1)
+    rows = walk(InboundWebhook.objects.exclude(due_at=None), chunk=1)
 
     first = next(rows)
-    WebhookEvent.objects.exclude(pk=first.pk).update(due_at=None)
+    InboundWebhook.objects.exclude(pk=first.pk).update(due_at=None)
 
     assert list(rows) == []
 
 
 def test_a_walk_over_many_rows_keeps_few_in_memory(now):
     events(5_000, now)
-    rows = walk(WebhookEvent.objects.all(), chunk=100, keys=1_000)
+    rows = walk(InboundWebhook.objects.all(), chunk=100, keys=1_000)
     next(rows)
 
     tracemalloc.start()
@@ -247,7 +247,7 @@ def test_patience_ends_and_a_refused_key_gets_none(monkeypatch):
     assert len(calls) == 4
 
 
-@pytest.mark.parametrize(("error", "word"), [(Rejected("never"), "failed"), (NotYet("wait"), "waiting")])
+@pytest.mark.parametrize(("error", "word"), [(Rejected("never"), "failed"), (Snooze("wait"), "waiting")])
 def test_a_refusal_is_the_failure_of_one_thing(error, word):
     def act():
         raise error
@@ -258,9 +258,9 @@ def test_a_refusal_is_the_failure_of_one_thing(error, word):
 def test_work_done_now_is_settled_like_a_workers(now):
     events(1, now, dead_at=now, due_at=now, attempts=9, last_error="old")
 
-    do_now(RowStep("test", WebhookEvent, lambda row, now: None), WebhookEvent.objects.all(), now=now)
+    do_now(RowJob("test", InboundWebhook, lambda row, now: None), InboundWebhook.objects.all(), now=now)
 
-    row = WebhookEvent.objects.get()
+    row = InboundWebhook.objects.get()
     assert (row.due_at, row.dead_at, row.last_error, row.lease) == (None, None, "", None)
 
 
@@ -271,9 +271,9 @@ def test_work_that_fails_now_stays_with_the_worker(now):
         raise Unavailable("down")
 
     with pytest.raises(Unavailable):
-        do_now(RowStep("test", WebhookEvent, perform), WebhookEvent.objects.all(), now=now)
+        do_now(RowJob("test", InboundWebhook, perform), InboundWebhook.objects.all(), now=now)
 
-    row = WebhookEvent.objects.get()
+    row = InboundWebhook.objects.get()
     assert row.due_at > now
     assert (row.attempts, row.last_error, row.lease) == (1, "Unavailable: down", None)
 
@@ -285,20 +285,20 @@ def test_work_that_is_interrupted_can_be_done_by_the_next_run(now):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        do_now(RowStep("test", WebhookEvent, interrupted), WebhookEvent.objects.all(), now=now)
-    do_now(RowStep("test", WebhookEvent, lambda row, now: None), WebhookEvent.objects.all(), now=now)
+        do_now(RowJob("test", InboundWebhook, interrupted), InboundWebhook.objects.all(), now=now)
+    do_now(RowJob("test", InboundWebhook, lambda row, now: None), InboundWebhook.objects.all(), now=now)
 
-    row = WebhookEvent.objects.get()
+    row = InboundWebhook.objects.get()
     assert (row.due_at, row.attempts, row.last_error, row.lease) == (None, 0, "", None)
 
 
 def test_work_in_a_workers_hands_is_left_to_it(now):
     events(1, now, due_at=now, lease="theirs", leased_until=now + timedelta(minutes=2))
 
-    with pytest.raises(NotYet, match="a worker is just at it"):
-        do_now(RowStep("test", WebhookEvent, lambda row, now: None), WebhookEvent.objects.all(), now=now)
+    with pytest.raises(Snooze, match="a worker is just at it"):
+        do_now(RowJob("test", InboundWebhook, lambda row, now: None), InboundWebhook.objects.all(), now=now)
 
-    assert WebhookEvent.objects.get().lease == "theirs"
+    assert InboundWebhook.objects.get().lease == "theirs"
 
 
 @pytest.mark.parametrize(("text", "hours"), [("36h", 36), ("34d", 34 * 24), ("30m", 0.5)])
@@ -338,11 +338,11 @@ def test_dead_rows_are_made_due_again(now, alice):
     events(3, now, due_at=now, dead_at=now, attempts=10, last_error="Boom: x")
     type(alice).objects.filter(pk=alice.pk).update(dead_at=now)
 
-    text = retry("--model", "webhookevent")
+    text = retry("--model", "inboundwebhook")
 
     assert "Summary: 3 made due." in text
     assert "No worker is running" in text
-    assert not WebhookEvent.objects.dead().exists()
+    assert not InboundWebhook.objects.dead().exists()
     assert type(alice).objects.dead().count() == 1
     assert "1 made due" in retry()
 
@@ -354,7 +354,7 @@ def test_a_dry_run_lists_the_dead_and_leaves_them(now):
 
     assert "would be made due Boom: x" in text
     assert "Left to do: 1." in text
-    assert WebhookEvent.objects.dead().exists()
+    assert InboundWebhook.objects.dead().exists()
 
 
 def test_an_unknown_kind_is_refused_with_the_kinds_there_are():

@@ -16,22 +16,22 @@ from billing import plans
 from billing.hours import ceil_hour, floor_hour
 from billing.models import (
     AutoRecharge,
+    ComplimentaryGrant,
     Contract,
     CreditGrant,
     Drift,
-    Gift,
+    InboundWebhook,
     LedgerEntry,
     Payment,
     Reservation,
     Subscription,
     Wallet,
-    WebhookEvent,
 )
 from billing.models import ChargeAtTestGateway as Charge
 from billing.payments.processing import charge_key
 from jobs.worker import dead_rows
 from usage.metering import comparison
-from usage.models import Generation, UsageDifference, UsageEvent, Voice
+from usage.models import Generation, UsageDiscrepancy, UsageEvent, Voice
 from vocalis.operations import deletion
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def at_rest(world: World) -> None:
 
 
 def webhooks_came_once() -> None:
-    ids = list(WebhookEvent.objects.values_list("payload__id", flat=True))
+    ids = list(InboundWebhook.objects.values_list("payload__id", flat=True))
     assert len(set(ids)) == len(ids), "one event is kept twice"
 
 
@@ -173,11 +173,13 @@ def recharges_came() -> None:
 
 def gifts_agree(world: World) -> None:
     """Every gift and refund is one grant of its size, here and at Metronome."""
-    for gift in Gift.objects.select_related("grant"):
+    for gift in ComplimentaryGrant.objects.select_related("grant"):
         assert gift.grant and gift.grant.granted == gift.credits, f"{gift} came as {gift.grant}"
         assert world.grants_at_metronome(gift.customer, gift.key) == 1
-    assert not Generation.objects.exclude(refund=None).exclude(refund__credits=F("credits")).exists()
-    assert not Gift.objects.filter(kind=Gift.Kind.REFUND, generation=None).exists(), "refunded twice"
+    assert not Generation.objects.exclude(credit_back=None).exclude(credit_back__credits=F("credits")).exists()
+    assert not ComplimentaryGrant.objects.filter(kind=ComplimentaryGrant.Kind.CREDIT_BACK, generation=None).exists(), (
+        "refunded twice"
+    )
 
 
 def nothing_was_corrected(world: World) -> None:
@@ -201,8 +203,8 @@ def _taken_away(world: World) -> Counter[Any]:
     for commit_id in world.taken_away.keys() - set(grants.values_list("remote_id", flat=True)):
         customer_id, amount = world.taken_away[commit_id]
         credits[customer_id] += amount
-    for draws in LedgerEntry.objects.exclude(draws=[]).values_list("draws", flat=True):
-        for grant_id, drawn, *_ in draws:
+    for consumptions in LedgerEntry.objects.exclude(consumptions=[]).values_list("consumptions", flat=True):
+        for grant_id, drawn, *_ in consumptions:
             if grant_id in owners:
                 credits[owners[grant_id]] += drawn
     return credits
@@ -222,7 +224,7 @@ def deleted_are_forgotten(world: World) -> None:
 
 def usage_agrees(world: World) -> None:
     """Every day, and every hour of today, counts at Metronome what it counts here, and the worker has found the same."""
-    assert not UsageDifference.objects.open().exists(), list(UsageDifference.objects.open())
+    assert not UsageDiscrepancy.objects.open().exists(), list(UsageDiscrepancy.objects.open())
     customers = list(Customer.objects.all())
     began, until = floor_hour(world.began_at).replace(hour=0), floor_hour(world.now())
     today = until.replace(hour=0)
@@ -232,7 +234,9 @@ def usage_agrees(world: World) -> None:
 
 def books() -> list[tuple[Any, ...]]:
     """All that happened to the wallets, for comparing two runs."""
-    return list(LedgerEntry.objects.order_by("id").values_list("wallet", "kind", "amount", "draws", "created_at"))
+    return list(
+        LedgerEntry.objects.order_by("id").values_list("wallet", "kind", "amount", "consumptions", "created_at")
+    )
 
 
 def customers_agree(world: World, customer: Customer) -> None:

@@ -14,10 +14,10 @@ from billing import ledger, metronome, plans
 from billing.hours import floor_hour
 from billing.models import Contract, Drift, Payment
 from billing.payments import requests
-from billing.subscriptions import gifts
+from billing.subscriptions import complimentary
 from billing.sync.drift import approve_drift
-from billing.sync.schedule import nudge
-from usage import refunds
+from billing.sync.schedule import run_now
+from usage import credit_back
 from usage.models import Generation
 from vocalis.operations import deletion
 
@@ -38,7 +38,7 @@ class Operators(Stage):
                 customer_id=contract.customer.metronome_id,
                 contract_id=contract.metronome_id,
                 add_credits=[{
-                    "product_id": product_id, "name": "Gift", "priority": plans.PRIORITY_GIFT,
+                    "product_id": product_id, "name": "ComplimentaryGrant", "priority": plans.PRIORITY_COMPLIMENTARY,
                     "access_schedule": {
                         "credit_type_id": metronome.credit_type_id(),
                         "schedule_items": [{"amount": amount, "starting_at": starts_at, "ending_before": ends_at}],
@@ -51,7 +51,11 @@ class Operators(Stage):
         for contract in Contract.objects.exclude(metronome_id=None).select_related("customer").order_by("id"):
             customer_id, contract_id = contract.customer.metronome_id or "", contract.metronome_id or ""
             with patch.object(metronome.client, "client", lambda: self.hotline):
-                made_there = [commit for commit in metronome.commits(customer_id=customer_id) if commit.name == "Gift"]
+                made_there = [
+                    commit
+                    for commit in metronome.commits(customer_id=customer_id)
+                    if commit.name == "ComplimentaryGrant"
+                ]
             if made_there:
                 commit = self.dice.choice(made_there)
                 archived = [{"id": commit.id}]
@@ -69,7 +73,7 @@ class Operators(Stage):
         if customer:
             key = self.key("gift")
             for _ in range(self.dice.choice([1, 1, 2])):
-                gifts.give(
+                complimentary.give(
                     customer=customer, credits=5_000, reason="kindness", by=self.staff, key=key,
                     days=self.dice.choice([1, 30]), now=self.now(),
                 )  # fmt: skip
@@ -79,7 +83,7 @@ class Operators(Stage):
         if done:
             generation = self.dice.choice(done)
             for _ in range(self.dice.choice([1, 1, 2])):
-                refunds.refund(generation=generation, by=self.staff, reason="noise", now=self.now())
+                credit_back.credit_back(generation=generation, by=self.staff, reason="noise", now=self.now())
 
     def give_money_back(self) -> None:
         """Staff ask for refunds of whatever is charged; only what can never be granted may be refunded."""
@@ -93,7 +97,7 @@ class Operators(Stage):
         self.advance(seconds=ledger.SETTLING_SECONDS + 1)
         for _ in range(2):
             for customer in Customer.objects.order_by("user_id"):
-                nudge(customer.pk, self.now())
+                run_now(customer.pk, self.now())
             self.work()
             self.advance(seconds=self.dice.randint(5, 20))
 

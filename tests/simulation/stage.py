@@ -36,7 +36,7 @@ from billing.payments import processing
 from jobs import clock, worker
 from operations import command
 from sandbox import Sandbox
-from usage.models import UsageRound
+from usage.models import ReconciliationRun
 from usage.speech import own_voice, speak
 
 from .chaos import Chaos, QuickEngine, UnreliableGateway, UnreliableNetwork
@@ -101,11 +101,11 @@ class Stage(MetronomeSide):
             stack.enter_context(patch.object(processing, "gateway", lambda name="": UnreliableGateway(self.chaos)))
             stack.enter_context(patch.object(speak, "engine", lambda: QuickEngine(self.chaos)))
             stack.enter_context(patch.object(own_voice, "engine", lambda: QuickEngine(self.chaos)))
-            for kind in UsageRound.Kind:  # as the migration made them
-                UsageRound.objects.create(kind=kind, due_at=START)
+            for kind in ReconciliationRun.Kind:  # as the migration made them
+                ReconciliationRun.objects.create(kind=kind, due_at=START)
             self.staff = User.objects.create(email="staff@example.com", is_staff=True)
             stack.enter_context(self.chaos.commits_kill())
-            self.workers = [worker.Worker(worker.steps(), clock=self.sandbox.clock.now) for _ in range(2)]
+            self.workers = [worker.Worker(worker.all_jobs(), clock=self.sandbox.clock.now) for _ in range(2)]
             stack.enter_context(patch.object(worker.logger, "exception", _unforeseen))
             for number, one in enumerate(self.workers):
                 one.name = f"worker-{number}"

@@ -1,4 +1,4 @@
-"""Usage here against usage at Metronome: by customer, closed hour and voice type, with the events that make a difference.
+"""Usage here against usage at Metronome: by customer, closed hour and voice type, with the events that make a discrepancy.
 
 An event counts in the hour of its reservation, and may be captured as long as the reservation lives: an hour is closed
 when nothing new can come into it and what came has had its time on the way.
@@ -37,7 +37,7 @@ NAMED_MAX = 20  # events named in a row of the admin
 Window = Literal["HOUR", "DAY"]
 
 
-class Cell(NamedTuple):
+class Bucket(NamedTuple):
     hour_at: datetime
     event_type: str
     voice_type: str  # empty where the price does not depend on it
@@ -47,13 +47,13 @@ class Cell(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class Discrepancy:
     """`missing` were sent or given up and are not at Metronome; `uncounted` are there, but match no customer or metric;
     `waiting` are on their way. `unexplained`: units there beyond the events here; negative: counted for less."""
 
-    cell: Cell
-    here: int
-    there: Decimal
+    bucket: Bucket
+    local: int
+    remote: Decimal
     missing: tuple[UsageEvent, ...]
     uncounted: tuple[UsageEvent, ...]
     waiting: tuple[UsageEvent, ...]
@@ -61,17 +61,17 @@ class Difference:
     @property
     def unexplained(self) -> Decimal:
         explained = sum(quantity(event) for event in (*self.missing, *self.uncounted, *self.waiting))
-        return self.there - (self.here - explained)
+        return self.remote - (self.local - explained)
 
     @property
-    def only_waits(self) -> bool:
+    def is_in_transit(self) -> bool:
         return not (self.missing or self.uncounted or self.unexplained)
 
     def __str__(self) -> str:
         return self.described(named_max=NAMED_MAX)
 
     def described(self, *, named_max: int | None = None) -> str:
-        parts = [f"here {self.here:,}, at Metronome {_number(self.there)}"]
+        parts = [f"here {self.local:,}, at Metronome {_number(self.remote)}"]
         for events, what in (
             (self.missing, "missing there"),
             (self.uncounted, "there, but counted for nobody (backfill_customers, bootstrap_metronome)"),
@@ -107,24 +107,24 @@ def closed_hours(since: datetime, until: datetime, *, now: datetime) -> tuple[da
 
 def differing(
     customers: Sequence[Customer], *, since: datetime, until: datetime, window: Window = "HOUR"
-) -> Iterator[tuple[Customer, Cell, int, Decimal]]:
-    """Where the customers' sums differ between two full hours (or days, with that window): (customer, cell, here, there).
+) -> Iterator[tuple[Customer, Bucket, int, Decimal]]:
+    """Where the customers' sums differ between two full hours (or days, with that window): (customer, bucket, local, remote).
 
     One listing at Metronome for all of them, who must be known there. Changes nothing.
     """
-    here = _here(customers, since, until, window)
-    there = _there(customers, since, until, window)
+    local = _local(customers, since, until, window)
+    remote = _remote(customers, since, until, window)
     for customer in customers:
-        ours, theirs = here[customer.pk], there[customer.metronome_id or ""]
-        for cell in sorted(ours.keys() | theirs.keys()):
-            if ours.get(cell, 0) != theirs.get(cell, 0):
-                yield customer, cell, ours.get(cell, 0), theirs.get(cell, Decimal(0))
+        ours, theirs = local[customer.pk], remote[customer.metronome_id or ""]
+        for bucket in sorted(ours.keys() | theirs.keys()):
+            if ours.get(bucket, 0) != theirs.get(bucket, 0):
+                yield customer, bucket, ours.get(bucket, 0), theirs.get(bucket, Decimal(0))
 
 
-def differences(customer: Customer, *, since: datetime, until: datetime) -> Iterator[Difference]:
+def discrepancies(customer: Customer, *, since: datetime, until: datetime) -> Iterator[Discrepancy]:
     """What differs between two full hours, by hour, with the events. The customer is at Metronome. Changes nothing."""
-    for _, cell, here, there in differing([customer], since=since, until=until):
-        yield explained(customer, cell, here, there)
+    for _, bucket, local, remote in differing([customer], since=since, until=until):
+        yield explained(customer, bucket, local, remote)
 
 
 def quantity(event: UsageEvent) -> int:
@@ -136,10 +136,10 @@ def _group_key(metric: Metric) -> str:
     return metric.group_keys[0][0] if metric.group_keys else ""
 
 
-def _here(
+def _local(
     customers: Sequence[Customer], since: datetime, until: datetime, window: Window
-) -> defaultdict[UUID, dict[Cell, int]]:
-    sums: defaultdict[UUID, dict[Cell, int]] = defaultdict(dict)
+) -> defaultdict[UUID, dict[Bucket, int]]:
+    sums: defaultdict[UUID, dict[Bucket, int]] = defaultdict(dict)
     text = TextField()
     for event_type, metric in METRICS.items():
         key, counted = _group_key(metric), metric.aggregation_key
@@ -152,13 +152,13 @@ def _here(
         ).annotate(window_at=Trunc("happened_at", window.lower(), tzinfo=UTC), group=group)
         rows = events.values_list("customer_id", "window_at", "group").annotate(number=number)
         for customer_id, window_at, voice_type, units in rows:
-            sums[customer_id][Cell(window_at, event_type, voice_type)] = units
+            sums[customer_id][Bucket(window_at, event_type, voice_type)] = units
     return sums
 
 
-def _there(
+def _remote(
     customers: Sequence[Customer], since: datetime, until: datetime, window: Window
-) -> defaultdict[str, dict[Cell, Decimal]]:
+) -> defaultdict[str, dict[Bucket, Decimal]]:
     event_types = {metronome_usage.metric_id(metric.name): name for name, metric in METRICS.items()}
     found = metronome_usage.usage(
         customer_ids=[customer.metronome_id or "" for customer in customers],
@@ -167,23 +167,23 @@ def _there(
         ending_before=(until - timedelta(hours=1)).replace(hour=0) + timedelta(days=1),
         window=window,
     )
-    sums: defaultdict[str, dict[Cell, Decimal]] = defaultdict(dict)
+    sums: defaultdict[str, dict[Bucket, Decimal]] = defaultdict(dict)
     for usage in found:
         if since <= usage.starts_at < until:
-            cell = Cell(usage.starts_at, event_types[usage.metric_id], usage.group)
-            sums[usage.customer_id][cell] = usage.quantity
+            bucket = Bucket(usage.starts_at, event_types[usage.metric_id], usage.group)
+            sums[usage.customer_id][bucket] = usage.quantity
     return sums
 
 
 def explained(
-    customer: Customer, cell: Cell, here: int, there: Decimal, *, searched_max: int | None = None
-) -> Difference:
+    customer: Customer, bucket: Bucket, local: int, remote: Decimal, *, searched_max: int | None = None
+) -> Discrepancy:
     """The difference with its events. Where more than `searched_max` were sent, those are not looked up: Metronome limits
     searches heavily."""
     missing: list[UsageEvent] = []
     uncounted: list[UsageEvent] = []
     waiting: list[UsageEvent] = []
-    events = list(_events(customer, cell))
+    events = list(_events(customer, bucket))
     sent = [event for event in events if event.sent_at]
     searched = sent if searched_max is None or len(sent) <= searched_max else []
     for at in range(0, len(searched), metronome_usage.SEARCH_EVENTS_MAX):
@@ -197,13 +197,13 @@ def explained(
     for event in events:
         if not event.sent_at:
             (missing if event.dead_at or event.due_at is None else waiting).append(event)
-    return Difference(cell, here, there, tuple(missing), tuple(uncounted), tuple(waiting))
+    return Discrepancy(bucket, local, remote, tuple(missing), tuple(uncounted), tuple(waiting))
 
 
-def _events(customer: Customer, cell: Cell) -> QuerySet[UsageEvent]:
-    hour = (cell.hour_at, cell.hour_at + timedelta(hours=1))
+def _events(customer: Customer, bucket: Bucket) -> QuerySet[UsageEvent]:
+    hour = (bucket.hour_at, bucket.hour_at + timedelta(hours=1))
     events = UsageEvent.objects.filter(
-        customer=customer, event_type=cell.event_type, happened_at__gte=hour[0], happened_at__lt=hour[1]
+        customer=customer, event_type=bucket.event_type, happened_at__gte=hour[0], happened_at__lt=hour[1]
     ).order_by("pk")
-    key = _group_key(METRICS[cell.event_type])
-    return events.filter(**{f"properties__{key}": cell.voice_type}) if key else events
+    key = _group_key(METRICS[bucket.event_type])
+    return events.filter(**{f"properties__{key}": bucket.voice_type}) if key else events

@@ -18,19 +18,22 @@ from django.db.models import F, QuerySet
 
 from accounts.models import Customer
 from billing.metronome import MetronomeRejected
-from jobs.errors import NotYet, Rejected
-from jobs.worker import RowStep
-from usage.models import UsageDifference, UsageEvent, UsageRound
+from jobs.errors import Rejected, Snooze
+from jobs.worker import RowJob
+from usage.models import ReconciliationRun, UsageDiscrepancy, UsageEvent
 
 from . import backfill, comparison
-from .comparison import CLOSED_AFTER, Cell
+from .comparison import CLOSED_AFTER, Bucket
 from .reporter import WINDOW
 
 logger = logging.getLogger(__name__)
 
 HOUR = timedelta(hours=1)
-LENGTHS = {UsageRound.Kind.HOURS: HOUR, UsageRound.Kind.DAYS: timedelta(days=1)}
-CUSTOMERS = {UsageRound.Kind.HOURS: 10, UsageRound.Kind.DAYS: 50}  # in one listing: some 500 windows, and 100
+LENGTHS = {ReconciliationRun.Kind.HOURS: HOUR, ReconciliationRun.Kind.DAYS: timedelta(days=1)}
+CUSTOMERS = {
+    ReconciliationRun.Kind.HOURS: 10,
+    ReconciliationRun.Kind.DAYS: 50,
+}  # in one listing: some 500 windows, and 100
 PAUSE_SECONDS = 2  # between two listings
 PAGE = 500  # customers asked at once whether they had usage
 PAGES_MAX = 40  # of that, before other work has its turn: less than a second
@@ -45,9 +48,9 @@ NOTHING_OWED = {"repair_asked": False, "due_at": None, "dead_at": None}
 # --- The rounds -----------------------------------------------------------------------------------------------------
 
 
-def go_on(round: UsageRound, now: datetime) -> datetime:
+def go_on(round: ReconciliationRun, now: datetime) -> datetime:
     """Begin a round when its hour or day is closed, or compare the next customers of it. Returns when to go on."""
-    length = LENGTHS[UsageRound.Kind(round.kind)]
+    length = LENGTHS[ReconciliationRun.Kind(round.kind)]
     if round.after is None:  # of one begun before an outage nobody is compared yet: it takes what has closed since
         _begin(round, length, now)
     since, until = round.since_at, round.until_at
@@ -63,10 +66,10 @@ def go_on(round: UsageRound, now: datetime) -> datetime:
     return until + length + CLOSED_AFTER
 
 
-COMPARE = RowStep("usage comparison", UsageRound, go_on, lease_seconds=LEASE_SECONDS)
+COMPARE = RowJob("usage comparison", ReconciliationRun, go_on, lease_seconds=LEASE_SECONDS)
 
 
-def _begin(round: UsageRound, length: timedelta, now: datetime) -> None:
+def _begin(round: ReconciliationRun, length: timedelta, now: datetime) -> None:
     until = _floor(now - CLOSED_AFTER, length)
     oldest = _floor(now - WINDOW, length) + length  # Metronome looks back no further
     _keep(round, since_at=min(until, max(oldest, round.since_at or until - length)), until_at=until)
@@ -76,9 +79,9 @@ def _floor(moment: datetime, length: timedelta) -> datetime:
     return moment - (moment - EPOCH) % length
 
 
-def _next_customers(round: UsageRound, since: datetime, until: datetime) -> tuple[list[Customer], UUID | None]:
+def _next_customers(round: ReconciliationRun, since: datetime, until: datetime) -> tuple[list[Customer], UUID | None]:
     """The next customers to compare, and the last one then looked at: None if the round ends with them."""
-    limit = CUSTOMERS[UsageRound.Kind(round.kind)]
+    limit = CUSTOMERS[ReconciliationRun.Kind(round.kind)]
     after = round.after or UUID(int=0)
     for _ in range(PAGES_MAX):
         page = list(
@@ -88,7 +91,7 @@ def _next_customers(round: UsageRound, since: datetime, until: datetime) -> tupl
             .values_list("pk", flat=True)[:PAGE]
         )
         is_last = len(page) < PAGE
-        wanted = page if round.kind == UsageRound.Kind.DAYS else _with_usage(page, since, until)
+        wanted = page if round.kind == ReconciliationRun.Kind.DAYS else _with_usage(page, since, until)
         if len(wanted) > limit:
             return _customers(wanted[:limit]), wanted[limit - 1]
         if wanted or is_last:
@@ -102,21 +105,21 @@ def _customers(keys: list[UUID]) -> list[Customer]:
 
 
 def _with_usage(page: list[UUID], since: datetime, until: datetime) -> list[UUID]:
-    """Those with usage then or an open difference. Asked by customer: that index is there, and one by time alone would
+    """Those with usage then or an open discrepancy. Asked by customer: that index is there, and one by time alone would
     have to be written with every event."""
     if not page:
         return []
     events = UsageEvent.objects.filter(customer__in=page, happened_at__gte=since, happened_at__lt=until)
-    differences = UsageDifference.objects.open().filter(customer__in=page)
+    differences = UsageDiscrepancy.objects.open().filter(customer__in=page)
     return sorted(
         {pk for rows in (events, differences) for pk in rows.values_list("customer_id", flat=True).distinct()}
     )
 
 
-def _keep(round: UsageRound, **fields: object) -> None:
+def _keep(round: ReconciliationRun, **fields: object) -> None:
     """Note how far the round is, unless our lease was over and somebody else goes on with it."""
-    if not UsageRound.objects.filter(pk=round.pk, lease=round.lease).update(**fields):
-        raise NotYet("another worker goes on with this round")
+    if not ReconciliationRun.objects.filter(pk=round.pk, lease=round.lease).update(**fields):
+        raise Snooze("another worker goes on with this round")
     for name, value in fields.items():
         setattr(round, name, value)
 
@@ -124,9 +127,11 @@ def _keep(round: UsageRound, **fields: object) -> None:
 # --- What is found --------------------------------------------------------------------------------------------------
 
 
-def _compare(round: UsageRound, customers: list[Customer], since: datetime, until: datetime, now: datetime) -> None:
+def _compare(
+    round: ReconciliationRun, customers: list[Customer], since: datetime, until: datetime, now: datetime
+) -> None:
     try:
-        if customers and round.kind == UsageRound.Kind.DAYS:
+        if customers and round.kind == ReconciliationRun.Kind.DAYS:
             by_day = comparison.differing(customers, since=since, until=until, window="DAY")
             customers = list({customer.pk: customer for customer, *_ in by_day}.values())
         if customers:
@@ -144,77 +149,79 @@ def _compare(round: UsageRound, customers: list[Customer], since: datetime, unti
 def compare(customers: list[Customer], *, since: datetime, until: datetime, now: datetime) -> None:
     """Compare these hours, and those of open differences; keep a row of what differs and close what does no more."""
     oldest = min(since, now - WINDOW)
-    rows = UsageDifference.objects.open().filter(customer__in=customers, hour_at__gte=oldest)
+    rows = UsageDiscrepancy.objects.open().filter(customer__in=customers, hour_at__gte=oldest)
     old = dict(rows.values_list("pk", "hour_at"))  # one that opens from now on may lie outside of what is listed
     since = min([since, *old.values()])
     until = max([until, *(hour_at + HOUR for hour_at in old.values())])  # a round of long ago ends before new ones
     found = {
-        _note(customer, cell, here, there, now)
-        for customer, cell, here, there in comparison.differing(customers, since=since, until=until)
+        _note(customer, bucket, local, remote, now)
+        for customer, bucket, local, remote in comparison.differing(customers, since=since, until=until)
     }
-    mended = UsageDifference.objects.open().filter(pk__among=list(old.keys() - found))
+    mended = UsageDiscrepancy.objects.open().filter(pk__among=list(old.keys() - found))
     _resolve(mended.filter(last_seen_at__lte=now), now)  # but for what another worker has seen to differ since
 
 
-def _note(customer: Customer, cell: Cell, here: int, there: Decimal, now: datetime) -> int:
+def _note(customer: Customer, bucket: Bucket, local: int, remote: Decimal, now: datetime) -> int:
     """Keep the row of a difference up to date. One whose numbers stand still is not looked into again."""
-    there = there.quantize(STORED)
-    same = UsageDifference.objects.filter(customer=customer, **cell._asdict(), here=here, there=there, only_waits=False)
+    remote = remote.quantize(STORED)
+    same = UsageDiscrepancy.objects.filter(
+        customer=customer, **bucket._asdict(), local_units=local, remote_units=remote, is_in_transit=False
+    )
     if pk := same.values_list("pk", flat=True).first():
         same.open().update(last_seen_at=now)
         return pk
-    difference = comparison.explained(customer, cell, here, there, searched_max=SEARCHED_MAX)
+    discrepancy = comparison.explained(customer, bucket, local, remote, searched_max=SEARCHED_MAX)
     seen = {
-        "here": here, "there": there, "only_waits": difference.only_waits, "detail": str(difference),
+        "local_units": local, "remote_units": remote, "is_in_transit": discrepancy.is_in_transit, "detail": str(discrepancy),
         "last_seen_at": now, "resolved_at": None,
     }  # fmt: skip
     with transaction.atomic():  # a row left without its last look would never get one: its numbers stand still
-        row, _ = UsageDifference.objects.update_or_create(
-            customer=customer, **cell._asdict(), defaults=seen, create_defaults=seen | {"first_seen_at": now}
+        row, _ = UsageDiscrepancy.objects.update_or_create(
+            customer=customer, **bucket._asdict(), defaults=seen, create_defaults=seen | {"first_seen_at": now}
         )
         # The rounds may all miss the time in which it is mended.
         last_look_at = row.hour_at + LAST_LOOK_AFTER
-        UsageDifference.objects.filter(pk=row.pk, due_at=None, dead_at=None).update(due_at=last_look_at)
-    if not row.only_waits:
-        logger.warning("usage of customer %s differs: %s: %s", customer.pk, cell, difference)
+        UsageDiscrepancy.objects.filter(pk=row.pk, due_at=None, dead_at=None).update(due_at=last_look_at)
+    if not row.is_in_transit:
+        logger.warning("usage of customer %s differs: %s: %s", customer.pk, bucket, discrepancy)
     return row.pk
 
 
-def _resolve(rows: QuerySet[UsageDifference], now: datetime) -> None:
+def _resolve(rows: QuerySet[UsageDiscrepancy], now: datetime) -> None:
     # The numbers agree again; kept as they were, the same difference later would pass for one closed by hand.
     # A repair that was given up needs nobody any more, either.
-    rows.update(resolved_at=now, last_seen_at=now, there=F("here"), only_waits=False, **NOTHING_OWED)
+    rows.update(resolved_at=now, last_seen_at=now, remote_units=F("local_units"), is_in_transit=False, **NOTHING_OWED)
 
 
 # --- What a person does about it ------------------------------------------------------------------------------------
 
 
-def ask_repair(rows: QuerySet[UsageDifference], *, now: datetime) -> int:
+def ask_repair(rows: QuerySet[UsageDiscrepancy], *, now: datetime) -> int:
     """Have a worker send again what of these is missing at Metronome. Returns how many are open, and so will be looked at."""
     return rows.filter(resolved_at=None).update(repair_asked=True, due_at=now, dead_at=None, attempts=0)
 
 
-def close(rows: QuerySet[UsageDifference], *, now: datetime) -> int:
+def close(rows: QuerySet[UsageDiscrepancy], *, now: datetime) -> int:
     """Take these differences as they are. They open again only if their numbers change. Returns how many were open."""
     return rows.filter(resolved_at=None).update(resolved_at=now, **NOTHING_OWED)
 
 
-def repair(row: UsageDifference, now: datetime) -> datetime | None:
+def repair(row: UsageDiscrepancy, now: datetime) -> datetime | None:
     """Send again what is missing, if a person asked for it, and look once more when it is counted, or for the last time."""
-    cell, next_hour_at = Cell(row.hour_at, row.event_type, row.voice_type), row.hour_at + HOUR
+    bucket, next_hour_at = Bucket(row.hour_at, row.event_type, row.voice_type), row.hour_at + HOUR
     if row.repair_asked:
         if row.hour_at < now - WINDOW:
             raise Rejected(f"older than the {WINDOW.days} days in which Metronome takes events; settle it by hand")
-        for difference in comparison.differences(row.customer, since=row.hour_at, until=next_hour_at):
-            if difference.cell == cell:
-                backfill.send_again(difference, now=now)
+        for discrepancy in comparison.discrepancies(row.customer, since=row.hour_at, until=next_hour_at):
+            if discrepancy.bucket == bucket:
+                backfill.send_again(discrepancy, now=now)
         # Asked for once more since it was claimed, it is owed once more.
-        UsageDifference.objects.filter(pk=row.pk, due_at=row.due_at).update(repair_asked=False)
+        UsageDiscrepancy.objects.filter(pk=row.pk, due_at=row.due_at).update(repair_asked=False)
         return now + backfill.COUNTED_AFTER
     compare([row.customer], since=row.hour_at, until=next_hour_at, now=now)
     last_look_at = row.hour_at + LAST_LOOK_AFTER
-    still_open = UsageDifference.objects.open().filter(pk=row.pk).exists()
+    still_open = UsageDiscrepancy.objects.open().filter(pk=row.pk).exists()
     return last_look_at if still_open and last_look_at > now else None
 
 
-REPAIR = RowStep("usage repairs", UsageDifference, repair)
+REPAIR = RowJob("usage repairs", UsageDiscrepancy, repair)

@@ -26,8 +26,8 @@ from billing import ledger, metronome
 from billing.sync import schedule
 from jobs import queue
 from jobs.clock import ticking
-from jobs.errors import NotYet, Rejected, Unavailable
-from jobs.worker import pause_lane
+from jobs.errors import Rejected, Snooze, Unavailable
+from jobs.worker import pause_job
 from usage.models import UsageEvent
 
 logger = logging.getLogger(__name__)
@@ -101,7 +101,7 @@ class Report:
     def _settle(self, outcome: Outcome, clock: Callable[[], datetime]) -> None:
         if outcome.sent:
             with transaction.atomic():
-                queue.settle(outcome.sent, sent_at=clock())
+                queue.complete(outcome.sent, sent_at=clock())
                 ledger.acknowledge(reservation_ids=[event.reservation_id for event in outcome.sent], now=clock())
             schedule.soon({event.customer_id for event in outcome.sent}, now=clock())
         for event, why in outcome.refused:
@@ -118,8 +118,8 @@ class Report:
         """Give them back for later: the whole lane if every event would fail alike, else these alone."""
         pause = PAUSE_SECONDS if isinstance(error, Misunderstood) else getattr(error, "pause_seconds", 0)
         if pause:
-            pause_lane(self.name, seconds=pause, reason=str(error), now=now)
-            queue.fail_all(events, NotYet(str(error), seconds=pause), now=now)
+            pause_job(self.name, seconds=pause, reason=str(error), now=now)
+            queue.fail_all(events, Snooze(str(error), seconds=pause), now=now)
             return
         expected = isinstance(error, Unavailable)
         logger.warning("%s usage events wait: %s", len(events), error, exc_info=None if expected else error)

@@ -14,7 +14,7 @@ from usage.models import UsageEvent
 def charge(
     *,
     customer_id: UUID,
-    hold: ledger.Hold,
+    hold: ledger.Reserved,
     transaction_id: str,
     event_type: str,
     properties: dict[str, str],

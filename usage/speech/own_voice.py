@@ -154,7 +154,7 @@ def _again(first: Voice, wanted: Voice) -> Voice:
     return first
 
 
-def _finish(voice: Voice, hold: ledger.Hold, now: datetime) -> None:
+def _finish(voice: Voice, hold: ledger.Reserved, now: datetime) -> None:
     pending = Voice.objects.filter(id=voice.id, state=Voice.State.PENDING)
     try:
         with transaction.atomic():
@@ -178,7 +178,7 @@ def _fail(voice: Voice, failure: str, now: datetime) -> None:
         pending = Voice.objects.filter(id=voice.id, state=Voice.State.PENDING)
         if not pending.update(state=Voice.State.FAILED, failure=failure):
             return
-        holds = Reservation.objects.open().filter(wallet__customer=voice.customer_id, key=f"voice-{voice.id}")
-        for hold_id in holds.values_list("id", flat=True):
+        rows = Reservation.objects.open().filter(wallet__customer=voice.customer_id, key=f"voice-{voice.id}")
+        for hold_id in rows.values_list("id", flat=True):
             with suppress(ledger.AlreadyResolved):
                 ledger.release(reservation_id=hold_id, now=now)

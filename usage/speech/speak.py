@@ -142,13 +142,13 @@ def _check(customer: Customer, text: str, voice_id: str, key: str) -> tuple[str,
     return text, speaker
 
 
-def _begin(generation: Generation, wallet_id: int, now: datetime) -> ledger.Hold:
+def _begin(generation: Generation, wallet_id: int, now: datetime) -> ledger.Reserved:
     with transaction.atomic():
         generation.save(force_insert=True)
         return _reserve(generation, wallet_id, now)
 
 
-def _take_over(generation: Generation, wallet_id: int, now: datetime) -> ledger.Hold:
+def _take_over(generation: Generation, wallet_id: int, now: datetime) -> ledger.Reserved:
     """Take a failed or abandoned generation in hand; of two who try, one gets StillRunning."""
     pending = generation.state == Generation.State.PENDING
     if pending and generation.taken_at > now - timedelta(seconds=TAKEN_SECONDS):
@@ -165,7 +165,7 @@ def _take_over(generation: Generation, wallet_id: int, now: datetime) -> ledger.
     return hold
 
 
-def _hold(generation: Generation, wallet_id: int, now: datetime) -> ledger.Hold:
+def _hold(generation: Generation, wallet_id: int, now: datetime) -> ledger.Reserved:
     """The generation's open hold; a new one, under the next key, where the last was released or expired."""
     hold = _reserve(generation, wallet_id, now)
     if hold.state == Reservation.State.OPEN:
@@ -176,13 +176,17 @@ def _hold(generation: Generation, wallet_id: int, now: datetime) -> ledger.Hold:
     return _reserve(generation, wallet_id, now)
 
 
-def _reserve(generation: Generation, wallet_id: int, now: datetime) -> ledger.Hold:
+def _reserve(generation: Generation, wallet_id: int, now: datetime) -> ledger.Reserved:
     key = f"gen-{generation.id}-{generation.tries}"
     return ledger.reserve(wallet_id=wallet_id, key=key, amount=generation.credits, now=now)
 
 
 def _make(
-    generation: Generation, speaker: voices.Speaker, hold: ledger.Hold, wallet_id: int, clock: Callable[[], datetime]
+    generation: Generation,
+    speaker: voices.Speaker,
+    hold: ledger.Reserved,
+    wallet_id: int,
+    clock: Callable[[], datetime],
 ) -> None:
     failure = UNEXPECTED
     try:
@@ -229,7 +233,7 @@ def _store(generation: Generation, speech: Speech) -> str:
         raise SpeechFailed("The audio could not be stored. Try again in a moment.") from error
 
 
-def _finish(generation: Generation, speech: Speech, audio: str, hold: ledger.Hold, now: datetime) -> None:
+def _finish(generation: Generation, speech: Speech, audio: str, hold: ledger.Reserved, now: datetime) -> None:
     with transaction.atomic():
         # Capturing what is held does not change what is available, so this is also what is available after it.
         available = Wallet.objects.values_list(F("balance") - F("reserved"), flat=True)
@@ -255,7 +259,7 @@ def _finish(generation: Generation, speech: Speech, audio: str, hold: ledger.Hol
         setattr(generation, name, value)
 
 
-def _give_back(generation: Generation, hold: ledger.Hold, failure: str, now: datetime) -> None:
+def _give_back(generation: Generation, hold: ledger.Reserved, failure: str, now: datetime) -> None:
     with transaction.atomic():
         if _mine(generation).update(state=Generation.State.FAILED, failure=failure, finished_at=now):
             with suppress(ledger.AlreadyResolved):  # expired: then it is back already

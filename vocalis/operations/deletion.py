@@ -95,7 +95,7 @@ def _forget_person(customer: Customer, now: datetime) -> None:
         for row in (customer, customer.user):
             _entries_of(row).update(object_repr=email)
         rows: Any = Customer.objects.filter(pk=customer.pk)
-        rows.nudge(now)
+        rows.run_now(now)
 
 
 def _entries_of(row: Customer | User) -> Any:

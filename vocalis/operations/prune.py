@@ -14,9 +14,9 @@ from django.contrib.sessions.models import Session
 from django.db.models import QuerySet
 
 from accounts.models import PasswordReset
-from billing.models import WebhookEvent
+from billing.models import InboundWebhook
 from operations.command import CHUNK, Outcome, Refused, walk
-from usage.models import UsageDifference, UsageEvent
+from usage.models import UsageDiscrepancy, UsageEvent
 
 DAYS_MIN = 7  # Metronome repeats a webhook for two days, and people ask about last week's
 DAYS_MAX = 36_500
@@ -32,14 +32,14 @@ def prunable(*, days: int, now: datetime) -> dict[str, QuerySet[Any]]:
     before = now - timedelta(days=days)
     events_before = now - timedelta(days=max(days, EVENT_DAYS_MIN))
     return {
-        "webhooks": WebhookEvent.objects.filter(
+        "webhooks": InboundWebhook.objects.filter(
             received_at__lt=before, processed_at__isnull=False, due_at=None, dead_at=None, lease=None
         ),
         "usage events": UsageEvent.objects.filter(
             happened_at__lt=events_before, sent_at__lt=events_before, due_at=None, dead_at=None, lease=None,
             reservation__reported_at__isnull=False,
         ),
-        "usage differences": UsageDifference.objects.filter(resolved_at__lt=events_before, due_at=None, lease=None),
+        "usage differences": UsageDiscrepancy.objects.filter(resolved_at__lt=events_before, due_at=None, lease=None),
         "password resets": PasswordReset.objects.filter(asked_at__lt=before, due_at=None, lease=None),
         "sessions": Session.objects.filter(expire_date__lt=now),
     }  # fmt: skip

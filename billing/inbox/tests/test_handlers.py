@@ -8,9 +8,9 @@ from django.core import mail
 
 from billing.inbox import handlers
 from billing.inbox.receive import store
-from billing.models import AutoRecharge, Contract, Payment, Wallet, WebhookEvent
+from billing.models import AutoRecharge, Contract, InboundWebhook, Payment, Wallet
 from billing.tests.money_stage import establish
-from jobs.errors import NotYet
+from jobs.errors import Snooze
 from jobs.worker import Worker
 
 OUT = "alerts.low_remaining_contract_credit_and_commit_balance_reached"
@@ -25,20 +25,20 @@ def known(alice, now):
     return alice
 
 
-def receive(event_type: str, now, *, event_id: str = "event-1", flat: bool = False, **fields) -> WebhookEvent:
+def receive(event_type: str, now, *, event_id: str = "event-1", flat: bool = False, **fields) -> InboundWebhook:
     fields = {"customer_id": "customer-1"} | fields
     payload = {"id": event_id, "type": event_type} | (fields if flat else {"properties": fields})
     return store(payload=payload, now=now)[0]
 
 
-def work(event: WebhookEvent, now) -> WebhookEvent:
+def work(event: InboundWebhook, now) -> InboundWebhook:
     """One turn of the inbox alone."""
     Worker([handlers.INBOX], clock=lambda: now).drain()
     event.refresh_from_db()
     return event
 
 
-def initiate(now, **fields) -> WebhookEvent:
+def initiate(now, **fields) -> InboundWebhook:
     asked = {
         "workflow_id": "workflow-1",
         "invoice_id": "invoice-1",
@@ -63,7 +63,7 @@ def test_external_initiate_makes_a_payment(known, now):
 
 def test_a_replayed_external_initiate_is_the_same_payment(known, now):
     event = work(initiate(now), now)
-    WebhookEvent.objects.nudge(now)
+    InboundWebhook.objects.run_now(now)
     work(event, now)
     work(initiate(now, event_id="event-2"), now)
 
@@ -231,7 +231,7 @@ def test_somebody_elses_invoice_touches_no_payment_of_ours(known, bob, now):
 
 def test_running_out_of_credits_is_mailed_once(known, now):
     event = work(receive(OUT, now, threshold=0, remaining_balance=0), now)
-    WebhookEvent.objects.nudge(now)
+    InboundWebhook.objects.run_now(now)
     work(event, now)
 
     [letter] = mail.outbox
@@ -253,7 +253,7 @@ def test_an_alert_that_is_ahead_of_us_waits_a_minute_before_it_is_dropped(known,
 
     work(event, now + timedelta(seconds=61))
 
-    assert WebhookEvent.objects.get().outcome == "no mail: there are credits"
+    assert InboundWebhook.objects.get().outcome == "no mail: there are credits"
     assert not mail.outbox
 
 
@@ -269,7 +269,7 @@ def test_an_expiry_seen_a_moment_after_the_alert_is_mailed(known, wallet, now):
 # --- Credits that end -----------------------------------------------------------------------------------------------
 
 
-def ending(wallet, now, **fields) -> WebhookEvent:
+def ending(wallet, now, **fields) -> InboundWebhook:
     wallet.grants.update(segment_id="segment-1", ends_at=now + timedelta(days=3))
     asked = {"segment_id": "segment-1", "offset_id": "offset-1", "offset_duration": "-P3D"}
     return receive("commit.segment.end", now, flat=True, **(asked | fields))
@@ -277,7 +277,7 @@ def ending(wallet, now, **fields) -> WebhookEvent:
 
 def test_credits_that_end_in_three_days_are_announced_once(known, wallet, now):
     event = work(ending(wallet, now), now)
-    WebhookEvent.objects.nudge(now)
+    InboundWebhook.objects.run_now(now)
     work(event, now)
 
     [letter] = mail.outbox
@@ -342,7 +342,7 @@ def test_every_handler_survives_an_event_without_fields(known, now):
         event = store(payload=payload, now=now)[0]
         try:
             handlers.process(event, now)
-        except (handlers.Rejected, NotYet):
+        except (handlers.Rejected, Snooze):
             continue
 
 
@@ -355,7 +355,7 @@ def test_every_webhook_of_metronome_is_understood(stage, webhooks, alice):
     stage.advance(seconds=5)
     stage.drain()
 
-    events = WebhookEvent.objects.all()
+    events = InboundWebhook.objects.all()
     assert {"contract.create", "contract.start"} <= {event.type for event in events}
     assert all(event.processed_at and not event.dead_at for event in events)
     assert not [event for event in events if event.outcome.startswith("ignored")]

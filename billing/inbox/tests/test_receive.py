@@ -17,7 +17,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis.extra.django import TestCase
 
 from billing.inbox import receive, signature
-from billing.models import WebhookEvent
+from billing.models import InboundWebhook
 
 PATHS = [f"/api/webhooks/metronome/{name}" for name in ("alerts", "payment-gating", "invoices")]
 WRAPPED = {"id": "event-1", "properties": {"customer_id": "customer-1"}, "type": "payment_gate.threshold_reached"}
@@ -45,9 +45,9 @@ def test_every_path_takes_both_envelopes(client, db, path, payload, customer_id)
     answer = post(client, payload, path=path)
 
     assert (answer.status_code, answer.json()) == (200, {"id": payload["id"], "status": "stored"})
-    event = WebhookEvent.objects.get()
+    event = InboundWebhook.objects.get()
     assert (event.event_id, event.type, event.payload) == (payload["id"], payload["type"], payload)
-    assert event.customer_metronome_id == customer_id
+    assert event.customer_ref == customer_id
     assert event.due_at == event.received_at
 
 
@@ -56,7 +56,7 @@ def test_a_repeated_event_is_answered_and_not_stored_again(client, db):
     again = post(client, WRAPPED, path=PATHS[2])
 
     assert (again.status_code, again.json()["status"]) == (200, "known")
-    assert WebhookEvent.objects.count() == 1
+    assert InboundWebhook.objects.count() == 1
 
 
 @pytest.mark.django_db(transaction=True)
@@ -71,7 +71,7 @@ def test_an_event_delivered_to_all_paths_at_once_is_stored_once():
         statuses = list(pool.map(deliver, range(24)))
 
     assert statuses == [200] * 24
-    assert WebhookEvent.objects.count() == 1
+    assert InboundWebhook.objects.count() == 1
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def test_a_bad_signature_is_refused_and_stores_nothing(client, db, headers):
     answer = post(client, WRAPPED, headers=headers)
 
     assert answer.status_code == 401
-    assert not WebhookEvent.objects.exists()
+    assert not InboundWebhook.objects.exists()
 
 
 @pytest.mark.parametrize("seconds", [-330, 330])
@@ -97,7 +97,7 @@ def test_a_stale_date_is_refused_and_stores_nothing(client, db, seconds):
     answer = post(client, body, headers=signed(body, at=timezone.now() + timedelta(seconds=seconds)))
 
     assert answer.status_code == 401
-    assert not WebhookEvent.objects.exists()
+    assert not InboundWebhook.objects.exists()
 
 
 def test_the_exact_bytes_are_verified(client, db):
@@ -122,7 +122,7 @@ def test_without_a_secret_events_are_refused_and_the_log_names_the_setting(clien
 
     assert post(client, WRAPPED).status_code == 401
     assert "METRONOME_WEBHOOK_SECRET" in caplog.text
-    assert not WebhookEvent.objects.exists()
+    assert not InboundWebhook.objects.exists()
 
 
 def test_without_a_secret_events_are_taken_while_debugging_and_the_log_says_so(client, db, settings, caplog):
@@ -177,13 +177,13 @@ def test_what_is_no_event_is_refused_clearly_whoever_signed_it(client, db, body)
 
     assert answer.status_code == 400
     assert answer.json()["error"]
-    assert not WebhookEvent.objects.exists()
+    assert not InboundWebhook.objects.exists()
 
 
 @pytest.mark.parametrize("customer_id", [None, 7, [], {"id": 1}, "x" * 65])
 def test_an_odd_customer_id_is_no_reason_to_lose_the_event(client, db, customer_id):
     assert post(client, FLAT | {"customer_id": customer_id}).status_code == 200
-    assert WebhookEvent.objects.get().customer_metronome_id == ""
+    assert InboundWebhook.objects.get().customer_ref == ""
 
 
 def test_a_body_of_just_a_mebibyte_is_taken(client, db):
@@ -196,7 +196,7 @@ def test_a_larger_body_is_refused_even_with_a_good_signature(client, db):
     body = json.dumps(WRAPPED).encode().ljust(receive.BODY_BYTES_MAX + 1)
 
     assert post(client, body).status_code == 413
-    assert not WebhookEvent.objects.exists()
+    assert not InboundWebhook.objects.exists()
 
 
 class Endless(io.RawIOBase):
@@ -268,7 +268,7 @@ class TestFuzz(TestCase):
         answer = post(self.client, body)
 
         assert answer.status_code in (200, 400)
-        assert WebhookEvent.objects.count() == (answer.status_code == 200)
+        assert InboundWebhook.objects.count() == (answer.status_code == 200)
 
     @fuzzed
     @given(body=bodies, signature_text=strategies.text(strategies.characters(codec="latin-1"), max_size=70))
@@ -279,4 +279,4 @@ class TestFuzz(TestCase):
         answer = post(self.client, body, headers=headers)
 
         assert answer.status_code == 401
-        assert not WebhookEvent.objects.exists()
+        assert not InboundWebhook.objects.exists()

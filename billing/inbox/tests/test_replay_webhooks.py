@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from billing.models import WebhookEvent
+from billing.models import InboundWebhook
 from billing.tests.operate import run
 
 pytestmark = pytest.mark.django_db
@@ -16,13 +16,13 @@ pytestmark = pytest.mark.django_db
 def events(now):
     for event_id, event_type, hours in (("e-1", "webhooks.test", 1), ("e-2", "webhooks.test", 50), ("e-3", "other", 2)):
         received_at = now - timedelta(hours=hours)
-        WebhookEvent.objects.create(
+        InboundWebhook.objects.create(
             event_id=event_id, type=event_type, payload={}, received_at=received_at, processed_at=received_at
         )
 
 
 def due():
-    return set(WebhookEvent.objects.exclude(due_at=None).values_list("event_id", flat=True))
+    return set(InboundWebhook.objects.exclude(due_at=None).values_list("event_id", flat=True))
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def test_a_worker_processes_them_again(stage, now):
     stage.advance(minutes=1)
     stage.drain()
 
-    assert WebhookEvent.objects.get(event_id="e-1").processed_at > now - timedelta(minutes=1)
+    assert InboundWebhook.objects.get(event_id="e-1").processed_at > now - timedelta(minutes=1)
     assert due() == set()
 
 

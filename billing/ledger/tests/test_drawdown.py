@@ -236,7 +236,7 @@ def test_a_grant_is_neither_drawn_nor_expired_before_a_worker_has_started_it(hea
     wallet.refresh_from_db()
     assert (wallet.balance, wallet.grants.get(name="pack").remaining) == (40, 40)
 
-    ledger.turn_grant(grant_id=wallet.grants.get(name="gift").id, now=noon + 2 * HOUR)
+    ledger.start_or_end_grant(grant_id=wallet.grants.get(name="gift").id, now=noon + 2 * HOUR)
 
     assert left(wallet) == {"gift": 0, "pack": 90}
 

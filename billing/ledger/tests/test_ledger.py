@@ -6,7 +6,7 @@ from django.db import connection, transaction
 from django.db.models import Sum
 
 from billing import ledger
-from billing.ledger import holds
+from billing.ledger import reservations
 from billing.models import CreditGrant, LedgerEntry, Reservation, Wallet
 from conftest import fund
 
@@ -126,7 +126,7 @@ def test_a_freeze_is_dated_no_earlier_than_the_last_reservation_before_it(wallet
 
 def test_a_wallet_frozen_between_look_and_take_says_so(wallet, now):
     def freeze_first(execute, sql, params, many, context):
-        if sql == holds.TAKE_FROM_AVAILABLE:
+        if sql == reservations.TAKE_FROM_AVAILABLE:
             ledger.set_frozen(wallet_id=wallet.id, frozen=True, now=now)
         return execute(sql, params, many, context)
 
@@ -196,9 +196,9 @@ def test_a_future_grant_counts_from_its_start(alice, now):
     LedgerEntry.objects.all().delete()
     Wallet.objects.update(balance=0)
     grant = CreditGrant.objects.get()
-    assert ledger.turn_grant(grant_id=grant.id, now=now) == now + 2 * hour
+    assert ledger.start_or_end_grant(grant_id=grant.id, now=now) == now + 2 * hour
     assert assert_sound(wallet).balance == 0
-    ledger.turn_grant(grant_id=grant.id, now=now + 2 * hour)
+    ledger.start_or_end_grant(grant_id=grant.id, now=now + 2 * hour)
     assert assert_sound(wallet).balance == 100
 
 
@@ -208,9 +208,9 @@ def test_an_ended_grant_expires_once_and_only_what_is_left(alice, now):
     hold = ledger.reserve(wallet_id=wallet.id, key="a", amount=30, now=now)
     ledger.capture(reservation_id=hold.id, now=now)
     grant = wallet.grants.get()
-    assert ledger.turn_grant(grant_id=grant.id, now=now) == end
+    assert ledger.start_or_end_grant(grant_id=grant.id, now=now) == end
     for _ in range(2):
-        assert ledger.turn_grant(grant_id=grant.id, now=end) is None
+        assert ledger.start_or_end_grant(grant_id=grant.id, now=end) is None
     assert assert_sound(wallet).balance == 0
     assert list(wallet.entries.order_by("id").values_list("amount", flat=True)) == [100, -30, -70]
 
@@ -249,7 +249,7 @@ def test_a_look_that_is_older_than_an_end_does_not_hold_either(alice, now, monke
 
     def look_and_be_overtaken(statement, params):
         row = one(statement, params)
-        if statement == holds.LOOK and not looks:
+        if statement == reservations.LOOK and not looks:
             looks.append(row)
             ledger.expire_ended(wallet_id=wallet.id, now=now)
         return row
@@ -268,7 +268,7 @@ def test_what_a_reservation_holds_of_an_ended_grant_is_captured_from_it(alice, n
     wallet = fund(alice, 100, now, segment_id="stays")
     hold = ledger.reserve(wallet_id=wallet.id, key="a", amount=60, now=now)
     ending = wallet.grants.get(segment_id="ends")
-    ledger.turn_grant(grant_id=ending.id, now=end)
+    ledger.start_or_end_grant(grant_id=ending.id, now=end)
     assert assert_sound(wallet).available == 100
 
     ledger.capture(reservation_id=hold.id, now=end)
@@ -282,7 +282,7 @@ def test_what_a_reservation_held_of_an_ended_grant_goes_when_it_is_released(alic
     fund(alice, 100, now, segment_id="ends", ends_at=end)
     wallet = fund(alice, 100, now, segment_id="stays")
     early = ledger.reserve(wallet_id=wallet.id, key="a", amount=60, now=now)
-    ledger.turn_grant(grant_id=wallet.grants.get(segment_id="ends").id, now=end)
+    ledger.start_or_end_grant(grant_id=wallet.grants.get(segment_id="ends").id, now=end)
     ledger.reserve(wallet_id=wallet.id, key="b", amount=100, now=end)  # lives on the other grant alone
     ledger.release(reservation_id=early.id, now=end)
 

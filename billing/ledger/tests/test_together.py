@@ -124,7 +124,7 @@ def test_whatever_happens_to_a_wallet_at_once_nobody_locks_another_out_and_the_b
                 end = max(at, one.starts_at + HOUR)
                 record(wallet, one.name, one.granted, 10, starts_at=one.starts_at, ends_at=end, now=now)
             case "turn":
-                ledger.turn_grant(grant_id=one.pk, now=now)
+                ledger.start_or_end_grant(grant_id=one.pk, now=now)
             case "expire":
                 ledger.expire_ended(wallet_id=wallet.pk, now=now)
             case "adjust":

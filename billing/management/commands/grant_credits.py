@@ -9,8 +9,8 @@ from datetime import datetime
 from typing import Any
 
 from accounts.lookup import customer_named, staff_named
-from billing.models import Gift
-from billing.subscriptions import gifts
+from billing.models import ComplimentaryGrant
+from billing.subscriptions import complimentary
 from operations.command import Operation, Outcome, Refused
 from operations.command import reason as why
 
@@ -28,7 +28,10 @@ class Command(Operation):
         parser.add_argument("--reason", type=why, required=True, help="kept in the log, so it must say something")
         parser.add_argument("--by", metavar="STAFF_EMAIL", help="who decides it; by default the only superuser")
         parser.add_argument(
-            "--days", type=int, default=gifts.GIFT_DAYS, help=f"how long they can be used, {gifts.DAYS_MAX:,} at most"
+            "--days",
+            type=int,
+            default=complimentary.COMPLIMENTARY_DAYS,
+            help=f"how long they can be used, {complimentary.DAYS_MAX:,} at most",
         )
         parser.add_argument("--key", default="", help="tells this gift from an equal earlier one")
 
@@ -37,17 +40,17 @@ class Command(Operation):
         key: str, **options: Any,
     ) -> Iterator[Outcome]:  # fmt: skip
         receiver, giver = customer_named(customer), staff_named(by)
-        if not (0 < credits <= gifts.CREDITS_MAX and 0 < days <= gifts.DAYS_MAX):
-            raise Refused(f"Credits are 1 to {gifts.CREDITS_MAX:,}, and days 1 to {gifts.DAYS_MAX:,}.")
+        if not (0 < credits <= complimentary.CREDITS_MAX and 0 < days <= complimentary.DAYS_MAX):
+            raise Refused(f"Credits are 1 to {complimentary.CREDITS_MAX:,}, and days 1 to {complimentary.DAYS_MAX:,}.")
         same = hashlib.sha256(f"{receiver.pk}\n{credits}\n{reason}\n{key}".encode()).hexdigest()[:32]
-        there = Gift.objects.filter(key=f"vocalis-gift-{same}").first()
+        there = ComplimentaryGrant.objects.filter(key=f"vocalis-gift-{same}").first()
         if there and there.grant_id:
             yield Outcome(receiver, "granted before", f"on {there.created_at:%Y-%m-%d} by {there.by}")
         elif dry_run:
             yield Outcome(receiver, "would be granted", f"{credits:,} credits for {days} days", is_open=True)
         else:
-            gift = gifts.give(
+            gift = complimentary.give(
                 customer=receiver, credits=credits, reason=reason, by=giver, key=f"vocalis-gift-{same}", days=days,
                 now=now,
             )  # fmt: skip
-            yield gifts.grant_now(gift, now=now)
+            yield complimentary.grant_now(gift, now=now)

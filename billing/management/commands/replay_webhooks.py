@@ -9,8 +9,8 @@ from typing import Any
 
 from django.db.models import QuerySet
 
-from billing.models import WebhookEvent
-from operations.command import Operation, Outcome, Refused, moment, nudge_all
+from billing.models import InboundWebhook
+from operations.command import Operation, Outcome, Refused, moment, run_all_now
 
 
 class Command(Operation):
@@ -35,18 +35,18 @@ class Command(Operation):
         return _chosen(**options).count()
 
     def outcomes(self, *, dry_run: bool, now: datetime, **options: Any) -> Iterator[Outcome]:
-        known = WebhookEvent.objects.filter(event_id__in=options["id"] or ()).values_list("event_id", flat=True)
+        known = InboundWebhook.objects.filter(event_id__in=options["id"] or ()).values_list("event_id", flat=True)
         if unknown := set(options["id"] or ()) - set(known):
             raise Refused(f"There is no webhook {', '.join(sorted(unknown))}.")
-        return nudge_all(_chosen(**options), dry_run=dry_run, now=now, word="made due")
+        return run_all_now(_chosen(**options), dry_run=dry_run, now=now, word="made due")
 
 
 def _chosen(
     *, id: list[str] | None, type: str | None, since: datetime | None, **options: Any
-) -> QuerySet[WebhookEvent]:
+) -> QuerySet[InboundWebhook]:
     if not (id or type or since):
         raise Refused("Say which: --id, --type or --since.")
-    rows = WebhookEvent.objects.all()
+    rows = InboundWebhook.objects.all()
     if id:
         rows = rows.filter(event_id__in=id)
     if type:

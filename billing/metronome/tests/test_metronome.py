@@ -242,7 +242,7 @@ def add(account, stage, key="k", credits=1_000, paid_cents=None):
     customer_id, contract_id = account
     hour = floor_hour(stage.now())
     return metronome.add_grant(
-        customer_id=customer_id, contract_id=contract_id, key=key, name="Gift", credits=credits, starts_at=hour,
+        customer_id=customer_id, contract_id=contract_id, key=key, name="ComplimentaryGrant", credits=credits, starts_at=hour,
         ends_at=hour + timedelta(days=1), priority=10, paid_cents=paid_cents, invoiced_at=stage.now(),
     )  # fmt: skip
 

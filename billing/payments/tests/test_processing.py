@@ -7,7 +7,7 @@ from django.core import mail
 
 from billing import metronome
 from billing.inbox import handlers
-from billing.models import AutoRecharge, ChargeAtTestGateway, CreditGrant, Payment, WebhookEvent
+from billing.models import AutoRecharge, ChargeAtTestGateway, CreditGrant, InboundWebhook, Payment
 from billing.payments import cards, processing
 from billing.payments.gateways import GatewayUnavailable
 from billing.payments.gateways.test import DECLINING_CARD, GOOD_CARD, TestGateway
@@ -88,8 +88,8 @@ def test_webhooks_twice_and_in_any_order_charge_once(stage, webhooks, alice):
     for _ in range(3):
         stage.drain()
         stage.advance(seconds=70)
-    for event in WebhookEvent.objects.all():
-        WebhookEvent.objects.filter(pk=event.pk).nudge(stage.now())
+    for event in InboundWebhook.objects.all():
+        InboundWebhook.objects.filter(pk=event.pk).run_now(stage.now())
     stage.drain()
 
     assert_recharged_once(alice)
@@ -170,12 +170,12 @@ def test_a_worker_killed_after_an_outside_call_repeats_it_harmlessly(stage, webh
 
 def test_two_workers_with_the_same_payment_charge_and_grant_once(stage, webhooks, alice):
     run_to_low(stage, alice)
-    workflow_event = WebhookEvent.objects.get(type="payment_gate.external_initiate")
+    workflow_event = InboundWebhook.objects.get(type="payment_gate.external_initiate")
     handlers.process(workflow_event, stage.now())
     first, second = only_payment(), only_payment()
 
     processing.advance(first, stage.now())
-    with pytest.raises(processing.NotYet, match="another worker"):
+    with pytest.raises(processing.Snooze, match="another worker"):
         processing.advance(second, stage.now())
     stage.drain()
 
@@ -384,7 +384,7 @@ def test_what_cannot_be_asked_about_a_release_in_doubt_grants_nothing(stage, web
 
     assert only_payment().dead_at
     assert balance(alice) == 20_000
-    Payment.objects.nudge(stage.now())
+    Payment.objects.run_now(stage.now())
     stage.drain()
     assert_recharged_once(alice)
 

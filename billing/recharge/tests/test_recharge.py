@@ -134,7 +134,7 @@ def test_what_is_mirrored_already_is_not_written_again(stage, alice, monkeypatch
     switch_on(stage, alice)
     monkeypatch.setattr(metronome, "set_recharge", refuse(AssertionError("written again")))
 
-    AutoRecharge.objects.nudge(stage.now())
+    AutoRecharge.objects.run_now(stage.now())
     stage.drain()
 
     assert AutoRecharge.objects.get().last_error == ""
@@ -245,7 +245,7 @@ def test_a_low_balance_noticed_while_the_mirror_settles_is_looked_at_all_the_sam
     AutoRecharge.objects.update(due_at=now)
     claimed = queue.claim(AutoRecharge, now=now, limit=1, lease_seconds=120)
     watch(low, now)
-    queue.settle(claimed)  # the mirror had found nothing low
+    queue.complete(claimed)  # the mirror had found nothing low
     assert AutoRecharge.objects.get().due_at is None
 
     row = watch(low, now + timedelta(minutes=1))
@@ -345,7 +345,7 @@ def test_it_is_toggled_once_only(stage, alice, monkeypatch):
     monkeypatch.setattr(metronome, "set_recharge", lambda **wish: (pushed.append(wish["enabled"]), real(**wish)))
 
     pass_minutes(stage, 60)
-    AutoRecharge.objects.all().nudge(stage.now())  # and not when somebody presses Retry
+    AutoRecharge.objects.all().run_now(stage.now())  # and not when somebody presses Retry
     stage.drain()
 
     assert pushed == [False, True]

@@ -287,7 +287,7 @@ def test_a_refused_grant_keeps_the_choice_for_a_person(stage, alice, monkeypatch
     assert subscription.dead_at == stage.now()
 
     monkeypatch.setattr(contracts, "grant", real)
-    Subscription.objects.filter(pk=subscription.pk).nudge(stage.now())
+    Subscription.objects.filter(pk=subscription.pk).run_now(stage.now())
     stage.drain()
     assert agree(alice) == 250_000
     assert Payment.objects.get().state == "granted"
@@ -345,8 +345,8 @@ def test_a_declined_renewal_ends_the_plan_and_says_why_on_the_page_and_by_mail(s
     assert "/billing" in letter.body
     assert "/plans" in letter.body
 
-    Payment.objects.all().nudge(stage.now())
-    Subscription.objects.all().nudge(stage.now())
+    Payment.objects.all().run_now(stage.now())
+    Subscription.objects.all().run_now(stage.now())
     pass_time(stage, days=2)
     assert len([letter for letter in mail.outbox if "renewed" in letter.subject]) == 1
 

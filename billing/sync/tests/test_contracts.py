@@ -12,7 +12,7 @@ from billing import hours, metronome
 from billing.models import Contract, CreditGrant, LedgerEntry, Wallet
 from billing.sync import contracts, customers
 from billing.tests.money_stage import Killed, balance, establish, remote_balance
-from jobs.errors import NotYet
+from jobs.errors import Snooze
 
 pytestmark = pytest.mark.django_db
 
@@ -26,7 +26,7 @@ def known(stage, alice):
 
 def grant(customer, now, key="gift-1", **changes):
     details = {
-        "name": "Gift", "credits": 1_000, "starts_at": now, "ends_at": now + timedelta(days=30), "priority": 5,
+        "name": "ComplimentaryGrant", "credits": 1_000, "starts_at": now, "ends_at": now + timedelta(days=30), "priority": 5,
     } | changes  # fmt: skip
     return contracts.grant(customer, key=key, now=now, **details)
 
@@ -36,7 +36,7 @@ def remote_contracts(customer):
 
 
 def test_a_contract_waits_for_the_customer(stage, alice):
-    with pytest.raises(NotYet):
+    with pytest.raises(Snooze):
         contracts.ensure(alice, now=stage.now())
     assert not Contract.objects.exists()
 
@@ -184,7 +184,7 @@ def test_a_worker_killed_after_the_call_grants_once(stage, known, monkeypatch):
 def test_a_key_that_is_used_but_not_listed_yet_is_tried_again(stage, known, monkeypatch):
     contract = establish(stage, known, credits=0)
     metronome.add_grant(
-        customer_id=known.metronome_id, contract_id=contract.metronome_id, key="gift-1", name="Gift", credits=1_000,
+        customer_id=known.metronome_id, contract_id=contract.metronome_id, key="gift-1", name="ComplimentaryGrant", credits=1_000,
         starts_at=contract.starts_at, ends_at=contract.starts_at + timedelta(days=1), priority=5,
         invoiced_at=stage.now(),
     )  # fmt: skip

@@ -9,7 +9,7 @@ from accounts.models import Customer, IngestAlias
 from billing import metronome
 from billing.sync import customers
 from billing.tests.money_stage import Killed, drain_killed
-from jobs.worker import Worker, steps
+from jobs.worker import Worker, all_jobs
 
 pytestmark = pytest.mark.django_db
 
@@ -35,7 +35,7 @@ def test_a_new_customer_is_made_with_both_aliases_the_stable_one_first(stage, al
 
 def test_running_again_changes_nothing(stage, alice):
     for _ in range(3):
-        Customer.objects.nudge(stage.now())
+        Customer.objects.run_now(stage.now())
         stage.drain()
     assert len(remote_customers()) == 1
 
@@ -123,14 +123,14 @@ def test_another_worker_that_was_faster_wins(stage, alice, monkeypatch):
 @pytest.mark.parametrize("is_answered", [True, False])
 def test_what_a_worker_writes_after_its_lease_is_brought_up_to_date(stage, alice, monkeypatch, is_answered):
     stage.drain()
-    Customer.objects.nudge(stage.now())
+    Customer.objects.run_now(stage.now())
     real = metronome.set_aliases
 
     def late(**arguments):
         monkeypatch.setattr(metronome, "set_aliases", real)
         stage.advance(seconds=121)
         profile.change(user=alice.user, first_name="New", last_name="Name", email="new@example.com", now=stage.now())
-        Worker(steps(), clock=stage.now).drain()
+        Worker(all_jobs(), clock=stage.now).drain()
         real(**arguments)
         if not is_answered:
             raise metronome.MetronomeUnavailable("no answer")
@@ -171,7 +171,7 @@ def test_a_conflict_that_is_over_is_forgotten(stage, alice):
     other = metronome.create_customer(name="Somebody else", alias="vocalis_alice@example.com")
     stage.drain()
     metronome.set_aliases(customer_id=other, aliases=["their-own"])
-    Customer.objects.filter(pk=alice.pk).nudge(stage.now())
+    Customer.objects.filter(pk=alice.pk).run_now(stage.now())
     stage.drain()
     assert (email_alias(alice).conflict, email_alias(alice).pushed_at) == ("", stage.now())
 
@@ -180,7 +180,7 @@ def rename(customer, email, now):
     IngestAlias.objects.filter(customer=customer, kind="email").update(
         name=f"vocalis_{email}", pushed_at=None, conflict=""
     )
-    Customer.objects.filter(pk=customer.pk).nudge(now)
+    Customer.objects.filter(pk=customer.pk).run_now(now)
 
 
 def test_a_new_email_pushes_the_new_set(stage, alice):

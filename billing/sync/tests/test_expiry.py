@@ -54,7 +54,7 @@ def test_what_a_hold_keeps_alive_expires_when_it_resolves(alice, now):
     work(now + HOUR)
     assert state(alice) == (200, 200)
     ledger.release(reservation_id=hold.id, now=now + HOUR)
-    work(now + HOUR + timedelta(seconds=grants.HELD_REMAINDER_SECONDS))
+    work(now + HOUR + timedelta(seconds=grants.RESERVED_REMAINDER_SECONDS))
     assert state(alice) == (0, 0)
 
 
@@ -91,7 +91,14 @@ def test_both_sides_lose_a_grant_at_the_same_hour(stage, alice):
     customers.provision(alice, stage.now())
     ends_at = hours.ceil_hour(stage.now() + 3 * HOUR)
     contracts.grant(
-        alice, key="k", name="Gift", credits=900, starts_at=stage.now(), ends_at=ends_at, priority=5, now=stage.now()
+        alice,
+        key="k",
+        name="ComplimentaryGrant",
+        credits=900,
+        starts_at=stage.now(),
+        ends_at=ends_at,
+        priority=5,
+        now=stage.now(),
     )
     alice.refresh_from_db()
     stage.advance(seconds=(ends_at - stage.now()).total_seconds() - 1)

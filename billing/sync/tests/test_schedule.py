@@ -30,11 +30,11 @@ def due_in(contract, stage) -> float:
 
 
 def test_a_quiet_wallet_is_read_hourly_and_a_busy_one_every_minute(stage, alice, contract):
-    schedule.nudge(alice.pk, stage.now())
+    schedule.run_now(alice.pk, stage.now())
     stage.drain()
     assert due_in(contract, stage) == 3_600
     spend_here(alice, stage, 10)
-    schedule.nudge(alice.pk, stage.now())
+    schedule.run_now(alice.pk, stage.now())
     stage.drain()
     assert due_in(contract, stage) == 60
     assert contract.synced_at == stage.now()
@@ -68,11 +68,11 @@ def test_open_business_keeps_a_wallet_watched(stage, alice, contract, business):
 
 
 def test_business_that_begins_pulls_the_hourly_look_forward(stage, alice, contract):
-    schedule.nudge(alice.pk, stage.now())
+    schedule.run_now(alice.pk, stage.now())
     stage.drain()
     schedule.soon([alice.pk], now=stage.now())
     assert due_in(contract, stage) == 60
-    schedule.nudge(alice.pk, stage.now())
+    schedule.run_now(alice.pk, stage.now())
     schedule.soon([alice.pk], now=stage.now())
     assert due_in(contract, stage) == 0
 
@@ -88,7 +88,7 @@ def test_business_that_begins_while_a_slow_look_ends_is_looked_at_soon_all_the_s
         schedule.soon([alice.pk], now=stage.now())
         return busy
 
-    schedule.nudge(alice.pk, stage.now())
+    schedule.run_now(alice.pk, stage.now())
     monkeypatch.setattr(jobs, "_is_busy", slow)
     assert jobs.SYNC.run(stage.now()) == 1
     assert due_in(contract, stage) == 60
@@ -107,14 +107,14 @@ def test_credits_that_end_pull_the_hourly_look_forward(stage, alice, contract):
 
 def test_a_customer_without_contract_is_not_looked_at(stage, alice):
     customers.provision(alice, stage.now())
-    schedule.nudge(alice.pk, stage.now())
+    schedule.run_now(alice.pk, stage.now())
     stage.drain()
     assert not Contract.objects.exists()
 
 
 def test_an_outage_is_waited_for(stage, alice, contract):
     stage.sandbox.faults.add("*", "status", status=500, times=None)
-    schedule.nudge(alice.pk, stage.now())
+    schedule.run_now(alice.pk, stage.now())
     stage.drain()
     contract.refresh_from_db()
     assert (contract.attempts, contract.dead_at) == (1, None)

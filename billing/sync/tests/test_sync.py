@@ -13,7 +13,7 @@ from billing.models import AutoRecharge, Contract, CreditGrant, Drift, LedgerEnt
 from billing.sync import contracts
 from billing.sync.drift import OVERDUE_SECONDS, approve_drift, check_drift, overdue
 from billing.sync.grants import news, read_grants
-from billing.sync.schedule import nudge
+from billing.sync.schedule import run_now
 from billing.tests.money_stage import balance, burn, establish, remote_balance, spend_here, spend_there, switch_on
 
 pytestmark = pytest.mark.django_db
@@ -470,7 +470,7 @@ def test_what_ended_while_nobody_could_look_is_read_however_long_ago(stage, alic
 def test_the_recharge_configuration_is_read_along(stage, alice, contract):
     switch_on(stage, alice)
     Contract.objects.update(recharge_enabled=None, recharge_threshold_credits=None, recharge_to_credits=None)
-    nudge(alice.pk, stage.now())
+    run_now(alice.pk, stage.now())
     stage.drain()
     contract.refresh_from_db()
     assert (contract.recharge_enabled, contract.recharge_threshold_credits) == (True, 25_000)
@@ -480,7 +480,7 @@ def test_the_recharge_configuration_is_read_along(stage, alice, contract):
 def test_a_recharge_metronome_switched_off_is_off_here_too(stage, alice, contract):
     switch_on(stage, alice)
     edit(contract, update_prepaid_balance_threshold_configuration={"is_enabled": False})
-    nudge(alice.pk, stage.now())
+    run_now(alice.pk, stage.now())
     stage.drain()
     settings = AutoRecharge.objects.get()
     assert (settings.enabled, settings.failure) == (False, "The last automatic payment failed.")

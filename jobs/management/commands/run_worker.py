@@ -5,7 +5,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from jobs.worker import Worker, steps
+from jobs.worker import Worker, all_jobs
 
 
 class Command(BaseCommand):
@@ -15,7 +15,7 @@ class Command(BaseCommand):
         parser.add_argument("--once", action="store_true", help="drain what is due now, then exit")
 
     def handle(self, *args: Any, once: bool, **options: Any) -> None:
-        worker = Worker(steps())
+        worker = Worker(all_jobs())
         if once:
             self.stdout.write(f"{worker.drain()} rows worked on")
             return

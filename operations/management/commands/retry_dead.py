@@ -9,8 +9,8 @@ from typing import Any
 
 from django.apps import apps
 
-from jobs.models import Job
-from operations.command import Operation, Outcome, Refused, nudge_all
+from jobs.models import JobRow
+from operations.command import Operation, Outcome, Refused, run_all_now
 
 
 class Command(Operation):
@@ -26,14 +26,14 @@ class Command(Operation):
 
     def outcomes(self, *, dry_run: bool, now: datetime, model: str | None, **options: Any) -> Iterator[Outcome]:
         for kind in _kinds(model):
-            for outcome in nudge_all(_dead(kind), dry_run=dry_run, now=now, word="made due"):
+            for outcome in run_all_now(_dead(kind), dry_run=dry_run, now=now, word="made due"):
                 row: Any = outcome.subject
                 name = f"{kind._meta.verbose_name} {row.pk}"
                 yield Outcome(name, outcome.word, row.last_error if dry_run else "", outcome.is_open)
 
 
-def _kinds(name: str | None) -> list[type[Job]]:
-    kinds = [model for model in apps.get_models() if issubclass(model, Job)]
+def _kinds(name: str | None) -> list[type[JobRow]]:
+    kinds = [model for model in apps.get_models() if issubclass(model, JobRow)]
     wanted = [kind for kind in kinds if name is None or name.lower() in (kind._meta.label_lower, kind._meta.model_name)]
     if not wanted:
         names = ", ".join(kind._meta.label_lower for kind in kinds)
@@ -41,5 +41,5 @@ def _kinds(name: str | None) -> list[type[Job]]:
     return wanted
 
 
-def _dead(kind: type[Job]) -> Any:
+def _dead(kind: type[JobRow]) -> Any:
     return kind._default_manager.dead().filter(due_at__isnull=False)

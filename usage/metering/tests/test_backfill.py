@@ -121,7 +121,7 @@ def test_the_events_of_one_hour_at_a_time_are_in_memory(stage, alice, spend, mon
 def test_sending_again_what_is_there_counts_once(stage, alice, spend):
     spend("a", 100)
     stage.drain()
-    UsageEvent.objects.all().nudge(stage.now())
+    UsageEvent.objects.all().run_now(stage.now())
     stage.drain()
 
     assert remote_balance(alice) == 29_900
@@ -258,4 +258,4 @@ def test_days_and_pages_are_put_together(stage, alice, spend):
 
     since, until = comparison.closed_hours(stage.now() - timedelta(days=10), stage.now(), now=stage.now())
 
-    assert list(comparison.differences(alice, since=since, until=until)) == []
+    assert list(comparison.discrepancies(alice, since=since, until=until)) == []

@@ -15,7 +15,7 @@ from conftest import make_customer
 from jobs.worker import Worker
 from usage.metering import reconciliation
 from usage.metering.reporter import REPORT
-from usage.models import UsageDifference, UsageEvent, UsageRound
+from usage.models import ReconciliationRun, UsageDiscrepancy, UsageEvent
 
 from .rounds_stage import invent, lose, next_hour, spend, work
 
@@ -27,8 +27,8 @@ LISTING = "POST /v1/usage"
 @pytest.fixture
 def stage(stage, monkeypatch):
     monkeypatch.setattr("operations.command.timezone.now", stage.now)
-    for kind in UsageRound.Kind:
-        UsageRound.objects.update_or_create(kind=kind, defaults={"due_at": stage.now()})
+    for kind in ReconciliationRun.Kind:
+        ReconciliationRun.objects.update_or_create(kind=kind, defaults={"due_at": stage.now()})
     stage.sandbox.clock.advance(timedelta(hours=24) - (stage.now() - reconciliation.EPOCH) % timedelta(hours=24))
     stage.advance(hours=9, minutes=20)  # the hour before is closed; only who means to crosses midnight
     return stage
@@ -52,8 +52,8 @@ def test_usage_that_agrees_leaves_no_row(stage, alice):
     next_hour(stage)
 
     assert listings(stage) == 1
-    assert not UsageDifference.objects.exists()
-    assert UsageRound.objects.get(kind="hours").since_at == stage.now().replace(minute=0, second=0)
+    assert not UsageDiscrepancy.objects.exists()
+    assert ReconciliationRun.objects.get(kind="hours").since_at == stage.now().replace(minute=0, second=0)
 
 
 def test_nobody_is_asked_about_who_had_no_usage(stage, alice):
@@ -81,13 +81,17 @@ def test_missing_events_are_named_and_the_row_closes_when_they_were_sent_again(s
     hour = hours.floor_hour(stage.now())
     next_hour(stage)
 
-    row = UsageDifference.objects.standing().get()
+    row = UsageDiscrepancy.objects.standing().get()
     assert (row.customer, row.hour_at, row.event_type, row.voice_type) == (alice, hour, "voice_generation", "standard")
-    assert (row.here, row.there, row.detail) == (150, 100, "here 150, at Metronome 100; missing there: lost")
+    assert (row.local_units, row.remote_units, row.detail) == (
+        150,
+        100,
+        "here 150, at Metronome 100; missing there: lost",
+    )
     assert f"usage of customer {alice.pk} differs: {row}: {row.detail}" in caplog.text
     assert UsageEvent.objects.get(transaction_id="lost").due_at is None  # repair is a person's decision
 
-    assert reconciliation.ask_repair(UsageDifference.objects.all(), now=stage.now()) == 1
+    assert reconciliation.ask_repair(UsageDiscrepancy.objects.all(), now=stage.now()) == 1
     work(stage, minutes=4)
 
     row.refresh_from_db()
@@ -108,7 +112,7 @@ def test_the_command_mends_it_as_well(stage, alice):
     assert run("backfill_usage", "--since", "3h").code == 0
     work(stage, minutes=4)
 
-    assert not UsageDifference.objects.open().exists()
+    assert not UsageDiscrepancy.objects.open().exists()
 
 
 @pytest.mark.parametrize("mended_by", ["command", "itself"])
@@ -117,18 +121,18 @@ def test_a_repair_that_was_given_up_needs_nobody_once_the_numbers_agree(stage, a
     lose(stage, "lost")
     next_hour(stage)
     stage.sandbox.faults.add("/v1/usage", "status", status=400)
-    reconciliation.ask_repair(UsageDifference.objects.all(), now=stage.now())
+    reconciliation.ask_repair(UsageDiscrepancy.objects.all(), now=stage.now())
     work(stage)
-    assert UsageDifference.objects.dead().exists()
+    assert UsageDiscrepancy.objects.dead().exists()
 
     if mended_by == "command":
         run("backfill_usage", "--since", "3h")
         work(stage, minutes=7)  # the repair that was asked for is made up for first
     else:
-        UsageEvent.objects.filter(transaction_id="lost").nudge(stage.now())
+        UsageEvent.objects.filter(transaction_id="lost").run_now(stage.now())
         next_hour(stage)
 
-    row = UsageDifference.objects.get()
+    row = UsageDiscrepancy.objects.get()
     assert row.resolved_at is not None
     assert (row.due_at, row.dead_at, row.repair_asked) == (None, None, False)
 
@@ -137,11 +141,11 @@ def test_a_difference_that_stands_is_one_row_looked_into_once(stage, alice, capl
     spend(stage, alice, "lost")
     lose(stage, "lost")
     next_hour(stage)
-    before = UsageDifference.objects.get()
+    before = UsageDiscrepancy.objects.get()
     caplog.clear()
     next_hour(stage)
 
-    after = UsageDifference.objects.get()
+    after = UsageDiscrepancy.objects.get()
     assert after.first_seen_at == before.first_seen_at == before.last_seen_at < after.last_seen_at
     assert stage.sandbox.world.calls["POST /v1/events/search"] == 1
     assert "differs" not in caplog.text
@@ -152,29 +156,29 @@ def test_a_difference_closed_by_hand_opens_again_only_with_other_numbers(stage, 
     lose(stage, "lost")
     next_hour(stage)
 
-    assert reconciliation.close(UsageDifference.objects.all(), now=stage.now()) == 1
+    assert reconciliation.close(UsageDiscrepancy.objects.all(), now=stage.now()) == 1
     stage.advance(hours=24)
     work(stage)
-    assert not UsageDifference.objects.open().exists()
+    assert not UsageDiscrepancy.objects.open().exists()
 
-    row = UsageDifference.objects.get()
-    UsageDifference.objects.update(here=row.here + 1)
+    row = UsageDiscrepancy.objects.get()
+    UsageDiscrepancy.objects.update(local_units=row.local_units + 1)
     reconciliation.compare([alice], since=row.hour_at, until=row.hour_at + timedelta(hours=1), now=stage.now())
-    assert UsageDifference.objects.open().get() == row
+    assert UsageDiscrepancy.objects.open().get() == row
 
 
 def test_the_same_difference_after_it_was_mended_is_a_new_one(stage, alice):
     spend(stage, alice, "lost")
     lose(stage, "lost")
     next_hour(stage)
-    hour = UsageDifference.objects.get().hour_at, UsageDifference.objects.get().hour_at + timedelta(hours=1)
+    hour = UsageDiscrepancy.objects.get().hour_at, UsageDiscrepancy.objects.get().hour_at + timedelta(hours=1)
     UsageEvent.objects.update(happened_at=hour[0] - timedelta(hours=1))
     reconciliation.compare([alice], since=hour[0], until=hour[1], now=stage.now())
-    assert UsageDifference.objects.get(hour_at=hour[0]).resolved_at
+    assert UsageDiscrepancy.objects.get(hour_at=hour[0]).resolved_at
     UsageEvent.objects.update(happened_at=hour[0])
     reconciliation.compare([alice], since=hour[0], until=hour[1], now=stage.now())
 
-    assert UsageDifference.objects.open().get(hour_at=hour[0]).here == 100
+    assert UsageDiscrepancy.objects.open().get(hour_at=hour[0]).local_units == 100
 
 
 def test_events_that_only_wait_are_no_alarm_and_close_when_they_arrive(stage, alice):
@@ -182,11 +186,11 @@ def test_events_that_only_wait_are_no_alarm_and_close_when_they_arrive(stage, al
     UsageEvent.objects.update(due_at=stage.now() + timedelta(minutes=90))
     next_hour(stage)
 
-    assert UsageDifference.objects.open().get().only_waits
-    assert not UsageDifference.objects.standing().exists()
+    assert UsageDiscrepancy.objects.open().get().is_in_transit
+    assert not UsageDiscrepancy.objects.standing().exists()
     next_hour(stage)
     next_hour(stage)
-    assert not UsageDifference.objects.open().exists()
+    assert not UsageDiscrepancy.objects.open().exists()
 
 
 @pytest.mark.parametrize("arrived", [True, False])
@@ -195,7 +199,7 @@ def test_an_hour_too_old_for_the_rounds_is_looked_at_a_last_time(stage, alice, a
     spend(stage, alice, "waiting")
     UsageEvent.objects.update(due_at=stage.now() + timedelta(minutes=90))
     next_hour(stage)
-    (row,) = UsageDifference.objects.open()
+    (row,) = UsageDiscrepancy.objects.open()
     if arrived:
         stage.advance(hours=1)
         Worker([REPORT], clock=stage.now).drain()
@@ -215,22 +219,22 @@ def test_events_that_waited_and_were_given_up_become_one(stage, alice):
     UsageEvent.objects.update(dead_at=stage.now())
     next_hour(stage)
 
-    assert UsageDifference.objects.standing().get().detail.endswith("missing there: dead")
+    assert UsageDiscrepancy.objects.standing().get().detail.endswith("missing there: dead")
 
 
 def test_the_daily_look_finds_usage_that_only_metronome_has(stage, alice, bob):
     establish(stage, bob)
     invent(stage, bob, "unknown")
     next_hour(stage)
-    assert not UsageDifference.objects.exists()
+    assert not UsageDiscrepancy.objects.exists()
 
     stage.advance(hours=15)  # past midnight
     work(stage)
 
-    row = UsageDifference.objects.standing().get()
-    assert (row.customer, row.here, row.there) == (bob, 0, 40)
+    row = UsageDiscrepancy.objects.standing().get()
+    assert (row.customer, row.local_units, row.remote_units) == (bob, 0, 40)
     assert row.detail == "here 0, at Metronome 40; 40 there that no event here explains"
-    assert UsageRound.objects.get(kind="days").since_at == stage.now().replace(hour=0, minute=0, second=0)
+    assert ReconciliationRun.objects.get(kind="days").since_at == stage.now().replace(hour=0, minute=0, second=0)
 
 
 def test_after_a_pause_one_round_compares_all_hours_since_with_one_listing(stage, alice):
@@ -243,7 +247,7 @@ def test_after_a_pause_one_round_compares_all_hours_since_with_one_listing(stage
     work(stage)
 
     assert listings(stage) == 1
-    assert UsageDifference.objects.standing().count() == 2
+    assert UsageDiscrepancy.objects.standing().count() == 2
 
 
 def test_a_round_begun_before_an_outage_compares_the_hours_since_as_well_with_one_listing(stage, alice):
@@ -251,7 +255,7 @@ def test_a_round_begun_before_an_outage_compares_the_hours_since_as_well_with_on
     lose(stage, "lost-1")
     stage.sandbox.faults.add(match="/v1/usage", kind="status", times=None, status=503)
     next_hour(stage)
-    assert UsageRound.objects.get(kind="hours").until_at
+    assert ReconciliationRun.objects.get(kind="hours").until_at
     stage.advance(hours=2)
     spend(stage, alice, "lost-2")
     lose(stage, "lost-2")
@@ -261,11 +265,11 @@ def test_a_round_begun_before_an_outage_compares_the_hours_since_as_well_with_on
     work(stage)
 
     assert listings(stage) == 1
-    assert UsageDifference.objects.standing().count() == 2
+    assert UsageDiscrepancy.objects.standing().count() == 2
 
 
 def test_a_round_of_long_ago_looks_at_differences_of_later_hours_as_well(stage, alice):
-    """Interrupted in its midst, it goes on with the end it began with; meanwhile the daily look found a difference."""
+    """Interrupted in its midst, it goes on with the end it began with; meanwhile the daily look found a discrepancy."""
     spend(stage, alice, "first")
     stage.drain()
     began = hours.floor_hour(stage.now())
@@ -275,21 +279,21 @@ def test_a_round_of_long_ago_looks_at_differences_of_later_hours_as_well(stage, 
     hour = hours.floor_hour(stage.now())
     stage.advance(hours=1, minutes=20)
     reconciliation.compare([alice], since=hour, until=hour + reconciliation.HOUR, now=stage.now())
-    row = UsageDifference.objects.standing().get()
-    UsageEvent.objects.filter(transaction_id="late").nudge(stage.now())
+    row = UsageDiscrepancy.objects.standing().get()
+    UsageEvent.objects.filter(transaction_id="late").run_now(stage.now())
     Worker([REPORT], clock=stage.now).drain()
     stage.sandbox.tick()
-    UsageRound.objects.filter(kind="hours").update(
+    ReconciliationRun.objects.filter(kind="hours").update(
         since_at=began, until_at=began + reconciliation.HOUR, after=UUID(int=0)
     )
-    reconciliation.go_on(UsageRound.objects.get(kind="hours"), stage.now())
+    reconciliation.go_on(ReconciliationRun.objects.get(kind="hours"), stage.now())
 
     row.refresh_from_db()
-    assert (row.resolved_at, row.due_at, row.there) == (stage.now(), None, 100)
+    assert (row.resolved_at, row.due_at, row.remote_units) == (stage.now(), None, 100)
 
 
 def test_many_customers_are_compared_a_few_at_a_time(stage, alice, monkeypatch):
-    monkeypatch.setitem(reconciliation.CUSTOMERS, UsageRound.Kind.HOURS, 2)
+    monkeypatch.setitem(reconciliation.CUSTOMERS, ReconciliationRun.Kind.HOURS, 2)
     monkeypatch.setattr(reconciliation, "PAGE", 3)
     for number in range(7):
         customer = make_customer(f"c{number}@example.com", "C")
@@ -302,7 +306,7 @@ def test_many_customers_are_compared_a_few_at_a_time(stage, alice, monkeypatch):
     assert listings(stage) <= 1  # the next pair waits its two seconds
     work(stage, minutes=1)
 
-    assert UsageDifference.objects.standing().count() == 3
+    assert UsageDiscrepancy.objects.standing().count() == 3
     assert 2 <= listings(stage) <= 3
 
 
@@ -318,18 +322,18 @@ def test_a_worker_killed_in_a_round_leaves_it_to_the_next(stage, alice, monkeypa
     stage.advance(minutes=10)
     work(stage)
 
-    assert UsageDifference.objects.standing().get().here == 100
-    assert UsageRound.objects.get(kind="hours").until_at is None
+    assert UsageDiscrepancy.objects.standing().get().local_units == 100
+    assert ReconciliationRun.objects.get(kind="hours").until_at is None
 
 
 def test_a_worker_that_was_overtaken_changes_nothing(stage, alice):
-    round = UsageRound.objects.get(kind="hours")
+    round = ReconciliationRun.objects.get(kind="hours")
     round.lease = "over"
     stage.advance(hours=3)
 
-    with pytest.raises(reconciliation.NotYet):
+    with pytest.raises(reconciliation.Snooze):
         reconciliation.go_on(round, stage.now())
-    assert UsageRound.objects.get(kind="hours").until_at is None
+    assert ReconciliationRun.objects.get(kind="hours").until_at is None
 
 
 def test_a_customer_gone_at_metronome_does_not_stop_the_others(stage, alice, bob, caplog):
@@ -340,9 +344,9 @@ def test_a_customer_gone_at_metronome_does_not_stop_the_others(stage, alice, bob
     type(alice).objects.filter(pk=alice.pk).update(metronome_id="4db51251-61de-4bfe-b9ce-495e244f3491")
     next_hour(stage)
 
-    assert UsageDifference.objects.get().customer == bob
+    assert UsageDiscrepancy.objects.get().customer == bob
     assert f"usage of customer {alice.pk} cannot be compared" in caplog.text
-    assert not UsageRound.objects.dead().exists()
+    assert not ReconciliationRun.objects.dead().exists()
 
 
 def test_an_outage_makes_the_round_wait_not_die(stage, alice):
@@ -353,7 +357,7 @@ def test_an_outage_makes_the_round_wait_not_die(stage, alice):
     stage.advance(minutes=5)
     work(stage)
 
-    assert UsageDifference.objects.standing().exists()
+    assert UsageDiscrepancy.objects.standing().exists()
 
 
 def test_usage_that_counts_for_nobody_is_said_to(stage, alice):
@@ -363,12 +367,12 @@ def test_usage_that_counts_for_nobody_is_said_to(stage, alice):
     next_hour(stage)
     assert (
         "counted for nobody (backfill_customers, bootstrap_metronome): a"
-        in UsageDifference.objects.standing().get().detail
+        in UsageDiscrepancy.objects.standing().get().detail
     )
 
     customers.provision(alice, stage.now())
     next_hour(stage)
-    assert not UsageDifference.objects.open().exists()
+    assert not UsageDiscrepancy.objects.open().exists()
 
 
 def test_more_events_than_can_be_searched_by_the_hour_are_not_searched(stage, alice, monkeypatch):
@@ -379,7 +383,7 @@ def test_more_events_than_can_be_searched_by_the_hour_are_not_searched(stage, al
     lose(stage, "lost")
     next_hour(stage)
 
-    assert UsageDifference.objects.get().detail == "here 200, at Metronome 100; 100 less there than its events say"
+    assert UsageDiscrepancy.objects.get().detail == "here 200, at Metronome 100; 100 less there than its events say"
     assert stage.sandbox.world.calls["POST /v1/events/search"] == 0
 
 
@@ -388,15 +392,15 @@ def test_what_is_too_old_to_be_sent_again_needs_a_person(stage, alice):
     lose(stage, "lost")
     next_hour(stage)
     stage.advance(days=35)
-    reconciliation.ask_repair(UsageDifference.objects.all(), now=stage.now())
+    reconciliation.ask_repair(UsageDiscrepancy.objects.all(), now=stage.now())
     work(stage)
 
-    assert "older than the 34 days" in UsageDifference.objects.dead().get().last_error
+    assert "older than the 34 days" in UsageDiscrepancy.objects.dead().get().last_error
 
 
 def test_rounds_need_few_queries_between_listings(stage, alice, django_assert_max_num_queries):
     stage.advance(hours=1)
-    round = UsageRound.objects.get(kind="hours")
+    round = ReconciliationRun.objects.get(kind="hours")
 
     with django_assert_max_num_queries(6):
         reconciliation.go_on(round, stage.now())

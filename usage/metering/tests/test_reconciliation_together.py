@@ -12,7 +12,7 @@ from billing.tests.money_stage import Killed, balance, drain_killed, establish, 
 from jobs.worker import Worker
 from usage.metering import backfill, comparison, reconciliation
 from usage.metering.reporter import REPORT
-from usage.models import UsageDifference, UsageEvent, UsageRound
+from usage.models import ReconciliationRun, UsageDiscrepancy, UsageEvent
 
 from .rounds_stage import lose, next_hour, spend, work
 
@@ -22,8 +22,8 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture
 def alice(stage, alice):
     """At twenty past nine: the hour before is closed."""
-    for kind in UsageRound.Kind:
-        UsageRound.objects.update_or_create(kind=kind, defaults={"due_at": stage.now()})
+    for kind in ReconciliationRun.Kind:
+        ReconciliationRun.objects.update_or_create(kind=kind, defaults={"due_at": stage.now()})
     stage.sandbox.clock.advance(timedelta(hours=24) - (stage.now() - reconciliation.EPOCH) % timedelta(hours=24))
     stage.advance(hours=9, minutes=20)
     establish(stage, alice)
@@ -58,7 +58,7 @@ def test_a_difference_noted_while_other_hours_are_listed_is_not_closed(stage, al
         [alice], since=hour + reconciliation.HOUR, until=hour + 2 * reconciliation.HOUR, now=stage.now()
     )
 
-    assert UsageDifference.objects.standing().get().hour_at == hour
+    assert UsageDiscrepancy.objects.standing().get().hour_at == hour
 
 
 def test_a_worker_that_listed_earlier_does_not_close_what_was_seen_to_differ_since(stage, alice, monkeypatch):
@@ -68,7 +68,7 @@ def test_a_worker_that_listed_earlier_does_not_close_what_was_seen_to_differ_sin
     stage.sandbox.clock.advance(timedelta(hours=3))
     look = {"since": hour, "until": hour + reconciliation.HOUR}
     reconciliation.compare([alice], **look, now=stage.now())
-    UsageEvent.objects.nudge(stage.now())
+    UsageEvent.objects.run_now(stage.now())
     Worker([REPORT], clock=stage.now).drain()
 
     def import_one():
@@ -80,8 +80,12 @@ def test_a_worker_that_listed_earlier_does_not_close_what_was_seen_to_differ_sin
     overtake_listing(monkeypatch, import_one)
     reconciliation.compare([alice], **look, now=stage.now())
 
-    row = UsageDifference.objects.standing().get()
-    assert (row.here, row.there, row.detail) == (200, 100, "here 200, at Metronome 100; missing there: imported")
+    row = UsageDiscrepancy.objects.standing().get()
+    assert (row.local_units, row.remote_units, row.detail) == (
+        200,
+        100,
+        "here 200, at Metronome 100; missing there: imported",
+    )
 
 
 def test_a_difference_owes_its_last_look_even_if_the_worker_that_noted_it_was_killed(stage, alice):
@@ -90,7 +94,7 @@ def test_a_difference_owes_its_last_look_even_if_the_worker_that_noted_it_was_ki
     stage.advance(minutes=75)
 
     def dies(execute, sql, *rest):
-        if sql.startswith('UPDATE "usage_usagedifference"'):
+        if sql.startswith('UPDATE "usage_usagediscrepancy"'):
             raise Killed
         return execute(sql, *rest)
 
@@ -99,7 +103,7 @@ def test_a_difference_owes_its_last_look_even_if_the_worker_that_noted_it_was_ki
     stage.advance(minutes=10)
     work(stage)
 
-    row = UsageDifference.objects.standing().get()
+    row = UsageDiscrepancy.objects.standing().get()
     assert row.due_at == row.hour_at + reconciliation.LAST_LOOK_AFTER
 
 
@@ -109,15 +113,15 @@ def test_a_repair_asked_for_again_while_one_is_made_is_made_again(stage, alice, 
     next_hour(stage)
     real = backfill.send_again
 
-    def lost_again(difference, *, now):
+    def lost_again(discrepancy, *, now):
         monkeypatch.setattr(backfill, "send_again", real)
-        real(difference, now=now)
+        real(discrepancy, now=now)
         lose(stage, "lost")
-        reconciliation.ask_repair(UsageDifference.objects.all(), now=now)
+        reconciliation.ask_repair(UsageDiscrepancy.objects.all(), now=now)
 
     monkeypatch.setattr(backfill, "send_again", lost_again)
-    reconciliation.ask_repair(UsageDifference.objects.all(), now=stage.now())
+    reconciliation.ask_repair(UsageDiscrepancy.objects.all(), now=stage.now())
     work(stage, minutes=4)
 
-    assert UsageDifference.objects.get().resolved_at is not None
+    assert UsageDiscrepancy.objects.get().resolved_at is not None
     assert balance(alice) == remote_balance(alice) == 30_000 - 100

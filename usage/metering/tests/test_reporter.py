@@ -13,7 +13,7 @@ from billing import ledger, metronome
 from billing.models import Contract, Reservation
 from conftest import fund
 from jobs import queue
-from jobs.models import Lane
+from jobs.models import PausedJob
 from usage.metering import reporter
 from usage.metering.reporter import LONE_REJECTS, PAUSE_SECONDS, REPORT
 from usage.models import UsageEvent
@@ -136,7 +136,7 @@ def test_more_than_a_hundred_go_in_batches_oldest_first(owe, heard, now):
 def test_a_worker_killed_after_the_call_sends_again_and_metronome_counts_once(owe, heard, sandbox, now, monkeypatch):
     rows = owe(3)
     with monkeypatch.context() as patch:
-        patch.setattr(queue, "settle", lambda *args, **kwargs: (_ for _ in ()).throw(SystemExit))
+        patch.setattr(queue, "complete", lambda *args, **kwargs: (_ for _ in ()).throw(SystemExit))
         with pytest.raises(SystemExit):
             REPORT.run(now)
     assert REPORT.run(now) == 0  # still in the dead worker's hands
@@ -275,7 +275,7 @@ def test_many_events_refused_alike_pause_the_lane_and_none_dies(owe, heard, now)
     heard.answer = deaf
     assert REPORT.run(now) == 0
 
-    lane = Lane.objects.get(name="report")
+    lane = PausedJob.objects.get(name="report")
     assert lane.paused_until >= now + timedelta(seconds=PAUSE_SECONDS) and "refused alike" in lane.reason
     assert waiting().filter(attempts=0).count() == 40
     assert heard.sizes.count(1) == LONE_REJECTS
@@ -298,7 +298,7 @@ def test_a_few_refused_for_different_reasons_die(owe, heard, now):
     REPORT.run(now)
 
     assert UsageEvent.objects.dead().count() == LONE_REJECTS
-    assert not Lane.objects.exists()
+    assert not PausedJob.objects.exists()
 
 
 @pytest.mark.parametrize("status", [401, 403, 404])
@@ -308,7 +308,7 @@ def test_refusals_that_hit_every_event_pause_the_lane(owe, heard, sandbox, now, 
 
     assert REPORT.run(now) == 0
 
-    assert str(status) in Lane.objects.get(name="report").reason
+    assert str(status) in PausedJob.objects.get(name="report").reason
     assert waiting().filter(attempts=0, lease=None).count() == 5
     assert heard.sizes == [5]
 
@@ -321,7 +321,7 @@ def test_what_may_pass_is_tried_again(owe, heard, sandbox, now, fault):
 
     assert REPORT.run(now) == 0
     assert waiting().filter(attempts=1, lease=None, due_at__gt=now).exclude(last_error="").count() == 5
-    assert not Lane.objects.exists()
+    assert not PausedJob.objects.exists()
 
     assert REPORT.run(now + timedelta(minutes=3)) == 5
     assert ids_at(sandbox) == sorted(row.transaction_id for row in rows)
@@ -384,7 +384,7 @@ def test_retry_makes_a_dead_event_due(owe, heard, now):
     REPORT.run(now)
     assert not REPORT.due(now).exists()
 
-    UsageEvent.objects.dead().nudge(now)
+    UsageEvent.objects.dead().run_now(now)
 
     assert REPORT.due(now).exists()
 

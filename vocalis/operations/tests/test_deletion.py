@@ -16,14 +16,14 @@ from django.utils import timezone
 from accounts import profile
 from accounts.models import Customer, IngestAlias, PasswordReset, User
 from billing import metronome, recharge
-from billing.models import AutoRecharge, LedgerEntry, Payment, PaymentMethod, Wallet, WebhookEvent
-from billing.subscriptions import gifts
+from billing.models import AutoRecharge, InboundWebhook, LedgerEntry, Payment, PaymentMethod, Wallet
+from billing.subscriptions import complimentary
 from billing.subscriptions import workflow as subscriptions
 from billing.sync import customers
 from billing.tests.money_stage import Killed, balance, establish, remote_balance
 from billing.tests.operate import run
 from conftest import PASSWORD
-from jobs.worker import Worker, steps
+from jobs.worker import Worker, all_jobs
 from usage.models import Generation
 from usage.speech import speak
 from vocalis.operations import deletion
@@ -42,7 +42,7 @@ def life(stage, alice, staff, monkeypatch):
     )
     stage.drain()
     speak.speak(customer=alice, text="My secret words", voice_id="standard-ava", key="k", now=stage.now())
-    gifts.give(customer=alice, credits=10, reason="r", by=staff, key="g", now=stage.now())
+    complimentary.give(customer=alice, credits=10, reason="r", by=staff, key="g", now=stage.now())
     PasswordReset.objects.create(email=alice.user.email, asked_at=stage.now())
     stage.drain()
     return alice
@@ -116,7 +116,7 @@ def test_no_mail_goes_to_who_is_gone(stage, webhooks, life):
         stage.advance(days=30)
         stage.drain()
 
-    assert WebhookEvent.objects.filter(type="credit.segment.end", processed_at__isnull=False).exists()
+    assert InboundWebhook.objects.filter(type="credit.segment.end", processed_at__isnull=False).exists()
     assert not mail.outbox
 
 
@@ -209,7 +209,7 @@ def at_metronome():
 
 
 def drain(stage):
-    Worker(steps(), clock=stage.now).drain()
+    Worker(all_jobs(), clock=stage.now).drain()
 
 
 def delete_before(stage, monkeypatch, module, call, fate):
@@ -233,7 +233,7 @@ def delete_before(stage, monkeypatch, module, call, fate):
 def test_a_worker_that_writes_the_old_name_late_brings_nobody_back(stage, clock, alice, monkeypatch, call, fate):
     if call == "rename_customer":
         drain(stage)
-        Customer.objects.nudge(stage.now())
+        Customer.objects.run_now(stage.now())
     delete_before(stage, monkeypatch, customers if call == "rename_customer" else metronome, call, fate)
     try:
         drain(stage)
@@ -300,7 +300,7 @@ def test_a_deletion_is_told_only_once_metronome_confirms_it_and_is_looked_at_an_
     assert stable.pushed_at == told_at
     for wait in (0, 600):  # whoever asks for a look before then does not end the watch
         stage.advance(seconds=wait)
-        Customer.objects.nudge(stage.now())
+        Customer.objects.run_now(stage.now())
         drain(stage)
         assert Customer.objects.get().due_at == told_at + timedelta(seconds=customers.LATE_SECONDS)
     stage.advance(seconds=customers.LATE_SECONDS)

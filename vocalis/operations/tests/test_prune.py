@@ -9,10 +9,10 @@ from django.contrib.sessions.models import Session
 
 from accounts.models import PasswordReset
 from billing import ledger
-from billing.models import LedgerEntry, Reservation, WebhookEvent
+from billing.models import InboundWebhook, LedgerEntry, Reservation
 from billing.tests.operate import run
 from conftest import PASSWORD, fund
-from usage.models import Generation, UsageDifference, UsageEvent
+from usage.models import Generation, UsageDiscrepancy, UsageEvent
 from usage.speech import charges
 
 pytestmark = pytest.mark.django_db
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.django_db
 
 def webhook(event_id, received_at, **fields):
     settled = {"processed_at": received_at}
-    return WebhookEvent.objects.create(
+    return InboundWebhook.objects.create(
         event_id=event_id, type="t", payload={}, received_at=received_at, **(settled | fields)
     )
 
@@ -49,9 +49,9 @@ def rows(alice, now):
     event(alice, "unsent", old, sent_at=None, due_at=now)
     event(alice, "dead", old, dead_at=now, due_at=now)
     for hour, resolved_at in enumerate((old, now - timedelta(days=20), None)):
-        UsageDifference.objects.create(
-            customer=alice, hour_at=old + timedelta(hours=hour), event_type="voice_generation", here=1, there=0,
-            only_waits=False, first_seen_at=old, last_seen_at=old, resolved_at=resolved_at,
+        UsageDiscrepancy.objects.create(
+            customer=alice, hour_at=old + timedelta(hours=hour), event_type="voice_generation", local_units=1, remote_units=0,
+            is_in_transit=False, first_seen_at=old, last_seen_at=old, resolved_at=resolved_at,
         )  # fmt: skip
     for name, due_at in (("old", None), ("waits", now)):
         PasswordReset.objects.create(email=f"{name}@example.com", asked_at=old, due_at=due_at)
@@ -69,7 +69,7 @@ def test_what_is_settled_and_old_goes_and_all_else_stays(rows):
     kinds = ("password resets", "sessions", "usage differences", "usage events", "webhooks")
     assert text == f"Summary: {', '.join(f'1 {kind} deleted' for kind in kinds)}.\n"
     assert set(PasswordReset.objects.values_list("email", flat=True)) == {"waits@example.com", "young@example.com"}
-    assert set(WebhookEvent.objects.values_list("event_id", flat=True)) == {
+    assert set(InboundWebhook.objects.values_list("event_id", flat=True)) == {
         "young", "replayed", "dead", "never-processed"
     }  # fmt: skip
     assert set(UsageEvent.objects.values_list("transaction_id", flat=True)) == {"within-34-days", "unsent", "dead"}
@@ -89,7 +89,7 @@ def test_a_dry_run_deletes_nothing(rows):
 
     assert code == 1
     assert "1 webhooks would go" in text
-    assert (WebhookEvent.objects.count(), UsageEvent.objects.count(), Session.objects.count()) == (5, 4, 2)
+    assert (InboundWebhook.objects.count(), UsageEvent.objects.count(), Session.objects.count()) == (5, 4, 2)
 
 
 @pytest.mark.parametrize("days", [-1, 6, 36_501, 10**12])

@@ -9,19 +9,22 @@ from django.db import transaction
 
 from accounts.models import Customer, User
 from billing import plans
-from billing.models import Gift
+from billing.models import ComplimentaryGrant
 from billing.sync import contracts
-from jobs.errors import NotYet, Rejected, Unavailable
-from jobs.worker import RowStep
+from jobs.errors import Rejected, Snooze, Unavailable
+from jobs.worker import RowJob
 from operations.command import Outcome, do_now
 
-GIFT_DAYS = 365
+COMPLIMENTARY_DAYS = 365
 DAYS_MAX = 3_660  # ten years
 CREDITS_MAX = 40_000_000  # worth $10,000: more is a slip of the finger
-NAMES = {Gift.Kind.GIFT: "Complimentary credits", Gift.Kind.REFUND: "Refund"}
+NAMES = {
+    ComplimentaryGrant.Kind.COMPLIMENTARY: "Complimentary credits",
+    ComplimentaryGrant.Kind.CREDIT_BACK: "Credits back",
+}
 
 
-class GiftDiffers(Exception):
+class GrantDiffers(Exception):
     """The key already names a gift of another size or to another customer."""
 
 
@@ -32,13 +35,13 @@ def give(
     reason: str,
     by: User,
     key: str,
-    kind: Gift.Kind = Gift.Kind.GIFT,
-    days: int = GIFT_DAYS,
+    kind: ComplimentaryGrant.Kind = ComplimentaryGrant.Kind.COMPLIMENTARY,
+    days: int = COMPLIMENTARY_DAYS,
     now: datetime,
-) -> Gift:
+) -> ComplimentaryGrant:
     """Have a worker grant the customer credits, drawn before all others. Who and why is in the admin's log.
 
-    The same key again gives the same gift. Raises GiftDiffers; ValueError if `credits` is not within 1 and CREDITS_MAX,
+    The same key again gives the same gift. Raises GrantDiffers; ValueError if `credits` is not within 1 and CREDITS_MAX,
     or `days` not within 1 and DAYS_MAX.
     """
     if not 0 < credits <= CREDITS_MAX:
@@ -46,7 +49,7 @@ def give(
     if not 0 < days <= DAYS_MAX:
         raise ValueError(f"a gift lasts 1 to {DAYS_MAX:,} days")
     with transaction.atomic():
-        gift, is_new = Gift.objects.get_or_create(
+        gift, is_new = ComplimentaryGrant.objects.get_or_create(
             key=key,
             defaults={
                 "customer": customer, "kind": kind, "credits": credits, "reason": reason[:200], "by": by,
@@ -57,34 +60,34 @@ def give(
             message = f"{kind.label} of {credits:,} credits ({key}): {reason}"
             LogEntry.objects.log_actions(by.pk, Customer.objects.filter(pk=customer.pk), CHANGE, message)
     if (gift.customer_id, gift.credits) != (customer.pk, credits):
-        raise GiftDiffers(f"{key} is a {gift} already")
+        raise GrantDiffers(f"{key} is a {gift} already")
     return gift
 
 
-def grant(gift: Gift, now: datetime) -> None:
+def grant(gift: ComplimentaryGrant, now: datetime) -> None:
     """Make the credits at Metronome and here: if that comes late, for as long as they were to last."""
     ends_at = gift.ends_at if gift.ends_at > now else now + (gift.ends_at - gift.created_at)
     grant_id = contracts.grant(
         gift.customer,
         key=gift.key,
-        name=NAMES[Gift.Kind(gift.kind)],
+        name=NAMES[ComplimentaryGrant.Kind(gift.kind)],
         credits=gift.credits,
         starts_at=now,
         ends_at=ends_at,
-        priority=plans.PRIORITY_GIFT,
+        priority=plans.PRIORITY_COMPLIMENTARY,
         now=now,
     )
-    Gift.objects.filter(pk=gift.pk, grant=None).update(grant_id=grant_id)
+    ComplimentaryGrant.objects.filter(pk=gift.pk, grant=None).update(grant_id=grant_id)
 
 
-GIVE = RowStep("gifts", Gift, grant)
+GIVE = RowJob("complimentary grants", ComplimentaryGrant, grant)
 
 
-def grant_now(gift: Gift, *, now: datetime) -> Outcome:
+def grant_now(gift: ComplimentaryGrant, *, now: datetime) -> Outcome:
     """For commands: make the credits in this process, or say why a worker will or will not."""
     try:
-        do_now(GIVE, Gift.objects.filter(pk=gift.pk), now=now)
-    except (Unavailable, NotYet) as error:
+        do_now(GIVE, ComplimentaryGrant.objects.filter(pk=gift.pk), now=now)
+    except (Unavailable, Snooze) as error:
         return Outcome(gift.customer, "waiting", f"{error}; a worker goes on with it", is_open=True)
     except Rejected as error:
         return Outcome(gift.customer, "failed", str(error), is_open=True)

@@ -9,16 +9,16 @@ from typing import Any
 from uuid import UUID
 
 from accounts.lookup import staff_named
-from billing.subscriptions import gifts
+from billing.subscriptions import complimentary
 from operations.command import Operation, Outcome, Refused
 from operations.command import reason as why
-from usage import refunds
+from usage import credit_back
 from usage.models import Generation
 
 
 class Command(Operation):
     help = (
-        "Refunds a generation with new credits through Metronome, once; reason and giver are in the admin's log. What was "
+        "Credits back a generation with new credits through Metronome, once; reason and giver are in the admin's log. What was "
         "reported stays reported."
     )
 
@@ -32,16 +32,20 @@ class Command(Operation):
         self, *, dry_run: bool, now: datetime, generation: UUID, reason: str, by: str | None, **options: Any
     ) -> Iterator[Outcome]:
         giver = staff_named(by)
-        row = Generation.objects.select_related("customer__user", "refund__by").filter(pk=generation).first()
+        row = Generation.objects.select_related("customer__user", "credit_back__by").filter(pk=generation).first()
         if row is None:
             raise Refused(f"There is no generation {generation}.")
-        if row.refund and row.refund.grant_id:
-            yield Outcome(row.customer, "refunded before", f"on {row.refund.created_at:%Y-%m-%d} by {row.refund.by}")
+        if row.credit_back and row.credit_back.grant_id:
+            yield Outcome(
+                row.customer,
+                "credited back before",
+                f"on {row.credit_back.created_at:%Y-%m-%d} by {row.credit_back.by}",
+            )
         elif dry_run and row.state == Generation.State.DONE:
-            yield Outcome(row.customer, "would be refunded", f"{row.credits:,} credits", is_open=True)
+            yield Outcome(row.customer, "would be credited back", f"{row.credits:,} credits", is_open=True)
         else:
             try:
-                gift = refunds.refund(generation=row, by=giver, reason=reason, now=now)
-            except refunds.NotRefundable as error:
-                raise Refused(f"Not refunded: {error}.") from error
-            yield gifts.grant_now(gift, now=now)
+                gift = credit_back.credit_back(generation=row, by=giver, reason=reason, now=now)
+            except credit_back.NotCreditable as error:
+                raise Refused(f"Not credited back: {error}.") from error
+            yield complimentary.grant_now(gift, now=now)

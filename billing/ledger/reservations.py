@@ -18,7 +18,7 @@ from billing.models import LedgerEntry, Reservation, Wallet
 
 from . import drawdown, sql
 from .entries import CHANGE_WALLET, RESERVATION_SECONDS, write
-from .grants import draw_again, expire_ended, take
+from .grants import expire_ended, reallocate, take
 
 BEFORE_ALL = datetime(1970, 1, 1, tzinfo=UTC)
 SETTLING_SECONDS = 60  # Metronome shows acknowledged usage in its balances within some 15 seconds; four times that
@@ -49,7 +49,7 @@ class AlreadyResolved(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Hold:
+class Reserved:
     """An accepted reservation: what `capture` and `release` take."""
 
     id: int
@@ -76,7 +76,7 @@ def wallet_of(customer_id: UUID) -> Wallet:
 LOOK = """
 SELECT w.balance - w.reserved, w.frozen_at, w.expired_last_at, w.expires_next_at, r.id, r.amount, r.state, r.created_at
   FROM billing_wallet w LEFT JOIN billing_reservation r ON r.wallet_id = w.id AND r.key = %s WHERE w.id = %s"""
-OPEN_HOLD = """
+OPEN_RESERVATION = """
 INSERT INTO billing_reservation (wallet_id, key, amount, captured, state, created_at, expires_at)
 VALUES (%s, %s, %s, 0, 'open', %s, %s) RETURNING id"""
 TAKE_FROM_AVAILABLE = """
@@ -87,7 +87,7 @@ TAKE_AT_ONCE = """
 UPDATE billing_wallet SET balance = balance - %s, version = version + %s
  WHERE id = %s AND balance - reserved >= %s AND frozen_at IS NULL AND (expires_next_at IS NULL OR expires_next_at > %s)
  RETURNING balance, version"""
-RESOLVE_HOLD = """
+RESOLVE = """
 UPDATE billing_reservation SET state = %s, captured = %s, resolved_at = %s
  WHERE id = %s AND state = 'open' AND amount >= %s RETURNING wallet_id, amount, created_at"""
 
@@ -100,7 +100,7 @@ SELECT version,
   FROM billing_wallet WHERE id = %s"""
 
 
-def reserve(*, wallet_id: int, key: str, amount: int, now: datetime, seconds: int = RESERVATION_SECONDS) -> Hold:
+def reserve(*, wallet_id: int, key: str, amount: int, now: datetime, seconds: int = RESERVATION_SECONDS) -> Reserved:
     """Hold `amount` credits under `key`; the same key and amount again give the first reservation, whatever its state.
 
     The hold's moment, which decides what pays, is `now`, or the end of the credits that were written off meanwhile.
@@ -112,7 +112,7 @@ def reserve(*, wallet_id: int, key: str, amount: int, now: datetime, seconds: in
     # Looking before the transaction keeps refusals and repeats off the write lock; the UPDATE below is what decides.
     available, frozen_at, expired_last_at, expires_next_at, *first = sql.one(LOOK, [key, wallet_id])
     if first[0] is not None:
-        return _same_hold(first, amount)
+        return _same_reservation(first, amount)
     if frozen_at:
         raise WalletFrozen
     if expired_last_at:
@@ -125,11 +125,13 @@ def reserve(*, wallet_id: int, key: str, amount: int, now: datetime, seconds: in
             available, gate_at = sql.one(LOOK, [key, wallet_id])[0], BEFORE_ALL
         if available < amount:
             raise InsufficientCredits(needed=amount, available=available)
-        cursor.execute(OPEN_HOLD, [wallet_id, key, amount, sql.at(now), sql.at(now + timedelta(seconds=seconds))])
+        cursor.execute(
+            OPEN_RESERVATION, [wallet_id, key, amount, sql.at(now), sql.at(now + timedelta(seconds=seconds))]
+        )
         hold_id: int = cursor.fetchone()[0]
         cursor.execute(TAKE_FROM_AVAILABLE, [amount, wallet_id, amount, sql.at(gate_at), sql.at(now)])
         if cursor.rowcount == 1:
-            return Hold(hold_id, amount, Reservation.State.OPEN, now)
+            return Reserved(hold_id, amount, Reservation.State.OPEN, now)
         # The wallet has changed since the look; leaving undoes the hold.
         if not Wallet.objects.filter(id=wallet_id, expired_last_at__gt=now).exists():
             raise _refusal(wallet_id, amount)
@@ -146,15 +148,15 @@ def capture(*, reservation_id: int, now: datetime, amount: int | None = None) ->
         if amount is None:
             amount = _open_amount(reservation_id)
         wallet_id, held, reserved_at = _resolve(reservation_id, Reservation.State.CAPTURED, amount, now)
-        sql.take_turn(wallet_id)
+        sql.lock_wallet_grants(wallet_id)
         hour = floor_hour(reserved_at)
         if hour != floor_hour(now):  # what was used since may already be drawn
-            draws: Sequence[tuple[int, ...]] = draw_again(wallet_id, hour, now, {hour: amount})
+            consumptions: Sequence[tuple[int, ...]] = reallocate(wallet_id, hour, now, {hour: amount})
         else:
-            draws = take(drawdown.drawable(wallet_id, reserved_at), amount)
+            consumptions = take(drawdown.drawable(wallet_id, reserved_at), amount)
         return write(
             wallet_id, -amount, LedgerEntry.Kind.CAPTURE, now=now, unreserve=held,
-            reservation_id=reservation_id, draws=draws,
+            reservation_id=reservation_id, consumptions=consumptions,
         )  # fmt: skip
 
 
@@ -169,7 +171,7 @@ def spend_all(*, wallet_id: int, spends: Sequence[Spend], now: datetime) -> list
     for one in spends:
         usage[floor_hour(one.at)] += one.amount
     with transaction.atomic():
-        sql.take_turn(wallet_id)
+        sql.lock_wallet_grants(wallet_id)
         holds = Reservation.objects.bulk_create(
             Reservation(
                 wallet_id=wallet_id, key=one.key, amount=one.amount, captured=one.amount, created_at=one.at,
@@ -179,7 +181,7 @@ def spend_all(*, wallet_id: int, spends: Sequence[Spend], now: datetime) -> list
         if Wallet.objects.filter(id=wallet_id, expires_next_at__lte=first_at).exists():
             expire_ended(wallet_id=wallet_id, now=now, at=first_at)
             gate_at = BEFORE_ALL if gate_at == first_at else gate_at
-        draws = draw_again(wallet_id, floor_hour(first_at), now, usage)
+        consumptions = reallocate(wallet_id, floor_hour(first_at), now, usage)
         total = usage.total()
         taken = sql.one(TAKE_AT_ONCE, [total, len(holds), wallet_id, total, sql.at(gate_at)])
         if taken is None:
@@ -191,14 +193,14 @@ def spend_all(*, wallet_id: int, spends: Sequence[Spend], now: datetime) -> list
             entry = LedgerEntry(wallet_id=wallet_id, kind=LedgerEntry.Kind.CAPTURE, amount=-hold.amount, created_at=now)
             entry.balance_after, entry.version, entry.reservation = balance, version, hold
             entries.append(entry)
-        entries[-1].draws = draws
+        entries[-1].consumptions = consumptions
         LedgerEntry.objects.bulk_create(entries)
     return [hold.pk for hold in holds]
 
 
 def release(*, reservation_id: int, now: datetime) -> None:
     """Give the held credits back untouched. Raises AlreadyResolved if the hold is not open."""
-    _return_hold(reservation_id, Reservation.State.RELEASED, now)
+    _return_credits(reservation_id, Reservation.State.RELEASED, now)
 
 
 def expire_reservations(*, now: datetime, limit: int = 100) -> list[int]:
@@ -207,7 +209,7 @@ def expire_reservations(*, now: datetime, limit: int = 100) -> list[int]:
     late = Reservation.objects.open().filter(expires_at__lte=now).order_by("expires_at")
     for reservation_id, wallet_id in late.values_list("id", "wallet_id")[:limit]:
         with suppress(AlreadyResolved):  # captured, or expired by another worker, since we looked
-            _return_hold(reservation_id, Reservation.State.EXPIRED, now)
+            _return_credits(reservation_id, Reservation.State.EXPIRED, now)
             expired.append(wallet_id)
     return expired
 
@@ -220,8 +222,8 @@ def _refusal(wallet_id: int, amount: int) -> WalletFrozen | InsufficientCredits:
     return InsufficientCredits(needed=amount, available=min(wallet.available, amount - 1))
 
 
-def _same_hold(row: list[Any], amount: int) -> Hold:
-    hold = Hold(row[0], row[1], row[2], sql.aware(row[3]))
+def _same_reservation(row: list[Any], amount: int) -> Reserved:
+    hold = Reserved(row[0], row[1], row[2], sql.aware(row[3]))
     if hold.amount != amount:
         raise KeyReused(f"this key already holds {hold.amount:,} credits, not {amount:,}")
     return hold
@@ -236,7 +238,7 @@ def _open_amount(reservation_id: int) -> int:
 
 def _resolve(reservation_id: int, state: str, captured: int, now: datetime) -> tuple[int, int, datetime]:
     with connection.cursor() as cursor:
-        cursor.execute(RESOLVE_HOLD, [state, captured, sql.at(now), reservation_id, captured])
+        cursor.execute(RESOLVE, [state, captured, sql.at(now), reservation_id, captured])
         row = cursor.fetchone()
     if row is None:
         found = Reservation.objects.filter(id=reservation_id).values_list("state", "amount").first()
@@ -246,7 +248,7 @@ def _resolve(reservation_id: int, state: str, captured: int, now: datetime) -> t
     return row[0], row[1], sql.aware(row[2])
 
 
-def _return_hold(reservation_id: int, state: str, now: datetime) -> None:
+def _return_credits(reservation_id: int, state: str, now: datetime) -> None:
     with transaction.atomic(), connection.cursor() as cursor:
         wallet_id, held, _ = _resolve(reservation_id, state, 0, now)
         cursor.execute(CHANGE_WALLET, [0, held, wallet_id])

@@ -8,8 +8,8 @@ import pytest
 from django.contrib.admin.models import LogEntry
 
 from billing import metronome
-from billing.models import CreditGrant, Gift, LedgerEntry
-from billing.subscriptions import gifts
+from billing.models import ComplimentaryGrant, CreditGrant, LedgerEntry
+from billing.subscriptions import complimentary
 from billing.sync import contracts
 from billing.tests.money_stage import Killed, balance, establish, refuse, remote_balance
 from billing.tests.operate import run
@@ -29,7 +29,7 @@ def test_a_gift_arrives_on_both_sides_and_in_the_log(stage, alice, staff, contra
     assert code == 0
     assert "granted 5,000 credits until" in text
     assert balance(alice) == remote_balance(alice) == 35_000
-    grant = CreditGrant.objects.get(gift__isnull=False)
+    grant = CreditGrant.objects.get(complimentarygrant__isnull=False)
     assert (grant.priority, grant.is_free, grant.kind, grant.name) == (5, True, "credit", "Complimentary credits")
     entry = LogEntry.objects.get()
     assert (entry.user, entry.object_id) == (staff, str(alice.pk))
@@ -56,7 +56,7 @@ def test_a_dry_run_gives_nothing(stage, alice, staff, contract):
 
     assert code == 1
     assert "would be granted 5,000 credits" in text
-    assert not Gift.objects.exists()
+    assert not ComplimentaryGrant.objects.exists()
     assert not LogEntry.objects.exists()
 
 
@@ -71,21 +71,21 @@ def test_a_gift_waits_out_an_outage_and_the_worker_makes_it(stage, alice, staff,
     stage.advance(minutes=1)
     stage.drain()
     assert balance(alice) == remote_balance(alice) == 35_000
-    assert Gift.objects.get().grant.granted == 5_000
+    assert ComplimentaryGrant.objects.get().grant.granted == 5_000
 
 
 def test_a_gift_that_comes_after_its_own_end_lasts_as_long_as_it_was_to(stage, alice, staff, contract):
-    gifts.give(customer=alice, credits=700, reason="r", by=staff, key="k-1", days=1, now=stage.now())
+    complimentary.give(customer=alice, credits=700, reason="r", by=staff, key="k-1", days=1, now=stage.now())
     stage.advance(days=2)
     stage.drain()
 
-    grant = Gift.objects.get().grant
+    grant = ComplimentaryGrant.objects.get().grant
     assert grant.ends_at - stage.now() >= timedelta(days=1)
     assert balance(alice) == remote_balance(alice) == 30_700
 
 
 def test_a_worker_killed_after_the_grant_gives_once(stage, alice, staff, contract, monkeypatch):
-    gift = gifts.give(customer=alice, credits=700, reason="r", by=staff, key="k-1", now=stage.now())
+    gift = complimentary.give(customer=alice, credits=700, reason="r", by=staff, key="k-1", now=stage.now())
     record = contracts.grants.record
     monkeypatch.setattr(contracts.grants, "record", refuse(Killed()))
     with pytest.raises(Killed):
@@ -100,23 +100,23 @@ def test_a_worker_killed_after_the_grant_gives_once(stage, alice, staff, contrac
 
 
 def test_a_gift_makes_the_contract_of_one_who_has_none(stage, alice, staff):
-    gifts.give(customer=alice, credits=700, reason="r", by=staff, key="k-1", now=stage.now())
+    complimentary.give(customer=alice, credits=700, reason="r", by=staff, key="k-1", now=stage.now())
     stage.advance(seconds=3)
     stage.drain()
 
     assert balance(alice) == 700
-    assert Gift.objects.get().due_at is None
+    assert ComplimentaryGrant.objects.get().due_at is None
 
 
 def test_a_key_names_one_gift(stage, alice, staff, now):
-    gifts.give(customer=alice, credits=700, reason="r", by=staff, key="k-1", now=now)
+    complimentary.give(customer=alice, credits=700, reason="r", by=staff, key="k-1", now=now)
 
-    with pytest.raises(gifts.GiftDiffers):
-        gifts.give(customer=alice, credits=800, reason="r", by=staff, key="k-1", now=now)
+    with pytest.raises(complimentary.GrantDiffers):
+        complimentary.give(customer=alice, credits=800, reason="r", by=staff, key="k-1", now=now)
     with pytest.raises(ValueError, match="1 to 40,000,000"):
-        gifts.give(customer=alice, credits=0, reason="r", by=staff, key="k-2", now=now)
+        complimentary.give(customer=alice, credits=0, reason="r", by=staff, key="k-2", now=now)
     with pytest.raises(ValueError, match="1 to 3,660 days"):
-        gifts.give(customer=alice, credits=1, reason="r", by=staff, key="k-2", days=3_661, now=now)
+        complimentary.give(customer=alice, credits=1, reason="r", by=staff, key="k-2", days=3_661, now=now)
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,7 @@ def test_a_key_names_one_gift(stage, alice, staff, now):
 )
 def test_what_makes_no_sense_is_refused(alice, staff, args, text):
     assert run("grant_credits", *args, "--reason", "Sorry") == (1, text)
-    assert not Gift.objects.exists()
+    assert not ComplimentaryGrant.objects.exists()
 
 
 @pytest.mark.parametrize("reason", ["", "  ", "...", "ok", "-- 1 --"])
@@ -141,7 +141,7 @@ def test_a_reason_must_say_something(alice, staff, reason):
     code, text = run("grant_credits", "alice@example.com", 5, f"--reason={reason}")
 
     assert (code, text) == (1, "Error: argument --reason: say why, in 3 letters at least; it is kept in the log")
-    assert not Gift.objects.exists()
+    assert not ComplimentaryGrant.objects.exists()
 
 
 def test_with_several_superusers_the_giver_must_be_named(alice, staff):

@@ -208,7 +208,7 @@ def test_a_generation_is_refunded_once(operator, shop, staff):
     assert again[0].endswith("was credited back before")
     gift = ComplimentaryGrant.objects.get()
     assert (gift.kind, gift.credits, gift.by) == (ComplimentaryGrant.Kind.CREDIT_BACK, 5, staff)
-    assert LogEntry.objects.get(object_id=str(generation.pk)).change_message == "Refunded: Noise"
+    assert LogEntry.objects.get(object_id=str(generation.pk)).change_message == "Credited back: Noise"
 
 
 def test_a_usage_difference_is_sent_again_or_closed(operator, shop):

@@ -1,4 +1,8 @@
-"""The job that takes several rooms: one look at Metronome, at grants, balance and recharge together."""
+"""The jobs of billing, in the order of a worker pass, and the one job that needs several rooms.
+
+That is the synchronisation: one look at Metronome, at grants, balance and recharge together. It
+comes last, so that it sees what the others did in the same pass.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +10,13 @@ from datetime import datetime, timedelta
 
 from django.db.models import F
 
+from billing.inbox import handlers
 from billing.models import AutoRecharge, Contract, Drift, Payment, Subscription
-from billing.sync import drift, grants, schedule
-from jobs.worker import RowJob
+from billing.payments import processing
+from billing.recharge import settings as recharge_settings
+from billing.subscriptions import complimentary, workflow
+from billing.sync import customers, drift, expiry, grants, schedule
+from jobs.worker import Job, RowJob
 
 from . import ledger, metronome, recharge
 
@@ -53,3 +61,15 @@ def _read_recharge(contract: Contract, now: datetime) -> None:
 
 
 SYNC = RowJob("sync", Contract, synchronise)
+
+JOBS: list[Job] = [
+    customers.PROVISION,
+    handlers.INBOX,
+    processing.PAY,
+    workflow.SUBSCRIBE,
+    complimentary.GIVE,
+    recharge_settings.MIRROR,
+    expiry.EXPIRE,
+    expiry.RESERVATIONS,
+    SYNC,
+]

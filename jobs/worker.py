@@ -1,6 +1,7 @@
-"""The worker loop: steps in, rows paid.
+"""Jobs, and the worker that runs them pass by pass.
 
-A step is one kind of work. `settings.JOBS` names them, as MIDDLEWARE names middleware; jobs imports no other app.
+Each app lists its jobs as `JOBS` in `<app>/jobs.py`, where `all_jobs` finds them; this package
+imports no other app.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -18,11 +20,10 @@ from functools import cache, cached_property, partial
 from typing import Any, Protocol
 
 from django.apps import apps
-from django.conf import settings
 from django.db import Error, InterfaceError, OperationalError, close_old_connections, connection
 from django.db.models import QuerySet
 from django.utils import timezone
-from django.utils.module_loading import import_string
+from django.utils.module_loading import autodiscover_modules
 
 from . import queue
 from .errors import Rejected, Snooze, Unavailable
@@ -42,13 +43,19 @@ CLOCK_SECONDS = 600  # how often a worker looks for what a clock that was ahead 
 
 
 class Job(Protocol):
-    name: str
+    """One kind of work."""
 
-    def due(self, now: datetime) -> QuerySet[Any]:
-        """The rows waiting for this step; asked only whether there are any."""
+    @property
+    def name(self) -> str: ...
 
-    def run(self, now: datetime) -> int:
-        """Work on one of them, or one batch. Returns how many were taken; 0 means nothing could be done for now."""
+    def due(self, now: datetime, /) -> QuerySet[Any]:
+        """The rows waiting for this job; asked only whether there are any."""
+
+    def run(self, now: datetime, /) -> int:
+        """Work on one row, or on one batch of them.
+
+        Returns how many were taken; 0 means that nothing could be done for now.
+        """
 
 
 @dataclass(frozen=True)
@@ -102,7 +109,10 @@ def pause_job(name: str, *, seconds: int, reason: str, now: datetime) -> None:
 
 
 def all_jobs() -> list[Job]:
-    return [import_string(path) for path in settings.JOBS]
+    """The `JOBS` of each `<app>/jobs.py`, in the order of INSTALLED_APPS."""
+    autodiscover_modules("jobs")
+    modules = (sys.modules.get(f"{app.name}.jobs") for app in apps.get_app_configs())
+    return [job for module in modules for job in getattr(module, "JOBS", ())]
 
 
 class Worker:

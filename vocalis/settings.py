@@ -131,25 +131,6 @@ CACHES: dict[str, Any] = {
     else IN_MEMORY_CACHE
 }
 
-# --- Durable work: the steps of the worker, in the order of one turn ------------------------------------------------
-JOBS: list[str] = [
-    "accounts.password_reset.STEP",
-    "billing.sync.customers.PROVISION",
-    "billing.inbox.handlers.INBOX",
-    "billing.payments.processing.PAY",
-    "billing.subscriptions.workflow.SUBSCRIBE",
-    "billing.subscriptions.complimentary.GIVE",
-    "billing.recharge.settings.MIRROR",
-    "billing.sync.expiry.EXPIRE",
-    "billing.sync.expiry.RESERVATIONS",
-    "usage.metering.reporter.REPORT",
-    "usage.speech.abandoned.GENERATIONS",
-    "usage.speech.abandoned.VOICES",
-    "usage.metering.reconciliation.COMPARE",
-    "usage.metering.reconciliation.REPAIR",
-    "billing.jobs.SYNC",
-]
-
 # --- Accounts -------------------------------------------------------------------------------------------------------
 AUTH_USER_MODEL = "accounts.User"
 AUTH_PASSWORD_VALIDATORS = [

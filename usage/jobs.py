@@ -1,0 +1,16 @@
+"""The jobs of usage, in the order of a worker pass."""
+
+from __future__ import annotations
+
+from jobs.worker import Job
+
+from .metering import reconciliation, reporter
+from .speech import abandoned
+
+JOBS: list[Job] = [
+    reporter.REPORT,
+    abandoned.GENERATIONS,
+    abandoned.VOICES,
+    reconciliation.COMPARE,
+    reconciliation.REPAIR,
+]

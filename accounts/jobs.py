@@ -6,4 +6,4 @@ from jobs.worker import Job
 
 from . import password_reset
 
-JOBS: list[Job] = [password_reset.STEP]
+JOBS: list[Job] = [password_reset.SEND]

@@ -42,4 +42,4 @@ def send(reset: PasswordReset, now: datetime) -> None:
         PasswordReset.objects.filter(pk=reset.pk).update(sent_at=now)
 
 
-STEP = RowJob("password reset", PasswordReset, send)
+SEND = RowJob("password_reset.send", PasswordReset, send)

@@ -60,16 +60,16 @@ def _read_recharge(contract: Contract, now: datetime) -> None:
         recharge.follow_metronome(contract, enabled=found.enabled, now=now)
 
 
-SYNC = RowJob("sync", Contract, synchronise)
+SYNCHRONISE = RowJob("contracts.synchronise", Contract, synchronise)
 
 JOBS: list[Job] = [
     customers.PROVISION,
-    handlers.INBOX,
-    processing.PAY,
-    workflow.SUBSCRIBE,
-    complimentary.GIVE,
+    handlers.PROCESS,
+    processing.ADVANCE,
+    workflow.ADVANCE,
+    complimentary.GRANT,
     recharge_settings.MIRROR,
+    expiry.START_OR_END,
     expiry.EXPIRE,
-    expiry.RESERVATIONS,
-    SYNC,
+    SYNCHRONISE,
 ]

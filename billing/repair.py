@@ -11,7 +11,7 @@ from billing.sync.drift import approve_drift
 from jobs.errors import Snooze
 from operations.command import do_now
 
-from .jobs import SYNC
+from .jobs import SYNCHRONISE
 
 
 def repair(wallet: Wallet, *, by: User | None = None, difference: int | None = None, now: datetime) -> None:
@@ -23,7 +23,7 @@ def repair(wallet: Wallet, *, by: User | None = None, difference: int | None = N
     contracts = Contract.objects.filter(customer_id=wallet.customer_id).exclude(metronome_id=None)
     if contracts.exists():
         try:
-            do_now(SYNC, contracts, now=now)
+            do_now(SYNCHRONISE, contracts, now=now)
         except Snooze:
             return  # a worker is just doing it
         _agree(wallet, by, difference, now)  # to what was found only now

@@ -101,6 +101,22 @@ class RowJob:
         return 1
 
 
+@dataclass(frozen=True)
+class BatchJob:
+    """A job that takes several rows at a time, and claims or guards them itself.
+
+    `due(now)` are the rows that wait, of which only the existence is asked. `perform(now)` works on
+    one batch of them and returns how many it took: 0 if nothing could be done for now.
+    """
+
+    name: str
+    due: Callable[[datetime], QuerySet[Any]]
+    perform: Callable[[datetime], int]
+
+    def run(self, now: datetime) -> int:
+        return self.perform(now)
+
+
 def pause_job(name: str, *, seconds: int, reason: str, now: datetime) -> None:
     logger.error("%s pauses for %s s: %s", name, seconds, reason)
     PausedJob.objects.update_or_create(

@@ -57,7 +57,7 @@ def shop(alice, bob, now):
         customer=alice, hour_at=now, event_type="voice_generation", voice_type="standard", local_units=5, remote_units=0,
         is_in_transit=False, detail="missing there: vocalis-gen-1", first_seen_at=now, last_seen_at=now,
     )  # fmt: skip
-    pause_job("report", seconds=600, reason="401 unauthorized", now=now)
+    pause_job("usage.report", seconds=600, reason="401 unauthorized", now=now)
     return wallet
 
 

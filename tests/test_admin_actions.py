@@ -304,7 +304,7 @@ def test_a_button_does_not_lead_away_from_the_site(operator, shop):
 
 
 def test_deleting_a_lane_ends_its_pause(operator, shop):
-    operator.post(url(PausedJob, "delete", "report"), {"post": "yes"})
+    operator.post(url(PausedJob, "delete", "usage.report"), {"post": "yes"})
 
     assert not PausedJob.objects.exists()
 

@@ -183,10 +183,10 @@ def test_no_worker_is_an_error(client, running, now, monkeypatch):
     )
 
 
-def test_a_paused_lane_is_an_error_that_says_why(client, running):
-    pause_job("report", seconds=60, reason="401 unauthorized", now=timezone.now())
+def test_a_paused_job_is_an_error_that_says_why(client, running):
+    pause_job("usage.report", seconds=60, reason="401 unauthorized", now=timezone.now())
 
-    assert checks(client, 503)["paused jobs"] == ("error", "report pauses: 401 unauthorized")
+    assert checks(client, 503)["paused jobs"] == ("error", "usage.report pauses: 401 unauthorized")
 
 
 @pytest.mark.parametrize(

@@ -206,7 +206,7 @@ def test_a_database_that_leaves_in_the_middle_leaves_no_half_work(alice, wallet,
     later = now + timedelta(seconds=speak.ABANDONED_SECONDS + 60)
     with time_machine.travel(later):
         assert ledger.expire_reservations(now=later) == [wallet.id]
-        abandoned.GENERATIONS.run(later)
+        abandoned.GIVE_UP_GENERATIONS.run(later)
     wallet.refresh_from_db()
     assert (wallet.balance, wallet.reserved) == (500, 0)
     assert Generation.objects.get().state == "failed" and not files(tmp_path)

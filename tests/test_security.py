@@ -68,7 +68,7 @@ def test_a_key_that_metronome_quotes_is_written_nowhere(
             for path in (
                 "/admin/",
                 f"/admin/accounts/customer/{alice.pk}/change/",
-                "/admin/jobs/lane/",
+                "/admin/jobs/pausedjob/",
                 "/health/integrations",
             )
         ]

@@ -9,8 +9,8 @@ from .speech import abandoned
 
 JOBS: list[Job] = [
     reporter.REPORT,
-    abandoned.GENERATIONS,
-    abandoned.VOICES,
-    reconciliation.COMPARE,
-    reconciliation.REPAIR,
+    abandoned.GIVE_UP_GENERATIONS,
+    abandoned.GIVE_UP_VOICES,
+    reconciliation.RECONCILE,
+    reconciliation.RECHECK,
 ]

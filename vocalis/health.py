@@ -173,7 +173,7 @@ def _catalogue_check(name: str, ask: Callable[[datetime], list[str]], now: datet
 
 def local_checks(now: datetime, dead: dict[type[JobRow], int]) -> list[Check]:
     """`dead`: `worker.dead_rows()`, which the start page lists one by one as well."""
-    here = [_webhook_secret(), _mail(), _worker(now), _lanes(now), _unsent(now), _usage(now)]
+    here = [_webhook_secret(), _mail(), _worker(now), _paused_jobs(now), _unsent(now), _usage(now)]
     return [*here, _dead_rows(dead), *_money()]
 
 
@@ -198,9 +198,9 @@ def _worker(now: datetime) -> Check:
     return Check("worker", "ok" if worker.alive(now) else "error", heard, "jobs_heartbeat")
 
 
-def _lanes(now: datetime) -> Check:
+def _paused_jobs(now: datetime) -> Check:
     paused = PausedJob.objects.filter(paused_until__gt=now)
-    if texts := [f"{lane.name} pauses: {lane.reason}" for lane in paused]:
+    if texts := [f"{job.name} pauses: {job.reason}" for job in paused]:
         return Check("paused jobs", "error", "; ".join(texts), "jobs_pausedjob")
     return Check("paused jobs", "ok", "none", "jobs_pausedjob")
 

@@ -99,14 +99,14 @@ def test_a_server_that_takes_a_mail_and_does_not_say_goodbye_has_taken_it(settin
 def test_a_grey_listed_mail_is_sent_at_a_later_try(settings, alice, now):
     password_reset.ask(email=alice.user.email, now=now)
     with mail_server(settings, RCPT="450 4.2.0 greylisted, come back later"):
-        Worker([password_reset.STEP], clock=lambda: now).drain()
+        Worker([password_reset.SEND], clock=lambda: now).drain()
     reset = PasswordReset.objects.get()
     assert (reset.attempts, reset.dead_at) == (1, None)
     assert 0 < (reset.due_at - now).total_seconds() <= queue.BACKOFF_MAX_SECONDS
     assert "450" in reset.last_error
 
     with mail_server(settings) as taken:
-        Worker([password_reset.STEP], clock=lambda: reset.due_at).drain()
+        Worker([password_reset.SEND], clock=lambda: reset.due_at).drain()
 
     assert len(taken) == 1
     reset.refresh_from_db()
@@ -117,7 +117,7 @@ def test_a_mail_to_nobody_is_given_up_at_the_first_try(settings, alice, now):
     password_reset.ask(email=alice.user.email, now=now)
 
     with mail_server(settings, RCPT="550 5.1.1 no such mailbox"):
-        Worker([password_reset.STEP], clock=lambda: now).drain()
+        Worker([password_reset.SEND], clock=lambda: now).drain()
 
     reset = PasswordReset.objects.get()
     assert (reset.attempts, reset.dead_at) == (1, now)

@@ -21,7 +21,7 @@ def ask(client, email):
 
 
 def send_due_mails():
-    Worker([password_reset.STEP]).drain()
+    Worker([password_reset.SEND]).drain()
     return mail.outbox
 
 
@@ -76,11 +76,11 @@ def test_reset_sends_no_mail_to_an_inactive_user(client, alice):
 def test_reset_mails_at_most_once_a_minute_however_often_it_is_asked(alice, now):
     for seconds in (0, 1, 59):
         password_reset.ask(email="alice@example.com", now=now + timedelta(seconds=seconds))
-        Worker([password_reset.STEP], clock=lambda at=seconds: now + timedelta(seconds=at)).drain()
+        Worker([password_reset.SEND], clock=lambda at=seconds: now + timedelta(seconds=at)).drain()
     assert len(mail.outbox) == 1
 
     password_reset.ask(email="alice@example.com", now=now + timedelta(seconds=60))
-    Worker([password_reset.STEP], clock=lambda: now + timedelta(seconds=60)).drain()
+    Worker([password_reset.SEND], clock=lambda: now + timedelta(seconds=60)).drain()
     assert len(mail.outbox) == 2
     assert PasswordReset.objects.get().sent_at == now + timedelta(seconds=60)
 
@@ -90,13 +90,13 @@ def test_reset_waits_for_a_mail_server_that_is_down(client, alice, settings, now
     settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
     settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", 1  # nobody listens there
     assert ASKED in ask(client, "alice@example.com").text
-    Worker([password_reset.STEP]).drain()
+    Worker([password_reset.SEND]).drain()
     reset = PasswordReset.objects.get()
     assert reset.last_error.startswith("Unavailable: no mail server")
     assert (reset.attempts, reset.dead_at) == (1, None)
 
     settings.EMAIL_BACKEND = working
-    Worker([password_reset.STEP], clock=lambda: reset.due_at).drain()
+    Worker([password_reset.SEND], clock=lambda: reset.due_at).drain()
     assert [message.to for message in mail.outbox] == [["alice@example.com"]]
     assert PasswordReset.objects.get().due_at is None
 

@@ -174,4 +174,4 @@ def _has_open_payment(customer: Customer) -> bool:
     return Payment.objects.open().filter(customer=customer).exists()
 
 
-INBOX = RowJob("inbox", InboundWebhook, process)
+PROCESS = RowJob("inbox.process", InboundWebhook, process)

@@ -24,7 +24,7 @@ from .redaction import without_secrets
 
 READ_TIMEOUT_SECONDS = 10  # also of ingest; the lease of a batch of events (120 s) outlives ten of them
 WRITE_TIMEOUT_SECONDS = 30
-REFUSED_PAUSE_SECONDS = 60  # a refused key refuses every row: the lane rests and no row counts an attempt
+REFUSED_PAUSE_SECONDS = 60  # a refused key refuses every row: the job pauses, no row counts an attempt
 RETRY_AFTER_MAX_SECONDS = 300
 NOT_FOUND_PAUSE_SECONDS = 10
 

@@ -253,4 +253,4 @@ def _move_and_tell(payment: Payment, state: str, now: datetime, **fields: Any) -
         Subscription.objects.filter(payments=payment).run_now(now)
 
 
-PAY = RowJob("payments", Payment, advance)
+ADVANCE = RowJob("payments.advance", Payment, advance)

@@ -154,4 +154,4 @@ def _dollars(credits: int) -> str:
     return f"{credits / plans.CREDITS_PER_CENT / 100:,.0f}"
 
 
-MIRROR = RowJob("recharge settings", AutoRecharge, mirror)
+MIRROR = RowJob("recharge.mirror", AutoRecharge, mirror)

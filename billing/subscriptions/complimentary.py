@@ -80,13 +80,13 @@ def grant(gift: ComplimentaryGrant, now: datetime) -> None:
     ComplimentaryGrant.objects.filter(pk=gift.pk, grant=None).update(grant_id=grant_id)
 
 
-GIVE = RowJob("complimentary grants", ComplimentaryGrant, grant)
+GRANT = RowJob("complimentary.grant", ComplimentaryGrant, grant)
 
 
 def grant_now(gift: ComplimentaryGrant, *, now: datetime) -> Outcome:
     """For commands: make the credits in this process, or say why a worker will or will not."""
     try:
-        do_now(GIVE, ComplimentaryGrant.objects.filter(pk=gift.pk), now=now)
+        do_now(GRANT, ComplimentaryGrant.objects.filter(pk=gift.pk), now=now)
     except (Unavailable, Snooze) as error:
         return Outcome(gift.customer, "waiting", f"{error}; a worker goes on with it", is_open=True)
     except Rejected as error:

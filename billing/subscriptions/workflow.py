@@ -127,7 +127,7 @@ def advance(subscription: Subscription, now: datetime) -> datetime | None:
     return _renew(subscription, now)
 
 
-SUBSCRIBE = RowJob("subscriptions", Subscription, advance)
+ADVANCE = RowJob("subscriptions.advance", Subscription, advance)
 
 
 def _activate(subscription: Subscription, now: datetime) -> datetime | None:

@@ -115,4 +115,4 @@ def _note_pushed(names: list[str], now: datetime) -> None:
     IngestAlias.objects.filter(name__in=names).update(pushed_at=now, conflict="")
 
 
-PROVISION = RowJob("customers", Customer, provision)
+PROVISION = RowJob("customers.provision", Customer, provision)

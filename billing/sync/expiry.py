@@ -1,4 +1,4 @@
-"""Time alone changes wallets: grants start and end, and holds that nobody resolved run out."""
+"""What time alone does to wallets: grants start and end, unresolved reservations expire."""
 
 from __future__ import annotations
 
@@ -9,34 +9,31 @@ from django.db.models import QuerySet
 from billing import ledger
 from billing.live.wake import wake
 from billing.models import CreditGrant, Reservation
-from jobs.worker import RowJob
+from jobs.worker import BatchJob, RowJob
 
 from . import schedule
 
 
-def turn(grant: CreditGrant, now: datetime) -> datetime | None:
+def start_or_end(grant: CreditGrant, now: datetime) -> datetime | None:
     again_at = ledger.start_or_end_grant(grant_id=grant.pk, now=now)
     wake(grant.wallet_id)
     schedule.soon([grant.wallet.customer_id], now=now)  # the balance may be low now
     return again_at
 
 
-EXPIRE = RowJob("grants", CreditGrant, turn)
+START_OR_END = RowJob("grants.start_or_end", CreditGrant, start_or_end)
 
 
-class ReservationJob:
-    """Gives back what holds past their time still hold. No lease: the ledger resolves a hold once, whoever comes."""
-
-    name = "reservations"
-
-    def due(self, now: datetime) -> QuerySet[Reservation]:
-        return Reservation.objects.open().filter(expires_at__lte=now)
-
-    def run(self, now: datetime) -> int:
-        wallet_ids = ledger.expire_reservations(now=now)
-        for wallet_id in set(wallet_ids):
-            wake(wallet_id)
-        return len(wallet_ids)
+def expired(now: datetime) -> QuerySet[Reservation]:
+    return Reservation.objects.open().filter(expires_at__lte=now)
 
 
-RESERVATIONS = ReservationJob()
+def expire(now: datetime) -> int:
+    """Release reservations past their end. No lease: the ledger resolves each once, whoever comes."""
+    wallet_ids = ledger.expire_reservations(now=now)
+    for wallet_id in set(wallet_ids):
+        wake(wallet_id)
+    return len(wallet_ids)
+
+
+EXPIRE = BatchJob("reservations.expire", expired, expire)

@@ -77,7 +77,7 @@ def test_a_bad_row_does_not_stop_the_others(add, now, caplog):
     assert "test failed on row" in caplog.text
 
 
-def test_a_side_that_is_down_is_asked_once_a_turn_and_lane_not_once_a_row(add, now):
+def test_a_side_that_is_down_is_asked_once_a_pass_and_job_not_once_a_row(add, now):
     add("one", "two", "three")
     calls = []
 
@@ -93,7 +93,7 @@ def test_a_side_that_is_down_is_asked_once_a_turn_and_lane_not_once_a_row(add, n
     assert sorted(ROWS.values_list("attempts", flat=True)) == [0, 0, 1]
 
 
-def test_a_refused_key_pauses_the_lane_and_counts_no_attempt(add, now):
+def test_a_refused_key_pauses_the_job_and_counts_no_attempt(add, now):
     add("one", "two")
     calls = []
 
@@ -101,20 +101,24 @@ def test_a_refused_key_pauses_the_lane_and_counts_no_attempt(add, now):
         calls.append(row.event_id)
         raise Unavailable("401 unauthorized", pause_seconds=60)
 
-    worker = worker_for(perform, now, name="report")
+    worker = worker_for(perform, now, name="usage.report")
     worker.drain()
     worker.drain()
 
-    assert len(calls) == 1, "the lane rests after the first refusal"
-    lane = PausedJob.objects.get()
-    assert (lane.name, lane.paused_until, lane.reason) == ("report", now + timedelta(seconds=60), "401 unauthorized")
+    assert len(calls) == 1, "the job pauses after the first refusal"
+    paused = PausedJob.objects.get()
+    assert (paused.name, paused.paused_until, paused.reason) == (
+        "usage.report",
+        now + timedelta(seconds=60),
+        "401 unauthorized",
+    )
     assert set(ROWS.values_list("attempts", "dead_at")) == {(0, None)}
 
 
-def test_a_paused_lane_wakes_by_itself_and_holds_up_no_other(add, now):
+def test_a_paused_job_resumes_by_itself_and_holds_up_no_other(add, now):
     add("event")
     pause_job("paused", seconds=60, reason="401", now=now)
-    quiet = RowJob("paused", InboundWebhook, lambda row, now: pytest.fail("this lane rests"))
+    quiet = RowJob("paused", InboundWebhook, lambda row, now: pytest.fail("this job is paused"))
     busy = RowJob("busy", InboundWebhook, lambda row, now: now)
 
     assert Worker([quiet, busy], clock=lambda: now).turn() == worker_module.JOB_RUNS_MAX

@@ -48,7 +48,7 @@ NOTHING_OWED = {"repair_asked": False, "due_at": None, "dead_at": None}
 # --- The rounds -----------------------------------------------------------------------------------------------------
 
 
-def go_on(round: ReconciliationRun, now: datetime) -> datetime:
+def reconcile(round: ReconciliationRun, now: datetime) -> datetime:
     """Begin a round when its hour or day is closed, or compare the next customers of it. Returns when to go on."""
     length = LENGTHS[ReconciliationRun.Kind(round.kind)]
     if round.after is None:  # of one begun before an outage nobody is compared yet: it takes what has closed since
@@ -66,7 +66,7 @@ def go_on(round: ReconciliationRun, now: datetime) -> datetime:
     return until + length + CLOSED_AFTER
 
 
-COMPARE = RowJob("usage comparison", ReconciliationRun, go_on, lease_seconds=LEASE_SECONDS)
+RECONCILE = RowJob("usage.reconcile", ReconciliationRun, reconcile, lease_seconds=LEASE_SECONDS)
 
 
 def _begin(round: ReconciliationRun, length: timedelta, now: datetime) -> None:
@@ -206,7 +206,7 @@ def close(rows: QuerySet[UsageDiscrepancy], *, now: datetime) -> int:
     return rows.filter(resolved_at=None).update(resolved_at=now, **NOTHING_OWED)
 
 
-def repair(row: UsageDiscrepancy, now: datetime) -> datetime | None:
+def recheck(row: UsageDiscrepancy, now: datetime) -> datetime | None:
     """Send again what is missing, if a person asked for it, and look once more when it is counted, or for the last time."""
     bucket, next_hour_at = Bucket(row.hour_at, row.event_type, row.voice_type), row.hour_at + HOUR
     if row.repair_asked:
@@ -224,4 +224,4 @@ def repair(row: UsageDiscrepancy, now: datetime) -> datetime | None:
     return last_look_at if still_open and last_look_at > now else None
 
 
-REPAIR = RowJob("usage repairs", UsageDiscrepancy, repair)
+RECHECK = RowJob("discrepancies.recheck", UsageDiscrepancy, recheck)

@@ -27,14 +27,14 @@ from billing.sync import schedule
 from jobs import queue
 from jobs.clock import ticking
 from jobs.errors import Rejected, Snooze, Unavailable
-from jobs.worker import pause_job
+from jobs.worker import BatchJob, pause_job
 from usage.models import UsageEvent
 
 logger = logging.getLogger(__name__)
 
 BATCH = 100  # what one ingest call may carry
 CLAIM = 500  # five calls: claiming and settling rows by the hundred took longer than sending them
-AHEAD = timedelta(seconds=1)  # how long a run goes on claiming; then the worker's other steps have their turn
+AHEAD = timedelta(seconds=1)  # how long a run goes on claiming; then the worker's other jobs run
 LEASE_SECONDS = 120  # more than the time-outs of ten calls: a claim waits for the one before
 NEEDED = (
     "id",
@@ -66,13 +66,8 @@ class Outcome:
     error: Exception | None = None
 
 
-class Report:
-    name = "report"
-
-    def due(self, now: datetime) -> QuerySet[UsageEvent]:
-        return UsageEvent.objects.due(now)
-
-    def run(self, now: datetime) -> int:
+class Reporter:
+    def report(self, now: datetime) -> int:
         """Send what is due. While one claim is on its way the next is made, and the one before settled."""
         clock = ticking(now)
         taken = 0
@@ -115,10 +110,10 @@ class Report:
             queue.fail_all(late, error, now=now)
 
     def _wait(self, events: list[UsageEvent], error: Exception, now: datetime) -> None:
-        """Give them back for later: the whole lane if every event would fail alike, else these alone."""
+        """Give them back for later: the job pauses if every event would fail alike, else these wait alone."""
         pause = PAUSE_SECONDS if isinstance(error, Misunderstood) else getattr(error, "pause_seconds", 0)
         if pause:
-            pause_job(self.name, seconds=pause, reason=str(error), now=now)
+            pause_job(REPORT.name, seconds=pause, reason=str(error), now=now)
             queue.fail_all(events, Snooze(str(error), seconds=pause), now=now)
             return
         expected = isinstance(error, Unavailable)
@@ -179,4 +174,8 @@ def _shape(message: str) -> str:
     return re.sub(r"[0-9a-f]{8}-[0-9a-f-]{27}|\d+", "#", message)
 
 
-REPORT = Report()
+def unsent(now: datetime) -> QuerySet[UsageEvent]:
+    return UsageEvent.objects.due(now)
+
+
+REPORT = BatchJob("usage.report", unsent, Reporter().report)

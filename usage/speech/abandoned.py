@@ -1,31 +1,29 @@
-"""Steps that end what a killed process began and nobody came back for, so that nothing hangs for ever."""
+"""End what a killed process began and nobody came back for, so that nothing hangs for ever."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
-from django.db.models import QuerySet
+from jobs.worker import BatchJob
 
 from . import own_voice, speak
 
 BATCH = 20
 
 
-@dataclass(frozen=True)
-class Abandoned:
-    name: str
-    due: Callable[[datetime], QuerySet[Any]]
-    give_up: Callable[[Any, datetime], None]
-
-    def run(self, now: datetime) -> int:
-        rows = list(self.due(now)[:BATCH])
-        for row in rows:
-            self.give_up(row, now)
-        return len(rows)
+def give_up_generations(now: datetime) -> int:
+    generations = list(speak.abandoned(now)[:BATCH])
+    for generation in generations:
+        speak.give_up(generation, now)
+    return len(generations)
 
 
-GENERATIONS = Abandoned("abandoned-generations", speak.abandoned, speak.give_up)
-VOICES = Abandoned("abandoned-voices", own_voice.abandoned, own_voice.give_up)
+def give_up_voices(now: datetime) -> int:
+    voices = list(own_voice.abandoned(now)[:BATCH])
+    for voice in voices:
+        own_voice.give_up(voice, now)
+    return len(voices)
+
+
+GIVE_UP_GENERATIONS = BatchJob("generations.give_up", speak.abandoned, give_up_generations)
+GIVE_UP_VOICES = BatchJob("voices.give_up", own_voice.abandoned, give_up_voices)

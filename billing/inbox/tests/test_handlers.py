@@ -33,7 +33,7 @@ def receive(event_type: str, now, *, event_id: str = "event-1", flat: bool = Fal
 
 def work(event: InboundWebhook, now) -> InboundWebhook:
     """One turn of the inbox alone."""
-    Worker([handlers.INBOX], clock=lambda: now).drain()
+    Worker([handlers.PROCESS], clock=lambda: now).drain()
     event.refresh_from_db()
     return event
 

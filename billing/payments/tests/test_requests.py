@@ -141,7 +141,7 @@ def test_such_a_payment_can_be_refunded_once(subscription, now):
     requests.request_refund(payment, reason="The plan could not be set up.", now=now)
     with pytest.raises(requests.NotRefundable):
         requests.request_refund(payment, reason="again", now=now)
-    processing.PAY.run(now)
+    processing.ADVANCE.run(now)
 
     payment.refresh_from_db()
     assert (payment.state, payment.failure) == (State.REFUNDED, "The plan could not be set up.")

@@ -20,7 +20,7 @@ HOUR = timedelta(hours=1)
 
 
 def work(now):
-    Worker([expiry.EXPIRE, expiry.RESERVATIONS], clock=lambda: now).drain()
+    Worker([expiry.START_OR_END, expiry.EXPIRE], clock=lambda: now).drain()
 
 
 def state(customer):

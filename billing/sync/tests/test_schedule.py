@@ -90,7 +90,7 @@ def test_business_that_begins_while_a_slow_look_ends_is_looked_at_soon_all_the_s
 
     schedule.run_now(alice.pk, stage.now())
     monkeypatch.setattr(jobs, "_is_busy", slow)
-    assert jobs.SYNC.run(stage.now()) == 1
+    assert jobs.SYNCHRONISE.run(stage.now()) == 1
     assert due_in(contract, stage) == 60
 
 

@@ -286,7 +286,7 @@ def test_a_round_of_long_ago_looks_at_differences_of_later_hours_as_well(stage, 
     ReconciliationRun.objects.filter(kind="hours").update(
         since_at=began, until_at=began + reconciliation.HOUR, after=UUID(int=0)
     )
-    reconciliation.go_on(ReconciliationRun.objects.get(kind="hours"), stage.now())
+    reconciliation.reconcile(ReconciliationRun.objects.get(kind="hours"), stage.now())
 
     row.refresh_from_db()
     assert (row.resolved_at, row.due_at, row.remote_units) == (stage.now(), None, 100)
@@ -332,7 +332,7 @@ def test_a_worker_that_was_overtaken_changes_nothing(stage, alice):
     stage.advance(hours=3)
 
     with pytest.raises(reconciliation.Snooze):
-        reconciliation.go_on(round, stage.now())
+        reconciliation.reconcile(round, stage.now())
     assert ReconciliationRun.objects.get(kind="hours").until_at is None
 
 
@@ -403,4 +403,4 @@ def test_rounds_need_few_queries_between_listings(stage, alice, django_assert_ma
     round = ReconciliationRun.objects.get(kind="hours")
 
     with django_assert_max_num_queries(6):
-        reconciliation.go_on(round, stage.now())
+        reconciliation.reconcile(round, stage.now())

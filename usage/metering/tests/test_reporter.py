@@ -275,8 +275,8 @@ def test_many_events_refused_alike_pause_the_lane_and_none_dies(owe, heard, now)
     heard.answer = deaf
     assert REPORT.run(now) == 0
 
-    lane = PausedJob.objects.get(name="report")
-    assert lane.paused_until >= now + timedelta(seconds=PAUSE_SECONDS) and "refused alike" in lane.reason
+    paused = PausedJob.objects.get(name="usage.report")
+    assert paused.paused_until >= now + timedelta(seconds=PAUSE_SECONDS) and "refused alike" in paused.reason
     assert waiting().filter(attempts=0).count() == 40
     assert heard.sizes.count(1) == LONE_REJECTS
     assert REPORT.run(now) == 0
@@ -308,7 +308,7 @@ def test_refusals_that_hit_every_event_pause_the_lane(owe, heard, sandbox, now, 
 
     assert REPORT.run(now) == 0
 
-    assert str(status) in PausedJob.objects.get(name="report").reason
+    assert str(status) in PausedJob.objects.get(name="usage.report").reason
     assert waiting().filter(attempts=0, lease=None).count() == 5
     assert heard.sizes == [5]
 

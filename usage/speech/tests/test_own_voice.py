@@ -155,14 +155,14 @@ def test_an_abandoned_set_up_makes_way(alice, rich, now):
 
 def test_an_abandoned_set_up_ends_by_itself(alice, rich, now):
     pending(alice, now)
-    assert abandoned.VOICES.run(now) == 0
+    assert abandoned.GIVE_UP_VOICES.run(now) == 0
     later = now + timedelta(seconds=own_voice.ABANDONED_SECONDS + 1)
 
-    assert abandoned.VOICES.run(later) == 1
+    assert abandoned.GIVE_UP_VOICES.run(later) == 1
 
     assert balances() == (60_000, 0)
     assert Voice.objects.get().state == "failed"
-    assert abandoned.VOICES.run(later) == 0
+    assert abandoned.GIVE_UP_VOICES.run(later) == 0
 
 
 def test_a_hold_that_expired_meanwhile_is_no_voice(alice, rich, now, monkeypatch):

@@ -385,7 +385,7 @@ def test_a_commit_whose_answer_is_lost_keeps_the_audio(alice, wallet, now, engin
 def test_what_nobody_comes_back_for_ends_failed(alice, wallet, now, engine, killed_in):
     with killed_in("_finish"):
         say(alice, now)
-    step = abandoned.GENERATIONS
+    step = abandoned.GIVE_UP_GENERATIONS
     assert not step.due(now + timedelta(minutes=10)).exists()
     later = now + timedelta(minutes=11)
 

@@ -23,7 +23,8 @@ J = TypeVar("J", bound=JobRow)
 BACKOFF_FIRST_SECONDS = 1
 BACKOFF_MAX_SECONDS = 120  # after an outage of any length everything is tried again within two minutes
 UNAVAILABLE_ATTEMPTS_MAX = 2_000  # about 2.7 days at the cap: a weekend, and as long as Metronome retries its webhooks
-AHEAD_MAX_SECONDS = 900  # longer than any lease (ten minutes), back-off (two) and wait that others ask for (five)
+AHEAD_MAX_SECONDS = 900  # longer than any lease, back-off (two minutes) and wait that others ask for (five)
+LEASE_MAX_SECONDS = 600
 UNEXPECTED_ATTEMPTS_MAX = 10  # an error nobody foresaw is a bug; some ten minutes of retries, then a person looks
 
 
@@ -45,7 +46,7 @@ def claim(
     moment: whoever finds another value there knows that the row was nudged, even by a clock that stands still.
     """
     token = secrets.token_hex(16)
-    until = now + timedelta(seconds=lease_seconds, microseconds=1 + int(token[:5], 16) % 999_999)
+    until = _lease_end(now, lease_seconds, token)
     chosen, keys = ("", []) if among is None else _keyed(model, among)
     columns = ", ".join(_column(model, name) for name in fields) or "*"
     lock = " FOR UPDATE SKIP LOCKED" if connection.features.has_select_for_update_skip_locked else ""
@@ -89,6 +90,35 @@ def fail_all(rows: Sequence[JobRow], error: Exception, *, now: datetime) -> None
     """Give rows of one claim back after the one `error` they share: as `fail`, in an UPDATE per count of attempts."""
     for attempts in sorted({row.attempts for row in rows}):
         _fail_alike([row for row in rows if row.attempts == attempts], attempts, error, now)
+
+
+def extend(row: J, *, seconds: int, now: datetime) -> bool:
+    """Renew the lease of a claimed row: it then lasts `seconds` from now on, and never ends earlier
+    than before. For work that takes minutes, so that its lease need not be as long as the slowest.
+
+    Returns whether the row is still ours. If not, another worker has it: end without a result.
+    A run that was asked for meanwhile stays asked for: `due_at` follows the lease only where it was
+    still the end of it, as `claim` has left it.
+    """
+    if seconds > LEASE_MAX_SECONDS:
+        raise ValueError(f"a lease of {seconds} s would pass for the work of a clock that was ahead")
+    if row.lease is None:
+        return False
+    until = _lease_end(now, seconds, row.lease)
+    if row.leased_until and row.leased_until > until:
+        until = row.leased_until
+    model = type(row)
+    these, keys = _keyed(model, [row.pk])
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"UPDATE {_table(model)} SET leased_until = %s,"
+            f" due_at = CASE WHEN due_at = leased_until THEN %s ELSE due_at END WHERE lease = %s{these}",
+            [_moment(until), _moment(until), row.lease, *keys],
+        )
+        is_ours = cursor.rowcount == 1
+    if is_ours:
+        row.leased_until, row.due_at = until, until
+    return is_ours
 
 
 def set_right(model: type[JobRow], *, now: datetime) -> int:
@@ -138,20 +168,25 @@ def _give_back(
     dead_at: datetime | None = None,
     **also: Any,
 ) -> int:
-    """One UPDATE of the rows that are still ours; where `due_at` moved since the claim, it stays, and the row alive."""
-    model, first = type(rows[0]), rows[0]
+    """One UPDATE of the rows of a claim that are still ours.
+
+    Where `due_at` is no longer the end of the lease, another run was asked for meanwhile: it stays,
+    and the row alive.
+    """
+    model = type(rows[0])
     these, keys = _keyed(model, [row.pk for row in rows])
     more = "".join(f", {_column(model, name)} = %s" for name in also)
-    unmoved, due, dead = _moment(first.due_at), _moment(due_at), _moment(dead_at)
     with connection.cursor() as cursor:
         cursor.execute(
-            f"UPDATE {_table(model)} SET due_at = CASE WHEN due_at = %s THEN %s ELSE due_at END,"
-            f" dead_at = CASE WHEN due_at = %s THEN %s ELSE dead_at END,"
-            f" attempts = %s, last_error = %s, lease = NULL, leased_until = NULL{more} WHERE lease = %s{these}",
+            f"UPDATE {_table(model)}"
+            f" SET due_at = CASE WHEN due_at = leased_until THEN %s ELSE due_at END,"
+            f" dead_at = CASE WHEN due_at = leased_until THEN %s ELSE dead_at END,"
+            f" attempts = %s, last_error = %s, lease = NULL, leased_until = NULL{more}"
+            f" WHERE lease = %s{these}",
             [
-                *(unmoved, due, unmoved, dead, attempts, last_error),
+                *(_moment(due_at), _moment(dead_at), attempts, last_error),
                 *(_field(model, name).get_db_prep_save(value, connection) for name, value in also.items()),
-                *(first.lease, *keys),
+                *(rows[0].lease, *keys),
             ],
         )
         changed: int = cursor.rowcount
@@ -173,6 +208,11 @@ def _is_any_due(model: type[JobRow], chosen: str, keys: Sequence[Any], now: date
             f"SELECT 1 FROM {_table(model)} WHERE {DUE}{chosen} LIMIT 1", [_moment(now), _moment(now), *keys]
         )
         return cursor.fetchone() is not None
+
+
+def _lease_end(now: datetime, seconds: int, token: str) -> datetime:
+    """Not to the second: nobody who asks for another run shall name this very moment."""
+    return now + timedelta(seconds=seconds, microseconds=1 + int(token[:5], 16) % 999_999)
 
 
 def _table(model: type[JobRow]) -> str:

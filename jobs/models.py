@@ -63,6 +63,7 @@ class Heartbeat(models.Model):
     """One row per worker process, refreshed every ten seconds; a silent worker is a dead one."""
 
     worker = models.CharField(max_length=100, unique=True)
+    queues = models.JSONField(default=list, help_text="Whose jobs it runs.")
     started_at = models.DateTimeField()
     beat_at = models.DateTimeField(db_index=True)
 

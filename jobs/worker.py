@@ -12,7 +12,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -20,16 +20,19 @@ from functools import cache, cached_property, partial
 from typing import Any, Protocol
 
 from django.apps import apps
-from django.db import Error, InterfaceError, OperationalError, close_old_connections, connection
+from django.db import Error, InterfaceError, OperationalError, close_old_connections
 from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.module_loading import autodiscover_modules
 
 from . import queue
 from .errors import Rejected, Snooze, Unavailable
+from .exists import Exist, composed
 from .models import Heartbeat, JobRow, PausedJob
 
 logger = logging.getLogger(__name__)
+
+DEFAULT_QUEUE = "default"
 
 IDLE_SECONDS = 1  # how long a new row waits at most for an idle worker; asking takes some 5 ms of a core
 JOB_RUNS_MAX = 10  # how often one step runs in a turn before the next has its chance,
@@ -47,6 +50,10 @@ class Job(Protocol):
 
     @property
     def name(self) -> str: ...
+
+    @property
+    def queue(self) -> str:
+        """Which workers run it: those that serve this queue."""
 
     def due(self, now: datetime, /) -> QuerySet[Any]:
         """The rows waiting for this job; asked only whether there are any."""
@@ -70,6 +77,7 @@ class RowJob:
     model: type[JobRow]
     perform: Callable[[Any, datetime], datetime | None]
     lease_seconds: int = 120
+    queue: str = DEFAULT_QUEUE
 
     def due(self, now: datetime) -> QuerySet[Any]:
         return self.model._default_manager.due(now)
@@ -112,6 +120,7 @@ class BatchJob:
     name: str
     due: Callable[[datetime], QuerySet[Any]]
     perform: Callable[[datetime], int]
+    queue: str = DEFAULT_QUEUE
 
     def run(self, now: datetime) -> int:
         return self.perform(now)
@@ -131,13 +140,30 @@ def all_jobs() -> list[Job]:
     return [job for module in modules for job in getattr(module, "JOBS", ())]
 
 
+class UnknownQueue(Exception):
+    """No job is on this queue. The text lists those there are."""
+
+
+def queues() -> list[str]:
+    """The queues that have jobs, and the default one."""
+    return sorted({DEFAULT_QUEUE, *(job.queue for job in all_jobs())})
+
+
+def jobs_on(names: Collection[str]) -> list[Job]:
+    """The jobs of these queues, in their order. Raises UnknownQueue."""
+    if unknown := [name for name in names if name not in queues()]:
+        raise UnknownQueue(f"No job is on the queue {', '.join(unknown)}. The queues are: {', '.join(queues())}.")
+    return [job for job in all_jobs() if job.queue in names]
+
+
 class Worker:
     """One process of the loop. Any number may run: claims keep them off each other's rows."""
 
-    def __init__(self, steps: Sequence[Job], *, clock: Callable[[], datetime] = timezone.now) -> None:
-        self.steps = steps
+    def __init__(self, jobs: Sequence[Job], *, clock: Callable[[], datetime] = timezone.now) -> None:
+        self.jobs = jobs
         self.clock = clock
         self.name = f"{socket.gethostname()}-{os.getpid()}"
+        self.queues = sorted({job.queue for job in jobs})
         self.stopping = threading.Event()
         self.beat_at: datetime | None = None
         self.set_right_at: datetime | None = None
@@ -160,7 +186,7 @@ class Worker:
             done, is_whole = self._turn()
             taken += done
             fruitless = 0 if done else fruitless + 1
-            if not done and (is_whole or fruitless == len(self.steps)):
+            if not done and (is_whole or fruitless == len(self.jobs)):
                 break
         return taken
 
@@ -238,62 +264,43 @@ class Worker:
             self.beat_at = None
             return []
         names = set(_paused(now).values_list("name", flat=True)) if is_any_paused else set()
-        return [step for step, is_due in zip(self.steps, due, strict=True) if is_due and step.name not in names]
+        return [step for step, is_due in zip(self.jobs, due, strict=True) if is_due and step.name not in names]
 
     def _beat(self, now: datetime) -> None:
         if self.beat_at and timedelta(0) <= now - self.beat_at < timedelta(seconds=HEARTBEAT_SECONDS):
             return  # and not if the clock went back: the beat would lie ahead of it, for hours perhaps
         if not self.beat_at:
             Heartbeat.objects.filter(beat_at__lt=now - timedelta(hours=HEARTBEAT_FORGET_HOURS)).delete()
-        if not Heartbeat.objects.filter(worker=self.name).update(beat_at=now):
-            Heartbeat.objects.get_or_create(worker=self.name, defaults={"beat_at": now, "started_at": now})
+        beat = {"beat_at": now, "queues": self.queues}
+        if not Heartbeat.objects.filter(worker=self.name).update(**beat):
+            Heartbeat.objects.get_or_create(worker=self.name, defaults=beat | {"started_at": now})
         self.beat_at = now
 
     @cached_property
     def _exist(self) -> Exist:
         beat = "SELECT 1 FROM jobs_heartbeat WHERE worker = %s", [self.name]
-        return Exist(beat, *map(_composed, [_paused, *(step.due for step in self.steps)]))
+        return Exist(beat, *map(composed, [_paused, *(step.due for step in self.jobs)]))
 
 
 def _paused(now: datetime) -> QuerySet[PausedJob]:
     return PausedJob.objects.filter(paused_until__gt=now)
 
 
-class Exist:
-    """Whether there are such rows, for many kinds of row at once: one query, whose SQL is composed only the first time,
-    because that takes far longer than to execute it."""
-
-    def __init__(self, *questions: tuple[str, Sequence[Any]]) -> None:
-        self.sql = f"SELECT {', '.join(f'EXISTS ({sql})' for sql, _ in questions)}"
-        self.parameters = [parameter for _, some in questions for parameter in some]
-
-    def __call__(self, now: datetime) -> list[bool]:
-        adapt = connection.ops.adapt_datetimefield_value
-        parameters = [adapt(now + one) if isinstance(one, timedelta) else one for one in self.parameters]
-        with connection.cursor() as cursor:
-            cursor.execute(self.sql, parameters)
-            return [bool(found) for found in cursor.fetchone()]
-
-
-@cache
-def _composed(of: Callable[[datetime], QuerySet[Any]]) -> tuple[str, list[Any]]:
-    """The SQL of these rows, the same for each moment, and its parameters; a moment as so much later than now."""
-    (sql, first), (_, second) = (of(moment).order_by().values("pk").query.sql_with_params() for moment in MOMENTS)
-    return sql, [_moment(one) - MOMENTS[0] if one != other else one for one, other in zip(first, second, strict=True)]
-
-
-MOMENTS = datetime(2000, 1, 1, tzinfo=UTC), datetime(2000, 1, 2, tzinfo=UTC)  # any two
-
-
-def _moment(parameter: datetime | str) -> datetime:
-    """A moment as the driver gets it: on SQLite as text."""
-    return datetime.fromisoformat(parameter).replace(tzinfo=UTC) if isinstance(parameter, str) else parameter
-
-
 def alive(now: datetime) -> bool:
-    """Whether any worker has beaten lately; a beat of the future says nothing, but for clocks that differ a little."""
+    """Whether any worker has beaten lately."""
+    return _living(now).exists()
+
+
+def unserved_queues(now: datetime) -> list[str]:
+    """The queues that no living worker serves: what is due there waits."""
+    served = {name for names in _living(now).values_list("queues", flat=True) for name in names}
+    return [name for name in queues() if name not in served]
+
+
+def _living(now: datetime) -> QuerySet[Heartbeat]:
+    """A beat of the future says nothing, unless clocks differ a little."""
     stale = timedelta(seconds=HEARTBEAT_STALE_SECONDS)
-    return Heartbeat.objects.filter(beat_at__gt=now - stale, beat_at__lt=now + stale).exists()
+    return Heartbeat.objects.filter(beat_at__gt=now - stale, beat_at__lt=now + stale)
 
 
 def dead_rows() -> dict[type[JobRow], int]:
@@ -304,7 +311,7 @@ def dead_rows() -> dict[type[JobRow], int]:
 
 @cache
 def _dead_exist() -> Exist:
-    return Exist(*(_composed(partial(_dead, model)) for model in _job_models()))
+    return Exist(*(composed(partial(_dead, model)) for model in _job_models()))
 
 
 def _job_models() -> list[type[JobRow]]:

@@ -201,7 +201,7 @@ def related_links(request: HttpRequest, row: Model) -> list[str]:
 
 @admin.register(Heartbeat)
 class HeartbeatAdmin(ReadOnlyAdmin):
-    list_display = ("worker", "started_at", "beat_at")
+    list_display = ("worker", "queues", "started_at", "beat_at")
     ordering = ("-beat_at",)
 
 

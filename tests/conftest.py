@@ -52,7 +52,7 @@ def shop(alice, bob, now):
     Drift.objects.create(
         wallet=wallet, difference=-2_000, wallet_balance=500, metronome_balance=0, first_seen_at=now, last_seen_at=now
     )
-    Heartbeat.objects.create(worker="w", started_at=now, beat_at=timezone.now())
+    Heartbeat.objects.create(worker="w", started_at=now, beat_at=timezone.now(), queues=["default"])
     UsageDiscrepancy.objects.create(
         customer=alice, hour_at=now, event_type="voice_generation", voice_type="standard", local_units=5, remote_units=0,
         is_in_transit=False, detail="missing there: vocalis-gen-1", first_seen_at=now, last_seen_at=now,

@@ -9,11 +9,12 @@ import pytest
 from django.db import OperationalError, connection
 from django.utils import timezone
 
+import usage.jobs
 from billing.metronome import catalogue
 from billing.models import Drift, InboundWebhook
 from conftest import fund
 from jobs.models import Heartbeat
-from jobs.worker import pause_job
+from jobs.worker import RowJob, pause_job
 from usage.models import ReconciliationRun, UsageDiscrepancy, UsageEvent
 from vocalis import health
 
@@ -28,7 +29,9 @@ def nothing_cached(monkeypatch):
 @pytest.fixture
 def running(stage, now):
     """A product in order: catalogue made, worker alive."""
-    Heartbeat.objects.update_or_create(worker="w", defaults={"started_at": now, "beat_at": timezone.now()})
+    Heartbeat.objects.update_or_create(
+        worker="w", defaults={"started_at": now, "beat_at": timezone.now(), "queues": ["default"]}
+    )
     return stage
 
 
@@ -249,6 +252,18 @@ def test_the_report_is_json_with_a_time(client, running):
     report = json.loads(client.get(URL).content)
 
     assert set(report) == {"status", "summary", "checked_at", "checks"}
+
+
+def test_a_queue_with_jobs_that_no_worker_serves_is_an_error(client, running, monkeypatch):
+    speak = RowJob("long_texts.speak", InboundWebhook, lambda row, now: None, queue="speech")
+    monkeypatch.setattr(usage.jobs, "JOBS", [*usage.jobs.JOBS, speak])
+
+    status, detail = checks(client, 503)["worker"]
+    assert status == "error" and detail.startswith("none serves the queue speech; last heartbeat")
+
+    Heartbeat.objects.create(worker="s", started_at=timezone.now(), beat_at=timezone.now(), queues=["speech"])
+    monkeypatch.setattr(health, "_last", None)
+    assert checks(client)["worker"][0] == "ok"
 
 
 def test_a_heartbeat_of_the_future_fools_nobody(client, running, now):

@@ -195,7 +195,10 @@ def _worker(now: datetime) -> Check:
     heard = (
         f"last heartbeat {last:%Y-%m-%d %H:%M:%S} UTC" if last else "none runs: none was started, or all were stopped"
     )
-    return Check("worker", "ok" if worker.alive(now) else "error", heard, "jobs_heartbeat")
+    unserved = worker.unserved_queues(now)
+    if unserved and worker.alive(now):
+        heard = f"none serves the queue {', '.join(unserved)}; {heard}"
+    return Check("worker", "error" if unserved else "ok", heard, "jobs_heartbeat")
 
 
 def _paused_jobs(now: datetime) -> Check:

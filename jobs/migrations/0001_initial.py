@@ -14,6 +14,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('worker', models.CharField(max_length=100, unique=True)),
+                ('queues', models.JSONField(default=list, help_text='Whose jobs it runs.')),
                 ('started_at', models.DateTimeField()),
                 ('beat_at', models.DateTimeField(db_index=True)),
             ],

@@ -14,7 +14,7 @@ from billing.models import InboundWebhook
 from jobs import worker as worker_module
 from jobs.errors import Rejected, Snooze, Unavailable
 from jobs.models import Heartbeat, PausedJob
-from jobs.worker import RowJob, Worker, alive, all_jobs, dead_rows, pause_job
+from jobs.worker import BatchJob, RowJob, Worker, alive, all_jobs, dead_rows, pause_job
 
 pytestmark = pytest.mark.django_db
 ROWS = InboundWebhook.objects
@@ -153,7 +153,7 @@ def test_quick_steps_wait_for_one_slow_step_at_most_and_slow_ones_take_turns(add
 
     class Takes:
         def __init__(self, name, seconds):
-            self.name, self.seconds = name, seconds
+            self.name, self.seconds, self.queue = name, seconds, "default"
 
         def due(self, now):
             return ROWS.due(now)
@@ -181,7 +181,7 @@ def test_quick_steps_wait_for_one_slow_step_at_most_and_slow_ones_take_turns(add
 def test_a_drain_comes_to_all_steps_however_slow(add, now, monkeypatch):
     add("event")
     monkeypatch.setattr(worker_module, "SLOW_SECONDS", -1)
-    nothing = SimpleNamespace(name="nothing", due=ROWS.due, run=lambda now: 0)
+    nothing = BatchJob("nothing", ROWS.due, lambda now: 0)
 
     assert Worker([nothing, RowJob("test", InboundWebhook, lambda row, now: None)], clock=lambda: now).drain() == 1
 
@@ -199,7 +199,7 @@ def test_a_broken_step_does_not_stop_the_others(add, now, caplog):
     add("event")
 
     class Broken:
-        name = "broken"
+        name, queue = "broken", "default"
 
         def due(self, now):
             return ROWS.due(now)

@@ -9,7 +9,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -33,7 +33,7 @@ class Command(BaseCommand):
     help = "Set up this machine's database and sandbox and run sandbox, worker and web until Ctrl-C (make run)."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        processes = dict(parse_procfile((settings.BASE_DIR / "Procfile").read_text()).processes)
+        processes = with_workers(parse_procfile((settings.BASE_DIR / "Procfile").read_text()).processes)
         ports = {"web": settings.PORT}
         if own_sandbox():
             ports["sandbox"] = settings.SANDBOX_PORT
@@ -67,13 +67,19 @@ class Command(BaseCommand):
                 self.stderr.write(f"The sandbox could not be set up: {error}")
                 manager.terminate()
                 return
-        if not wait_for(site_answers) or not wait_for(lambda: worker.alive(timezone.now())):
+        if not wait_for(site_answers) or not wait_for(lambda: not worker.unserved_queues(timezone.now())):
             self.stderr.write(f"Not everything came up within {READY_SECONDS} seconds; the lines above may say why.")
             return
         lines = [f"Vocalis is ready:  http://localhost:{settings.PORT}"]
         lines.append(f"{'Metronome sandbox:' if own_sandbox() else 'Metronome:        '} {settings.METRONOME_API_URL}")
         self.stdout.write("\n" + "\n".join([*lines, "Ctrl-C stops everything."]) + "\n\n")
         self.stdout.flush()
+
+
+def with_workers(processes: Mapping[str, str]) -> dict[str, str]:
+    """The Procfile's processes, and a worker for each queue beside the default one."""
+    others = [queue for queue in worker.queues() if queue != worker.DEFAULT_QUEUE]
+    return dict(processes) | {f"worker-{queue}": f"{processes['worker']} --queue {queue}" for queue in others}
 
 
 def environment() -> dict[str, str]:

@@ -1,0 +1,96 @@
+"""Jobs on queues, and the workers that serve them."""
+
+from __future__ import annotations
+
+import pytest
+from django.core.management import CommandError, call_command
+
+import usage.jobs
+from billing.models import InboundWebhook
+from jobs import worker
+from jobs.models import Heartbeat
+from jobs.worker import RowJob, Worker, jobs_on
+from vocalis.management.commands import run_all
+
+ROWS = InboundWebhook.objects
+
+
+@pytest.fixture
+def spoken(monkeypatch) -> list[str]:
+    """A job on the queue "speech", listed by an app as any other; what it did."""
+    done: list[str] = []
+    speak = RowJob("test.speak", InboundWebhook, lambda row, now: done.append(row.event_id), queue="speech")
+    monkeypatch.setattr(usage.jobs, "JOBS", [*usage.jobs.JOBS, speak])
+    return done
+
+
+def beat(now, *queues: str) -> None:
+    Heartbeat.objects.create(worker="-".join(queues), started_at=now, beat_at=now, queues=list(queues))
+
+
+def test_the_jobs_of_today_are_on_the_default_queue():
+    assert worker.queues() == ["default"]
+    assert jobs_on(["default"]) == worker.all_jobs()
+
+
+def test_a_worker_runs_the_jobs_of_its_queues_only(spoken):
+    assert [job.name for job in jobs_on(["speech"])] == ["test.speak"]
+    assert "test.speak" not in {job.name for job in jobs_on(["default"])}
+    assert jobs_on(["default", "speech"]) == worker.all_jobs()
+
+
+@pytest.mark.django_db
+def test_run_worker_serves_the_queue_it_is_started_for(spoken, now):
+    ROWS.create(event_id="event", type="webhooks.test", payload={}, received_at=now, due_at=now)
+
+    call_command("run_worker", once=True, queue=["speech"])
+
+    assert spoken == ["event"]
+    assert Heartbeat.objects.get().queues == ["speech"]
+
+
+@pytest.mark.django_db
+def test_run_worker_serves_the_default_queue_if_none_is_named(spoken, now):
+    ROWS.create(event_id="event", type="webhooks.test", payload={}, received_at=now, due_at=now)
+
+    call_command("run_worker", once=True)
+
+    assert spoken == [] and ROWS.get().outcome == "test received"
+    assert Heartbeat.objects.get().queues == ["default"]
+
+
+def test_run_worker_takes_several_queues_and_refuses_unknown_ones(spoken):
+    with pytest.raises(CommandError, match="queue speach. The queues are: default, speech."):
+        call_command("run_worker", "--once", "--queue", "default", "--queue", "speach")
+
+
+@pytest.mark.django_db
+def test_a_queue_is_served_while_a_worker_of_it_lives(spoken, now):
+    assert worker.unserved_queues(now) == ["default", "speech"]
+    beat(now, "default")
+    assert worker.unserved_queues(now) == ["speech"]
+    beat(now, "speech", "default")
+    assert worker.unserved_queues(now) == []
+
+
+@pytest.mark.django_db
+def test_a_worker_started_anew_under_its_old_name_tells_its_new_queues(spoken, now):
+    """In a container, name and process id are the same each time."""
+    Worker(jobs_on(["default"]), clock=lambda: now).turn()
+    Worker(jobs_on(["speech"]), clock=lambda: now).turn()
+
+    assert Heartbeat.objects.get().queues == ["speech"]
+
+
+def test_make_run_starts_a_worker_for_each_queue_that_has_jobs(spoken):
+    processes = run_all.with_workers({"worker": "exec python manage.py run_worker", "web": "daphne"})
+
+    assert processes == {
+        "worker": "exec python manage.py run_worker",
+        "web": "daphne",
+        "worker-speech": "exec python manage.py run_worker --queue speech",
+    }
+
+
+def test_make_run_starts_one_worker_while_there_is_one_queue():
+    assert run_all.with_workers({"worker": "w"}) == {"worker": "w"}

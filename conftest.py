@@ -77,7 +77,7 @@ def fund(
     segment_id = segment_id or f"segment-{customer.id}-{wallet.version}"
     segment = ledger.Segment(
         kind="credit", remote_id=f"of-{segment_id}", segment_id=segment_id, key="", name="Test credits", amount=credits,
-        priority=Decimal(priority), is_free=is_free, starts_at=now - timedelta(hours=1), ends_at=ends_at,
+        priority=Decimal(priority), is_free=is_free, starts_at=now - timedelta(hours=1), ends_at=ends_at or now + timedelta(days=365),
     )  # fmt: skip
     ledger.record_grant(wallet_id=wallet.id, segment=segment, now=now)
     return Wallet.objects.get(id=wallet.id)

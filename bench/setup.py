@@ -70,7 +70,7 @@ def funded_wallet(credits: int) -> int:
     wallet = ledger.wallet_of(customer().id)
     segment = ledger.Segment(
         kind="credit", remote_id=f"c-{wallet.id}", segment_id=f"s-{wallet.id}", key="", name="bench", amount=credits,
-        priority=Decimal(10), is_free=True, starts_at=now - timedelta(hours=1), ends_at=None,
+        priority=Decimal(10), is_free=True, starts_at=now - timedelta(hours=1), ends_at=now + timedelta(days=365),
     )  # fmt: skip
     ledger.record_grant(wallet_id=wallet.id, segment=segment, now=now)
     return wallet.id

@@ -112,7 +112,7 @@ def end_segment(event: InboundWebhook, now: datetime) -> str:
         return "contract is read again"
     segment_id = str(event.payload.get("segment_id") or "-")
     grant = CreditGrant.objects.filter(segment_id=segment_id, wallet__customer=customer).first()
-    if grant is None or grant.remaining == 0 or (grant.ends_at and grant.ends_at <= now):
+    if grant is None or grant.remaining == 0 or grant.ends_at <= now:
         return "no mail: nothing left to lose"
     emails.send(customer=customer, template="credits_ending", context={"grant": grant})
     return f"mail: {grant.remaining:,} credits end"

@@ -17,7 +17,6 @@ from billing.models import CreditGrant, LedgerEntry, Reservation
 from . import sql
 
 INVOICE_GRACE = timedelta(hours=24)  # Metronome's default; then the usage of a month is final, and who paid for it too
-END_OF_TIME = datetime(9999, 1, 1, tzinfo=UTC)
 
 # A grant that was heard of before its start is not in the balance, and so neither drawn nor expired, until a worker has
 # started it.
@@ -37,13 +36,13 @@ class Candidate(NamedTuple):
     priority: Any
     is_free: bool
     starts_at: datetime
-    ends_at: datetime | None
+    ends_at: datetime
     remaining: int
 
 
 def draw_order(grant: CreditGrant | Candidate) -> tuple[Any, ...]:
     """Metronome's order, to sort by: priority, free before paid, soonest end, earliest start. It is stated nowhere else."""
-    return grant.priority, not grant.is_free, grant.ends_at or END_OF_TIME, grant.starts_at, grant.id
+    return grant.priority, not grant.is_free, grant.ends_at, grant.starts_at, grant.id
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +52,10 @@ class Pool:
     id: int
     credits: int
     since: datetime
-    ends_at: datetime | None
+    ends_at: datetime
 
     def covers(self, hour: datetime) -> bool:
-        return self.since <= hour and (self.ends_at is None or hour < self.ends_at)
+        return self.since <= hour < self.ends_at
 
 
 def draw(pools: Sequence[Pool], usage: Mapping[datetime, int]) -> Drawn:
@@ -133,12 +132,10 @@ def drawable(wallet_id: int, moment: datetime) -> list[tuple[int, int]]:
     with connection.cursor() as cursor:
         cursor.execute(DRAWABLE, [wallet_id, sql.at(moment)])
         rows = [
-            Candidate(
-                grant_id, priority, is_free, sql.aware(starts_at), sql.aware(ends_at) if ends_at else None, remaining
-            )
+            Candidate(grant_id, priority, is_free, sql.aware(starts_at), sql.aware(ends_at), remaining)
             for grant_id, priority, is_free, starts_at, ends_at, remaining in cursor.fetchall()
         ]
-    ordered = sorted(rows, key=lambda one: (one.ends_at is not None and one.ends_at <= moment, draw_order(one)))
+    ordered = sorted(rows, key=lambda one: (one.ends_at <= moment, draw_order(one)))
     return [(one.id, one.remaining) for one in ordered]
 
 

@@ -34,7 +34,7 @@ class Segment:
     priority: Decimal
     is_free: bool
     starts_at: datetime
-    ends_at: datetime | None
+    ends_at: datetime
     made_at: datetime | None = None
 
 
@@ -65,7 +65,7 @@ def start_or_end_grant(*, grant_id: int, now: datetime) -> datetime | None:
         sql.lock_wallet_grants(wallet_id)
         _start(wallet_id, grant_id, now)
         grant = CreditGrant.objects.get(id=grant_id)
-        if grant.ends_at and grant.ends_at <= now:
+        if grant.ends_at <= now:
             expire_ended(wallet_id=wallet_id, now=now)
             grant.refresh_from_db(fields=["remaining"])
             # What is left is held by a reservation made before the end; it goes with the hold or is captured by it.
@@ -193,7 +193,7 @@ def reallocate(
     changes, left = drawdown.allocate_anew(ordered, drawn, usage or {})
     for one, rest in zip(ordered, left, strict=True):
         if rest != one.remaining:
-            over = rest and one.ends_at and one.ends_at <= now
+            over = rest and one.ends_at <= now
             also = {"due_at": now} if over else {}
             CreditGrant.objects.filter(id=one.id).update(remaining=min(rest, one.granted), **also)
     set_next_expiry(wallet_id)  # one that was used up may have credits again

@@ -51,7 +51,7 @@ class Migration(migrations.Migration):
                 ('priority', models.DecimalField(decimal_places=3, default=Decimal('100'), help_text='Lower is drawn first.', max_digits=12)),
                 ('is_free', models.BooleanField(help_text='Costs the customer nothing; drawn before paid credits of the same priority.')),
                 ('starts_at', models.DateTimeField()),
-                ('ends_at', models.DateTimeField(blank=True, null=True)),
+                ('ends_at', models.DateTimeField()),
                 ('made_at', models.DateTimeField(blank=True, help_text='When Metronome made it, if it said so: what was final then it does not pay.', null=True)),
                 ('created_at', models.DateTimeField()),
             ],

@@ -120,7 +120,7 @@ class CreditGrant(JobRow):
         help_text="Costs the customer nothing; drawn before paid credits of the same priority."
     )
     starts_at = models.DateTimeField()
-    ends_at = models.DateTimeField(null=True, blank=True)
+    ends_at = models.DateTimeField()
     made_at = models.DateTimeField(
         null=True, blank=True, help_text="When Metronome made it, if it said so: what was final then it does not pay."
     )

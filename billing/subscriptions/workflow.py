@@ -202,7 +202,7 @@ def _grant_period(subscription: Subscription, period: int, payment: Payment | No
     )
     grant = CreditGrant.objects.get(pk=grant_id)
     # Of a first try whose answer got lost: the plan goes with its credits.
-    if grant.ends_at and grant.ends_at < ends_at:
+    if grant.ends_at < ends_at:
         starts_at, ends_at = grant.starts_at, grant.ends_at
         if ends_at <= now:
             logger.error(

@@ -14,7 +14,6 @@ from decimal import Decimal
 from django.db.models import Sum
 
 from billing import ledger, metronome, plans
-from billing.ledger import drawdown
 from billing.models import Contract, CreditGrant, Drift, Payment, Wallet
 
 from .drift import ADJUST_CREDITS_MAX, compare, overdue
@@ -29,7 +28,7 @@ class Pair:
     """A grant beside its segment at Metronome, of `there` credits; either may be missing."""
 
     name: str
-    ends_at: datetime | None
+    ends_at: datetime
     here: CreditGrant | None
     there: Decimal | None
     is_mirrored: bool
@@ -121,7 +120,7 @@ def _pairs(wallet: Wallet, commits: Iterable[metronome.Commit], news: set[str]) 
             grant = here.pop(segment.id, None)
             pairs.append(Pair(commit.name, segment.ends_at, grant, amount, is_mirrored=segment.id not in news))
     pairs += [Pair(grant.name, grant.ends_at, grant, None, is_mirrored=not grant.remaining) for grant in here.values()]
-    return tuple(sorted(pairs, key=lambda pair: pair.ends_at or drawdown.END_OF_TIME, reverse=True))
+    return tuple(sorted(pairs, key=lambda pair: pair.ends_at, reverse=True))
 
 
 def _payment_causes(wallet: Wallet, now: datetime) -> list[str]:

@@ -69,7 +69,7 @@ def _rules() -> tuple[list[str], str, list[Any]]:
             balance__lt=_sum(started, "wallet", "remaining")
         ),
         "the gate knows when the next credits end": started.filter(remaining__gt=0).exclude(
-            Q(ends_at=None) | Q(wallet__expires_next_at__lte=F("ends_at"))
+            wallet__expires_next_at__lte=F("ends_at")
         ),
         "a started grant is the sum of its entries": started.exclude(granted=_sum(received, "grant", "amount")),
         "every capture is one entry of its amount": captured.exclude(entry__amount=-F("captured")),

@@ -46,7 +46,7 @@ def _books() -> Iterator[str]:
                 f"{grant.starts_at:%Y-%m-%d %H:%M} to {grant.ends_at:%Y-%m-%d %H:%M}, heard of {grant.created_at:%m-%d %H:%M}"
             )
         for entry in LedgerEntry.objects.filter(wallet=wallet).order_by("id"):
-            paid = f", paid by {entry.consumptions}" if entry.draws else ""
+            paid = f", paid by {entry.consumptions}" if entry.consumptions else ""
             yield (
                 f"  {entry.created_at:%Y-%m-%d %H:%M:%S} {entry.kind} {entry.amount:+,} = {entry.balance_after:,}"
                 f"{paid}{f' ({entry.note})' if entry.note else ''}"

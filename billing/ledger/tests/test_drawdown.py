@@ -11,7 +11,7 @@ from billing.ledger.drawdown import Pool, draw
 
 pytestmark = pytest.mark.django_db
 
-HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
+DAY, HOUR, MINUTE = timedelta(days=1), timedelta(hours=1), timedelta(minutes=1)
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def hear_of(alice):
     def hear_of(name, credits, *, priority, starts_at, ends_at=None, at, made_at=None):
         segment = ledger.Segment(
             kind="credit", remote_id=name, segment_id=name, key="", name=name, amount=credits,
-            priority=Decimal(priority), is_free=True, starts_at=starts_at, ends_at=ends_at, made_at=made_at,
+            priority=Decimal(priority), is_free=True, starts_at=starts_at, ends_at=ends_at or at + 365 * DAY, made_at=made_at,
         )  # fmt: skip
         ledger.record_grant(wallet_id=wallet.id, segment=segment, now=at)
         return wallet
@@ -244,14 +244,14 @@ def test_a_grant_is_neither_drawn_nor_expired_before_a_worker_has_started_it(hea
 def test_each_hour_draws_from_what_covers_it_in_order(noon):
     pools = [
         Pool(1, 10, noon, noon + HOUR),
-        Pool(2, 10, noon, None),
-        Pool(3, 10, noon + HOUR, None),
+        Pool(2, 10, noon, noon + DAY),
+        Pool(3, 10, noon + HOUR, noon + DAY),
     ]
     usage = {noon + HOUR: 12, noon: 14}  # told the wrong way round
     assert draw(pools, usage) == {(noon, 1): 10, (noon, 2): 4, (noon + HOUR, 2): 6, (noon + HOUR, 3): 6}
 
 
 def test_usage_that_nothing_covers_draws_last_what_others_leave(noon):
-    pools = [Pool(1, 10, noon, noon + HOUR), Pool(2, 10, noon + HOUR, None)]
+    pools = [Pool(1, 10, noon, noon + HOUR), Pool(2, 10, noon + HOUR, noon + DAY)]
     usage = {noon: 15, noon + HOUR: 4}
     assert draw(pools, usage) == {(noon, 1): 10, (noon + HOUR, 2): 4, (noon, 2): 5}

@@ -20,7 +20,7 @@ NOON, HOUR, MINUTE = datetime(2026, 1, 1, 12, tzinfo=UTC), timedelta(hours=1), t
 NOW = NOON + 20 * HOUR + 30 * MINUTE
 
 
-def record(wallet, name, credits, priority, *, starts_at=NOON, ends_at=None, now=NOON):
+def record(wallet, name, credits, priority, *, starts_at=NOON, ends_at=NOON + timedelta(days=365), now=NOON):
     segment = ledger.Segment(
         kind="credit", remote_id=name, segment_id=f"{name}-{wallet.pk}", key="", name=name, amount=credits,
         priority=Decimal(priority), is_free=True, starts_at=starts_at, ends_at=ends_at,

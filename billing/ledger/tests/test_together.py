@@ -20,6 +20,7 @@ from billing.models import Reservation, Wallet
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
+DAY = timedelta(days=1)
 
 
 @pytest.fixture
@@ -27,7 +28,9 @@ def wallet(alice) -> Wallet:
     return ledger.wallet_of(alice.pk)
 
 
-def record(wallet: Wallet, name: str, credits: int, priority: int, *, starts_at=NOON, ends_at=None, now=NOON):
+def record(
+    wallet: Wallet, name: str, credits: int, priority: int, *, starts_at=NOON, ends_at=NOON + 365 * DAY, now=NOON
+):
     segment = ledger.Segment(
         kind="credit", remote_id=name, segment_id=name, key="", name=name, amount=credits, priority=Decimal(priority),
         is_free=True, starts_at=starts_at, ends_at=ends_at,

@@ -70,9 +70,10 @@ def test_the_overview_shows_balance_grants_and_history(page, alice, wallet, now)
 
 def test_credits_that_begin_later_say_so(page, alice, now):
     fund(alice, 5, now)
-    CreditGrant.objects.update(starts_at=timezone.now() + timedelta(days=400), ends_at=None)
+    begins = timezone.now() + timedelta(days=400)
+    CreditGrant.objects.update(starts_at=begins, ends_at=begins + timedelta(days=1))
 
-    assert re.search(r"Test credits 5 5 from \d+\sM?\w+ \d{4}, \d\d:\d\d without end", read(page))
+    assert re.search(r"Test credits 5 5 from \d+\sM?\w+ \d{4}, \d\d:\d\d until \d", read(page))
 
 
 def test_who_is_frozen_is_told_where_to_write(page, alice, wallet, now):

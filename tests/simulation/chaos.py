@@ -75,6 +75,15 @@ class Chaos:
         finally:
             self._processes.pop()
 
+    @contextmanager
+    def at_peace(self) -> Iterator[None]:
+        """Inside, nothing goes wrong."""
+        calm, self.calm = self.calm, True
+        try:
+            yield
+        finally:
+            self.calm = calm
+
     def may_die(self, chance: float, where: str) -> None:
         process = self._processes[-1] if self._processes else Process(mortal=False)
         if not process.dead and process.mortal and self.dice.random() < chance:

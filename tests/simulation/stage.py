@@ -48,6 +48,8 @@ SYNCING = {  # off and on
     "sqlite": ("PRAGMA synchronous=OFF", "PRAGMA synchronous=FULL"),
     "postgresql": ("SET synchronous_commit = off", "RESET synchronous_commit"),
 }
+LONGEST_WAIT_MINUTES = 11  # reservations and the longest lease last ten
+USAGE_LATE_AFTER = timedelta(days=14)  # 34 days are longer by more than the longest gap between workers
 WEBHOOK_URL = "http://testserver/api/webhooks/metronome/alerts"
 
 
@@ -145,9 +147,26 @@ class Stage(MetronomeSide):
         self.dice.choice(self.workers).turn()
 
     def pass_hours(self, hours: int) -> None:
+        """A worker comes by at the end. Nothing keeps usage from Metronome for the 34 days in which it
+        takes events: no outage of it, and no run of workers that are killed before they have reported."""
         self.advance(hours=hours)
         self.perform(self.work)
-        self.chaos.is_metronome_down = False  # no outage outlasts the 34 days in which events are taken
+        self.chaos.is_metronome_down = False
+        if self.is_usage_late():
+            self.advance(minutes=LONGEST_WAIT_MINUTES)
+            with self.chaos.at_peace():
+                self.perform(self.work)
+
+    def is_usage_late(self) -> bool:
+        """Whether a worker has had two weeks for usage that is still not sent."""
+        late = "due_at <= %s AND happened_at < %s AND dead_at IS NULL"
+        moments = [self.now(), self.now() - USAGE_LATE_AFTER]
+        with self.chaos.elsewhere(), connection.cursor() as cursor:
+            cursor.execute(
+                f"SELECT 1 FROM usage_usageevent WHERE {late} LIMIT 1",
+                [connection.ops.adapt_datetimefield_value(moment) for moment in moments],
+            )
+            return cursor.fetchone() is not None
 
     @staticmethod
     def count(table: str) -> int:

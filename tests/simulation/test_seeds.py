@@ -6,9 +6,11 @@ On PostgreSQL the first two hundred: the statements are the same, and what diffe
 import pytest
 from django.conf import settings
 
-from . import invariants
+from usage.models import UsageEvent
+
+from . import chaos, invariants
 from .story import STEPS_TOLD, last_steps
-from .world import simulate
+from .world import World, simulate
 
 BATCH = 10
 ON_SQLITE = settings.DATABASES["default"]["ENGINE"].endswith("sqlite3")
@@ -29,6 +31,23 @@ if ON_SQLITE:  # PostgreSQL gives rows that are due at the same moment in any or
     def test_a_seed_is_one_run():
         """Or a failing seed could not be replayed: the same deaths, the same calls, the same books."""
         assert simulate(8).log == simulate(8).log
+
+
+@pytest.mark.django_db(transaction=True)
+def test_workers_killed_at_every_visit_still_report_usage_in_the_34_days_metronome_takes(monkeypatch):
+    """Or bad luck alone would leave usage that nobody can report, as in seed 898."""
+    world = World(898)
+    with world.running():
+        with world.chaos.at_peace():
+            for act in (world.sign_up, world.choose_plan, world.work, world.work, world.speak):
+                world.perform(act)
+        monkeypatch.setattr(chaos, "DIE_BEFORE_STATEMENT", 1)
+
+        for _ in range(5):
+            world.pass_hours(168)
+
+        assert UsageEvent.objects.get().sent_at
+        assert world.chaos.deaths >= 5
 
 
 @pytest.mark.django_db(transaction=True)

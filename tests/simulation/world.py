@@ -23,10 +23,10 @@ from usage.speech import own_voice, speak
 
 from . import invariants, story
 from .operators import Operators
+from .stage import LONGEST_WAIT_MINUTES
 
 STEPS = 55
 SETTLE_ROUNDS = 40
-LONGEST_WAIT_MINUTES = 11  # holds and the longest lease last ten
 REFUSALS = (
     ledger.InsufficientCredits, ledger.WalletFrozen, speak.StillRunning, speak.SpeechFailed, own_voice.InProgress,
 )  # fmt: skip

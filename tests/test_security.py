@@ -21,7 +21,6 @@ from accounts.signup import register
 from billing import metronome
 from conftest import PASSWORD, fund
 from jobs.worker import Worker, all_jobs
-from usage.engines import VoiceSettings
 from usage.models import Generation, UsageEvent
 from usage.speech import own_voice, speak
 from vocalis import health
@@ -110,7 +109,7 @@ def test_usage_events_carry_nothing_personal(stage, client, now):
     customer = register(email="ida@example.com", password=PASSWORD, first_name="Ida", last_name="Lovelace", now=now)
     fund(customer, 50_000, now)
     speak.speak(customer=customer, text="My private words", voice_id="standard", key="k", now=now)
-    tuned = VoiceSettings(variant="en-us+f3", pitch=40, pitch_range=50, pace_words_per_minute=170)
+    tuned = {"variant": "en-us+f3", "pitch": 40, "range": 50, "pace": 170}
     own_voice.set_up(customer=customer, name="Idas voice", settings=tuned, key="k", now=now)
     stage.advance(seconds=5)
     stage.drain()

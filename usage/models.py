@@ -33,10 +33,8 @@ class Voice(models.Model):
     key = models.CharField(max_length=128, help_text="The form's key: the same set-up sent twice is one voice.")
     name = models.CharField(max_length=60)
     state = models.CharField(max_length=10, choices=State.choices, default=State.PENDING)
-    variant = models.CharField(max_length=40)
-    pitch = models.PositiveSmallIntegerField(default=50)
-    pitch_range = models.PositiveSmallIntegerField(default=50)
-    pace_words_per_minute = models.PositiveSmallIntegerField(default=175)
+    engine = models.CharField(max_length=40, help_text="Name of the speech engine that speaks with it.")
+    settings = models.JSONField(default=dict, help_text="How it sounds, in the terms of its engine.")
     credits = models.BigIntegerField()
     reservation = models.OneToOneField(
         Reservation,
@@ -104,6 +102,7 @@ class Generation(models.Model):
         null=True, blank=True, help_text="Credits left when it was done: a repeated request gets the same answer."
     )
     audio = models.CharField(max_length=200, blank=True, default="", help_text="Name in the default file storage.")
+    content_type = models.CharField(max_length=60, help_text="Of the audio: decides the file's extension, too.")
     duration_seconds = models.FloatField(null=True, blank=True)
     failure = models.TextField(blank=True, default="")
     created_at = models.DateTimeField()

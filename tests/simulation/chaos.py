@@ -207,9 +207,9 @@ class QuickEngine:
     def __init__(self, chaos: Chaos) -> None:
         self.chaos = chaos
 
-    def speak(self, *, text: str, voice: Any, deadline_seconds: float = 60) -> Speech:
+    def speak(self, *, text: str, settings: Any, deadline_seconds: float = 60) -> Speech:
         self.chaos.may_die(DIE_AT_CALL, "while it speaks")
         self.chaos.others_may_act(OTHERS_AT_SPEECH, "while it speaks")
         if not self.chaos.calm and self.chaos.dice.random() < 0.05:
             raise EngineFailed("the engine had a bad day")
-        return Speech(audio=b"RIFF", duration_seconds=1.0, content_type="audio/wav")
+        return Speech(audio=b"RIFF", duration_seconds=1.0)

@@ -101,8 +101,8 @@ class Stage(MetronomeSide):
             small = {key: replace(plans.PLANS[key], credits=credits) for key, credits in PLAN_CREDITS.items()}
             stack.enter_context(patch.dict(plans.PLANS, small))
             stack.enter_context(patch.object(processing, "gateway", lambda name="": UnreliableGateway(self.chaos)))
-            stack.enter_context(patch.object(speak, "engine", lambda: QuickEngine(self.chaos)))
-            stack.enter_context(patch.object(own_voice, "engine", lambda: QuickEngine(self.chaos)))
+            stack.enter_context(patch.object(speak, "engine", lambda name: QuickEngine(self.chaos)))
+            stack.enter_context(patch.object(own_voice, "engine", lambda name: QuickEngine(self.chaos)))
             for kind in ReconciliationRun.Kind:  # as the migration made them
                 ReconciliationRun.objects.create(kind=kind, due_at=START)
             self.staff = User.objects.create(email="staff@example.com", is_staff=True)

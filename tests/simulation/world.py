@@ -17,7 +17,6 @@ from billing.models import CreditGrant, Payment, Subscription, Wallet
 from billing.payments import cards
 from billing.payments.gateways.test import DECLINING_CARD, GOOD_CARD
 from billing.subscriptions import workflow as subscriptions
-from usage.engines import VoiceSettings
 from usage.models import Generation
 from usage.speech import own_voice, speak
 
@@ -191,7 +190,7 @@ class World(Operators):
     def make_voice(self) -> None:
         customer = self.anyone()
         if customer:
-            tuned = VoiceSettings(variant="en-us+f3", pitch=40, pitch_range=50, pace_words_per_minute=170)
+            tuned = {"variant": "en-us+f3", "pitch": 40, "range": 50, "pace": 170}
             with suppress(*REFUSALS):
                 own_voice.set_up(customer=customer, name="Mine", settings=tuned, key=self.key("voice"), now=self.now())
 

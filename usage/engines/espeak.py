@@ -16,12 +16,13 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 import espeakng_loader
 
-from usage.engines import EngineFailed, NothingToSpeak, Speech, VoiceSettings, espeak_helper
+from usage.engines import EngineFailed, NothingToSpeak, Setting, Settings, Speech, espeak_helper
 from usage.engines.espeak_helper import ANSWER, NO_VOICE, REQUEST, SAMPLE_RATE, SILENT, TOO_LONG
 from usage.text import FORBIDDEN, is_audible
 
@@ -42,7 +43,46 @@ VARIANTS = {
 PITCHES = range(100)
 PACES_WORDS_PER_MINUTE = range(80, 401)
 
+TUNING = (
+    Setting("variant", "Timbre", "en-us+m1", choices=VARIANTS, refusal="Choose one of the timbres."),
+    Setting(
+        "pitch",
+        "Pitch",
+        50,
+        numbers=PITCHES,
+        help="Low to high.",
+        refusal="Choose a whole number from 0 to 99.",
+    ),
+    Setting(
+        "range",
+        "Melody",
+        50,
+        numbers=PITCHES,
+        help="Level to lively: how far the pitch moves within a sentence.",
+        refusal="Choose a whole number from 0 to 99.",
+    ),
+    Setting(
+        "pace",
+        "Pace",
+        175,
+        numbers=PACES_WORDS_PER_MINUTE,
+        step=5,
+        help="Words a minute.",
+        refusal="Choose a whole number from 80 to 400.",
+    ),
+)
+
 _DIGIT = re.compile(r"[^\D0-9]")
+
+
+@dataclass(frozen=True, slots=True)
+class VoiceSettings:
+    """How a voice sounds. `variant` is eSpeak NG's own name for it."""
+
+    variant: str
+    pitch: int = 50  # 0 to 99
+    range: int = 50  # 0 (monotone) to 99
+    pace: int = 175  # words a minute, 80 to 400
 
 
 class HelperGone(Exception):
@@ -56,6 +96,8 @@ class Espeak:
     first, so that one request at a time needs one process.
     """
 
+    tuning = TUNING
+
     def __init__(self, *, helpers: int = 2) -> None:
         self._lock = threading.Lock()
         self._idle: list[Helper | None] = [None] * helpers
@@ -64,11 +106,11 @@ class Espeak:
         self._running: set[Helper] = set()
         self._closed = False
 
-    def speak(self, *, text: str, voice: VoiceSettings, deadline_seconds: float = 60) -> Speech:
+    def speak(self, *, text: str, settings: Settings, deadline_seconds: float = 60) -> Speech:
         """Raises NothingToSpeak for silence; EngineFailed, permanent for an unknown voice or too much audio."""
         if FORBIDDEN.search(text):
             raise EngineFailed("The text holds control characters.", permanent=True)
-        check_voice(voice)
+        voice = voice_settings(settings)
         deadline = time.monotonic() + deadline_seconds
         # eSpeak NG drops the digits of other scripts without a sound.
         text = _DIGIT.sub(lambda digit: str(unicodedata.decimal(digit[0])), text)
@@ -185,8 +227,8 @@ class Helper:
         header = REQUEST.pack(
             max(1, math.ceil(deadline - time.monotonic())),
             voice.pitch,
-            voice.pitch_range,
-            voice.pace_words_per_minute,
+            voice.range,
+            voice.pace,
             len(voice_name),
             len(encoded),
         )
@@ -218,19 +260,28 @@ class Helper:
         self._socket.close()
 
 
-def check_voice(voice: VoiceSettings) -> None:
-    """Raise a permanent EngineFailed for a voice that the installed data does not hold, or settings out of range.
+def voice_settings(settings: Settings) -> VoiceSettings:
+    """What the settings say, with the defaults for what they leave out.
 
-    The library itself would speak with some other voice instead.
+    Raises a permanent EngineFailed for a voice that the installed data does not hold, for numbers out of range and for
+    settings of another engine. The library itself would speak with some other voice instead.
     """
-    language, plus, variant = voice.variant.partition("+")
+    try:
+        voice = VoiceSettings(**settings)
+    except TypeError as error:
+        raise EngineFailed(f"These are no settings of eSpeak NG: {error}", permanent=True) from error
+    language, plus, variant = str(voice.variant).partition("+")
     languages, variants = _installed()
     if language not in languages or (plus and variant not in variants):
         raise EngineFailed(f"eSpeak NG has no voice {voice.variant!r}.", permanent=True)
-    if voice.pitch not in PITCHES or voice.pitch_range not in PITCHES:
-        raise EngineFailed("Pitch and pitch range go from 0 to 99.", permanent=True)
-    if voice.pace_words_per_minute not in PACES_WORDS_PER_MINUTE:
-        raise EngineFailed("The pace goes from 80 to 400 words per minute.", permanent=True)
+    for name, value, allowed in (
+        ("pitch", voice.pitch, PITCHES),
+        ("range", voice.range, PITCHES),
+        ("pace", voice.pace, PACES_WORDS_PER_MINUTE),
+    ):
+        if type(value) is not int or value not in allowed:
+            raise EngineFailed(f"The {name} goes from {allowed[0]} to {allowed[-1]}.", permanent=True)
+    return voice
 
 
 def spell_out(text: str) -> str:

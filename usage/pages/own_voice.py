@@ -16,15 +16,11 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts.access import CustomerRequest, customer_required, refuse
 from billing import ledger, plans
-from usage.engines import VoiceSettings
-from usage.engines.espeak import PACES_WORDS_PER_MINUTE, PITCHES, VARIANTS
 from usage.models import Voice
 from usage.speech import own_voice
 from usage.speech.speak import KeyReused, Refused, SpeechFailed, StillRunning
 
 from .studio import FROZEN
-
-DEFAULTS = {"variant": next(iter(VARIANTS)), "pitch": "50", "range": "50", "pace": "175"}
 
 
 @csrf_exempt  # here, and checked two lines down: whoever is not logged in should hear that, and not of a missing token
@@ -90,16 +86,19 @@ def _set_up(request: CustomerRequest) -> HttpResponse:
 
 
 def _render(request: CustomerRequest, fields: QueryDict, *, key: str = "", **shown: Any) -> HttpResponse:
-    tuned = {name: fields.get(name) or default for name, default in DEFAULTS.items()}
+    tuned = {setting.name: fields.get(setting.name) or str(setting.default) for setting in own_voice.tunable()}
+    errors = shown.pop("errors", {})
     query = QueryDict(mutable=True)
     query.update(tuned)
     context = {
         "tuned": tuned,
+        "settings": [
+            {"setting": setting, "value": tuned[setting.name], "error": " ".join(errors.get(setting.name, []))}
+            for setting in own_voice.tunable()
+        ],
+        "errors": errors,
         "name": fields.get("name", ""),
         "key": key or str(uuid.uuid4()),
-        "variants": VARIANTS,
-        "pitches": (PITCHES[0], PITCHES[-1]),
-        "paces": (PACES_WORDS_PER_MINUTE[0], PACES_WORDS_PER_MINUTE[-1]),
         "sample": own_voice.SAMPLE,
         "preview_url": f"{reverse('own-voice-preview')}?{query.urlencode()}",
         "credits": plans.OWN_VOICE_CREDITS,
@@ -110,10 +109,11 @@ def _render(request: CustomerRequest, fields: QueryDict, *, key: str = "", **sho
     return render(request, "usage/own_voice.html", context)
 
 
-def _settings(fields: QueryDict) -> VoiceSettings:
-    return VoiceSettings(
-        fields.get("variant", ""), *(_number(fields.get(name, "")) for name in ("pitch", "range", "pace"))
-    )
+def _settings(fields: QueryDict) -> dict[str, str | int]:
+    return {
+        setting.name: _number(fields.get(setting.name, "")) if setting.is_number else fields.get(setting.name, "")
+        for setting in own_voice.tunable()
+    }
 
 
 def _number(digits: str) -> int:

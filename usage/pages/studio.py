@@ -20,6 +20,7 @@ from accounts.access import CustomerRequest, customer_required, refuse, wants_js
 from billing import ledger
 from usage import text as texts
 from usage.models import Generation, VoiceType
+from usage.speech import audio as audio_files
 from usage.speech import pricing, voices
 from usage.speech.speak import KeyReused, Refused, SpeechFailed, StillRunning, speak
 
@@ -47,7 +48,7 @@ def page(request: CustomerRequest) -> HttpResponseBase:
 @require_safe
 @customer_required
 def audio(request: CustomerRequest, generation_id: uuid.UUID) -> HttpResponseBase:
-    """The WAV file, to its owner only; whole, or the range a player asks for when someone seeks in it."""
+    """The audio, to its owner only; whole, or the range a player asks for when someone seeks in it."""
     generation = get_object_or_404(Generation, id=generation_id, customer=request.customer, state=Generation.State.DONE)
     try:
         with default_storage.open(generation.audio) as file:
@@ -57,7 +58,7 @@ def audio(request: CustomerRequest, generation_id: uuid.UUID) -> HttpResponseBas
             body = file.read(max(0, stop - start))
     except FileNotFoundError as error:
         raise Http404("This audio is gone.") from error
-    response = HttpResponse(body, content_type="audio/wav")
+    response = HttpResponse(body, content_type=generation.content_type)
     if start >= size:
         response = HttpResponse(status=HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE)
         response["Content-Range"] = f"bytes */{size}"
@@ -65,7 +66,7 @@ def audio(request: CustomerRequest, generation_id: uuid.UUID) -> HttpResponseBas
         response.status_code = HTTPStatus.PARTIAL_CONTENT
         response["Content-Range"] = f"bytes {start}-{stop - 1}/{size}"
     disposition = "attachment" if "download" in request.GET else "inline"
-    response["Content-Disposition"] = f'{disposition}; filename="vocalis-{generation.id}.wav"'
+    response["Content-Disposition"] = f'{disposition}; filename="{audio_files.download_name(generation)}"'
     response["Accept-Ranges"] = "bytes"
     response["Cache-Control"] = "private, max-age=3600"
     response["X-Content-Type-Options"] = "nosniff"

@@ -19,8 +19,7 @@ from billing import ledger, plans
 from billing.live.wake import wake
 from billing.models import Reservation
 from jobs.clock import ticking
-from usage.engines import EngineFailed, NothingToSpeak, Speech, VoiceSettings, engine
-from usage.engines.espeak import PACES_WORDS_PER_MINUTE, PITCHES, VARIANTS
+from usage.engines import EngineFailed, NothingToSpeak, Setting, Settings, Speech, engine, tuning, tuning_errors
 from usage.models import Voice
 
 from . import charges
@@ -28,6 +27,7 @@ from .speak import KEY, UNEXPECTED, KeyReused, Refused, SpeechFailed, StillRunni
 
 logger = logging.getLogger(__name__)
 
+ENGINE = "espeak"  # what a new voice speaks with
 SAMPLE = "Hello! This is how your own voice sounds. Tune it until you like it; listening is free."
 SAMPLE_SECONDS = 20  # the longest a request waits for the sample
 ABANDONED_SECONDS = SAMPLE_SECONDS + 30  # after which nobody can still be at it
@@ -38,23 +38,28 @@ class InProgress(Exception):
     """Another voice of this customer is being set up; one at a time."""
 
 
-def preview(settings: VoiceSettings) -> Speech:
+def tunable() -> tuple[Setting, ...]:
+    """What may be tuned about a new voice."""
+    return tuning(ENGINE)
+
+
+def preview(settings: Settings) -> Speech:
     """The sample sentence in that voice. Costs nothing. Raises Refused or SpeechFailed."""
-    if errors := _settings_errors(settings):
+    if errors := tuning_errors(ENGINE, settings):
         raise Refused(errors)
     try:
-        return engine().speak(text=SAMPLE, voice=settings, deadline_seconds=SAMPLE_SECONDS)
+        return engine(ENGINE).speak(text=SAMPLE, settings=settings, deadline_seconds=SAMPLE_SECONDS)
     except (EngineFailed, NothingToSpeak) as error:
         raise SpeechFailed(str(error)) from error
 
 
-def set_up(*, customer: Customer, name: str, settings: VoiceSettings, key: str, now: datetime) -> Voice:
+def set_up(*, customer: Customer, name: str, settings: Settings, key: str, now: datetime) -> Voice:
     """Make the voice and charge for it. The same key again gives the same voice at no cost.
 
     Raises Refused (KeyReused among it), StillRunning, InProgress, SpeechFailed, and the ledger's InsufficientCredits
     and WalletFrozen; after any of them nothing is charged.
     """
-    errors = _settings_errors(settings)
+    errors = tuning_errors(ENGINE, settings)
     try:
         name = _name(name)
     except ValueError as error:
@@ -68,10 +73,8 @@ def set_up(*, customer: Customer, name: str, settings: VoiceSettings, key: str, 
         customer=customer,
         key=key,
         name=name,
-        variant=settings.variant,
-        pitch=settings.pitch,
-        pitch_range=settings.pitch_range,
-        pace_words_per_minute=settings.pace_words_per_minute,
+        engine=ENGINE,
+        settings=dict(settings),
         credits=plans.OWN_VOICE_CREDITS,
         created_at=now,
     )
@@ -128,24 +131,9 @@ def _name(name: str) -> str:
     return name
 
 
-def _settings_errors(settings: VoiceSettings) -> dict[str, list[str]]:
-    errors: dict[str, list[str]] = {}
-    if settings.variant not in VARIANTS:
-        errors["variant"] = ["Choose one of the timbres."]
-    for field, value, allowed in (
-        ("pitch", settings.pitch, PITCHES),
-        ("range", settings.pitch_range, PITCHES),
-        ("pace", settings.pace_words_per_minute, PACES_WORDS_PER_MINUTE),
-    ):
-        if value not in allowed:
-            errors[field] = [f"Choose a whole number from {allowed[0]} to {allowed[-1]}."]
-    return errors
-
-
 def _again(first: Voice, wanted: Voice) -> Voice:
     """The answer to a key that was used before."""
-    asked = ("name", "variant", "pitch", "pitch_range", "pace_words_per_minute")
-    if any(getattr(first, field) != getattr(wanted, field) for field in asked):
+    if any(getattr(first, field) != getattr(wanted, field) for field in ("name", "engine", "settings")):
         raise KeyReused
     if first.state == Voice.State.PENDING:
         raise StillRunning(first.id)

@@ -30,10 +30,10 @@ from billing.live.wake import wake
 from billing.models import Reservation, Wallet
 from jobs.clock import ticking
 from usage import text as texts
-from usage.engines import EngineFailed, NothingToSpeak, Speech, engine
+from usage.engines import WAV, EngineFailed, NothingToSpeak, Speech, engine
 from usage.models import Generation
 
-from . import charges, pricing, voices
+from . import audio, charges, pricing, voices
 
 logger = logging.getLogger(__name__)
 
@@ -90,6 +90,7 @@ def speak(*, customer: Customer, text: str, voice_id: str, key: str, now: dateti
         voice_type=speaker.type,
         characters=len(text),
         credits=pricing.credits(len(text), speaker.type),
+        content_type=WAV,
         created_at=now,
         taken_at=now,
     )
@@ -153,14 +154,14 @@ def _take_over(generation: Generation, wallet_id: int, now: datetime) -> ledger.
     pending = generation.state == Generation.State.PENDING
     if pending and generation.taken_at > now - timedelta(seconds=TAKEN_SECONDS):
         raise StillRunning(generation.id)
-    former_audio = _audio_name(generation)
+    former_audio = audio.name_for(generation)
     unchanged = Generation.objects.filter(id=generation.id, state=generation.state, taken_at=generation.taken_at)
     generation.state, generation.taken_at = Generation.State.PENDING, now
     with transaction.atomic():
         if not unchanged.update(state=generation.state, taken_at=now, failure="", finished_at=None):
             raise StillRunning(generation.id)
         hold = _hold(generation, wallet_id, now)
-    if former_audio != _audio_name(generation):
+    if former_audio != audio.name_for(generation):
         _delete(former_audio)
     return hold
 
@@ -191,15 +192,15 @@ def _make(
     failure = UNEXPECTED
     try:
         speech = _synthesise(generation, speaker)
-        audio = _store(generation, speech)
+        stored = _store(generation, speech)
         try:
-            _finish(generation, speech, audio, hold, clock())
+            _finish(generation, speech, stored, hold, clock())
         except ledger.AlreadyResolved:
             # We were so slow that the hold expired, and its credits may be spent. Nobody has heard the audio yet, so
             # hold them again or give up: nothing is taken that was not there, nothing is given away.
             with transaction.atomic():
                 hold = _hold(generation, wallet_id, clock())
-            _finish(generation, speech, audio, hold, clock())
+            _finish(generation, speech, stored, hold, clock())
         failure = ""
     except (Refused, SpeechFailed, ledger.InsufficientCredits) as error:
         failure = str(error)
@@ -213,7 +214,9 @@ def _make(
 def _synthesise(generation: Generation, speaker: voices.Speaker) -> Speech:
     began = time.perf_counter()
     try:
-        speech = engine().speak(text=generation.text, voice=speaker.settings, deadline_seconds=SPEAK_SECONDS)
+        speech = engine(speaker.engine).speak(
+            text=generation.text, settings=speaker.settings, deadline_seconds=SPEAK_SECONDS
+        )
     except NothingToSpeak as error:
         raise Refused({"text": [str(error)]}) from error
     except EngineFailed as error:
@@ -227,19 +230,19 @@ def _synthesise(generation: Generation, speaker: voices.Speaker) -> Speech:
 
 def _store(generation: Generation, speech: Speech) -> str:
     try:
-        return default_storage.save(_audio_name(generation), ContentFile(speech.audio))
+        return default_storage.save(audio.name_for(generation), ContentFile(speech.audio))
     except OSError as error:
         logger.exception("the audio of generation %s could not be stored", generation.id)
         raise SpeechFailed("The audio could not be stored. Try again in a moment.") from error
 
 
-def _finish(generation: Generation, speech: Speech, audio: str, hold: ledger.Reserved, now: datetime) -> None:
+def _finish(generation: Generation, speech: Speech, stored: str, hold: ledger.Reserved, now: datetime) -> None:
     with transaction.atomic():
         # Capturing what is held does not change what is available, so this is also what is available after it.
         available = Wallet.objects.values_list(F("balance") - F("reserved"), flat=True)
         outcome = {
             "state": Generation.State.DONE,
-            "audio": audio,
+            "audio": stored,
             "duration_seconds": speech.duration_seconds,
             "reservation_id": hold.id,
             "available_after": available.get(customer=generation.customer_id),
@@ -272,20 +275,15 @@ def _mine(generation: Generation) -> QuerySet[Generation]:
     return Generation.objects.filter(id=generation.id, state=Generation.State.PENDING, taken_at=generation.taken_at)
 
 
-def _audio_name(generation: Generation) -> str:
-    """Different for each who takes the generation in hand, and known beforehand: what a killed process left is found."""
-    return f"{generation.customer_id}/{generation.id}-{int(generation.taken_at.timestamp() * 1_000):x}.wav"
-
-
 def _delete_orphan(generation: Generation) -> None:
     """Delete what this attempt stored, unless it is the audio after all: a commit may succeed with its answer lost."""
     done = Generation.objects.filter(id=generation.id, state=Generation.State.DONE, taken_at=generation.taken_at)
     if not done.exists():
-        _delete(_audio_name(generation))
+        _delete(audio.name_for(generation))
 
 
-def _delete(audio: str) -> None:
+def _delete(name: str) -> None:
     try:
-        default_storage.delete(audio)
+        default_storage.delete(name)
     except OSError:
-        logger.exception("the orphan audio %s could not be deleted", audio)
+        logger.exception("the orphan audio %s could not be deleted", name)

@@ -6,7 +6,7 @@ import uuid
 from dataclasses import dataclass
 
 from accounts.models import Customer
-from usage.engines import VoiceSettings
+from usage.engines import Settings
 from usage.models import Voice, VoiceType
 
 from . import pricing
@@ -23,7 +23,8 @@ class Speaker:
     id: str
     name: str
     type: VoiceType
-    settings: VoiceSettings
+    engine: str
+    settings: Settings
     description: str = ""
 
     @property
@@ -34,20 +35,22 @@ class Speaker:
 HOUSE: dict[str, Speaker] = {
     speaker.id: speaker
     for speaker in (
-        Speaker("standard-ava", "Ava", VoiceType.STANDARD, VoiceSettings("en-us+f4"), "American, calm"),
-        Speaker("standard-oliver", "Oliver", VoiceType.STANDARD, VoiceSettings("en-gb-x-rp"), "British, plain"),
+        Speaker("standard-ava", "Ava", VoiceType.STANDARD, "espeak", {"variant": "en-us+f4"}, "American, calm"),
+        Speaker("standard-oliver", "Oliver", VoiceType.STANDARD, "espeak", {"variant": "en-gb-x-rp"}, "British, plain"),
         Speaker(
             "premium-nora",
             "Nora",
             VoiceType.PREMIUM,
-            VoiceSettings("en-us+Annie", pitch=45, pitch_range=60, pace_words_per_minute=160),
+            "espeak",
+            {"variant": "en-us+Annie", "pitch": 45, "range": 60, "pace": 160},
             "American, clear and lively",
         ),
         Speaker(
             "premium-theo",
             "Theo",
             VoiceType.PREMIUM,
-            VoiceSettings("en-us+Michael", pitch=42, pitch_range=58, pace_words_per_minute=155),
+            "espeak",
+            {"variant": "en-us+Michael", "pitch": 42, "range": 58, "pace": 155},
             "American, full and unhurried",
         ),
     )
@@ -74,5 +77,4 @@ def of(customer: Customer) -> list[Speaker]:
 
 
 def own_speaker(voice: Voice) -> Speaker:
-    settings = VoiceSettings(voice.variant, voice.pitch, voice.pitch_range, voice.pace_words_per_minute)
-    return Speaker(str(voice.id), voice.name, VoiceType.STANDARD, settings, "Your own")
+    return Speaker(str(voice.id), voice.name, VoiceType.STANDARD, voice.engine, voice.settings, "Your own")

@@ -6,15 +6,15 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from usage import engines
-from usage.engines import EngineFailed, NothingToSpeak, VoiceSettings
+from usage.engines import EngineFailed, NothingToSpeak
 from usage.engines.espeak import VARIANTS
 
-AMERICAN = VoiceSettings("en-us")
+AMERICAN = {"variant": "en-us"}
 SENTENCE = "The quick brown fox jumps over 12 lazy dogs."
 
 
 def speak(text=SENTENCE, voice=AMERICAN):
-    return engines.engine().speak(text=text, voice=voice)
+    return engines.engine().speak(text=text, settings=voice)
 
 
 def test_speech_is_a_whole_wav_file_of_the_length_it_says():
@@ -30,15 +30,15 @@ def test_speech_is_a_whole_wav_file_of_the_length_it_says():
 
 @pytest.mark.parametrize("variant", ["en-us", "en-gb-x-rp", *VARIANTS])
 def test_a_helper_gives_the_same_bytes_again_whatever_it_said_before(variant):
-    first = speak(voice=VoiceSettings(variant))
-    speak("Something else, in between.", VoiceSettings("en-us+f2", pitch=80))
+    first = speak(voice={"variant": variant})
+    speak("Something else, in between.", {"variant": "en-us+f2", "pitch": 80})
 
-    assert speak(voice=VoiceSettings(variant)) == first
+    assert speak(voice={"variant": variant}) == first
 
 
 def test_another_helper_started_at_another_time_gives_the_same_bytes():
     # Breath is noise, and the library would seed it with the time.
-    breathy = VoiceSettings("en-us+f3")
+    breathy = {"variant": "en-us+f3"}
     first = speak(voice=breathy)
     engines.close()
 
@@ -48,15 +48,15 @@ def test_another_helper_started_at_another_time_gives_the_same_bytes():
 def test_every_offered_voice_sounds_different():
     voices = ["en-us", "en-gb-x-rp", *VARIANTS]
 
-    assert len({speak(voice=VoiceSettings(variant)).audio for variant in voices}) == len(voices)
+    assert len({speak(voice={"variant": variant}).audio for variant in voices}) == len(voices)
 
 
 @pytest.mark.parametrize(
     "voice",
     [
-        VoiceSettings("en-us", pitch=80),
-        VoiceSettings("en-us", pitch_range=0),
-        VoiceSettings("en-us", pace_words_per_minute=174),
+        {"variant": "en-us", "pitch": 80},
+        {"variant": "en-us", "range": 0},
+        {"variant": "en-us", "pace": 174},
     ],
 )
 def test_pitch_range_and_pace_are_heard(voice):
@@ -64,7 +64,7 @@ def test_pitch_range_and_pace_are_heard(voice):
 
 
 def test_a_slower_pace_takes_longer():
-    slow, fast = (speak(voice=VoiceSettings("en-us", pace_words_per_minute=pace)) for pace in (80, 400))
+    slow, fast = (speak(voice={"variant": "en-us", "pace": pace}) for pace in (80, 400))
 
     assert slow.duration_seconds > 3 * fast.duration_seconds
 
@@ -74,7 +74,7 @@ def test_a_slower_pace_takes_longer():
 )
 def test_a_voice_that_is_not_installed_is_refused_for_good(variant):
     with pytest.raises(EngineFailed, match="has no voice") as failure:
-        speak(voice=VoiceSettings(variant))
+        speak(voice={"variant": variant})
 
     assert failure.value.permanent
 
@@ -82,10 +82,10 @@ def test_a_voice_that_is_not_installed_is_refused_for_good(variant):
 @pytest.mark.parametrize(
     "voice",
     [
-        VoiceSettings("en-us", pitch=100),
-        VoiceSettings("en-us", pitch_range=-1),
-        VoiceSettings("en-us", pace_words_per_minute=79),
-        VoiceSettings("en-us", pace_words_per_minute=401),
+        {"variant": "en-us", "pitch": 100},
+        {"variant": "en-us", "range": -1},
+        {"variant": "en-us", "pace": 79},
+        {"variant": "en-us", "pace": 401},
     ],
 )
 def test_settings_out_of_range_are_refused_for_good(voice):
@@ -144,7 +144,7 @@ def test_five_thousand_characters_are_spoken_to_the_end():
 
 def test_more_than_half_an_hour_of_audio_is_refused_for_good():
     with pytest.raises(EngineFailed, match="more than 30 minutes") as failure:
-        speak("漢" * 5000, VoiceSettings("en-us", pace_words_per_minute=80))
+        speak("漢" * 5000, {"variant": "en-us", "pace": 80})
 
     assert failure.value.permanent
 
@@ -167,3 +167,24 @@ def test_threads_that_start_together_share_one_engine():
 
     with ThreadPoolExecutor(8) as pool:
         assert len(set(pool.map(get, range(8)))) == 1
+
+
+@pytest.mark.parametrize("voice", [{}, {"variant": "en-us", "speed": 1}, {"variant": None}, {"variant": 5}])
+def test_settings_of_another_engine_are_refused_for_good(voice):
+    with pytest.raises(EngineFailed) as failure:
+        speak(voice=voice)
+
+    assert failure.value.permanent
+
+
+@pytest.mark.parametrize("pitch", ["50", 50.0, True, None])
+def test_a_number_that_is_none_is_refused_for_good(pitch):
+    with pytest.raises(EngineFailed, match="from 0 to 99"):
+        speak(voice={"variant": "en-us", "pitch": pitch})
+
+
+def test_a_personal_voice_takes_what_the_engine_offers_and_nothing_else():
+    wrong = {"variant": "en-us+croak", "pitch": 50.0, "range": True, "pace": "175", "speed": 1}
+
+    assert engines.tuning_errors("espeak", {"variant": "en-us+f3", "pace": 400}) == {}
+    assert sorted(engines.tuning_errors("espeak", wrong)) == ["pace", "pitch", "range", "speed", "variant"]

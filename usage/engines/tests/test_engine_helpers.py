@@ -11,10 +11,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from usage.engines import EngineFailed, VoiceSettings
+from usage.engines import EngineFailed
 from usage.engines.espeak import Espeak
 
-AMERICAN = VoiceSettings("en-us")
+AMERICAN = {"variant": "en-us"}
 LONG = "Copper rivers wind past seven quiet towns. " * 116  # about half a second of work
 
 
@@ -53,7 +53,7 @@ def wait_until(condition):
 
 def speak_whole(engine):
     """LONG, with the fork that spoke it gone too: it still ends when its answer is here already."""
-    speech = engine.speak(text=LONG, voice=AMERICAN)
+    speech = engine.speak(text=LONG, settings=AMERICAN)
     wait_until(lambda: not children(helper_pid(engine)))
     return speech
 
@@ -63,7 +63,7 @@ def test_a_request_whose_helper_is_killed_half_way_is_answered_by_another(espeak
     first = helper_pid(espeak)
 
     with ThreadPoolExecutor(1) as pool:
-        speech = pool.submit(espeak.speak, text=LONG, voice=AMERICAN)
+        speech = pool.submit(espeak.speak, text=LONG, settings=AMERICAN)
         (fork,) = wait_until(lambda: children(first))
         os.kill(first, signal.SIGKILL)
 
@@ -77,7 +77,7 @@ def test_a_request_whose_fork_crashes_is_answered_by_another_helper(espeak):
     first = helper_pid(espeak)
 
     with ThreadPoolExecutor(1) as pool:
-        speech = pool.submit(espeak.speak, text=LONG, voice=AMERICAN)
+        speech = pool.submit(espeak.speak, text=LONG, settings=AMERICAN)
         (fork,) = wait_until(lambda: children(first))
         os.kill(fork, signal.SIGSEGV)
 
@@ -86,22 +86,22 @@ def test_a_request_whose_fork_crashes_is_answered_by_another_helper(espeak):
 
 
 def test_a_helper_that_died_while_idle_is_replaced_unnoticed(espeak, caplog):
-    espeak.speak(text="hello", voice=AMERICAN)
+    espeak.speak(text="hello", settings=AMERICAN)
     first = helper_pid(espeak)
     os.kill(first, signal.SIGKILL)
     wait_until(lambda: not is_alive(first))
 
-    assert espeak.speak(text="hello", voice=AMERICAN).audio
+    assert espeak.speak(text="hello", settings=AMERICAN).audio
     assert not caplog.records
 
 
 def test_a_frozen_helper_is_noticed_by_the_deadline_killed_and_replaced(espeak):
-    expected = espeak.speak(text="hello", voice=AMERICAN)
+    expected = espeak.speak(text="hello", settings=AMERICAN)
     first = helper_pid(espeak)
     os.kill(first, signal.SIGSTOP)
 
     started = time.monotonic()
-    assert espeak.speak(text="hello", voice=AMERICAN, deadline_seconds=3) == expected
+    assert espeak.speak(text="hello", settings=AMERICAN, deadline_seconds=3) == expected
 
     assert 1.4 < time.monotonic() - started < 3
     assert not is_alive(first)
@@ -116,25 +116,25 @@ def test_two_lost_helpers_in_a_row_fail_the_request_but_not_the_next(espeak):
 
     doomed = Doomed(helpers=1)
     with pytest.raises(EngineFailed, match="did not answer") as failure:
-        doomed.speak(text="hello", voice=AMERICAN, deadline_seconds=0.2)
+        doomed.speak(text="hello", settings=AMERICAN, deadline_seconds=0.2)
 
     assert not failure.value.permanent
     assert not doomed._running
     doomed.__class__ = Espeak
-    assert doomed.speak(text="hello", voice=AMERICAN) == espeak.speak(text="hello", voice=AMERICAN)
+    assert doomed.speak(text="hello", settings=AMERICAN) == espeak.speak(text="hello", settings=AMERICAN)
     doomed.close()
 
 
 def test_a_request_waits_for_a_busy_helper_no_longer_than_its_deadline(espeak):
-    espeak.speak(text="hello", voice=AMERICAN)
+    espeak.speak(text="hello", settings=AMERICAN)
     helper = helper_pid(espeak)
     os.kill(helper, signal.SIGSTOP)
 
     with ThreadPoolExecutor(1) as pool:
-        first = pool.submit(espeak.speak, text="hello", voice=AMERICAN)
+        first = pool.submit(espeak.speak, text="hello", settings=AMERICAN)
         wait_until(lambda: not espeak._idle)
         with pytest.raises(EngineFailed, match="busy") as failure:
-            espeak.speak(text="hello", voice=AMERICAN, deadline_seconds=0.05)
+            espeak.speak(text="hello", settings=AMERICAN, deadline_seconds=0.05)
         os.kill(helper, signal.SIGCONT)
 
         assert first.result().audio
@@ -172,12 +172,12 @@ def test_a_turn_nobody_waits_for_any_more_goes_to_the_next(espeak):
 def test_helpers_are_started_when_needed_and_no_more_than_allowed():
     engine = Espeak(helpers=2)
     assert not engine._running
-    engine.speak(text="hello", voice=AMERICAN)
-    engine.speak(text="hello", voice=AMERICAN)
+    engine.speak(text="hello", settings=AMERICAN)
+    engine.speak(text="hello", settings=AMERICAN)
     assert len(engine._running) == 1
 
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda _: engine.speak(text="hello there", voice=AMERICAN), range(24)))
+        list(pool.map(lambda _: engine.speak(text="hello there", settings=AMERICAN), range(24)))
     assert len(engine._running) == 2
     engine.close()
 
@@ -188,7 +188,7 @@ def test_closing_ends_the_helpers_and_speech_under_way():
     pid = helper_pid(engine)
 
     with ThreadPoolExecutor(1) as pool:
-        speech = pool.submit(engine.speak, text=LONG, voice=AMERICAN)
+        speech = pool.submit(engine.speak, text=LONG, settings=AMERICAN)
         wait_until(lambda: children(pid))
         engine.close()
 
@@ -199,7 +199,7 @@ def test_closing_ends_the_helpers_and_speech_under_way():
 
 def test_a_helper_has_none_of_our_secrets(espeak, monkeypatch):
     monkeypatch.setenv("METRONOME_API_KEY", "a-secret")
-    espeak.speak(text="hello", voice=AMERICAN)
+    espeak.speak(text="hello", settings=AMERICAN)
 
     with open(f"/proc/{helper_pid(espeak)}/environ") as file:
         assert "a-secret" not in file.read()
@@ -208,8 +208,8 @@ def test_a_helper_has_none_of_our_secrets(espeak, monkeypatch):
 PARENT = """
 import os, sys, threading
 from usage import engines
-voice = engines.VoiceSettings("en-us")
-engines.engine().speak(text="hello", voice=voice)
+voice = dict(variant="en-us")
+engines.engine().speak(text="hello", settings=voice)
 (helper,) = engines.engine()._running
 {then}
 """
@@ -230,7 +230,7 @@ def test_helpers_end_with_their_parent_however_it_ends(ending):
 
 def test_a_helper_at_work_ends_with_its_parent_too():
     parent = run_parent(
-        "ask = lambda: engines.engine().speak(text='漢' * 1500, voice=voice)\n"
+        "ask = lambda: engines.engine().speak(text='漢' * 1500, settings=voice)\n"
         "threading.Thread(target=ask, daemon=True).start()\n"
         "children = f'/proc/{helper.process.pid}/task/{helper.process.pid}/children'\n"
         "while not (fork := open(children).read()): pass\n"
@@ -244,12 +244,12 @@ def test_a_helper_at_work_ends_with_its_parent_too():
 
 def test_a_helper_outlives_the_thread_that_started_it():
     engine = Espeak(helpers=1)
-    thread = threading.Thread(target=engine.speak, kwargs={"text": "hello", "voice": AMERICAN})
+    thread = threading.Thread(target=engine.speak, kwargs={"text": "hello", "settings": AMERICAN})
     thread.start()
     thread.join()
     pid = helper_pid(engine)
 
-    engine.speak(text="hello", voice=AMERICAN)
+    engine.speak(text="hello", settings=AMERICAN)
 
     assert helper_pid(engine) == pid
     engine.close()
@@ -258,12 +258,12 @@ def test_a_helper_outlives_the_thread_that_started_it():
 def test_a_forked_copy_of_the_process_makes_its_own_helpers():
     parent = run_parent(
         "if os.fork() == 0:\n"
-        "    engines.engine().speak(text='hello', voice=voice)\n"
+        "    engines.engine().speak(text='hello', settings=voice)\n"
         "    (other,) = engines.engine()._running\n"
         "    engines.close()\n"
         "    os._exit(other.process.pid == helper.process.pid)\n"
         "assert os.wait()[1] == 0\n"
-        "engines.engine().speak(text='hello', voice=voice)\n"
+        "engines.engine().speak(text='hello', settings=voice)\n"
         "assert engines.engine()._running == {helper}"
     )
 

@@ -12,7 +12,7 @@ from django.urls import reverse
 
 from billing import ledger
 from conftest import fund
-from usage.engines import EngineFailed, Speech, VoiceSettings
+from usage.engines import EngineFailed, Speech
 from usage.models import Generation, UsageEvent
 from usage.pages import history
 from usage.speech import own_voice, speak
@@ -21,13 +21,13 @@ from usage.speech import own_voice, speak
 @pytest.fixture(autouse=True)
 def engine(monkeypatch):
     class Fake:
-        def speak(self, *, text, voice, deadline_seconds):
+        def speak(self, *, text, settings, deadline_seconds):
             if "fail" in text:
                 raise EngineFailed("The speech engine is busy.")
             return Speech(audio=b"RIFF", duration_seconds=1.5)
 
     for module in (speak, own_voice):
-        monkeypatch.setattr(module, "engine", Fake)
+        monkeypatch.setattr(module, "engine", lambda name: Fake())
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def html_of(page, **query) -> str:
 def test_the_billing_history_tells_what_credits_were_used_for(page, alice, wallet, now, django_assert_max_num_queries):
     say(alice, now, text="Hello.")
     fund(alice, 25_000, now)
-    settings = VoiceSettings("en-us+m3", pitch=40, pitch_range=60, pace_words_per_minute=150)
+    settings = {"variant": "en-us+m3", "pitch": 40, "range": 60, "pace": 150}
     own_voice.set_up(customer=alice, name="Mine", settings=settings, key="v", now=now)
     hold = ledger.reserve(wallet_id=wallet.pk, key="import", amount=9, now=now)
     ledger.capture(reservation_id=hold.id, now=now)
@@ -149,7 +149,7 @@ def test_others_see_nothing(page, bob, now):
 
 def test_own_voices_are_usage_too(page, alice, now):
     fund(alice, 30_000, now)
-    own_voice.set_up(customer=alice, name="Mine", settings=VoiceSettings("en-us+f3"), key="v", now=now)
+    own_voice.set_up(customer=alice, name="Mine", settings={"variant": "en-us+f3"}, key="v", now=now)
 
     html = html_of(page)
     assert "Own voices" in html and ">25,000<" in html and ">Waiting<" in html

@@ -33,12 +33,12 @@ def engine(monkeypatch):
     class Fake:
         during = staticmethod(lambda: None)
 
-        def speak(self, *, text, voice, deadline_seconds):
+        def speak(self, *, text, settings, deadline_seconds):
             self.during()
             return Speech(audio=bytes(range(100)), duration_seconds=1.5)
 
     fake = Fake()
-    monkeypatch.setattr(speak, "engine", lambda: fake)
+    monkeypatch.setattr(speak, "engine", lambda name: fake)
     return fake
 
 
@@ -368,7 +368,14 @@ def test_someone_elses_result_is_not_shown(page, bob, now, engine):
 
 def test_someone_elses_voice_cannot_be_used(page, bob, wallet, now):
     voice = Voice.objects.create(
-        customer=bob, key="v", name="Bob's", state="ready", variant="en-us+f3", credits=25_000, created_at=now
+        customer=bob,
+        key="v",
+        name="Bob's",
+        state="ready",
+        engine="espeak",
+        settings={"variant": "en-us+f3"},
+        credits=25_000,
+        created_at=now,
     )
 
     assert ask(page, voice=str(voice.id)).json()["errors"] == {"voice": ["Choose one of the voices."]}

@@ -11,11 +11,11 @@ from django.urls import reverse
 from billing.ledger import InsufficientCredits
 from billing.models import Reservation, Wallet
 from conftest import fund
-from usage.engines import EngineFailed, VoiceSettings
+from usage.engines import EngineFailed
 from usage.models import UsageEvent, Voice
 from usage.speech import abandoned, own_voice, speak, voices
 
-WARM = VoiceSettings("en-us+m3", pitch=40, pitch_range=60, pace_words_per_minute=150)
+WARM = {"variant": "en-us+m3", "pitch": 40, "range": 60, "pace": 150}
 
 
 @pytest.fixture
@@ -42,7 +42,13 @@ def pending(customer, now):
     from billing import ledger
 
     voice = Voice.objects.create(
-        customer=customer, key="gone", name="Gone", variant="en-us+m3", credits=25_000, created_at=now
+        customer=customer,
+        key="gone",
+        name="Gone",
+        engine="espeak",
+        settings={"variant": "en-us+m3"},
+        credits=25_000,
+        created_at=now,
     )
     wallet = ledger.wallet_of(customer.id)
     ledger.reserve(wallet_id=wallet.id, key=f"voice-{voice.id}", amount=25_000, now=now)
@@ -80,7 +86,9 @@ def test_too_few_credits_leave_no_trace(alice, wallet, now):
 
 def test_wrong_settings_are_named_together(alice, rich, now):
     with pytest.raises(speak.Refused) as refused:
-        set_up(alice, now, name="  ", settings=VoiceSettings("en-us+nobody", 100, -1, 401), key="")
+        set_up(
+            alice, now, name="  ", settings={"variant": "en-us+nobody", "pitch": 100, "range": -1, "pace": 401}, key=""
+        )
 
     assert sorted(refused.value.errors) == ["key", "name", "pace", "pitch", "range", "variant"]
 
@@ -140,7 +148,7 @@ def test_a_voice_in_progress_keeps_the_next_waiting(alice, rich, now):
     with pytest.raises(own_voice.InProgress):
         set_up(alice, now)
     with pytest.raises(speak.StillRunning):
-        set_up(alice, now, name="Gone", settings=VoiceSettings("en-us+m3"), key="gone")
+        set_up(alice, now, name="Gone", settings={"variant": "en-us+m3"}, key="gone")
     assert balances() == (60_000, 25_000)
 
 
@@ -236,7 +244,7 @@ def test_listening_refuses_wrong_settings_and_strangers(client, page, alice, mon
         def speak(self, **kwargs):
             raise EngineFailed("The speech engine is busy.")
 
-    monkeypatch.setattr(own_voice, "engine", Dead)
+    monkeypatch.setattr(own_voice, "engine", lambda name: Dead())
     settings = {"variant": "en-us+m3", "pitch": "50", "range": "50", "pace": "175"}
     assert page.get(url, settings).status_code == 503
 

@@ -14,7 +14,7 @@ from django.core.files.storage import default_storage
 from billing import ledger
 from billing.models import LedgerEntry, Reservation, Wallet
 from conftest import fund
-from usage.engines import EngineFailed, NothingToSpeak, Speech, VoiceSettings
+from usage.engines import EngineFailed, NothingToSpeak, Speech
 from usage.models import Generation, UsageEvent, Voice
 from usage.speech import abandoned, speak, voices
 
@@ -61,13 +61,13 @@ def engine(monkeypatch):
         calls = 0
         during = staticmethod(lambda: None)
 
-        def speak(self, *, text, voice, deadline_seconds):
+        def speak(self, *, text, settings, deadline_seconds):
             self.calls += 1
             self.during()
             return Speech(audio=b"RIFF" + text.encode(), duration_seconds=1.5)
 
     fake = Fake()
-    monkeypatch.setattr(speak, "engine", lambda: fake)
+    monkeypatch.setattr(speak, "engine", lambda name: fake)
     return fake
 
 
@@ -148,7 +148,14 @@ def test_wrong_fields_are_named_together(alice, wallet, now):
 
 def test_someone_elses_voice_is_unknown(alice, bob, wallet, now):
     voice = Voice.objects.create(
-        customer=bob, key="v", name="Bob's", state="ready", variant="en-us+f3", credits=25_000, created_at=now
+        customer=bob,
+        key="v",
+        name="Bob's",
+        state="ready",
+        engine="espeak",
+        settings={"variant": "en-us+f3"},
+        credits=25_000,
+        created_at=now,
     )
 
     with pytest.raises(speak.Refused) as refused:
@@ -159,7 +166,14 @@ def test_someone_elses_voice_is_unknown(alice, bob, wallet, now):
 
 def test_a_voice_not_ready_is_unknown(alice, now):
     voice = Voice.objects.create(
-        customer=alice, key="v", name="Mine", state="pending", variant="en-us+f3", credits=25_000, created_at=now
+        customer=alice,
+        key="v",
+        name="Mine",
+        state="pending",
+        engine="espeak",
+        settings={"variant": "en-us+f3"},
+        credits=25_000,
+        created_at=now,
     )
 
     with pytest.raises(voices.UnknownVoice):
@@ -402,11 +416,11 @@ def test_what_nobody_comes_back_for_ends_failed(alice, wallet, now, engine, kill
 
 def test_an_own_voice_speaks_at_the_standard_rate(alice, wallet, now):
     voice = Voice.objects.create(
-        customer=alice, key="v", name="Mine", state="ready", variant="en-us+f3", pitch=70, credits=25_000, created_at=now
+        customer=alice, key="v", name="Mine", state="ready", engine="espeak", settings={"variant": "en-us+f3", "pitch": 70}, credits=25_000, created_at=now
     )  # fmt: skip
 
     generation = say(alice, now, text="Hello", voice=str(voice.id))
 
-    assert voices.resolve(alice, str(voice.id)).settings == VoiceSettings("en-us+f3", pitch=70)
+    assert voices.resolve(alice, str(voice.id)).settings == {"variant": "en-us+f3", "pitch": 70}
     assert (generation.credits, generation.voice_name) == (5, "Mine")
     assert UsageEvent.objects.get().properties["voice_type"] == "standard"

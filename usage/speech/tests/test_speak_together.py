@@ -11,7 +11,7 @@ from django.db import connections
 
 from billing.ledger import InsufficientCredits
 from billing.models import LedgerEntry, Reservation, Wallet
-from usage.engines import Speech, VoiceSettings
+from usage.engines import Speech
 from usage.models import Generation, UsageEvent, Voice
 from usage.speech import own_voice, speak
 
@@ -21,11 +21,11 @@ pytestmark = pytest.mark.django_db(transaction=True)
 @pytest.fixture(autouse=True)
 def engine(monkeypatch):
     class Quick:
-        def speak(self, *, text, voice, deadline_seconds):
+        def speak(self, *, text, settings, deadline_seconds):
             return Speech(audio=b"RIFF", duration_seconds=1.0)
 
     for module in (speak, own_voice):
-        monkeypatch.setattr(module, "engine", Quick)
+        monkeypatch.setattr(module, "engine", lambda name: Quick())
 
 
 def together(threads, do):
@@ -91,9 +91,7 @@ def test_one_own_voice_is_set_up_at_a_time_and_a_double_click_pays_once(alice, n
 
     answers = together(
         6,
-        lambda _: own_voice.set_up(
-            customer=alice, name="Mine", settings=VoiceSettings("en-us+f3"), key="same", now=now
-        ),
+        lambda _: own_voice.set_up(customer=alice, name="Mine", settings={"variant": "en-us+f3"}, key="same", now=now),
     )
 
     assert {type(answer) for answer in answers} <= {Voice, speak.StillRunning}

@@ -18,7 +18,7 @@ from billing.payments import cards
 from billing.payments.gateways.test import DECLINING_CARD, GOOD_CARD
 from billing.subscriptions import workflow as subscriptions
 from usage.models import Generation
-from usage.speech import own_voice, speak
+from usage.speech import own_voice, problems, speak
 
 from . import invariants, story
 from .operators import Operators
@@ -27,7 +27,7 @@ from .stage import LONGEST_WAIT_MINUTES
 STEPS = 55
 SETTLE_ROUNDS = 40
 REFUSALS = (
-    ledger.InsufficientCredits, ledger.WalletFrozen, speak.StillRunning, speak.SpeechFailed, own_voice.InProgress,
+    ledger.InsufficientCredits, ledger.WalletFrozen, problems.StillRunning, problems.SpeechFailed, problems.InProgress,
 )  # fmt: skip
 
 
@@ -184,7 +184,7 @@ class World(Operators):
         with suppress(*REFUSALS):
             try:
                 speak.speak(customer=customer, text=text, voice_id=voice, key=key, now=self.now())
-            except speak.KeyReused:  # what was said under the key is forgotten, so nothing is the same as it
+            except problems.KeyReused:  # what was said under the key is forgotten, so nothing is the same as it
                 assert not Generation.objects.exclude(body_hash="").filter(customer=customer, key=key).exists()
 
     def make_voice(self) -> None:

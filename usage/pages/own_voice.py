@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import uuid
-from http import HTTPStatus
 from typing import Any
 
 from django.contrib import messages
-from django.http import HttpResponse, HttpResponseBase, JsonResponse, QueryDict
+from django.http import HttpResponse, HttpResponseBase, QueryDict
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt, csrf_protect
 from django.views.decorators.http import require_http_methods, require_safe
 
-from accounts.access import CustomerRequest, customer_required, refuse
+from accounts.access import CustomerRequest, customer_required
 from billing import ledger, plans
 from usage.models import Voice
-from usage.speech import own_voice
-from usage.speech.speak import KeyReused, Refused, SpeechFailed, StillRunning
+from usage.speech import own_voice, problems
 
-from .studio import FROZEN
+from . import answers
+
+WORDS = {
+    "key_reused": "This form was sent before with other settings. Press the button again.",
+    "still_running": problems.VOICE_IN_PROGRESS,
+    "speech_failed": "{message} Press the button to try again.",
+}
+NEEDS_NEW_KEY = {"key_reused", "speech_failed"}
 
 
 @csrf_exempt  # here, and checked two lines down: whoever is not logged in should hear that, and not of a missing token
@@ -39,10 +44,8 @@ def preview(request: CustomerRequest) -> HttpResponseBase:
     """The sample sentence with the settings of the query. The text is fixed, so that listening can be free."""
     try:
         speech = own_voice.preview(_settings(request.GET))
-    except Refused as error:
-        return JsonResponse({"errors": error.errors}, status=HTTPStatus.UNPROCESSABLE_ENTITY)
-    except SpeechFailed as error:
-        return refuse(HTTPStatus.SERVICE_UNAVAILABLE, str(error))
+    except problems.EXPECTED as error:
+        return answers.as_json(problems.problem_of(error))
     response = HttpResponse(bytes(speech.audio), content_type=speech.content_type)
     response["Cache-Control"] = "private, max-age=86400"  # the same settings always give the same bytes
     return response
@@ -50,8 +53,6 @@ def preview(request: CustomerRequest) -> HttpResponseBase:
 
 def _set_up(request: CustomerRequest) -> HttpResponse:
     key = request.POST.get("key", "")
-    shown: dict[str, Any] = {"key": key}
-    status: int
     try:
         voice = own_voice.set_up(
             customer=request.customer,
@@ -62,26 +63,11 @@ def _set_up(request: CustomerRequest) -> HttpResponse:
         )
         messages.success(request, f"{voice.name} is ready. You find it in the studio among your own voices.")
         return redirect("own-voice")
-    except KeyReused:
-        shown |= {"key": "", "problem": "This form was sent before with other settings. Press the button again."}
-        status = HTTPStatus.UNPROCESSABLE_ENTITY
-    except Refused as error:
-        shown |= {"errors": error.errors, "problem": " ".join(error.errors.get("key", []))}
-        status = HTTPStatus.UNPROCESSABLE_ENTITY
-    except ledger.InsufficientCredits as error:
-        shown["missing"] = error
-        status = HTTPStatus.PAYMENT_REQUIRED
-    except ledger.WalletFrozen:
-        shown["problem"] = FROZEN
-        status = HTTPStatus.FORBIDDEN
-    except (StillRunning, own_voice.InProgress):
-        shown["problem"] = "A voice of yours is being set up already. Look again in a moment."
-        status = HTTPStatus.CONFLICT
-    except SpeechFailed as error:
-        shown |= {"key": "", "problem": f"{error} Nothing was charged. Press the button to try again."}
-        status = HTTPStatus.SERVICE_UNAVAILABLE
-    response = _render(request, request.POST, **shown)
-    response.status_code = status
+    except problems.EXPECTED as error:
+        problem = problems.problem_of(error)
+    shown = answers.on_form(problem, WORDS)
+    response = _render(request, request.POST, key="" if problem.code in NEEDS_NEW_KEY else key, **shown)
+    response.status_code = problem.status
     return response
 
 

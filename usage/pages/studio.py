@@ -21,10 +21,14 @@ from billing import ledger
 from usage import text as texts
 from usage.models import Generation, VoiceType
 from usage.speech import audio as audio_files
-from usage.speech import pricing, voices
-from usage.speech.speak import KeyReused, Refused, SpeechFailed, StillRunning, speak
+from usage.speech import pricing, problems, voices
+from usage.speech.speak import speak
 
-FROZEN = "Your credits are on hold. Please write to us before you go on."
+from . import answers
+
+# Back in the browser and on with another text: a new request on an old form.
+WORDS = {"key_reused": "This form was sent before with another text. Press Speak to speak this one."}
+NEEDS_NEW_KEY = {"key_reused"}
 RECENT = 5
 PENDING_REFRESH_SECONDS = 2
 
@@ -100,21 +104,8 @@ def _answer(request: CustomerRequest) -> HttpResponse:
             key=key,
             now=timezone.now(),
         )
-    except Refused as error:
-        return JsonResponse({"errors": error.errors}, status=HTTPStatus.UNPROCESSABLE_ENTITY)
-    except ledger.InsufficientCredits as error:
-        problem = {
-            "error": str(error), "missing": error.missing, "needed": error.needed, "available": error.available,
-        }  # fmt: skip
-        return JsonResponse(problem, status=HTTPStatus.PAYMENT_REQUIRED)
-    except ledger.WalletFrozen:
-        return refuse(HTTPStatus.FORBIDDEN, FROZEN)
-    except StillRunning as error:
-        response = refuse(HTTPStatus.CONFLICT, str(error))
-        response["Retry-After"] = str(error.retry_after_seconds)
-        return response
-    except SpeechFailed as error:
-        return refuse(HTTPStatus.SERVICE_UNAVAILABLE, f"{error} Nothing was charged.")
+    except problems.EXPECTED as error:
+        return answers.as_json(problems.problem_of(error))
     response = JsonResponse(
         {
             "id": str(generation.id),
@@ -151,32 +142,18 @@ def _fields(request: CustomerRequest) -> dict[str, str] | None:
 def _submit(request: CustomerRequest) -> HttpResponse:
     """Speak and go to where a reload is harmless, or show the form again with what was written and what is wrong."""
     text, voice, key = (request.POST.get(name, "") for name in ("text", "voice", "key"))
-    shown: dict[str, Any] = {"text": text, "voice": voice, "key": key}
-    status: int
     try:
         generation = speak(
             customer=request.customer, text=text, voice_id=voice, key=key or str(uuid.uuid4()), now=timezone.now()
         )
         return redirect(f"{reverse('studio')}?done={generation.id}")
-    except StillRunning as error:  # a double click: the page shows when the first click's speech is there
+    except problems.StillRunning as error:  # a double click: the page shows when the first click's speech is there
         return redirect(f"{reverse('studio')}?done={error.row_id}")
-    except KeyReused:  # back in the browser and on with another text: a new wish on an old form
-        shown |= {"key": "", "problem": "This form was sent before with another text. Press Speak to speak this one."}
-        status = HTTPStatus.UNPROCESSABLE_ENTITY
-    except Refused as error:
-        shown |= {"errors": error.errors, "problem": " ".join(error.errors.get("key", []))}
-        status = HTTPStatus.UNPROCESSABLE_ENTITY
-    except ledger.InsufficientCredits as error:
-        shown["missing"] = error
-        status = HTTPStatus.PAYMENT_REQUIRED
-    except ledger.WalletFrozen:
-        shown["problem"] = FROZEN
-        status = HTTPStatus.FORBIDDEN
-    except SpeechFailed as error:
-        shown["problem"] = f"{error} Nothing was charged."
-        status = HTTPStatus.SERVICE_UNAVAILABLE
-    response = _render(request, **shown)
-    response.status_code = status
+    except problems.EXPECTED as error:
+        problem = problems.problem_of(error)
+    shown = answers.on_form(problem, WORDS)
+    response = _render(request, text=text, voice=voice, key="" if problem.code in NEEDS_NEW_KEY else key, **shown)
+    response.status_code = problem.status
     return response
 
 
@@ -200,7 +177,7 @@ def _render(
         recent = recent.exclude(id=done.id)
     try:
         chosen = voices.resolve(request.customer, voice)
-    except voices.UnknownVoice:
+    except problems.UnknownVoice:
         chosen = house[0]
     characters = texts.count(text)
     context = {

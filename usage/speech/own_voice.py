@@ -23,7 +23,8 @@ from usage.engines import EngineFailed, NothingToSpeak, Setting, Settings, Speec
 from usage.models import Voice
 
 from . import charges
-from .speak import KEY, UNEXPECTED, KeyReused, Refused, SpeechFailed, StillRunning
+from .problems import InProgress, KeyReused, Refused, SpeechFailed, StillRunning
+from .speak import KEY, UNEXPECTED
 
 logger = logging.getLogger(__name__)
 
@@ -32,10 +33,6 @@ SAMPLE = "Hello! This is how your own voice sounds. Tune it until you like it; l
 SAMPLE_SECONDS = 20  # the longest a request waits for the sample
 ABANDONED_SECONDS = SAMPLE_SECONDS + 30  # after which nobody can still be at it
 NAME_CHARACTERS_MAX = 60
-
-
-class InProgress(Exception):
-    """Another voice of this customer is being set up; one at a time."""
 
 
 def tunable() -> tuple[Setting, ...]:

@@ -17,7 +17,6 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime, timedelta
-from uuid import UUID
 
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
@@ -34,6 +33,7 @@ from usage.engines import WAV, EngineFailed, NothingToSpeak, Speech, engine
 from usage.models import Generation
 
 from . import audio, charges, pricing, voices
+from .problems import KeyReused, Refused, SpeechFailed, StillRunning, UnknownVoice
 
 logger = logging.getLogger(__name__)
 
@@ -42,33 +42,6 @@ TAKEN_SECONDS = SPEAK_SECONDS + 30  # after which nobody can still be at it, sto
 ABANDONED_SECONDS = ledger.RESERVATION_SECONDS + 30  # by then the hold has expired, and nobody came back
 KEY = re.compile(r"[!-~]{1,128}")
 UNEXPECTED = "Something went wrong on our side."
-
-
-class Refused(ValueError):
-    """The request cannot be done as it is; `errors` says why, by field. Nothing was charged."""
-
-    def __init__(self, errors: dict[str, list[str]]) -> None:
-        super().__init__(" ".join(message for messages in errors.values() for message in messages))
-        self.errors = errors
-
-
-class KeyReused(Refused):
-    """The key belongs to a request with another body."""
-
-    def __init__(self) -> None:
-        super().__init__({"key": ["This key was already used for something else. Use a new one."]})
-
-
-class StillRunning(Exception):
-    """The same request is being worked on right now; ask again."""
-
-    def __init__(self, row_id: UUID, *, retry_after_seconds: int = 2) -> None:
-        super().__init__("This is being worked on already. Ask again in a moment.")
-        self.row_id, self.retry_after_seconds = row_id, retry_after_seconds
-
-
-class SpeechFailed(Exception):
-    """The engine or the storage failed. The credits are back; the same request may be tried again."""
 
 
 def speak(*, customer: Customer, text: str, voice_id: str, key: str, now: datetime) -> Generation:
@@ -136,7 +109,7 @@ def _check(customer: Customer, text: str, voice_id: str, key: str) -> tuple[str,
         errors["text"] = [str(error)]
     try:
         speaker = voices.resolve(customer, voice_id)
-    except voices.UnknownVoice:
+    except UnknownVoice:
         errors["voice"] = ["Choose one of the voices."]
     if errors:
         raise Refused(errors)

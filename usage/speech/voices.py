@@ -10,10 +10,7 @@ from usage.engines import Settings
 from usage.models import Voice, VoiceType
 
 from . import pricing
-
-
-class UnknownVoice(LookupError):
-    """There is no such voice, or it is not this customer's."""
+from .problems import UnknownVoice
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from conftest import fund
 from usage.engines import EngineFailed, Speech
 from usage.models import Generation, UsageEvent
 from usage.pages import history
-from usage.speech import own_voice, speak
+from usage.speech import own_voice, problems, speak
 
 
 @pytest.fixture(autouse=True)
@@ -84,7 +84,7 @@ def test_a_row_tells_what_it_cost_and_whether_it_was_sent(page, alice, wallet, n
 
 
 def test_a_failed_generation_cost_nothing(page, alice, wallet, now):
-    with pytest.raises(speak.SpeechFailed):
+    with pytest.raises(problems.SpeechFailed):
         say(alice, now, text="fail")
 
     html = html_of(page)

@@ -13,7 +13,7 @@ from billing.models import Reservation, Wallet
 from conftest import fund
 from usage.engines import EngineFailed
 from usage.models import UsageEvent, Voice
-from usage.speech import abandoned, own_voice, speak, voices
+from usage.speech import abandoned, own_voice, problems, voices
 
 WARM = {"variant": "en-us+m3", "pitch": 40, "range": 60, "pace": 150}
 
@@ -72,7 +72,7 @@ def test_the_same_key_gives_the_same_voice_at_no_cost(alice, rich, now):
     assert set_up(alice, now).id == set_up(alice, now).id
     assert balances() == (35_000, 0)
 
-    with pytest.raises(speak.KeyReused):
+    with pytest.raises(problems.KeyReused):
         set_up(alice, now, name="Other")
 
 
@@ -85,7 +85,7 @@ def test_too_few_credits_leave_no_trace(alice, wallet, now):
 
 
 def test_wrong_settings_are_named_together(alice, rich, now):
-    with pytest.raises(speak.Refused) as refused:
+    with pytest.raises(problems.Refused) as refused:
         set_up(
             alice, now, name="  ", settings={"variant": "en-us+nobody", "pitch": 100, "range": -1, "pace": 401}, key=""
         )
@@ -103,7 +103,7 @@ def test_wrong_settings_are_named_together(alice, rich, now):
 )
 def test_a_name_is_refused_before_it_is_normalised(alice, rich, now, name, words):
     began = time.process_time()
-    with pytest.raises(speak.Refused, match=words) as refused:
+    with pytest.raises(problems.Refused, match=words) as refused:
         set_up(alice, now, name=name)
 
     assert time.process_time() - began < 1
@@ -117,16 +117,16 @@ def test_a_name_has_one_form_however_it_was_typed(alice, rich, now):
 
 def test_a_voice_the_engine_cannot_speak_costs_nothing(alice, rich, now, monkeypatch):
     def broken(settings):
-        raise speak.SpeechFailed("The speech engine did not answer.")
+        raise problems.SpeechFailed("The speech engine did not answer.")
 
     with monkeypatch.context() as patch:
         patch.setattr(own_voice, "preview", broken)
-        with pytest.raises(speak.SpeechFailed):
+        with pytest.raises(problems.SpeechFailed):
             set_up(alice, now)
 
     assert balances() == (60_000, 0)
     assert Voice.objects.get().state == "failed" and not UsageEvent.objects.exists()
-    with pytest.raises(speak.SpeechFailed):  # the same form again hears the same
+    with pytest.raises(problems.SpeechFailed):  # the same form again hears the same
         set_up(alice, now)
     assert set_up(alice, now, key="key-2").state == "ready"
 
@@ -145,9 +145,9 @@ def test_an_error_nobody_foresaw_gives_the_credits_back(alice, rich, now, monkey
 def test_a_voice_in_progress_keeps_the_next_waiting(alice, rich, now):
     pending(alice, now)
 
-    with pytest.raises(own_voice.InProgress):
+    with pytest.raises(problems.InProgress):
         set_up(alice, now)
-    with pytest.raises(speak.StillRunning):
+    with pytest.raises(problems.StillRunning):
         set_up(alice, now, name="Gone", settings={"variant": "en-us+m3"}, key="gone")
     assert balances() == (60_000, 25_000)
 
@@ -179,7 +179,7 @@ def test_a_hold_that_expired_meanwhile_is_no_voice(alice, rich, now, monkeypatch
     monkeypatch.setattr(
         own_voice, "preview", lambda settings: ledger.expire_reservations(now=now + timedelta(minutes=11))
     )
-    with pytest.raises(speak.SpeechFailed, match="too long"):
+    with pytest.raises(problems.SpeechFailed, match="too long"):
         set_up(alice, now)
 
     assert balances() == (60_000, 0)

@@ -16,7 +16,7 @@ from billing.models import LedgerEntry, Reservation, Wallet
 from conftest import fund
 from usage.engines import EngineFailed, NothingToSpeak, Speech
 from usage.models import Generation, UsageEvent, Voice
-from usage.speech import abandoned, speak, voices
+from usage.speech import abandoned, problems, speak, voices
 
 
 def say(customer, now, text="Hello there.", voice="standard", key="key-1"):
@@ -125,7 +125,7 @@ def test_the_same_key_and_body_answer_again_at_no_cost(alice, wallet, now, engin
 def test_the_same_key_with_another_body_is_refused(alice, wallet, now, engine, other):
     say(alice, now)
 
-    with pytest.raises(speak.KeyReused) as refused:
+    with pytest.raises(problems.KeyReused) as refused:
         say(alice, now, **other)
 
     assert list(refused.value.errors) == ["key"]
@@ -139,7 +139,7 @@ def test_two_customers_may_use_the_same_key(alice, bob, wallet, now, engine):
 
 
 def test_wrong_fields_are_named_together(alice, wallet, now):
-    with pytest.raises(speak.Refused) as refused:
+    with pytest.raises(problems.Refused) as refused:
         say(alice, now, text=" ", voice="nobody", key="two words")
 
     assert sorted(refused.value.errors) == ["key", "text", "voice"]
@@ -158,7 +158,7 @@ def test_someone_elses_voice_is_unknown(alice, bob, wallet, now):
         created_at=now,
     )
 
-    with pytest.raises(speak.Refused) as refused:
+    with pytest.raises(problems.Refused) as refused:
         say(alice, now, voice=str(voice.id))
     assert refused.value.errors == {"voice": ["Choose one of the voices."]}
     assert voices.resolve(bob, str(voice.id)).name == "Bob's"
@@ -176,7 +176,7 @@ def test_a_voice_not_ready_is_unknown(alice, now):
         created_at=now,
     )
 
-    with pytest.raises(voices.UnknownVoice):
+    with pytest.raises(problems.UnknownVoice):
         voices.resolve(alice, str(voice.id))
 
 
@@ -227,7 +227,7 @@ def test_a_frozen_wallet_speaks_nothing(alice, wallet, now, engine):
 
 def test_an_engine_that_fails_costs_nothing_and_may_be_asked_again(alice, wallet, now, engine):
     engine.during = failing(EngineFailed("The speech engine did not answer."))
-    with pytest.raises(speak.SpeechFailed, match="did not answer"):
+    with pytest.raises(problems.SpeechFailed, match="did not answer"):
         say(alice, now)
     assert balances(wallet) == (500, 0)
     generation = Generation.objects.get()
@@ -246,7 +246,7 @@ def test_an_engine_that_fails_costs_nothing_and_may_be_asked_again(alice, wallet
 def test_what_can_never_be_spoken_is_refused(alice, wallet, now, engine, error):
     engine.during = failing(error)
 
-    with pytest.raises(speak.Refused) as refused:
+    with pytest.raises(problems.Refused) as refused:
         say(alice, now)
 
     assert refused.value.errors == {"text": [str(error)]}
@@ -271,7 +271,7 @@ def test_a_full_disk_costs_nothing_and_leaves_no_file(alice, wallet, now, engine
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(default_storage, "save", half)
-    with pytest.raises(speak.SpeechFailed, match="could not be stored"):
+    with pytest.raises(problems.SpeechFailed, match="could not be stored"):
         say(alice, now)
 
     assert balances(wallet) == (500, 0)
@@ -299,7 +299,7 @@ def test_a_request_still_running_is_not_begun_again(alice, wallet, now, engine, 
     with killed_in("_finish"):
         say(alice, now)
 
-    with pytest.raises(speak.StillRunning) as running:
+    with pytest.raises(problems.StillRunning) as running:
         say(alice, now + timedelta(seconds=speak.TAKEN_SECONDS - 1))
     assert running.value.retry_after_seconds > 0
     assert balances(wallet) == (500, 12)
@@ -370,7 +370,7 @@ def test_who_was_taken_over_while_asleep_changes_nothing(alice, wallet, now, eng
             taken.append(say(alice, later))
 
     engine.during = sleep_too_long
-    with pytest.raises(speak.StillRunning):
+    with pytest.raises(problems.StillRunning):
         say(alice, now)
 
     generation = taken[1]

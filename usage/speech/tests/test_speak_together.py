@@ -13,7 +13,7 @@ from billing.ledger import InsufficientCredits
 from billing.models import LedgerEntry, Reservation, Wallet
 from usage.engines import Speech
 from usage.models import Generation, UsageEvent, Voice
-from usage.speech import own_voice, speak
+from usage.speech import own_voice, problems, speak
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -50,7 +50,7 @@ def test_one_key_in_many_requests_is_spoken_once(alice, wallet, now):
 
     done = [answer for answer in answers if isinstance(answer, Generation)]
     assert sum(not answer.replayed for answer in done) == 1
-    assert {type(answer) for answer in answers} <= {Generation, speak.StillRunning}
+    assert {type(answer) for answer in answers} <= {Generation, problems.StillRunning}
     assert (
         Generation.objects.count() == UsageEvent.objects.count() == LedgerEntry.objects.filter(kind="capture").count()
     )
@@ -79,7 +79,7 @@ def test_an_abandoned_request_is_taken_over_by_one(alice, wallet, now, monkeypat
     )
 
     assert sum(isinstance(answer, Generation) and not answer.replayed for answer in answers) == 1
-    assert {type(answer) for answer in answers} <= {Generation, speak.StillRunning}
+    assert {type(answer) for answer in answers} <= {Generation, problems.StillRunning}
     assert Reservation.objects.count() == UsageEvent.objects.count() == 1
     assert Wallet.objects.values_list("balance", "reserved").get() == (495, 0)
 
@@ -94,7 +94,7 @@ def test_one_own_voice_is_set_up_at_a_time_and_a_double_click_pays_once(alice, n
         lambda _: own_voice.set_up(customer=alice, name="Mine", settings={"variant": "en-us+f3"}, key="same", now=now),
     )
 
-    assert {type(answer) for answer in answers} <= {Voice, speak.StillRunning}
+    assert {type(answer) for answer in answers} <= {Voice, problems.StillRunning}
     assert Voice.objects.get().state == "ready"
     assert Wallet.objects.values_list("balance", "reserved").get() == (35_000, 0)
     assert UsageEvent.objects.count() == 1

@@ -1,0 +1,124 @@
+"""What can keep a text from being spoken or a voice from being set up, and how each is answered over HTTP.
+
+One table for the pages and for every dialect of an API: status, a code for programs, words for people. It knows no
+framework; `usage.pages.answers` makes responses of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any
+from uuid import UUID
+
+from billing import ledger
+from usage.text import TextRefused
+
+
+class Refused(ValueError):
+    """The request cannot be done as it is; `errors` says why, by field. Nothing was charged."""
+
+    def __init__(self, errors: dict[str, list[str]]) -> None:
+        super().__init__(" ".join(message for messages in errors.values() for message in messages))
+        self.errors = errors
+
+
+class KeyReused(Refused):
+    """The key belongs to a request with another body."""
+
+    def __init__(self) -> None:
+        super().__init__({"key": ["This key was already used for something else. Use a new one."]})
+
+
+class StillRunning(Exception):
+    """The same request is being worked on right now; ask again."""
+
+    def __init__(self, row_id: UUID, *, retry_after_seconds: int = 2) -> None:
+        super().__init__("This is being worked on already. Ask again in a moment.")
+        self.row_id, self.retry_after_seconds = row_id, retry_after_seconds
+
+
+class SpeechFailed(Exception):
+    """The engine or the storage failed. The credits are back; the same request may be tried again."""
+
+
+class InProgress(Exception):
+    """Another voice of this customer is being set up; one at a time."""
+
+
+class UnknownVoice(LookupError):
+    """There is no such voice, or it is not this customer's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """The answer to one error."""
+
+    status: int
+    code: str  # for programs; never changes
+    message: str
+    errors: Mapping[str, list[str]] = field(default_factory=dict)  # by field of the request
+    details: Mapping[str, int] = field(default_factory=dict)
+    retry_after_seconds: int | None = None
+
+
+FROZEN = "Your credits are on hold. Please write to us before you go on."
+VOICE_IN_PROGRESS = "A voice of yours is being set up already. Look again in a moment."
+
+
+def _refused(status: int, code: str, error: Refused) -> Problem:
+    return Problem(status, code, str(error), errors=error.errors)
+
+
+def _field(name: str, message: str = "") -> Callable[[int, str, Any], Problem]:
+    def problem(status: int, code: str, error: Exception) -> Problem:
+        text = message or str(error)
+        return Problem(status, code, text, errors={name: [text]})
+
+    return problem
+
+
+def _missing(status: int, code: str, error: ledger.InsufficientCredits) -> Problem:
+    details = {"missing": error.missing, "needed": error.needed, "available": error.available}
+    return Problem(status, code, str(error), details=details)
+
+
+def _running(status: int, code: str, error: StillRunning) -> Problem:
+    return Problem(status, code, str(error), retry_after_seconds=error.retry_after_seconds)
+
+
+def _free(status: int, code: str, error: Exception) -> Problem:
+    return Problem(status, code, f"{error} Nothing was charged.")
+
+
+def _says(message: str) -> Callable[[int, str, Exception], Problem]:
+    return lambda status, code, error: Problem(status, code, message)
+
+
+# By class; a subclass without a row of its own is answered like its parent.
+TABLE: dict[type[Exception], tuple[int, str, Callable[[int, str, Any], Problem]]] = {
+    Refused: (HTTPStatus.UNPROCESSABLE_ENTITY, "refused", _refused),
+    KeyReused: (HTTPStatus.UNPROCESSABLE_ENTITY, "key_reused", _refused),
+    TextRefused: (HTTPStatus.UNPROCESSABLE_ENTITY, "text_refused", _field("text")),
+    UnknownVoice: (
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        "unknown_voice",
+        _field("voice", "Choose one of the voices."),
+    ),
+    ledger.InsufficientCredits: (HTTPStatus.PAYMENT_REQUIRED, "insufficient_credits", _missing),
+    ledger.WalletFrozen: (HTTPStatus.FORBIDDEN, "wallet_frozen", _says(FROZEN)),
+    StillRunning: (HTTPStatus.CONFLICT, "still_running", _running),
+    InProgress: (HTTPStatus.CONFLICT, "voice_in_progress", _says(VOICE_IN_PROGRESS)),
+    SpeechFailed: (HTTPStatus.SERVICE_UNAVAILABLE, "speech_failed", _free),
+}
+EXPECTED = tuple(TABLE)  # for `except`
+
+
+def problem_of(error: Exception) -> Problem:
+    """How to answer that error. Raises KeyError for one that the table does not know."""
+    for kind in type(error).__mro__:
+        if kind in TABLE:
+            status, code, make = TABLE[kind]
+            return make(status, code, error)
+    raise KeyError(type(error).__name__)

@@ -114,8 +114,15 @@ class ProfileForm(PersonForm):
         help_text="Only needed when you change your e-mail address.",
     )
 
-    def __init__(self, user: User, data: QueryDict | None = None) -> None:
-        super().__init__(data, initial=model_to_dict(user, ["first_name", "last_name", "email"]))
+    def __init__(
+        self,
+        user: User,
+        data: QueryDict | None = None,
+        *,
+        typed: dict[str, str] | None = None,
+    ) -> None:
+        known = model_to_dict(user, ["first_name", "last_name", "email"])
+        super().__init__(data, initial=known | (typed or {}))
         self.user = user
 
     def clean(self) -> dict[str, Any]:

@@ -31,6 +31,7 @@ RATES = {
     "signup": ("10/10m", "100/h"),
     "password reset": ("5/10m", "50/10m"),
     "current password": ("10/10m", "100/10m"),
+    "unsent form": ("", "30/10m"),
 }
 
 
@@ -63,6 +64,11 @@ def throttled_password(field: str) -> Callable[[View], View]:
         return counted
 
     return decorate
+
+
+def is_allowed(request: HttpRequest, action: str) -> bool:
+    """Count one more of something that is just left undone when it is too much for one address."""
+    return not _wait_seconds(request, action, RATES[action][1], f"address {address(request)}")
 
 
 def address(request: HttpRequest) -> str:

@@ -5,7 +5,7 @@ from django.contrib.auth import login
 from django.contrib.auth import views as auth_views
 from django.contrib.auth.decorators import login_required
 from django.contrib.messages.views import SuccessMessageMixin
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.shortcuts import redirect, render
 from django.urls import reverse, reverse_lazy
 from django.utils import timezone
@@ -14,7 +14,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods
 
-from . import password_reset, profile, signup
+from . import password_reset, profile, signup, unsent
 from .access import CustomerRequest, next_url, start_url
 from .forms import EmailForm, LoginForm, NewPasswordForm, PasswordChangeForm, ProfileForm, SignupForm
 from .throttle import throttled, throttled_password
@@ -58,11 +58,12 @@ def log_in(request: HttpRequest) -> HttpResponse:
 
 
 @page
+@unsent.kept("first_name", "last_name", "email")
 @login_required
 @throttled_password("current_password")
 @sensitive_post_parameters("current_password")
 def edit_profile(request: CustomerRequest) -> HttpResponse:
-    form = ProfileForm(request.user, request.POST or None)
+    form = ProfileForm(request.user, request.POST or None, typed=unsent.take(request))
     if form.is_valid():
         try:
             profile.change(user=request.user, **form.person(), now=timezone.now())
@@ -84,6 +85,11 @@ def ask_password_reset(request: HttpRequest) -> HttpResponse:
         messages.info(request, "If there is an account for this address, a mail with a link is on its way to it.")
         return redirect("login")
     return render(request, "accounts/password_reset.html", {"form": form})
+
+
+@unsent.form_only("home")
+def log_out(request: HttpRequest) -> HttpResponseBase:
+    return auth_views.LogoutView.as_view()(request)
 
 
 class PasswordResetConfirm(SuccessMessageMixin, auth_views.PasswordResetConfirmView):

@@ -40,15 +40,15 @@ ROWS = {
     "home": WHO_IS_NOT_LOGGED_IN,
     "signup": WHO_IS_NOT_LOGGED_IN,
     "login": WHO_IS_NOT_LOGGED_IN,
-    "logout": "405 home | 405 home | 405 home | 405 home",
+    "logout": "home home | home home | home home | home home",
     "profile": WHO_IS_LOGGED_IN,
     "password_change": WHO_IS_LOGGED_IN,
     "password_reset": EVERYBODY,
     "password_reset_confirm": EVERYBODY,  # with a token that is none: "this link no longer works"
     "billing": CUSTOMERS_TO_READ,
-    "card": "405 login | 405 billing | 405 403 | 405 403",
+    "card": "billing login | billing billing | billing 403 | billing 403",
     "plans": CUSTOMERS,
-    "plan_cancel": "405 login | 405 plans | 405 403 | 405 403",
+    "plan_cancel": "plans login | plans plans | plans 403 | plans 403",
     "recharge": CUSTOMERS,
     "webhook_alerts": SIGNED,
     "webhook_payment_gating": SIGNED,
@@ -64,7 +64,7 @@ ROWS = {
     "health_integrations": "503 405 | 503 405 | 503 405 | 503 405",  # nothing runs here
     "admin:index": STAFF,
     "admin:login": "200 200 | 200 200 | admin 200 | admin 200",
-    "admin:logout": "admin admin | admin admin | 405 home | 405 home",
+    "admin:logout": "admin admin | admin admin | admin home | admin home",
     "admin:password_change": STAFF,
     "admin:password_change_done": STAFF_TO_READ,
     "admin:jsi18n": STAFF_TO_READ,
@@ -196,3 +196,23 @@ def test_no_two_addresses_share_a_name():
 
 def test_every_row_is_of_an_address():
     assert set(ROWS) - set(addresses()) == set()
+
+
+@pytest.mark.parametrize("method", ["get", "head"])
+@pytest.mark.parametrize("name", sorted(set(addresses())))
+def test_no_address_answers_a_browser_that_merely_looks_with_405(name, method, bobs, come_as, sandbox):
+    """A login leads back with GET to where it came from, and people reload what a form answered."""
+    for role in ROLES:
+        answer = getattr(come_as(role), method)(url(name, bobs), headers={"accept": "text/html,*/*;q=0.8"})
+        assert answer.status_code != 405 or answer.request["PATH_INFO"].startswith("/api/"), (name, role)
+        if answer.status_code == 405 and method == "get":
+            assert answer.json()["error"] == "GET is not possible here. Use POST."
+
+
+@pytest.mark.parametrize("name", sorted(set(addresses())))
+def test_a_405_has_words_and_names_what_is_possible(name, bobs, come_as, sandbox):
+    for headers in ({"accept": "text/html"}, {"accept": "application/json"}):
+        for method in ("post", "put", "delete"):
+            answer = getattr(come_as("operator"), method)(url(name, bobs), headers=headers)
+            if answer.status_code == 405:
+                assert answer["Allow"] and answer.content, (name, method)

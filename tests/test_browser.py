@@ -18,6 +18,12 @@ pytestmark = [
     pytest.mark.process,
     pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine (on Debian: apt-get install chromium)"),
 ]
+PERSON = {
+    "first_name": "Ada",
+    "last_name": "Lovelace",
+    "email": "Ada@example.com",
+    "password": "analytical engine",
+}
 AVAILABLE = "header [data-balance=available]"
 
 
@@ -70,6 +76,13 @@ def balance_at(metronome: httpx.Client, customer_id: str) -> float:
     return metronome.post("/v1/contracts/customerBalances/getNetBalance", json=body).json()["data"]["balance"]
 
 
+def sign_up(page, address: str) -> None:
+    page.goto(f"{address}/accounts/signup/")
+    for name, value in PERSON.items():
+        page.fill(f"[name={name}]", value)
+    page.get_by_role("button", name="Sign up").click()
+
+
 @pytest.mark.timeout(240)
 def test_sign_up_try_speak_and_be_recharged(site, browser):
     address, metronome = site
@@ -79,12 +92,7 @@ def test_sign_up_try_speak_and_be_recharged(site, browser):
     for event in ("pageerror", "console"):
         page.on(event, lambda message: troubles.append(getattr(message, "text", str(message))))
 
-    page.goto(f"{address}/accounts/signup/")
-    for name, value in {
-        "first_name": "Ada", "last_name": "Lovelace", "email": "Ada@example.com", "password": "analytical engine",
-    }.items():  # fmt: skip
-        page.fill(f"[name={name}]", value)
-    page.get_by_role("button", name="Sign up").click()
+    sign_up(page, address)
 
     page.goto(f"{address}/billing/plans/")
     page.get_by_role("button", name="Start the trial").click()
@@ -133,3 +141,40 @@ def test_sign_up_try_speak_and_be_recharged(site, browser):
     processes.wait_until(lambda: balance_at(metronome, state["customer_id"]) == 199_991, "agreement with Metronome")
     assert (state["balance"], state["reserved"]) == (199_991, 0)
     assert troubles == [], "no script failed, and nothing broke the Content-Security-Policy"
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("has_scripts", [True, False])
+def test_a_form_sent_after_the_session_ended_is_there_again_after_logging_in(site, browser, has_scripts):
+    address, _ = site
+    context = browser.new_context(java_script_enabled=has_scripts)
+    page = context.new_page()
+    sign_up(page, address)
+
+    def send_without_a_session(path: str, button: str, **fields: str) -> None:
+        page.goto(f"{address}{path}")
+        for name, value in fields.items():
+            field = page.locator(f"[name={name}]:visible").last
+            if field.evaluate("field => field.tagName") == "SELECT":
+                field.select_option(value)
+            else:
+                field.fill(value)
+        context.clear_cookies(name="sessionid")
+        page.get_by_role("button", name=button, exact=True).click()
+        page.fill("[name=email]", PERSON["email"])
+        page.fill("[name=password]", PERSON["password"])
+        page.get_by_role("button", name="Log in").click()
+        page.wait_for_url(f"{address}{path}")
+        page.get_by_text("You were logged out, so nothing was sent.").wait_for()
+        for name, value in fields.items():
+            assert page.locator(f"[name={name}]:visible").last.input_value() == value
+
+    send_without_a_session("/billing/", "Use this card", card="test-0002")
+    send_without_a_session("/billing/recharge/", "Save", threshold_credits="5", recharge_to_credits="10")
+    send_without_a_session("/accounts/profile/", "Save", first_name="Augusta", last_name="King")
+    send_without_a_session("/studio/voice/", "Set up this voice", name="Countess")
+    send_without_a_session("/billing/plans/", "Start the trial")
+    if not has_scripts:  # with script the text never leaves the page
+        send_without_a_session("/studio/", "Speak", text="A text that took\nan hour to write.")
+    page.goto(f"{address}/billing/card/")
+    assert page.url == f"{address}/billing/"

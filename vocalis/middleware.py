@@ -7,9 +7,10 @@ from django.core.exceptions import BadRequest
 from django.http import HttpRequest, HttpResponse
 from django.views import defaults
 
-from .pages import unavailable_if_database
+from .pages import method_not_allowed, unavailable_if_database
 
 NUL = "\0"
+View = Callable[[HttpRequest], HttpResponse]
 
 
 def security_headers(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
@@ -50,5 +51,17 @@ def nul_refused(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable
         if any(NUL in value for value in request.COOKIES.values()):
             request.COOKIES = {name: value for name, value in request.COOKIES.items() if NUL not in value}
         return get_response(request)
+
+    return middleware
+
+
+def methods_told(get_response: View) -> View:
+    """A 405 has words: browsers show a page of their own for an empty one."""
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        response = get_response(request)
+        if response.status_code == 405 and not response.streaming and not response.content:
+            return method_not_allowed(request, response["Allow"])
+        return response
 
     return middleware

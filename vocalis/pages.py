@@ -62,6 +62,16 @@ def _later(request: HttpRequest, message: str, *, is_busy: bool) -> HttpResponse
     return response
 
 
+def method_not_allowed(request: HttpRequest, allowed: str) -> HttpResponse:
+    """405 in JSON for programs, else as a page. `allowed` as in the header Allow."""
+    if wants_json(request) or request.path.startswith(("/api/", "/health")):
+        response = refuse(405, f"{request.method} is not possible here. Use {allowed}.")
+    else:
+        response = render(request, "405.html", status=405)
+    response["Allow"] = allowed
+    return response
+
+
 def server_error(request: HttpRequest) -> HttpResponse:
     """What escaped every view and middleware; the error is the one being handled."""
     return unavailable_if_database(request, sys.exc_info()[1]) or defaults.server_error(request)

@@ -9,8 +9,9 @@ from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
-from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods, require_safe
 
+from accounts import unsent
 from accounts.access import CustomerRequest, customer_required
 from accounts.models import Customer
 from billing import ledger, plans, recharge
@@ -42,12 +43,13 @@ class RechargeForm(forms.Form):
     )
 
 
-@require_GET
+@require_safe
 @customer_required
 def overview(request: CustomerRequest) -> HttpResponse:
     customer = request.customer
     method = PaymentMethod.objects.filter(customer=customer).first()
     known = gateway().cards
+    chosen = method.reference if method else known[0].reference if known else ""
     context = {
         "subscription": _plan_shown(customer),
         "open_payments": Payment.objects.open().filter(customer=customer).order_by("created_at"),
@@ -61,14 +63,15 @@ def overview(request: CustomerRequest) -> HttpResponse:
         .select_related("subscription")
         .order_by("-created_at")[:PAYMENTS_SHOWN],
         "cards": known,
-        "card": method.reference if method else known[0].reference if known else "",
+        "card": unsent.take(request).get("card") or chosen,
         "is_real_money": gateway().is_real_money,
         **_entries(customer, request.GET.get("before", "")),
     }
     return render(request, "billing/overview.html", context)
 
 
-@require_POST
+@unsent.form_only("billing")
+@unsent.kept("card", page="billing")
 @customer_required
 def choose_card(request: CustomerRequest) -> HttpResponse:
     try:
@@ -81,6 +84,7 @@ def choose_card(request: CustomerRequest) -> HttpResponse:
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
+@unsent.kept("enabled", "threshold_credits", "recharge_to_credits")
 @customer_required
 def recharge_settings(request: CustomerRequest) -> HttpResponse:
     row = AutoRecharge.objects.filter(customer=request.customer).first()
@@ -89,7 +93,7 @@ def recharge_settings(request: CustomerRequest) -> HttpResponse:
         "threshold_credits": row.threshold_credits if row else plans.RECHARGE_THRESHOLD_CREDITS_DEFAULT,
         "recharge_to_credits": row.recharge_to_credits if row else plans.RECHARGE_TO_CREDITS_DEFAULT,
     }
-    form = RechargeForm(request.POST or None, initial=initial)
+    form = RechargeForm(request.POST or None, initial=initial | unsent.take(request))
     if request.method == "POST" and form.is_valid() and _save(request.customer, form):
         done = "on" if form.cleaned_data["enabled"] else "off"
         messages.success(request, f"Auto-recharge is {done}.")

@@ -11,8 +11,9 @@ from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
-from django.views.decorators.http import require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods
 
+from accounts import unsent
 from accounts.access import CustomerRequest, customer_required
 from accounts.models import Customer
 from billing import plans
@@ -29,8 +30,10 @@ class PlanForm(forms.Form):
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
+@unsent.kept()
 @customer_required
 def plans_page(request: CustomerRequest) -> HttpResponse:
+    unsent.take(request)  # no choice of a plan is made again by itself, but it is said
     form = PlanForm(request.POST if request.method == "POST" else None)
     if request.method == "POST" and form.is_valid():
         try:
@@ -48,7 +51,8 @@ def plans_page(request: CustomerRequest) -> HttpResponse:
     return render(request, "billing/plans.html", _context(request.customer) | {"form": form})
 
 
-@require_POST
+@unsent.form_only("plans")
+@unsent.kept(page="plans")
 @customer_required
 def cancel_plan(request: CustomerRequest) -> HttpResponse:
     try:

@@ -13,6 +13,7 @@ from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt, csrf_protect
 from django.views.decorators.http import require_http_methods, require_safe
 
+from accounts import unsent
 from accounts.access import CustomerRequest, customer_required
 from billing import ledger, plans
 from usage.models import Voice
@@ -28,14 +29,17 @@ WORDS = {
 NEEDS_NEW_KEY = {"key_reused", "speech_failed"}
 
 
-@csrf_exempt  # here, and checked two lines down: whoever is not logged in should hear that, and not of a missing token
+@csrf_exempt  # here, and checked below: whoever is not logged in should hear that, and not of a missing token
+@unsent.kept("name", *(setting.name for setting in own_voice.tunable()))
 @customer_required
 @csrf_protect
 @require_http_methods(["GET", "HEAD", "POST"])
 def page(request: CustomerRequest) -> HttpResponseBase:
     if request.method == "POST":
         return _set_up(request)
-    return _render(request, request.GET)
+    fields = request.GET.copy()
+    fields.update(unsent.take(request))
+    return _render(request, fields)
 
 
 @require_safe

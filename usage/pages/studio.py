@@ -16,6 +16,7 @@ from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt, csrf_protect
 from django.views.decorators.http import require_http_methods, require_safe
 
+from accounts import unsent
 from accounts.access import CustomerRequest, customer_required, refuse, wants_json
 from billing import ledger
 from usage import text as texts
@@ -33,7 +34,9 @@ RECENT = 5
 PENDING_REFRESH_SECONDS = 2
 
 
-@csrf_exempt  # here, and checked two lines down: whoever is not logged in should hear that, and not of a missing token
+# Exempt here, and checked below: whoever is not logged in should hear that, not of a token.
+@csrf_exempt
+@unsent.kept("text", "voice")
 @customer_required
 @csrf_protect
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -43,7 +46,9 @@ def page(request: CustomerRequest) -> HttpResponseBase:
     done = None
     if "done" in request.GET:
         done = _generation(request, request.GET["done"])
-    response = _render(request, done=done, voice=done.voice if done else request.GET.get("voice", ""))
+    typed = unsent.take(request)
+    voice = typed.get("voice") or (done.voice if done else request.GET.get("voice", ""))
+    response = _render(request, done=done, voice=voice, text=typed.get("text", ""))
     if done and done.state == Generation.State.PENDING:
         response["Refresh"] = str(PENDING_REFRESH_SECONDS)
     return response

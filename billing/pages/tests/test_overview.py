@@ -205,7 +205,8 @@ def test_looking_at_the_page_writes_nothing(page):
 
 
 def test_a_card_is_chosen_by_post_only(page):
-    assert page.get("/billing/card/").status_code == 405
+    assert page.get("/billing/card/", {"card": "test-0002"}).url == "/billing/"
+    assert not PaymentMethod.objects.exists()
 
 
 # --- Auto-recharge --------------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ Pure functions without Django, so that the page, the API, the price and the usag
 
 import re
 import unicodedata
+from collections.abc import Iterator
 
 from accounts import typed
 
@@ -44,6 +45,26 @@ def count(text: str) -> int:
         return len(_with_line_feeds(text))
 
 
+def _too_long(text: str) -> Iterator[str]:
+    if len(text) > MAX_CHARACTERS:
+        yield (
+            f"The text has {len(text):,} characters and at most {MAX_CHARACTERS:,} can be spoken "
+            f"at once. Shorten it by {len(text) - MAX_CHARACTERS:,}."
+        )
+
+
+def _invisible(text: str) -> Iterator[str]:
+    found = list(FORBIDDEN.finditer(text))
+    if not found:
+        return
+    first = f"Character {found[0].start() + 1:,} (U+{ord(found[0][0]):04X})"
+    if len(found) == 1:
+        yield f"{first} is invisible and cannot be spoken. Remove it."
+    else:
+        more = f"{len(found) - 1:,} more"
+        yield f"{first} and {more} are invisible and cannot be spoken. Remove them."
+
+
 def _with_line_feeds(text: str) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
@@ -58,15 +79,8 @@ def check(text: str) -> str:
     text = normalise(text)
     if not text:
         raise TextRefused("Write something to speak.")
-    if len(text) > MAX_CHARACTERS:
-        raise TextRefused(
-            f"The text has {len(text):,} characters and at most {MAX_CHARACTERS:,} can be spoken at once. "
-            f"Shorten it by {len(text) - MAX_CHARACTERS:,}."
-        )
-    if forbidden := FORBIDDEN.search(text):
-        raise TextRefused(
-            f"Character {forbidden.start() + 1:,} (U+{ord(forbidden[0]):04X}) is invisible and cannot be spoken. Remove it."
-        )
+    if problems := [*_too_long(text), *_invisible(text)]:  # at once, not one after the other
+        raise TextRefused(" ".join(problems))
     if not any(map(is_audible, text)):
         raise TextRefused("There is nothing to speak in this text. Write at least one letter or digit.")
     return text

@@ -21,26 +21,27 @@ from billing.payments.gateways import gateway
 
 ENTRIES_A_PAGE = 20
 PAYMENTS_SHOWN = 10
-TOO_MANY = {"max_value": f"At most {recharge.TO_CREDITS_MAX:,} credits, which are worth $10,000."}
 
 
 class RechargeForm(forms.Form):
     enabled = forms.BooleanField(label="Recharge automatically", required=False)
     threshold_credits = forms.IntegerField(
         label="When this many credits or fewer are left",
-        min_value=0,
-        max_value=recharge.TO_CREDITS_MAX,
-        error_messages=TOO_MANY,
         help_text=f"At least {plans.RECHARGE_THRESHOLD_CREDITS_MIN:,} credits, which are worth $5.",
     )
     recharge_to_credits = forms.IntegerField(
         label="Fill up to",
-        min_value=0,
-        max_value=recharge.TO_CREDITS_MAX,
-        error_messages=TOO_MANY,
         help_text=f"At least {plans.RECHARGE_STEP_CREDITS_MIN:,} credits ($10) more than the line above, the least one "
         "payment can be.",
     )
+
+    def clean(self) -> dict[str, Any]:
+        """Both numbers are looked at whatever is wrong with the other, so that one correction is enough."""
+        answers = self.cleaned_data
+        numbers = answers.get("threshold_credits"), answers.get("recharge_to_credits")
+        for field, sentence in recharge.errors_of(*numbers).items():
+            self.add_error(field, sentence)
+        return answers
 
 
 @require_safe

@@ -6,6 +6,7 @@ Metronome decides when a recharge is due and for how much; the payment itself is
 from .settings import (
     TO_CREDITS_MAX,
     SettingsInvalid,
+    errors_of,
     follow_metronome,
     is_off_by_choice,
     is_switched_off,
@@ -17,6 +18,6 @@ from .settings import (
 from .watchdog import settle, watch
 
 __all__ = [
-    "TO_CREDITS_MAX", "SettingsInvalid", "follow_metronome", "is_off_by_choice", "is_switched_off", "mirror", "remember",
-    "save_settings", "settle", "switch_off", "watch",
+    "TO_CREDITS_MAX", "SettingsInvalid", "errors_of", "follow_metronome", "is_off_by_choice", "is_switched_off",
+    "mirror", "remember", "save_settings", "settle", "switch_off", "watch",
 ]  # fmt: skip

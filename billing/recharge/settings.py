@@ -131,23 +131,36 @@ def _is_mirrored(row: AutoRecharge, now: datetime) -> bool:
 
 
 def _check(threshold_credits: int, recharge_to_credits: int) -> None:
-    """Metronome's minimums, said before it refuses."""
-    errors: dict[str, str] = {}
-    threshold_min = plans.RECHARGE_THRESHOLD_CREDITS_MIN
-    to_min = threshold_credits + plans.RECHARGE_STEP_CREDITS_MIN
-    if threshold_credits < threshold_min:
-        errors["threshold_credits"] = (
-            f"The threshold is at least {threshold_min:,} credits (${_dollars(threshold_min)})."
-        )
-    if recharge_to_credits < to_min:
-        step = plans.RECHARGE_STEP_CREDITS_MIN
-        errors["recharge_to_credits"] = (
-            f"At least {to_min:,} credits: {step:,} (${_dollars(step)}) above the threshold, the least one payment can be."
-        )
-    elif recharge_to_credits > TO_CREDITS_MAX:
-        errors["recharge_to_credits"] = f"At most {TO_CREDITS_MAX:,} credits (${_dollars(TO_CREDITS_MAX)})."
-    if errors:
+    """Metronome's minimums and our maximum, said before Metronome refuses."""
+    if errors := errors_of(threshold_credits, recharge_to_credits):
         raise SettingsInvalid(errors)
+
+
+def errors_of(threshold: int | None, recharge_to: int | None) -> dict[str, str]:
+    """What is wrong with the two numbers, None for one that is no number: field name to a sentence for the customer.
+
+    The numbers in the sentences are accepted together: a target is measured from the threshold that will be allowed,
+    not from one that is refused beside it.
+    """
+    errors: dict[str, str] = {}
+    lowest, step = plans.RECHARGE_THRESHOLD_CREDITS_MIN, plans.RECHARGE_STEP_CREDITS_MIN
+    highest = TO_CREDITS_MAX - step
+    if threshold is not None and not lowest <= threshold <= highest:
+        bound, limit = ("least", lowest) if threshold < lowest else ("most", highest)
+        errors["threshold_credits"] = f"The threshold is at {bound} {_credits(limit)}."
+    allowed = min(max(threshold or lowest, lowest), highest)
+    if recharge_to is not None and recharge_to < allowed + step:
+        errors["recharge_to_credits"] = (
+            f"At least {allowed + step:,} credits: {step:,} (${_dollars(step)}) above a threshold of {allowed:,}, "
+            "the least one payment can be."
+        )
+    elif recharge_to is not None and recharge_to > TO_CREDITS_MAX:
+        errors["recharge_to_credits"] = f"At most {_credits(TO_CREDITS_MAX)}."
+    return errors
+
+
+def _credits(credits: int) -> str:
+    return f"{credits:,} credits (${_dollars(credits)})"
 
 
 def _dollars(credits: int) -> str:

@@ -36,6 +36,14 @@ def test_five_thousand_characters_are_accepted_and_one_more_is_refused_with_both
         text.check("a" * 5001)
 
 
+def test_all_that_is_wrong_with_a_text_is_said_at_once():
+    with pytest.raises(text.TextRefused) as refused:
+        text.check("\x01a\x02" + "b" * 5000 + "\x03")
+
+    assert "Shorten it by 4." in str(refused.value)
+    assert "Character 1 (U+0001) and 2 more are invisible" in str(refused.value)
+
+
 def test_a_text_too_long_in_any_form_is_refused_and_counted_as_it_was_typed():
     assert text.check("\u03b1\u0313\u0300\u0345" * 5000) == "\u1f82" * 5000
 

@@ -248,11 +248,11 @@ def test_the_form_starts_with_what_is_set(page, alice):
     ("change", "sentence"),
     [
         ({"threshold_credits": "19999"}, "The threshold is at least 20,000 credits ($5)."),
-        ({"recharge_to_credits": "64999"}, "At least 65,000 credits: 40,000 ($10) above the threshold"),
+        ({"recharge_to_credits": "64999"}, "At least 65,000 credits: 40,000 ($10) above a threshold of 25,000"),
         ({"threshold_credits": ""}, "This field is required."),
         ({"threshold_credits": "many"}, "Enter a whole number."),
-        ({"threshold_credits": "-5"}, "greater than or equal to 0"),
-        ({"recharge_to_credits": "9" * 30}, "At most 40,000,000 credits, which are worth $10,000."),
+        ({"threshold_credits": "-5"}, "The threshold is at least 20,000 credits ($5)."),
+        ({"recharge_to_credits": "9" * 30}, "At most 40,000,000 credits ($10,000)."),
     ],
 )
 def test_settings_metronome_would_refuse_come_back_with_the_reason(page, change, sentence):
@@ -260,6 +260,30 @@ def test_settings_metronome_would_refuse_come_back_with_the_reason(page, change,
 
     assert sentence in text_of(answer)
     assert not AutoRecharge.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("threshold", "recharge_to"),
+    [(5, 10), (-5, -10), (0, 10**30), (10**30, 10), (30_000, 10), (39_990_000, 39_995_000), ("", 10), (5, "")],
+)
+def test_the_numbers_named_by_the_messages_are_accepted_together(page, threshold, recharge_to):
+    wrong = {"enabled": "on", "threshold_credits": threshold, "recharge_to_credits": recharge_to}
+
+    text = text_of(page.post("/billing/recharge/", wrong))
+
+    named = re.search(r"The threshold is at (?:least|most) ([\d,]+)", text)
+    if named:
+        threshold = named[1].replace(",", "")
+    target = re.search(r"At least ([\d,]+) credits: 40,000|At most ([\d,]+) credits \(", text)
+    if target:
+        recharge_to = (target[1] or target[2]).replace(",", "")
+    assert named or target
+    right = {
+        "enabled": "on",
+        "threshold_credits": threshold or "20000",
+        "recharge_to_credits": recharge_to or "60000",
+    }
+    assert page.post("/billing/recharge/", right).status_code == 302
 
 
 def test_a_form_without_a_token_is_refused(alice):

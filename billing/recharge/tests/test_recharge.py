@@ -49,7 +49,7 @@ def test_metronomes_own_minimums_are_accepted(alice, now):
     ("threshold", "to", "field", "sentence"),
     [
         (19_999, 200_000, "threshold_credits", "at least 20,000 credits ($5)"),
-        (20_000, 59_999, "recharge_to_credits", "At least 60,000 credits: 40,000 ($10) above the threshold"),
+        (20_000, 59_999, "recharge_to_credits", "At least 60,000 credits: 40,000 ($10) above a threshold of 20,000"),
         (25_000, 25_000, "recharge_to_credits", "At least 65,000"),
         (100_000, 50_000, "recharge_to_credits", "At least 140,000"),
         (-1, 200_000, "threshold_credits", "at least 20,000"),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
 from datetime import timedelta
 
 import pytest
@@ -11,7 +13,8 @@ from django.utils import timezone
 
 import usage.jobs
 from billing.metronome import catalogue
-from billing.models import Drift, InboundWebhook
+from billing.models import Drift, InboundWebhook, Payment
+from billing.subscriptions import workflow as subscriptions
 from conftest import fund
 from jobs.models import Heartbeat
 from jobs.worker import RowJob, pause_job
@@ -91,17 +94,27 @@ def test_all_is_well_when_everything_runs(client, running):
     assert (response.status_code, report["status"], report["summary"]) == (200, "ok", "all is well"), report
     assert [check["name"] for check in report["checks"]] == [
         "reachability", "credentials", *catalogue.CHECKS, "webhook secret", "mail", "worker", "paused jobs",
-        "oldest unsent event", "usage comparison", "dead rows", "drift", "auto-recharge",
+        "oldest unsent event", "usage comparison", "dead rows", "charged, not granted", "drift",
+        "auto-recharge",
     ]  # fmt: skip
 
 
 def test_who_comes_while_a_look_is_taken_gets_the_last_report_and_keeps_no_thread_waiting(client, db, monkeypatch):
     old = {"status": "ok", "summary": "all was well", "checks": []}
-    monkeypatch.setattr(health, "_last", (float("-inf"), old))
+    monkeypatch.setattr(health, "_last", (time.monotonic() - health.CACHE_SECONDS - 1, old))
     monkeypatch.setattr(health, "report", lambda now: pytest.fail("somebody else is looking"))
 
     with health._lock:
         assert client.get(URL).json() == old
+
+
+def test_nobody_is_told_of_the_past_by_a_report_of_half_an_hour_ago(client, running, monkeypatch):
+    old = {"status": "ok", "summary": "all was well", "checks": []}
+    monkeypatch.setattr(health, "_last", (time.monotonic() - 1_800, old))
+    health._lock.acquire()
+    threading.Timer(0.2, health._lock.release).start()
+
+    assert client.get(URL).json()["summary"] == "all is well"
 
 
 def test_an_empty_account_lacks_what_bootstrap_makes(client, sandbox, db):
@@ -190,6 +203,69 @@ def test_a_paused_job_is_an_error_that_says_why(client, running):
     pause_job("usage.report", seconds=60, reason="401 unauthorized", now=timezone.now())
 
     assert checks(client, 503)["paused jobs"] == ("error", "usage.report pauses: 401 unauthorized")
+
+
+def paid(customer, state: str, *, seconds: int, kind: str = "plan") -> Payment:
+    return Payment.objects.create(
+        customer=customer,
+        kind=kind,
+        state=state,
+        amount_cents=4_900,
+        gateway="test",
+        created_at=timezone.now() - timedelta(seconds=seconds),
+    )
+
+
+@pytest.mark.parametrize(
+    ("seconds", "status", "http_status"), [(50, "ok", 200), (70, "warn", 200), (590, "warn", 200), (610, "error", 503)]
+)
+@pytest.mark.parametrize(
+    ("kind", "state"),
+    [
+        ("plan", "charged"),
+        ("plan", "refunding"),
+        ("recharge", "charged"),
+        ("recharge", "releasing"),
+        ("recharge", "released"),
+    ],
+)
+def test_money_taken_without_credits_shows_by_its_age(
+    client, running, alice, bob, kind, state, seconds, status, http_status
+):
+    paid(alice, state, seconds=seconds, kind=kind)
+    paid(bob, state, seconds=5, kind=kind)
+
+    said, detail = checks(client, http_status)["charged, not granted"]
+
+    assert said == status
+    assert detail.startswith("2; the oldest payment is ")
+    assert seconds <= int(detail.split()[-3].replace(",", "")) <= seconds + 5
+
+
+@pytest.mark.parametrize("state", ["initiated", "charging", "granted", "failed", "refunded"])
+def test_a_payment_that_was_not_taken_or_is_over_is_no_trouble(client, running, alice, state):
+    paid(alice, state, seconds=3_600)
+
+    assert checks(client)["charged, not granted"] == ("ok", "none")
+
+
+def test_a_customer_charged_while_metronome_is_frozen_is_seen_and_so_is_metronome(running, client, alice, monkeypatch):
+    running.drain()
+    subscriptions.select_plan(customer=alice, plan="creator", key="k", now=running.now())
+    running.sandbox.faults.add(match="*", kind="status", times=None, status=503)
+    running.drain()
+    assert Payment.objects.get().state == "charged"
+    Payment.objects.update(created_at=timezone.now() - timedelta(minutes=2))
+
+    found = checks(client, 503)
+    assert found["charged, not granted"][0] == "warn"
+    assert found["reachability"][0] == "error"
+
+    running.sandbox.faults.clear()
+    running.advance(minutes=10)
+    running.drain()
+    monkeypatch.setattr(health, "_last", None)
+    assert checks(client)["charged, not granted"] == ("ok", "none")
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from django.conf import settings
 from django.db import Error, connection
-from django.db.models import Max, Min
+from django.db.models import Count, Max, Min
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
@@ -25,7 +25,7 @@ from django.views.decorators.http import require_safe
 from billing import metronome
 from billing.metronome import catalogue, setup
 from billing.metronome.redaction import without_secrets
-from billing.models import AutoRecharge, Drift
+from billing.models import AutoRecharge, Drift, Payment
 from jobs import worker
 from jobs.errors import Rejected, Unavailable
 from jobs.models import Heartbeat, JobRow, PausedJob
@@ -37,6 +37,8 @@ STATUSES: tuple[Status, ...] = ("ok", "warn", "error")  # the worst one is the w
 CALL_SECONDS = 3  # per call to Metronome, without retries
 ALL_SECONDS = 8  # some checks are several calls
 CACHE_SECONDS = 10  # monitors and curious people cost Metronome one look each ten seconds per process
+STALE_SECONDS = 30  # what is older is no answer to how things are now
+CHARGED_WARN, CHARGED_ERROR = timedelta(minutes=1), timedelta(minutes=10)  # it takes seconds
 UNSENT_WARN, UNSENT_ERROR = timedelta(minutes=5), timedelta(hours=1)
 COMPARED_WARN = timedelta(days=1)  # with 100,000 active customers a round takes six hours
 
@@ -87,10 +89,12 @@ _last: tuple[float, dict[str, Any]] | None = None
 
 def cached_report() -> dict[str, Any]:
     global _last
-    # Those who come meanwhile get the last report instead of each taking a look, or wait for the first there is: while
-    # Metronome hangs, a look takes seconds, and whoever waited for it would keep one of the threads that serve pages.
+    # Those who come meanwhile get the last report instead of each taking a look: while Metronome hangs, a look takes
+    # seconds, and whoever waited for it would keep one of the threads that serve pages. They wait if there is none yet,
+    # or none that tells of now.
     last = _last
-    if not _lock.acquire(blocking=last is None) and last:
+    is_fresh = last is not None and time.monotonic() - last[0] <= STALE_SECONDS
+    if not _lock.acquire(blocking=not is_fresh) and last:
         return last[1]
     try:
         if _last is None or time.monotonic() - _last[0] > CACHE_SECONDS:
@@ -144,6 +148,7 @@ def _hurried(ask: Callable[[], list[Check]]) -> list[Check]:
 
 def _connection_checks() -> list[Check]:
     try:
+        asked = time.monotonic()
         setup.pricing_units()
     except Unavailable as error:
         if error.pause_seconds:  # Metronome answered, and refused our key
@@ -151,7 +156,8 @@ def _connection_checks() -> list[Check]:
         return [Check("reachability", "error", str(error)), Check("credentials", "error", "cannot be tried")]
     except Rejected as error:
         return [Check("reachability", "ok", ""), Check("credentials", "error", str(error))]
-    return [Check("reachability", "ok", settings.METRONOME_API_URL), Check("credentials", "ok", "accepted")]
+    answered = f"{settings.METRONOME_API_URL} answers in {time.monotonic() - asked:.1f} s"
+    return [Check("reachability", "ok", answered), Check("credentials", "ok", "accepted")]
 
 
 def _catalogue_check(name: str, ask: Callable[[datetime], list[str]], now: datetime) -> Callable[[], list[Check]]:
@@ -174,7 +180,7 @@ def _catalogue_check(name: str, ask: Callable[[datetime], list[str]], now: datet
 def local_checks(now: datetime, dead: dict[type[JobRow], int]) -> list[Check]:
     """`dead`: `worker.dead_rows()`, which the start page lists one by one as well."""
     here = [_webhook_secret(), _mail(), _worker(now), _paused_jobs(now), _unsent(now), _usage(now)]
-    return [*here, _dead_rows(dead), *_money()]
+    return [*here, _dead_rows(dead), _charged(now), *_money()]
 
 
 def _webhook_secret() -> Check:
@@ -229,6 +235,19 @@ def _usage(now: datetime) -> Check:
 def _dead_rows(dead: dict[type[JobRow], int]) -> Check:
     counts = [f"{count} of {model._meta.verbose_name_plural}" for model, count in dead.items()]
     return Check("dead rows", "warn" if counts else "ok", f"{', '.join(counts) or 'none'} need a person")
+
+
+def _charged(now: datetime) -> Check:
+    """Money that a customer has paid and has no credits for."""
+    stuck = Payment.objects.charged_not_granted()
+    found = stuck.aggregate(oldest=Min("created_at"), count=Count("pk"))
+    page = "billing_payment?state__in=charged,releasing,released,refunding"
+    if not found["count"]:
+        return Check("charged, not granted", "ok", "none", page)
+    age = now - found["oldest"]
+    status: Status = "error" if age > CHARGED_ERROR else "warn" if age > CHARGED_WARN else "ok"
+    detail = f"{found['count']}; the oldest payment is {age.total_seconds():,.0f} s old"
+    return Check("charged, not granted", status, detail, page)
 
 
 def _money() -> list[Check]:

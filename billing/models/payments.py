@@ -31,6 +31,12 @@ class PaymentQuerySet(JobRowQuerySet):
     def open(self) -> Self:
         return self.exclude(state__in=[Payment.State.GRANTED, Payment.State.FAILED, Payment.State.REFUNDED])
 
+    def charged_not_granted(self) -> Self:
+        """The money was taken, and has become neither credits nor a refund yet."""
+        states = Payment.State
+        taken = [states.CHARGED, states.RELEASING, states.RELEASED, states.REFUNDING]
+        return self.filter(state__in=taken, grant=None)
+
 
 class Payment(JobRow):
     """Money movement with recovery points: every state is a place a worker can die and another go on from."""

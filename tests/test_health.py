@@ -22,10 +22,13 @@ from usage.models import ReconciliationRun, UsageDiscrepancy, UsageEvent
 from vocalis import health
 
 URL = "/health/integrations"
+TOKEN = "a-token-of-more-than-twenty-characters"
+BEARER = {"authorization": f"Bearer {TOKEN}"}
 
 
 @pytest.fixture(autouse=True)
-def nothing_cached(monkeypatch):
+def nothing_cached(monkeypatch, settings):
+    settings.HEALTH_TOKEN = TOKEN
     monkeypatch.setattr(health, "_last", None)
 
 
@@ -39,7 +42,7 @@ def running(stage, now):
 
 
 def checks(client, status: int = 200) -> dict[str, tuple[str, str]]:
-    response = client.get(URL)
+    response = client.get(URL, headers=BEARER)
     assert response.status_code == status, response.content
     return {check["name"]: (check["status"], check["detail"]) for check in response.json()["checks"]}
 
@@ -159,7 +162,7 @@ def test_a_refused_key_is_told_from_an_outage_and_never_shown(client, running, s
     assert found["reachability"] == ("ok", "")
     assert found["credentials"][0] == "error"
     assert "bad token ***" in found["credentials"][1]
-    assert "sk_live_5f0c" not in client.get(URL).content.decode()
+    assert "sk_live_5f0c" not in client.get(URL, headers=BEARER).content.decode()
 
 
 def test_the_answer_is_kept_for_ten_seconds(client, running, monkeypatch):

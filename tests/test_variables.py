@@ -44,6 +44,7 @@ WRONG = {
     "METRONOME_RATE_CARD_NAME": ["", " "],
     "VOCALIS_CREDIT_TYPE_ID": ["Vocalis Credits", "8b1f0a52"],
     "METRONOME_WEBHOOK_SECRET": ["", " , ", "sandbox-webhook-secret"],
+    "HEALTH_TOKEN": ["short", "a token of several words", "t\u00f6k\u00e9n-of-twenty-characters"],
     "PAYMENT_GATEWAY": ["", "testt"],
     "SPEECH_HELPERS": ["0", "-1", "some"],
 }  # fmt: skip

@@ -19,6 +19,7 @@ from django.db import Error, connection
 from django.db.models import Count, Max, Min
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils import timezone
+from django.utils.crypto import constant_time_compare
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
@@ -74,13 +75,30 @@ def health(request: HttpRequest) -> HttpResponse:
 @never_cache
 @require_safe
 def integrations(request: HttpRequest) -> HttpResponse:
-    """For monitors: 503 when something is broken, 200 when all is well or something merely needs a look."""
+    """For monitors: 503 when something is broken, 200 when all is well or merely needs a look.
+
+    Error texts, counts and addresses are for staff and for whoever sends HEALTH_TOKEN; others read
+    names and statuses.
+    """
     report = cached_report()
+    if not may_see_details(request):
+        named = [{"name": check["name"], "status": check["status"]} for check in report["checks"]]
+        report = report | {"checks": named}
     return HttpResponse(
         without_secrets(json.dumps(report)),
         content_type="application/json",
         status=503 if report["status"] == "error" else 200,
     )
+
+
+def may_see_details(request: HttpRequest) -> bool:
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    if settings.HEALTH_TOKEN and scheme.lower() == "bearer":
+        return constant_time_compare(token.strip(), settings.HEALTH_TOKEN)
+    try:
+        return request.user.is_staff
+    except Error:  # of the database, where sessions are
+        return False
 
 
 _lock = threading.Lock()
@@ -89,9 +107,9 @@ _last: tuple[float, dict[str, Any]] | None = None
 
 def cached_report() -> dict[str, Any]:
     global _last
-    # Those who come meanwhile get the last report instead of each taking a look: while Metronome hangs, a look takes
-    # seconds, and whoever waited for it would keep one of the threads that serve pages. They wait if there is none yet,
-    # or none that tells of now.
+    # Those who come meanwhile get the last report instead of each taking a look: while Metronome
+    # hangs, a look takes seconds, and whoever waited would keep a thread that serves pages. They
+    # wait if there is no report yet, or none that tells of now.
     last = _last
     is_fresh = last is not None and time.monotonic() - last[0] <= STALE_SECONDS
     if not _lock.acquire(blocking=not is_fresh) and last:

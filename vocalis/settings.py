@@ -163,6 +163,9 @@ METRONOME_WEBHOOK_SECRETS: list[str] = env.list("METRONOME_WEBHOOK_SECRET", defa
 VOCALIS_CREDIT_TYPE_ID = env.str("VOCALIS_CREDIT_TYPE_ID", default="")
 PAYMENT_GATEWAY = env.str("PAYMENT_GATEWAY", default="test")
 
+# --- Health --------------------------------------------------------------------------------------
+HEALTH_TOKEN = env.str("HEALTH_TOKEN", default="")
+
 # --- Files ----------------------------------------------------------------------------------------------------------
 STATIC_URL = "static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]

@@ -18,6 +18,7 @@ from .environment import MAIL_FORM
 
 HOST = re.compile(r"\*|\.?[a-z0-9_-]+(\.[a-z0-9_-]+)*\.?", re.IGNORECASE)
 PORT_MAX = 65_535
+HEALTH_TOKEN_LENGTH_MIN = 20
 
 
 def wrong(settings: Any) -> Iterator[tuple[str, str]]:
@@ -75,6 +76,10 @@ def _uuid(text: str) -> bool:
 
 def _token(text: str) -> bool:
     return text.isascii() and text.isprintable() and " " not in text
+
+
+def _long_token(text: str) -> bool:
+    return _token(text) and len(text) >= HEALTH_TOKEN_LENGTH_MIN
 
 
 def _folder(path: str) -> bool:
@@ -143,6 +148,11 @@ FORMS: list[tuple[str, str, Callable[[Any], bool]]] = [
         "METRONOME_API_KEY",
         "the token as Metronome shows it, without blanks or quotes",
         lambda settings: _token(settings.METRONOME_API_KEY),
+    ),
+    (
+        "HEALTH_TOKEN",
+        f"{HEALTH_TOKEN_LENGTH_MIN} ASCII characters or more without blanks, or leave it empty",
+        lambda settings: not settings.HEALTH_TOKEN or _long_token(settings.HEALTH_TOKEN),
     ),
     (
         "METRONOME_API_URL",

@@ -73,9 +73,9 @@ SELECT id, customer, id, md5(id::text), repeat('Every credit is counted once. ',
        sent_at, created_at, attempts, last_error)
 SELECT 'vocalis-gen-' || id, customer, 'voice_generation', at, '{"voice_type": "standard", "text_length": "100"}', 100, reservation,
        at + interval '1 s', at, 0, '' FROM spoken""",
-    """INSERT INTO billing_inboundwebhook (event_id, type, customer_ref, payload, received_at, processed_at, outcome,
+    """INSERT INTO billing_inboundwebhook (source, event_id, type, customer_ref, payload, received_at, processed_at, outcome,
        attempts, last_error)
-SELECT id, 'commit.segment.start', metronome_id, jsonb_build_object('id', id, 'customer_id', metronome_id), at, at, 'synced', 0, ''
+SELECT 'metronome', id, 'commit.segment.start', metronome_id, jsonb_build_object('id', id, 'customer_id', metronome_id), at, at, 'synced', 0, ''
   FROM spoken""",
     """INSERT INTO billing_payment (id, customer_id, kind, state, amount_cents, invoice_total, currency, gateway,
        gateway_reference, invoice_id, release_refusal, failure, created_at, settled_at, attempts, last_error)

@@ -256,7 +256,8 @@ class AutoRechargeAdmin(OfCustomer, JobRowAdmin):
 
 @admin.register(InboundWebhook)
 class InboundWebhookAdmin(CustomerSearch, JobRowAdmin):
-    list_display = ("received_at", "type", "customer_ref", "processed_at", "outcome")
+    list_display = ("received_at", "source", "type", "customer_ref", "processed_at", "outcome")
+    list_filter = ("source", WorkFilter)
     exact_fields = ("event_id", "type", "customer_ref")
     search_help_text = "E-mail address (or its beginning), customer id, Metronome id, event id, or type"
     exclude = ("payload",)

@@ -58,7 +58,7 @@ class UnknownCustomer(Exception):
 
 def process(event: InboundWebhook, now: datetime) -> None:
     """Run the event's handler and note the outcome. Running it again, by Replay, changes nothing that still holds."""
-    handlers = table()
+    handlers = TABLES[event.source]()
     handler = handlers.get(event.type) or handlers.get(f"{event.type.partition('.')[0]}.*")
     try:
         outcome = handler(event, now) if handler else "ignored: nothing here reacts to this type"
@@ -173,5 +173,7 @@ def _customer(event: InboundWebhook, now: datetime) -> Customer:
 def _has_open_payment(customer: Customer) -> bool:
     return Payment.objects.open().filter(customer=customer).exists()
 
+
+TABLES: dict[str, Callable[[], dict[str, Handler]]] = {InboundWebhook.Source.METRONOME: table}
 
 PROCESS = RowJob("inbox.process", InboundWebhook, process)

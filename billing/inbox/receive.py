@@ -43,7 +43,7 @@ def receive(request: HttpRequest) -> JsonResponse:
     try:
         body = _body(request)
         _verify(request, body, now)
-        event, is_new = store(payload=parse(body), now=now)
+        event, is_new = store(source=InboundWebhook.Source.METRONOME, payload=parse(body), now=now)
     except TooLarge:
         return JsonResponse({"error": f"The body is over {BODY_BYTES_MAX:,} bytes."}, status=413)
     except signature.SignatureInvalid as error:
@@ -74,9 +74,15 @@ def parse(body: bytes) -> dict[str, Any]:
     return payload
 
 
-def store(*, payload: dict[str, Any], now: datetime) -> tuple[InboundWebhook, bool]:
-    """Keep an event for the worker, once per event id. Returns it, and whether it is new."""
+def store(
+    *,
+    source: InboundWebhook.Source,
+    payload: dict[str, Any],
+    now: datetime,
+) -> tuple[InboundWebhook, bool]:
+    """Keep an event for the worker, once per source and id. Returns it, and whether it is new."""
     return InboundWebhook.objects.get_or_create(
+        source=source,
         event_id=payload["id"],
         defaults={
             "type": payload["type"],

@@ -69,7 +69,8 @@ class Migration(migrations.Migration):
                 ('lease', models.CharField(blank=True, max_length=32, null=True)),
                 ('leased_until', models.DateTimeField(blank=True, null=True)),
                 ('dead_at', models.DateTimeField(blank=True, help_text='Given up; needs a person. Retry makes it due again.', null=True)),
-                ('event_id', models.CharField(max_length=128, unique=True)),
+                ('source', models.CharField(choices=[('metronome', 'Metronome')], default='metronome', max_length=20)),
+                ('event_id', models.CharField(max_length=128)),
                 ('type', models.CharField(db_index=True, max_length=128)),
                 ('customer_ref', models.CharField(blank=True, default='', max_length=64)),
                 ('payload', models.JSONField()),
@@ -79,7 +80,8 @@ class Migration(migrations.Migration):
             ],
             options={
                 'abstract': False,
-                'indexes': [models.Index(condition=models.Q(('dead_at__isnull', True), ('due_at__isnull', False)), fields=['due_at'], name='inboundwebhook_due'), models.Index(condition=models.Q(('dead_at__isnull', False)), fields=['dead_at'], name='inboundwebhook_dead'), models.Index(fields=['customer_ref', 'id'], name='inboundwebhook_by_customer')],
+                'indexes': [models.Index(condition=models.Q(('dead_at__isnull', True), ('due_at__isnull', False)), fields=['due_at'], name='inboundwebhook_due'), models.Index(condition=models.Q(('dead_at__isnull', False)), fields=['dead_at'], name='inboundwebhook_dead'), models.Index(fields=['source', 'id'], name='inboundwebhook_by_source'), models.Index(fields=['customer_ref', 'id'], name='inboundwebhook_by_customer')],
+                'constraints': [models.UniqueConstraint(fields=('event_id', 'source'), name='inboundwebhook_once')],
             },
         ),
         migrations.CreateModel(

@@ -8,11 +8,15 @@ from jobs.models import JobRow
 
 
 class InboundWebhook(JobRow):
-    """Inbox: one row per provider event id. As a job it owes its processing."""
+    """Inbox: one row per event of a provider, whose ids are its own. The job processes it."""
 
     due_within_seconds = 0
 
-    event_id = models.CharField(max_length=128, unique=True)
+    class Source(models.TextChoices):
+        METRONOME = "metronome"
+
+    source = models.CharField(max_length=20, choices=Source.choices, default=Source.METRONOME)
+    event_id = models.CharField(max_length=128)
     type = models.CharField(max_length=128, db_index=True)
     customer_ref = models.CharField(max_length=64, blank=True, default="")
     payload = models.JSONField()
@@ -22,8 +26,12 @@ class InboundWebhook(JobRow):
 
     class Meta(JobRow.Meta):
         abstract = False
+        constraints = [  # the id first: operators look for it without the source
+            models.UniqueConstraint(fields=["event_id", "source"], name="inboundwebhook_once"),
+        ]
         indexes = [
             *JobRow.Meta.indexes,
+            models.Index(fields=["source", "id"], name="inboundwebhook_by_source"),
             models.Index(fields=["customer_ref", "id"], name="inboundwebhook_by_customer"),
         ]
 

@@ -28,7 +28,7 @@ def known(alice, now):
 def receive(event_type: str, now, *, event_id: str = "event-1", flat: bool = False, **fields) -> InboundWebhook:
     fields = {"customer_id": "customer-1"} | fields
     payload = {"id": event_id, "type": event_type} | (fields if flat else {"properties": fields})
-    return store(payload=payload, now=now)[0]
+    return store(source=InboundWebhook.Source.METRONOME, payload=payload, now=now)[0]
 
 
 def work(event: InboundWebhook, now) -> InboundWebhook:
@@ -159,7 +159,8 @@ def test_what_may_have_changed_credits_has_the_contract_read_again(known, now, e
 
 
 def test_the_test_button_is_answered(db, now):
-    event = store(payload={"id": "test-1", "type": "webhooks.test"}, now=now)[0]
+    payload = {"id": "test-1", "type": "webhooks.test"}
+    event = store(source=InboundWebhook.Source.METRONOME, payload=payload, now=now)[0]
 
     assert work(event, now).outcome == "test received"
 
@@ -339,7 +340,7 @@ def test_a_billing_error_is_logged_for_operators(known, now, caplog):
 def test_every_handler_survives_an_event_without_fields(known, now):
     for number, event_type in enumerate(handlers.table()):
         payload = {"id": f"bare-{number}", "type": event_type.replace("*", "something"), "customer_id": "customer-1"}
-        event = store(payload=payload, now=now)[0]
+        event = store(source=InboundWebhook.Source.METRONOME, payload=payload, now=now)[0]
         try:
             handlers.process(event, now)
         except (handlers.Rejected, Snooze):
@@ -371,4 +372,4 @@ def test_credits_about_to_end_at_metronome_are_mailed(stage, webhooks, alice):
     stage.advance(hours=2)
     stage.drain()
 
-    assert [letter.subject for letter in mail.outbox] == ["Some of your credits end soon"]
+    assert [letter.subject for letter in mail.outbox] == ["Some of your credits expire soon"]

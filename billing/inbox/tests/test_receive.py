@@ -9,7 +9,7 @@ from email.utils import format_datetime
 
 import pytest
 from django.conf import settings as django_settings
-from django.db import connections
+from django.db import IntegrityError, connections, transaction
 from django.test import Client
 from django.utils import timezone
 from hypothesis import HealthCheck, given, strategies
@@ -49,6 +49,18 @@ def test_every_path_takes_both_envelopes(client, db, path, payload, customer_id)
     assert (event.event_id, event.type, event.payload) == (payload["id"], payload["type"], payload)
     assert event.customer_ref == customer_id
     assert event.due_at == event.received_at
+
+
+def test_an_id_that_another_provider_used_too_is_another_event(client, db, now):
+    other = {"source": "other", "event_id": WRAPPED["id"], "type": "t", "payload": {}, "received_at": now}
+    InboundWebhook.objects.create(**other)
+
+    answer = post(client, WRAPPED)
+
+    assert answer.json()["status"] == "stored"
+    assert InboundWebhook.objects.get(source="metronome").event_id == WRAPPED["id"]
+    with pytest.raises(IntegrityError), transaction.atomic():
+        InboundWebhook.objects.create(**other)
 
 
 def test_a_repeated_event_is_answered_and_not_stored_again(client, db):

@@ -29,6 +29,8 @@ def due():
     ("args", "expected"),
     [
         (("--id", "e-1", "--id", "e-3"), {"e-1", "e-3"}),
+        (("--source", "metronome"), {"e-1", "e-2", "e-3"}),
+        (("--source", "metronome", "--id", "e-2"), {"e-2"}),
         (("--type", "webhooks.test"), {"e-1", "e-2"}),
         (("--since", "36h"), {"e-1", "e-3"}),
         (("--type", "webhooks.test", "--since", "36h"), {"e-1"}),
@@ -51,6 +53,15 @@ def test_a_worker_processes_them_again(stage, now):
     assert due() == set()
 
 
+def test_events_of_another_provider_under_the_same_id_are_left_alone(now):
+    other = InboundWebhook.objects.create(source="other", event_id="e-1", type="t", payload={}, received_at=now)
+
+    run("replay_webhooks", "--source", "metronome", "--id", "e-1")
+
+    assert not InboundWebhook.objects.exclude(due_at=None).filter(pk=other.pk).exists()
+    assert due() == {"e-1"}
+
+
 def test_a_dry_run_lists_and_leaves_them():
     code, text = run("replay_webhooks", "--type", "webhooks.test", "--dry-run", "-v", "2")
 
@@ -60,6 +71,6 @@ def test_a_dry_run_lists_and_leaves_them():
 
 
 def test_nothing_chosen_and_an_unknown_id_are_refused():
-    assert run("replay_webhooks") == (1, "Say which: --id, --type or --since.")
+    assert run("replay_webhooks") == (1, "Say which: --id, --source, --type or --since.")
     assert run("replay_webhooks", "--id", "e-9", "--id", "e-1") == (1, "There is no webhook e-9.")
     assert due() == set()

@@ -23,6 +23,8 @@ class Command(Operation):
     def add_arguments(self, parser: ArgumentParser) -> None:
         super().add_arguments(parser)
         parser.add_argument("--id", metavar="EVENT_ID", action="append", help="this one; repeatable")
+        sources = InboundWebhook.Source.values
+        parser.add_argument("--source", choices=sources, help="sent by this provider")
         parser.add_argument("--type", help="of this type, such as commit.create")
         parser.add_argument(
             "--since",
@@ -35,18 +37,28 @@ class Command(Operation):
         return _chosen(**options).count()
 
     def outcomes(self, *, dry_run: bool, now: datetime, **options: Any) -> Iterator[Outcome]:
-        known = InboundWebhook.objects.filter(event_id__in=options["id"] or ()).values_list("event_id", flat=True)
-        if unknown := set(options["id"] or ()) - set(known):
+        sent = _of(options["source"]).filter(event_id__in=options["id"] or ())
+        if unknown := set(options["id"] or ()) - set(sent.values_list("event_id", flat=True)):
             raise Refused(f"There is no webhook {', '.join(sorted(unknown))}.")
         return run_all_now(_chosen(**options), dry_run=dry_run, now=now, word="made due")
 
 
-def _chosen(
-    *, id: list[str] | None, type: str | None, since: datetime | None, **options: Any
-) -> QuerySet[InboundWebhook]:
-    if not (id or type or since):
-        raise Refused("Say which: --id, --type or --since.")
+def _of(source: str | None) -> QuerySet[InboundWebhook]:
     rows = InboundWebhook.objects.all()
+    return rows.filter(source=source) if source else rows
+
+
+def _chosen(
+    *,
+    id: list[str] | None,
+    source: str | None,
+    type: str | None,
+    since: datetime | None,
+    **options: Any,
+) -> QuerySet[InboundWebhook]:
+    if not (id or source or type or since):
+        raise Refused("Say which: --id, --source, --type or --since.")
+    rows = _of(source)
     if id:
         rows = rows.filter(event_id__in=id)
     if type:

@@ -77,9 +77,12 @@ SELECT 'vocalis-gen-' || id, customer, 'voice_generation', at, '{"voice_type": "
        attempts, last_error)
 SELECT 'metronome', id, 'commit.segment.start', metronome_id, jsonb_build_object('id', id, 'customer_id', metronome_id), at, at, 'synced', 0, ''
   FROM spoken""",
-    """INSERT INTO billing_payment (id, customer_id, kind, state, amount_cents, invoice_total, currency, gateway,
-       gateway_reference, invoice_id, release_refusal, failure, created_at, settled_at, attempts, last_error)
-SELECT id, customer, 'recharge', 'granted', 4900, '4900', 'USD', 'test', id, id, '', '', at, at, 0, '' FROM spoken WHERE i %% 5 = 0""",
+    """INSERT INTO billing_payment (id, customer_id, kind, state, amount_cents, currency, gateway,
+       gateway_reference, failure, created_at, settled_at, attempts, last_error)
+SELECT id, customer, 'recharge', 'failed', 4900, 'USD', 'test', id, 'Declined.', at, at, 0, '' FROM spoken WHERE i %% 5 = 0""",
+    """INSERT INTO billing_recharge (customer_id, state, workflow_id, invoice_id, invoice_total, payment_id, release_refusal,
+       failure, created_at, settled_at, attempts, last_error)
+SELECT customer, 'failed', id, id, '4900', id, '', 'Declined.', at, at, 0, '' FROM spoken WHERE i %% 5 = 0""",
     """UPDATE billing_wallet SET balance = balance - 100 * s.nth, version = 1 + 2 * s.nth
   FROM (SELECT wallet, MAX(nth) AS nth FROM spoken GROUP BY wallet) s WHERE s.wallet = id""",
     "UPDATE billing_creditgrant SET remaining = balance FROM billing_wallet w WHERE w.id = wallet_id",
@@ -121,6 +124,7 @@ def pages(heavy: Any, ordinary: Any) -> dict[str, tuple[Any, str]]:
         "billing/ledgerentry": ("wallet__id__exact", heavy.wallet.pk),
         "billing/reservation": ("wallet__id__exact", heavy.wallet.pk),
         "billing/payment": ("customer__id__exact", heavy.pk),
+        "billing/recharge": ("customer__id__exact", heavy.pk),
         "billing/inboundwebhook": ("customer_ref__exact", heavy.metronome_id),
         "usage/generation": ("customer__id__exact", heavy.pk),
         "usage/usageevent": ("customer__id__exact", heavy.pk),

@@ -11,8 +11,9 @@ from datetime import datetime, timedelta
 from django.db.models import F
 
 from billing.inbox import handlers
-from billing.models import AutoRecharge, Contract, Drift, Payment, Subscription
+from billing.models import AutoRecharge, Contract, Drift, Payment, Recharge, Subscription
 from billing.payments import processing
+from billing.recharge import flow
 from billing.recharge import settings as recharge_settings
 from billing.subscriptions import complimentary, workflow
 from billing.sync import customers, drift, expiry, grants, schedule
@@ -28,7 +29,7 @@ def synchronise(contract: Contract, now: datetime) -> datetime | None:
     commits = grants.read_grants(contract, now=now)
     drift.check_drift(contract, now=now, commits=commits)
     _read_recharge(contract, now)
-    recharge.watch(contract, now)
+    recharge.track_low_balance(contract, now)
     Contract.objects.filter(pk=contract.pk).update(synced_at=now)
     return now + timedelta(seconds=schedule.BUSY_SECONDS if _is_busy(contract, now) else schedule.IDLE_SECONDS)
 
@@ -44,6 +45,7 @@ def _is_busy(contract: Contract, now: datetime) -> bool:
     )
     business = (
         Payment.objects.open().filter(customer_id=customer_id),
+        Recharge.objects.open().filter(customer_id=customer_id),
         Subscription.objects.filter(customer_id=customer_id, state=Subscription.State.REQUESTED),
         Drift.objects.filter(wallet=wallet, state=Drift.State.OPEN),
         low,
@@ -66,6 +68,7 @@ JOBS: list[Job] = [
     customers.PROVISION,
     handlers.PROCESS,
     processing.ADVANCE,
+    flow.ADVANCE,
     workflow.ADVANCE,
     complimentary.GRANT,
     recharge_settings.MIRROR,

@@ -6,7 +6,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from accounts.models import User
-from billing.models import Contract, Drift, Payment, Wallet
+from billing.models import Contract, Drift, Payment, Recharge, Wallet
 from billing.sync.drift import approve_drift
 from jobs.errors import Snooze
 from operations.command import do_now
@@ -15,10 +15,11 @@ from .jobs import SYNCHRONISE
 
 
 def repair(wallet: Wallet, *, by: User | None = None, difference: int | None = None, now: datetime) -> None:
-    """Have done now what mends differences: dead payments again, then a sync. `by` agrees to the open difference (only
+    """Have done now what mends differences: dead payments and recharges again, then a sync. `by` agrees to the open difference (only
     if it is `difference`, where that is given), which without it is adjusted up to drift.ADJUST_CREDITS_MAX only. Raises
     what the sync raises."""
-    Payment.objects.dead().filter(customer_id=wallet.customer_id, due_at__isnull=False).run_now(now)
+    for rows in (Payment.objects.dead(), Recharge.objects.dead()):
+        rows.filter(customer_id=wallet.customer_id, due_at__isnull=False).run_now(now)
     _agree(wallet, by, difference, now)
     contracts = Contract.objects.filter(customer_id=wallet.customer_id).exclude(metronome_id=None)
     if contracts.exists():

@@ -12,7 +12,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from accounts.models import Customer
-from billing.models import Drift, InboundWebhook, Payment
+from billing.models import Drift, InboundWebhook, Payment, Recharge
 from conftest import fund
 from jobs.models import Heartbeat
 from jobs.worker import pause_job
@@ -45,10 +45,12 @@ def shop(alice, bob, now):
         event_id="event-1", type="commit.create", customer_ref="metronome-alice",
         payload={"text": "<script>alert(1)</script>"}, received_at=now, processed_at=now, outcome="read",
     )  # fmt: skip
-    Payment.objects.create(
-        customer=alice, kind="recharge", state="charged", amount_cents=4900, workflow_id="w-1", gateway="test",
-        due_at=now, **times,
-    )  # fmt: skip
+    payment = Payment.objects.create(
+        customer=alice, kind="recharge", state="charged", amount_cents=4900, gateway="test", due_at=now, **times
+    )
+    Recharge.objects.create(
+        customer=alice, state="releasing", workflow_id="w-1", invoice_total="4900", payment=payment, due_at=now, **times
+    )
     Drift.objects.create(
         wallet=wallet, difference=-2_000, wallet_balance=500, metronome_balance=0, first_seen_at=now, last_seen_at=now
     )

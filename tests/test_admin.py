@@ -11,7 +11,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from accounts.models import Customer, User
-from billing.models import Drift, InboundWebhook, LedgerEntry, Payment, Reservation, Wallet
+from billing.models import Drift, InboundWebhook, LedgerEntry, Payment, Recharge, Reservation, Wallet
 from conftest import PASSWORD, fund
 from jobs.models import JobRow, PausedJob
 from usage.models import Generation, UsageEvent
@@ -68,7 +68,8 @@ def test_a_dead_row_shows_its_last_error(operator, shop):
         (UsageEvent, "bob@", 0),
         (InboundWebhook, "alice@example.com", 1),
         (InboundWebhook, "commit.create", 1),
-        (Payment, "w-1", 1),
+        (Recharge, "w-1", 1),
+        (Payment, "alice@example.com", 1),
         (Customer, "alice@", 1),
         (Customer, "not-a-uuid", 0),
         (User, "alice@", 1),
@@ -93,7 +94,7 @@ def test_search_finds_a_customer_by_id_and_alias(operator, shop, alice):
         assert operator.get(url(Customer), {"q": term}).context["cl"].result_count == 1
 
 
-@pytest.mark.parametrize("model", [LedgerEntry, Reservation, Payment, InboundWebhook, Generation, UsageEvent])
+@pytest.mark.parametrize("model", [LedgerEntry, Reservation, Payment, Recharge, InboundWebhook, Generation, UsageEvent])
 def test_what_the_large_lists_are_searched_for_begins_an_index(model):
     """Else PostgreSQL reads the whole table, for a customer's e-mail address, too: the parts are joined by OR."""
     indexed = {field.name for field in model._meta.fields if field.unique or field.db_index}
@@ -124,12 +125,15 @@ def test_the_page_of_a_customer_leads_to_everything_of_theirs(operator, shop, al
 
 def test_pages_lead_only_to_what_one_may_look_at(client, shop, alice):
     user = User.objects.create_user("viewer@example.com", PASSWORD, is_staff=True, first_name="V", last_name="V")
-    user.user_permissions.set(Permission.objects.filter(codename__in=["view_customer", "view_payment"]))
+    user.user_permissions.set(
+        Permission.objects.filter(codename__in=["view_customer", "view_payment", "view_recharge"])
+    )
     client.force_login(user)
 
     html = client.get(url(Customer, "change", alice.pk)).content.decode()
 
     assert f"{url(Payment)}?customer__id__exact={alice.pk}" in html
+    assert f"{url(Recharge)}?customer__id__exact={alice.pk}" in html
     for model in (LedgerEntry, InboundWebhook, Generation, Wallet):
         assert url(model) not in html
 

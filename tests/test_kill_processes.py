@@ -33,7 +33,7 @@ from metronome import Metronome
 from accounts.models import Customer
 from accounts.signup import register
 from billing import metronome, plans, recharge
-from billing.models import Payment, Reservation
+from billing.models import Recharge, Reservation
 from billing.subscriptions import workflow as subscriptions
 from jobs.models import Heartbeat, JobRow
 from usage.models import Generation, UsageEvent
@@ -287,7 +287,7 @@ def test_killed_processes_lose_double_and_block_nothing(site):
         print(site.log()[-20_000:])  # noqa: T201
         raise
     spoken = sum(len(speaker.answered) for speaker in speakers)
-    recharged = Payment.objects.filter(kind="recharge", state="granted").count()
+    recharged = Recharge.objects.filter(state="granted").count()
     print(f"killed {dict(killed)}; {spoken} texts spoken, {recharged} recharges")  # noqa: T201
     assert spoken > 2 * KILLS and recharged
 

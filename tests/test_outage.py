@@ -18,7 +18,7 @@ from django.test import Client
 
 from accounts.models import Customer
 from billing import ledger, metronome
-from billing.models import AutoRecharge, Payment, Subscription, Wallet
+from billing.models import AutoRecharge, Recharge, Subscription, Wallet
 from billing.pages import delays
 from conftest import PASSWORD, fund
 from jobs.worker import dead_rows
@@ -126,7 +126,7 @@ def test_what_is_late_is_named_after_a_minute(alice, now, django_assert_num_quer
     request = {"customer": alice, "created_at": now}
     Subscription.objects.create(plan="creator", key="a", period_end_at=now, state="active", **request)
     Subscription.objects.create(plan="pro", key="b", **request)
-    Payment.objects.create(kind="recharge", amount_cents=1_000, gateway="test", **request)
+    Recharge.objects.create(workflow_id="w", invoice_total="1000", **request)
 
     assert delays.late(alice, now=now + timedelta(seconds=30)) == {}
     with django_assert_num_queries(1):

@@ -29,6 +29,7 @@ from billing.models import (
     LedgerEntry,
     Payment,
     PaymentMethod,
+    Recharge,
     Reservation,
     Subscription,
     Wallet,
@@ -195,7 +196,7 @@ class SubscriptionAdmin(OfCustomer, JobRowAdmin):
 class PaymentAdmin(OfCustomer, JobRowAdmin):
     list_display = ("created_at", "customer", "kind", "state", "amount_dollars", "failure")
     list_filter = ("state", "kind", WorkFilter)
-    exact_fields = ("workflow_id", "invoice_id", "gateway_reference")
+    exact_fields = ("gateway_reference",)
     ordering = ("-created_at",)
     actions = ["retry", "refund"]
 
@@ -203,7 +204,9 @@ class PaymentAdmin(OfCustomer, JobRowAdmin):
         "Refund",
         explains="Gives the money back for a plan that was charged and can no longer be granted. The customer reads the reason.",
         asks=Reason,
-        applies=lambda payment: payment.kind == Payment.Kind.PLAN and payment.state == Payment.State.CHARGED,
+        applies=lambda payment: (
+            payment.kind == Payment.Kind.PLAN and payment.state == Payment.State.CHARGED and payment.grant_id is None
+        ),
     )
     def refund(self, request: HttpRequest, payments: QuerySet[Payment], reason: str) -> None:
         def refund(payment: Payment) -> None:
@@ -215,6 +218,14 @@ class PaymentAdmin(OfCustomer, JobRowAdmin):
                 ) from None
 
         self.each(request, payments, "Refund asked for", refund, note=reason)
+
+
+@admin.register(Recharge)
+class RechargeAdmin(OfCustomer, JobRowAdmin):
+    list_display = ("created_at", "customer", "state", "amount_dollars", "failure")
+    list_filter = ("state", WorkFilter)
+    exact_fields = ("workflow_id", "invoice_id")
+    ordering = ("-created_at",)
 
 
 @admin.register(ComplimentaryGrant)

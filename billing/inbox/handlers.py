@@ -9,8 +9,8 @@ from typing import Any
 
 from accounts.models import Customer
 from billing import emails
-from billing.models import AutoRecharge, CreditGrant, InboundWebhook, Payment, Wallet
-from billing.payments import requests
+from billing.models import AutoRecharge, CreditGrant, InboundWebhook, Payment, Recharge, Wallet
+from billing.recharge import flow
 from billing.sync import schedule
 from jobs.errors import Rejected, Snooze
 from jobs.worker import RowJob
@@ -25,9 +25,9 @@ def table() -> dict[str, Handler]:
     twice and in any order. It must be safe to run again, and returns what it did in words for an operator.
     """
     return {
-        "payment_gate.external_initiate": pay_recharge,
-        "payment_gate.payment_status": look_at_payment,
-        "payment_gate.payment_pending_action_required": look_at_payment,
+        "payment_gate.external_initiate": start_recharge,
+        "payment_gate.payment_status": look_at_recharge,
+        "payment_gate.payment_pending_action_required": look_at_recharge,
         "payment_gate.threshold_reached": read_contract,
         "alerts.low_remaining_contract_credit_and_commit_balance_reached": tell_out_of_credits,
         "commit.segment.end": end_segment,
@@ -70,13 +70,13 @@ def process(event: InboundWebhook, now: datetime) -> None:
 # --- Handlers -------------------------------------------------------------------------------------------------------
 
 
-def pay_recharge(event: InboundWebhook, now: datetime) -> str:
-    """Metronome wants a recharge paid: the payment step charges the card and tells Metronome how it went."""
+def start_recharge(event: InboundWebhook, now: datetime) -> str:
+    """Metronome wants a recharge paid: a worker has the card charged and tells Metronome how it went."""
     customer, fields = _customer(event, now), _fields(event)
     workflow_id = fields.get("workflow_id")
     if not isinstance(workflow_id, str) or not 0 < len(workflow_id) <= 64:
         raise FieldMissing("no workflow_id: nothing can be paid or released")
-    payment = requests.request_recharge(
+    recharge = flow.request(
         customer=customer,
         workflow_id=workflow_id,
         invoice_id=str(fields.get("invoice_id") or "")[:64],
@@ -84,19 +84,20 @@ def pay_recharge(event: InboundWebhook, now: datetime) -> str:
         currency=str(fields.get("invoice_currency") or "USD"),
         now=now,
     )
-    return f"payment {payment.pk}"
+    return f"recharge {recharge.pk}"
 
 
-def look_at_payment(event: InboundWebhook, now: datetime) -> str:
-    """A payment went well, badly, or waits for the customer. Our own row knows better: have a worker look at it."""
+def look_at_recharge(event: InboundWebhook, now: datetime) -> str:
+    """A payment went well, badly, or waits for the customer. Our own rows know better: have a worker look at them."""
     customer, fields = _customer(event, now), _fields(event)
     schedule.run_now(customer.pk, now)
-    payment = Payment.objects.filter(customer=customer, invoice_id=str(fields.get("invoice_id") or "-")).first()
+    recharge = Recharge.objects.filter(customer=customer, invoice_id=str(fields.get("invoice_id") or "-")).first()
     status = str(fields.get("payment_status") or event.type.rpartition(".")[2])[:40]
-    if payment is None:
-        return f"{status}: no payment of ours; contract is read again"
-    Payment.objects.open().filter(pk=payment.pk).run_now(now)
-    return f"{status}: payment {payment.pk} is {payment.state}"
+    if recharge is None:
+        return f"{status}: no recharge of ours; contract is read again"
+    Payment.objects.open().filter(recharge=recharge).run_now(now)
+    Recharge.objects.open().filter(pk=recharge.pk).run_now(now)
+    return f"{status}: recharge {recharge.pk} is {recharge.state}"
 
 
 def read_contract(event: InboundWebhook, now: datetime) -> str:
@@ -136,8 +137,8 @@ def tell_out_of_credits(event: InboundWebhook, now: datetime) -> str:
 
 def record_invoice(event: InboundWebhook, now: datetime) -> str:
     invoice_id = str(_fields(event).get("invoice_id") or "")[:64]
-    payment = Payment.objects.filter(invoice_id=invoice_id).first() if invoice_id else None
-    return f"invoice {invoice_id or 'without id'}" + (f" of payment {payment.pk}" if payment else "")
+    recharge = Recharge.objects.filter(invoice_id=invoice_id).first() if invoice_id else None
+    return f"invoice {invoice_id or 'without id'}" + (f" of recharge {recharge.pk}" if recharge else "")
 
 
 def log_error(event: InboundWebhook, now: datetime) -> str:
@@ -171,7 +172,8 @@ def _customer(event: InboundWebhook, now: datetime) -> Customer:
 
 
 def _has_open_payment(customer: Customer) -> bool:
-    return Payment.objects.open().filter(customer=customer).exists()
+    rows = Payment.objects.open(), Recharge.objects.open()
+    return any(some.filter(customer=customer).exists() for some in rows)
 
 
 TABLES: dict[str, Callable[[], dict[str, Handler]]] = {InboundWebhook.Source.METRONOME: table}

@@ -65,8 +65,8 @@ STATES = f"""
 SELECT w.id, c.metronome_id, w.balance, w.reserved, w.version, {ACTIVE_PLAN}, COALESCE((
          SELECT MAX(e.version) FROM billing_creditgrant g
            JOIN billing_ledgerentry e ON e.grant_id = g.id AND e.kind = 'grant'
-           LEFT JOIN billing_payment p ON p.grant_id = g.id
-          WHERE g.wallet_id = w.id AND (g.name = %s OR p.kind = 'recharge')), 0)
+           LEFT JOIN billing_recharge r ON r.grant_id = g.id
+          WHERE g.wallet_id = w.id AND (g.name = %s OR r.id IS NOT NULL)), 0)
   FROM billing_wallet w JOIN accounts_customer c ON c.id = w.customer_id WHERE w.id IN """
 MARKS = f"SELECT w.id, w.version, {ACTIVE_PLAN} FROM billing_wallet w WHERE w.id IN "
 

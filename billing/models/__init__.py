@@ -5,11 +5,24 @@ and CreditGrant. Credits and cents are integers; a datetime is UTC.
 """
 
 from .contracts import Contract, Subscription
-from .payments import AutoRecharge, ChargeAtTestGateway, ComplimentaryGrant, Payment, PaymentMethod
+from .payments import ChargeAtTestGateway, ComplimentaryGrant, Payment, PaymentMethod
+from .recharges import AutoRecharge, Recharge
 from .wallets import CreditGrant, Drift, LedgerEntry, Reservation, Wallet
 from .webhooks import InboundWebhook
 
 __all__ = [
-    "AutoRecharge", "ChargeAtTestGateway", "Contract", "CreditGrant", "Drift", "ComplimentaryGrant", "LedgerEntry", "Payment",
-    "PaymentMethod", "Reservation", "Subscription", "Wallet", "InboundWebhook",
-]  # fmt: skip
+    "AutoRecharge",
+    "ChargeAtTestGateway",
+    "ComplimentaryGrant",
+    "Contract",
+    "CreditGrant",
+    "Drift",
+    "InboundWebhook",
+    "LedgerEntry",
+    "Payment",
+    "PaymentMethod",
+    "Recharge",
+    "Reservation",
+    "Subscription",
+    "Wallet",
+]

@@ -61,6 +61,9 @@ class Subscription(JobRow):
     period_start_at = models.DateTimeField(null=True, blank=True)
     period_end_at = models.DateTimeField(null=True, blank=True)
     failure = models.TextField(blank=True, default="", help_text="Shown to the customer.")
+    told_at = models.DateTimeField(
+        null=True, blank=True, help_text="When the customer was told by mail that the plan was not renewed."
+    )
     created_at = models.DateTimeField()
     ended_at = models.DateTimeField(null=True, blank=True)
 

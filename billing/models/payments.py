@@ -1,4 +1,4 @@
-"""Money movement, how to charge, the recharge settings, and credits that a person gave."""
+"""Money movement, how to charge, and credits that a person gave."""
 
 from __future__ import annotations
 
@@ -29,7 +29,11 @@ class PaymentMethod(models.Model):
 
 class PaymentQuerySet(JobRowQuerySet):
     def open(self) -> Self:
-        return self.exclude(state__in=[Payment.State.GRANTED, Payment.State.FAILED, Payment.State.REFUNDED])
+        """Neither failed nor refunded, and what it pays for is not there yet."""
+        return self.filter(OPEN_PAYMENT)
+
+
+OPEN_PAYMENT = Q(grant__isnull=True) & ~Q(state__in=["failed", "refunded"])
 
     def charged_not_granted(self) -> Self:
         """The money was taken, and has become neither credits nor a refund yet."""
@@ -39,7 +43,10 @@ class PaymentQuerySet(JobRowQuerySet):
 
 
 class Payment(JobRow):
-    """Money movement with recovery points: every state is a place a worker can die and another go on from."""
+    """Money movement with recovery points: every state is a place a worker can die and another go on from.
+
+    A charged payment is done when whoever asked for it has noted the credits it bought (`grant`).
+    """
 
     due_within_seconds = 3_600  # one charged and not granted is looked at each hour
 
@@ -51,9 +58,6 @@ class Payment(JobRow):
         INITIATED = "initiated"
         CHARGING = "charging"
         CHARGED = "charged"
-        RELEASING = "releasing"
-        RELEASED = "released"
-        GRANTED = "granted"
         FAILED = "failed"
         REFUNDING = "refunding"
         REFUNDED = "refunded"
@@ -61,29 +65,25 @@ class Payment(JobRow):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     customer = models.ForeignKey(Customer, on_delete=models.PROTECT, related_name="payments")
     kind = models.CharField(max_length=10, choices=Kind.choices)
-    state = models.CharField(max_length=10, choices=State.choices, default=State.INITIATED)
-    amount_cents = models.BigIntegerField(help_text="What is charged: the invoice total rounded half up.")
-    invoice_total = models.CharField(
-        max_length=40, blank=True, default="", help_text="Cents as Metronome sent them, fractions and all."
-    )
+    state = models.CharField(max_length=20, choices=State.choices, default=State.INITIATED)
+    amount_cents = models.BigIntegerField()
     currency = models.CharField(max_length=3, default="USD")
     subscription = models.ForeignKey(
         Subscription, on_delete=models.PROTECT, null=True, blank=True, related_name="payments"
     )
     period = models.PositiveIntegerField(null=True, blank=True)
-    workflow_id = models.CharField(max_length=64, null=True, blank=True, unique=True)  # noqa: DJ001  NULL: not a recharge
-    invoice_id = models.CharField(max_length=64, blank=True, default="", help_text="Metronome's invoice of a recharge.")
     gateway = models.CharField(max_length=20)
     gateway_reference = models.CharField(
         max_length=200, blank=True, default="", help_text="The charge's id at the gateway."
     )
-    doubted_at = models.DateTimeField(
-        null=True, blank=True, help_text="When Metronome first called the recharge over without saying how it ended."
+    grant = models.OneToOneField(
+        CreditGrant,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="payment",
+        help_text="The credits this paid for.",
     )
-    release_refusal = models.TextField(
-        blank=True, default="", help_text="Why Metronome did not want a paid release; then we grant the credits."
-    )
-    grant = models.OneToOneField(CreditGrant, on_delete=models.PROTECT, null=True, blank=True, related_name="payment")
     failure = models.TextField(blank=True, default="", help_text="Why it failed, in words for the customer.")
     created_at = models.DateTimeField()
     settled_at = models.DateTimeField(null=True, blank=True)
@@ -94,10 +94,8 @@ class Payment(JobRow):
         abstract = False
         constraints = [
             models.UniqueConstraint(fields=["subscription", "period"], name="payment_once_a_period"),
-            models.UniqueConstraint(
-                fields=["customer"],
-                condition=Q(kind="recharge") & ~Q(state__in=["granted", "failed", "refunded"]),
-                name="payment_one_open_recharge",
+            models.CheckConstraint(
+                condition=Q(grant__isnull=True) | Q(state="charged"), name="payment_granted_is_charged"
             ),
         ]
         indexes = [
@@ -105,12 +103,9 @@ class Payment(JobRow):
             models.Index(fields=["customer", "-created_at"], name="payment_by_customer"),
             models.Index(fields=["-created_at"], name="payment_newest"),
             models.Index(fields=["state", "-created_at"], name="payment_by_state"),
-            models.Index(fields=["invoice_id"], name="payment_by_invoice"),
             models.Index(fields=["gateway_reference"], name="payment_by_charge"),
             # The condition of `open()`, word for word: that is how PostgreSQL knows that it may use it.
-            models.Index(
-                fields=["customer"], name="payment_open", condition=~Q(state__in=["granted", "failed", "refunded"])
-            ),
+            models.Index(fields=["customer"], name="payment_open", condition=OPEN_PAYMENT),
         ]
 
     def __str__(self) -> str:
@@ -118,7 +113,11 @@ class Payment(JobRow):
 
     @property
     def amount_dollars(self) -> str:
-        return f"${self.amount_cents // 100:,}.{self.amount_cents % 100:02}"
+        return dollars(self.amount_cents)
+
+
+def dollars(cents: int) -> str:
+    return f"${cents // 100:,}.{cents % 100:02}"
 
 
 class ChargeAtTestGateway(models.Model):
@@ -166,35 +165,3 @@ class ComplimentaryGrant(JobRow):
 
     def __str__(self) -> str:
         return f"{self.kind} of {self.credits:,} credits"
-
-
-class AutoRechargeQuerySet(JobRowQuerySet):
-    def in_trouble(self) -> Self:
-        """The last recharge failed, or did not come."""
-        return self.filter(Q(stuck_at__isnull=False) | ~Q(failure=""))
-
-
-class AutoRecharge(JobRow):
-    """The customer's recharge settings. As a job it owes their mirror on the Metronome contract."""
-
-    customer = models.OneToOneField(Customer, on_delete=models.PROTECT, related_name="auto_recharge")
-    enabled = models.BooleanField(default=False)
-    threshold_credits = models.BigIntegerField()
-    recharge_to_credits = models.BigIntegerField()
-    failure = models.TextField(
-        blank=True, default="", help_text="Why the last recharge failed; shown until it is enabled again."
-    )
-    low_since_at = models.DateTimeField(
-        null=True, blank=True, help_text="At or under the threshold with nothing under way since then."
-    )
-    stuck_at = models.DateTimeField(
-        null=True, blank=True, help_text="The recharge did not come; it was toggled once to make Metronome look again."
-    )
-
-    objects = AutoRechargeQuerySet.as_manager()  # type: ignore[misc]
-
-    class Meta(JobRow.Meta):
-        abstract = False
-
-    def __str__(self) -> str:
-        return "on" if self.enabled else "off"

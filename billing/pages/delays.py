@@ -13,7 +13,7 @@ from django.utils.functional import SimpleLazyObject
 from accounts.access import customer_of
 from accounts.models import Customer
 from billing import plans
-from billing.models import AutoRecharge, Payment, Subscription
+from billing.models import AutoRecharge, Recharge, Subscription
 
 USUAL_SECONDS = 60  # most of it takes two or three
 
@@ -28,7 +28,7 @@ def late(customer: Customer, *, now: datetime) -> dict[str, datetime | None]:
     chosen = Subscription.objects.filter(customer=customer)
     requested = chosen.filter(state=Subscription.State.REQUESTED, created_at__lt=usual)
     ended = chosen.filter(state=Subscription.State.ACTIVE, period_end_at__lt=usual)
-    recharges = Payment.objects.open().filter(customer=customer, kind=Payment.Kind.RECHARGE, created_at__lt=usual)
+    recharges = Recharge.objects.open().filter(customer=customer, created_at__lt=usual)
     settings = AutoRecharge.objects.filter(customer=customer, attempts__gt=1, dead_at=None)
     account = Customer.objects.filter(pk=customer.pk, metronome_id=None, created_at__lt=usual)
     rows = requested.values_list("plan", "created_at").union(

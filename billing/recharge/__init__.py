@@ -1,6 +1,7 @@
-"""Auto-recharge: the customer's settings, their mirror on the Metronome contract, and the watch over one that got lost.
+"""Auto-recharge: the customer's settings, their mirror on the Metronome contract, each recharge, and the watch over one
+that does not come.
 
-Metronome decides when a recharge is due and for how much; the payment itself is in `billing.payments`.
+Metronome decides when a recharge is due and for how much; the money itself moves in `billing.payments`.
 """
 
 from .settings import (
@@ -15,9 +16,19 @@ from .settings import (
     save_settings,
     switch_off,
 )
-from .watchdog import settle, watch
+from .watchdog import clear_low_balance, track_low_balance
 
 __all__ = [
-    "TO_CREDITS_MAX", "SettingsInvalid", "errors_of", "follow_metronome", "is_off_by_choice", "is_switched_off",
-    "mirror", "remember", "save_settings", "settle", "switch_off", "watch",
-]  # fmt: skip
+    "TO_CREDITS_MAX",
+    "SettingsInvalid",
+    "clear_low_balance",
+    "errors_of",
+    "follow_metronome",
+    "is_off_by_choice",
+    "is_switched_off",
+    "mirror",
+    "remember",
+    "save_settings",
+    "switch_off",
+    "track_low_balance",
+]

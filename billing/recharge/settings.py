@@ -11,7 +11,13 @@ from billing.models import AutoRecharge, Contract
 from jobs.errors import Snooze
 from jobs.worker import RowJob
 
-from .watchdog import STUCK_SECONDS, is_stuck, open_recharge, toggle_at_metronome, watch
+from .watchdog import (
+    STUCK_SECONDS,
+    has_open_recharge,
+    is_stuck,
+    make_metronome_look_again,
+    track_low_balance,
+)
 
 TO_CREDITS_MAX = 40_000_000  # $10,000 in one charge: more is a slip of the finger
 
@@ -71,7 +77,7 @@ def follow_metronome(contract: Contract, *, enabled: bool, now: datetime) -> Non
     It is read once more before we believe it, for the customer may have switched on since the first reading.
     """
     ours = AutoRecharge.objects.filter(customer_id=contract.customer_id, enabled=True).first()
-    if enabled or ours is None or not _is_mirrored(ours, now) or open_recharge(contract.customer_id):
+    if enabled or ours is None or not _is_mirrored(ours, now) or has_open_recharge(contract.customer_id):
         return
     found = metronome.recharge_configuration(
         customer_id=contract.customer.metronome_id or "", contract_id=contract.metronome_id or ""
@@ -91,14 +97,14 @@ def mirror(row: AutoRecharge, now: datetime) -> datetime | None:
         return None
     customer_id, contract_id = row.customer.metronome_id or "", contract.metronome_id or ""
     if is_stuck(row, now):
-        toggle_at_metronome(row, customer_id, contract_id, now)
+        make_metronome_look_again(row, customer_id, contract_id, now)
     wish = metronome.RechargeConfiguration(row.enabled, row.threshold_credits, row.recharge_to_credits)
     found = metronome.recharge_configuration(customer_id=customer_id, contract_id=contract_id)
     if found != wish and (found or row.enabled):
         _push(customer_id, contract_id, wish)
         found = wish
     remember(contract, found)
-    watch(contract, now)  # Metronome looks at the balance now, too: what it asks for may get lost
+    track_low_balance(contract, now)  # Metronome looks at the balance now, too: what it asks for may get lost
     row.refresh_from_db(fields=["low_since_at", "stuck_at"])
     if not (row.enabled and row.low_since_at) or row.stuck_at:
         return None

@@ -10,30 +10,30 @@ from django.db.models import F
 from django.db.models.functions import Coalesce
 
 from billing import metronome
-from billing.models import AutoRecharge, Contract, Payment, Wallet
+from billing.models import AutoRecharge, Contract, Recharge, Wallet
 
 logger = logging.getLogger(__name__)
 
 STUCK_SECONDS = 900  # five times the three minutes Metronome may take to notice, and a few of its webhook's retries
 
 
-def settle(customer_id: UUID) -> None:
-    """A recharge arrived: whatever was stuck is not any more."""
+def clear_low_balance(customer_id: UUID) -> None:
+    """A recharge arrived, or the balance recovered by itself: nothing is low or stuck any more."""
     AutoRecharge.objects.filter(customer_id=customer_id).update(low_since_at=None, stuck_at=None)
 
 
-def watch(contract: Contract, now: datetime) -> None:
-    """Notice a balance at or under the threshold with nothing under way, and that it is over; called whenever the contract
-    is synced, or its recharge configured.
+def track_low_balance(contract: Contract, now: datetime) -> None:
+    """Note since when the balance is at or below the threshold with no recharge open; clear the note once it is not.
+    Called whenever the contract is synced, or its recharge configured.
 
-    The row then becomes due when that has lasted STUCK_SECONDS, so a wallet that is fine costs one query here.
+    The row becomes due when that has lasted STUCK_SECONDS, so a wallet that is fine costs one query here.
     """
     row = AutoRecharge.objects.filter(customer_id=contract.customer_id, enabled=True).first()
     if row is None:
         return
     if not _is_low(row):
         if row.low_since_at or row.stuck_at:
-            settle(row.customer_id)
+            clear_low_balance(row.customer_id)
     elif row.low_since_at is None or (row.due_at is None and not row.stuck_at):  # a mirror may have settled it since
         low_since_at = row.low_since_at or now
         AutoRecharge.objects.filter(pk=row.pk, low_since_at=row.low_since_at).update(
@@ -46,7 +46,7 @@ def is_stuck(row: AutoRecharge, now: datetime) -> bool:
     return bool(row.enabled and waited and not row.stuck_at and _is_low(row))
 
 
-def toggle_at_metronome(row: AutoRecharge, customer_id: str, contract_id: str, now: datetime) -> None:
+def make_metronome_look_again(row: AutoRecharge, customer_id: str, contract_id: str, now: datetime) -> None:
     """Switch off at Metronome, once; the mirror switches on again, which makes Metronome evaluate at once.
 
     The mark comes after: a worker killed in between switches off again, which changes nothing, and then marks.
@@ -65,8 +65,8 @@ def toggle_at_metronome(row: AutoRecharge, customer_id: str, contract_id: str, n
 
 def _is_low(row: AutoRecharge) -> bool:
     low = Wallet.objects.filter(customer_id=row.customer_id, balance__lte=row.threshold_credits)
-    return low.exists() and not open_recharge(row.customer_id)
+    return low.exists() and not has_open_recharge(row.customer_id)
 
 
-def open_recharge(customer_id: UUID) -> bool:
-    return Payment.objects.open().filter(customer_id=customer_id, kind=Payment.Kind.RECHARGE).exists()
+def has_open_recharge(customer_id: UUID) -> bool:
+    return Recharge.objects.open().filter(customer_id=customer_id).exists()

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from django.db import transaction
 
 from accounts.models import Customer
-from billing import ledger, plans
+from billing import emails, ledger, plans
 from billing.live.wake import wake
 from billing.models import CreditGrant, Payment, Subscription
 from billing.payments import requests as payments
@@ -117,6 +117,8 @@ def advance(subscription: Subscription, now: datetime) -> datetime | None:
     """Bring a requested subscription to life, or an active one over the end of its period."""
     if subscription.state == State.REQUESTED:
         return _activate(subscription, now)
+    if subscription.state == State.ENDED:
+        _tell_failure(subscription, now)
     if subscription.state != State.ACTIVE:
         return None
     if subscription.period_end_at and subscription.period_end_at > now:
@@ -148,7 +150,8 @@ def _renew(subscription: Subscription, now: datetime) -> datetime | None:
     period = _next_period(subscription, now)
     payment = _payment(subscription, period, now)
     if payment and payment.state == Payment.State.FAILED:
-        _finish(subscription, State.ENDED, now, failure=payments.renewal_failure(payment))
+        _finish(subscription, State.ENDED, now, failure=f"The payment for the next month failed: {payment.failure}")
+        _tell_failure(subscription, now)
         return None
     return _grant_period(subscription, period, payment, now)
 
@@ -179,7 +182,7 @@ def _payment(subscription: Subscription, period: int, now: datetime) -> Payment 
         payment = payments.request_plan_payment(
             subscription=subscription, period=period, amount_cents=price_cents, now=now
         )
-    if payment.state not in (Payment.State.CHARGED, Payment.State.GRANTED, Payment.State.FAILED):
+    if payment.state not in (Payment.State.CHARGED, Payment.State.FAILED):
         raise Snooze("waiting for the payment", seconds=PAYMENT_LOOK_SECONDS)
     return payment
 
@@ -234,6 +237,15 @@ def _finish(subscription: Subscription, state: str, now: datetime, failure: str 
         state=state, ended_at=now, failure=failure
     )
     _wake(subscription.customer)
+
+
+def _tell_failure(subscription: Subscription, now: datetime) -> None:
+    """Tell by mail, at least once, why the plan was not renewed: `told_at` says it was done."""
+    subscription.refresh_from_db(fields=["state", "failure", "told_at"])
+    if subscription.state == State.ENDED and subscription.failure and subscription.told_at is None:
+        context = {"plan": plans.PLANS[subscription.plan], "failure": subscription.failure}
+        emails.send(customer=subscription.customer, template="renewal_failed", context=context)
+        Subscription.objects.filter(pk=subscription.pk).update(told_at=now)
 
 
 def _end(subscription: Subscription, now: datetime) -> None:

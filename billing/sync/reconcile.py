@@ -14,7 +14,7 @@ from decimal import Decimal
 from django.db.models import Sum
 
 from billing import ledger, metronome, plans
-from billing.models import Contract, CreditGrant, Drift, Payment, Wallet
+from billing.models import Contract, CreditGrant, Drift, Payment, Recharge, Wallet
 
 from .drift import ADJUST_CREDITS_MAX, compare, overdue
 from .grants import news
@@ -106,7 +106,7 @@ def look(wallet: Wallet, *, now: datetime) -> Account:
 
 
 def paid_cents(wallet: Wallet) -> int:
-    granted = Payment.objects.filter(customer_id=wallet.customer_id, state=Payment.State.GRANTED)
+    granted = Payment.objects.filter(customer_id=wallet.customer_id, grant__isnull=False)
     return granted.aggregate(cents=Sum("amount_cents", default=0))["cents"]
 
 
@@ -128,8 +128,10 @@ def _payment_causes(wallet: Wallet, now: datetime) -> list[str]:
     for payment in Payment.objects.open().filter(customer_id=wallet.customer_id).order_by("created_at"):
         if payment.dead_at:
             causes.append(f"payment {payment.pk} of {payment.amount_dollars} was given up: {payment.last_error}")
-        elif payment.state in (Payment.State.CHARGED, Payment.State.RELEASING, Payment.State.RELEASED):
+        elif payment.state == Payment.State.CHARGED:
             causes.append(f"payment {payment.pk} of {payment.amount_dollars} is charged and not granted yet")
+    for recharge in Recharge.objects.open().dead().filter(customer_id=wallet.customer_id):
+        causes.append(f"recharge {recharge.pk} of {recharge.amount_dollars} was given up: {recharge.last_error}")
     recharged = CreditGrant.objects.filter(wallet=wallet, kind=CreditGrant.Kind.COMMIT, name=plans.RECHARGE_COMMIT_NAME)
     for grant in recharged.filter(payment=None, created_at__lt=now - timedelta(seconds=UNPAID_SECONDS)):
         causes.append(f"“{grant.name}” of {grant.granted:,} credits came without a payment here")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from billing import ledger, metronome, plans, recharge
-from billing.models import Contract, Payment, Wallet
+from billing.models import Contract, Recharge, Wallet
 from billing.sync import contracts, customers, schedule
 from jobs.worker import Worker, all_jobs
 
@@ -100,8 +100,8 @@ def drain_killed(stage) -> bool:
     return False
 
 
-def only_payment() -> Payment:
-    return Payment.objects.get()
+def only_recharge() -> Recharge:
+    return Recharge.objects.get()
 
 
 def refuse(error: Exception):

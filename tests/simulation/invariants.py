@@ -23,6 +23,7 @@ from billing.models import (
     InboundWebhook,
     LedgerEntry,
     Payment,
+    Recharge,
     Reservation,
     Subscription,
     Wallet,
@@ -59,7 +60,7 @@ def _rules() -> tuple[list[str], str, list[Any]]:
     started = grants.filter(entries__kind=LedgerEntry.Kind.GRANT)
     received = entries.filter(kind__in=[LedgerEntry.Kind.GRANT, LedgerEntry.Kind.GRANT_CHANGE])
     paid_for = Q(generation__state=Generation.State.DONE) | Q(voice__state=Voice.State.READY)
-    recharging = Payment.objects.open().filter(kind=Payment.Kind.RECHARGE)
+    recharging = Recharge.objects.open()
     broken: dict[str, QuerySet[Any]] = {
         "a balance is the sum of its entries": wallets.exclude(balance=_sum(entries.all(), "wallet", "amount")),
         "what is reserved is the sum of the open holds": wallets.exclude(
@@ -84,6 +85,15 @@ def _rules() -> tuple[list[str], str, list[Any]]:
         "a customer has one recharge at a time": recharging.filter(
             Exists(recharging.filter(customer=OuterRef("customer"), pk__gt=OuterRef("pk")))
         ),
+        "a recharge pays once it has asked": Recharge.objects.filter(
+            state__in=["paying", "released", "granted"], payment=None
+        ),
+        "a recharge is granted with its payment": Recharge.objects.filter(state="granted").exclude(
+            grant__isnull=False, payment__grant=F("grant")
+        ),
+        "what failed at Metronome was not charged": Recharge.objects.filter(
+            ~Q(failure=""), payment__state__in=["charged", "refunding", "refunded"]
+        ),
         "an ended plan charges nothing more": Payment.objects.filter(created_at__gt=F("subscription__ended_at")),
     }
     asked = [rows.query.sql_with_params() for rows in broken.values()]
@@ -104,6 +114,9 @@ def at_rest(world: World) -> None:
     assert not Generation.objects.filter(state=Generation.State.PENDING).exists()
     assert not Voice.objects.filter(state=Voice.State.PENDING).exists()
     assert not Payment.objects.open().exists(), list(Payment.objects.open())
+    assert not Recharge.objects.open().exists(), list(Recharge.objects.open())
+    assert not Payment.objects.filter(settled_at=None).exists()
+    assert not Recharge.objects.filter(settled_at=None).exists()
     assert not Subscription.objects.filter(state=Subscription.State.REQUESTED).exists()
     assert not Drift.objects.filter(state=Drift.State.OPEN).exists(), list(Drift.objects.all())
     webhooks_came_once()
@@ -134,7 +147,7 @@ def events_agree(world: World) -> None:
 def charges_agree() -> None:
     """Every charge is one payment of its amount, which ended in a grant of what it buys or was refunded, and nothing that
     costs money was granted without its charge."""
-    kept = Payment.objects.filter(state=Payment.State.GRANTED).select_related("grant", "subscription")
+    kept = Payment.objects.filter(state=Payment.State.CHARGED).select_related("grant", "subscription", "recharge")
     charged = dict(Charge.objects.filter(refunded_at=None).values_list("key", "amount_cents"))
     assert charged == {charge_key(payment): payment.amount_cents for payment in kept}
     for payment in kept:
@@ -147,7 +160,8 @@ def _bought(payment: Payment) -> tuple[int | None, int]:
     if payment.subscription:
         plan = plans.PLANS[payment.subscription.plan]
         return plan.price_cents, plan.credits
-    total = Decimal(payment.invoice_total)
+    assert payment.recharge.grant == payment.grant
+    total = Decimal(payment.recharge.invoice_total)
     return int(total.to_integral_value(ROUND_HALF_UP)), int(total * plans.CREDITS_PER_CENT)
 
 

@@ -19,7 +19,7 @@ from django.db.models import Q
 
 from accounts.models import Customer, IngestAlias, PasswordReset, User
 from billing import ledger, recharge
-from billing.models import Payment, PaymentMethod
+from billing.models import Payment, PaymentMethod, Recharge
 from billing.subscriptions import workflow as subscriptions
 from operations.command import Outcome, Refused, walk
 from usage.models import Generation, Voice
@@ -48,7 +48,8 @@ def delete(customer: Customer, *, dry_run: bool, now: datetime) -> Iterator[Outc
 def _check(customer: Customer, now: datetime) -> None:
     if customer.user.is_staff:
         raise Refused(f"{customer} is a member of staff.")
-    if Payment.objects.open().filter(customer=customer).exists() or subscriptions.requested_plan(customer):
+    paying = any(rows.filter(customer=customer).exists() for rows in (Payment.objects.open(), Recharge.objects.open()))
+    if paying or subscriptions.requested_plan(customer):
         raise Refused("A payment or a plan is on its way. Settle it, or try again in a minute.")
     speaking_since = now - timedelta(seconds=TAKEN_SECONDS)
     pending = Q(state=Generation.State.PENDING, taken_at__gt=speaking_since)

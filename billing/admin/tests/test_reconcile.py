@@ -94,7 +94,7 @@ def test_a_difference_that_is_no_number_is_not_agreed_to(operator, page, stage, 
 def test_a_payment_that_was_given_up_is_shown_and_tried_again(operator, page, stage, alice):
     payment = Payment.objects.create(
         customer=alice, kind="plan", state="charged", amount_cents=4_900, gateway="test", created_at=stage.now(),
-        due_at=stage.now(), dead_at=stage.now(), last_error="PlanNeverGranted: ended",
+        due_at=stage.now(), dead_at=stage.now(), last_error="NeverGranted: ended",
     )  # fmt: skip
     assert f"payment {payment.pk} of $49.00 was given up" in text(operator, page)
 

@@ -8,7 +8,8 @@ from django.core import mail
 
 from billing.inbox import handlers
 from billing.inbox.receive import store
-from billing.models import AutoRecharge, Contract, InboundWebhook, Payment, Wallet
+from billing.models import AutoRecharge, Contract, InboundWebhook, Payment, Recharge, Wallet
+from billing.recharge import flow
 from billing.tests.money_stage import establish
 from jobs.errors import Snooze
 from jobs.worker import Worker
@@ -52,22 +53,22 @@ def is_sync_due(now) -> bool:
     return Contract.objects.get().due_at == now
 
 
-def test_external_initiate_makes_a_payment(known, now):
+def test_external_initiate_makes_a_recharge(known, now):
     event = work(initiate(now), now)
 
-    payment = Payment.objects.get()
-    assert (payment.customer, payment.workflow_id, payment.invoice_id) == (known, "workflow-1", "invoice-1")
-    assert (payment.invoice_total, payment.amount_cents, payment.due_at) == ("4375.025", 4_375, now)
-    assert (event.outcome, event.processed_at, event.due_at) == (f"payment {payment.pk}", now, None)
+    recharge = Recharge.objects.get()
+    assert (recharge.customer, recharge.workflow_id, recharge.invoice_id) == (known, "workflow-1", "invoice-1")
+    assert (recharge.invoice_total, recharge.amount_cents, recharge.due_at) == ("4375.025", 4_375, now)
+    assert (event.outcome, event.processed_at, event.due_at) == (f"recharge {recharge.pk}", now, None)
 
 
-def test_a_replayed_external_initiate_is_the_same_payment(known, now):
+def test_a_replayed_external_initiate_is_the_same_recharge(known, now):
     event = work(initiate(now), now)
     InboundWebhook.objects.run_now(now)
     work(event, now)
     work(initiate(now, event_id="event-2"), now)
 
-    assert Payment.objects.count() == 1
+    assert Recharge.objects.count() == 1
 
 
 @pytest.mark.parametrize(
@@ -83,7 +84,7 @@ def test_a_demand_nobody_can_meet_is_dead_and_says_why(known, now, wrong):
 
     assert event.dead_at == now
     assert next(iter(wrong)) in event.last_error
-    assert not Payment.objects.exists()
+    assert not Recharge.objects.exists()
 
 
 def test_a_second_recharge_waits_without_counting_attempts(known, now):
@@ -93,10 +94,10 @@ def test_a_second_recharge_waits_without_counting_attempts(known, now):
     assert (second.processed_at, second.attempts, second.dead_at) == (None, 0, None)
     assert second.due_at == now + timedelta(seconds=10)
 
-    Payment.objects.update(state=Payment.State.GRANTED)
+    Recharge.objects.update(state=Recharge.State.GRANTED)
     work(second, now + timedelta(seconds=11))
 
-    assert Payment.objects.filter(workflow_id="workflow-2").exists()
+    assert Recharge.objects.filter(workflow_id="workflow-2").exists()
 
 
 def test_an_event_about_a_customer_just_being_provisioned_is_tried_again(alice, now):
@@ -107,7 +108,7 @@ def test_an_event_about_a_customer_just_being_provisioned_is_tried_again(alice, 
     alice.save(update_fields=["metronome_id"])
     work(event, now + timedelta(seconds=6))
 
-    assert Payment.objects.get().customer == alice
+    assert Recharge.objects.get().customer == alice
 
 
 def test_an_event_about_an_unknown_customer_is_recorded_and_ignored(alice, now):
@@ -116,7 +117,7 @@ def test_an_event_about_an_unknown_customer_is_recorded_and_ignored(alice, now):
     work(event, now + timedelta(seconds=61))
 
     assert event.__class__.objects.get().outcome == "ignored: no customer here has this Metronome id"
-    assert not Payment.objects.exists()
+    assert not Recharge.objects.exists()
 
 
 @pytest.mark.parametrize("customer_id", ["", None, 7])
@@ -169,17 +170,19 @@ def test_the_test_button_is_answered(db, now):
 
 
 @pytest.mark.parametrize("status", ["failed", "paid", "succeeded"])
-def test_a_payment_status_has_the_open_payment_and_the_contract_looked_at(known, now, status):
+def test_a_payment_status_has_the_open_recharge_its_payment_and_the_contract_looked_at(known, now, status):
     work(initiate(now), now)
+    flow.advance(Recharge.objects.get(), now)
     Payment.objects.update(due_at=None)
+    Recharge.objects.update(due_at=None)
 
     event = work(
         receive("payment_gate.payment_status", now, event_id="e2", invoice_id="invoice-1", payment_status=status), now
     )
 
-    payment = Payment.objects.get()
-    assert event.outcome == f"{status}: payment {payment.pk} is initiated"
-    assert payment.due_at == now
+    recharge = Recharge.objects.get()
+    assert event.outcome == f"{status}: recharge {recharge.pk} is paying"
+    assert recharge.due_at == recharge.payment.due_at == now
     assert is_sync_due(now)
 
 
@@ -189,20 +192,20 @@ def test_a_payment_status_before_its_external_initiate_harms_nothing(known, now)
     )
     work(initiate(now), now)
 
-    assert event.outcome == "paid: no payment of ours; contract is read again"
-    assert Payment.objects.get().state == Payment.State.INITIATED
+    assert event.outcome == "paid: no recharge of ours; contract is read again"
+    assert Recharge.objects.get().state == Recharge.State.REQUESTED
 
 
-def test_a_settled_payment_stays_settled(known, now):
+def test_a_settled_recharge_stays_settled(known, now):
     work(initiate(now), now)
-    Payment.objects.update(state=Payment.State.GRANTED, due_at=None)
+    Recharge.objects.update(state=Recharge.State.GRANTED, due_at=None)
 
     work(
         receive("payment_gate.payment_status", now, event_id="e2", invoice_id="invoice-1", payment_status="failed"), now
     )
 
-    payment = Payment.objects.get()
-    assert (payment.state, payment.due_at) == (Payment.State.GRANTED, None)
+    recharge = Recharge.objects.get()
+    assert (recharge.state, recharge.due_at) == (Recharge.State.GRANTED, None)
 
 
 def test_a_payment_that_waits_for_the_customer_is_looked_at(known, now):
@@ -212,19 +215,16 @@ def test_a_payment_that_waits_for_the_customer_is_looked_at(known, now):
         receive("payment_gate.payment_pending_action_required", now, event_id="e2", invoice_id="invoice-1"), now
     )
 
-    assert event.outcome.startswith("payment_pending_action_required: payment ")
+    assert event.outcome.startswith("payment_pending_action_required: recharge ")
 
 
-def test_somebody_elses_invoice_touches_no_payment_of_ours(known, bob, now):
-    Payment.objects.create(
-        customer=bob, kind="recharge", workflow_id="w", invoice_id="invoice-1", amount_cents=1, gateway="test",
-        created_at=now,
-    )  # fmt: skip
+def test_somebody_elses_invoice_touches_no_recharge_of_ours(known, bob, now):
+    Recharge.objects.create(customer=bob, workflow_id="w", invoice_id="invoice-1", invoice_total="1", created_at=now)
 
     event = work(receive("payment_gate.payment_status", now, invoice_id="invoice-1", payment_status="paid"), now)
 
-    assert "no payment of ours" in event.outcome
-    assert Payment.objects.get().due_at is None
+    assert "no recharge of ours" in event.outcome
+    assert Recharge.objects.get().due_at is None
 
 
 # --- Out of credits -------------------------------------------------------------------------------------------------
@@ -322,12 +322,12 @@ def test_a_mail_server_that_is_down_has_the_event_tried_again(known, now, monkey
 # --- Invoices and reports -------------------------------------------------------------------------------------------
 
 
-def test_an_invoice_event_names_its_payment(known, now):
+def test_an_invoice_event_names_its_recharge(known, now):
     work(initiate(now), now)
 
     event = work(receive("invoice.finalized", now, event_id="e2", invoice_id="invoice-1"), now)
 
-    assert event.outcome == f"invoice invoice-1 of payment {Payment.objects.get().pk}"
+    assert event.outcome == f"invoice invoice-1 of recharge {Recharge.objects.get().pk}"
 
 
 def test_a_billing_error_is_logged_for_operators(known, now, caplog):

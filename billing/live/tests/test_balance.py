@@ -4,7 +4,7 @@ from django.template import engines
 
 from billing import ledger
 from billing.live import balance
-from billing.models import AutoRecharge, CreditGrant, LedgerEntry, Subscription, Wallet
+from billing.models import AutoRecharge, CreditGrant, LedgerEntry, Recharge, Subscription, Wallet
 from conftest import fund
 
 ZEROS = {"balance": 0, "reserved": 0, "available": 0, "version": 0, "plan": None, "auto_recharge": False}
@@ -112,13 +112,14 @@ def test_states_knows_the_version_of_the_newest_recharge_and_of_no_other_grant(a
     assert (state.recharge_version, state.version) == (1, 3)
 
 
-def test_a_recharge_is_known_by_its_payment_whatever_the_name_of_its_commit(alice, wallet, now):
-    from billing.models import Payment
-
-    Payment.objects.create(
-        customer=alice, kind="recharge", amount_cents=1_000, gateway="test", created_at=now, workflow_id="w",
+def test_a_recharge_is_known_by_its_row_whatever_the_name_of_its_commit(alice, wallet, now):
+    Recharge.objects.create(
+        customer=alice,
+        workflow_id="w",
+        invoice_total="1000",
+        created_at=now,
         grant=CreditGrant.objects.get(wallet=wallet),
-    )  # fmt: skip
+    )
 
     assert balance.states([wallet.id])[0].recharge_version == 1
 

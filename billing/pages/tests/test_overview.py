@@ -124,16 +124,23 @@ def test_what_is_on_its_way_is_said(page, alice, now):
 
 
 def test_payments_show_how_they_ended(page, alice, now):
-    for state, failure in (("granted", ""), ("failed", "The card was declined."), ("refunded", "")):
+    fund(alice, 500, now)
+    grant = CreditGrant.objects.get()
+    for state, failure, bought in (
+        ("charged", "", grant),
+        ("charged", "", None),
+        ("failed", "The card was declined.", None),
+        ("refunded", "", None),
+    ):
         Payment.objects.create(
-            customer=alice, kind="recharge", amount_cents=123_456, gateway="test", state=state, failure=failure,
-            created_at=now,
+            customer=alice, kind="plan", amount_cents=123_456, gateway="test", state=state, failure=failure,
+            grant=bought, created_at=now,
         )  # fmt: skip
 
     text = read(page)
 
-    assert text.count("$1,234.56") == 3
-    for words in ("paid", "failed The card was declined.", "refunded"):
+    assert text.count("$1,234.56") == 5, "and the one that is under way, above"
+    for words in ("paid", "failed The card was declined.", "refunded", "under way"):
         assert words in text
 
 

@@ -97,7 +97,8 @@ def test_a_paid_plan_is_charged_once_and_then_granted(stage, alice, plan, credit
     subscription.refresh_from_db()
     payment, charge = Payment.objects.get(), ChargeAtTestGateway.objects.get()
     assert agree(alice) == credits
-    assert (payment.state, payment.amount_cents, charge.amount_cents) == ("granted", cents, cents)
+    assert (payment.state, payment.amount_cents, charge.amount_cents) == ("charged", cents, cents)
+    assert (payment.due_at, payment.settled_at) == (None, stage.now())
     assert payment.grant.granted == credits
     assert subscription.period_end_at == months_after(subscription.anchor_at, 1)
 
@@ -227,7 +228,7 @@ def test_a_worker_killed_between_its_own_writes_grants_once(stage, alice, monkey
 
     subscription.refresh_from_db()
     assert agree(alice) == 250_000
-    assert (subscription.state, Payment.objects.get().state) == ("active", "granted")
+    assert subscription.state == "active" and not Payment.objects.open().exists()
     assert subscription.period_end_at == months_after(subscription.anchor_at, 1)
 
 
@@ -290,7 +291,7 @@ def test_a_refused_grant_keeps_the_choice_for_a_person(stage, alice, monkeypatch
     Subscription.objects.filter(pk=subscription.pk).run_now(stage.now())
     stage.drain()
     assert agree(alice) == 250_000
-    assert Payment.objects.get().state == "granted"
+    assert Payment.objects.get().grant.granted == 250_000
 
 
 # --- Period after period --------------------------------------------------------------------------------------------
@@ -321,7 +322,7 @@ def test_a_monthly_plan_renews_for_a_year(stage, alice):
         assert subscription.period_end_at == months_after(anchor_at, month + 1)
         assert agree(alice) == 250_000
 
-    assert Payment.objects.filter(state="granted").count() == ChargeAtTestGateway.objects.count() == 13
+    assert Payment.objects.exclude(grant=None).count() == ChargeAtTestGateway.objects.count() == 13
     assert metronome.find_contract(customer_id=alice.metronome_id, name=f"vocalis:{alice.pk}")
     assert len(list(metronome.client.client().v2.contracts.list(customer_id=alice.metronome_id))) == 1
     assert not Drift.objects.filter(state="open").exists()
@@ -338,7 +339,9 @@ def test_a_declined_renewal_ends_the_plan_and_says_why_on_the_page_and_by_mail(s
     assert subscription.state == "ended"
     assert subscription.failure.startswith("The payment for the next month failed:")
     assert agree(alice) == 0
-    assert sorted(Payment.objects.values_list("state", flat=True)) == ["failed", "granted"]
+    assert sorted(Payment.objects.values_list("state", flat=True)) == ["charged", "failed"]
+    assert not Payment.objects.open().exists()
+    assert subscription.told_at
     [letter] = [letter for letter in mail.outbox if "renewed" in letter.subject]
     assert (letter.to, letter.subject) == (["alice@example.com"], "Your plan was not renewed")
     assert f"your Creator plan has ended. {subscription.failure}\n" in letter.body
@@ -387,7 +390,7 @@ def test_money_taken_for_a_month_that_passed_still_buys_a_month(stage, alice, mo
     stage.advance(days=32)
     stage.sandbox.faults.add("/v2/contracts/edit", "status", status=503, times=None)
     stage.drain()
-    assert Payment.objects.filter(state="charged").count() == 1
+    assert Payment.objects.filter(state="charged", grant=None).count() == 1
     for _ in range(40):
         stage.advance(days=1)
     stage.sandbox.faults.clear()
@@ -397,7 +400,7 @@ def test_money_taken_for_a_month_that_passed_still_buys_a_month(stage, alice, mo
     subscription.refresh_from_db()
     assert agree(alice) == 250_000
     assert subscription.period_end_at > stage.now() + timedelta(days=27)
-    assert not Payment.objects.exclude(state="granted").exists()
+    assert not Payment.objects.open().exists()
 
 
 def test_changing_plans_ends_the_former_and_keeps_its_credits(stage, alice):
@@ -447,7 +450,7 @@ def test_a_renewal_that_is_paid_is_granted_before_the_next_plan_begins(stage, al
     creator.refresh_from_db()
     assert creator.state == "ended"
     assert subscriptions.current_plan(alice).plan == "pro"
-    assert set(Payment.objects.values_list("state", flat=True)) == {"granted"}
+    assert Payment.objects.exclude(grant=None).count() == 3 and not Payment.objects.open().exists()
     assert agree(alice) == 1_250_000
 
 

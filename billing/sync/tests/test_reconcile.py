@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from billing import ledger, metronome
-from billing.models import Contract, Drift, LedgerEntry, Payment, Wallet
+from billing.models import Contract, CreditGrant, Drift, LedgerEntry, Payment, Recharge, Wallet
 from billing.sync import reconcile
 from billing.sync.drift import compare
 from billing.tests.money_stage import balance, burn, establish, remote_balance
@@ -108,12 +108,12 @@ def test_a_large_difference_needs_a_person_by_name(stage, contract, alice, staff
 def test_a_payment_that_was_given_up_is_named_and_tried_again(stage, contract, alice):
     payment = Payment.objects.create(
         customer=alice, kind="plan", state="charged", amount_cents=4_900, gateway="test", created_at=stage.now(),
-        due_at=stage.now(), dead_at=stage.now(), last_error="PlanNeverGranted: ended",
+        due_at=stage.now(), dead_at=stage.now(), last_error="NeverGranted: ended",
     )  # fmt: skip
 
     code, text = run("reconcile_balances")
     assert code == 1
-    assert f"payment {payment.pk} of $49.00 was given up: PlanNeverGranted: ended" in text
+    assert f"payment {payment.pk} of $49.00 was given up: NeverGranted: ended" in text
 
     code, text = run("reconcile_balances", "--fix")
     assert code == 1
@@ -122,10 +122,26 @@ def test_a_payment_that_was_given_up_is_named_and_tried_again(stage, contract, a
     assert payment.dead_at is None
 
 
+def test_a_recharge_that_was_given_up_is_named_and_tried_again(stage, contract, alice):
+    recharge = Recharge.objects.create(
+        customer=alice, state="released", workflow_id="w", invoice_total="4900", created_at=stage.now(),
+        due_at=stage.now(), dead_at=stage.now(), last_error="MetronomeRejected: 400",
+    )  # fmt: skip
+
+    code, text = run("reconcile_balances")
+    assert code == 1
+    assert f"recharge {recharge.pk} of $49.00 was given up: MetronomeRejected: 400" in text
+
+    run("reconcile_balances", "--fix")
+    recharge.refresh_from_db()
+    assert recharge.dead_at is None
+
+
 def test_granted_payments_are_shown_beside_the_balances(stage, contract, alice):
     Payment.objects.create(
-        customer=alice, kind="plan", state="granted", amount_cents=4_900, gateway="test", created_at=stage.now()
-    )
+        customer=alice, kind="plan", state="charged", amount_cents=4_900, gateway="test", created_at=stage.now(),
+        grant=CreditGrant.objects.get(),
+    )  # fmt: skip
 
     account = reconcile.look(Wallet.objects.get(customer=alice), now=stage.now())
 

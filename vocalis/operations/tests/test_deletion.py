@@ -16,7 +16,7 @@ from django.utils import timezone
 from accounts import profile
 from accounts.models import Customer, IngestAlias, PasswordReset, User
 from billing import metronome, recharge
-from billing.models import AutoRecharge, InboundWebhook, LedgerEntry, Payment, PaymentMethod, Wallet
+from billing.models import AutoRecharge, InboundWebhook, LedgerEntry, Payment, PaymentMethod, Recharge, Wallet
 from billing.subscriptions import complimentary
 from billing.subscriptions import workflow as subscriptions
 from billing.sync import customers
@@ -161,11 +161,13 @@ def test_a_deletion_that_was_cut_off_is_finished_by_the_next(stage, life, monkey
 
 def test_it_waits_for_money_and_speech_on_their_way(stage, life):
     payment = Payment.objects.create(
-        customer=life, kind="recharge", state="charging", amount_cents=1, workflow_id="w", gateway="test",
-        created_at=stage.now(),
-    )  # fmt: skip
+        customer=life, kind="recharge", state="charging", amount_cents=1, gateway="test", created_at=stage.now()
+    )
     assert "A payment or a plan is on its way" in delete().text
     Payment.objects.filter(pk=payment.pk).update(state="failed")
+    recharge_row = Recharge.objects.create(customer=life, workflow_id="w", invoice_total="1", created_at=stage.now())
+    assert "A payment or a plan is on its way" in delete().text
+    Recharge.objects.filter(pk=recharge_row.pk).update(state="failed")
 
     Generation.objects.update(state="pending", taken_at=stage.now() - timedelta(seconds=5))
     assert "Something is being spoken right now" in delete().text

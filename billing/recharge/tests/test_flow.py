@@ -7,17 +7,18 @@ from django.core import mail
 
 from billing import metronome
 from billing.inbox import handlers
-from billing.models import AutoRecharge, ChargeAtTestGateway, CreditGrant, InboundWebhook, Payment
+from billing.models import AutoRecharge, ChargeAtTestGateway, CreditGrant, InboundWebhook, Payment, Recharge
 from billing.payments import cards, processing
 from billing.payments.gateways import GatewayUnavailable
 from billing.payments.gateways.test import DECLINING_CARD, GOOD_CARD, TestGateway
+from billing.recharge import flow
 from billing.sync import contracts
 from billing.tests.money_stage import (
     Killed,
     balance,
     burn,
     drain_killed,
-    only_payment,
+    only_recharge,
     refuse,
     remote_balance,
     run_to_low,
@@ -25,18 +26,75 @@ from billing.tests.money_stage import (
 )
 from sandbox import thresholds
 
-State = Payment.State
+State = Recharge.State
 
 
-def assert_recharged_once(customer, *, to: int = 200_000) -> Payment:
-    """The one payment is granted, charged once, and both sides hold the same."""
-    payment = only_payment()
-    assert (payment.state, payment.last_error, payment.dead_at) == (State.GRANTED, "", None)
+def assert_recharged_once(customer, *, to: int = 200_000) -> Recharge:
+    """The one recharge is granted, its one payment charged once, and both sides hold the same."""
+    recharge, payment = only_recharge(), Payment.objects.get()
+    assert (recharge.state, recharge.last_error, recharge.dead_at) == (State.GRANTED, "", None)
+    assert (payment.state, payment.last_error, payment.dead_at) == (Payment.State.CHARGED, "", None)
+    assert recharge.payment == payment
+    assert recharge.grant == payment.grant
     charge = ChargeAtTestGateway.objects.get()
     assert (charge.amount_cents, charge.refunded_at) == (payment.amount_cents, None)
-    assert payment.grant.wallet.customer == customer
+    assert recharge.grant.wallet.customer == customer
     assert (balance(customer), remote_balance(customer)) == (to, to)
-    return payment
+    return recharge
+
+
+# --- What Metronome asks for ----------------------------------------------------------------------------------------
+
+
+def ask(customer, now, **changed) -> Recharge:
+    asked = {
+        "workflow_id": "workflow-1",
+        "invoice_id": "invoice-1",
+        "invoice_total": 4_500,
+        "currency": "USD",
+    } | changed
+    return flow.request(customer=customer, now=now, **asked)
+
+
+@pytest.mark.parametrize(
+    ("total", "cents"),
+    [(4_500, 4_500), (4_375.025, 4_375), ("4375.025", 4_375), (4_375.5, 4_376), (4_376.5, 4_377), (0.5, 1)],
+)
+def test_an_invoice_total_is_rounded_half_up_and_kept_as_sent(alice, now, total, cents):
+    recharge = ask(alice, now, invoice_total=total)
+
+    assert (recharge.amount_cents, recharge.invoice_total) == (cents, str(total))
+
+
+@pytest.mark.parametrize(
+    "total",
+    [None, "", "much", 0, 0.4, -1, -4_500, True, [], {}, "NaN", "Infinity"]
+    + ["1e99", "1e999999999", 10**30, float("inf"), "1" * 50],
+)
+def test_an_amount_nobody_can_charge_is_refused(alice, now, total):
+    with pytest.raises(flow.InvoiceTotalInvalid):
+        ask(alice, now, invoice_total=total)
+    assert not Recharge.objects.exists()
+
+
+def test_another_currency_is_refused(alice, now):
+    with pytest.raises(flow.InvoiceTotalInvalid, match="only USD"):
+        ask(alice, now, currency="EUR")
+
+
+def test_the_same_workflow_asked_twice_is_one_payment(alice, now):
+    assert ask(alice, now).pk == ask(alice, now).pk
+    assert not Payment.objects.exists(), "a worker asks for it"
+
+
+def test_a_second_recharge_waits_for_the_first(alice, now):
+    first = ask(alice, now)
+    with pytest.raises(flow.RechargeUnderWay):
+        ask(alice, now, workflow_id="workflow-2")
+
+    Recharge.objects.filter(pk=first.pk).update(state=State.FAILED)
+
+    assert ask(alice, now, workflow_id="workflow-2").pk != first.pk
 
 
 # --- The whole path -------------------------------------------------------------------------------------------------
@@ -47,12 +105,14 @@ def test_a_low_balance_is_recharged_by_itself(stage, webhooks, alice):
 
     stage.drain()
 
-    payment = assert_recharged_once(alice)
-    assert (payment.kind, payment.amount_cents, payment.invoice_total) == ("recharge", 4_500, "4500")
-    assert payment.grant.granted == 180_000
-    assert payment.grant.name == "Auto-recharge"
-    assert payment.settled_at == stage.now()
+    recharge = assert_recharged_once(alice)
+    payment = recharge.payment
+    assert (payment.kind, payment.amount_cents, recharge.invoice_total) == ("recharge", 4_500, "4500")
+    assert recharge.grant.granted == 180_000
+    assert recharge.grant.name == "Auto-recharge"
+    assert recharge.settled_at == payment.settled_at == stage.now()
     assert payment.gateway_reference.startswith("test-charge-")
+    assert (recharge.due_at, payment.due_at) == (None, None)
     assert not mail.outbox
 
 
@@ -64,7 +124,7 @@ def test_recharging_goes_on_time_after_time(stage, webhooks, alice):
         stage.sandbox.tick()
         stage.drain()
 
-    assert [payment.state for payment in Payment.objects.all()] == [State.GRANTED] * 4
+    assert [recharge.state for recharge in Recharge.objects.all()] == [State.GRANTED] * 4
     assert len({payment.grant_id for payment in Payment.objects.all()}) == 4
     assert ChargeAtTestGateway.objects.count() == 4
     assert (balance(alice), remote_balance(alice)) == (200_000, 200_000)
@@ -75,9 +135,9 @@ def test_a_total_with_fractions_of_a_cent_is_charged_rounded_and_granted_exactly
 
     stage.drain()
 
-    payment = assert_recharged_once(alice)
-    assert (payment.invoice_total, payment.amount_cents) == ("4375.025", 4_375)
-    assert payment.grant.granted == 175_001
+    recharge = assert_recharged_once(alice)
+    assert (recharge.invoice_total, recharge.payment.amount_cents) == ("4375.025", 4_375)
+    assert recharge.grant.granted == 175_001
 
 
 def test_webhooks_twice_and_in_any_order_charge_once(stage, webhooks, alice):
@@ -100,8 +160,8 @@ def test_a_lost_answer_to_the_release_changes_nothing(stage, webhooks, alice):
     stage.sandbox.faults.add(metronome.RELEASE_PATH, "timeout_after")
 
     stage.drain()
-    assert only_payment().state == State.RELEASING
-    assert only_payment().attempts == 1
+    assert only_recharge().state == State.RELEASING
+    assert only_recharge().attempts == 1
     stage.advance(seconds=121)
     stage.drain()
 
@@ -123,23 +183,28 @@ def test_a_release_that_fails_for_now_is_tried_again(stage, webhooks, alice, kin
 # --- Killed at any instruction --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("moment", ["before", "after"])
-@pytest.mark.parametrize(
-    "point", [State.CHARGING, State.CHARGED, State.RELEASING, State.RELEASED, State.GRANTED], ids=str
-)
-def test_a_worker_killed_around_a_move_loses_and_doubles_nothing(stage, webhooks, alice, monkeypatch, point, moment):
-    run_to_low(stage, alice)
-    real_move, deaths = processing._move, []
+POINTS = [(processing, state) for state in (Payment.State.CHARGING, Payment.State.CHARGED)] + [
+    (flow, state) for state in (State.PAYING, State.RELEASING, State.RELEASED, State.GRANTED)
+]
 
-    def deadly(payment, state, **fields):
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+@pytest.mark.parametrize(("owner", "point"), POINTS, ids=[point for _, point in POINTS])
+def test_a_worker_killed_around_a_move_loses_and_doubles_nothing(
+    stage, webhooks, alice, monkeypatch, owner, point, moment
+):
+    run_to_low(stage, alice)
+    real_move, deaths = owner._move, []
+
+    def deadly(row, state, **fields):
         if state == point and not deaths:
             deaths.append(moment)
             if moment == "after":
-                real_move(payment, state, **fields)
+                real_move(row, state, **fields)
             raise Killed
-        real_move(payment, state, **fields)
+        real_move(row, state, **fields)
 
-    monkeypatch.setattr(processing, "_move", deadly)
+    monkeypatch.setattr(owner, "_move", deadly)
 
     assert drain_killed(stage)
     stage.drain()
@@ -147,10 +212,28 @@ def test_a_worker_killed_around_a_move_loses_and_doubles_nothing(stage, webhooks
     assert_recharged_once(alice)
 
 
+@pytest.mark.parametrize("state", [Payment.State.CHARGED, Payment.State.FAILED])
+def test_a_payment_whose_word_to_the_recharge_was_lost_is_found_out_within_half_a_minute(
+    stage, webhooks, alice, monkeypatch, state
+):
+    if state == Payment.State.FAILED:
+        cards.choose(customer_id=alice.pk, reference=DECLINING_CARD.reference)
+    run_to_low(stage, alice)
+    with monkeypatch.context() as patch:
+        patch.setattr(processing, "tell", lambda payment, now: None)
+        stage.drain()
+    assert (only_recharge().state, Payment.objects.get().state) == (State.PAYING, state)
+
+    stage.advance(seconds=31)
+    stage.drain()
+
+    assert only_recharge().state == (State.GRANTED if state == Payment.State.CHARGED else State.FAILED)
+
+
 @pytest.mark.parametrize("call", ["charge", "release", "read_grants"])
 def test_a_worker_killed_after_an_outside_call_repeats_it_harmlessly(stage, webhooks, alice, monkeypatch, call):
     run_to_low(stage, alice)
-    owner = {"charge": TestGateway, "release": metronome, "read_grants": processing}[call]
+    owner = {"charge": TestGateway, "release": metronome, "read_grants": flow}[call]
     real, deaths = getattr(owner, call), []
 
     def deadly(*args, **kwargs):
@@ -168,12 +251,16 @@ def test_a_worker_killed_after_an_outside_call_repeats_it_harmlessly(stage, webh
     assert_recharged_once(alice)
 
 
-def test_two_workers_with_the_same_payment_charge_and_grant_once(stage, webhooks, alice):
+def test_two_workers_with_the_same_rows_ask_charge_and_grant_once(stage, webhooks, alice):
     run_to_low(stage, alice)
     workflow_event = InboundWebhook.objects.get(type="payment_gate.external_initiate")
     handlers.process(workflow_event, stage.now())
-    first, second = only_payment(), only_payment()
+    first, second = only_recharge(), only_recharge()
 
+    flow.advance(first, stage.now())
+    with pytest.raises(flow.Snooze, match="another worker"):
+        flow.advance(second, stage.now())
+    first, second = Payment.objects.get(), Payment.objects.get()
     processing.advance(first, stage.now())
     with pytest.raises(processing.Snooze, match="another worker"):
         processing.advance(second, stage.now())
@@ -193,7 +280,7 @@ def test_a_charge_whose_answer_was_lost_is_found_even_after_the_card_was_changed
     with monkeypatch.context() as patch:
         patch.setattr(TestGateway, "charge", lose_the_answer)
         stage.drain()
-    assert only_payment().state == State.CHARGING
+    assert Payment.objects.get().state == Payment.State.CHARGING
     cards.choose(customer_id=alice.pk, reference=DECLINING_CARD.reference)
     stage.advance(seconds=5)
     stage.drain()
@@ -212,8 +299,8 @@ def test_a_declined_card_switches_auto_recharge_off_and_tells_the_customer(stage
     stage.sandbox.tick()
     stage.drain()
 
-    payment = only_payment()
-    assert (payment.state, payment.failure, payment.settled_at) == (State.FAILED, "The card was declined.", stage.now())
+    for row, failed in ((Payment.objects.get(), Payment.State.FAILED), (only_recharge(), State.FAILED)):
+        assert (row.state, row.failure, row.settled_at) == (failed, "The card was declined.", stage.now())
     setting = AutoRecharge.objects.get()
     assert (setting.enabled, setting.failure) == (False, "The card was declined.")
     contract = alice.contract
@@ -238,7 +325,8 @@ def test_after_the_card_is_fixed_switching_on_recharges_at_once(stage, webhooks,
     stage.sandbox.tick()
     stage.drain()
 
-    assert sorted(Payment.objects.values_list("state", flat=True)) == [State.FAILED, State.GRANTED]
+    assert sorted(Recharge.objects.values_list("state", flat=True)) == [State.FAILED, State.GRANTED]
+    assert sorted(Payment.objects.values_list("state", flat=True)) == ["charged", "failed"]
     assert AutoRecharge.objects.get().failure == ""
     assert (balance(alice), remote_balance(alice)) == (200_000, 200_000)
 
@@ -247,7 +335,7 @@ def test_after_the_card_is_fixed_switching_on_recharges_at_once(stage, webhooks,
 def test_a_worker_killed_while_a_failure_is_told_still_tells_it(stage, webhooks, alice, monkeypatch, moment):
     cards.choose(customer_id=alice.pk, reference=DECLINING_CARD.reference)
     run_to_low(stage, alice)
-    real_send, deaths = processing.emails.send, []
+    real_send, deaths = flow.emails.send, []
 
     def deadly(**letter):
         if deaths:
@@ -257,12 +345,12 @@ def test_a_worker_killed_while_a_failure_is_told_still_tells_it(stage, webhooks,
             real_send(**letter)
         raise Killed
 
-    monkeypatch.setattr(processing.emails, "send", deadly)
+    monkeypatch.setattr(flow.emails, "send", deadly)
 
     assert drain_killed(stage)
     stage.drain()
 
-    assert only_payment().settled_at
+    assert only_recharge().settled_at
     assert len(mail.outbox) == (1 if moment == "before" else 2)
 
 
@@ -273,12 +361,12 @@ def test_a_mail_server_that_is_down_delays_the_letter_only(stage, webhooks, alic
         patch.setattr("accounts.mail.send_mail", refuse(ConnectionRefusedError("no mail today")))
         stage.drain()
 
-    assert (only_payment().state, only_payment().settled_at) == (State.FAILED, None)
+    assert (only_recharge().state, only_recharge().settled_at) == (State.FAILED, None)
     assert not AutoRecharge.objects.get().enabled
     stage.advance(seconds=5)
     stage.drain()
 
-    assert only_payment().settled_at
+    assert only_recharge().settled_at
     assert len(mail.outbox) == 1
 
 
@@ -289,7 +377,7 @@ def test_a_failure_is_told_to_a_customer_whose_recharge_was_set_up_by_hand(stage
 
     stage.drain()
 
-    assert only_payment().state == State.FAILED
+    assert only_recharge().state == State.FAILED
     assert len(mail.outbox) == 1
 
 
@@ -299,8 +387,9 @@ def test_a_recharge_that_was_switched_off_meanwhile_is_not_charged(stage, webhoo
 
     stage.drain()
 
-    assert only_payment().state == State.FAILED
-    assert "switched off" in only_payment().failure
+    assert only_recharge().state == State.FAILED
+    assert "switched off" in only_recharge().failure
+    assert not Payment.objects.exists()
     assert not ChargeAtTestGateway.objects.exists()
     assert not mail.outbox
     assert AutoRecharge.objects.get().failure == ""
@@ -316,11 +405,12 @@ def test_credits_are_granted_under_the_payments_key_when_metronome_refuses_the_r
 
     stage.drain()
 
-    payment = only_payment()
-    assert payment.state == State.GRANTED
-    assert "no such workflow" in payment.release_refusal
-    assert (payment.grant.key, payment.grant.granted) == (f"vocalis-payment-{payment.pk}", 175_001)
-    assert not payment.grant.is_free
+    recharge = only_recharge()
+    assert recharge.state == State.GRANTED
+    assert "no such workflow" in recharge.release_refusal
+    assert (recharge.grant.key, recharge.grant.granted) == (f"vocalis-payment-{recharge.payment_id}", 175_001)
+    assert recharge.payment.grant == recharge.grant
+    assert not recharge.grant.is_free
     assert (balance(alice), remote_balance(alice)) == (200_000, 200_000)
     assert ChargeAtTestGateway.objects.count() == 1
 
@@ -349,9 +439,9 @@ def test_a_release_in_doubt_whose_invoice_is_void_is_granted_at_once_under_the_p
     thresholds.cancel(stage.sandbox.world, next(iter(workflows)))
     stage.drain()
 
-    payment = assert_recharged_once(alice)
-    assert payment.release_refusal == "cancelled there, its invoice is void"
-    assert payment.grant.key == f"vocalis-payment-{payment.pk}"
+    recharge = assert_recharged_once(alice)
+    assert recharge.release_refusal == "cancelled there, its invoice is void"
+    assert recharge.grant.key == f"vocalis-payment-{recharge.payment_id}"
 
 
 @pytest.mark.parametrize("invoice_id", [None, "4db51251-61de-4bfe-b9ce-495e244f3491", ""])
@@ -360,20 +450,20 @@ def test_a_release_in_doubt_without_a_commit_is_granted_after_half_an_hour(stage
     doubt(stage, times=None)
     stage.drain()
     if invoice_id is not None:
-        Payment.objects.update(invoice_id=invoice_id)
+        Recharge.objects.update(invoice_id=invoice_id)
     for _ in range(14):
         stage.advance(seconds=121)
         stage.drain()
-    payment = only_payment()
-    assert (payment.state, balance(alice)) == (State.RELEASING, 20_000)
-    assert "does not list the commit" in payment.last_error
+    recharge = only_recharge()
+    assert (recharge.state, balance(alice)) == (State.RELEASING, 20_000)
+    assert "does not list the commit" in recharge.last_error
 
     stage.advance(seconds=121)
     stage.drain()
 
-    payment = assert_recharged_once(alice)
+    recharge = assert_recharged_once(alice)
     status = "DRAFT" if invoice_id is None else "unknown"
-    assert payment.release_refusal == f"over there, and no commit has come of it (invoice {status})"
+    assert recharge.release_refusal == f"over there, and no commit has come of it (invoice {status})"
 
 
 def test_what_cannot_be_asked_about_a_release_in_doubt_grants_nothing(stage, webhooks, alice):
@@ -382,9 +472,9 @@ def test_what_cannot_be_asked_about_a_release_in_doubt_grants_nothing(stage, web
     stage.sandbox.faults.add(f"/v1/customers/{alice.metronome_id}/invoices", "status", status=400)
     stage.drain()
 
-    assert only_payment().dead_at
+    assert only_recharge().dead_at
     assert balance(alice) == 20_000
-    Payment.objects.run_now(stage.now())
+    Recharge.objects.run_now(stage.now())
     stage.drain()
     assert_recharged_once(alice)
 
@@ -395,7 +485,7 @@ def test_a_failed_release_in_doubt_is_a_failed_recharge(stage, webhooks, alice):
     doubt(stage)
     stage.drain()
 
-    assert only_payment().state == State.FAILED
+    assert only_recharge().state == State.FAILED
     assert balance(alice) == 20_000
 
 
@@ -416,7 +506,7 @@ def test_a_worker_killed_between_that_grant_and_its_note_grants_once(stage, webh
     assert drain_killed(stage)
     stage.drain()
 
-    assert only_payment().state == State.GRANTED
+    assert only_recharge().state == State.GRANTED
     assert (balance(alice), remote_balance(alice)) == (200_000, 200_000)
     assert CreditGrant.objects.filter(key__startswith="vocalis-payment-").count() == 1
 
@@ -430,8 +520,8 @@ def test_a_commit_that_is_not_listed_yet_is_waited_for(stage, webhooks, alice, m
         )
         stage.drain()
 
-    assert only_payment().state == State.RELEASED
-    assert "does not list" in only_payment().last_error
+    assert only_recharge().state == State.RELEASED
+    assert "does not list" in only_recharge().last_error
     stage.advance(seconds=121)
     stage.drain()
 
@@ -447,6 +537,7 @@ def test_a_commit_without_its_invoice_is_found_by_name_and_time(stage, webhooks,
     stage.advance(seconds=1)
     stage.drain()
 
-    assert [payment.state for payment in Payment.objects.all()] == [State.GRANTED] * 2
+    assert [recharge.state for recharge in Recharge.objects.all()] == [State.GRANTED] * 2
     grants = CreditGrant.objects.filter(name="Auto-recharge").order_by("created_at")
+    assert [grant.recharge for grant in grants] == list(Recharge.objects.order_by("created_at"))
     assert [grant.payment for grant in grants] == list(Payment.objects.order_by("created_at"))

@@ -10,56 +10,6 @@ from billing.payments.gateways.test import DECLINING_CARD, GOOD_CARD
 State = Payment.State
 
 
-# --- What may be asked for ------------------------------------------------------------------------------------------
-
-
-def ask(customer, now, **changed) -> Payment:
-    asked = {
-        "workflow_id": "workflow-1", "invoice_id": "invoice-1", "invoice_total": 4_500, "currency": "USD",
-    } | changed  # fmt: skip
-    return requests.request_recharge(customer=customer, now=now, **asked)
-
-
-@pytest.mark.parametrize(
-    ("total", "cents"),
-    [(4_500, 4_500), (4_375.025, 4_375), ("4375.025", 4_375), (4_375.5, 4_376), (4_376.5, 4_377), (0.5, 1)],
-)
-def test_an_invoice_total_is_rounded_half_up_and_kept_as_sent(alice, now, total, cents):
-    payment = ask(alice, now, invoice_total=total)
-
-    assert (payment.amount_cents, payment.invoice_total) == (cents, str(total))
-
-
-@pytest.mark.parametrize(
-    "total",
-    [None, "", "much", 0, 0.4, -1, -4_500, True, [], {}, "NaN", "Infinity"]
-    + ["1e99", "1e999999999", 10**30, float("inf"), "1" * 50],
-)
-def test_an_amount_nobody_can_charge_is_refused(alice, now, total):
-    with pytest.raises(requests.InvoiceTotalInvalid):
-        ask(alice, now, invoice_total=total)
-    assert not Payment.objects.exists()
-
-
-def test_another_currency_is_refused(alice, now):
-    with pytest.raises(requests.InvoiceTotalInvalid, match="only USD"):
-        ask(alice, now, currency="EUR")
-
-
-def test_the_same_workflow_asked_twice_is_one_payment(alice, now):
-    assert ask(alice, now).pk == ask(alice, now).pk
-
-
-def test_a_second_recharge_waits_for_the_first(alice, now):
-    first = ask(alice, now)
-    with pytest.raises(requests.RechargeUnderWay):
-        ask(alice, now, workflow_id="workflow-2")
-
-    Payment.objects.filter(pk=first.pk).update(state=State.FAILED)
-
-    assert ask(alice, now, workflow_id="workflow-2").pk != first.pk
-
-
 # --- Plan payments --------------------------------------------------------------------------------------------------
 
 
@@ -112,7 +62,10 @@ def test_a_granted_plan_payment_is_settled(subscription, wallet, now):
         requests.mark_granted(payment, grant_id=grant.pk, now=now)
 
     payment.refresh_from_db()
-    assert (payment.state, payment.grant, payment.due_at, payment.settled_at) == (State.GRANTED, grant, None, now)
+    assert (payment.state, payment.grant, payment.due_at, payment.settled_at) == (State.CHARGED, grant, None, now)
+    assert not Payment.objects.open().exists()
+    with pytest.raises(requests.NotRefundable):
+        requests.request_refund(payment, reason="asked for", now=now)
 
 
 def test_an_uncharged_payment_is_never_marked_granted(subscription, wallet, now):
@@ -121,14 +74,14 @@ def test_an_uncharged_payment_is_never_marked_granted(subscription, wallet, now)
     requests.mark_granted(payment, grant_id=CreditGrant.objects.get().pk, now=now)
 
     payment.refresh_from_db()
-    assert payment.state == State.INITIATED
+    assert (payment.state, payment.grant) == (State.INITIATED, None)
 
 
 def test_a_charged_plan_that_can_never_be_granted_asks_for_a_person(subscription, now):
     payment = pay(subscription, now)
     Subscription.objects.update(state=Subscription.State.FAILED)
 
-    with pytest.raises(processing.PlanNeverGranted, match="refund"):
+    with pytest.raises(processing.NeverGranted, match="refund"):
         processing.advance(payment, now)
 
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from billing import metronome, recharge
-from billing.models import AutoRecharge, Contract, Payment, Wallet
+from billing.models import AutoRecharge, Contract, Recharge, Wallet
 from billing.recharge.settings import MIRROR
 from billing.sync import customers
 from billing.tests.money_stage import (
@@ -229,7 +229,7 @@ def low(alice, now):
 
 
 def watch(contract, now) -> AutoRecharge:
-    recharge.watch(contract, now)
+    recharge.track_low_balance(contract, now)
     return AutoRecharge.objects.get()
 
 
@@ -267,7 +267,7 @@ def test_a_recovered_balance_is_forgotten(low, now, balance):
 
 
 def test_an_open_recharge_is_no_reason_to_worry(low, alice, now):
-    Payment.objects.create(customer=alice, kind="recharge", amount_cents=1, gateway="test", created_at=now)
+    Recharge.objects.create(customer=alice, workflow_id="w", invoice_total="1", created_at=now)
 
     assert watch(low, now).low_since_at is None
 
@@ -290,7 +290,7 @@ def test_the_quarter_of_an_hour_over_with_nothing_to_heal_is_the_end_of_the_watc
     switch_on(stage, alice)
     if why == "under way":
         Wallet.objects.update(balance=20_000)
-        Payment.objects.create(customer=alice, kind="recharge", amount_cents=1, gateway="test", created_at=stage.now())
+        Recharge.objects.create(customer=alice, workflow_id="w", invoice_total="1", created_at=stage.now())
     since = stage.now() - timedelta(minutes=16)
     AutoRecharge.objects.update(low_since_at=since, due_at=stage.now())
 
@@ -316,11 +316,11 @@ def test_a_lost_external_initiate_heals(stage, webhooks, alice, caplog):
     lose_external_initiate(stage, alice)
     with caplog.at_level(logging.ERROR, logger="billing.recharge"):
         pass_minutes(stage, 14)
-        assert not Payment.objects.exists()
+        assert not Recharge.objects.exists()
         pass_minutes(stage, 4)
 
     assert caplog.text.count("no recharge came") == 1
-    assert Payment.objects.get().state == Payment.State.GRANTED
+    assert Recharge.objects.get().state == Recharge.State.GRANTED
     assert (balance(alice), remote_balance(alice)) == (200_000, 200_000)
     row = AutoRecharge.objects.get()
     assert (row.enabled, row.low_since_at, row.stuck_at) == (True, None, None)
@@ -389,4 +389,4 @@ def test_spending_on_right_after_a_recharge_is_recharged_again(stage, webhooks, 
     stage.drain()
 
     assert (balance(alice), remote_balance(alice)) == (200_000, 200_000)
-    assert Payment.objects.filter(state=Payment.State.GRANTED).count() == 2
+    assert Recharge.objects.filter(state=Recharge.State.GRANTED).count() == 2

@@ -1,0 +1,115 @@
+"""Recharges: the customer's settings, and each recharge that Metronome asked for."""
+
+from __future__ import annotations
+
+from decimal import ROUND_HALF_UP, Decimal
+from typing import Self
+
+from django.db import models
+from django.db.models import Q
+
+from accounts.models import Customer
+from jobs.models import JobRow, JobRowQuerySet
+
+from .payments import Payment, dollars
+from .wallets import CreditGrant
+
+
+class AutoRechargeQuerySet(JobRowQuerySet):
+    def in_trouble(self) -> Self:
+        """The last recharge failed, or did not come."""
+        return self.filter(Q(stuck_at__isnull=False) | ~Q(failure=""))
+
+
+class AutoRecharge(JobRow):
+    """The customer's recharge settings. As a job it owes their mirror on the Metronome contract."""
+
+    customer = models.OneToOneField(Customer, on_delete=models.PROTECT, related_name="auto_recharge")
+    enabled = models.BooleanField(default=False)
+    threshold_credits = models.BigIntegerField()
+    recharge_to_credits = models.BigIntegerField()
+    failure = models.TextField(
+        blank=True, default="", help_text="Why the last recharge failed; shown until it is enabled again."
+    )
+    low_since_at = models.DateTimeField(
+        null=True, blank=True, help_text="At or under the threshold with nothing under way since then."
+    )
+    stuck_at = models.DateTimeField(
+        null=True, blank=True, help_text="The recharge did not come; it was toggled once to make Metronome look again."
+    )
+
+    objects = AutoRechargeQuerySet.as_manager()  # type: ignore[misc]
+
+    class Meta(JobRow.Meta):
+        abstract = False
+
+    def __str__(self) -> str:
+        return "on" if self.enabled else "off"
+
+
+class RechargeQuerySet(JobRowQuerySet):
+    def open(self) -> Self:
+        return self.filter(OPEN_RECHARGE)
+
+
+OPEN_RECHARGE = ~Q(state__in=["granted", "failed"])
+
+
+class Recharge(JobRow):
+    """One recharge, from Metronome's question for a payment to its credits. Every state is a recovery point."""
+
+    due_within_seconds = 3_600  # as its payment
+
+    class State(models.TextChoices):
+        REQUESTED = "requested"
+        PAYING = "paying"
+        RELEASING = "releasing"
+        RELEASED = "released"
+        GRANTED = "granted"
+        FAILED = "failed"
+
+    customer = models.ForeignKey(Customer, on_delete=models.PROTECT, related_name="recharges")
+    state = models.CharField(max_length=10, choices=State.choices, default=State.REQUESTED)
+    workflow_id = models.CharField(max_length=64, unique=True, help_text="Metronome's name for this recharge.")
+    invoice_id = models.CharField(max_length=64, blank=True, default="", help_text="Metronome's invoice of it.")
+    invoice_total = models.CharField(max_length=40, help_text="Cents as Metronome sent them, fractions and all.")
+    payment = models.OneToOneField(Payment, on_delete=models.PROTECT, null=True, blank=True, related_name="recharge")
+    doubted_at = models.DateTimeField(
+        null=True, blank=True, help_text="When Metronome first called the recharge over without saying how it ended."
+    )
+    release_refusal = models.TextField(
+        blank=True, default="", help_text="Why Metronome did not want a paid release; then we grant the credits."
+    )
+    grant = models.OneToOneField(CreditGrant, on_delete=models.PROTECT, null=True, blank=True, related_name="recharge")
+    failure = models.TextField(blank=True, default="", help_text="Why it was not paid, in words for the customer.")
+    created_at = models.DateTimeField()
+    settled_at = models.DateTimeField(
+        null=True, blank=True, help_text="When its credits were there, or the customer had been told that it failed."
+    )
+
+    objects = RechargeQuerySet.as_manager()  # type: ignore[misc]
+
+    class Meta(JobRow.Meta):
+        abstract = False
+        constraints = [
+            models.UniqueConstraint(fields=["customer"], condition=OPEN_RECHARGE, name="recharge_one_open"),
+        ]
+        indexes = [
+            *JobRow.Meta.indexes,
+            models.Index(fields=["customer", "-created_at"], name="recharge_by_customer"),
+            models.Index(fields=["-created_at"], name="recharge_newest"),
+            models.Index(fields=["state", "-created_at"], name="recharge_by_state"),
+            models.Index(fields=["invoice_id"], name="recharge_by_invoice"),
+        ]
+
+    def __str__(self) -> str:
+        return f"recharge {self.amount_dollars} ({self.state})"
+
+    @property
+    def amount_cents(self) -> int:
+        """What is charged for it: the invoice total rounded half up."""
+        return int(Decimal(self.invoice_total).to_integral_value(ROUND_HALF_UP))
+
+    @property
+    def amount_dollars(self) -> str:
+        return dollars(self.amount_cents)

@@ -1,0 +1,275 @@
+"""One recharge, from Metronome's question for a payment to the credits.
+
+    requested → paying → releasing → released → granted        paid
+                            └──(not paid)──→ failed            declined, or auto-recharge was switched off
+
+Metronome opens a workflow and asks for money (`payment_gate.external_initiate`). We ask `billing.payments` for it, tell
+Metronome how that went (the release), and note the credits that come of it. If Metronome no longer wants a paid
+release, the same credits are granted under the payment's own key: money taken ends as credits.
+
+Every state is a recovery point, each outside call is safe to repeat (a release and a commit have their keys), and each
+move is a conditional UPDATE, so that a worker that was overtaken changes nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from decimal import Decimal, InvalidOperation
+from typing import Any, Literal
+
+from django.db import IntegrityError, transaction
+
+from accounts.models import Customer
+from billing import emails, metronome, plans
+from billing.live.wake import wake
+from billing.metronome.contracts import invoice_status
+from billing.models import Contract, CreditGrant, Payment, Recharge
+from billing.payments import requests as payments
+from billing.sync import contracts
+from billing.sync.grants import read_grants
+from jobs.errors import Rejected, Snooze, Unavailable
+from jobs.worker import RowJob
+
+from .settings import is_off_by_choice, is_switched_off, switch_off
+from .watchdog import clear_low_balance
+
+logger = logging.getLogger(__name__)
+
+State = Recharge.State
+
+CENTS_MAX = 100_000_000  # a million dollars: more is an error of somebody's
+GRANT_DAYS = 365  # as long as Metronome lets a recharge live
+DOUBT_SECONDS = 1_800  # far longer than Metronome takes to list a commit
+PAYMENT_LOOK_SECONDS = 30  # the payment makes the recharge due when it is through; this is for a call that got lost
+SWITCHED_OFF = "Auto-recharge was switched off before the payment was made."
+
+
+class InvoiceTotalInvalid(Rejected):
+    """Metronome asks for an amount that nobody can charge."""
+
+
+class RechargeUnderWay(Snooze):
+    """The customer has an open recharge; this one waits for its end."""
+
+
+class CommitNotSeen(Unavailable):
+    """The release was accepted, but Metronome does not list the commit yet."""
+
+
+# --- What Metronome asks for ----------------------------------------------------------------------------------------
+
+
+def request(
+    *, customer: Customer, workflow_id: str, invoice_id: str, invoice_total: object, currency: str, now: datetime
+) -> Recharge:
+    """The recharge of one workflow, made on first asking. `invoice_total` is in cents, as Metronome sent it.
+
+    Raises InvoiceTotalInvalid, and RechargeUnderWay while another recharge of the customer is open.
+    """
+    if found := Recharge.objects.filter(workflow_id=workflow_id).first():
+        return found
+    _check_total(invoice_total, currency)
+    try:
+        with transaction.atomic():
+            return Recharge.objects.create(
+                customer=customer,
+                workflow_id=workflow_id,
+                invoice_id=invoice_id,
+                invoice_total=str(invoice_total),
+                created_at=now,
+                due_at=now,
+            )
+    except IntegrityError:
+        if found := Recharge.objects.filter(workflow_id=workflow_id).first():
+            return found
+        raise RechargeUnderWay("another recharge of this customer is under way", seconds=10) from None
+
+
+def _check_total(invoice_total: object, currency: str) -> None:
+    text = str(invoice_total)
+    try:
+        total = Decimal(text)
+        # Compared as a Decimal: the int of one with a large exponent takes a worker's life to compute.
+        can_be_charged = len(text) <= 40 and Decimal("0.5") <= total <= CENTS_MAX
+    except InvalidOperation:
+        raise InvoiceTotalInvalid(f"invoice_total {text[:40]!r} is not an amount") from None
+    if not can_be_charged:
+        raise InvoiceTotalInvalid(f"invoice_total {text[:40]!r} cannot be charged")
+    if currency != "USD":
+        raise InvoiceTotalInvalid(f"invoice_currency {currency[:40]!r}: only USD can be charged")
+
+
+# --- What the worker does -------------------------------------------------------------------------------------------
+
+
+def advance(recharge: Recharge, now: datetime) -> datetime | None:
+    """Take the recharge as far as it goes. Returns when to look at it again."""
+    while True:
+        point = recharge.state
+        again_at = POINTS[point](recharge, now)
+        if recharge.state == point:
+            return again_at
+
+
+def _ask_for_payment(recharge: Recharge, now: datetime) -> None:
+    if is_switched_off(recharge.customer_id):
+        _move(recharge, State.RELEASING, failure=SWITCHED_OFF)
+        return
+    with transaction.atomic():
+        payment = payments.request_recharge_payment(
+            customer=recharge.customer, amount_cents=recharge.amount_cents, now=now
+        )
+        _move(recharge, State.PAYING, payment=payment)
+
+
+def _await_payment(recharge: Recharge, now: datetime) -> datetime | None:
+    payment = _payment(recharge)
+    if payment.state == Payment.State.CHARGED:
+        _move(recharge, State.RELEASING)
+        return None
+    if payment.state == Payment.State.FAILED:
+        _move(recharge, State.RELEASING, failure=payment.failure)
+        return None
+    if is_switched_off(recharge.customer_id):
+        payments.call_off(payment, failure=SWITCHED_OFF, now=now)
+    return now + timedelta(seconds=PAYMENT_LOOK_SECONDS)
+
+
+def _release(recharge: Recharge, now: datetime) -> None:
+    """Tell Metronome the outcome. If it no longer wants a paid one, that is kept: the credits come another way then."""
+    outcome: Literal["paid", "failed"] = "failed" if recharge.failure else "paid"
+    try:
+        is_certain = metronome.release(workflow_id=recharge.workflow_id, outcome=outcome)
+    except metronome.MetronomeRejected as error:
+        refusal = str(error)
+    else:
+        refusal = "" if is_certain or outcome == "failed" else _why_no_commit(recharge, now)
+    if refusal:
+        logger.error("recharge %s: Metronome refused the release as %s: %s", recharge.pk, outcome, refusal)
+    if outcome == "paid":
+        _move(recharge, State.RELEASED, release_refusal=refusal)
+        return
+    with transaction.atomic():
+        _move(recharge, State.FAILED, release_refusal=refusal)
+        switch_off(customer_id=recharge.customer_id, failure=recharge.failure, now=now)
+
+
+def _why_no_commit(recharge: Recharge, now: datetime) -> str:
+    """Empty if the commit of the recharge exists, else why none will come: Metronome calls the recharge over and does
+    not say how it ended, and its invoice is void or DOUBT_SECONDS have passed.
+
+    Raises CommitNotSeen while the commit may still appear.
+    """
+    doubted_at = recharge.doubted_at or now
+    Recharge.objects.filter(pk=recharge.pk, doubted_at=None).update(doubted_at=now)
+    try:
+        _grant_of_release(recharge, now)
+    except CommitNotSeen:
+        status = _invoice_status(recharge)
+        if status == "VOID":
+            return "cancelled there, its invoice is void"
+        if now - doubted_at < timedelta(seconds=DOUBT_SECONDS):
+            raise
+        return f"over there, and no commit has come of it (invoice {status})"
+    return ""
+
+
+def _invoice_status(recharge: Recharge) -> str:
+    if not recharge.invoice_id:
+        return "unknown"
+    try:
+        return invoice_status(customer_id=recharge.customer.metronome_id or "", invoice_id=recharge.invoice_id)
+    except metronome.MetronomeRejected as error:
+        if error.status != 404:
+            raise
+        return "unknown"
+
+
+def _grant(recharge: Recharge, now: datetime) -> None:
+    payment = _payment(recharge)
+    if recharge.release_refusal:
+        total = Decimal(recharge.invoice_total)
+        grant_id = contracts.grant(
+            recharge.customer,
+            key=f"vocalis-payment-{payment.pk}",
+            name=plans.RECHARGE_COMMIT_NAME,
+            credits=int(total * plans.CREDITS_PER_CENT),  # the commit's own size, which rounded cents do not give
+            starts_at=now,
+            ends_at=now + timedelta(days=GRANT_DAYS),
+            priority=plans.PRIORITY_PACK,
+            paid_cents=payment.amount_cents,
+            now=now,
+        )
+    else:
+        grant_id = _grant_of_release(recharge, now)
+    with transaction.atomic():
+        _move(recharge, State.GRANTED, grant_id=grant_id, settled_at=now)
+        payments.mark_granted(payment, grant_id=grant_id, now=now)
+        clear_low_balance(recharge.customer_id)
+        wake(CreditGrant.objects.values_list("wallet_id", flat=True).get(pk=grant_id))
+
+
+def _grant_of_release(recharge: Recharge, now: datetime) -> int:
+    """Our mirror of the commit that the release made: the one on the recharge's invoice.
+
+    Where Metronome does not name the invoice, the newest commit since that is neither ours nor another payment's.
+    """
+    contract = Contract.objects.get(customer_id=recharge.customer_id)
+    commits = [commit for commit in read_grants(contract, now=now) if commit.kind == "commit" and commit.segments]
+    on_invoice = [commit for commit in commits if recharge.invoice_id and recharge.invoice_id in commit.invoice_ids]
+    unnamed = [
+        commit
+        for commit in sorted(commits, key=lambda commit: commit.created_at or recharge.created_at, reverse=True)
+        if commit.name == plans.RECHARGE_COMMIT_NAME
+        and not commit.invoice_ids
+        and not commit.description
+        and commit.created_at
+        and commit.created_at >= recharge.created_at
+    ]
+    for commit in on_invoice + unnamed:
+        grants = CreditGrant.objects.filter(remote_id=commit.id, payment=None).order_by("starts_at")
+        if grant_id := grants.values_list("id", flat=True).first():
+            return grant_id
+    raise CommitNotSeen("released, but Metronome does not list the commit yet")
+
+
+def _tell_failure(recharge: Recharge, now: datetime) -> None:
+    """Tell the customer, at least once: `settled_at` says it was done."""
+    if recharge.settled_at is None:
+        if not is_off_by_choice(recharge.customer_id):
+            emails.send(customer=recharge.customer, template="recharge_failed", context={"recharge": recharge})
+        Recharge.objects.filter(pk=recharge.pk).update(settled_at=now)
+
+
+def _nothing(recharge: Recharge, now: datetime) -> None:
+    pass
+
+
+POINTS: dict[str, Callable[[Recharge, datetime], datetime | None]] = {
+    State.REQUESTED: _ask_for_payment,
+    State.PAYING: _await_payment,
+    State.RELEASING: _release,
+    State.RELEASED: _grant,
+    State.GRANTED: _nothing,
+    State.FAILED: _tell_failure,
+}
+
+
+def _payment(recharge: Recharge) -> Payment:
+    payment = recharge.payment
+    if payment is None:
+        raise ValueError(f"recharge {recharge.pk} has not asked for its payment")
+    return payment
+
+
+def _move(recharge: Recharge, state: str, **fields: Any) -> None:
+    moved = Recharge.objects.filter(pk=recharge.pk, state=recharge.state).update(state=state, **fields)
+    if not moved:
+        raise Snooze("another worker has moved this recharge on")
+    for name, value in ({"state": state} | fields).items():
+        setattr(recharge, name, value)
+
+
+ADVANCE = RowJob("recharge.advance", Recharge, advance)

@@ -230,6 +230,8 @@ class Migration(migrations.Migration):
                 ('enabled', models.BooleanField(default=False)),
                 ('threshold_credits', models.BigIntegerField()),
                 ('recharge_to_credits', models.BigIntegerField()),
+                ('settings_version', models.PositiveIntegerField(default=0, help_text='Raised by each change; Metronome is to be told of it.')),
+                ('applied_version', models.PositiveIntegerField(default=0, help_text='The version Metronome was last brought to.')),
                 ('failure', models.TextField(blank=True, default='', help_text='Why the last recharge failed; shown until it is enabled again.')),
                 ('low_since_at', models.DateTimeField(blank=True, help_text='At or under the threshold with nothing under way since then.', null=True)),
                 ('stuck_at', models.DateTimeField(blank=True, help_text='The recharge did not come; it was toggled once to make Metronome look again.', null=True)),

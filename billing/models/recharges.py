@@ -28,6 +28,10 @@ class AutoRecharge(JobRow):
     enabled = models.BooleanField(default=False)
     threshold_credits = models.BigIntegerField()
     recharge_to_credits = models.BigIntegerField()
+    settings_version = models.PositiveIntegerField(
+        default=0, help_text="Raised by each change; Metronome is to be told of it."
+    )
+    applied_version = models.PositiveIntegerField(default=0, help_text="The version Metronome was last brought to.")
     failure = models.TextField(
         blank=True, default="", help_text="Why the last recharge failed; shown until it is enabled again."
     )

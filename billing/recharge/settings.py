@@ -5,6 +5,9 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from django.db import transaction
+from django.db.models import F
+
 from accounts.models import Customer
 from billing import metronome, plans
 from billing.models import AutoRecharge, Contract
@@ -47,11 +50,14 @@ def save_settings(
         "failure": "",
         "low_since_at": None,
         "stuck_at": None,
-        "due_at": now,
-        "dead_at": None,
-        "attempts": 0,
     }
-    return AutoRecharge.objects.update_or_create(customer=customer, defaults=wish)[0]
+    with transaction.atomic():
+        row = AutoRecharge.objects.get_or_create(customer=customer, defaults=wish)[0]
+        rows = AutoRecharge.objects.filter(pk=row.pk)
+        rows.update(**wish, settings_version=F("settings_version") + 1)
+        rows.run_now(now)
+    row.refresh_from_db()
+    return row
 
 
 def is_switched_off(customer_id: UUID) -> bool:
@@ -66,25 +72,43 @@ def is_off_by_choice(customer_id: UUID) -> bool:
 
 def switch_off(*, customer_id: UUID, failure: str = "", now: datetime) -> None:
     """Switch off here, and have a worker do it at Metronome. `failure`: of the recharge that made it so, for the customer."""
-    AutoRecharge.objects.filter(customer_id=customer_id, enabled=True).update(
-        enabled=False, failure=failure, low_since_at=None, stuck_at=None, due_at=now, dead_at=None, attempts=0
-    )
+    with transaction.atomic():
+        if AutoRecharge.objects.filter(customer_id=customer_id, enabled=True).update(
+            enabled=False,
+            failure=failure,
+            low_since_at=None,
+            stuck_at=None,
+            settings_version=F("settings_version") + 1,
+        ):
+            AutoRecharge.objects.filter(customer_id=customer_id).run_now(now)
 
 
 def follow_metronome(contract: Contract, *, enabled: bool, now: datetime) -> None:
     """Metronome's switch as just read. Off there while on here, with nothing of ours under way: a payment failed.
 
-    It is read once more before we believe it, for the customer may have switched on since the first reading.
+    It is read once more before we believe it, for the customer may have switched on since the first reading. On there
+    while off here is the work of a worker that was overtaken and died: the mirror switches it off.
     """
-    ours = AutoRecharge.objects.filter(customer_id=contract.customer_id, enabled=True).first()
-    if enabled or ours is None or not _is_mirrored(ours, now) or has_open_recharge(contract.customer_id):
+    ours = AutoRecharge.objects.filter(customer_id=contract.customer_id).first()
+    if ours is None or ours.enabled == enabled or not is_mirrored(ours) or has_open_recharge(contract.customer_id):
+        return
+    as_read = AutoRecharge.objects.filter(
+        pk=ours.pk, settings_version=ours.settings_version, applied_version=ours.settings_version
+    )
+    if enabled:
+        as_read.run_now(now)
         return
     found = metronome.recharge_configuration(
         customer_id=contract.customer.metronome_id or "", contract_id=contract.metronome_id or ""
     )
     if found and not found.enabled:
-        AutoRecharge.objects.filter(pk=ours.pk, enabled=True, lease=None, due_at=ours.due_at).update(
-            enabled=False, failure="The last automatic payment failed.", low_since_at=None, stuck_at=None
+        as_read.update(
+            enabled=False,
+            failure="The last automatic payment failed.",
+            low_since_at=None,
+            stuck_at=None,
+            settings_version=ours.settings_version + 1,
+            applied_version=ours.settings_version + 1,
         )
 
 
@@ -103,6 +127,12 @@ def mirror(row: AutoRecharge, now: datetime) -> datetime | None:
     if found != wish and (found or row.enabled):
         _push(customer_id, contract_id, wish)
         found = wish
+    if not AutoRecharge.objects.filter(pk=row.pk, settings_version=row.settings_version).update(
+        applied_version=row.settings_version
+    ):
+        # They have changed meanwhile. If another worker has told Metronome of that before our push, ours undid it.
+        AutoRecharge.objects.filter(pk=row.pk).update(applied_version=row.settings_version)
+        AutoRecharge.objects.filter(pk=row.pk).run_now(now)
     remember(contract, found)
     track_low_balance(contract, now)  # Metronome looks at the balance now, too: what it asks for may get lost
     row.refresh_from_db(fields=["low_since_at", "stuck_at"])
@@ -130,10 +160,9 @@ def remember(contract: Contract, found: metronome.RechargeConfiguration | None) 
     )
 
 
-def _is_mirrored(row: AutoRecharge, now: datetime) -> bool:
-    """No change is waiting, being made or tried again: then Metronome's switch is news. The watch may be due later."""
-    waits = row.due_at is not None and (row.due_at <= now or row.last_error != "")
-    return row.lease is None and row.dead_at is None and not waits
+def is_mirrored(row: AutoRecharge) -> bool:
+    """Whether Metronome was brought to these settings; then what it says otherwise is news."""
+    return row.applied_version == row.settings_version
 
 
 def _check(threshold_credits: int, recharge_to_credits: int) -> None:

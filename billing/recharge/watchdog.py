@@ -11,6 +11,7 @@ from django.db.models.functions import Coalesce
 
 from billing import metronome
 from billing.models import AutoRecharge, Contract, Recharge, Wallet
+from jobs.errors import Snooze
 
 logger = logging.getLogger(__name__)
 
@@ -49,9 +50,16 @@ def is_stuck(row: AutoRecharge, now: datetime) -> bool:
 def make_metronome_look_again(row: AutoRecharge, customer_id: str, contract_id: str, now: datetime) -> None:
     """Switch off at Metronome, once; the mirror switches on again, which makes Metronome evaluate at once.
 
-    The mark comes after: a worker killed in between switches off again, which changes nothing, and then marks.
+    The mark (`stuck_at`) comes after: a worker killed in between switches off again, which changes nothing, and then
+    marks. Meanwhile the settings count as not applied, so that nobody takes the switch for a payment that failed.
     """
     logger.error("customer %s: the balance is low since %s and no recharge came", row.customer_id, row.low_since_at)
+    version = row.settings_version + 1
+    if not AutoRecharge.objects.filter(pk=row.pk, settings_version=row.settings_version).update(
+        settings_version=version
+    ):
+        raise Snooze("the settings have just changed")
+    row.settings_version = version
     metronome.set_recharge(
         customer_id=customer_id,
         contract_id=contract_id,

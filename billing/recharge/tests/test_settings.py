@@ -169,6 +169,62 @@ def test_a_change_made_while_the_mirror_is_at_work_is_mirrored_too(stage, alice,
     assert at_metronome(alice) == metronome.RechargeConfiguration(True, 40_000, 90_000)
 
 
+def test_a_worker_that_was_overtaken_does_not_leave_metronome_with_old_settings(stage, alice, monkeypatch):
+    """It stands still before its push until the customer has switched off and another worker has told Metronome so."""
+    establish(stage, alice)
+    real, overtaken = metronome.set_recharge, []
+
+    def slow(**wish):
+        if not overtaken:
+            overtaken.append(wish)
+            stage.advance(seconds=121)
+            save(alice, stage.now(), enabled=False)
+            Worker([MIRROR], clock=stage.now).drain()
+            row = AutoRecharge.objects.get()
+            assert (row.settings_version, row.applied_version) == (2, 2)
+        real(**wish)
+
+    monkeypatch.setattr(metronome, "set_recharge", slow)
+    switch_on(stage, alice)
+
+    row = AutoRecharge.objects.get()
+    assert (row.settings_version, row.applied_version, row.enabled) == (2, 2, False)
+    assert not at_metronome(alice).enabled
+
+
+def test_what_an_overtaken_worker_switched_on_before_it_died_is_switched_off_by_the_next_sync(stage, alice):
+    contract = establish(stage, alice)
+    switch_on(stage, alice)
+    save(alice, stage.now(), enabled=False)
+    stage.drain()
+    metronome.set_recharge(
+        customer_id=alice.metronome_id, contract_id=alice.contract.metronome_id, enabled=True,
+        threshold_credits=25_000, recharge_to_credits=200_000,
+    )  # fmt: skip
+
+    recharge.follow_metronome(contract, enabled=True, now=stage.now())
+    stage.drain()
+
+    assert not at_metronome(alice).enabled
+    assert not AutoRecharge.objects.get().enabled
+
+
+def test_every_change_raises_the_version_and_the_mirror_applies_it(stage, alice):
+    def versions():
+        return AutoRecharge.objects.values_list("settings_version", "applied_version").get()
+
+    establish(stage, alice)
+    save(alice, stage.now())
+    assert versions() == (1, 0)
+    stage.drain()
+    assert versions() == (1, 1)
+    recharge.switch_off(customer_id=alice.pk, failure="The card was declined.", now=stage.now())
+    recharge.switch_off(customer_id=alice.pk, failure="Again.", now=stage.now())
+    assert versions() == (2, 1)
+    stage.drain()
+    assert versions() == (2, 2)
+
+
 # --- Switched off at Metronome --------------------------------------------------------------------------------------
 
 
@@ -188,6 +244,29 @@ def test_a_recharge_that_metronome_switched_off_is_off_here(stage, alice):
 
     row = AutoRecharge.objects.get()
     assert (row.enabled, row.failure) == (False, "The last automatic payment failed.")
+    assert row.applied_version == row.settings_version == 2
+
+
+def test_a_worker_that_makes_metronome_look_again_is_not_taken_for_a_failed_payment(stage, alice, monkeypatch):
+    """A sync reads the switch while it is off for a moment, and writes when it is on again."""
+    contract = establish(stage, alice, credits=20_000)
+    switch_on(stage, alice)
+    AutoRecharge.objects.update(low_since_at=stage.now() - timedelta(minutes=16))
+    real = metronome.recharge_configuration
+
+    def asked_while_off(**asked):
+        with monkeypatch.context() as patch:
+            patch.setattr(metronome, "recharge_configuration", real)
+            switch_off_there(alice)
+            found = real(**asked)
+            recharge.mirror(AutoRecharge.objects.get(), stage.now())
+        return found
+
+    monkeypatch.setattr(metronome, "recharge_configuration", asked_while_off)
+    recharge.follow_metronome(contract, enabled=False, now=stage.now())
+
+    assert AutoRecharge.objects.get().stuck_at
+    assert AutoRecharge.objects.get().enabled
 
 
 def test_an_old_reading_does_not_undo_switching_on(stage, alice):

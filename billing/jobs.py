@@ -15,7 +15,7 @@ from billing.models import AutoRecharge, Contract, Drift, Payment, Recharge, Sub
 from billing.payments import processing
 from billing.recharge import flow
 from billing.recharge import settings as recharge_settings
-from billing.subscriptions import complimentary, workflow
+from billing.subscriptions import complimentary, renew
 from billing.sync import customers, drift, expiry, grants, schedule
 from jobs.worker import Job, RowJob
 
@@ -69,7 +69,7 @@ JOBS: list[Job] = [
     handlers.PROCESS,
     processing.ADVANCE,
     flow.ADVANCE,
-    workflow.ADVANCE,
+    renew.ADVANCE,
     complimentary.GRANT,
     recharge_settings.MIRROR,
     expiry.START_OR_END,

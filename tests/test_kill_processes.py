@@ -34,7 +34,7 @@ from accounts.models import Customer
 from accounts.signup import register
 from billing import metronome, plans, recharge
 from billing.models import Recharge, Reservation
-from billing.subscriptions import workflow as subscriptions
+from billing.subscriptions import choose as subscriptions
 from jobs.models import Heartbeat, JobRow
 from usage.models import Generation, UsageEvent
 

@@ -27,19 +27,18 @@ class PaymentMethod(models.Model):
         return self.label
 
 
+OPEN_PAYMENT = Q(grant__isnull=True) & ~Q(state__in=["failed", "refunded"])
+
+
 class PaymentQuerySet(JobRowQuerySet):
     def open(self) -> Self:
         """Neither failed nor refunded, and what it pays for is not there yet."""
         return self.filter(OPEN_PAYMENT)
 
-
-OPEN_PAYMENT = Q(grant__isnull=True) & ~Q(state__in=["failed", "refunded"])
-
     def charged_not_granted(self) -> Self:
         """The money was taken, and has become neither credits nor a refund yet."""
         states = Payment.State
-        taken = [states.CHARGED, states.RELEASING, states.RELEASED, states.REFUNDING]
-        return self.filter(state__in=taken, grant=None)
+        return self.filter(state__in=[states.CHARGED, states.REFUNDING], grant=None)
 
 
 class Payment(JobRow):

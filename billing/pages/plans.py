@@ -19,7 +19,7 @@ from accounts.models import Customer
 from billing import plans
 from billing.models import PaymentMethod, Subscription
 from billing.payments.gateways import gateway
-from billing.subscriptions import workflow as subscriptions
+from billing.subscriptions import choose as subscriptions
 
 
 class PlanForm(forms.Form):

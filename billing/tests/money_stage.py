@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 
 from billing import ledger, metronome, plans, recharge
-from billing.models import Contract, Recharge, Wallet
+from billing.models import Contract, Recharge, Subscription, Wallet
+from billing.subscriptions import choose
 from billing.sync import contracts, customers, schedule
 from jobs.worker import Worker, all_jobs
 
@@ -80,6 +81,22 @@ def spend_here(customer, stage, credits, key="here", acknowledged=False):
     if acknowledged:
         ledger.acknowledge(reservation_ids=[hold.id], now=stage.now())
     return hold.id
+
+
+def select(customer, plan, now, key="form-1") -> Subscription:
+    return choose.select_plan(customer=customer, plan=plan, key=key, now=now)
+
+
+def pass_time(stage, **delta) -> None:
+    stage.advance(**delta)
+    stage.drain()
+
+
+def agree(customer) -> int:
+    """The credits both sides hold."""
+    customer.refresh_from_db()
+    assert balance(customer) == remote_balance(customer)
+    return balance(customer)
 
 
 def balance(customer) -> int:

@@ -16,7 +16,7 @@ from billing import ledger, metronome, recharge
 from billing.models import CreditGrant, Payment, Subscription, Wallet
 from billing.payments import cards
 from billing.payments.gateways.test import DECLINING_CARD, GOOD_CARD
-from billing.subscriptions import workflow as subscriptions
+from billing.subscriptions import choose as subscriptions
 from usage.models import Generation
 from usage.speech import own_voice, problems, speak
 

@@ -20,7 +20,7 @@ from django.db.models import Q
 from accounts.models import Customer, IngestAlias, PasswordReset, User
 from billing import ledger, recharge
 from billing.models import Payment, PaymentMethod, Recharge
-from billing.subscriptions import workflow as subscriptions
+from billing.subscriptions import choose as subscriptions
 from operations.command import Outcome, Refused, walk
 from usage.models import Generation, Voice
 from usage.speech.speak import TAKEN_SECONDS

@@ -13,7 +13,7 @@ from django.urls import reverse
 from billing.models import CreditGrant, Payment, PaymentMethod, Subscription, Wallet
 from billing.payments import cards
 from billing.payments.gateways.test import DECLINING_CARD, GOOD_CARD
-from billing.subscriptions import workflow as subscriptions
+from billing.subscriptions import choose as subscriptions
 
 pytestmark = pytest.mark.django_db
 URL = "/billing/plans/"

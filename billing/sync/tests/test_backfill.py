@@ -7,7 +7,7 @@ import pytest
 from accounts.models import Customer, IngestAlias
 from billing import metronome
 from billing.models import Contract
-from billing.subscriptions import workflow as subscriptions
+from billing.subscriptions import choose as subscriptions
 from billing.sync import contracts, customers
 from billing.tests.money_stage import Killed, establish, refuse
 from billing.tests.operate import run

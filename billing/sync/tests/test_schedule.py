@@ -8,7 +8,7 @@ import pytest
 
 from billing import jobs
 from billing.models import AutoRecharge, Contract, CreditGrant, Payment
-from billing.subscriptions import workflow as subscriptions
+from billing.subscriptions import choose as subscriptions
 from billing.sync import customers, drift, schedule
 from billing.tests.money_stage import burn, establish, spend_here, spend_there
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from billing import metronome
 from billing.models import Wallet
-from billing.subscriptions import workflow as subscriptions
+from billing.subscriptions import choose as subscriptions
 from usage.speech import own_voice, speak
 
 

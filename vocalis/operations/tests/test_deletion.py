@@ -17,8 +17,8 @@ from accounts import profile
 from accounts.models import Customer, IngestAlias, PasswordReset, User
 from billing import metronome, recharge
 from billing.models import AutoRecharge, InboundWebhook, LedgerEntry, Payment, PaymentMethod, Recharge, Wallet
+from billing.subscriptions import choose as subscriptions
 from billing.subscriptions import complimentary
-from billing.subscriptions import workflow as subscriptions
 from billing.sync import customers
 from billing.tests.money_stage import Killed, balance, establish, remote_balance
 from billing.tests.operate import run

@@ -1,43 +1,26 @@
-"""Choosing a plan, and what the worker makes of it, period after period."""
+"""What the worker makes of a chosen plan, period after period."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
-from threading import Barrier, Thread
+from datetime import timedelta
 
 import pytest
 from django.core import mail
-from django.db import connection
 
 from billing import hours, metronome, plans
 from billing.models import ChargeAtTestGateway, CreditGrant, Drift, Payment, Subscription
 from billing.payments import cards
 from billing.payments.gateways.test import DECLINING_CARD, GOOD_CARD
-from billing.subscriptions import workflow as subscriptions
-from billing.subscriptions.workflow import ChangeUnderWay, NotSelectable, TrialUsed, months_after
+from billing.subscriptions import choose as subscriptions
+from billing.subscriptions import renew
+from billing.subscriptions.periods import months_after
 from billing.sync import contracts
-from billing.tests.money_stage import Killed, balance, drain_killed, refuse, remote_balance
+from billing.tests.money_stage import Killed, agree, drain_killed, pass_time, refuse, select
 
 pytestmark = pytest.mark.django_db
 
 
-def select(customer, plan, now, key="form-1"):
-    return subscriptions.select_plan(customer=customer, plan=plan, key=key, now=now)
-
-
-def pass_time(stage, **delta):
-    stage.advance(**delta)
-    stage.drain()
-
-
-def agree(customer) -> int:
-    """The credits both sides hold."""
-    customer.refresh_from_db()
-    assert balance(customer) == remote_balance(customer)
-    return balance(customer)
-
-
-# --- Choosing -------------------------------------------------------------------------------------------------------
+# --- The first period -----------------------------------------------------------------------------------------------
 
 
 def test_the_trial_grants_its_credits_for_fourteen_days(stage, alice):
@@ -103,78 +86,6 @@ def test_a_paid_plan_is_charged_once_and_then_granted(stage, alice, plan, credit
     assert subscription.period_end_at == months_after(subscription.anchor_at, 1)
 
 
-def test_the_same_form_twice_is_one_choice(stage, alice):
-    first = select(alice, "creator", stage.now())
-    stage.drain()
-    assert select(alice, "creator", stage.now()) == first
-    assert Subscription.objects.count() == Payment.objects.count() == 1
-
-
-def test_the_live_plan_chosen_in_another_tab_is_one_choice(stage, alice):
-    first = select(alice, "trial", stage.now(), key="tab 1")
-    assert select(alice, "trial", stage.now(), key="tab 2") == first
-    stage.drain()
-    assert select(alice, "trial", stage.now(), key="tab 3") == first
-    stage.drain()
-    assert agree(alice) == 50_000
-
-
-def test_a_second_choice_waits_for_the_first(stage, alice):
-    select(alice, "creator", stage.now())
-    with pytest.raises(ChangeUnderWay, match="Creator"):
-        select(alice, "pro", stage.now())
-    assert Payment.objects.count() == 1
-
-
-def test_the_trial_is_for_once_in_a_life(stage, alice, bob):
-    select(alice, "trial", stage.now())
-    stage.drain()
-    pass_time(stage, days=15)
-    with pytest.raises(TrialUsed):
-        select(alice, "trial", stage.now(), key="again")
-    assert select(bob, "trial", stage.now()).customer == bob
-
-
-def test_a_paid_plan_is_not_swapped_for_the_trial(stage, alice):
-    select(alice, "creator", stage.now())
-    stage.drain()
-    with pytest.raises(NotSelectable):
-        select(alice, "trial", stage.now())
-
-
-@pytest.mark.parametrize("plan", ["enterprise", "gold", "", "Trial"])
-def test_what_is_no_plan_to_choose_is_refused(now, alice, plan):
-    with pytest.raises(NotSelectable):
-        select(alice, plan, now)
-    assert not Subscription.objects.exists()
-
-
-@pytest.mark.django_db(transaction=True)
-def test_tabs_at_once_give_one_subscription_and_one_payment(alice, now):
-    barrier, results = Barrier(6), []
-
-    def click(number):
-        try:
-            barrier.wait()
-            results.append(select(alice, ("creator", "pro")[number % 2], now, key=f"tab {number}").plan)
-        except ChangeUnderWay:
-            results.append(None)
-        finally:
-            connection.close()
-
-    threads = [Thread(target=click, args=[number]) for number in range(6)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-
-    assert len(results) == 6
-    assert Subscription.objects.count() == Payment.objects.count() == 1
-
-
-# --- The worker -----------------------------------------------------------------------------------------------------
-
-
 def test_a_plan_chosen_before_the_customer_is_known_waits(stage, alice):
     stage.sandbox.faults.add("*", "status", status=503, times=None)
     subscription = select(alice, "trial", stage.now())
@@ -212,9 +123,9 @@ def test_a_worker_killed_on_the_way_grants_once(stage, alice, monkeypatch, plan,
     assert ChargeAtTestGateway.objects.count() == (plan == "creator")
 
 
-@pytest.mark.parametrize("step", ["mark_granted", "_begin_period", "_wake"])
+@pytest.mark.parametrize("step", ["mark_granted", "_begin_period", "wake_streams"])
 def test_a_worker_killed_between_its_own_writes_grants_once(stage, alice, monkeypatch, step):
-    owner = subscriptions.payments if step == "mark_granted" else subscriptions
+    owner = renew.payments if step == "mark_granted" else renew
     real = getattr(owner, step)
 
     def deadly(*arguments, **named):
@@ -452,50 +363,3 @@ def test_a_renewal_that_is_paid_is_granted_before_the_next_plan_begins(stage, al
     assert subscriptions.current_plan(alice).plan == "pro"
     assert Payment.objects.exclude(grant=None).count() == 3 and not Payment.objects.open().exists()
     assert agree(alice) == 1_250_000
-
-
-def test_ending_a_plan_stops_the_charges_and_leaves_the_credits(stage, alice):
-    select(alice, "creator", stage.now())
-    stage.drain()
-
-    ended = subscriptions.cancel(customer=alice, now=stage.now())
-
-    assert subscriptions.cancel(customer=alice, now=stage.now()) is None
-    ended.refresh_from_db()
-    assert (ended.state, ended.due_at) == ("ended", None)
-    assert agree(alice) == 250_000
-    pass_time(stage, days=40)
-    assert Payment.objects.count() == 1
-    assert agree(alice) == 0
-
-
-def test_a_plan_that_is_being_renewed_is_not_ended_meanwhile(stage, alice):
-    select(alice, "creator", stage.now())
-    stage.drain()
-    current = subscriptions.current_plan(alice)
-    subscriptions.payments.request_plan_payment(subscription=current, period=1, amount_cents=4_900, now=stage.now())
-    with pytest.raises(ChangeUnderWay):
-        subscriptions.cancel(customer=alice, now=stage.now())
-
-
-# --- Months ---------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("anchor", "months", "expected"),
-    [
-        ("2026-01-31", 1, "2026-02-28"),
-        ("2026-01-31", 2, "2026-03-31"),
-        ("2026-01-31", 3, "2026-04-30"),
-        ("2028-01-31", 1, "2028-02-29"),
-        ("2028-02-29", 12, "2029-02-28"),
-        ("2028-02-29", 48, "2032-02-29"),
-        ("2099-12-31", 2, "2100-02-28"),
-        ("2026-12-15", 1, "2027-01-15"),
-        ("2026-11-30", 0, "2026-11-30"),
-    ],
-)
-def test_months_count_from_the_anchor_and_are_clamped_at_their_end(anchor, months, expected):
-    at = datetime.fromisoformat(anchor).replace(hour=10, minute=37, tzinfo=UTC)
-    assert months_after(at, months).date().isoformat() == expected
-    assert months_after(at, months).time() == at.time()

@@ -1,0 +1,107 @@
+"""What a customer does with plans: choosing one, and ending it.
+
+A subscription is requested → active → ended, or failed when its first payment is declined. Choosing writes one row; the
+worker does the rest (`billing.subscriptions.renew`).
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from django.db import transaction
+
+from accounts.models import Customer
+from billing import ledger, plans
+from billing.live.wake import wake
+from billing.models import Payment, Subscription
+from billing.payments import requests as payments
+
+State = Subscription.State
+
+
+class PlanRefused(Exception):
+    """The plan cannot be chosen. The text is for the customer."""
+
+
+class NotSelectable(PlanRefused):
+    """No such plan, one that is made by agreement, or one that makes no sense now."""
+
+
+class TrialUsed(PlanRefused):
+    """The trial is for once in a customer's life."""
+
+
+class ChangeUnderWay(PlanRefused):
+    """Another choice, or a payment, is still being worked on."""
+
+
+def select_plan(*, customer: Customer, plan: str, key: str, now: datetime) -> Subscription:
+    """Choose a plan. A worker charges it (if it costs anything), grants the credits and makes it the current one.
+
+    The same form again (`key`), or the plan that is live already, gives the subscription that is there: a double click
+    and a second tab change nothing. Raises PlanRefused.
+    """
+    chosen = plans.PLANS.get(plan)
+    if chosen is None:
+        raise NotSelectable("There is no such plan.")
+    if chosen.price_cents is None:
+        raise NotSelectable(f"{chosen.name} is made by agreement: write to us.")
+    with transaction.atomic():
+        Customer.objects.select_for_update().get(pk=customer.pk)  # one choice at a time
+        mine, own_key = Subscription.objects.filter(customer=customer), f"{plan}:{key}"[:128]
+        same = mine.filter(key=own_key).first() or mine.live().filter(plan=plan).first()
+        if same:
+            return same
+        _check_choice(chosen, customer)
+        subscription = Subscription.objects.create(
+            customer=customer, plan=plan, key=own_key, created_at=now, due_at=now
+        )
+        if chosen.price_cents:
+            payments.request_plan_payment(subscription=subscription, period=0, amount_cents=chosen.price_cents, now=now)
+    return subscription
+
+
+def cancel(*, customer: Customer, now: datetime) -> Subscription | None:
+    """End the current plan: nothing is charged any more, and credits stay until they expire. None if there is none.
+
+    Raises ChangeUnderWay while the next period is being paid.
+    """
+    with transaction.atomic():
+        subscription = Subscription.objects.select_for_update().filter(customer=customer, state=State.ACTIVE).first()
+        if subscription is None:
+            return None
+        if Payment.objects.open().filter(subscription=subscription).exists():
+            raise ChangeUnderWay("The next month is just being paid. Try again in a minute.")
+        end(subscription, now)
+    wake_streams(customer)
+    return subscription
+
+
+def current_plan(customer: Customer) -> Subscription | None:
+    """The active subscription."""
+    return Subscription.objects.filter(customer=customer, state=State.ACTIVE).first()
+
+
+def requested_plan(customer: Customer) -> Subscription | None:
+    """The subscription a worker is setting up."""
+    return Subscription.objects.filter(customer=customer, state=State.REQUESTED).first()
+
+
+def _check_choice(chosen: plans.Plan, customer: Customer) -> None:
+    mine = Subscription.objects.filter(customer=customer)
+    if under_way := mine.filter(state=State.REQUESTED).first():
+        name = plans.PLANS[under_way.plan].name
+        raise ChangeUnderWay(f"Your {name} plan is still being set up. Try again in a minute.")
+    if chosen.once:
+        if mine.filter(plan=chosen.key).exists():
+            raise TrialUsed("You have used your trial. Choose a plan to go on.")
+        if mine.filter(state=State.ACTIVE).exists():
+            raise NotSelectable("The trial is for trying Vocalis before you have a plan.")
+
+
+def end(subscription: Subscription, now: datetime) -> None:
+    Subscription.objects.filter(pk=subscription.pk).update(state=State.ENDED, ended_at=now, due_at=None, dead_at=None)
+
+
+def wake_streams(customer: Customer) -> None:
+    wake(ledger.wallet_of(customer.pk).pk)

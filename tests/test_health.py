@@ -14,7 +14,7 @@ from django.utils import timezone
 import usage.jobs
 from billing.metronome import catalogue
 from billing.models import Drift, InboundWebhook, Payment
-from billing.subscriptions import workflow as subscriptions
+from billing.subscriptions import choose as subscriptions
 from conftest import fund
 from jobs.models import Heartbeat
 from jobs.worker import RowJob, pause_job

@@ -14,6 +14,7 @@ from django.urls import reverse
 from django.utils.encoding import force_bytes
 from django.utils.http import urlsafe_base64_encode
 
+from jobs.models import due
 from jobs.worker import RowJob
 
 from . import mail, typed
@@ -25,11 +26,11 @@ PAUSE_SECONDS = 60  # at most one mail a minute and person, so that the form can
 def ask(*, email: str, now: datetime) -> None:
     """Have a mail with a link sent to the active user of this address, if there is one."""
     reset, is_new = PasswordReset.objects.get_or_create(
-        email=typed.email(email), defaults={"asked_at": now, "due_at": now}
+        email=typed.email(email), defaults={"asked_at": now, **due(now)}
     )
     if not is_new:
         paused = PasswordReset.objects.filter(pk=reset.pk, asked_at__lte=now - timedelta(seconds=PAUSE_SECONDS))
-        paused.update(asked_at=now, due_at=now, attempts=0, dead_at=None)
+        paused.run_now(now, asked_at=now)
 
 
 def send(reset: PasswordReset, now: datetime) -> None:

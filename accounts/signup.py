@@ -6,6 +6,8 @@ from datetime import datetime
 
 from django.db import IntegrityError, transaction
 
+from jobs.models import due
+
 from . import typed
 from .models import Customer, IngestAlias, User
 
@@ -27,7 +29,7 @@ def register(*, email: str, password: str, first_name: str, last_name: str, now:
     try:
         with transaction.atomic():
             user.save(force_insert=True)
-            customer = Customer.objects.create(user=user, created_at=now, due_at=now)
+            customer = Customer.objects.create(user=user, created_at=now, **due(now))
             IngestAlias.objects.create(customer=customer, kind=IngestAlias.Kind.STABLE, name=customer.stable_alias)
             IngestAlias.objects.create(customer=customer, kind=IngestAlias.Kind.EMAIL, name=email_alias(email))
     except IntegrityError as error:

@@ -7,10 +7,10 @@ itself (a payment, a webhook, a usage event) with its attempts and its last erro
 from __future__ import annotations
 
 from datetime import datetime
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 
 
 class JobRowQuerySet(models.QuerySet):
@@ -21,19 +21,41 @@ class JobRowQuerySet(models.QuerySet):
     def dead(self) -> Self:
         return self.exclude(dead_at=None)
 
-    def run_now(self, now: datetime) -> int:
-        """Make rows due now and alive again: the admin's Retry, or a webhook saying "look again".
+    # Other code writes the columns of a job by these methods only. Each returns how many rows it
+    # wrote, and sets the columns `also` in the same UPDATE. All are safe while a worker holds the
+    # row: when it gives the row back it leaves a `due_at` alone that moved meanwhile.
 
-        Safe while a worker holds the row: settling leaves a `due_at` alone that moved meanwhile.
+    def run_now(self, now: datetime, **also: Any) -> int:
+        """Have the job run now, on dead rows too and with attempts counted anew."""
+        return self.update(due_at=now, dead_at=None, attempts=0, **also)
+
+    def schedule(self, at: datetime | None, **also: Any) -> int:
+        """Have the job run at `at`, whenever it was to run. A dead row stays dead."""
+        return self.update(due_at=at, **also)
+
+    def schedule_by(self, at: datetime, **also: Any) -> int:
+        """Have the job run at `at` at the latest, on the rows on which it is to run at all.
+
+        The end of a lease is no promise to run again, so a row in a worker's hands is scheduled.
         """
-        return self.update(due_at=now, dead_at=None, attempts=0)
+        later = Q(due_at__gt=at) | Q(due_at=F("leased_until"))
+        return self.filter(later).update(due_at=at, **also)
+
+    def cancel(self, **also: Any) -> int:
+        """Have the job not run any more, on dead rows either: they need nobody now."""
+        return self.update(due_at=None, dead_at=None, last_error="", **also)
+
+
+def due(at: datetime | None) -> dict[str, Any]:
+    """The columns of a new row on which the job is to run at `at`: `create(…, **due(now))`."""
+    return {"due_at": at}
 
 
 class JobRow(models.Model):
-    """Mixin for a row that owes something. Written only by `jobs.queue`, and by `nudge` above."""
+    """Mixin for a row that a job works on. These columns are written inside this package only."""
 
     due_at = models.DateTimeField(
-        null=True, blank=True, help_text="When a worker looks at this row. Empty: nothing owed."
+        null=True, blank=True, help_text="When a worker looks at this row. Empty: nothing to do."
     )
     attempts = models.PositiveIntegerField(default=0)
     last_error = models.TextField(blank=True, default="")

@@ -17,7 +17,7 @@ from operations.confirmation import Reason, confirmed
 
 from . import credit_back
 from .metering import reconciliation
-from .models import Generation, ReconciliationRun, UsageDiscrepancy, UsageEvent, Voice
+from .models import Generation, ReconciliationRun, UsageDiscrepancy, UsageDiscrepancyQuerySet, UsageEvent, Voice
 
 REPEATS_IGNORED_DAYS = 33  # Metronome ignores a transaction_id it has seen for 34; after that a repeat would be refused
 
@@ -143,7 +143,7 @@ class UsageDiscrepancyAdmin(OfCustomer, JobRowAdmin):
         )
 
 
-def _one(row: UsageDiscrepancy) -> QuerySet[UsageDiscrepancy]:
+def _one(row: UsageDiscrepancy) -> UsageDiscrepancyQuerySet:
     return UsageDiscrepancy.objects.filter(pk=row.pk)
 
 

@@ -19,6 +19,7 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
 from billing.models import InboundWebhook
+from jobs.models import due
 
 from . import signature
 
@@ -89,7 +90,7 @@ def store(
             "customer_ref": _customer_id(payload),
             "payload": payload,
             "received_at": now,
-            "due_at": now,
+            **due(now),
         },
     )
 

@@ -11,6 +11,7 @@ from django.db import connection, transaction
 from django.db.models import F
 
 from billing.models import CreditGrant, LedgerEntry, Wallet
+from jobs.models import due
 
 from . import drawdown, sql
 from .entries import RESERVATION_SECONDS, SET_NEXT_EXPIRY, set_next_expiry, write
@@ -47,7 +48,7 @@ def record_grant(*, wallet_id: int, segment: Segment, now: datetime) -> tuple[in
         sql.lock_wallet_grants(wallet_id)
         grant = CreditGrant(
             wallet_id=wallet_id, granted=segment.amount, remaining=segment.amount, made_at=segment.made_at, created_at=now,
-            due_at=segment.starts_at if segment.starts_at > now else segment.ends_at,
+            **due(segment.starts_at if segment.starts_at > now else segment.ends_at),
             **{name: getattr(segment, name) for name in SEGMENT_FIELDS},
         )  # fmt: skip
         CreditGrant.objects.bulk_create([grant], ignore_conflicts=True)
@@ -147,13 +148,14 @@ def _change_grant(grant_id: int, segment: Segment, now: datetime) -> None:
         fields["made_at"] = segment.made_at
     if not (change or fields):
         return
-    if fields.keys() & {"starts_at", "ends_at"}:
-        fields["due_at"] = segment.starts_at if not started else segment.ends_at
     # `granted` stays what the grant's entries add up to: above the segment's amount by what was spent of it already, which
     # must not come back with a larger amount, and by what reservations hold, which the next sync tries again to take.
-    CreditGrant.objects.filter(id=grant_id).update(
-        granted=grant.granted + change, remaining=grant.remaining + change, **fields
-    )
+    fields |= {"granted": grant.granted + change, "remaining": grant.remaining + change}
+    rows = CreditGrant.objects.filter(id=grant_id)
+    if fields.keys() & {"starts_at", "ends_at"}:
+        rows.schedule(segment.ends_at if started else segment.starts_at, **fields)
+    else:
+        rows.update(**fields)
     if change and started:
         write(grant.wallet_id, change, LedgerEntry.Kind.GRANT_CHANGE, now=now, grant_id=grant_id, note=grant.name)
     set_next_expiry(grant.wallet_id)
@@ -193,9 +195,11 @@ def reallocate(
     changes, left = drawdown.allocate_anew(ordered, drawn, usage or {})
     for one, rest in zip(ordered, left, strict=True):
         if rest != one.remaining:
-            over = rest and one.ends_at <= now
-            also = {"due_at": now} if over else {}
-            CreditGrant.objects.filter(id=one.id).update(remaining=min(rest, one.granted), **also)
+            rows, remaining = CreditGrant.objects.filter(id=one.id), min(rest, one.granted)
+            if rest and one.ends_at <= now:
+                rows.schedule(now, remaining=remaining)
+            else:
+                rows.update(remaining=remaining)
     set_next_expiry(wallet_id)  # one that was used up may have credits again
     return [(grant_id, credits, int(hour.timestamp())) for (hour, grant_id), credits in changes.items() if credits]
 

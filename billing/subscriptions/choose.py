@@ -15,6 +15,7 @@ from billing import ledger, plans
 from billing.live.wake import wake
 from billing.models import Payment, Subscription
 from billing.payments import requests as payments
+from jobs.models import due
 
 State = Subscription.State
 
@@ -54,7 +55,7 @@ def select_plan(*, customer: Customer, plan: str, key: str, now: datetime) -> Su
             return same
         _check_choice(chosen, customer)
         subscription = Subscription.objects.create(
-            customer=customer, plan=plan, key=own_key, created_at=now, due_at=now
+            customer=customer, plan=plan, key=own_key, created_at=now, **due(now)
         )
         if chosen.price_cents:
             payments.request_plan_payment(subscription=subscription, period=0, amount_cents=chosen.price_cents, now=now)
@@ -100,7 +101,7 @@ def _check_choice(chosen: plans.Plan, customer: Customer) -> None:
 
 
 def end(subscription: Subscription, now: datetime) -> None:
-    Subscription.objects.filter(pk=subscription.pk).update(state=State.ENDED, ended_at=now, due_at=None, dead_at=None)
+    Subscription.objects.filter(pk=subscription.pk).cancel(state=State.ENDED, ended_at=now)
 
 
 def wake_streams(customer: Customer) -> None:

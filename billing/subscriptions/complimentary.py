@@ -12,6 +12,7 @@ from billing import plans
 from billing.models import ComplimentaryGrant
 from billing.sync import contracts
 from jobs.errors import Rejected, Snooze, Unavailable
+from jobs.models import due
 from jobs.worker import RowJob
 from operations.command import Outcome, do_now
 
@@ -53,7 +54,7 @@ def give(
             key=key,
             defaults={
                 "customer": customer, "kind": kind, "credits": credits, "reason": reason[:200], "by": by,
-                "ends_at": now + timedelta(days=days), "created_at": now, "due_at": now,
+                "ends_at": now + timedelta(days=days), "created_at": now, **due(now),
             },
         )  # fmt: skip
         if is_new:

@@ -42,7 +42,7 @@ def ensure(customer: Customer, *, now: datetime) -> Contract:
         if not found:
             raise metronome.MetronomeUnavailable(f"the contract was made but cannot be found yet: {error}") from error
         contract_id = found
-    Contract.objects.filter(pk=contract.pk, metronome_id=None).update(metronome_id=contract_id, due_at=now)
+    Contract.objects.filter(pk=contract.pk, metronome_id=None).schedule(now, metronome_id=contract_id)
     contract.refresh_from_db()
     return contract
 

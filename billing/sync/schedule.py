@@ -6,8 +6,6 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from django.db.models import F, Q
-
 from billing.models import Contract
 
 BUSY_SECONDS = 60  # how soon a wallet with open business is read again: the most a lost webhook costs
@@ -22,6 +20,4 @@ def run_now(customer_id: UUID, now: datetime) -> None:
 def soon(customer_ids: Iterable[UUID], *, now: datetime) -> None:
     """Business has begun (usage was sent, credits began or ended): have these read within BUSY_SECONDS, not the hour."""
     at = now + timedelta(seconds=BUSY_SECONDS)
-    # Of one in a worker's hands, the end of the lease is no promise to look again.
-    later = Q(due_at__gt=at) | Q(due_at=F("leased_until"))
-    Contract.objects.filter(later, customer_id__in=list(customer_ids)).update(due_at=at)
+    Contract.objects.filter(customer_id__in=list(customer_ids)).schedule_by(at)

@@ -1,4 +1,4 @@
-"""Claim, settle, fail and nudge, on rows of the webhook inbox (the plainest job there is)."""
+"""Claim, complete, fail, run_now, schedule and cancel, on rows of the inbox (the plainest job there is)."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class TestClaim:
 
         assert [row.event_id for row in claim(now, limit=5)] == ["event-2", "event-0"]
 
-    def test_leaves_rows_alone_that_owe_nothing_or_are_dead(self, now):
+    def test_leaves_rows_alone_that_have_nothing_to_do_or_are_dead(self, now):
         add(now, 2)
         ROWS.filter(event_id="event-0").update(due_at=None)
         ROWS.filter(event_id="event-1").update(dead_at=now)
@@ -58,7 +58,7 @@ class TestClaim:
 
         assert again.pk == slow.pk and again.lease != slow.lease
 
-    def test_settling_after_the_lease_went_to_another_changes_nothing(self, now):
+    def test_completing_after_the_lease_went_to_another_changes_nothing(self, now):
         add(now)
         (slow,) = claim(now)
         (again,) = claim(now + timedelta(seconds=61))
@@ -71,8 +71,8 @@ class TestClaim:
 
 
 @pytest.mark.django_db
-class TestSettle:
-    def test_with_no_moment_owes_nothing_more(self, now):
+class TestComplete:
+    def test_with_no_moment_leaves_nothing_to_do(self, now):
         add(now, attempts=3, last_error="was down")
 
         assert queue.complete(claim(now)) == 1
@@ -99,8 +99,8 @@ class TestSettle:
 
 
 @pytest.mark.django_db
-class TestNudge:
-    def test_makes_a_row_due_that_owed_nothing(self, now):
+class TestRunNow:
+    def test_makes_a_row_due_that_had_nothing_to_do(self, now):
         add(now)
         queue.complete(claim(now))
 
@@ -118,7 +118,7 @@ class TestNudge:
 
     @pytest.mark.parametrize("later_seconds", [0, 1])
     def test_while_a_worker_holds_the_row_is_not_lost(self, now, later_seconds):
-        """Zero seconds: not even when row, claim and nudge carry the same time, as under a test's clock."""
+        """Zero seconds: not even when row, claim and run_now carry the same time, as under a test's clock."""
         add(now)
         held = claim(now)
         later = now + timedelta(seconds=later_seconds)
@@ -141,7 +141,7 @@ class TestNudge:
         assert ROWS.get().due_at == end
 
     def test_while_the_work_is_refused_keeps_the_row_alive(self, now):
-        """What was refused may be what the nudge was about."""
+        """What was refused may be what the run was asked for."""
         add(now)
         (held,) = claim(now)
         ROWS.run_now(now)
@@ -149,6 +149,68 @@ class TestNudge:
         queue.fail(held, Rejected("no"), now=now)
 
         assert len(claim(now)) == 1
+
+
+@pytest.mark.django_db
+class TestSchedule:
+    def test_names_the_moment_and_leaves_a_dead_row_dead(self, now):
+        add(now, 2)
+        ROWS.filter(event_id="event-1").update(dead_at=now)
+
+        assert ROWS.schedule(now + timedelta(hours=1)) == 2
+
+        assert set(ROWS.values_list("due_at", flat=True)) == {now + timedelta(hours=1)}
+        assert ROWS.dead().count() == 1
+
+    def test_by_a_moment_brings_forward_what_comes_later_and_nothing_else(self, now):
+        add(now, 3)
+        ROWS.filter(event_id="event-1").update(due_at=now + timedelta(hours=1))
+        ROWS.filter(event_id="event-2").update(due_at=None)
+
+        assert ROWS.schedule_by(now + timedelta(minutes=1)) == 1
+
+        moments = ROWS.order_by("event_id").values_list("due_at", flat=True)
+        assert list(moments) == [now, now + timedelta(minutes=1), None]
+
+    def test_by_a_moment_after_the_end_of_the_lease_is_kept_for_a_row_in_hand(self, now):
+        add(now)
+        held = claim(now)
+        ROWS.schedule_by(now + timedelta(minutes=5))
+
+        queue.complete(held)
+
+        assert ROWS.get().due_at == now + timedelta(minutes=5)
+
+    def test_sets_other_columns_in_the_same_update(self, now, django_assert_num_queries):
+        add(now)
+        for act, value in ((ROWS.run_now, "a"), (ROWS.schedule, "b"), (ROWS.schedule_by, "c")):
+            ROWS.update(due_at=now + timedelta(hours=1))
+            with django_assert_num_queries(1):
+                act(now, outcome=value)
+            row = ROWS.get()
+            assert (row.due_at, row.outcome) == (now, value)
+
+
+@pytest.mark.django_db
+class TestCancel:
+    def test_leaves_nothing_to_do_and_nobody_to_call(self, now, django_assert_num_queries):
+        add(now, 2)
+        ROWS.filter(event_id="event-1").update(dead_at=now)
+
+        with django_assert_num_queries(1):
+            assert ROWS.all().cancel(outcome="never mind") == 2
+
+        assert set(ROWS.values_list("due_at", "dead_at", "outcome")) == {(None, None, "never mind")}
+
+    def test_holds_for_a_row_in_a_workers_hands(self, now):
+        add(now, 2)
+        done, failed = claim(now, limit=2)
+        ROWS.all().cancel()
+
+        queue.complete([done], due_at=now)
+        queue.fail(failed, Rejected("no"), now=now)
+
+        assert set(ROWS.values_list("due_at", "dead_at", "lease")) == {(None, None, None)}
 
 
 @pytest.mark.django_db

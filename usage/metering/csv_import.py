@@ -25,6 +25,7 @@ from accounts.models import IngestAlias
 from billing import ledger, plans
 from billing.live.wake import wake
 from billing.models import Contract, Wallet
+from jobs.models import due
 from operations.command import CHUNK, Outcome, Refused
 from usage.models import UsageEvent, VoiceType
 from usage.speech import pricing
@@ -117,7 +118,7 @@ def _charge(batch: list[Row], wallet_id: int, now: datetime) -> None:
             UsageEvent(
                 transaction_id=row.transaction_id, customer_id=row.customer_id, event_type=row.event_type,
                 happened_at=row.happened_at, properties=row.properties, credits=row.credits,
-                reservation_id=reservation_id, created_at=now, due_at=row.happened_at,
+                reservation_id=reservation_id, created_at=now, **due(row.happened_at),
             ) for row, reservation_id in zip(batch, reservation_ids, strict=True)
         )  # fmt: skip
 

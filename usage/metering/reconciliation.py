@@ -14,13 +14,13 @@ from decimal import Decimal
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import F, QuerySet
+from django.db.models import F
 
 from accounts.models import Customer
 from billing.metronome import MetronomeRejected
 from jobs.errors import Rejected, Snooze
 from jobs.worker import RowJob
-from usage.models import ReconciliationRun, UsageDiscrepancy, UsageEvent
+from usage.models import ReconciliationRun, UsageDiscrepancy, UsageDiscrepancyQuerySet, UsageEvent
 
 from . import backfill, comparison
 from .comparison import CLOSED_AFTER, Bucket
@@ -42,7 +42,6 @@ LAST_LOOK_AFTER = WINDOW + HOUR  # rounds look back no further; by then the numb
 LEASE_SECONDS = 600  # ten customers with ten searches each, slowly answered
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 STORED = Decimal("0.000001")  # what the column keeps
-NOTHING_OWED = {"repair_asked": False, "due_at": None, "dead_at": None}
 
 
 # --- The rounds -----------------------------------------------------------------------------------------------------
@@ -181,29 +180,30 @@ def _note(customer: Customer, bucket: Bucket, local: int, remote: Decimal, now: 
         )
         # The rounds may all miss the time in which it is mended.
         last_look_at = row.hour_at + LAST_LOOK_AFTER
-        UsageDiscrepancy.objects.filter(pk=row.pk, due_at=None, dead_at=None).update(due_at=last_look_at)
+        UsageDiscrepancy.objects.filter(pk=row.pk, due_at=None, dead_at=None).schedule(last_look_at)
     if not row.is_in_transit:
         logger.warning("usage of customer %s differs: %s: %s", customer.pk, bucket, discrepancy)
     return row.pk
 
 
-def _resolve(rows: QuerySet[UsageDiscrepancy], now: datetime) -> None:
+def _resolve(rows: UsageDiscrepancyQuerySet, now: datetime) -> None:
     # The numbers agree again; kept as they were, the same difference later would pass for one closed by hand.
     # A repair that was given up needs nobody any more, either.
-    rows.update(resolved_at=now, last_seen_at=now, remote_units=F("local_units"), is_in_transit=False, **NOTHING_OWED)
+    units = F("local_units")
+    rows.cancel(resolved_at=now, last_seen_at=now, remote_units=units, is_in_transit=False, repair_asked=False)
 
 
 # --- What a person does about it ------------------------------------------------------------------------------------
 
 
-def ask_repair(rows: QuerySet[UsageDiscrepancy], *, now: datetime) -> int:
+def ask_repair(rows: UsageDiscrepancyQuerySet, *, now: datetime) -> int:
     """Have a worker send again what of these is missing at Metronome. Returns how many are open, and so will be looked at."""
-    return rows.filter(resolved_at=None).update(repair_asked=True, due_at=now, dead_at=None, attempts=0)
+    return rows.filter(resolved_at=None).run_now(now, repair_asked=True)
 
 
-def close(rows: QuerySet[UsageDiscrepancy], *, now: datetime) -> int:
+def close(rows: UsageDiscrepancyQuerySet, *, now: datetime) -> int:
     """Take these differences as they are. They open again only if their numbers change. Returns how many were open."""
-    return rows.filter(resolved_at=None).update(resolved_at=now, **NOTHING_OWED)
+    return rows.filter(resolved_at=None).cancel(resolved_at=now, repair_asked=False)
 
 
 def recheck(row: UsageDiscrepancy, now: datetime) -> datetime | None:

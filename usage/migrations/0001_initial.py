@@ -25,7 +25,7 @@ class Migration(migrations.Migration):
             name='ReconciliationRun',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('due_at', models.DateTimeField(blank=True, help_text='When a worker looks at this row. Empty: nothing owed.', null=True)),
+                ('due_at', models.DateTimeField(blank=True, help_text='When a worker looks at this row. Empty: nothing to do.', null=True)),
                 ('attempts', models.PositiveIntegerField(default=0)),
                 ('last_error', models.TextField(blank=True, default='')),
                 ('lease', models.CharField(blank=True, max_length=32, null=True)),
@@ -76,7 +76,7 @@ class Migration(migrations.Migration):
             name='UsageDiscrepancy',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('due_at', models.DateTimeField(blank=True, help_text='When a worker looks at this row. Empty: nothing owed.', null=True)),
+                ('due_at', models.DateTimeField(blank=True, help_text='When a worker looks at this row. Empty: nothing to do.', null=True)),
                 ('attempts', models.PositiveIntegerField(default=0)),
                 ('last_error', models.TextField(blank=True, default='')),
                 ('lease', models.CharField(blank=True, max_length=32, null=True)),
@@ -105,7 +105,7 @@ class Migration(migrations.Migration):
             name='UsageEvent',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('due_at', models.DateTimeField(blank=True, help_text='When a worker looks at this row. Empty: nothing owed.', null=True)),
+                ('due_at', models.DateTimeField(blank=True, help_text='When a worker looks at this row. Empty: nothing to do.', null=True)),
                 ('attempts', models.PositiveIntegerField(default=0)),
                 ('last_error', models.TextField(blank=True, default='')),
                 ('lease', models.CharField(blank=True, max_length=32, null=True)),

@@ -8,6 +8,7 @@ from uuid import UUID
 from django.db import transaction
 
 from billing import ledger
+from jobs.models import due
 from usage.models import UsageEvent
 
 
@@ -34,6 +35,6 @@ def charge(
             credits=hold.amount,
             reservation_id=hold.id,
             created_at=now,
-            due_at=hold.created_at,  # at once, even for a worker whose clock is a little behind ours
+            **due(hold.created_at),  # at once, even for a worker whose clock is a little behind ours
         )
         ledger.capture(reservation_id=hold.id, amount=hold.amount, now=now)

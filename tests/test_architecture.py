@@ -145,6 +145,30 @@ def test_payment_sdks_stay_in_payments_and_speech_libraries_in_engines():
     assert violations(strays) == []
 
 
+def test_one_module_opens_stored_audio_and_so_knows_what_to_say_of_a_lost_file():
+    """Deleting a customer deletes the files, too, and has to hear of it if that fails."""
+    allowed = {"usage/speech/audio.py", "vocalis/operations/deletion.py"}
+
+    assert violations(lambda path, name: name.startswith("django.core.files.storage") and path not in allowed) == []
+
+
+def test_no_page_knows_a_speech_engine():
+    def engine(path: str, name: str) -> bool:
+        return path.startswith("usage/pages/") and name.startswith("usage.engines")
+
+    assert violations(engine) == []
+    assert (
+        violations(
+            lambda path, name: (
+                name.startswith("usage.engines.")
+                and not path.startswith("usage/engines/")
+                and name.split(".")[2] in {"espeak", "espeak_helper"}
+            )
+        )
+        == []
+    )
+
+
 def test_no_business_flow_hides_in_django_signals():
     assert violations(lambda path, name: name.rpartition(".")[0] in SIGNALS or name in SIGNALS) == []
 

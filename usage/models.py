@@ -120,9 +120,10 @@ class Generation(models.Model):
             models.Index(fields=["taken_at"], name="generation_pending", condition=Q(state="pending")),
         ]
 
-    # Not columns: set on the answer of one request.
+    # Not columns: set for the answer to one request.
     replayed = False  # the first answer, given again
     synthesis_seconds = 0.0  # how long the engine took
+    is_audio_lost = False  # the row says there is audio, and the storage has none
 
     def __str__(self) -> str:
         return f"{self.characters} characters ({self.state})"

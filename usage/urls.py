@@ -1,10 +1,10 @@
 from django.urls import path
 
-from .pages import history, own_voice, studio
+from .pages import audio, history, own_voice, studio
 
 urlpatterns = [
     path("studio/", studio.page, name="studio"),
-    path("studio/<uuid:generation_id>/audio/", studio.audio, name="audio"),
+    path("studio/<uuid:generation_id>/audio/", audio.page, name="audio"),
     path("studio/voice/", own_voice.page, name="own-voice"),
     path("studio/voice/preview/", own_voice.preview, name="own-voice-preview"),
     path("usage/", history.page, name="usage"),

@@ -83,12 +83,20 @@
       else if (answer.status === 401) say(problem, "You are logged out. Log in in another tab, then press Speak again: your text stays here.");
       else if (answer.status === 422) showErrors(json.errors);
       else if (answer.status === 402) available = json.available;
+      else if (answer.status === 410) renew(json.error);
       else say(problem, json.error || "This did not work. Please reload the page and try again.");
     } catch {
       say(problem, "No connection. Press Speak to try again; it will not cost twice.");
     } finally {
       setBusy(false);
     }
+  }
+
+  // This key's audio is lost: pressing Speak again is a new request.
+  function renew(message) {
+    sent = null;
+    form.elements.key.value = freshKey();
+    say(problem, message);
   }
 
   function showResult(spoken, answer) {

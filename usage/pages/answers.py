@@ -4,14 +4,37 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.http import HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
 
+from accounts.access import wants_json
 from usage.speech.problems import Problem
 
+TITLES = {"audio_lost": "This audio is lost", "audio_unreachable": "This audio cannot be read just now"}
+WORDS = {
+    "audio_lost": "Speak the text again in the studio; that takes its credits again. "
+    "Write to us, and we credit back what the lost audio cost.",
+}
 
-def as_json(problem: Problem) -> HttpResponse:
+
+def as_json(problem: Problem, *, status: int | None = None) -> HttpResponse:
     body = {"errors": problem.errors} if problem.errors else {"error": problem.message, **problem.details}
-    response = JsonResponse(body, status=problem.status)
+    return _with_headers(JsonResponse(body, status=status or problem.status), problem)
+
+
+def as_page(request: HttpRequest, problem: Problem, *, status: int | None = None) -> HttpResponse:
+    """A page that says it, where there is no form to show it on; JSON for programs."""
+    if wants_json(request):
+        return as_json(problem, status=status)
+    context = {
+        "title": TITLES.get(problem.code, "This did not work"),
+        "message": WORDS.get(problem.code, problem.message),
+    }
+    return _with_headers(render(request, "usage/problem.html", context, status=status or problem.status), problem)
+
+
+def _with_headers(response: HttpResponse, problem: Problem) -> HttpResponse:
+    response["Cache-Control"] = "no-store"
     if problem.retry_after_seconds is not None:
         response["Retry-After"] = str(problem.retry_after_seconds)
     return response

@@ -17,6 +17,7 @@ from django.views.decorators.http import require_safe
 from accounts.access import CustomerRequest, customer_required
 from accounts.models import Customer
 from usage.models import Generation, UsageEvent, Voice
+from usage.speech import audio
 
 PAGE = 25
 DAYS = 14
@@ -27,6 +28,7 @@ EXCERPT_CHARACTERS = 120
 @customer_required
 def page(request: CustomerRequest) -> HttpResponseBase:
     rows, next_id = _page(request.customer, request.GET.get("before", ""))
+    audio.mark_lost(rows)
     days = day_totals(request.customer, timezone.now())
     context = {
         "rows": rows,

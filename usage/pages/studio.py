@@ -3,33 +3,34 @@
 from __future__ import annotations
 
 import json
-import re
 import uuid
 from http import HTTPStatus
 from typing import Any
 
-from django.core.files.storage import default_storage
-from django.http import Http404, HttpResponse, HttpResponseBase, JsonResponse
-from django.shortcuts import get_object_or_404, redirect, render
+from django.http import HttpResponse, HttpResponseBase, JsonResponse
+from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt, csrf_protect
-from django.views.decorators.http import require_http_methods, require_safe
+from django.views.decorators.http import require_http_methods
 
 from accounts import unsent
 from accounts.access import CustomerRequest, customer_required, refuse, wants_json
 from billing import ledger
 from usage import text as texts
 from usage.models import Generation, VoiceType
-from usage.speech import audio as audio_files
-from usage.speech import pricing, problems, voices
+from usage.speech import audio, pricing, problems, voices
 from usage.speech.speak import speak
 
 from . import answers
 
 # Back in the browser and on with another text: a new request on an old form.
-WORDS = {"key_reused": "This form was sent before with another text. Press Speak to speak this one."}
-NEEDS_NEW_KEY = {"key_reused"}
+WORDS = {
+    "key_reused": "This form was sent before with another text. Press Speak to speak this one.",
+    "audio_lost": "The audio of this text is lost. Press Speak to speak it again; that takes its credits again. "
+    "Write to us, and we credit back what the lost audio cost.",
+}
+NEEDS_NEW_KEY = {"key_reused", "audio_lost"}
 RECENT = 5
 PENDING_REFRESH_SECONDS = 2
 
@@ -52,45 +53,6 @@ def page(request: CustomerRequest) -> HttpResponseBase:
     if done and done.state == Generation.State.PENDING:
         response["Refresh"] = str(PENDING_REFRESH_SECONDS)
     return response
-
-
-@require_safe
-@customer_required
-def audio(request: CustomerRequest, generation_id: uuid.UUID) -> HttpResponseBase:
-    """The audio, to its owner only; whole, or the range a player asks for when someone seeks in it."""
-    generation = get_object_or_404(Generation, id=generation_id, customer=request.customer, state=Generation.State.DONE)
-    try:
-        with default_storage.open(generation.audio) as file:
-            size = file.size
-            start, stop = _range(request.headers.get("Range", ""), size)
-            file.seek(start)
-            body = file.read(max(0, stop - start))
-    except FileNotFoundError as error:
-        raise Http404("This audio is gone.") from error
-    response = HttpResponse(body, content_type=generation.content_type)
-    if start >= size:
-        response = HttpResponse(status=HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE)
-        response["Content-Range"] = f"bytes */{size}"
-    elif stop - start < size:
-        response.status_code = HTTPStatus.PARTIAL_CONTENT
-        response["Content-Range"] = f"bytes {start}-{stop - 1}/{size}"
-    disposition = "attachment" if "download" in request.GET else "inline"
-    response["Content-Disposition"] = f'{disposition}; filename="{audio_files.download_name(generation)}"'
-    response["Accept-Ranges"] = "bytes"
-    response["Cache-Control"] = "private, max-age=3600"
-    response["X-Content-Type-Options"] = "nosniff"
-    return response
-
-
-def _range(header: str, size: int) -> tuple[int, int]:
-    """First byte and the one after the last. All of them for several ranges or nonsense, as the standard allows."""
-    found = re.fullmatch(r"bytes=(\d{0,18})-(\d{0,18})", header.strip())
-    if not found or not (found[1] or found[2]):
-        return 0, size
-    if not found[1]:
-        return max(0, size - int(found[2])) if int(found[2]) else size, size
-    start, last = int(found[1]), int(found[2] or size)
-    return (start, min(last + 1, size)) if start <= last or not found[2] else (0, size)
 
 
 # --- Programs -------------------------------------------------------------------------------------------------------
@@ -180,6 +142,8 @@ def _render(
     recent = request.customer.generations.filter(state=Generation.State.DONE).order_by("-created_at", "-id")
     if done:
         recent = recent.exclude(id=done.id)
+    shown_recent = list(recent.defer("body_hash")[:RECENT])
+    audio.mark_lost([*([done] if done else []), *shown_recent])
     try:
         chosen = voices.resolve(request.customer, voice)
     except problems.UnknownVoice:
@@ -195,7 +159,7 @@ def _render(
         "credits": pricing.credits(characters, chosen.type),
         "available": ledger.wallet_of(request.customer.id).available,
         "done": done,
-        "recent": recent.defer("body_hash")[:RECENT],
+        "recent": shown_recent,
         **shown,
     }
     return render(request, "usage/studio.html", context)

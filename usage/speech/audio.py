@@ -1,11 +1,29 @@
-"""The audio files of generations, in the default file storage."""
+"""The audio files of generations, in the default file storage: named, stored and opened here only.
+
+A file may be lost while its row lives on: deleted by hand, left out of a backup, unreadable after a move. So everything
+that opens one is told so by an exception and never by an error of the storage.
+"""
 
 from __future__ import annotations
 
-from usage.engines import WAV
+import logging
+from collections.abc import Iterable
+from typing import Any
+
+from django.core.exceptions import SuspiciousFileOperation
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
+
+from usage.engines import WAV, Speech
 from usage.models import Generation
 
+from .problems import AudioLost, AudioUnreachable, SpeechFailed
+
+logger = logging.getLogger(__name__)
+
 EXTENSIONS = {WAV: "wav"}  # by content type
+# These do not pass by themselves. A file without permission belongs to them: nobody gets at it until a person acts.
+GONE = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError, SuspiciousFileOperation)
 
 
 def name_for(generation: Generation) -> str:
@@ -17,3 +35,54 @@ def name_for(generation: Generation) -> str:
 
 def download_name(generation: Generation) -> str:
     return f"vocalis-{generation.id}.{EXTENSIONS[generation.content_type]}"
+
+
+def store(generation: Generation, speech: Speech) -> str:
+    """Store what was spoken and return the name it got. Raises SpeechFailed."""
+    try:
+        return default_storage.save(name_for(generation), ContentFile(speech.audio))
+    except OSError as error:
+        logger.exception("the audio of generation %s could not be stored", generation.id)
+        raise SpeechFailed("The audio could not be stored. Try again in a moment.") from error
+
+
+def open_audio(generation: Generation) -> Any:
+    """The stored file, open for reading. Raises AudioLost, or AudioUnreachable where the storage may come back."""
+    try:
+        if not generation.audio:
+            raise FileNotFoundError("no audio is stored")
+        return default_storage.open(generation.audio)
+    except GONE as error:
+        logger.warning("the audio of generation %s is lost: %s", generation.id, error)
+        raise AudioLost from error
+    except OSError as error:
+        logger.exception("the audio of generation %s cannot be read", generation.id)
+        raise AudioUnreachable from error
+
+
+def check(generation: Generation) -> None:
+    """Raises what `open_audio` raises. Opening finds out what asking for existence does not: a file nobody may read."""
+    open_audio(generation).close()
+
+
+def mark_lost(generations: Iterable[Generation]) -> None:
+    """Set `is_audio_lost` on those of a page whose audio is: one look at the storage for each that is finished.
+
+    When the storage does not answer the rest are taken to be there, so that a page waits for it once.
+    """
+    for generation in generations:
+        if generation.state == Generation.State.DONE:
+            try:
+                check(generation)
+            except AudioLost:
+                generation.is_audio_lost = True
+            except AudioUnreachable:
+                return
+
+
+def delete(name: str) -> None:
+    """Delete what an attempt that came to nothing has stored, if anything. A failure leaves a file nobody refers to."""
+    try:
+        default_storage.delete(name)
+    except OSError:
+        logger.exception("the orphan audio %s could not be deleted", name)

@@ -43,6 +43,23 @@ class SpeechFailed(Exception):
     """The engine or the storage failed. The credits are back; the same request may be tried again."""
 
 
+class AudioLost(Exception):
+    """The text was spoken and charged, and its audio is not there any more."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The audio of this text is lost, and its key does not make it again. Speak the text with a new key; that "
+            "takes its credits again. Write to us, and we credit back what the lost audio cost."
+        )
+
+
+class AudioUnreachable(Exception):
+    """The audio cannot be read just now."""
+
+    def __init__(self) -> None:
+        super().__init__("The audio of this text cannot be read just now. Try again in a moment.")
+
+
 class InProgress(Exception):
     """Another voice of this customer is being set up; one at a time."""
 
@@ -64,6 +81,7 @@ class Problem:
 
 
 FROZEN = "Your credits are on hold. Please write to us before you go on."
+STORAGE_RETRY_SECONDS = 30
 VOICE_IN_PROGRESS = "A voice of yours is being set up already. Look again in a moment."
 
 
@@ -92,6 +110,14 @@ def _free(status: int, code: str, error: Exception) -> Problem:
     return Problem(status, code, f"{error} Nothing was charged.")
 
 
+def _own_words(status: int, code: str, error: Exception) -> Problem:
+    return Problem(status, code, str(error))
+
+
+def _later(status: int, code: str, error: Exception) -> Problem:
+    return Problem(status, code, str(error), retry_after_seconds=STORAGE_RETRY_SECONDS)
+
+
 def _says(message: str) -> Callable[[int, str, Exception], Problem]:
     return lambda status, code, error: Problem(status, code, message)
 
@@ -111,6 +137,8 @@ TABLE: dict[type[Exception], tuple[int, str, Callable[[int, str, Any], Problem]]
     StillRunning: (HTTPStatus.CONFLICT, "still_running", _running),
     InProgress: (HTTPStatus.CONFLICT, "voice_in_progress", _says(VOICE_IN_PROGRESS)),
     SpeechFailed: (HTTPStatus.SERVICE_UNAVAILABLE, "speech_failed", _free),
+    AudioLost: (HTTPStatus.GONE, "audio_lost", _own_words),
+    AudioUnreachable: (HTTPStatus.SERVICE_UNAVAILABLE, "audio_unreachable", _later),
 }
 EXPECTED = tuple(TABLE)  # for `except`
 

@@ -18,8 +18,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime, timedelta
 
-from django.core.files.base import ContentFile
-from django.core.files.storage import default_storage
 from django.db import IntegrityError, transaction
 from django.db.models import F, QuerySet
 
@@ -48,7 +46,9 @@ def speak(*, customer: Customer, text: str, voice_id: str, key: str, now: dateti
     """Say `text` and charge for it. The same key and body again give the first answer, `replayed`, at no cost.
 
     Raises Refused (KeyReused among it), StillRunning, SpeechFailed, and the ledger's InsufficientCredits and
-    WalletFrozen. After any of them nothing is charged and nothing stays held, and the same key may be used again.
+    WalletFrozen. After any of them nothing is charged and nothing stays reserved, and the same key may be used again.
+    Raises AudioLost if the first answer's audio is gone: nothing is spoken and charged again until a new key asks for
+    it; AudioUnreachable if it cannot be read just now.
     """
     text, speaker = _check(customer, text, voice_id, key)
     clock = ticking(now)
@@ -78,6 +78,7 @@ def speak(*, customer: Customer, text: str, voice_id: str, key: str, now: dateti
         if first.body_hash != generation.body_hash:
             raise KeyReused
         if first.state == Generation.State.DONE:
+            audio.check(first)
             first.replayed = True
             return first
         generation = first
@@ -135,7 +136,7 @@ def _take_over(generation: Generation, wallet_id: int, now: datetime) -> ledger.
             raise StillRunning(generation.id)
         hold = _hold(generation, wallet_id, now)
     if former_audio != audio.name_for(generation):
-        _delete(former_audio)
+        audio.delete(former_audio)
     return hold
 
 
@@ -165,7 +166,7 @@ def _make(
     failure = UNEXPECTED
     try:
         speech = _synthesise(generation, speaker)
-        stored = _store(generation, speech)
+        stored = audio.store(generation, speech)
         try:
             _finish(generation, speech, stored, hold, clock())
         except ledger.AlreadyResolved:
@@ -199,14 +200,6 @@ def _synthesise(generation: Generation, speaker: voices.Speaker) -> Speech:
         raise SpeechFailed(str(error)) from error
     generation.synthesis_seconds = time.perf_counter() - began
     return speech
-
-
-def _store(generation: Generation, speech: Speech) -> str:
-    try:
-        return default_storage.save(audio.name_for(generation), ContentFile(speech.audio))
-    except OSError as error:
-        logger.exception("the audio of generation %s could not be stored", generation.id)
-        raise SpeechFailed("The audio could not be stored. Try again in a moment.") from error
 
 
 def _finish(generation: Generation, speech: Speech, stored: str, hold: ledger.Reserved, now: datetime) -> None:
@@ -252,11 +245,4 @@ def _delete_orphan(generation: Generation) -> None:
     """Delete what this attempt stored, unless it is the audio after all: a commit may succeed with its answer lost."""
     done = Generation.objects.filter(id=generation.id, state=Generation.State.DONE, taken_at=generation.taken_at)
     if not done.exists():
-        _delete(audio.name_for(generation))
-
-
-def _delete(name: str) -> None:
-    try:
-        default_storage.delete(name)
-    except OSError:
-        logger.exception("the orphan audio %s could not be deleted", name)
+        audio.delete(audio.name_for(generation))

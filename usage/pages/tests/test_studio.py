@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import re
 import time
-from datetime import timedelta
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import pytest
 from django.test import Client
-from django.urls import reverse
 
 from billing import ledger
 from billing.models import Wallet
@@ -380,77 +378,3 @@ def test_someone_elses_voice_cannot_be_used(page, bob, wallet, now):
 
     assert ask(page, voice=str(voice.id)).json()["errors"] == {"voice": ["Choose one of the voices."]}
     assert "Bob&#x27;s" not in page.get(STUDIO).content.decode()
-
-
-# --- Audio
-
-
-@pytest.fixture
-def sound(alice, wallet, now, engine):
-    generation = speak.speak(customer=alice, text="Hello", voice_id="standard", key="k", now=now)
-    return reverse("audio", args=[generation.id])
-
-
-def test_audio_comes_whole_with_safe_headers(page, sound):
-    answer = page.get(sound)
-
-    assert (answer.status_code, answer.content) == (200, bytes(range(100)))
-    assert answer["Content-Type"] == "audio/wav" and answer["X-Content-Type-Options"] == "nosniff"
-    assert answer["Accept-Ranges"] == "bytes" and answer["Content-Length"] == "100"
-    assert answer["Cache-Control"].startswith("private")
-    assert answer["Content-Disposition"].startswith("inline")
-    assert page.get(sound, {"download": "1"})["Content-Disposition"].startswith("attachment; filename=")
-
-
-@pytest.mark.parametrize(
-    ("asked", "first", "last"),
-    [
-        ("bytes=0-", 0, 99),
-        ("bytes=10-19", 10, 19),
-        ("bytes=90-500", 90, 99),
-        ("bytes=-5", 95, 99),
-        ("bytes=-500", 0, 99),
-    ],
-)
-def test_audio_comes_in_ranges_for_seeking(page, sound, asked, first, last):
-    answer = page.get(sound, headers={"Range": asked})
-
-    assert answer.content == bytes(range(first, last + 1))
-    if (first, last) == (0, 99):
-        assert answer.status_code == 200
-    else:
-        assert answer.status_code == 206 and answer["Content-Range"] == f"bytes {first}-{last}/100"
-
-
-@pytest.mark.parametrize("asked", ["bytes=100-", "bytes=500-600", "bytes=-0"])
-def test_a_range_outside_is_416(page, sound, asked):
-    answer = page.get(sound, headers={"Range": asked})
-
-    assert (answer.status_code, answer["Content-Range"], answer.content) == (416, "bytes */100", b"")
-
-
-@pytest.mark.parametrize(
-    "asked", ["bytes=-", "bytes=20-10", "bytes=0-1,5-6", "lines=1-2", "bytes=a-b", "bytes=" + "9" * 50 + "-"]
-)
-def test_a_range_that_is_none_is_ignored(page, sound, asked):
-    assert page.get(sound, headers={"Range": asked}).status_code == 200
-
-
-def test_audio_is_the_owners_alone(client, page, bob, staff, sound):
-    client.force_login(bob.user)
-    assert client.get(sound).status_code == 404
-    client.force_login(staff)
-    assert client.get(sound).status_code == 403
-    client.logout()
-    assert client.get(sound).status_code == 302
-    assert client.get(sound, **JSON).status_code == 401
-
-
-def test_audio_that_is_not_there_is_404(page, alice, sound, now):
-    from django.core.files.storage import default_storage
-
-    assert page.get(reverse("audio", args=[uuid4()])).status_code == 404
-    default_storage.delete(Generation.objects.get().audio)
-    assert page.get(sound).status_code == 404
-    Generation.objects.update(state="pending", taken_at=now + timedelta(hours=1))
-    assert page.get(sound).status_code == 404

@@ -28,6 +28,8 @@ EXAMPLES = [
     (problems.StillRunning(UUID(int=1)), 409, "still_running"),
     (problems.InProgress(), 409, "voice_in_progress"),
     (problems.SpeechFailed("The engine is busy."), 503, "speech_failed"),
+    (problems.AudioLost(), 410, "audio_lost"),
+    (problems.AudioUnreachable(), 503, "audio_unreachable"),
 ]
 
 

@@ -45,7 +45,7 @@ def killed_in(monkeypatch):
     @contextmanager
     def dying(point):
         with monkeypatch.context() as patch:
-            patch.setattr(speak, point, lambda *args: failing(Killed())())
+            patch.setattr(f"usage.speech.speak.{point}", lambda *args: failing(Killed())())
             patch.setattr(speak, "_give_back", lambda *args: None)
             with pytest.raises(Killed):
                 yield
@@ -305,7 +305,7 @@ def test_a_request_still_running_is_not_begun_again(alice, wallet, now, engine, 
     assert balances(wallet) == (500, 12)
 
 
-@pytest.mark.parametrize("point", ["_synthesise", "_store", "_finish"])
+@pytest.mark.parametrize("point", ["_synthesise", "audio.store", "_finish"])
 def test_an_abandoned_request_is_taken_over_with_its_hold(alice, wallet, now, killed_in, point):
     with killed_in(point):
         say(alice, now)

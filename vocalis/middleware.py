@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from http import HTTPStatus
 
 from django.conf import settings
 from django.core.exceptions import BadRequest
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponsePermanentRedirect
+from django.middleware.common import CommonMiddleware
+from django.utils.http import escape_leading_slashes
 from django.views import defaults
 
 from .pages import method_not_allowed, unavailable_if_database
@@ -65,3 +68,23 @@ def methods_told(get_response: View) -> View:
         return response
 
     return middleware
+
+
+class AddSlash(CommonMiddleware):
+    """Django's middleware, but a form that is sent to its address without the slash at the end is sent on, not refused.
+
+    Django answers such a POST with an error page in debug and else with a redirect that loses what was sent. 308 keeps
+    method and body.
+    """
+
+    def get_full_path_with_slash(self, request: HttpRequest) -> str:
+        return escape_leading_slashes(request.get_full_path(force_append_slash=True))
+
+    def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+        if (
+            response.status_code == HTTPStatus.NOT_FOUND
+            and request.method not in ("GET", "HEAD")
+            and self.should_redirect_with_slash(request)
+        ):
+            return HttpResponsePermanentRedirect(self.get_full_path_with_slash(request), preserve_request=True)
+        return super().process_response(request, response)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -92,9 +93,20 @@ def test_make_run_works_in_an_odd_folder_on_other_ports_behind_a_proxy_with_blan
             metronome.post("/_sandbox/webhooks/test")
             processes.wait_until(lambda: deliveries(metronome)[-1]["status"], "delivery")
             sent = deliveries(metronome)[-1]
+            for name in ("sandbox", "worker"):
+                pids = re.findall(rf"{name} started \(pid=(\d+)\)", log.read_text())
+                os.killpg(int(pids[-1]), signal.SIGKILL)
+                started = f"{name} started (pid="
+                processes.wait_until(lambda: log.read_text().count(started) == 2, f"new {name}")  # noqa: B023
+            processes.wait_until(lambda: processes.answers(metronome, "/_sandbox/clock"), "sandbox")
     finally:
-        os.killpg(run.pid, signal.SIGTERM)
+        os.killpg(run.pid, signal.SIGINT)
         run.wait(processes.WAIT_SECONDS)
+
+    assert run.returncode in (0, -signal.SIGINT), "what make itself ends with"
+    output = log.read_text()
+    assert output.count("web started") == 1
+    assert output.rstrip().endswith("web stopped (rc=0)") and "Error" not in output
 
     assert (sent["url"], sent["status"]) == (f"http://localhost:{port}/api/webhooks/metronome/alerts", 200)
     assert (folder / "var/vocalis.sqlite3").exists() and (folder / "var/sandbox.sqlite3").exists()

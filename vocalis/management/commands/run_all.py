@@ -19,10 +19,11 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 from honcho.environ import parse_procfile
-from honcho.manager import SIGNALS, Manager
+from honcho.manager import SIGNALS
 
 from billing.metronome.network import is_local
 from jobs import worker
+from vocalis.supervisor import Supervisor
 
 READY_SECONDS = 60
 PROBE_SECONDS = 5
@@ -47,7 +48,7 @@ class Command(BaseCommand):
                 )
         call_command("migrate", verbosity=0)
 
-        manager = Manager()
+        manager = Supervisor()
         for name, command in processes.items():
             manager.add_process(name, command, env=environment())
         # A closed terminal must stop the processes as Ctrl-C does; honcho itself knows only the other two signals.
@@ -55,10 +56,15 @@ class Command(BaseCommand):
         signal.signal(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))
         threading.Thread(target=self.announce, args=[manager], daemon=True).start()
         manager.loop()
+        if name := manager.given_up:
+            raise CommandError(
+                f"The {name} process ended at once again and again, so the others were stopped; "
+                "its last lines above say why."
+            )
         if manager.returncode not in {SIGNALS[number]["rc"] for number in STOP_SIGNALS}:
-            raise CommandError("A process ended by itself, so the others were stopped; its last lines above say why.")
+            raise CommandError("Not everything could be set up; the lines above say why.")
 
-    def announce(self, manager: Manager) -> None:
+    def announce(self, manager: Supervisor) -> None:
         """Fill the sandbox's catalogue, wait until the site answers, and say where it is."""
         if own_sandbox():
             try:

@@ -34,8 +34,8 @@ class User(AbstractUser):
     """A person. Logs in by e-mail, which is kept in lower case and is unique whatever its case."""
 
     username = None  # type: ignore[assignment]
-    first_name = models.CharField(max_length=100)
-    last_name = models.CharField(max_length=100)
+    first_name = models.CharField(max_length=100, blank=True)  # only customers are asked for theirs
+    last_name = models.CharField(max_length=100, blank=True)
     email = models.EmailField(
         "e-mail address",
         unique=True,

@@ -1,4 +1,4 @@
-from django.urls import URLPattern, path
+from django.urls import URLPattern, path, re_path
 
 from .inbox import receive
 from .live import balance, stream
@@ -10,9 +10,14 @@ urlpatterns: list[URLPattern] = [
     path("billing/plans/", plans.plans_page, name="plans"),
     path("billing/plans/cancel/", plans.cancel_plan, name="plan_cancel"),
     path("billing/recharge/", overview.recharge_settings, name="recharge"),
-    path("api/webhooks/metronome/alerts", receive.receive, name="webhook_alerts"),
-    path("api/webhooks/metronome/payment-gating", receive.receive, name="webhook_payment_gating"),
-    path("api/webhooks/metronome/invoices", receive.receive, name="webhook_invoices"),
+    # With a slash at the end too: the path is not signed, and a redirect would lose the POST.
+    re_path(r"^api/webhooks/metronome/alerts/?$", receive.receive, name="webhook_alerts"),
+    re_path(
+        r"^api/webhooks/metronome/payment-gating/?$",
+        receive.receive,
+        name="webhook_payment_gating",
+    ),
+    re_path(r"^api/webhooks/metronome/invoices/?$", receive.receive, name="webhook_invoices"),
     path("api/billing/balance", balance.balance, name="api_balance"),
     path("api/webhooks/events/<str:customer_id>", stream.events, name="events"),
 ]

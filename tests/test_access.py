@@ -47,7 +47,7 @@ ROWS = {
     "password_reset_confirm": EVERYBODY,  # with a token that is none: "this link no longer works"
     "billing": CUSTOMERS_TO_READ,
     "card": "billing login | billing billing | billing 403 | billing 403",
-    "plans": CUSTOMERS,
+    "plans": "login login | 200 422 | 403 403 | 403 403",
     "plan_cancel": "plans login | plans plans | plans 403 | plans 403",
     "recharge": CUSTOMERS,
     "webhook_alerts": SIGNED,
@@ -60,6 +60,7 @@ ROWS = {
     "own-voice": "login login | 200 422 | 403 403 | 403 403",
     "own-voice-preview": "login 405 | 422 405 | 403 405 | 403 405",
     "usage": CUSTOMERS_TO_READ,
+    "no_such_api": "404 404 | 404 404 | 404 404 | 404 404",
     "health": "200 405 | 200 405 | 200 405 | 200 405",
     "health_integrations": "503 405 | 503 405 | 503 405 | 503 405",  # nothing runs here
     "admin:index": STAFF,
@@ -134,6 +135,7 @@ def bobs(bob, now):
     )  # fmt: skip
     return {
         "events": ["metronome-bob"],
+        "no_such_api": ["nothing"],
         "audio": [generation.id],
         "password_reset_confirm": ["MQ", "a-token"],
         "admin:app_list": ["billing"],

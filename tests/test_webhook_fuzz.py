@@ -143,6 +143,7 @@ def quiet():
     logging.disable(logging.NOTSET)
 
 
+@pytest.mark.timeout(600)  # takes a minute by itself, and several on a busy machine
 @pytest.mark.parametrize("path", PATHS)
 def test_no_body_is_an_error_of_ours_and_none_counts_without_its_signature(
     db, alice, now, sandbox, path, quiet, caplog

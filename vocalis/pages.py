@@ -10,7 +10,9 @@ from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.template.loader import render_to_string
+from django.urls import resolve
 from django.views import defaults
+from django.views.decorators.csrf import csrf_exempt
 
 from accounts.access import refuse, start_url, wants_json
 from billing import plans
@@ -60,6 +62,16 @@ def _later(request: HttpRequest, message: str, *, is_busy: bool) -> HttpResponse
         response = HttpResponse(render_to_string("503.html", {"is_busy": is_busy}), status=503)
     response["Retry-After"] = str(RETRY_SECONDS)
     return response
+
+
+@csrf_exempt  # programs are told where nothing is, not that a token is missing
+def no_such_api(request: HttpRequest, rest: str) -> HttpResponse:
+    """404 in JSON, with DEBUG too, instead of a page that no log of a sender has room for."""
+    without_slash = request.path.rstrip("/")
+    message = "There is nothing at this address."
+    if request.path == f"{without_slash}/" and resolve(without_slash).func is not no_such_api:
+        message += f" Leave out the slash at the end: {without_slash}"
+    return refuse(404, message)
 
 
 def method_not_allowed(request: HttpRequest, allowed: str) -> HttpResponse:

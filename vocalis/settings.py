@@ -36,6 +36,7 @@ INSTALLED_APPS = [
     "daphne",
     "channels",
     "vocalis.apps.AdminConfig",
+    "accounts",  # before auth, whose createsuperuser it replaces
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -44,7 +45,6 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "jobs",
     "operations",
-    "accounts",
     "billing",
     "usage",
     "vocalis.apps.VocalisConfig",

@@ -11,6 +11,7 @@ urlpatterns = [
     path("health", health.health, name="health"),
     path("health/integrations", health.integrations, name="health_integrations"),
     path("admin/", admin.site.urls),
+    path("api/<path:rest>", pages.no_such_api, name="no_such_api"),  # last: what is not above
 ]
 
 handler500 = "vocalis.pages.server_error"

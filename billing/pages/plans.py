@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from datetime import timedelta
+from http import HTTPStatus
 from typing import Any
 
 from django import forms
@@ -35,6 +36,7 @@ class PlanForm(forms.Form):
 def plans_page(request: CustomerRequest) -> HttpResponse:
     unsent.take(request)  # no choice of a plan is made again by itself, but it is said
     form = PlanForm(request.POST if request.method == "POST" else None)
+    status = HTTPStatus.OK if request.method != "POST" else HTTPStatus.UNPROCESSABLE_ENTITY
     if request.method == "POST" and form.is_valid():
         try:
             subscription = subscriptions.select_plan(
@@ -45,10 +47,13 @@ def plans_page(request: CustomerRequest) -> HttpResponse:
             )
         except subscriptions.PlanRefused as refused:
             form.add_error("plan", str(refused))
+            if not isinstance(refused, subscriptions.NotSelectable):  # it could be chosen at another time
+                status = HTTPStatus.CONFLICT
         else:
             _tell(request, subscription)
             return redirect("plans")
-    return render(request, "billing/plans.html", _context(request.customer) | {"form": form})
+    context = _context(request.customer) | {"form": form}
+    return render(request, "billing/plans.html", context, status=status)
 
 
 @unsent.form_only("plans")

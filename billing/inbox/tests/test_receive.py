@@ -11,6 +11,7 @@ import pytest
 from django.conf import settings as django_settings
 from django.db import IntegrityError, connections, transaction
 from django.test import Client
+from django.urls import reverse
 from django.utils import timezone
 from hypothesis import HealthCheck, given, strategies
 from hypothesis import settings as hypothesis_settings
@@ -61,6 +62,40 @@ def test_an_id_that_another_provider_used_too_is_another_event(client, db, now):
     assert InboundWebhook.objects.get(source="metronome").event_id == WRAPPED["id"]
     with pytest.raises(IntegrityError), transaction.atomic():
         InboundWebhook.objects.create(**other)
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_a_slash_at_the_end_of_the_address_changes_nothing(client, db, path):
+    assert post(client, WRAPPED, path=f"{path}/").json()["status"] == "stored"
+    assert post(client, WRAPPED, path=path).json()["status"] == "known"
+    assert post(client, WRAPPED, path=f"{path}/", headers={}).status_code == 401
+    assert client.get(f"{path}/").status_code == 405
+
+
+def test_the_address_told_to_others_has_no_slash_at_its_end():
+    names = ("webhook_alerts", "webhook_payment_gating", "webhook_invoices")
+
+    assert [reverse(name) for name in names] == PATHS
+
+
+@pytest.mark.parametrize("debug", [True, False])
+@pytest.mark.parametrize(
+    ("path", "hint"),
+    [
+        ("/api/webhooks/metronome/alert", ""),
+        ("/api/webhooks/metronome/alerts//", ""),
+        ("/api/webhooks/metronome", ""),
+        ("/api/billing/balance/", " Leave out the slash at the end: /api/billing/balance"),
+    ],
+)
+def test_a_wrong_address_of_the_api_is_said_in_json_and_never_redirected(client, db, settings, debug, path, hint):
+    settings.DEBUG = debug
+
+    answer = post(client, WRAPPED, path=path)
+
+    assert answer.status_code == 404
+    assert answer.json() == {"error": f"There is nothing at this address.{hint}"}
+    assert not InboundWebhook.objects.exists()
 
 
 def test_a_repeated_event_is_answered_and_not_stored_again(client, db):

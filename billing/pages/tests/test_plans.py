@@ -104,7 +104,7 @@ def test_a_double_click_is_one_choice(live, stage):
 )
 def test_a_wrong_choice_is_an_error_on_the_form(page, form, words):
     response = page.post(URL, form)
-    assert response.status_code == 200
+    assert response.status_code == 422
     assert words in text(response)
     assert not Subscription.objects.exists()
 
@@ -117,7 +117,19 @@ def test_a_used_trial_is_not_offered_again(live, stage, alice):
     subscription.refresh_from_db()
     assert subscription.state == "ended"
     assert "You have used your trial." in text(live.get(URL))
-    assert "You have used your trial. Choose a plan to go on." in text(live.post(URL, {"plan": "trial"}))
+    refused = live.post(URL, {"plan": "trial"})
+    assert refused.status_code == 409
+    assert "You have used your trial. Choose a plan to go on." in text(refused)
+
+
+def test_a_choice_that_has_to_wait_for_another_one_is_a_conflict(live, alice):
+    live.post(URL, {"plan": "creator"})
+
+    refused = live.post(URL, {"plan": "pro"})
+
+    assert refused.status_code == 409
+    assert "Your Creator plan is still being set up. Try again in a minute." in text(refused)
+    assert Subscription.objects.count() == 1
 
 
 def test_a_declined_card_is_said_and_another_choice_possible(live, stage, alice):

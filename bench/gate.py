@@ -72,7 +72,7 @@ def straight(wallets: list[int]) -> Worker:
     from django.db import connection
 
     from billing.ledger import drawdown, entries, reservations
-    from billing.ledger.grants import DRAW
+    from billing.ledger.grants import CONSUME
 
     parameters: dict[str, Any] = {
         key: value for key, value in connection.get_connection_params().items() if key in ("dbname", "user", "password", "host", "port")
@@ -88,16 +88,16 @@ def straight(wallets: list[int]) -> Worker:
         def once() -> None:
             now = datetime.now(UTC)
             key = f"{prefix}-{next(keys)}"
-            cursor.execute(reservations.LOOK, [key, wallet_id]).fetchone()
+            cursor.execute(reservations.READ_FOR_RESERVE, [key, wallet_id]).fetchone()
             with database.transaction():
-                cursor.execute(reservations.OPEN_RESERVATION, [wallet_id, key, 10, now, now + timedelta(minutes=10)])
+                cursor.execute(reservations.INSERT_RESERVATION, [wallet_id, key, 10, now, now + timedelta(minutes=10)])
                 (hold,) = cursor.fetchone()  # type: ignore[misc]
-                cursor.execute(reservations.TAKE_FROM_AVAILABLE, [10, wallet_id, 10, now, now])
+                cursor.execute(reservations.RESERVE_AVAILABLE, [10, wallet_id, 10, now, now])
             with database.transaction():
                 cursor.execute(reservations.RESOLVE, ["captured", 10, now, hold, 10]).fetchone()
                 cursor.execute("SELECT pg_advisory_xact_lock(%s)", [wallet_id])
                 grants = cursor.execute(drawdown.DRAWABLE, [wallet_id, now]).fetchall()
-                cursor.execute(DRAW, [10, grants[0][0]])
+                cursor.execute(CONSUME, [10, grants[0][0]])
                 balance, version = cursor.execute(entries.CHANGE_WALLET, [-10, 10, wallet_id]).fetchone()  # type: ignore[misc]
                 consumptions = json.dumps([(grants[0][0], 10)])
                 entry = [wallet_id, "capture", -10, balance, version, None, hold, consumptions, "", now]

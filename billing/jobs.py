@@ -37,8 +37,8 @@ def synchronise(contract: Contract, now: datetime) -> datetime | None:
 def _is_busy(contract: Contract, now: datetime) -> bool:
     """Whether anything is under way whose end we would not like to miss for an hour."""
     customer_id, wallet = contract.customer_id, ledger.wallet_of(contract.customer_id)
-    unsettled, settling = ledger.in_flight(wallet_id=wallet.id, now=now)
-    if settling or unsettled > (drift.overdue(wallet.id, now=now) if unsettled else 0):
+    unacknowledged, recent = ledger.in_flight(wallet_id=wallet.id, now=now)
+    if recent or unacknowledged > (drift.overdue(wallet.id, now=now) if unacknowledged else 0):
         return True
     low = AutoRecharge.objects.filter(
         customer_id=customer_id, enabled=True, threshold_credits__gte=F("customer__wallet__balance")

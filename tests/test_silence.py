@@ -181,7 +181,7 @@ def test_a_silent_metronome_is_tried_again_later(client, silent, settings, monke
     monkeypatch.setattr(metronome.client, "WRITE_TIMEOUT_SECONDS", SECONDS)
     metronome.client.client.cache_clear()
     try:
-        with quickly(), pytest.raises(Unavailable), metronome.client.talk("ask"):
+        with quickly(), pytest.raises(Unavailable), metronome.client.translate_errors("ask"):
             getattr(metronome.client, client)().post("/v1/customers", cast_to=object, body={})
     finally:
         metronome.client.client().close()
@@ -194,7 +194,7 @@ def test_metronome_has_seconds_for_every_part_of_a_call(settings):
         ordinary = metronome.client.reader().timeout
         assert (ordinary.connect, ordinary.read, ordinary.write, ordinary.pool) == (5, 10, 10, 10)
         assert metronome.client.writer().timeout == metronome.client.WRITE_TIMEOUT_SECONDS == 30
-        with metronome.hurry(3):
+        with metronome.call_timeout(3):
             assert metronome.client.reader().timeout == 3
         assert metronome.client.client().max_retries == 0
     finally:

@@ -160,7 +160,7 @@ def remote_checks(now: datetime) -> list[Check]:
 
 
 def _hurried(ask: Callable[[], list[Check]]) -> list[Check]:
-    with metronome.hurry(CALL_SECONDS):
+    with metronome.call_timeout(CALL_SECONDS):
         return ask()
 
 

@@ -45,8 +45,8 @@ def page(admin: WalletAdmin, request: HttpRequest, wallet_id: int) -> HttpRespon
 
     account, error = None, ""
     try:
-        with metronome.hurry(CALL_SECONDS):
-            account = reconcile.look(wallet, now=timezone.now())
+        with metronome.call_timeout(CALL_SECONDS):
+            account = reconcile.read_account(wallet, now=timezone.now())
     except (Unavailable, Rejected) as trouble:
         error = str(trouble).rstrip(".")
     payments = Payment.objects.filter(customer=wallet.customer_id).select_related("grant").order_by("-created_at")
@@ -70,7 +70,7 @@ def _repair(admin: WalletAdmin, request: HttpRequest, wallet: Wallet, *, agrees:
     # Written down first: what was agreed to stands, and payments are tried again, even if Metronome does not answer now.
     admin.log(request, [wallet], f"Reconcile{f', agreeing to adjust by {difference:+,} credits' if by else ''}.")
     try:
-        with metronome.hurry(CALL_SECONDS):
+        with metronome.call_timeout(CALL_SECONDS):
             repair.repair(wallet, by=by, difference=difference, now=timezone.now())
     except (Unavailable, Rejected) as trouble:
         admin.message_user(

@@ -1,44 +1,81 @@
-"""The only writer of wallets, reservations, ledger entries and grants.
+"""Wallets, reservations, ledger entries and grants: the only code that writes these rows.
 
-Model, in the terms of two-phase transfers: `reserve` holds credits, and a hold resolves exactly once: captured (all or
-part, the rest returns), released, or expired. What `reserve` accepted, `capture` cannot fail to take.
+Spending has two phases. `reserve` sets credits aside. The reservation is then resolved exactly
+once: captured (all or part of it; the rest becomes available again), released, or expired.
+A capture of reserved credits never fails for lack of credits.
 
-Invariants, by database constraint where the database can say it: 0 <= reserved <= balance; balance = sum of entries;
-reserved = sum of open reservations; what started grants have remaining is never more than the balance.
+Invariants. The database enforces the first by constraint; tests check the others.
 
-Every function is one transaction, or joins the caller's. Those that touch grants take turns, wallet by wallet, and so read
-no grant that another is changing; reserving and giving back need no turn. The wallet's row is the last lock of all, so a hot
-wallet is held for two statements; a caller that writes rows of its own writes them first. SQL instead of the ORM because this is the
-hot path; `make bench ARGS=gate` shows what Django still costs beside the bare driver. Callers wake the streams themselves,
-with `billing.live.wake` (one call after commit), which is why nothing here does.
+- 0 <= reserved <= balance
+- balance = sum of the wallet's entries
+- reserved = sum of the wallet's open reservations
+- sum of `remaining` over the wallet's started grants <= balance
+
+Transactions and locks. Each function runs in one transaction, or joins the caller's. Functions
+that change grants first call `sql.lock_wallet_grants`, so changes to one wallet's grants are
+serialised. Reserving and releasing do not take that lock. The wallet's row is always the last one
+locked, so that a busy wallet is locked for two statements only: callers write their own rows
+first.
+
+This is the hot path, hence SQL instead of the ORM. `make bench ARGS=gate` compares it with the
+bare database driver. Nothing here notifies the event streams: after a change, the caller calls
+`billing.live.wake.wake` once.
 """
 
-from . import drawdown, entries, grants, reservations, sql
+from . import acknowledgement, drawdown, entries, grants, reservations, sql
+from .acknowledgement import (
+    BALANCE_LAG_SECONDS,
+    acknowledge,
+    in_flight,
+    version_and_in_flight,
+)
 from .entries import RESERVATION_SECONDS
 from .grants import SEGMENT_FIELDS, Segment, adjust, expire_ended, record_grant, start_or_end_grant
 from .reservations import (
-    SETTLING_SECONDS,
     AlreadyResolved,
     InsufficientCredits,
     KeyReused,
     Reserved,
     Spend,
     WalletFrozen,
-    acknowledge,
     capture,
     expire_reservations,
-    in_flight,
     release,
     reserve,
     set_frozen,
     spend_all,
-    version_and_in_flight,
     wallet_of,
 )
 
 __all__ = [
-    "RESERVATION_SECONDS", "SEGMENT_FIELDS", "SETTLING_SECONDS", "AlreadyResolved", "Reserved", "InsufficientCredits",
-    "KeyReused", "Segment", "Spend", "WalletFrozen", "acknowledge", "adjust", "capture", "drawdown", "entries",
-    "expire_ended", "expire_reservations", "grants", "reservations", "in_flight", "record_grant", "release", "reserve",
-    "set_frozen", "spend_all", "sql", "start_or_end_grant", "version_and_in_flight", "wallet_of",
-]  # fmt: skip
+    "BALANCE_LAG_SECONDS",
+    "RESERVATION_SECONDS",
+    "SEGMENT_FIELDS",
+    "AlreadyResolved",
+    "InsufficientCredits",
+    "KeyReused",
+    "Reserved",
+    "Segment",
+    "Spend",
+    "WalletFrozen",
+    "acknowledge",
+    "acknowledgement",
+    "adjust",
+    "capture",
+    "drawdown",
+    "entries",
+    "expire_ended",
+    "expire_reservations",
+    "grants",
+    "in_flight",
+    "record_grant",
+    "release",
+    "reservations",
+    "reserve",
+    "set_frozen",
+    "spend_all",
+    "sql",
+    "start_or_end_grant",
+    "version_and_in_flight",
+    "wallet_of",
+]

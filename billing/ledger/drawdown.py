@@ -1,4 +1,8 @@
-"""Which grants pay for which usage, as Metronome decides it: hour by hour, whichever usage or grant was heard of first."""
+"""Which grants cover which usage, hour by hour, following Metronome's rules.
+
+The result does not depend on the order in which usage and grants become known here: when a
+backdated grant or late usage arrives, the hours since are allocated again.
+"""
 
 from __future__ import annotations
 
@@ -16,17 +20,19 @@ from billing.models import CreditGrant, LedgerEntry, Reservation
 
 from . import sql
 
-INVOICE_GRACE = timedelta(hours=24)  # Metronome's default; then the usage of a month is final, and who paid for it too
+# Metronome's default grace period. 24 hours after a month ends its invoice is final, and with it
+# which credits covered the usage of that month.
+INVOICE_GRACE = timedelta(hours=24)
 
-# A grant that was heard of before its start is not in the balance, and so neither drawn nor expired, until a worker has
-# started it.
+# A grant that became known before its start is not part of the balance until a worker starts it.
+# Until then its credits are neither consumed nor expired.
 STARTED = """(created_at >= starts_at OR EXISTS (
    SELECT 1 FROM billing_ledgerentry WHERE grant_id = billing_creditgrant.id AND kind = 'grant'))"""
 DRAWABLE = f"""
 SELECT id, priority, is_free, starts_at, ends_at, remaining FROM billing_creditgrant
  WHERE wallet_id = %s AND remaining > 0 AND starts_at <= %s AND {STARTED}"""
 
-Drawn = Counter[tuple[datetime, int]]  # credits by full hour and pool
+Allocation = Counter[tuple[datetime, int]]  # credits by full hour and grant id
 
 
 class Candidate(NamedTuple):
@@ -41,13 +47,17 @@ class Candidate(NamedTuple):
 
 
 def draw_order(grant: CreditGrant | Candidate) -> tuple[Any, ...]:
-    """Metronome's order, to sort by: priority, free before paid, soonest end, earliest start. It is stated nowhere else."""
+    """Sort key of the order in which Metronome draws from grants.
+
+    Lower priority number, then free before paid, then soonest end, then earliest start. All code
+    that needs the order calls this function.
+    """
     return grant.priority, not grant.is_free, grant.ends_at, grant.starts_at, grant.id
 
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """What a grant has to give, and to usage from which full hour on until when. Pools come in the order of drawing."""
+    """The credits of one grant, for usage of the full hours from `since` until `ends_at`."""
 
     id: int
     credits: int
@@ -58,109 +68,127 @@ class Pool:
         return self.since <= hour < self.ends_at
 
 
-def draw(pools: Sequence[Pool], usage: Mapping[datetime, int]) -> Drawn:
-    """What the usage of each full hour, in credits, takes of which pool. What no pool of its hour has, it takes of any,
-    the last in order first."""
+def allocate(pools: Sequence[Pool], usage: Mapping[datetime, int]) -> Allocation:
+    """Distribute `usage` (credits by full hour) over `pools`, which are in draw order.
+
+    Hours are served in order of time, each from the pools that cover it. What those cannot cover is
+    then taken from any pool, starting with the last in draw order.
+    """
     left = {pool.id: pool.credits for pool in pools}
-    drawn: Drawn = Counter()
-    lacking = {
-        hour: _take(hour, usage[hour], [p.id for p in pools if p.covers(hour)], left, drawn) for hour in sorted(usage)
+    allocation: Allocation = Counter()
+    uncovered = {
+        hour: _take(hour, usage[hour], [p.id for p in pools if p.covers(hour)], left, allocation)
+        for hour in sorted(usage)
     }
-    for hour, credits in lacking.items():
-        _take(hour, credits, reversed(list(left)), left, drawn)
-    return drawn
+    for hour, credits in uncovered.items():
+        _take(hour, credits, reversed(list(left)), left, allocation)
+    return allocation
 
 
-def _take(hour: datetime, credits: int, ids: Iterable[int], left: dict[int, int], drawn: Drawn) -> int:
-    """Take `credits` of the pools in turn; returns what they did not have."""
+def _take(hour: datetime, credits: int, ids: Iterable[int], left: dict[int, int], allocation: Allocation) -> int:
+    """Take `credits` from the pools in the order of `ids`. Returns what they could not cover."""
     for pool_id in ids:
         if part := min(credits, left[pool_id]):
             left[pool_id] -= part
-            drawn[hour, pool_id] += part
+            allocation[hour, pool_id] += part
             credits -= part
     return credits
 
 
-def allocate_anew(
-    ordered: Sequence[CreditGrant], drawn: Drawn, usage: Mapping[datetime, int]
-) -> tuple[Drawn, list[int]]:
-    """Decide anew who pays for what is drawn of these grants, and for `usage` beside it.
+def plan_reallocation(
+    ordered: Sequence[CreditGrant], consumed: Allocation, usage: Mapping[datetime, int]
+) -> tuple[Allocation, list[int]]:
+    """Allocate again what was consumed of these grants, together with additional `usage`.
 
-    Returns what changes, and what each grant has left then.
+    `ordered` are grants in draw order, `consumed` is what they cover now, `usage` is in credits by
+    full hour. Returns the changes against `consumed` (credits, signed) and the new remaining credits
+    of each grant. Writes nothing.
     """
     before, wanted = Counter[int](), Counter(usage)
-    for (hour, grant_id), credits in drawn.items():
+    for (hour, grant_id), credits in consumed.items():
         before[grant_id] += credits
         wanted[hour] += credits
-    # Without what expired of an ended grant: it had no use for that, and has still less for what others take off it.
-    changes = draw(
-        [Pool(one.id, one.remaining + before[one.id], pays_since(one), one.ends_at) for one in ordered], wanted
+    # Start from remaining + consumed. Expired credits are left out: no usage can draw them.
+    changes = allocate(
+        [Pool(one.id, one.remaining + before[one.id], covers_since(one), one.ends_at) for one in ordered],
+        wanted,
     )
-    changes.subtract(drawn)
+    changes.subtract(consumed)
     taken = Counter[int]()
     for (_, grant_id), credits in changes.items():
         taken[grant_id] += credits
     return changes, [one.remaining - taken[one.id] for one in ordered]
 
 
-def rest_after_reservations(wallet_id: int, grant_ids: Sequence[int], *, seconds: int) -> dict[int, int]:
-    """What each grant has left when the open holds are captured; empty if there are none. `seconds` as `consumed_since`."""
-    held = Counter[datetime]()
+def remaining_after_reservations(wallet_id: int, grant_ids: Sequence[int], *, seconds: int) -> dict[int, int]:
+    """Remaining credits by grant id if all open reservations were captured in full.
+
+    Empty if there are no open reservations. `seconds` as in `consumed_since`.
+    """
+    reserved = Counter[datetime]()
     for amount, created_at in (
         Reservation.objects.open().filter(wallet_id=wallet_id).values_list("amount", "created_at")
     ):
-        held[created_at] += amount
-    if not held:
+        reserved[created_at] += amount
+    if not reserved:
         return {}
-    drawn = consumed_since(wallet_id, floor_hour(min(held)), seconds=seconds)
-    grants = CreditGrant.objects.filter(id__in={*grant_ids, *(grant_id for _, grant_id in drawn)})
+    consumed = consumed_since(wallet_id, floor_hour(min(reserved)), seconds=seconds)
+    grants = CreditGrant.objects.filter(id__in={*grant_ids, *(grant_id for _, grant_id in consumed)})
     ordered = sorted(grants, key=draw_order)
-    return dict(zip([one.id for one in ordered], allocate_anew(ordered, drawn, held)[1], strict=True))
+    remaining = plan_reallocation(ordered, consumed, reserved)[1]
+    return dict(zip([one.id for one in ordered], remaining, strict=True))
 
 
-def drawn_grants(wallet_id: int, now: datetime) -> list[CreditGrant]:
-    """Live grants of which something was drawn, the last in Metronome's order first."""
-    drawn = CreditGrant.objects.filter(wallet_id=wallet_id, remaining__lt=F("granted"), starts_at__lte=now)
-    return sorted(drawn.exclude(ends_at__lte=now), key=draw_order, reverse=True)
+def partly_consumed_grants(wallet_id: int, now: datetime) -> list[CreditGrant]:
+    """Grants in force of which something was consumed, in reverse draw order."""
+    consumed = CreditGrant.objects.filter(wallet_id=wallet_id, remaining__lt=F("granted"), starts_at__lte=now)
+    return sorted(consumed.exclude(ends_at__lte=now), key=draw_order, reverse=True)
 
 
 def drawable(wallet_id: int, moment: datetime) -> list[tuple[int, int]]:
-    """What usage of that moment could draw, as (grant, remaining) in Metronome's order; what had ended by then comes last.
+    """The grants that usage of `moment` may draw from, as (grant id, remaining) in draw order.
 
-    The usage event carries the time of its reservation, so it draws from what was valid then, even if that has ended since.
+    Usage is rated at the time of its reservation, so `moment` may be past. Grants that had ended by
+    then come last.
     """
     with connection.cursor() as cursor:
         cursor.execute(DRAWABLE, [wallet_id, sql.at(moment)])
         rows = [
-            Candidate(grant_id, priority, is_free, sql.aware(starts_at), sql.aware(ends_at), remaining)
-            for grant_id, priority, is_free, starts_at, ends_at, remaining in cursor.fetchall()
+            Candidate(grant_id, priority, is_free, sql.aware(starts), sql.aware(ends), remaining)
+            for grant_id, priority, is_free, starts, ends, remaining in cursor.fetchall()
         ]
     ordered = sorted(rows, key=lambda one: (one.ends_at <= moment, draw_order(one)))
     return [(one.id, one.remaining) for one in ordered]
 
 
-def pays_since(grant: CreditGrant) -> datetime:
-    """From which full hour on the grant pays: never in a month whose invoice was final when Metronome made it, or, if it has
-    not said when, when we heard of it. Months are UTC's, as Metronome invoices them."""
+def covers_since(grant: CreditGrant) -> datetime:
+    """The first full hour whose usage the grant may cover.
+
+    Not before its start, and not in a month whose invoice was final when Metronome created the grant
+    (or when we first saw it, if Metronome gave no time). Months are UTC months, as on Metronome's
+    invoices.
+    """
     made_at = grant.made_at or grant.created_at
-    return max(floor_hour(grant.starts_at), floor_hour(made_at - INVOICE_GRACE).replace(day=1, hour=0))
+    first_open_month = floor_hour(made_at - INVOICE_GRACE).replace(day=1, hour=0)
+    return max(floor_hour(grant.starts_at), first_open_month)
 
 
-def consumed_since(wallet_id: int, since: datetime, *, seconds: int) -> Drawn:
-    """What usage since the full hour `since` drew of which grant, as last decided.
+def consumed_since(wallet_id: int, since: datetime, *, seconds: int) -> Allocation:
+    """What usage since the full hour `since` consumes of which grant, after all reallocations.
 
-    `seconds` is how long after its reservation usage may be captured.
+    `seconds` is how long after its reservation usage may still be captured.
     """
     entries = LedgerEntry.objects.filter(wallet_id=wallet_id).order_by("-version")
-    # Versions rise with time, but for requests under way at once: the index on them leads to where to begin.
+    # Versions rise with time, except among concurrent requests. Their index finds the first entry
+    # to read without a scan of all captures.
     before = entries.filter(created_at__lt=since - timedelta(seconds=seconds))
     entries = entries.filter(version__gt=before.values_list("version", flat=True).first() or 0)
-    drawn: Drawn = Counter()
+    consumed: Allocation = Counter()
     for consumptions, reserved_at in entries.exclude(consumptions=[]).values_list(
         "consumptions", "reservation__created_at"
     ):
-        for grant_id, credits, *stamp in consumptions:
-            hour = datetime.fromtimestamp(stamp[0], UTC) if stamp else floor_hour(reserved_at)
+        for grant_id, credits, *unix_hour in consumptions:
+            hour = datetime.fromtimestamp(unix_hour[0], UTC) if unix_hour else floor_hour(reserved_at)
             if hour >= since:
-                drawn[hour, grant_id] += credits
-    return drawn
+                consumed[hour, grant_id] += credits
+    return consumed

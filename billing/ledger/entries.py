@@ -1,4 +1,4 @@
-"""Entries: every change of a balance, with the reason. Never updated, never deleted."""
+"""Ledger entries: every change of a balance and its reason. Never updated, never deleted."""
 
 from __future__ import annotations
 
@@ -10,25 +10,41 @@ from django.db import connection
 
 from . import sql
 
-RESERVATION_SECONDS = 600  # ten times the longest synthesis we wait for; then the credits come back by themselves
+# Ten times the longest synthesis we wait for. After that the credits become available again.
+RESERVATION_SECONDS = 600
 
 CHANGE_WALLET = """
 UPDATE billing_wallet SET balance = balance + %s, reserved = reserved - %s, version = version + 1
  WHERE id = %s RETURNING balance, version"""
 WRITE_ENTRY = """
 INSERT INTO billing_ledgerentry
-       (wallet_id, kind, amount, balance_after, version, grant_id, reservation_id, consumptions, note, created_at)
+       (wallet_id, kind, amount, balance_after, version, grant_id, reservation_id, consumptions,
+        note, created_at)
 VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"""
 SET_NEXT_EXPIRY = """
 UPDATE billing_wallet SET expires_next_at = (
-  SELECT MIN(ends_at) FROM billing_creditgrant WHERE wallet_id = %s AND remaining > 0) WHERE id = %s"""
+  SELECT MIN(ends_at) FROM billing_creditgrant WHERE wallet_id = %s AND remaining > 0)
+ WHERE id = %s"""
 
 
 def write(
-    wallet_id: int, amount: int, kind: str, *, now: datetime, unreserve: int = 0,
-    grant_id: int | None = None, reservation_id: int | None = None, consumptions: Sequence[tuple[int, ...]] = (), note: str = "",
-) -> int:  # fmt: skip
-    """Change the wallet and write the entry that says why. Returns the new balance."""
+    wallet_id: int,
+    amount: int,
+    kind: str,
+    *,
+    now: datetime,
+    unreserve: int = 0,
+    grant_id: int | None = None,
+    reservation_id: int | None = None,
+    consumptions: Sequence[tuple[int, ...]] = (),
+    note: str = "",
+) -> int:
+    """Change the wallet's balance by `amount` credits (signed) and write the entry for it.
+
+    `unreserve` credits are no longer reserved. `consumptions` are (grant id, credits) or
+    (grant id, credits, hour as Unix time); see `LedgerEntry.consumptions`. Returns the new
+    balance. Raises IntegrityError if the wallet would break 0 <= reserved <= balance.
+    """
     with connection.cursor() as cursor:
         cursor.execute(CHANGE_WALLET, [amount, unreserve, wallet_id])
         balance, version = cursor.fetchone()
@@ -38,5 +54,6 @@ def write(
 
 
 def set_next_expiry(wallet_id: int) -> None:
+    """Recompute when the wallet's next credits end, which `reserve` compares with its time."""
     with connection.cursor() as cursor:
         cursor.execute(SET_NEXT_EXPIRY, [wallet_id, wallet_id])

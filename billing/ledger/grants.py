@@ -1,4 +1,7 @@
-"""Grants: how they come, change, start and end, and which of them pay. All of it takes turns; see `billing.ledger`."""
+"""Grants: recording, changing, starting and ending them, and consuming their credits.
+
+Every function that changes grants holds the wallet's grant lock; see `billing.ledger`.
+"""
 
 from __future__ import annotations
 
@@ -16,15 +19,29 @@ from jobs.models import due
 from . import drawdown, sql
 from .entries import RESERVATION_SECONDS, SET_NEXT_EXPIRY, set_next_expiry, write
 
-RESERVED_REMAINDER_SECONDS = 5  # how often the rest of an ended grant is looked at while reservations hold it
-SEGMENT_FIELDS = ("kind", "remote_id", "segment_id", "key", "name", "priority", "is_free", "starts_at", "ends_at")
-DRAW = "UPDATE billing_creditgrant SET remaining = remaining - %s WHERE id = %s"
+# How often an ended grant is checked again while open reservations keep some of its credits.
+RESERVED_REMAINDER_SECONDS = 5
+SEGMENT_FIELDS = (
+    "kind",
+    "remote_id",
+    "segment_id",
+    "key",
+    "name",
+    "priority",
+    "is_free",
+    "starts_at",
+    "ends_at",
+)
+CONSUME = "UPDATE billing_creditgrant SET remaining = remaining - %s WHERE id = %s"
 
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """One access segment of a commit or credit, as Metronome tells it. `amount` in credits, floored; `made_at`: since when
-    Metronome has it, if it says."""
+    """One access segment of a commit or credit at Metronome.
+
+    `amount` is in whole credits, rounded down. `made_at` is when Metronome created the commit or
+    credit, None if it did not say.
+    """
 
     kind: str
     remote_id: str
@@ -40,27 +57,39 @@ class Segment:
 
 
 def record_grant(*, wallet_id: int, segment: Segment, now: datetime) -> tuple[int, bool]:
-    """Mirror a segment: one entry when it is new, a delta entry when it changed. Returns (grant id, whether it is new).
+    """Mirror a segment: create its grant, or change the grant to match.
 
-    The segment's id is unique, so call answer, webhook and sweep may all bring it, in any order, any number of times.
+    A new grant that has started gets one entry; a changed amount gets an entry of the difference.
+    Returns (grant id, whether the grant was started by this call).
+
+    Segment ids are unique, so an API answer, a webhook and the periodic sync may all deliver the
+    same segment, in any order and any number of times.
     """
     with transaction.atomic():
         sql.lock_wallet_grants(wallet_id)
         grant = CreditGrant(
-            wallet_id=wallet_id, granted=segment.amount, remaining=segment.amount, made_at=segment.made_at, created_at=now,
+            wallet_id=wallet_id,
+            granted=segment.amount,
+            remaining=segment.amount,
+            made_at=segment.made_at,
+            created_at=now,
             **due(segment.starts_at if segment.starts_at > now else segment.ends_at),
             **{name: getattr(segment, name) for name in SEGMENT_FIELDS},
-        )  # fmt: skip
+        )
         CreditGrant.objects.bulk_create([grant], ignore_conflicts=True)
         grant_id = CreditGrant.objects.values_list("id", flat=True).get(segment_id=segment.segment_id)
         is_new = _start(wallet_id, grant_id, now)
-        # Heard of early, it may have changed since; or its start moved into the past.
+        # A grant recorded before its start may have changed since, or its start may have moved into
+        # the past.
         _change_grant(grant_id, segment, now)
         return grant_id, _start(wallet_id, grant_id, now) or is_new
 
 
 def start_or_end_grant(*, grant_id: int, now: datetime) -> datetime | None:
-    """Let a grant start or end if its time has come. Returns when to look again, or None once nothing is left of it."""
+    """Start the grant, or expire what is left of it, if that is due.
+
+    Returns when to call again, or None once the grant has ended and nothing is left of it.
+    """
     with transaction.atomic():
         wallet_id = CreditGrant.objects.values_list("wallet_id", flat=True).get(id=grant_id)
         sql.lock_wallet_grants(wallet_id)
@@ -69,27 +98,35 @@ def start_or_end_grant(*, grant_id: int, now: datetime) -> datetime | None:
         if grant.ends_at <= now:
             expire_ended(wallet_id=wallet_id, now=now)
             grant.refresh_from_db(fields=["remaining"])
-            # What is left is held by a reservation made before the end; it goes with the hold or is captured by it.
+            # The remainder is reserved since before the end. It is captured or expires once that
+            # reservation resolves.
             return now + timedelta(seconds=RESERVED_REMAINDER_SECONDS) if grant.remaining else None
         return grant.starts_at if grant.starts_at > now else grant.ends_at
 
 
 def expire_ended(*, wallet_id: int, now: datetime, at: datetime | None = None) -> int:
-    """Write off what grants ended by `at` (or now) have left, except what the open holds made before the end will draw of
-    it, after what comes first in Metronome's order: kept besides that, it could be spent twice. Returns credits."""
+    """Write off what is left of grants that ended by `at` (default: `now`).
+
+    Credits that open reservations will draw from these grants are kept until those resolve. Returns
+    the credits written off.
+    """
     expired, at = 0, at or now
     with transaction.atomic(), connection.cursor() as cursor:
         sql.lock_wallet_grants(wallet_id)
         drawable = [grant_id for grant_id, _ in drawdown.drawable(wallet_id, at)]
-        # Locked before the holds are counted: one that is made in this very instant is seen here, or sees what is left.
+        # Lock the wallet before counting reservations. A reservation made in this instant is either
+        # counted here, or sees the reduced balance.
         available = Wallet.objects.select_for_update().get(id=wallet_id).available
-        rest = drawdown.rest_after_reservations(wallet_id, drawable, seconds=RESERVATION_SECONDS)
+        # Reservations draw from grants in draw order. Keeping all reserved credits in the ended
+        # grant, regardless of the grants before it, would let the difference be spent twice.
+        remaining = drawdown.remaining_after_reservations(wallet_id, drawable, seconds=RESERVATION_SECONDS)
         for one in CreditGrant.objects.filter(id__in=drawable, ends_at__lte=at).order_by("id"):
-            # What is not available is held: by holds made after an end that was moved into the past, if by no others.
-            if goes := min(one.remaining, rest.get(one.id, one.remaining), available):
-                cursor.execute(DRAW, [goes, one.id])
-                write(wallet_id, -goes, LedgerEntry.Kind.EXPIRY, now=now, grant_id=one.id)
-                available, expired = available - goes, expired + goes
+            # `available` also limits this: an end moved into the past leaves reservations that
+            # were made after it.
+            if amount := min(one.remaining, remaining.get(one.id, one.remaining), available):
+                cursor.execute(CONSUME, [amount, one.id])
+                write(wallet_id, -amount, LedgerEntry.Kind.EXPIRY, now=now, grant_id=one.id)
+                available, expired = available - amount, expired + amount
                 Wallet.objects.filter(id=wallet_id).exclude(expired_last_at__gte=one.ends_at).update(
                     expired_last_at=one.ends_at
                 )
@@ -98,19 +135,24 @@ def expire_ended(*, wallet_id: int, now: datetime, at: datetime | None = None) -
 
 
 def adjust(*, wallet_id: int, amount: int, note: str, now: datetime) -> LedgerEntry | None:
-    """Bring the balance nearer to Metronome's by `amount` credits, signed; never below what is reserved.
+    """Change the balance by `amount` credits (signed) to agree with Metronome.
 
-    Returns the entry, or None if nothing could be taken. The sum of grants follows, so that expiry stays right. Which of
-    them is a guess, as the cause is not known; a wrong one shows as a difference again when such a grant ends.
+    A reduction is limited to the credits that are not reserved. Returns the entry, or None if
+    nothing could be taken.
+
+    Grants change with the balance, so that expiry stays right. As the cause of the difference is
+    unknown, which grants change is a guess. A wrong guess shows as a new difference when such a
+    grant ends.
     """
     with transaction.atomic():
         sql.lock_wallet_grants(wallet_id)
         if amount < 0:
             wallet = Wallet.objects.select_for_update().get(id=wallet_id)
             amount = -min(-amount, wallet.available)
-            take(drawdown.drawable(wallet_id, now), -amount)
+            consume(drawdown.drawable(wallet_id, now), -amount)
         else:
-            _refill([(grant, amount) for grant in drawdown.drawn_grants(wallet_id, now)], amount)
+            grants = drawdown.partly_consumed_grants(wallet_id, now)
+            _return_to_grants([(grant, amount) for grant in grants], amount)
         if amount == 0:
             return None
         write(wallet_id, amount, LedgerEntry.Kind.ADJUSTMENT, now=now, note=note)
@@ -119,11 +161,11 @@ def adjust(*, wallet_id: int, amount: int, note: str, now: datetime) -> LedgerEn
 
 
 def _start(wallet_id: int, grant_id: int, now: datetime) -> bool:
-    """Write the grant's entry if it has none and its time has come."""
+    """Write the grant's first entry if its start has come and it has none. True if written."""
     grant = CreditGrant.objects.get(id=grant_id)
     if grant.starts_at > now or grant.entries.filter(kind=LedgerEntry.Kind.GRANT).exists():
         return False
-    consumptions = reallocate(wallet_id, drawdown.pays_since(grant), now, beginning=grant_id)
+    consumptions = reallocate(wallet_id, drawdown.covers_since(grant), now, starting=grant_id)
     write(
         wallet_id,
         grant.granted,
@@ -138,18 +180,20 @@ def _start(wallet_id: int, grant_id: int, now: datetime) -> bool:
 
 
 def _change_grant(grant_id: int, segment: Segment, now: datetime) -> None:
+    """Bring the grant to the segment's amount and fields, as far as possible."""
     grant = CreditGrant.objects.get(id=grant_id)
     started = grant.entries.exists()
     change = max(segment.amount - grant.granted, -grant.remaining)
     if change < 0 and started:
-        change = -min(-change, Wallet.objects.select_for_update().get(id=grant.wallet_id).available)
+        wallet = Wallet.objects.select_for_update().get(id=grant.wallet_id)
+        change = -min(-change, wallet.available)
     fields = {name: getattr(segment, name) for name in SEGMENT_FIELDS if getattr(segment, name) != getattr(grant, name)}
     if segment.made_at and not grant.made_at:
         fields["made_at"] = segment.made_at
     if not (change or fields):
         return
-    # `granted` stays what the grant's entries add up to: above the segment's amount by what was spent of it already, which
-    # must not come back with a larger amount, and by what reservations hold, which the next sync tries again to take.
+    # `granted` always equals the sum of the grant's entries. It may exceed segment.amount: spent
+    # credits cannot be taken back, reserved ones only by a later sync.
     fields |= {"granted": grant.granted + change, "remaining": grant.remaining + change}
     rows = CreditGrant.objects.filter(id=grant_id)
     if fields.keys() & {"starts_at", "ends_at"}:
@@ -157,14 +201,16 @@ def _change_grant(grant_id: int, segment: Segment, now: datetime) -> None:
     else:
         rows.update(**fields)
     if change and started:
-        write(grant.wallet_id, change, LedgerEntry.Kind.GRANT_CHANGE, now=now, grant_id=grant_id, note=grant.name)
+        kind = LedgerEntry.Kind.GRANT_CHANGE
+        write(grant.wallet_id, change, kind, now=now, grant_id=grant_id, note=grant.name)
     set_next_expiry(grant.wallet_id)
 
 
-def take(grants: list[tuple[int, int]], amount: int) -> list[tuple[int, int]]:
-    """Take `amount` from the grants in turn; returns what was taken of which.
+def consume(grants: list[tuple[int, int]], amount: int) -> list[tuple[int, int]]:
+    """Take `amount` credits from the grants, (grant id, remaining) in draw order.
 
-    What they do not cover (credits of an adjustment) belongs to none of them.
+    Returns the credits taken, as (grant id, credits). Credits beyond what the grants have belong to
+    no grant: they came from an adjustment.
     """
     consumptions = []
     with connection.cursor() as cursor:
@@ -172,40 +218,51 @@ def take(grants: list[tuple[int, int]], amount: int) -> list[tuple[int, int]]:
             if amount <= 0:
                 break
             consumptions.append((grant_id, min(amount, remaining)))
-            cursor.execute(DRAW, [consumptions[-1][1], grant_id])
+            cursor.execute(CONSUME, [consumptions[-1][1], grant_id])
             amount -= consumptions[-1][1]
     return consumptions
 
 
 def reallocate(
-    wallet_id: int, since: datetime, now: datetime, usage: Mapping[datetime, int] | None = None, beginning: int = 0
+    wallet_id: int,
+    since: datetime,
+    now: datetime,
+    usage: Mapping[datetime, int] | None = None,
+    starting: int = 0,
 ) -> list[tuple[int, int, int]]:
-    """Decide anew which grants pay for what was used since the full hour `since`, and for `usage` (by hour) beside it.
+    """Decide again which grants cover the usage since the full hour `since`, and `usage` besides.
 
-    Metronome rates usage by the usage's own time, and starts are floored to the hour: what was drawn from a pack at 10:10
-    is the plan's that was chosen at 10:20, and what the pack has left by that may pay what a third one paid at 11:10. The
-    balance is the same, but not which credits are left to expire. Returns what changed, as `consumptions` of an entry.
+    `usage` is in credits by full hour. `starting` is the id of a grant to include that has no entry
+    yet. Updates the grants' `remaining`; the balance does not change. Returns what changed, as
+    (grant id, credits (signed), hour as Unix time).
+
+    Metronome rates usage by its own time and floors the start of a grant to the hour. So a plan
+    chosen at 10:20 covers usage that consumed a pack at 10:10. The pack's credits that this frees
+    may in turn cover later usage.
     """
-    drawn = drawdown.consumed_since(wallet_id, since, seconds=RESERVATION_SECONDS)
-    if not (drawn or usage):
+    consumed = drawdown.consumed_since(wallet_id, since, seconds=RESERVATION_SECONDS)
+    if not (consumed or usage):
         return []
-    drawable = [grant_id for grant_id, _ in drawdown.drawable(wallet_id, now)] + [beginning]
-    grants = CreditGrant.objects.filter(id__in={*drawable, *(grant_id for _, grant_id in drawn)})
+    drawable = [grant_id for grant_id, _ in drawdown.drawable(wallet_id, now)] + [starting]
+    grants = CreditGrant.objects.filter(id__in={*drawable, *(grant_id for _, grant_id in consumed)})
     ordered = sorted(grants, key=drawdown.draw_order)
-    changes, left = drawdown.allocate_anew(ordered, drawn, usage or {})
-    for one, rest in zip(ordered, left, strict=True):
+    changes, remaining = drawdown.plan_reallocation(ordered, consumed, usage or {})
+    for one, rest in zip(ordered, remaining, strict=True):
         if rest != one.remaining:
-            rows, remaining = CreditGrant.objects.filter(id=one.id), min(rest, one.granted)
+            row, left = CreditGrant.objects.filter(id=one.id), min(rest, one.granted)
             if rest and one.ends_at <= now:
-                rows.schedule(now, remaining=remaining)
+                row.schedule(now, remaining=left)
             else:
-                rows.update(remaining=remaining)
-    set_next_expiry(wallet_id)  # one that was used up may have credits again
+                row.update(remaining=left)
+    set_next_expiry(wallet_id)  # a used-up grant may have credits again
     return [(grant_id, credits, int(hour.timestamp())) for (hour, grant_id), credits in changes.items() if credits]
 
 
-def _refill(grants: Iterable[tuple[CreditGrant, int]], amount: int) -> int:
-    """Put up to `amount` back into the grants in turn, each up to its own limit. Returns how much."""
+def _return_to_grants(grants: Iterable[tuple[CreditGrant, int]], amount: int) -> int:
+    """Return up to `amount` credits to the grants in order, each up to its own limit.
+
+    Returns the credits that found a place.
+    """
     left = amount
     for grant, limit in grants:
         back = min(left, limit, grant.granted - grant.remaining)

@@ -1,9 +1,12 @@
-"""Holds: credits reserved, and what becomes of them. Reserving and giving back need no turn; see `billing.ledger`."""
+"""Reservations: setting credits aside, and resolving that by capture, release or expiry.
+
+Reserving and releasing do not take the wallet's grant lock; see `billing.ledger`.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -18,14 +21,13 @@ from billing.models import LedgerEntry, Reservation, Wallet
 
 from . import drawdown, sql
 from .entries import CHANGE_WALLET, RESERVATION_SECONDS, write
-from .grants import expire_ended, reallocate, take
+from .grants import consume, expire_ended, reallocate
 
-BEFORE_ALL = datetime(1970, 1, 1, tzinfo=UTC)
-SETTLING_SECONDS = 60  # Metronome shows acknowledged usage in its balances within some 15 seconds; four times that
+NO_EXPIRY_CHECK = datetime(1970, 1, 1, tzinfo=UTC)  # earlier than any end of credits
 
 
 class InsufficientCredits(Exception):
-    """The wallet does not hold `needed` credits beside what is already reserved. Nothing was changed."""
+    """The wallet has fewer than `needed` credits that are not reserved. Nothing was changed."""
 
     def __init__(self, *, needed: int, available: int) -> None:
         super().__init__(f"{needed:,} credits needed, {available:,} available")
@@ -33,15 +35,15 @@ class InsufficientCredits(Exception):
 
 
 class KeyReused(Exception):
-    """The key already belongs to a reservation of another amount."""
+    """The key belongs to an existing reservation of another amount."""
 
 
 class WalletFrozen(Exception):
-    """An operator froze the wallet; nothing can be reserved until it is unfrozen."""
+    """An operator froze the wallet. No credits can be reserved until it is unfrozen."""
 
 
 class AlreadyResolved(Exception):
-    """The reservation is not open any more; `state` says how it ended, or "missing"."""
+    """The reservation is not open. `state` is its state, or "missing" if there is none."""
 
     def __init__(self, state: str) -> None:
         super().__init__(f"the reservation is {state}")
@@ -50,7 +52,7 @@ class AlreadyResolved(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Reserved:
-    """An accepted reservation: what `capture` and `release` take."""
+    """A reservation as `reserve` returns it. `capture` and `release` take its id."""
 
     id: int
     amount: int
@@ -60,7 +62,7 @@ class Reserved:
 
 @dataclass(frozen=True, slots=True)
 class Spend:
-    """Usage that is final: `amount` credits at a moment that may be long past. The key makes it once."""
+    """Final usage of `amount` credits at `at`, which may be long past. The key is used once."""
 
     key: str
     amount: int
@@ -68,49 +70,51 @@ class Spend:
 
 
 def wallet_of(customer_id: UUID) -> Wallet:
-    """The customer's wallet, made empty on first sight."""
-    found = list(Wallet.objects.raw("SELECT * FROM billing_wallet WHERE customer_id = %s", [sql.key(customer_id)]))
+    """The customer's wallet, created empty if there is none."""
+    by_customer = "SELECT * FROM billing_wallet WHERE customer_id = %s"
+    found = list(Wallet.objects.raw(by_customer, [sql.key(customer_id)]))
     return found[0] if found else Wallet.objects.get_or_create(customer_id=customer_id)[0]
 
 
-LOOK = """
-SELECT w.balance - w.reserved, w.frozen_at, w.expired_last_at, w.expires_next_at, r.id, r.amount, r.state, r.created_at
-  FROM billing_wallet w LEFT JOIN billing_reservation r ON r.wallet_id = w.id AND r.key = %s WHERE w.id = %s"""
-OPEN_RESERVATION = """
+READ_FOR_RESERVE = """
+SELECT w.balance - w.reserved, w.frozen_at, w.expired_last_at, w.expires_next_at,
+       r.id, r.amount, r.state, r.created_at
+  FROM billing_wallet w
+  LEFT JOIN billing_reservation r ON r.wallet_id = w.id AND r.key = %s WHERE w.id = %s"""
+INSERT_RESERVATION = """
 INSERT INTO billing_reservation (wallet_id, key, amount, captured, state, created_at, expires_at)
 VALUES (%s, %s, %s, 0, 'open', %s, %s) RETURNING id"""
-TAKE_FROM_AVAILABLE = """
+RESERVE_AVAILABLE = """
 UPDATE billing_wallet SET reserved = reserved + %s, version = version + 1
- WHERE id = %s AND balance - reserved >= %s AND frozen_at IS NULL AND (expires_next_at IS NULL OR expires_next_at > %s)
+ WHERE id = %s AND balance - reserved >= %s AND frozen_at IS NULL
+   AND (expires_next_at IS NULL OR expires_next_at > %s)
    AND (expired_last_at IS NULL OR expired_last_at <= %s)"""
-TAKE_AT_ONCE = """
+SPEND_AVAILABLE = """
 UPDATE billing_wallet SET balance = balance - %s, version = version + %s
- WHERE id = %s AND balance - reserved >= %s AND frozen_at IS NULL AND (expires_next_at IS NULL OR expires_next_at > %s)
+ WHERE id = %s AND balance - reserved >= %s AND frozen_at IS NULL
+   AND (expires_next_at IS NULL OR expires_next_at > %s)
  RETURNING balance, version"""
 RESOLVE = """
 UPDATE billing_reservation SET state = %s, captured = %s, resolved_at = %s
  WHERE id = %s AND state = 'open' AND amount >= %s RETURNING wallet_id, amount, created_at"""
 
-IN_FLIGHT = """
-SELECT version,
-  (SELECT COALESCE(SUM(captured), 0) FROM billing_reservation
-    WHERE wallet_id = %s AND state = 'captured' AND reported_at IS NULL),
-  (SELECT COALESCE(SUM(captured), 0) FROM billing_reservation
-    WHERE wallet_id = %s AND state = 'captured' AND reported_at > %s)
-  FROM billing_wallet WHERE id = %s"""
-
 
 def reserve(*, wallet_id: int, key: str, amount: int, now: datetime, seconds: int = RESERVATION_SECONDS) -> Reserved:
-    """Hold `amount` credits under `key`; the same key and amount again give the first reservation, whatever its state.
+    """Reserve `amount` credits under `key` for `seconds`.
 
-    The hold's moment, which decides what pays, is `now`, or the end of the credits that were written off meanwhile.
-    Raises InsufficientCredits, WalletFrozen, KeyReused. A key that two callers use in the same instant raises
-    IntegrityError in one of them, to be caught outside its transaction; asking again then finds the winner's hold.
+    The same key and amount again return the first reservation, whatever its state. The reservation
+    is dated `now`, or the end of the last grant that was written off, if that is later. Metronome
+    rates the usage at this time, so both sides draw from the same grants.
+
+    Raises InsufficientCredits, WalletFrozen, KeyReused, and ValueError if `amount` is below 1. If
+    two callers use a new key at once, one of them gets IntegrityError. It must be caught outside
+    the caller's transaction; another call then returns the other's reservation.
     """
     if amount <= 0:
-        raise ValueError("a reservation holds at least one credit")
-    # Looking before the transaction keeps refusals and repeats off the write lock; the UPDATE below is what decides.
-    available, frozen_at, expired_last_at, expires_next_at, *first = sql.one(LOOK, [key, wallet_id])
+        raise ValueError("a reservation needs at least one credit")
+    # Read before the transaction, so that refusals and repeated keys take no lock. The conditional
+    # UPDATE below decides.
+    available, frozen_at, expired_last_at, expires_next_at, *first = sql.one(READ_FOR_RESERVE, [key, wallet_id])
     if first[0] is not None:
         return _same_reservation(first, amount)
     if frozen_at:
@@ -118,21 +122,21 @@ def reserve(*, wallet_id: int, key: str, amount: int, now: datetime, seconds: in
     if expired_last_at:
         now = max(now, sql.aware(expired_last_at))
     with transaction.atomic(), connection.cursor() as cursor:
-        gate_at = now
-        # The worker may not have come by yet: the gate does not wait for it.
+        expiry_checked_at = now
+        # Credits have ended and no worker has written them off yet. Do it here, without waiting.
         if expires_next_at and sql.aware(expires_next_at) <= now:
-            expire_ended(wallet_id=wallet_id, now=now)  # and now holds the wallet's lock
-            available, gate_at = sql.one(LOOK, [key, wallet_id])[0], BEFORE_ALL
+            expire_ended(wallet_id=wallet_id, now=now)  # locks the wallet's row as well
+            available = sql.one(READ_FOR_RESERVE, [key, wallet_id])[0]
+            expiry_checked_at = NO_EXPIRY_CHECK
         if available < amount:
             raise InsufficientCredits(needed=amount, available=available)
-        cursor.execute(
-            OPEN_RESERVATION, [wallet_id, key, amount, sql.at(now), sql.at(now + timedelta(seconds=seconds))]
-        )
-        hold_id: int = cursor.fetchone()[0]
-        cursor.execute(TAKE_FROM_AVAILABLE, [amount, wallet_id, amount, sql.at(gate_at), sql.at(now)])
+        expires_at = now + timedelta(seconds=seconds)
+        cursor.execute(INSERT_RESERVATION, [wallet_id, key, amount, sql.at(now), sql.at(expires_at)])
+        reservation_id: int = cursor.fetchone()[0]
+        cursor.execute(RESERVE_AVAILABLE, [amount, wallet_id, amount, sql.at(expiry_checked_at), sql.at(now)])
         if cursor.rowcount == 1:
-            return Reserved(hold_id, amount, Reservation.State.OPEN, now)
-        # The wallet has changed since the look; leaving undoes the hold.
+            return Reserved(reservation_id, amount, Reservation.State.OPEN, now)
+        # The wallet has changed since it was read. Leaving the block rolls the reservation back.
         if not Wallet.objects.filter(id=wallet_id, expired_last_at__gt=now).exists():
             raise _refusal(wallet_id, amount)
         transaction.set_rollback(True)
@@ -140,145 +144,164 @@ def reserve(*, wallet_id: int, key: str, amount: int, now: datetime, seconds: in
 
 
 def capture(*, reservation_id: int, now: datetime, amount: int | None = None) -> int:
-    """Take `amount` credits of the hold (all by default) and return the rest. Returns the new balance.
+    """Take `amount` of the reserved credits (default: all) and make the rest available again.
 
-    Raises AlreadyResolved if the hold is not open, ValueError if it holds less than `amount`.
+    Returns the new balance. Raises AlreadyResolved if the reservation is not open, ValueError if it
+    is of less than `amount`.
     """
     with transaction.atomic():
         if amount is None:
             amount = _open_amount(reservation_id)
-        wallet_id, held, reserved_at = _resolve(reservation_id, Reservation.State.CAPTURED, amount, now)
+        state = Reservation.State.CAPTURED
+        wallet_id, reserved, reserved_at = _resolve(reservation_id, state, amount, now)
         sql.lock_wallet_grants(wallet_id)
         hour = floor_hour(reserved_at)
-        if hour != floor_hour(now):  # what was used since may already be drawn
-            consumptions: Sequence[tuple[int, ...]] = reallocate(wallet_id, hour, now, {hour: amount})
+        if hour != floor_hour(now):  # usage of later hours may have been captured before
+            usage = {hour: amount}
+            consumptions: Sequence[tuple[int, ...]] = reallocate(wallet_id, hour, now, usage)
         else:
-            consumptions = take(drawdown.drawable(wallet_id, reserved_at), amount)
+            consumptions = consume(drawdown.drawable(wallet_id, reserved_at), amount)
         return write(
-            wallet_id, -amount, LedgerEntry.Kind.CAPTURE, now=now, unreserve=held,
-            reservation_id=reservation_id, consumptions=consumptions,
-        )  # fmt: skip
+            wallet_id,
+            -amount,
+            LedgerEntry.Kind.CAPTURE,
+            now=now,
+            unreserve=reserved,
+            reservation_id=reservation_id,
+            consumptions=consumptions,
+        )
 
 
 def spend_all(*, wallet_id: int, spends: Sequence[Spend], now: datetime) -> list[int]:
-    """Reserve and capture many at once, all or none, deciding once who pays. Returns their reservations, in that order.
+    """Reserve and capture many spends in one transaction, all or none.
 
-    Raises WalletFrozen, InsufficientCredits (also of several, if a grant ended among their moments that is not written
-    off yet: then one by one), and IntegrityError if one of the keys is taken.
+    Grants are allocated once for all of them. Returns the reservation ids in the order of `spends`.
+
+    Raises WalletFrozen, InsufficientCredits, and IntegrityError if one of the keys is taken.
+    InsufficientCredits may also mean that a grant ended between the first and the last spend and is
+    not written off yet. Such spends succeed one by one.
     """
-    first_at, gate_at = min(one.at for one in spends), max(one.at for one in spends)
+    first_at, expiry_checked_at = min(one.at for one in spends), max(one.at for one in spends)
     usage = Counter[datetime]()
     for one in spends:
         usage[floor_hour(one.at)] += one.amount
     with transaction.atomic():
         sql.lock_wallet_grants(wallet_id)
-        holds = Reservation.objects.bulk_create(
+        reservations = Reservation.objects.bulk_create(
             Reservation(
-                wallet_id=wallet_id, key=one.key, amount=one.amount, captured=one.amount, created_at=one.at,
-                state=Reservation.State.CAPTURED, expires_at=one.at + timedelta(seconds=RESERVATION_SECONDS), resolved_at=now,
-            ) for one in spends
-        )  # fmt: skip
+                wallet_id=wallet_id,
+                key=one.key,
+                amount=one.amount,
+                captured=one.amount,
+                created_at=one.at,
+                state=Reservation.State.CAPTURED,
+                expires_at=one.at + timedelta(seconds=RESERVATION_SECONDS),
+                resolved_at=now,
+            )
+            for one in spends
+        )
         if Wallet.objects.filter(id=wallet_id, expires_next_at__lte=first_at).exists():
             expire_ended(wallet_id=wallet_id, now=now, at=first_at)
-            gate_at = BEFORE_ALL if gate_at == first_at else gate_at
+            if expiry_checked_at == first_at:
+                expiry_checked_at = NO_EXPIRY_CHECK
         consumptions = reallocate(wallet_id, floor_hour(first_at), now, usage)
-        total = usage.total()
-        taken = sql.one(TAKE_AT_ONCE, [total, len(holds), wallet_id, total, sql.at(gate_at)])
-        if taken is None:
+        total, count = usage.total(), len(reservations)
+        spent = sql.one(SPEND_AVAILABLE, [total, count, wallet_id, total, sql.at(expiry_checked_at)])
+        if spent is None:
             raise _refusal(wallet_id, total)
-        balance, version = taken[0] + total, taken[1] - len(holds)
+        balance, version = spent[0] + total, spent[1] - count
         entries = []
-        for hold in holds:
-            balance, version = balance - hold.amount, version + 1
-            entry = LedgerEntry(wallet_id=wallet_id, kind=LedgerEntry.Kind.CAPTURE, amount=-hold.amount, created_at=now)
-            entry.balance_after, entry.version, entry.reservation = balance, version, hold
-            entries.append(entry)
+        for reservation in reservations:
+            balance, version = balance - reservation.amount, version + 1
+            entries.append(
+                LedgerEntry(
+                    wallet_id=wallet_id,
+                    kind=LedgerEntry.Kind.CAPTURE,
+                    amount=-reservation.amount,
+                    balance_after=balance,
+                    version=version,
+                    reservation=reservation,
+                    created_at=now,
+                )
+            )
         entries[-1].consumptions = consumptions
         LedgerEntry.objects.bulk_create(entries)
-    return [hold.pk for hold in holds]
+    return [reservation.pk for reservation in reservations]
 
 
 def release(*, reservation_id: int, now: datetime) -> None:
-    """Give the held credits back untouched. Raises AlreadyResolved if the hold is not open."""
-    _return_credits(reservation_id, Reservation.State.RELEASED, now)
+    """Make all reserved credits available again. AlreadyResolved if it is not open."""
+    _make_available(reservation_id, Reservation.State.RELEASED, now)
 
 
 def expire_reservations(*, now: datetime, limit: int = 100) -> list[int]:
-    """Give back what holds past their time still hold. Returns the wallet of each. Safe in any number of workers."""
+    """Expire up to `limit` open reservations whose time is over.
+
+    Returns the wallet id of each. Safe in any number of workers at once.
+    """
     expired = []
     late = Reservation.objects.open().filter(expires_at__lte=now).order_by("expires_at")
     for reservation_id, wallet_id in late.values_list("id", "wallet_id")[:limit]:
-        with suppress(AlreadyResolved):  # captured, or expired by another worker, since we looked
-            _return_credits(reservation_id, Reservation.State.EXPIRED, now)
+        with suppress(AlreadyResolved):  # captured, or expired by another worker, meanwhile
+            _make_available(reservation_id, Reservation.State.EXPIRED, now)
             expired.append(wallet_id)
     return expired
 
 
 def _refusal(wallet_id: int, amount: int) -> WalletFrozen | InsufficientCredits:
-    """Why the wallet, which has changed since we looked, did not give that much."""
+    """The exception for a conditional UPDATE that matched no row."""
     wallet = Wallet.objects.get(id=wallet_id)
     if wallet.frozen_at:
         return WalletFrozen()
+    # The balance may have risen since the UPDATE; the message must still say too few.
     return InsufficientCredits(needed=amount, available=min(wallet.available, amount - 1))
 
 
 def _same_reservation(row: list[Any], amount: int) -> Reserved:
-    hold = Reserved(row[0], row[1], row[2], sql.aware(row[3]))
-    if hold.amount != amount:
-        raise KeyReused(f"this key already holds {hold.amount:,} credits, not {amount:,}")
-    return hold
+    found = Reserved(row[0], row[1], row[2], sql.aware(row[3]))
+    if found.amount != amount:
+        raise KeyReused(f"this key already reserved {found.amount:,} credits, not {amount:,}")
+    return found
 
 
 def _open_amount(reservation_id: int) -> int:
-    amount = Reservation.objects.filter(id=reservation_id).values_list("amount", flat=True).first()
+    rows = Reservation.objects.filter(id=reservation_id)
+    amount = rows.values_list("amount", flat=True).first()
     if amount is None:
         raise AlreadyResolved("missing")
     return amount
 
 
 def _resolve(reservation_id: int, state: str, captured: int, now: datetime) -> tuple[int, int, datetime]:
+    """Resolve an open reservation. Returns (wallet id, reserved credits, when it was made)."""
     with connection.cursor() as cursor:
         cursor.execute(RESOLVE, [state, captured, sql.at(now), reservation_id, captured])
         row = cursor.fetchone()
     if row is None:
-        found = Reservation.objects.filter(id=reservation_id).values_list("state", "amount").first()
+        rows = Reservation.objects.filter(id=reservation_id)
+        found = rows.values_list("state", "amount").first()
         if found and found[0] == Reservation.State.OPEN:
-            raise ValueError(f"the reservation holds {found[1]:,} credits, not {captured:,}")
+            raise ValueError(f"{found[1]:,} credits are reserved, {captured:,} cannot be captured")
         raise AlreadyResolved(found[0] if found else "missing")
     return row[0], row[1], sql.aware(row[2])
 
 
-def _return_credits(reservation_id: int, state: str, now: datetime) -> None:
+def _make_available(reservation_id: int, state: str, now: datetime) -> None:
     with transaction.atomic(), connection.cursor() as cursor:
-        wallet_id, held, _ = _resolve(reservation_id, state, 0, now)
-        cursor.execute(CHANGE_WALLET, [0, held, wallet_id])
-
-
-def acknowledge(*, reservation_ids: Iterable[int], now: datetime) -> None:
-    """Note that Metronome has the usage of these captures; until then their credits are missing only here."""
-    Reservation.objects.filter(id__among=list(reservation_ids), reported_at=None).update(reported_at=now)
-
-
-def in_flight(*, wallet_id: int, now: datetime) -> tuple[int, int]:
-    """Credits captured but not acknowledged by Metronome, and those acknowledged less than a minute ago."""
-    _, unsettled, settling = version_and_in_flight(wallet_id=wallet_id, now=now)
-    return unsettled, settling
-
-
-def version_and_in_flight(*, wallet_id: int, now: datetime) -> tuple[int, int, int]:
-    """The wallet's version, and what `in_flight` gives, of one moment."""
-    lately = now - timedelta(seconds=SETTLING_SECONDS)
-    version, unsettled, settling = sql.one(IN_FLIGHT, [wallet_id, wallet_id, sql.at(lately), wallet_id])
-    return version, int(unsettled), int(settling)
+        wallet_id, reserved, _ = _resolve(reservation_id, state, 0, now)
+        cursor.execute(CHANGE_WALLET, [0, reserved, wallet_id])
 
 
 def set_frozen(*, wallet_id: int, frozen: bool, now: datetime) -> None:
-    """Stop or allow new reservations. What is already reserved may still be captured: that promise was made.
+    """Stop or allow new reservations. Open reservations can still be captured.
 
-    A freeze is dated no earlier than the last reservation before it: whoever freezes may have read the clock long ago.
+    A freeze is dated no earlier than the last reservation made before it, as the caller may have
+    read `now` long before this runs.
     """
     with transaction.atomic():
-        Wallet.objects.select_for_update().get(id=wallet_id)  # a reservation is committed by now, or finds it frozen
-        last_at = Reservation.objects.filter(wallet_id=wallet_id).aggregate(at=Max("created_at"))["at"]
+        # After this lock, a concurrent reservation is committed or will find the wallet frozen.
+        Wallet.objects.select_for_update().get(id=wallet_id)
+        rows = Reservation.objects.filter(wallet_id=wallet_id)
+        last_at = rows.aggregate(at=Max("created_at"))["at"]
         frozen_at = max(now, last_at or now) if frozen else None
         Wallet.objects.filter(id=wallet_id).update(frozen_at=frozen_at, version=F("version") + 1)

@@ -1,1 +1,1 @@
-"""The balance on every open page: states, the streams that carry them, and what makes these look."""
+"""Showing balance changes at once on every open page: the balance, event streams and wake-ups."""

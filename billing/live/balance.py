@@ -1,4 +1,4 @@
-"""The balance as others see it: the API, the header of every page, and the event streams."""
+"""Reading a customer's balance for the API, the header of every page, and the event streams."""
 
 from __future__ import annotations
 
@@ -18,12 +18,16 @@ from accounts.models import Customer
 from billing import plans
 from billing.models import Subscription
 
-Mark = tuple[int, str | None]  # version and plan: two marks differ when there is something new to show
+Mark = tuple[int, str | None]  # (version, plan); it changes whenever a stream has something to show
 
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """A wallet at one version. `recharge_version` is the version its newest automatic recharge made, 0 without one."""
+    """A wallet at one version, in credits.
+
+    `customer_id` is Metronome's. `recharge_version` is the version that the wallet's latest
+    automatic recharge created, 0 if it never had one.
+    """
 
     wallet_id: int
     customer_id: str | None
@@ -39,13 +43,21 @@ class State:
 
 
 def snapshot(customer: Customer) -> dict[str, Any]:
-    """What `GET /api/billing/balance` answers, in one query; zeros for a customer who never had a credit.
+    """The body of `GET /api/billing/balance`, read by one query.
 
-    `customer_id` is Metronome's, None until the worker has provisioned it; `plan` is a key of `plans.PLANS` or None.
+    Credits are zero for a customer without a wallet. `customer_id` is Metronome's, None until a
+    worker has provisioned the customer. `plan` is a key of `plans.PLANS` or None.
     """
-    names = ("metronome_id", "wallet__balance", "wallet__reserved", "wallet__version", "auto_recharge__enabled")
-    plan = Subscription.objects.filter(customer=OuterRef("pk"), state=Subscription.State.ACTIVE).values("plan")
-    row = Customer.objects.filter(pk=customer.pk).values_list(*names, Subquery(plan)).get()
+    names = (
+        "metronome_id",
+        "wallet__balance",
+        "wallet__reserved",
+        "wallet__version",
+        "auto_recharge__enabled",
+    )
+    active = Subscription.objects.filter(customer=OuterRef("pk"), state=Subscription.State.ACTIVE)
+    rows = Customer.objects.filter(pk=customer.pk)
+    row = rows.values_list(*names, Subquery(active.values("plan"))).get()
     customer_id, balance, reserved, version, auto_recharge, plan_key = row
     return {
         "customer_id": customer_id,
@@ -58,9 +70,11 @@ def snapshot(customer: Customer) -> dict[str, Any]:
     }
 
 
-# SQL, as in the ledger: every change of a watched wallet runs the first, and building it through querysets took ten times
-# as long as running it. Recharges are found by way of the grants: a wallet has dozens of those, of entries maybe millions.
-ACTIVE_PLAN = "(SELECT s.plan FROM billing_subscription s WHERE s.customer_id = w.customer_id AND s.state = 'active')"
+# SQL instead of the ORM: every change of a watched wallet runs STATES, and composing it as a queryset
+# took ten times as long as running it. Recharges are looked up through the wallet's grants, of which
+# there are dozens, because it may have millions of entries.
+ACTIVE_PLAN = """(SELECT s.plan FROM billing_subscription s
+                  WHERE s.customer_id = w.customer_id AND s.state = 'active')"""
 STATES = f"""
 SELECT w.id, c.metronome_id, w.balance, w.reserved, w.version, {ACTIVE_PLAN}, COALESCE((
          SELECT MAX(e.version) FROM billing_creditgrant g
@@ -72,13 +86,14 @@ MARKS = f"SELECT w.id, w.version, {ACTIVE_PLAN} FROM billing_wallet w WHERE w.id
 
 
 def states(wallet_ids: Collection[int]) -> list[State]:
-    """The wallets as a stream shows them, all in one query."""
+    """What a stream shows of these wallets, read by one query."""
     return [State(*row) for row in _rows(STATES, wallet_ids, plans.RECHARGE_COMMIT_NAME)]
 
 
 def marks(wallet_ids: Collection[int]) -> dict[int, Mark]:
-    """The marks of the wallets: all it takes to see which have changed, at a fraction of `states`' cost."""
-    return {wallet_id: (version, plan) for wallet_id, version, plan in _rows(MARKS, wallet_ids)}
+    """The marks by wallet id: enough to see which wallets changed, and much cheaper than `states`."""
+    rows = _rows(MARKS, wallet_ids)
+    return {wallet_id: (version, plan) for wallet_id, version, plan in rows}
 
 
 @require_GET
@@ -95,14 +110,15 @@ def balance(request: HttpRequest) -> HttpResponse:
 
 
 def header(request: HttpRequest) -> dict[str, Any]:
-    """Context processor: `balance` as in `snapshot` and `events_url`, read only by pages that show them."""
+    """Context processor: `balance` (see `snapshot`) and `events_url`, read only where used."""
     current: Any = SimpleLazyObject(lambda: _of_login(request))
     return {"balance": current, "events_url": SimpleLazyObject(lambda: _events_url(current))}
 
 
 def _rows(sql: str, wallet_ids: Collection[int], *parameters: str) -> list[tuple[Any, ...]]:
     with connection.cursor() as cursor:
-        cursor.execute(f"{sql}({', '.join(['%s'] * len(wallet_ids))})", [*parameters, *wallet_ids])
+        placeholders = ", ".join(["%s"] * len(wallet_ids))
+        cursor.execute(f"{sql}({placeholders})", [*parameters, *wallet_ids])
         return cursor.fetchall()
 
 

@@ -1,9 +1,11 @@
-"""GET /api/webhooks/events/{customer_id}: the balance as server-sent events.
+"""GET /api/webhooks/events/{customer_id}: the balance as server-sent events (SSE).
 
-An async Django view that uses the ORM holds a thread and a connection for as long as its response is open. So here only
-the question whether this login may listen goes through Django (middleware, session, view), in one of two threads and with
-its connection closed behind it; the open response after that is a plain ASGI coroutine that holds neither. What it sends
-comes from the process's one watcher, woken by the channel layer.
+An async Django view that uses the ORM keeps a thread and a database connection for as long as its
+response is open. So only the check whether this user may listen runs through Django (middleware,
+session, view). It runs in one of two threads, which close the connection afterwards. The open
+response is a plain ASGI coroutine that keeps neither.
+
+States to send come from the process's one watcher, which the channel layer wakes.
 """
 
 from __future__ import annotations
@@ -37,63 +39,75 @@ from .watcher import Watcher
 
 logger = logging.getLogger(__name__)
 
+Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[Any], Awaitable[None]]
 
-STREAMS_MAX = 2_000  # a process; more is another web process
-CUSTOMER_STREAMS_MAX = 20  # tabs and devices of one person; also what a runaway script can hold
-LIFE_SECONDS = 600  # then the browser reconnects and is checked again: how long a lost right lasts at most
-HEARTBEAT_SECONDS = 15  # proxies cut what is silent for 30 or 60
-RETRY_MS = 2_000  # until a browser reconnects, plus up to as much again: a restart must not bring all at once
-TURN_SECONDS = 1.0
+STREAMS_MAX = 2_000  # per process; for more, run another web process
+CUSTOMER_STREAMS_MAX = 20  # tabs and devices of one person; limits a runaway script
+# After that the browser reconnects and is checked again. So a logged-out or deactivated user listens
+# no longer than this.
+LIFE_SECONDS = 600
+HEARTBEAT_SECONDS = 15  # proxies close connections that are silent for 30 or 60 seconds
+# How long a browser waits to reconnect. Up to as much again is added at random, so that browsers do
+# not all reconnect at once after a restart.
+RETRY_MS = 2_000
+CHECK_SECONDS = 1.0  # how often streams are checked for their end and for heartbeats
 
 HEARTBEAT = b":\n\n"
 END = b""
 
 
 class Opening(HttpResponse):
-    """The start of a stream: complete by itself for a server that cannot hold it open, which makes a browser poll."""
+    """The beginning of a stream: its retry time and the current balance.
+
+    Complete by itself. On a server that cannot keep responses open it makes the browser poll.
+    """
 
     def __init__(self, state: State, *, auto_recharge: bool) -> None:
         retry = f"retry: {RETRY_MS + random.randrange(RETRY_MS)}\n\n".encode()
         hello = _event("connected", {"customer_id": state.customer_id})
-        super().__init__(retry + hello + _update(state, auto_recharge), content_type="text/event-stream")
+        content = retry + hello + _update(state, auto_recharge)
+        super().__init__(content, content_type="text/event-stream")
         self["Cache-Control"] = "no-store"
-        self["X-Accel-Buffering"] = "no"  # nginx would collect events until a buffer is full
+        self["X-Accel-Buffering"] = "no"  # or nginx delays events until a buffer is full
         self.state = state
 
 
 @csrf_exempt
 @require_GET
 def events(request: HttpRequest, customer_id: str) -> HttpResponse:
-    """Open the stream of one's own balance; `customer_id` is Metronome's.
+    """Open the stream of the user's own balance. `customer_id` is Metronome's.
 
-    `Last-Event-ID`, or `?after=` from a page that was hidden, is the version this browser saw last: a recharge since
-    then is news to it.
+    `Last-Event-ID`, or `?after=` from a page that was hidden, is the last wallet version that this
+    browser saw. If a recharge came after it, the first event says so.
     """
     if not request.user.is_authenticated:
         return refuse(401, "Log in to follow your balance.")
-    mine = Customer.objects.filter(user=request.user).values_list("metronome_id", "pk", "wallet__id").first()
+    rows = Customer.objects.filter(user=request.user)
+    mine = rows.values_list("metronome_id", "pk", "wallet__id").first()
     if mine is None or mine[0] != customer_id:
         return refuse(404, "There is no such customer.")
     _, customer_pk, wallet_id = mine
     (state,) = balance.states([wallet_id or ledger.wallet_of(customer_pk).id])
     seen = request.headers.get("Last-Event-ID") or request.GET.get("after", "")
-    return Opening(state, auto_recharge=seen.isdecimal() and len(seen) < 20 and state.recharge_version > int(seen))
+    is_version = seen.isdecimal() and len(seen) < 20
+    return Opening(state, auto_recharge=is_version and state.recharge_version > int(seen))
 
 
-async def serve(scope: dict[str, Any], receive: Callable[[], Awaitable[dict[str, Any]]], send: Send) -> None:
-    """The ASGI application behind the view above: its answer, held open if it is the opening of a stream."""
+async def serve(scope: dict[str, Any], receive: Receive, send: Send) -> None:
+    """ASGI application for `events`: sends its response, and keeps it open if it is an Opening."""
     response = await asyncio.get_running_loop().run_in_executor(_threads, _ask_django, scope)
     await _send_response(response, send)
     if not isinstance(response, Opening):
         return
     stream = Stream(response.state, send)
-    del scope, response  # thousands of coroutines wait below: each keeps only what it needs
+    del scope, response  # thousands of coroutines wait below, and these would stay in memory
     streams.open(stream)
     try:
         while (await receive())["type"] != "http.disconnect":
             pass
-    except asyncio.CancelledError:  # the server shuts down; an ended response lets the browser reconnect at once
+    except asyncio.CancelledError:  # the server shuts down
+        # The browser reconnects as soon as the response has ended.
         await send({"type": "http.response.body", "body": b""})
         raise
     finally:
@@ -104,21 +118,23 @@ async def _send_response(response: HttpResponse, send: Send) -> None:
     stays_open = isinstance(response, Opening)
     if stays_open:
         del response["Content-Length"]
-    headers = [*response.items(), *(("Set-Cookie", cookie.OutputString()) for cookie in response.cookies.values())]
-    head = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+    cookies = [("Set-Cookie", cookie.OutputString()) for cookie in response.cookies.values()]
+    head = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in [*response.items(), *cookies]]
     await send({"type": "http.response.start", "status": response.status_code, "headers": head})
-    await send({"type": "http.response.body", "body": response.content, "more_body": stays_open})
+    body = {"type": "http.response.body", "body": response.content, "more_body": stays_open}
+    await send(body)
 
 
 _threads = ThreadPoolExecutor(max_workers=2, thread_name_prefix="streams")
 
 
 def _ask_django(scope: dict[str, Any]) -> HttpResponse:
-    """All that needs the database when a stream opens, behind the same middleware as every page."""
+    """Run the view through Django and its middleware, and close the database connection."""
     try:
         request = ASGIRequest(scope, BytesIO())
-    except (LookupError, ValueError):  # a header in a character set that does not exist, or is no text
-        return HttpResponseBadRequest(headers={"Content-Security-Policy": settings.CONTENT_SECURITY_POLICY})
+    except (LookupError, ValueError):  # a header with an unknown character set, or undecodable
+        policy = settings.CONTENT_SECURITY_POLICY
+        return HttpResponseBadRequest(headers={"Content-Security-Policy": policy})
     try:
         return cast(HttpResponse, _django().get_response(request))
     finally:
@@ -146,13 +162,17 @@ def _update(state: State, auto_recharge: bool) -> bytes:
         "available": state.balance - state.reserved,
         "version": state.version,
         "plan": state.plan,
-        "auto_recharge": auto_recharge,  # whether credits of an automatic recharge are new with this event
+        # Whether this event is the first to include credits of an automatic recharge.
+        "auto_recharge": auto_recharge,
     }
     return _event("balance_updated", data, state.version)
 
 
 class Stream:
-    """One open response. A client that reads slowly gets the newest state when it is ready, not all that it missed."""
+    """One open response.
+
+    A client that reads slowly gets the latest state when it is ready, not all that it missed.
+    """
 
     __slots__ = ("_next", "_writing", "ends_at", "quiet_at", "send", "sent")
 
@@ -161,10 +181,11 @@ class Stream:
         self.sent = state
         self.quiet_at = time.monotonic()
         self.ends_at = self.quiet_at + LIFE_SECONDS * random.uniform(0.9, 1)
-        self._next: State | bytes | None = None  # END is the last there is
+        self._next: State | bytes | None = None  # nothing is written after END
         self._writing: asyncio.Task[None] | None = None
 
     def show(self, state: State) -> None:
+        """Send the state, unless it was sent, is older than the last one, or the stream ends."""
         if state.version >= self.sent.version and state != self.sent and self._next != END:
             self._write(state)
 
@@ -186,18 +207,23 @@ class Stream:
                 self._next = None
                 self.quiet_at = time.monotonic()
                 if isinstance(item, State):
-                    body, self.sent = _update(item, item.recharge_version > self.sent.recharge_version), item
+                    is_recharged = item.recharge_version > self.sent.recharge_version
+                    body, self.sent = _update(item, is_recharged), item
                 else:
                     body = item
-                await self.send({"type": "http.response.body", "body": body, "more_body": item != END})
-        except OSError:  # the client is gone, of which `receive` hears as well
-            logger.debug("a stream ended while it was written to")
+                message = {"type": "http.response.body", "body": body, "more_body": item != END}
+                await self.send(message)
+        except OSError:  # the client is gone; `receive` reports that, too
+            logger.debug("the client closed its stream during a write")
         finally:
             self._writing = None
 
 
 class Streams:
-    """The open streams of this process, oldest first. Belongs to the server's event loop."""
+    """The open streams of this process, oldest first. Used only in the server's event loop.
+
+    The watcher runs while there is a stream.
+    """
 
     def __init__(self) -> None:
         self._all: dict[Stream, None] = {}
@@ -210,6 +236,7 @@ class Streams:
         return len(self._all)
 
     def open(self, stream: Stream) -> None:
+        """Add a stream. Ends the oldest one if the customer or the process has too many."""
         watcher = self._watcher or self._start()
         self._all[stream] = None
         mine = self._of_wallet.setdefault(stream.sent.wallet_id, [])
@@ -221,7 +248,7 @@ class Streams:
             self._close(next(iter(self._all)))
 
     def drop(self, stream: Stream) -> None:
-        """Forget a stream; the last one stops the watcher. Safe to repeat."""
+        """Remove a stream. Removing the last one stops the watcher. Safe to repeat."""
         if stream not in self._all:
             return
         del self._all[stream]
@@ -243,7 +270,7 @@ class Streams:
         self._watcher = Watcher(lambda states: loop.call_soon_threadsafe(self._show, states))
         self._watcher.start()
         self._listener = loop.create_task(wake.listen(self._watcher.wake))
-        self._timer = loop.call_later(TURN_SECONDS, self._turn)
+        self._timer = loop.call_later(CHECK_SECONDS, self._check)
         return self._watcher
 
     def _stop(self) -> None:
@@ -258,8 +285,8 @@ class Streams:
             for stream in self._of_wallet.get(state.wallet_id, ()):
                 stream.show(state)
 
-    def _turn(self) -> None:
-        self._timer = asyncio.get_running_loop().call_later(TURN_SECONDS, self._turn)
+    def _check(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(CHECK_SECONDS, self._check)
         now = time.monotonic()
         for stream in list(self._all):
             if now >= stream.ends_at:

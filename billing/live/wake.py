@@ -1,8 +1,9 @@
-"""Waking the event streams when a wallet changed, through the channel layer.
+"""Waking the event streams through the channel layer when a wallet has changed.
 
-A wake-up carries no state, only which wallets to look at again. It may come late, twice or never: the watcher of every
-process that serves streams (`billing.live.watcher`) sees within a second whatever was lost here. That makes it right never to
-wait for the layer, never to retry, and never to fail the caller.
+A wake-up carries no state, only the ids of wallets to read again. It may arrive late, twice or
+never: the watcher of each process that serves streams (`billing.live.watcher`) finds any change
+within a second. So the publisher never waits for the layer, never retries, and never fails the
+caller.
 """
 
 from __future__ import annotations
@@ -19,34 +20,37 @@ from django.db import transaction
 
 logger = logging.getLogger(__name__)
 
-# One group for all wallets: a process joins it once, however many streams it serves, and one message names every wallet
-# that changed while the last one was on its way.
+# One group for all wallets. A process joins it once, however many streams it serves, and one message
+# names all wallets that changed while the previous message was being sent.
 GROUP = "wallets"
-SEND_SECONDS = 2  # a layer that takes longer is down
-JOIN_SECONDS = 10  # the same, of joining the group: it comes with a connection, which is tried several times
-PENDING_MAX = 10_000  # wallets waiting for a layer that is down; the watchers find the rest
+SEND_SECONDS = 2  # a layer that takes longer counts as down
+JOIN_SECONDS = 10  # the same for joining the group, which connects and may retry several times
+PENDING_MAX = 10_000  # wallet ids kept while the layer is down; the watchers find the rest
 REJOIN_SECONDS = 5
-COMPLAIN_SECONDS = 60
+LOG_SECONDS = 60
 
 
 def wake(wallet_id: int) -> None:
-    """Let every open stream of the wallet look at it again, after the caller's transaction if there is one.
+    """Have every open stream of the wallet read it again, after the current transaction if any.
 
-    Never raises and never waits. Costs some microseconds, and nothing at all where nobody can be listening.
+    Never raises and never waits. Takes microseconds.
     """
     transaction.on_commit(partial(_publisher.publish, wallet_id), robust=True)
 
 
 async def listen(woken: Callable[[Collection[int]], None]) -> None:
-    """Call `woken` with wallet ids as they come, until cancelled. Runs in the server's event loop, once a process."""
+    """Call `woken` with wallet ids as they arrive, until cancelled.
+
+    Runs once per process, in the server's event loop.
+    """
     loop = asyncio.get_running_loop()
     _publisher.serving.append(loop)
     try:
         while True:
             try:
                 await _receive(woken)
-            except Exception as error:  # whatever a layer raises: the watcher bridges the time until it is back
-                _complain("listening to", error)
+            except Exception as error:  # layers raise anything; the watcher works without them
+                _log_failure("listening to", error)
                 await asyncio.sleep(REJOIN_SECONDS)
     finally:
         _publisher.serving.remove(loop)
@@ -65,10 +69,11 @@ async def _receive(woken: Callable[[Collection[int]], None]) -> None:
 
 
 class _Publisher:
-    """Hands wallet ids from any thread to the event loop that speaks with the layer.
+    """Passes wallet ids from any thread to the event loop that sends them to the layer.
 
-    That is the server's loop where streams are served, for the in-memory layer's queues belong to it. Elsewhere (a
-    worker, a web process nobody listens to) it is a loop in a thread of its own, made when it is first needed.
+    Where streams are served this is the server's loop, as the in-memory layer's queues belong to it.
+    Elsewhere (a worker, a web process without streams) it is a loop in a thread of its own, started
+    when first needed.
     """
 
     def __init__(self) -> None:
@@ -87,16 +92,17 @@ class _Publisher:
                 if len(self._pending) < PENDING_MAX:
                     self._pending.add(wallet_id)
             loop.call_soon_threadsafe(self._start_sending)
-        except Exception as error:  # the caller has done its work and must not fail over this
-            _complain("writing to", error)
+        except Exception as error:  # must not fail the caller, whose work is done
+            _log_failure("writing to", error)
 
     def _own_loop(self) -> asyncio.AbstractEventLoop | None:
         if isinstance(get_channel_layer(), InMemoryChannelLayer):
-            return None  # it reaches this process only, and here is nobody
+            return None  # that layer reaches this process only, which has no streams
         with self._lock:
             if self._own is None:
                 self._own = asyncio.new_event_loop()
-                threading.Thread(target=self._own.run_forever, name="realtime", daemon=True).start()
+                run = self._own.run_forever
+                threading.Thread(target=run, name="realtime", daemon=True).start()
         return self._own
 
     def _start_sending(self) -> None:
@@ -106,11 +112,12 @@ class _Publisher:
 
     async def _send(self) -> None:
         while wallets := self._take():
+            message = {"type": "wallets.changed", "wallets": wallets}
             try:
                 async with asyncio.timeout(SEND_SECONDS):
-                    await get_channel_layer().group_send(GROUP, {"type": "wallets.changed", "wallets": wallets})
-            except Exception as error:  # whatever a layer raises
-                _complain("writing to", error)
+                    await get_channel_layer().group_send(GROUP, message)
+            except Exception as error:  # layers raise anything
+                _log_failure("writing to", error)
 
     def _take(self) -> list[int]:
         with self._lock:
@@ -119,13 +126,17 @@ class _Publisher:
 
 
 _publisher = _Publisher()
-_complained_at = -float(COMPLAIN_SECONDS)
+_logged_at = -float(LOG_SECONDS)
 
 
-def _complain(doing: str, error: Exception) -> None:
-    """Log trouble with the layer, at most once a minute: when it is down every change of a wallet meets it."""
-    global _complained_at
-    if time.monotonic() - _complained_at >= COMPLAIN_SECONDS:
-        _complained_at = time.monotonic()
-        logger.warning("%s the channel layer failed (%s: %s); streams fall back to looking every second",
-                       doing, type(error).__name__, error)  # fmt: skip
+def _log_failure(doing: str, error: Exception) -> None:
+    """Log a failure of the layer, at most once a minute: every change of a wallet causes one."""
+    global _logged_at
+    if time.monotonic() - _logged_at >= LOG_SECONDS:
+        _logged_at = time.monotonic()
+        logger.warning(
+            "%s the channel layer failed (%s: %s); streams fall back to reading every second",
+            doing,
+            type(error).__name__,
+            error,
+        )

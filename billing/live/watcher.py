@@ -1,7 +1,8 @@
-"""The one database reader behind all event streams of a process.
+"""The watcher: one database reader for all event streams of a process.
 
-Every second it reads version and plan of exactly the wallets that have a stream and compares them with what it last
-reported: no clock and no window, so there is nothing to miss. A wake-up (`billing.live.wake`) only makes it look sooner.
+Each second it reads version and plan of the wallets that have a stream, and compares them with those
+it last reported. As it compares versions and not times, no change can be missed. A wake-up
+(`billing.live.wake`) only makes it read sooner.
 """
 
 from __future__ import annotations
@@ -18,12 +19,15 @@ from .balance import Mark, State
 
 logger = logging.getLogger(__name__)
 
-LOOK_SECONDS = 1.0
-PAUSE_SECONDS = 0.01  # between two reads: bounds them at 100 a second, whatever the number of wake-ups
+READ_SECONDS = 1.0
+PAUSE_SECONDS = 0.01  # between two reads: at most 100 a second, however many wake-ups come
 
 
 class Watcher:
-    """A thread with a connection of its own, from `start` to `stop`. `report` gets changed wallets, in that thread."""
+    """A thread with its own database connection, running from `start` to `stop`.
+
+    Calls `report` in that thread with the states of changed wallets.
+    """
 
     def __init__(self, report: Callable[[list[State]], object]) -> None:
         self._report = report
@@ -31,20 +35,23 @@ class Watcher:
         self._marks: dict[int, Mark] = {}
         self._woken: set[int] = set()
         self._stopping = False
-        self._look_at = time.monotonic() + LOOK_SECONDS
+        self._read_at = time.monotonic() + READ_SECONDS
         self._thread = threading.Thread(target=self._run, name="watcher", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
 
     def stop(self) -> None:
-        """Let the thread end; it closes its connection on the way. Does not wait for it."""
+        """Tell the thread to close its connection and end. Does not wait for it."""
         with self._condition:
             self._stopping = True
             self._condition.notify()
 
     def watch(self, state: State) -> None:
-        """Report the wallet from now on, and once at once: it may have changed since `state` was read."""
+        """Report the wallet's changes from now on.
+
+        It is also reported once right away, as it may have changed since `state` was read.
+        """
         with self._condition:
             self._marks.setdefault(state.wallet_id, state.mark)
             self._woken.add(state.wallet_id)
@@ -55,7 +62,7 @@ class Watcher:
             self._marks.pop(wallet_id, None)
 
     def wake(self, wallet_ids: Collection[int]) -> None:
-        """Look at these now. Ids without a stream cost one lookup."""
+        """Read these wallets now. Those without a stream are ignored."""
         with self._condition:
             before = len(self._woken)
             self._woken.update(self._marks.keys() & wallet_ids)
@@ -66,35 +73,42 @@ class Watcher:
         try:
             while not self._stopping:
                 woken, marks = self._wait()
-                self._look(woken, marks)
+                self._read(woken, marks)
                 time.sleep(PAUSE_SECONDS)
         finally:
             connection.close()
 
     def _wait(self) -> tuple[set[int], dict[int, Mark]]:
-        """Until a wallet was woken or the second is over. Returns what was woken, and what to compare if it is over."""
+        """Wait for a wake-up or the end of the second.
+
+        Returns the woken wallets' ids, and the marks to compare if the second is over.
+        """
         with self._condition:
-            self._condition.wait_for(lambda: self._stopping or self._woken, timeout=self._look_at - time.monotonic())
+            timeout = self._read_at - time.monotonic()
+            self._condition.wait_for(lambda: self._stopping or self._woken, timeout=timeout)
             woken, self._woken = self._woken, set()
-            if time.monotonic() < self._look_at:
+            if time.monotonic() < self._read_at:
                 return woken, {}
-            self._look_at = time.monotonic() + LOOK_SECONDS
+            self._read_at = time.monotonic() + READ_SECONDS
             return woken, dict(self._marks)
 
-    def _look(self, woken: set[int], marks: dict[int, Mark]) -> None:
+    def _read(self, woken: set[int], marks: dict[int, Mark]) -> None:
         try:
             if marks:
-                woken |= {wallet_id for wallet_id, mark in balance.marks(marks).items() if mark != marks[wallet_id]}
+                current = balance.marks(marks).items()
+                woken |= {wallet_id for wallet_id, mark in current if mark != marks[wallet_id]}
             if woken:
                 states = balance.states(woken)
-                if self._stopping:  # whoever listened is gone, and its event loop may be closed
+                if self._stopping:  # no stream is left, and the event loop may be closed
                     return
                 self._report(states)
                 with self._condition:
-                    self._marks |= {state.wallet_id: state.mark for state in states if state.wallet_id in self._marks}
-        except Exception as error:  # the loop's boundary: the marks stayed, so the next look finds what this one lost
-            trace = None if isinstance(error, OperationalError) else error  # the database is away, perhaps for an hour
-            logger.error("the wallets could not be read (%s); looking again in a second", error, exc_info=trace)
+                    watched = [state for state in states if state.wallet_id in self._marks]
+                    self._marks |= {state.wallet_id: state.mark for state in watched}
+        except Exception as error:  # the marks are unchanged, so the next read finds the changes
+            # No traceback while the database is down, which may be for an hour.
+            trace = None if isinstance(error, OperationalError) else error
+            logger.error("reading wallets failed (%s); retrying in a second", error, exc_info=trace)
             connection.close()
         finally:
             reset_queries()

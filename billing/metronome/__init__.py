@@ -1,18 +1,21 @@
-"""Everything Vocalis says to Metronome: the only package on its SDK.
+"""The adapter to Metronome: the only package that uses its SDK.
 
-Plain arguments in, small frozen dataclasses out. Whatever goes wrong leaves here as one of two kinds:
-`MetronomeUnavailable` (try again) or `MetronomeRejected` (never); nothing else escapes. Credits are amounts of our
-pricing unit and whole going out; Decimal coming in, because Metronome may have fractions. Money is in cents.
+Takes plain arguments and returns small frozen dataclasses. Every failure leaves as one of two
+exceptions: `MetronomeUnavailable` (try again later) or `MetronomeRejected` (never succeeds).
 
-Nothing here decides or stores anything, and nothing repeats a call by itself: the rows that owe one do that, and
-every write is safe to send twice (a uniqueness key, a natural key, or the same final state).
+Credits sent are whole amounts of our pricing unit. Credits received are Decimals, as Metronome may
+have fractions. Money is in cents.
 
-What the rest of billing says every day is named here; set-up, catalogue and the reading of usage are in their modules.
-All of it goes through `client.client`.
+The adapter decides nothing, stores nothing and repeats no call: retries belong to the rows whose
+jobs call it. Every write may be sent twice, because it carries a uniqueness key, has a natural key,
+or sets a final state.
+
+This module exports the everyday calls. Set-up, catalogue and reading usage are in their modules. All
+calls use the client of `client.client`.
 """
 
 from . import client
-from .client import AlreadyDone, MetronomeRejected, MetronomeUnavailable, NotFound, hurry
+from .client import AlreadyDone, MetronomeRejected, MetronomeUnavailable, NotFound, call_timeout
 from .contracts import (
     RELEASE_PATH,
     RechargeConfiguration,
@@ -28,8 +31,29 @@ from .setup import CREDITS_PRODUCT_NAME, credit_type_id, credits_product_id, rat
 from .usage import ingest
 
 __all__ = [
-    "CREDITS_PRODUCT_NAME", "RELEASE_PATH", "AlreadyDone", "Commit", "MetronomeRejected", "MetronomeUnavailable", "NotFound",
-    "RechargeConfiguration", "add_grant", "client", "commits", "create_contract", "create_customer", "credit_type_id",
-    "credits_product_id", "find_contract", "find_customer", "hurry", "ingest", "net_balance",
-    "rate_card_id", "recharge_configuration", "release", "set_aliases", "set_recharge",
-]  # fmt: skip
+    "CREDITS_PRODUCT_NAME",
+    "RELEASE_PATH",
+    "AlreadyDone",
+    "Commit",
+    "MetronomeRejected",
+    "MetronomeUnavailable",
+    "NotFound",
+    "RechargeConfiguration",
+    "add_grant",
+    "call_timeout",
+    "client",
+    "commits",
+    "create_contract",
+    "create_customer",
+    "credit_type_id",
+    "credits_product_id",
+    "find_contract",
+    "find_customer",
+    "ingest",
+    "net_balance",
+    "rate_card_id",
+    "recharge_configuration",
+    "release",
+    "set_aliases",
+    "set_recharge",
+]

@@ -1,7 +1,7 @@
-"""What must stand at Metronome before anybody can buy: what it ought to be, what differs, and how it is made.
+"""What must exist at Metronome before anybody can buy: its definition, checks, and set-up.
 
-`bootstrap_metronome` calls `ensure` and `differences`; the health page calls single CHECKS. Prices come from
-`billing.plans`, so that pages, gate and invoices cannot disagree without somebody noticing.
+`bootstrap_metronome` calls `ensure` and `differences`; the health page calls single CHECKS. Prices
+come from `billing.plans`, so a check fails when Metronome's prices differ from those on our pages.
 """
 
 from __future__ import annotations
@@ -17,11 +17,18 @@ from django.conf import settings
 from billing import plans
 from billing.hours import floor_hour
 
-from . import setup
+from . import notifications, setup
 from .client import AlreadyDone, NotFound
 from .setup import Metric, Product, Rate
 
-GENERATION = Metric("", "Vocalis voice generation", "SUM", "text_length", ("voice_generation",), (("voice_type",),))
+GENERATION = Metric(
+    id="",
+    name="Vocalis voice generation",
+    aggregation="SUM",
+    aggregation_key="text_length",
+    event_types=("voice_generation",),
+    group_keys=(("voice_type",),),
+)
 CLONING = Metric("", "Vocalis own voices", "COUNT", "", ("voice_cloning",), ())
 METRICS = (GENERATION, CLONING)
 
@@ -32,11 +39,13 @@ PRICES: tuple[tuple[str, dict[str, str], int], ...] = (
     ("Voice generation", {"voice_type": "premium"}, plans.PREMIUM_CREDITS),
     ("Own voice", {}, plans.OWN_VOICE_CREDITS),
 )
-FIRST_RATES_AT = datetime(2025, 1, 1, tzinfo=UTC)  # before any contract; the same start again replaces, not doubles
+# Before any contract. A rate of the same start is replaced, so set-up can be repeated.
+FIRST_RATES_AT = datetime(2025, 1, 1, tzinfo=UTC)
 CENTS_PER_CREDIT = Decimal(1) / plans.CREDITS_PER_CENT
 
 ALERT_TYPE = "low_remaining_contract_credit_and_commit_balance_reached"
-# Off until enabled, one by one: https://docs.metronome.com/guides/customers-billing/set-up-notifications/system-notifications
+# Each is disabled until it is enabled by itself:
+# https://docs.metronome.com/guides/customers-billing/set-up-notifications/system-notifications
 NOTIFICATIONS = (
     *(f"contract.{event}" for event in ("create", "start", "edit", "end", "archive")),
     *(
@@ -45,24 +54,24 @@ NOTIFICATIONS = (
         for event in ("create", "edit", "archive", "segment.start", "segment.end")
     ),
 )
-# Both, because what is free (the trial, gifts) is a credit at Metronome, what was paid a commit.
+# Both, because free grants (trial, complimentary) are credits at Metronome, paid ones are commits.
 WARNINGS_OF_END = (("commit.segment.end", "-P3D"), ("credit.segment.end", "-P3D"))
 
 
-class Impossible(Exception):
-    """Metronome has something of the right name and the wrong kind, and does not let it be changed."""
+class SetupConflict(Exception):
+    """An object at Metronome has the right name and wrong properties, and cannot be changed."""
 
 
-# --- What differs ---------------------------------------------------------------------------------------------------
+# --- Checks ---------------------------------------------------------------------------------------
 
 
 def differences(*, now: datetime) -> list[str]:
-    """All that is missing at Metronome or not as it ought to be, in words; empty when all is well. Changes nothing."""
+    """Messages about what is missing or different at Metronome. Changes nothing."""
     texts: list[str] = []
     for check in CHECKS.values():
         try:
             texts += check(now)
-        except NotFound as missing:  # what this check would have looked at
+        except NotFound as missing:  # an object that the check needs
             texts.append(str(missing))
     return list(dict.fromkeys(texts))
 
@@ -71,8 +80,9 @@ def check_pricing_unit(now: datetime) -> list[str]:
     unit_id = settings.VOCALIS_CREDIT_TYPE_ID
     units = setup.pricing_units()
     if unit_id:
-        known = any(unit.id == unit_id for unit in units)
-        return [] if known else [f"VOCALIS_CREDIT_TYPE_ID={unit_id} is no pricing unit of this account"]
+        if any(unit.id == unit_id for unit in units):
+            return []
+        return [f"VOCALIS_CREDIT_TYPE_ID={unit_id} is no pricing unit of this account"]
     return _missing(units, [plans.PRICING_UNIT_NAME], "pricing unit")
 
 
@@ -91,7 +101,9 @@ def check_products(now: datetime) -> list[str]:
     texts = _missing(found, [*USAGE_PRODUCTS, setup.CREDITS_PRODUCT_NAME], "product")
     for name, (wanted, group_key) in USAGE_PRODUCTS.items():
         product, metric = _by_name(found, name), _by_name(metrics, wanted.name)
-        if product and metric and product != Product(product.id, name, "USAGE", metric.id, group_key):
+        if not (product and metric):
+            continue
+        if product != Product(product.id, name, "USAGE", metric.id, group_key):
             texts.append(
                 f"product “{name}” is not a usage product of metric “{metric.name}” by {group_key or 'nothing'}"
             )
@@ -124,14 +136,14 @@ def check_rates(now: datetime) -> list[str]:
 
 
 def check_notifications(now: datetime) -> list[str]:
-    on = setup.enabled_notifications()
+    on = notifications.enabled_notifications()
     texts = [f"notifications of type {type} are off" for type in NOTIFICATIONS if type not in on]
-    warnings = setup.offset_notifications()
+    warnings = notifications.offset_notifications()
     texts += [
         f"no notification {offset} of {type}" for type, offset in WARNINGS_OF_END if (type, offset) not in warnings
     ]
-    customer_id = setup.some_customer()  # alerts can be listed by customer only
-    if customer_id and _alert() not in setup.alerts(customer_id=customer_id):
+    customer_id = notifications.any_customer_id()  # alerts can be listed by customer only
+    if customer_id and _alert() not in notifications.alerts(customer_id=customer_id):
         texts.append("no alert when a customer's credits are used up")
     return texts
 
@@ -146,13 +158,14 @@ CHECKS: dict[str, Callable[[datetime], list[str]]] = {
 }
 
 
-# --- How it is made -------------------------------------------------------------------------------------------------
+# --- Set-up ---------------------------------------------------------------------------------------
 
 
 def ensure(*, now: datetime, say: Callable[[str], None]) -> None:
-    """Make what is missing, in the order in which things stand on each other. Safe to repeat, and in two places at once.
+    """Create what is missing at Metronome, in order of dependency.
 
-    Raises Impossible for what only a person can put right.
+    Safe to repeat, also concurrently. `say` receives a line per object. Raises SetupConflict for
+    what only a person can correct.
     """
     unit_id = _ensure_pricing_unit(now, say)
     metric_ids = {wanted.name: _ensure_metric(wanted, say) for wanted in METRICS}
@@ -165,15 +178,15 @@ def ensure(*, now: datetime, say: Callable[[str], None]) -> None:
     _ensure_rates(card_id, product_ids, now, say)
     _ensure_notifications(now, say)
     if texts := [text for name in ("products", "rate card", "rates") for text in CHECKS[name](now)]:
-        raise Impossible("; ".join(texts))
+        raise SetupConflict("; ".join(texts))
 
 
 def _ensure_pricing_unit(now: datetime, say: Callable[[str], None]) -> str:
     if texts := check_pricing_unit(now):
         if settings.VOCALIS_CREDIT_TYPE_ID:
-            raise Impossible(texts[0])
+            raise SetupConflict(texts[0])
         unit_id = setup.create_pricing_unit(name=plans.PRICING_UNIT_NAME)
-        say(f"pricing unit “{plans.PRICING_UNIT_NAME}”: made {unit_id}; set VOCALIS_CREDIT_TYPE_ID to it")
+        say(f"pricing unit “{plans.PRICING_UNIT_NAME}”: created {unit_id}; set VOCALIS_CREDIT_TYPE_ID to it")
         return unit_id
     say(f"pricing unit: {setup.credit_type_id()}")
     return setup.credit_type_id()
@@ -183,9 +196,9 @@ def _ensure_metric(wanted: Metric, say: Callable[[str], None]) -> str:
     metric = _by_name(setup.metrics(), wanted.name)
     if metric is None:
         metric = replace(wanted, id=setup.create_metric(wanted))
-        say(f"billable metric “{wanted.name}”: made {metric.id}")
+        say(f"billable metric “{wanted.name}”: created {metric.id}")
     elif replace(metric, id="") != wanted:
-        raise Impossible(f"billable metric “{wanted.name}” is {metric}; archive or rename it, then run this again")
+        raise SetupConflict(f"billable metric “{wanted.name}” is {metric}; archive or rename it, then run this again")
     else:
         say(f"billable metric “{wanted.name}”: {metric.id}")
     return metric.id
@@ -197,7 +210,7 @@ def _ensure_product(name: str, metric_id: str, group_key: Sequence[str], say: Ca
         say(f"product “{name}”: {product.id}")
         return product.id
     product_id = setup.create_product(name=name, type="USAGE", metric_id=metric_id, pricing_group_key=group_key)
-    say(f"product “{name}”: made {product_id}")
+    say(f"product “{name}”: created {product_id}")
     return product_id
 
 
@@ -206,7 +219,7 @@ def _ensure_rate_card(unit_id: str, say: Callable[[str], None]) -> str:
     card = _by_name(setup.rate_cards(), name)
     if card is None:
         card_id = setup.create_rate_card(name=name, unit_id=unit_id, cents_per_unit=CENTS_PER_CREDIT)
-        say(f"rate card “{name}”: made {card_id}")
+        say(f"rate card “{name}”: created {card_id}")
         return card_id
     if unit_id not in card.cents_per_unit:
         setup.add_conversion(rate_card_id=card.id, unit_id=unit_id, cents_per_unit=CENTS_PER_CREDIT)
@@ -220,18 +233,18 @@ def _ensure_rates(card_id: str, product_ids: dict[str, str], now: datetime, say:
     for name, groups, price in PRICES:
         rate = _rate(product_ids[name], groups, price)
         if rate not in found:
-            other = _price(found, rate) != "none"
-            starts_at = floor_hour(now) if other else FIRST_RATES_AT
+            is_change = _price(found, rate) != "none"
+            starts_at = floor_hour(now) if is_change else FIRST_RATES_AT
             setup.add_rate(rate_card_id=card_id, rate=rate, starts_at=starts_at)
             say(f"price of “{name}” {groups or ''}: set to {price} credits")
 
 
 def _ensure_notifications(now: datetime, say: Callable[[str], None]) -> None:
-    on = setup.enabled_notifications()
+    on = notifications.enabled_notifications()
     for type in NOTIFICATIONS:
         if type not in on:
-            setup.enable_notification(type)
-            say(f"notifications of type {type}: switched on")
+            notifications.enable_notification(type)
+            say(f"notifications of type {type}: enabled")
     for type, offset in WARNINGS_OF_END:
         _ensure_warning(type, offset, now)
         say(f"notification {offset} of {type}: present")
@@ -240,33 +253,42 @@ def _ensure_notifications(now: datetime, say: Callable[[str], None]) -> None:
 
 
 def _ensure_warning(type: str, offset: str, now: datetime) -> None:
-    _once_or_again(
-        f"vocalis-{type}-soon", now,
-        lambda: (type, offset) in setup.offset_notifications(),
-        lambda key: setup.create_offset_notification(key=key, name="Credits end in 3 days", type=type, offset=offset),
-    )  # fmt: skip
+    def exists() -> bool:
+        return (type, offset) in notifications.offset_notifications()
+
+    def create(key: str) -> None:
+        notifications.create_offset_notification(key=key, name="Credits end in 3 days", type=type, offset=offset)
+
+    _create_under_key(f"vocalis-{type}-soon", now, exists, create)
 
 
 def _ensure_alert(now: datetime) -> None:
     type, threshold, unit_id = _alert()
-    customer_id = setup.some_customer()
+    customer_id = notifications.any_customer_id()
 
-    def is_there() -> bool:
-        return customer_id is not None and _alert() in setup.alerts(customer_id=customer_id)
+    def exists() -> bool:
+        return customer_id is not None and _alert() in notifications.alerts(customer_id=customer_id)
 
-    _once_or_again(
-        f"vocalis-credits-used-up-{unit_id}", now if customer_id else None, is_there,
-        lambda key: setup.create_alert(
+    def create(key: str) -> None:
+        notifications.create_alert(
             key=key, name="Credits used up", type=type, threshold=int(threshold), unit_id=unit_id
-        ),
-    )  # fmt: skip
+        )
+
+    # Without a customer, alerts cannot be listed.
+    _create_under_key(f"vocalis-credits-used-up-{unit_id}", now if customer_id else None, exists, create)
 
 
-def _once_or_again(key: str, now: datetime | None, is_there: Callable[[], bool], create: Callable[[str], Any]) -> None:
-    """Create under `key`. Is that taken and the thing still not there, then an archived one has it: its key is never
-    given back, so a key of this hour does (`now` None: nobody could see whether it is there; leave it)."""
+def _create_under_key(
+    key: str, now: datetime | None, exists: Callable[[], bool], create: Callable[[str], None]
+) -> None:
+    """Create an object under a uniqueness key, unless it exists.
+
+    If the key was used and the object does not exist, the object was archived. Metronome does not
+    release the keys of archived objects, so a second key with the current hour is tried. `now` is
+    None if existence cannot be determined; a used key then counts as done.
+    """
     for attempt in (key, f"{key}-{now:%Y%m%d%H}" if now else key):
-        if is_there():
+        if exists():
             return
         try:
             create(attempt)

@@ -1,4 +1,4 @@
-"""Credits at Metronome: grants in, commits and balances out."""
+"""Credits at Metronome: adding them, and reading commits and balances."""
 
 from __future__ import annotations
 
@@ -9,12 +9,15 @@ from typing import Any, Literal, NamedTuple
 
 import metronome
 
-from .client import AlreadyDone, all_pages, an_id, reader, talk, to_decimal, writer
+from .client import AlreadyDone, all_pages, reader, require_id, to_decimal, translate_errors, writer
 from .setup import credit_type_id, credits_product_id
 
 
 class Segment(NamedTuple):
-    """A stretch of time in which a commit's `amount` of credits may be used."""
+    """One access schedule item of a commit: `amount` credits usable between two times.
+
+    Metronome's items always have an end (`ending_before`).
+    """
 
     id: str
     amount: Decimal
@@ -24,7 +27,11 @@ class Segment(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """A commit or a credit in our pricing unit. `description` carries our key for those we made."""
+    """A prepaid commit or a credit in our pricing unit.
+
+    `description` is our uniqueness key if we created it. A lower `priority` is drawn first.
+    `is_free`: no invoice with an amount belongs to it.
+    """
 
     id: str
     kind: Literal["commit", "credit"]
@@ -51,13 +58,13 @@ def add_grant(
     paid_cents: int | None = None,
     invoiced_at: datetime,
 ) -> Commit | None:
-    """Add credits to a contract under `key`: a commit with its invoice if they were paid, else a credit.
+    """Add credits to a contract under `key`: a commit with an invoice if paid, otherwise a credit.
 
-    Starts and ends are on the hour. Returns the commit, or None if the answer did not spell it out (it is then in
-    `commits`, by `description`). AlreadyDone if the key was used.
+    `starts_at` and `ends_at` must be on the hour. Returns the commit, or None if the answer does not
+    contain it; `commits` then lists it by `description`. Raises AlreadyDone if the key was used.
 
-    The credits apply to every product, which are ours all: a restriction would change the order in which Metronome
-    consumptions, where the commit with fewer products goes first.
+    The credits apply to all products. A restriction would change the order in which Metronome draws
+    from commits, as it prefers the one with fewer products.
     """
     unit_id = credit_type_id()
     grant: dict[str, Any] = {
@@ -74,32 +81,39 @@ def add_grant(
     if paid_cents:
         invoice = {"schedule_items": [{"timestamp": invoiced_at, "amount": paid_cents}]}
         change = {"add_commits": [grant | {"type": "PREPAID", "invoice_schedule": invoice}]}
-    with talk("grant credits", conflict=AlreadyDone):
+    with translate_errors("grant credits", conflict=AlreadyDone):
         edited = writer().v2.contracts.edit(
             customer_id=customer_id, contract_id=contract_id, uniqueness_key=key, **change
         )
-        an_id(edited.data)
+        require_id(edited.data)
         edit = edited.data.edit
         added = (edit.add_commits or edit.add_credits or [None])[0] if edit else None
-        return _commit(added, unit_id, edit.timestamp) if edit and added and added.access_schedule else None
+        if not (edit and added and added.access_schedule):
+            return None
+        return _commit(added, unit_id, edit.timestamp)
 
 
 def commits(*, customer_id: str, usable_since: datetime | None = None) -> list[Commit]:
-    """All prepaid commits and credits in our pricing unit; with `usable_since` what could be used then or later."""
+    """The customer's prepaid commits and credits in our pricing unit.
+
+    With `usable_since` only those that were usable at that time or later.
+    """
     unit_id = credit_type_id()
-    with talk("list balances"):
+    with translate_errors("list balances"):
         page = reader().v1.contracts.list_balances(
-            customer_id=customer_id, include_contract_balances=True, starting_at=usable_since or metronome.omit
+            customer_id=customer_id,
+            include_contract_balances=True,
+            starting_at=usable_since or metronome.omit,
         )
         read = [_commit(item, unit_id) for item in all_pages(page)]
         return [commit for commit in read if commit]
 
 
 def net_balance(*, customer_id: str) -> Decimal:
-    """What the customer may still use now, usage of the current period deducted. Fractions are possible."""
+    """Credits the customer can use now, usage of the current period deducted. May have fractions."""
     unit_id = credit_type_id()
-    with talk("read the balance"):
-        # The unit must be named: without it Metronome answers in US cents, and a customer with credits has none.
+    with translate_errors("read the balance"):
+        # Without credit_type_id Metronome answers in US cents, of which our customers have none.
         answer = reader().v1.contracts.get_net_balance(
             customer_id=customer_id,
             credit_type_id=unit_id,
@@ -109,19 +123,28 @@ def net_balance(*, customer_id: str) -> Decimal:
 
 
 def _commit(item: Any, unit_id: str, made_at: datetime | None = None) -> Commit | None:
-    """One item of a list or of an edit's answer, where only the edit has a time; None if not prepaid, or in another unit."""
+    """A Commit from an item of a list or of an edit's answer; None if postpaid or in another unit.
+
+    `made_at` is the time of the edit, as the items of its answer have none.
+    """
     access = item.access_schedule
-    if item.type == "POSTPAID" or (access and access.credit_type and access.credit_type.id != unit_id):
+    is_other_unit = access and access.credit_type and access.credit_type.id != unit_id
+    if item.type == "POSTPAID" or is_other_unit:
         return None
     schedule = getattr(item, "invoice_schedule", None)
     invoices = schedule.schedule_items or [] if schedule else []
     created_at = made_at or getattr(item, "created_at", None)
     segments = [
-        Segment(an_id(segment), to_decimal(segment.amount), _time(segment.starting_at), _time(segment.ending_before))
+        Segment(
+            require_id(segment),
+            to_decimal(segment.amount),
+            _require_time(segment.starting_at),
+            _require_time(segment.ending_before),
+        )
         for segment in (access.schedule_items if access else ())
     ]
     return Commit(
-        id=an_id(item),
+        id=require_id(item),
         kind="credit" if item.type == "CREDIT" else "commit",
         name=item.name or item.product.name,
         description=item.description or "",
@@ -134,7 +157,7 @@ def _commit(item: Any, unit_id: str, made_at: datetime | None = None) -> Commit 
     )
 
 
-def _time(value: Any) -> datetime:
+def _require_time(value: Any) -> datetime:
     if not isinstance(value, datetime):
-        raise TypeError("a time was expected")
+        raise TypeError("expected a time")
     return value

@@ -1,4 +1,4 @@
-"""Which way calls go: through the proxy of HTTP_PROXY and its kin, but never to this machine."""
+"""Proxies: calls use those of the environment (HTTP_PROXY etc.), except calls to this machine."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from metronome import DefaultHttpxClient
 
 
 def is_local(url: str) -> bool:
-    """Whether `url` is on this machine: localhost, 127.0.0.0/8 or ::1."""
+    """Whether the host of `url` is this machine: localhost, 127.0.0.0/8 or ::1."""
     host = urlsplit(url).hostname or ""
     try:
         return host == "localhost" or ip_address(host).is_loopback
@@ -19,12 +19,11 @@ def is_local(url: str) -> bool:
 
 
 def http_client(base_url: str) -> httpx.Client:
-    """The SDK's own client, except that the environment's proxies know nothing of this machine.
+    """The SDK's HTTP client, without proxies if `base_url` is on this machine.
 
-    Left to itself, httpx asks a proxy for localhost unless NO_PROXY names it, and 127.0.0.0/8 cannot be named there.
+    httpx uses a proxy for localhost unless NO_PROXY names it, and NO_PROXY cannot name 127.0.0.0/8.
     """
     if is_local(base_url):
-        return DefaultHttpxClient(
-            trust_env=False, verify=httpx.create_ssl_context()
-        )  # which trusts SSL_CERT_FILE still
+        # The context still trusts SSL_CERT_FILE, which trust_env=False alone would ignore.
+        return DefaultHttpxClient(trust_env=False, verify=httpx.create_ssl_context())
     return DefaultHttpxClient()

@@ -1,5 +1,7 @@
-"""What stands at Metronome before anybody can buy: the ids of what everything stands on, and what set-up and health
-read and make. `billing.metronome.catalogue` says what ought to be.
+"""The objects at Metronome that all customers share: pricing unit, metrics, products, rate card.
+
+Provides the ids that other calls need, and the reads and writes of set-up and health.
+`billing.metronome.catalogue` defines what these objects should be.
 """
 
 from __future__ import annotations
@@ -16,17 +18,16 @@ from django.conf import settings
 from billing import plans
 
 from .client import (
-    AlreadyDone,
     NotFound,
     all_pages,
-    an_id,
-    named,
+    cached,
+    find_id_by_name,
+    idempotency_header,
     oldest_first,
-    once_a_minute,
     reader,
-    remember,
-    talk,
+    require_id,
     to_decimal,
+    translate_errors,
     writer,
 )
 
@@ -35,12 +36,16 @@ CREDITS_PRODUCT_NAME = "Vocalis Credits"
 
 @dataclass(frozen=True, slots=True)
 class PricingUnit:
+    """A custom pricing unit of the account; ours is the credit."""
+
     id: str
     name: str
 
 
 @dataclass(frozen=True, slots=True)
 class Product:
+    """A product. `type` is "FIXED" or "USAGE"; a usage product has a metric."""
+
     id: str
     name: str
     type: str
@@ -50,7 +55,7 @@ class Product:
 
 @dataclass(frozen=True, slots=True)
 class RateCard:
-    """`cents_per_unit`: what one credit of a pricing unit is worth in cents, by the unit's id."""
+    """A rate card. `cents_per_unit` is the value of one unit in cents, by pricing unit id."""
 
     id: str
     name: str
@@ -59,6 +64,8 @@ class RateCard:
 
 @dataclass(frozen=True, slots=True)
 class Metric:
+    """A billable metric: how usage events of `event_types` are added up."""
+
     id: str
     name: str
     aggregation: str
@@ -69,6 +76,8 @@ class Metric:
 
 @dataclass(frozen=True, slots=True)
 class Rate:
+    """A flat price of a product in a pricing unit, for usage with these group values."""
+
     product_id: str
     group_values: dict[str, str]
     price: Decimal
@@ -76,69 +85,86 @@ class Rate:
 
 
 def credit_type_id() -> str:
-    """Id of the pricing unit: VOCALIS_CREDIT_TYPE_ID, else found by name."""
-    return settings.VOCALIS_CREDIT_TYPE_ID or remember(
-        "pricing unit", lambda: named("pricing unit", plans.PRICING_UNIT_NAME, reader().v1.pricing_units.list)
-    )
+    """Id of our pricing unit: VOCALIS_CREDIT_TYPE_ID, or else found by name. Raises NotFound."""
+    if settings.VOCALIS_CREDIT_TYPE_ID:
+        return settings.VOCALIS_CREDIT_TYPE_ID
+    units = reader().v1.pricing_units.list
+    return cached("pricing unit", lambda: find_id_by_name("pricing unit", plans.PRICING_UNIT_NAME, units))
 
 
 def rate_card_id() -> str:
+    """Id of the rate card named METRONOME_RATE_CARD_NAME. NotFound until it is created."""
+    name = settings.METRONOME_RATE_CARD_NAME
     cards = functools.partial(reader().v1.contracts.rate_cards.list, body={})
-    return remember("rate card", lambda: named("rate card", settings.METRONOME_RATE_CARD_NAME, cards))
+    return cached("rate card", lambda: find_id_by_name("rate card", name, cards))
 
 
 def credits_product_id() -> str:
-    """Id of the FIXED product all credits are sold as, made if it is missing."""
+    """Id of the FIXED product as which all credits are sold, created if missing."""
 
     def find() -> str:
+        products = reader().v1.contracts.products.list
         try:
-            return named("product", CREDITS_PRODUCT_NAME, reader().v1.contracts.products.list)
+            return find_id_by_name("product", CREDITS_PRODUCT_NAME, products)
         except NotFound:
             return create_product(name=CREDITS_PRODUCT_NAME, type="FIXED")
 
-    return remember("credits product", find)
+    return cached("credits product", find)
 
 
 def create_product(
-    *, name: str, type: Literal["FIXED", "USAGE"], metric_id: str = "", pricing_group_key: Sequence[str] = ()
+    *,
+    name: str,
+    type: Literal["FIXED", "USAGE"],
+    metric_id: str = "",
+    pricing_group_key: Sequence[str] = (),
 ) -> str:
+    """Create a product. Returns its id."""
     change: dict[str, Any] = {"billable_metric_id": metric_id} if metric_id else {}
     if pricing_group_key:
         change["pricing_group_key"] = list(pricing_group_key)
-    with talk("create a product"):
+    with translate_errors("create a product"):
         made = writer().v1.contracts.products.create(
-            name=name, type=type, **change, extra_headers=once_a_minute("product", name)
+            name=name, type=type, **change, extra_headers=idempotency_header("product", name)
         )
-        return an_id(made.data)
+        return require_id(made.data)
 
 
 def pricing_units() -> list[PricingUnit]:
-    with talk("list pricing units"):
-        return [PricingUnit(an_id(unit), unit.name) for unit in all_pages(reader().v1.pricing_units.list())]
+    with translate_errors("list pricing units"):
+        found = all_pages(reader().v1.pricing_units.list())
+        return [PricingUnit(require_id(unit), unit.name) for unit in found]
 
 
 def create_pricing_unit(*, name: str) -> str:
-    with talk("create a pricing unit"):
-        return an_id(writer().v1.pricing_units.create(name=name, extra_headers=once_a_minute("unit", name)).data)
+    with translate_errors("create a pricing unit"):
+        made = writer().v1.pricing_units.create(name=name, extra_headers=idempotency_header("unit", name))
+        return require_id(made.data)
 
 
 def metrics() -> list[Metric]:
-    with talk("list billable metrics"):
-        return [
-            Metric(
-                id=an_id(metric),
-                name=metric.name,
-                aggregation=metric.aggregation_type or "",
-                aggregation_key=metric.aggregation_key or "",
-                event_types=tuple((metric.event_type_filter and metric.event_type_filter.in_values) or ()),
-                group_keys=tuple(tuple(key) for key in metric.group_keys or ()),
-            )
-            for metric in all_pages(reader().v1.billable_metrics.list())
-        ]
+    with translate_errors("list billable metrics"):
+        found = all_pages(reader().v1.billable_metrics.list())
+        return [_metric(item) for item in found]
+
+
+def _metric(item: Any) -> Metric:
+    types = item.event_type_filter and item.event_type_filter.in_values
+    return Metric(
+        id=require_id(item),
+        name=item.name,
+        aggregation=item.aggregation_type or "",
+        aggregation_key=item.aggregation_key or "",
+        event_types=tuple(types or ()),
+        group_keys=tuple(tuple(key) for key in item.group_keys or ()),
+    )
 
 
 def create_metric(metric: Metric) -> str:
-    """Make the metric described, whose id is ignored. Every key it reads must be present in an event."""
+    """Create this metric, ignoring its id. Returns the new id.
+
+    The metric counts only events that have all properties it reads.
+    """
     keys = {metric.aggregation_key, *(key for group in metric.group_keys for key in group)} - {""}
     change: dict[str, Any] = {
         "name": metric.name,
@@ -150,17 +176,18 @@ def create_metric(metric: Metric) -> str:
         change["aggregation_key"] = metric.aggregation_key
     if metric.group_keys:
         change["group_keys"] = [list(group) for group in metric.group_keys]
-    with talk("create a billable metric"):
-        made = writer().v1.billable_metrics.create(**change, extra_headers=once_a_minute("metric", metric.name))
-        return an_id(made.data)
+    with translate_errors("create a billable metric"):
+        headers = idempotency_header("metric", metric.name)
+        made = writer().v1.billable_metrics.create(**change, extra_headers=headers)
+        return require_id(made.data)
 
 
 def products() -> list[Product]:
-    with talk("list products"):
+    with translate_errors("list products"):
         found = all_pages(reader().v1.contracts.products.list(archive_filter="NOT_ARCHIVED"))
         return [
             Product(
-                id=an_id(product),
+                id=require_id(product),
                 name=product.current.name,
                 type=product.type,
                 metric_id=product.current.billable_metric_id or "",
@@ -171,10 +198,10 @@ def products() -> list[Product]:
 
 
 def rate_cards() -> list[RateCard]:
-    with talk("list rate cards"):
+    with translate_errors("list rate cards"):
         return [
             RateCard(
-                id=an_id(card),
+                id=require_id(card),
                 name=card.name,
                 cents_per_unit={
                     conversion.custom_credit_type.id: to_decimal(conversion.fiat_per_custom_credit)
@@ -186,29 +213,35 @@ def rate_cards() -> list[RateCard]:
 
 
 def create_rate_card(*, name: str, unit_id: str, cents_per_unit: Decimal) -> str:
-    conversions: Any = [{"custom_credit_type_id": unit_id, "fiat_per_custom_credit": float(cents_per_unit)}]
-    with talk("create a rate card"):
+    """Create a rate card on which one unit of a pricing unit has a value. Returns its id."""
+    with translate_errors("create a rate card"):
         made = writer().v1.contracts.rate_cards.create(
-            name=name, credit_type_conversions=conversions, extra_headers=once_a_minute("rate-card", name)
+            name=name,
+            credit_type_conversions=_conversions(unit_id, cents_per_unit),
+            extra_headers=idempotency_header("rate-card", name),
         )
-        return an_id(made.data)
+        return require_id(made.data)
 
 
 def add_conversion(*, rate_card_id: str, unit_id: str, cents_per_unit: Decimal) -> None:
-    """Give a card a conversion it lacks; Metronome does not change one that is there."""
-    conversions: Any = [{"custom_credit_type_id": unit_id, "fiat_per_custom_credit": float(cents_per_unit)}]
-    with talk("add a conversion"):
-        an_id(
-            writer()
-            .v1.contracts.rate_cards.update(rate_card_id=rate_card_id, add_credit_type_conversions=conversions)
-            .data
+    """Add a missing conversion to a rate card. Metronome cannot change an existing one."""
+    conversions = _conversions(unit_id, cents_per_unit)
+    with translate_errors("add a conversion"):
+        updated = writer().v1.contracts.rate_cards.update(
+            rate_card_id=rate_card_id, add_credit_type_conversions=conversions
         )
+        require_id(updated.data)
+
+
+def _conversions(unit_id: str, cents_per_unit: Decimal) -> Any:
+    return [{"custom_credit_type_id": unit_id, "fiat_per_custom_credit": float(cents_per_unit)}]
 
 
 def rates(*, rate_card_id: str, at: datetime) -> list[Rate]:
-    """The flat rates of a card at a moment."""
-    with talk("list rates"):
-        found = all_pages(reader().v1.contracts.rate_cards.rates.list(rate_card_id=rate_card_id, at=at))
+    """The flat rates of a rate card in force at `at`."""
+    with translate_errors("list rates"):
+        page = reader().v1.contracts.rate_cards.rates.list(rate_card_id=rate_card_id, at=at)
+        found = all_pages(page)
         return [
             Rate(
                 product_id=item.product_id,
@@ -222,9 +255,14 @@ def rates(*, rate_card_id: str, at: datetime) -> list[Rate]:
 
 
 def add_rate(*, rate_card_id: str, rate: Rate, starts_at: datetime) -> None:
-    """Set a price from `starts_at` (on the hour). The same product, values and start again replaces it."""
-    groups: dict[str, Any] = {"pricing_group_values": rate.group_values} if rate.group_values else {}
-    with talk("add a rate"):
+    """Set a price from `starts_at`, which must be on the hour.
+
+    A rate of the same product, group values and start is replaced.
+    """
+    groups: dict[str, Any] = {}
+    if rate.group_values:
+        groups["pricing_group_values"] = rate.group_values
+    with translate_errors("add a rate"):
         answer = writer().v1.contracts.rate_cards.rates.add(
             rate_card_id=rate_card_id,
             product_id=rate.product_id,
@@ -236,71 +274,4 @@ def add_rate(*, rate_card_id: str, rate: Rate, starts_at: datetime) -> None:
             **groups,
         )
         if answer.data.rate_type != "FLAT":
-            raise TypeError("a flat rate was expected")
-
-
-def some_customer() -> str | None:
-    """Any customer's id: Metronome lists alerts, even those for all customers, only by customer."""
-    with talk("list customers"):
-        page = reader().v1.customers.list(limit=1)
-        return next((an_id(customer) for customer in page.data), None)
-
-
-def alerts(*, customer_id: str) -> list[tuple[str, Decimal, str]]:
-    """Type, threshold and pricing unit of the enabled alerts that watch this customer."""
-    with talk("list alerts"):
-        found = (item.alert for item in all_pages(reader().v1.customers.alerts.list(customer_id=customer_id)))
-        return [
-            (alert.type, to_decimal(alert.threshold), alert.credit_type.id if alert.credit_type else "")
-            for alert in found
-            if alert.status == "enabled"
-        ]
-
-
-def create_alert(*, key: str, name: str, type: str, threshold: int, unit_id: str) -> str:
-    """Make an alert for all customers. AlreadyDone if the key was used."""
-    with talk("create an alert", conflict=AlreadyDone):
-        made = writer().v1.alerts.create(
-            alert_type=type,  # type: ignore[arg-type]  # one of the SDK's literals
-            name=name,
-            threshold=threshold,
-            credit_type_id=unit_id,
-            uniqueness_key=key,
-        )
-        return an_id(made.data)
-
-
-def enabled_notifications() -> set[str]:
-    """The system notification types that are switched on."""
-    with talk("list system notifications"):
-        found: list[Any] = []
-        cursor: dict[str, Any] = {}
-        while True:  # not one of the SDK's page classes
-            page = reader().v2.notifications.system.list(extra_body=cursor or None)
-            found += page.data
-            if not page.cursor:
-                return {item.policy.type for item in found if item.is_enabled}
-            cursor = {"cursor": page.cursor}
-
-
-def enable_notification(type: str) -> None:
-    with talk("enable a notification"):
-        edited = writer().v2.notifications.offset.edit(policy={"type": type}, is_enabled=True)
-        if edited.data.policy.type != type:
-            raise TypeError(f"{type} was expected")
-
-
-def offset_notifications() -> set[tuple[str, str]]:
-    """Type and offset of the offset notifications in force, such as ("commit.segment.end", "-P3D")."""
-    with talk("list offset notifications"):
-        page = reader().v2.notifications.offset.list(archive_filter="NOT_ARCHIVED")
-        return {(item.policy.type, item.policy.offset) for item in all_pages(page)}
-
-
-def create_offset_notification(*, key: str, name: str, type: str, offset: str) -> None:
-    """Have Metronome tell of an event before (negative offset) or after it. AlreadyDone if the key was used."""
-    with talk("create an offset notification", conflict=AlreadyDone):
-        made = writer().v2.notifications.offset.create(
-            name=name, policy={"type": type, "offset": offset}, uniqueness_key=key
-        )
-        an_id(made.data)
+            raise TypeError("expected a flat rate")

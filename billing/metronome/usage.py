@@ -1,4 +1,4 @@
-"""Usage: events to Metronome, and what it made of them."""
+"""Usage at Metronome: sending events, and reading what it counted."""
 
 from __future__ import annotations
 
@@ -12,13 +12,25 @@ import httpx
 from metronome import RequestOptions
 
 from . import client
-from .client import READ_TIMEOUT_SECONDS, all_pages, named, nothing, reader, remember, talk, to_decimal
+from .client import (
+    READ_TIMEOUT_SECONDS,
+    all_pages,
+    cached,
+    find_id_by_name,
+    reader,
+    require_empty,
+    to_decimal,
+    translate_errors,
+)
 
-SEARCH_EVENTS_MAX = 100  # ids in one search, which is heavily rate limited
+SEARCH_EVENTS_MAX = 100  # ids in one search, an endpoint with a low rate limit
 
 
 class Usage(NamedTuple):
-    """What Metronome counted in one window. `group` is the value of the key it was asked to group by, if there was one."""
+    """What Metronome counted in one window, in the unit of the metric.
+
+    `group` is the value of the property grouped by, "" without one.
+    """
 
     customer_id: str
     metric_id: str
@@ -29,26 +41,32 @@ class Usage(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class FoundEvent:
-    """A usage event as Metronome has it. `is_counted`: a customer and a metric matched it."""
+    """A usage event at Metronome. `is_counted`: it matched a customer and a metric."""
 
     transaction_id: str
     is_counted: bool
 
 
 def ingest(events: Sequence[dict[str, Any]]) -> None:
-    """Send up to 100 usage events, all or none. Metronome ignores a transaction_id it has seen within 34 days.
+    """Send up to 100 usage events, all or none.
 
-    Sends what `client.v1.usage.ingest` sends, without its walk through every key of every event: for a full batch that
-    took twice as long as the call itself.
+    Safe to repeat: Metronome ignores a transaction_id it received in the last 34 days.
+
+    Sends the same request as the SDK's `v1.usage.ingest`. That method transforms every key of every
+    event, which for a full batch took twice as long as the call.
     """
     options: RequestOptions = {"timeout": READ_TIMEOUT_SECONDS, "headers": {"Accept": "*/*"}}
-    with talk("ingest"):
-        nothing(client.client().post("/v1/ingest", cast_to=httpx.Response, body=list(events), options=options))
+    with translate_errors("ingest"):
+        answer = client.client().post("/v1/ingest", cast_to=httpx.Response, body=list(events), options=options)
+        require_empty(answer)
 
 
 def metric_id(name: str) -> str:
-    """Id of the billable metric of this name. NotFound until bootstrap_metronome has made it."""
-    return remember(f"metric {name}", lambda: named("billable metric", name, reader().v1.billable_metrics.list))
+    """Id of the billable metric of this name. NotFound until bootstrap_metronome creates it."""
+    return cached(
+        f"metric {name}",
+        lambda: find_id_by_name("billable metric", name, reader().v1.billable_metrics.list),
+    )
 
 
 def usage(
@@ -59,14 +77,15 @@ def usage(
     ending_before: datetime,
     window: Literal["HOUR", "DAY"] = "HOUR",
 ) -> list[Usage]:
-    """Usage of these customers by window, windows without any left out. Both ends are midnights UTC, a day apart or more.
+    """Usage of these customers by window. Windows without usage are left out.
 
-    `group_keys`: the metrics by their ids, each with the property to group by, or empty.
+    `starting_on` and `ending_before` are midnights UTC, at least a day apart. `group_keys` maps
+    metric ids to the property to group by, or "".
     """
     metrics: list[Any] = [
         {"id": metric_id} | ({"group_by": {"key": key}} if key else {}) for metric_id, key in group_keys.items()
     ]
-    with talk("read usage"):
+    with translate_errors("read usage"):
         found = all_pages(
             reader().v1.usage.list(
                 customer_ids=list(customer_ids),
@@ -77,7 +96,13 @@ def usage(
             )
         )
         return [
-            Usage(item.customer_id, item.billable_metric_id, item.start_timestamp, group, quantity)
+            Usage(
+                item.customer_id,
+                item.billable_metric_id,
+                item.start_timestamp,
+                group,
+                quantity,
+            )
             for item in found
             for group, quantity in _by_group(item).items()
             if quantity
@@ -85,20 +110,24 @@ def usage(
 
 
 def _by_group(item: Any) -> dict[str, Decimal]:
-    """Quantities by group; under the empty name what is in none."""
+    """Quantities by group, with usage outside all groups under ""."""
     groups = {name: to_decimal(value) for name, value in (item.groups or {}).items() if value}
     return groups | {"": to_decimal(item.value or 0) - sum(groups.values())}
 
 
 def find_events(transaction_ids: Sequence[str]) -> dict[str, FoundEvent]:
-    """Those of up to SEARCH_EVENTS_MAX events that Metronome has, by transaction id. It looks back 34 days."""
-    with talk("find events"):
+    """The events that Metronome received in the last 34 days, by transaction id.
+
+    Takes up to SEARCH_EVENTS_MAX ids. Ids it does not know are missing in the result.
+    """
+    with translate_errors("find events"):
         found = reader().v1.usage.search(transaction_ids=list(transaction_ids))
         if not isinstance(found, list):
-            raise TypeError("a list was expected")
+            raise TypeError("expected a list")
         return {
             item.transaction_id: FoundEvent(
-                item.transaction_id, bool(item.matched_customer and item.matched_billable_metrics)
+                item.transaction_id,
+                bool(item.matched_customer and item.matched_billable_metrics),
             )
             for item in found
             if not item.is_duplicate

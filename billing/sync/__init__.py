@@ -1,5 +1,6 @@
-"""Metronome is the truth about money, the ledger about "now": how the two are kept together.
+"""Keeping Vocalis and Metronome in agreement.
 
-Customers and contracts are made there; grants are mirrored here, whoever made them, from whichever path hears of them
-first; balances are compared, and a difference that nothing under way explains becomes a row.
+Metronome is authoritative for money; the ledger decides what may be spent now. Customers and
+contracts are created at Metronome. Grants are mirrored here, whoever created them. Balances are
+compared, and a difference that usage in flight does not explain becomes a Drift row.
 """

@@ -1,6 +1,7 @@
-"""Make up at Metronome for what customers here lack there: their customer, its aliases, their contract.
+"""Create what customers lack at Metronome: their customer, its aliases, their contract.
 
-The worker does all this by itself; this is for rows that came in another way, or were given up.
+Workers do this as customers appear. The backfill commands are for rows that were imported, or whose
+job failed for good.
 """
 
 from __future__ import annotations
@@ -21,15 +22,24 @@ from .customers import PROVISION
 
 
 def incomplete_customers(*, everyone: bool = False) -> QuerySet[Customer]:
-    """Customers without a Metronome customer, or with an alias that neither was pushed nor is known to be taken."""
+    """Customers without a Metronome customer, or with an alias still to be pushed.
+
+    An alias that is known to belong to another Metronome customer is not pushed. `everyone`: all
+    customers.
+    """
     unpushed = IngestAlias.objects.filter(customer=OuterRef("pk"), pushed_at=None, conflict="")
     stable = IngestAlias.objects.filter(customer=OuterRef("pk"), kind=IngestAlias.Kind.STABLE)
     rows = Customer.objects.select_related("user")
-    return rows if everyone else rows.filter(Q(metronome_id=None) | Exists(unpushed) | ~Exists(stable))
+    if everyone:
+        return rows
+    return rows.filter(Q(metronome_id=None) | Exists(unpushed) | ~Exists(stable))
 
 
 def customers(*, everyone: bool = False, dry_run: bool, now: datetime) -> Iterator[Outcome]:
-    """Create or link them, and push their aliases. `everyone`: look at those too that seem complete."""
+    """Create or link their Metronome customers, and push their aliases.
+
+    `everyone` also checks the customers that seem complete.
+    """
     for customer in walk(incomplete_customers(everyone=everyone)):
         yield attempt(customer, partial(_customer, customer, dry_run, now))
 
@@ -41,7 +51,9 @@ def _customer(customer: Customer, dry_run: bool, now: datetime) -> Outcome:
     if dry_run:
         return Outcome(customer, f"would be {word}", found or customer.stable_alias, is_open=True)
     IngestAlias.objects.get_or_create(
-        customer=customer, kind=IngestAlias.Kind.STABLE, defaults={"name": customer.stable_alias}
+        customer=customer,
+        kind=IngestAlias.Kind.STABLE,
+        defaults={"name": customer.stable_alias},
     )
     do_now(PROVISION, Customer.objects.filter(pk=customer.pk), now=now)
     customer.refresh_from_db(fields=["metronome_id"])
@@ -51,15 +63,19 @@ def _customer(customer: Customer, dry_run: bool, now: datetime) -> Outcome:
 
 
 def customers_without_contract(*, everyone: bool = False) -> QuerySet[Customer]:
-    """Customers who have or had a plan, or are to get one now, and no contract at Metronome that we know of."""
-    made = Contract.objects.filter(customer=OuterRef("pk")).exclude(metronome_id=None)
-    chosen = Subscription.objects.filter(customer=OuterRef("pk")).exclude(state=Subscription.State.FAILED)
-    rows = Customer.objects.select_related("user").exclude(Exists(made))
+    """Customers with a plan, past, present or requested, and no known contract at Metronome.
+
+    `everyone` includes customers who never chose a plan.
+    """
+    created = Contract.objects.filter(customer=OuterRef("pk")).exclude(metronome_id=None)
+    chosen = Subscription.objects.filter(customer=OuterRef("pk"))
+    chosen = chosen.exclude(state=Subscription.State.FAILED)
+    rows = Customer.objects.select_related("user").exclude(Exists(created))
     return rows if everyone else rows.filter(Exists(chosen))
 
 
 def customer_contracts(*, everyone: bool = False, dry_run: bool, now: datetime) -> Iterator[Outcome]:
-    """Make or find their contracts. `everyone`: customers without a plan, too."""
+    """Create or find their contracts. `everyone` includes customers who never chose a plan."""
     for customer in walk(customers_without_contract(everyone=everyone)):
         yield attempt(customer, partial(_contract, customer, dry_run, now))
 
@@ -67,7 +83,9 @@ def customer_contracts(*, everyone: bool = False, dry_run: bool, now: datetime) 
 def _contract(customer: Customer, dry_run: bool, now: datetime) -> Outcome:
     if not dry_run:
         contract = contracts.ensure(customer, now=now)
-        return Outcome(customer, "made or found", contract.metronome_id or "")
-    name = f"vocalis:{customer.pk}"
-    found = metronome.find_contract(customer_id=customer.metronome_id, name=name) if customer.metronome_id else None
-    return Outcome(customer, "would be linked" if found else "would be made", found or name, is_open=True)
+        return Outcome(customer, "created or found", contract.metronome_id or "")
+    name, found = f"vocalis:{customer.pk}", None
+    if customer.metronome_id:
+        found = metronome.find_contract(customer_id=customer.metronome_id, name=name)
+    action = "would be linked" if found else "would be created"
+    return Outcome(customer, action, found or name, is_open=True)

@@ -1,7 +1,8 @@
-"""The customer's one contract, and the one way credits come onto it.
+"""The customer's one contract at Metronome, and adding credits to it.
 
-One contract for life: Metronome's alerts look at all contracts of a customer and its auto-recharge at one, so plans,
-their renewals, packs, gifts and recharges are all commits and credits on the same open-ended contract.
+A customer has one open-ended contract for life. Metronome's alerts cover all contracts of a
+customer, its auto-recharge only one. So plan periods, packs, complimentary grants and recharges are
+all commits and credits on the same contract.
 """
 
 from __future__ import annotations
@@ -20,27 +21,34 @@ from . import grants
 
 
 def ensure(customer: Customer, *, now: datetime) -> Contract:
-    """The customer's contract, made at Metronome if there is none. For workers only: it calls Metronome.
+    """The customer's contract, created at Metronome if there is none.
 
-    Raises Snooze while the customer is not provisioned. Two workers at once, or one killed in between, end with one
-    contract: it is made under a uniqueness key and then found by its name.
+    For workers only, as it calls Metronome. Raises Snooze while the customer is not provisioned,
+    MetronomeUnavailable if the contract exists but Metronome does not list it yet.
+
+    Concurrent workers, or one killed at any point, create one contract: it is created under a
+    uniqueness key, and found by its name if that key was used.
     """
     metronome_id = Customer.objects.values_list("metronome_id", flat=True).get(pk=customer.pk)
     if not metronome_id:
         raise Snooze("the customer is not at Metronome yet")
-    # Stored before the call, so that a second try asks for the same start. Nothing was used before the first plan.
+    # Stored before the call, so that a retry requests the same start. There is no usage before the
+    # first plan, so any start before it will do.
     contract = Contract.objects.get_or_create(customer=customer, defaults={"starts_at": floor_hour(now)})[0]
     if contract.metronome_id:
         return contract
     name = f"vocalis:{customer.pk}"
     try:
         contract_id = metronome.create_contract(
-            customer_id=metronome_id, key=f"vocalis-contract-{customer.pk}", name=name, starts_at=contract.starts_at
+            customer_id=metronome_id,
+            key=f"vocalis-contract-{customer.pk}",
+            name=name,
+            starts_at=contract.starts_at,
         )
     except metronome.AlreadyDone as error:
         found = metronome.find_contract(customer_id=metronome_id, name=name)
         if not found:
-            raise metronome.MetronomeUnavailable(f"the contract was made but cannot be found yet: {error}") from error
+            raise metronome.MetronomeUnavailable(f"the contract was created but is not listed yet: {error}") from error
         contract_id = found
     Contract.objects.filter(pk=contract.pk, metronome_id=None).schedule(now, metronome_id=contract_id)
     contract.refresh_from_db()
@@ -59,18 +67,24 @@ def grant(
     paid_cents: int | None = None,
     now: datetime,
 ) -> int:
-    """Give the customer credits at Metronome and mirror them here. Returns the id of the CreditGrant.
+    """Add credits to the customer's contract and mirror them here. Returns the CreditGrant's id.
 
-    `key` names the grant for good: the same key again, from anywhere, gives the same grant. With `paid_cents` it is a
-    commit with its invoice, else a free credit. The start is floored to the hour, the end ceiled: Metronome wants full
-    hours, and the customer gets the rest of it. Nothing starts before the contract, which an outage may have delayed.
-    For workers only.
+    `key` identifies the grant permanently: the same key again returns the same grant. With
+    `paid_cents` the grant is a commit with an invoice, otherwise a free credit. A lower `priority`
+    is drawn first.
+
+    Metronome requires full hours, so the start is floored and the end is ceiled. The grant does not
+    start before the contract, which an outage may have delayed.
+
+    For workers only. Raises Snooze as `ensure` does, MetronomeUnavailable if the credits were added
+    and Metronome does not list them yet.
     """
     contract = ensure(customer, now=now)
     mirrored = CreditGrant.objects.filter(wallet__customer=customer, key=key).order_by("starts_at")
     if grant_id := mirrored.values_list("id", flat=True).first():
         return grant_id
-    metronome_id = Customer.objects.values_list("metronome_id", flat=True).get(pk=customer.pk) or ""
+    rows = Customer.objects.filter(pk=customer.pk)
+    metronome_id = rows.values_list("metronome_id", flat=True).get() or ""
     try:
         commit = metronome.add_grant(
             customer_id=metronome_id,
@@ -84,10 +98,11 @@ def grant(
             paid_cents=paid_cents,
             invoiced_at=now,
         )
-    except metronome.AlreadyDone:  # an answer of ours got lost, or another worker was faster
+    except metronome.AlreadyDone:  # added before: by a call whose answer was lost, or concurrently
         commit = None
     if commit is None:
-        found = [commit for commit in metronome.commits(customer_id=metronome_id) if commit.description == key]
+        listed = metronome.commits(customer_id=metronome_id)
+        found = [commit for commit in listed if commit.description == key]
         if not found:
             raise metronome.MetronomeUnavailable(f"the credits under {key} were added but are not listed yet")
         commit = found[0]

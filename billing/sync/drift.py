@@ -1,6 +1,7 @@
-"""Drift: balance here and net balance at Metronome are compared, allowing for what is under way between them.
+"""Comparing a wallet's balance with the net balance at Metronome.
 
-A difference that this does not explain becomes a Drift row, and only one that stands still is adjusted.
+A difference that usage in flight does not explain becomes a Drift row. It is adjusted only once it
+has stayed the same for a while.
 """
 
 from __future__ import annotations
@@ -24,18 +25,26 @@ from .grants import fractions, unlisted
 
 logger = logging.getLogger(__name__)
 
-STANDING_SECONDS = 60  # how long a difference stands still before it is believed: four times Metronome's known delay
-ADJUST_CREDITS_MAX = 1_000  # more than a page of text, less than a dollar: beyond it a person agrees
-
-
-OVERDUE_SECONDS = 3_600  # unacknowledged for longer, usage is not on its way: it was given up, or Metronome is down
-NEAR_END_SECONDS = 30  # around the end of a grant the two clocks need not agree
+# How long a difference must stay the same before it is adjusted: four times the delay that
+# Metronome's balances are known to have.
+STANDING_SECONDS = 60
+# More than a page of text, less than a dollar. A larger difference needs an operator's approval.
+ADJUST_CREDITS_MAX = 1_000
+# Usage unacknowledged for longer no longer delays an adjustment: its event was given up, or
+# Metronome is down.
+OVERDUE_SECONDS = 3_600
+# This close to the end of a grant, clocks may disagree on whether it has ended.
+NEAR_END_SECONDS = 30
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """`difference`: credits at Metronome minus credits here, beyond what usage explains that it may not have yet.
-    `is_quiet`: nothing is under way; usage that is overdue may stay away for ever."""
+    """The result of `compare`, in credits.
+
+    `difference` is Metronome's balance minus ours, beyond what usage in flight explains.
+    `is_quiet`: nothing is in flight. Overdue usage does not count as in flight, as it may never
+    arrive.
+    """
 
     balance: int
     remote: Decimal
@@ -44,10 +53,11 @@ class Comparison:
 
 
 def compare(contract: Contract, *, now: datetime, commits: Sequence[metronome.Commit]) -> Comparison | None:
-    """Compare the wallet with Metronome; changes nothing. None if just now it cannot be done.
+    """Compare the wallet with Metronome, without changing anything. Calls Metronome.
 
-    Three numbers are read before and after Metronome's: if they moved meanwhile, the comparison means nothing and this
-    turn is given up. `commits` are Metronome's, just read: what it does not list, it may count or not.
+    `commits` are those just read from Metronome. Grants missing among them may or may not be
+    included in its balance. Returns None if the two cannot be compared now: the wallet changed
+    during the call, or a grant ends about now.
     """
     wallet = ledger.wallet_of(contract.customer_id)
     before = ledger.version_and_in_flight(wallet_id=wallet.id, now=now)
@@ -55,28 +65,38 @@ def compare(contract: Contract, *, now: datetime, commits: Sequence[metronome.Co
     wallet = ledger.wallet_of(contract.customer_id)
     if before != ledger.version_and_in_flight(wallet_id=wallet.id, now=now):
         return None
-    # Also as long as holds keep something of an ended grant, which at Metronome is over.
-    if wallet.expires_next_at and wallet.expires_next_at <= now + timedelta(seconds=NEAR_END_SECONDS):
+    # Also while reservations keep credits of an ended grant, which has ended at Metronome.
+    near_end_at = now + timedelta(seconds=NEAR_END_SECONDS)
+    if wallet.expires_next_at and wallet.expires_next_at <= near_end_at:
         return None
-    _, unsettled, settling = before
-    grown, shrunk = _settling_grants(wallet.id, now)
-    lowest = wallet.balance - grown - sum(grant.remaining for grant in unlisted(wallet.id, commits))
-    highest = wallet.balance + unsettled + settling + shrunk
-    # Towards zero, so that what is left of fractions is no difference.
-    missing, extra = min(remote - lowest, Decimal(0)), max(remote - fractions(commits) - highest, Decimal(0))
-    is_quiet = highest - lowest == (overdue(wallet.id, now=now) if unsettled else 0)
+    _, unacknowledged, recently_acknowledged = before
+    added, removed = _recent_grant_changes(wallet.id, now)
+    not_listed = sum(grant.remaining for grant in unlisted(wallet.id, commits))
+    lowest = wallet.balance - added - not_listed
+    highest = wallet.balance + unacknowledged + recently_acknowledged + removed
+    # int() rounds towards zero below, so a fraction of a credit is no difference.
+    missing = min(remote - lowest, Decimal(0))
+    extra = max(remote - fractions(commits) - highest, Decimal(0))
+    late = overdue(wallet.id, now=now) if unacknowledged else 0
+    is_quiet = highest - lowest == late
     return Comparison(wallet.balance, remote, int(missing or extra), is_quiet=is_quiet)
 
 
 def overdue(wallet_id: int, *, now: datetime) -> int:
-    """Credits of usage that Metronome has not acknowledged for OVERDUE_SECONDS. By so much it may have more than we, for good."""
+    """Captured credits that Metronome has not acknowledged for OVERDUE_SECONDS.
+
+    They still explain a difference of their size, perhaps for ever.
+    """
     captured = Reservation.objects.filter(wallet_id=wallet_id, state=Reservation.State.CAPTURED, reported_at=None)
     late = captured.filter(resolved_at__lte=now - timedelta(seconds=OVERDUE_SECONDS))
     return late.aggregate(credits=Sum("captured", default=0))["credits"]
 
 
 def check_drift(contract: Contract, *, now: datetime, commits: Sequence[metronome.Commit]) -> Drift | None:
-    """Note, update, adjust or close what `compare` finds. Returns the open or adjusted row."""
+    """Compare, then open, update, adjust or close the wallet's Drift row.
+
+    Returns the row if it is open or adjusted. Calls Metronome.
+    """
     wallet = ledger.wallet_of(contract.customer_id)
     if wallet.expires_next_at and wallet.expires_next_at <= now:
         ledger.expire_ended(wallet_id=wallet.id, now=now)
@@ -84,56 +104,68 @@ def check_drift(contract: Contract, *, now: datetime, commits: Sequence[metronom
     if found is None:
         return None
     if not found.difference:
-        Drift.objects.filter(wallet=wallet, state=Drift.State.OPEN).update(state=Drift.State.GONE, last_seen_at=now)
+        open_rows = Drift.objects.filter(wallet=wallet, state=Drift.State.OPEN)
+        open_rows.update(state=Drift.State.GONE, last_seen_at=now)
         return None
     return _note_drift(wallet, found, now)
 
 
 def approve_drift(drift: Drift, *, user: User, now: datetime) -> bool:
-    """A person agrees to adjust this difference, above the automatic limit too. False if it is not open any more.
+    """Approve adjusting this difference, also above ADJUST_CREDITS_MAX. False if it is not open.
 
-    The adjustment is made at the next look at Metronome, and only if the difference is still the same.
+    The next comparison makes the adjustment, and only if the difference is still the same.
     """
-    agreed = Drift.objects.filter(pk=drift.pk, state=Drift.State.OPEN, difference=drift.difference)
-    if not agreed.update(approved_by=user):
+    approved = Drift.objects.filter(pk=drift.pk, state=Drift.State.OPEN, difference=drift.difference)
+    if not approved.update(approved_by=user):
         return False
     schedule.run_now(drift.wallet.customer_id, now)
     return True
 
 
-def _settling_grants(wallet_id: int, now: datetime) -> tuple[int, int]:
-    """Credits granted, and expired or taken back, so lately that Metronome's balance may not show it yet."""
-    lately = now - timedelta(seconds=ledger.SETTLING_SECONDS)
+def _recent_grant_changes(wallet_id: int, now: datetime) -> tuple[int, int]:
+    """Credits granted, and credits expired or taken back, that Metronome may not show yet."""
+    recently = now - timedelta(seconds=ledger.BALANCE_LAG_SECONDS)
     kinds = [LedgerEntry.Kind.GRANT, LedgerEntry.Kind.GRANT_CHANGE, LedgerEntry.Kind.EXPIRY]
-    entries = LedgerEntry.objects.filter(wallet_id=wallet_id, created_at__gt=lately, kind__in=kinds)
-    sums = entries.aggregate(
-        grown=Sum("amount", filter=Q(amount__gt=0), default=0), shrunk=Sum("amount", filter=Q(amount__lt=0), default=0)
+    sums = LedgerEntry.objects.filter(wallet_id=wallet_id, created_at__gt=recently, kind__in=kinds).aggregate(
+        added=Sum("amount", filter=Q(amount__gt=0), default=0),
+        removed=Sum("amount", filter=Q(amount__lt=0), default=0),
     )
-    return sums["grown"], -sums["shrunk"]
+    return sums["added"], -sums["removed"]
 
 
 def _note_drift(wallet: Wallet, found: Comparison, now: datetime) -> Drift:
-    """Keep the open row of this wallet up to date; adjust when the same difference has stood still, twice read."""
+    """Create or update the wallet's open row. Adjust if the difference has stayed the same."""
     difference, remote = found.difference, int(found.remote)
     drift, is_new = Drift.objects.get_or_create(
         wallet=wallet,
         state=Drift.State.OPEN,
         defaults={
-            "difference": difference, "wallet_balance": found.balance, "metronome_balance": remote,
-            "first_seen_at": now, "last_seen_at": now, "same_since_at": now if found.is_quiet else None,
+            "difference": difference,
+            "wallet_balance": found.balance,
+            "metronome_balance": remote,
+            "first_seen_at": now,
+            "last_seen_at": now,
+            "same_since_at": now if found.is_quiet else None,
         },
-    )  # fmt: skip
+    )
     if is_new:
         logger.warning("wallet %s differs from Metronome by %+d credits", wallet.pk, difference)
         return drift
-    stands = found.is_quiet and drift.same_since_at is not None and drift.difference == difference
+    is_same = drift.difference == difference
+    stands = found.is_quiet and drift.same_since_at is not None and is_same
     drift.same_since_at = drift.same_since_at if stands else (now if found.is_quiet else None)
-    changed = ["difference", "wallet_balance", "metronome_balance", "last_seen_at", "same_since_at"]
-    if drift.difference != difference:
-        drift.approved_by = None  # nobody has agreed to this one
-        changed.append("approved_by")  # else left alone: someone may be agreeing right now
-    drift.difference, drift.wallet_balance, drift.metronome_balance = difference, found.balance, remote
-    drift.last_seen_at = now
+    changed = [
+        "difference",
+        "wallet_balance",
+        "metronome_balance",
+        "last_seen_at",
+        "same_since_at",
+    ]
+    if not is_same:
+        drift.approved_by = None  # the approval was for another difference
+        changed.append("approved_by")  # otherwise not written: an approval may come in right now
+    drift.difference, drift.wallet_balance = difference, found.balance
+    drift.metronome_balance, drift.last_seen_at = remote, now
     drift.save(update_fields=changed)
     allowed = abs(difference) <= ADJUST_CREDITS_MAX or drift.approved_by_id is not None
     stood = now - drift.same_since_at if stands and drift.same_since_at else timedelta(0)
@@ -149,7 +181,7 @@ def _adjust(drift: Drift, now: datetime) -> None:
             return
         note = f"Metronome had {drift.metronome_balance:,}, we {drift.wallet_balance:,}"
         entry = ledger.adjust(wallet_id=drift.wallet_id, amount=drift.difference, note=note, now=now)
-        if entry is None:  # all of it is reserved; the next look tries again
+        if entry is None:  # all credits are reserved; the next comparison tries again
             transaction.set_rollback(True)
             return
         Drift.objects.filter(pk=drift.pk).update(entry=entry)

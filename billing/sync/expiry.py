@@ -1,4 +1,4 @@
-"""What time alone does to wallets: grants start and end, unresolved reservations expire."""
+"""Jobs for changes that only time causes: grants start and end, and reservations expire."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from . import schedule
 
 
 def start_or_end(grant: CreditGrant, now: datetime) -> datetime | None:
+    """Start or end the grant if that is due. Returns when it is due next, None when it is over."""
     again_at = ledger.start_or_end_grant(grant_id=grant.pk, now=now)
     wake(grant.wallet_id)
     schedule.soon([grant.wallet.customer_id], now=now)  # the balance may be low now

@@ -1,6 +1,7 @@
-"""Grants: every segment of every commit and credit at Metronome is mirrored, whoever made it.
+"""Mirroring grants: every segment of every commit and credit at Metronome has a CreditGrant here.
 
-One entry when it is new, a delta when it changed. So credits show at once, from whichever path hears of them first.
+Segments may arrive by API answer, webhook or periodic sync. The first to deliver one records it, so
+credits can be spent at once. A changed amount becomes an entry of the difference.
 """
 
 from __future__ import annotations
@@ -16,27 +17,32 @@ from billing.models import Contract, CreditGrant
 
 logger = logging.getLogger(__name__)
 
-VANISH_SECONDS = 600  # a grant younger than this may only not be listed yet
-ENDED_FOR = timedelta(days=7)  # who recharges daily has hundreds of ended commits, which change no more
+# A grant younger than this may be missing from Metronome's list only because of its delay.
+VANISH_SECONDS = 600
+# Commits that ended longer ago are not read: a customer who recharges daily has hundreds of them,
+# and they no longer change.
+ENDED_FOR = timedelta(days=7)
 
 
 def read_grants(contract: Contract, *, now: datetime) -> list[metronome.Commit]:
-    """Mirror all that Metronome has for the customer, and return it, without what ended long ago and was mirrored then.
+    """Mirror the customer's commits and credits at Metronome, and return them.
 
-    For workers only: it calls Metronome.
+    Leaves out those that ended more than ENDED_FOR before the last sync, which mirrored them. For
+    workers only, as it calls Metronome.
     """
     wallet = ledger.wallet_of(contract.customer_id)
-    seen_at = min(now, contract.synced_at or contract.starts_at)  # later than that nobody could look
-    commits = metronome.commits(customer_id=contract.customer.metronome_id or "", usable_since=seen_at - ENDED_FOR)
-    for segment in news(wallet.id, commits, now=now):
+    # The last time at which a sync may have read them.
+    synced_at = min(now, contract.synced_at or contract.starts_at)
+    commits = metronome.commits(customer_id=contract.customer.metronome_id or "", usable_since=synced_at - ENDED_FOR)
+    for segment in unmirrored_segments(wallet.id, commits, now=now):
         ledger.record_grant(wallet_id=wallet.id, segment=segment, now=now)
-    _shrink_vanished(wallet.id, commits, now)
+    _take_back_unlisted(wallet.id, commits, now)
     wake(wallet.id)
     return commits
 
 
-def news(wallet_id: int, commits: Iterable[metronome.Commit], *, now: datetime) -> list[ledger.Segment]:
-    """What of Metronome's commits is not mirrored yet, or not as it is there."""
+def unmirrored_segments(wallet_id: int, commits: Iterable[metronome.Commit], *, now: datetime) -> list[ledger.Segment]:
+    """The segments of `commits` that have no grant here, or one that differs."""
     mirrored = {grant.segment_id: grant for grant in CreditGrant.objects.filter(wallet_id=wallet_id)}
     found = []
     for segment in (segment for commit in commits for segment in _segments(commit)):
@@ -48,12 +54,15 @@ def news(wallet_id: int, commits: Iterable[metronome.Commit], *, now: datetime) 
 
 
 def record(wallet_id: int, commit: metronome.Commit, *, now: datetime) -> list[int]:
-    """Mirror one commit or credit. Returns the ids of its grants, one a segment."""
+    """Mirror one commit or credit. Returns the ids of its grants, one per segment."""
     return [ledger.record_grant(wallet_id=wallet_id, segment=segment, now=now)[0] for segment in _segments(commit)]
 
 
 def _segments(commit: metronome.Commit) -> list[ledger.Segment]:
-    """Of an archived commit nothing may be used any more. Fractions stay at Metronome."""
+    """The commit's segments for the ledger, in whole credits, rounded down.
+
+    An archived commit's credits can no longer be used, so its amounts are 0.
+    """
     return [
         ledger.Segment(
             kind=commit.kind,
@@ -62,7 +71,7 @@ def _segments(commit: metronome.Commit) -> list[ledger.Segment]:
             key=commit.description[:128],
             name=commit.name[:200],
             amount=0 if commit.archived else max(int(segment.amount), 0),
-            priority=round(commit.priority, 3),  # as it is stored
+            priority=round(commit.priority, 3),  # the precision of the column
             is_free=commit.is_free,
             starts_at=segment.starts_at,
             ends_at=segment.ends_at,
@@ -73,7 +82,7 @@ def _segments(commit: metronome.Commit) -> list[ledger.Segment]:
 
 
 def _is_mirrored(grant: CreditGrant, segment: ledger.Segment, now: datetime) -> bool:
-    """Whether there is nothing to write: the same as we have it, and not just about to start."""
+    """Whether `record_grant` would write nothing: the grant equals the segment and is not due."""
     same = all(getattr(grant, name) == getattr(segment, name) for name in ledger.SEGMENT_FIELDS)
     spent = grant.granted - grant.remaining
     is_dated = grant.made_at is not None or segment.made_at is None
@@ -82,22 +91,30 @@ def _is_mirrored(grant: CreditGrant, segment: ledger.Segment, now: datetime) -> 
 
 
 def fractions(commits: Iterable[metronome.Commit]) -> Decimal:
-    """What flooring every segment keeps from the customer here and Metronome does not: less than a credit each."""
+    """Credits that Metronome counts and the ledger does not, because it rounds segments down.
+
+    Less than one credit per segment.
+    """
     amounts = (segment.amount for commit in commits if not commit.archived for segment in commit.segments)
     return sum((amount % 1 for amount in amounts if amount > 0), Decimal(0))
 
 
-def _shrink_vanished(wallet_id: int, commits: Iterable[metronome.Commit], now: datetime) -> None:
-    """Take back what is left of grants that Metronome no longer lists: archived there, or a segment removed."""
-    settled = now - timedelta(seconds=VANISH_SECONDS)
+def _take_back_unlisted(wallet_id: int, commits: Iterable[metronome.Commit], now: datetime) -> None:
+    """Take back the remaining credits of grants that Metronome no longer lists.
+
+    Their commit was archived there, or their segment was removed.
+    """
+    listed_by = now - timedelta(seconds=VANISH_SECONDS)
     for grant in unlisted(wallet_id, commits):
-        if grant.created_at < settled:
-            logger.warning("grant %s (%s) is gone at Metronome", grant.pk, grant.name)
+        if grant.created_at < listed_by:
+            logger.warning("grant %s (%s) is no longer listed by Metronome", grant.pk, grant.name)
             fields = {name: getattr(grant, name) for name in ledger.SEGMENT_FIELDS}
-            ledger.record_grant(wallet_id=wallet_id, segment=ledger.Segment(**fields, amount=0), now=now)
+            segment = ledger.Segment(**fields, amount=0)
+            ledger.record_grant(wallet_id=wallet_id, segment=segment, now=now)
 
 
 def unlisted(wallet_id: int, commits: Iterable[metronome.Commit]) -> list[CreditGrant]:
+    """The wallet's grants with remaining credits whose segment is not in `commits`."""
     listed = {segment.id for commit in commits for segment in commit.segments}
-    left = CreditGrant.objects.filter(wallet_id=wallet_id, remaining__gt=0)
-    return [grant for grant in left if grant.segment_id not in listed]
+    with_credits = CreditGrant.objects.filter(wallet_id=wallet_id, remaining__gt=0)
+    return [grant for grant in with_credits if grant.segment_id not in listed]

@@ -1,7 +1,8 @@
-"""One customer's wallet beside Metronome and beside the payments: what differs, since when, and why if that is known.
+"""One customer's wallet compared with Metronome and with their payments, for operators.
 
-The comparison is `drift.compare`, so usage on its way is no difference. What mends one is in `billing.repair`, the page of
-it in `billing.admin.reconcile`.
+Shows the difference, since when it exists, and its causes where they are known. Balances are
+compared by `drift.compare`, so usage in flight is no difference. `billing.repair` corrects
+differences; the page is `billing.admin.reconcile`.
 """
 
 from __future__ import annotations
@@ -17,15 +18,16 @@ from billing import ledger, metronome, plans
 from billing.models import Contract, CreditGrant, Drift, Payment, Recharge, Wallet
 
 from .drift import ADJUST_CREDITS_MAX, compare, overdue
-from .grants import news
+from .grants import unmirrored_segments
 
-UNPAID_SECONDS = 600  # a recharge younger than this may only not be tied to its payment yet
-ABOUT_A_MINUTE = "a difference is mended when the same one has stood for a minute: look again then"
+# A recharge younger than this may be missing its payment only because the two are not linked yet.
+UNPAID_SECONDS = 600
+ABOUT_A_MINUTE = "a difference is adjusted once it has stayed the same for a minute: check again then"
 
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """A grant beside its segment at Metronome, of `there` credits; either may be missing."""
+    """A grant and its segment at Metronome, which has `there` credits. Either may be missing."""
 
     name: str
     ends_at: datetime
@@ -36,14 +38,16 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """`metronome` is None where there is no contract to ask about, or numbers are just moving (`is_moving`).
+    """A wallet beside Metronome, in credits.
 
-    `unsettled`: credits of usage that Metronome has not acknowledged; `settling`: acknowledged less than a minute ago.
+    `metronome` is None if there is no contract, or the balances cannot be compared just now
+    (`is_moving`). `unacknowledged` is usage that Metronome has not acknowledged,
+    `recently_acknowledged` usage it acknowledged less than a minute ago.
     """
 
     balance: int
-    unsettled: int
-    settling: int
+    unacknowledged: int
+    recently_acknowledged: int
     metronome: int | None
     difference: int
     since: datetime | None
@@ -60,17 +64,17 @@ class Account:
         there = "no contract" if self.metronome is None else f"{self.metronome:,}"
         parts = [f"wallet {self.balance:,}, Metronome {'moving' if self.is_moving else there}"]
         if self.difference:
-            parts.append(
-                f"difference {self.difference:+,}" + (f" since {self.since:%Y-%m-%d %H:%M}" if self.since else "")
-            )
+            since = f" since {self.since:%Y-%m-%d %H:%M}" if self.since else ""
+            parts.append(f"difference {self.difference:+,}{since}")
         parts.append(f"paid ${self.paid_cents / 100:,.2f}")
         return "; ".join([*parts, *self.causes])
 
 
-def look(wallet: Wallet, *, now: datetime) -> Account:
-    """Compare; changes nothing. Calls Metronome."""
+def read_account(wallet: Wallet, *, now: datetime) -> Account:
+    """Compare the wallet with Metronome, without changing anything. Calls Metronome."""
     causes = _payment_causes(wallet, now)
-    contract = Contract.objects.filter(customer_id=wallet.customer_id).exclude(metronome_id=None).first()
+    contracts = Contract.objects.filter(customer_id=wallet.customer_id)
+    contract = contracts.exclude(metronome_id=None).first()
     comparison = None
     commits: list[metronome.Commit] = []
     unmirrored: list[ledger.Segment] = []
@@ -79,7 +83,7 @@ def look(wallet: Wallet, *, now: datetime) -> Account:
             causes.append("credits without a contract at Metronome: backfill_customers, then backfill_contracts")
     else:
         commits = metronome.commits(customer_id=contract.customer.metronome_id or "")
-        unmirrored = news(wallet.pk, commits, now=now)
+        unmirrored = unmirrored_segments(wallet.pk, commits, now=now)
         causes += [
             f"“{segment.name}” of {segment.amount:,} credits is not mirrored as it is at Metronome"
             for segment in unmirrored
@@ -90,11 +94,11 @@ def look(wallet: Wallet, *, now: datetime) -> Account:
     drift = Drift.objects.filter(wallet=wallet, state=Drift.State.OPEN).first()
     if comparison and comparison.difference and not causes:
         causes.append(_drift_cause(drift))
-    unsettled, settling = ledger.in_flight(wallet_id=wallet.pk, now=now)
+    unacknowledged, recent = ledger.in_flight(wallet_id=wallet.pk, now=now)
     return Account(
         balance=Wallet.objects.values_list("balance", flat=True).get(pk=wallet.pk),
-        unsettled=unsettled,
-        settling=settling,
+        unacknowledged=unacknowledged,
+        recently_acknowledged=recent,
         metronome=int(comparison.remote) if comparison else None,
         difference=comparison.difference if comparison else 0,
         since=drift.first_seen_at if drift else None,
@@ -106,34 +110,40 @@ def look(wallet: Wallet, *, now: datetime) -> Account:
 
 
 def paid_cents(wallet: Wallet) -> int:
+    """What the customer has paid for granted credits, in cents."""
     granted = Payment.objects.filter(customer_id=wallet.customer_id, grant__isnull=False)
     return granted.aggregate(cents=Sum("amount_cents", default=0))["cents"]
 
 
-def _pairs(wallet: Wallet, commits: Iterable[metronome.Commit], news: set[str]) -> tuple[Pair, ...]:
-    """All grants and segments, the latest first."""
+def _pairs(wallet: Wallet, commits: Iterable[metronome.Commit], unmirrored_ids: set[str]) -> tuple[Pair, ...]:
+    """All grants and segments, those that end last first."""
     here = {grant.segment_id: grant for grant in wallet.grants.select_related("payment")}
     pairs = []
     for commit in commits:
         for segment in commit.segments:
             amount = Decimal(0) if commit.archived else segment.amount
             grant = here.pop(segment.id, None)
-            pairs.append(Pair(commit.name, segment.ends_at, grant, amount, is_mirrored=segment.id not in news))
+            is_mirrored = segment.id not in unmirrored_ids
+            pairs.append(Pair(commit.name, segment.ends_at, grant, amount, is_mirrored=is_mirrored))
     pairs += [Pair(grant.name, grant.ends_at, grant, None, is_mirrored=not grant.remaining) for grant in here.values()]
     return tuple(sorted(pairs, key=lambda pair: pair.ends_at, reverse=True))
 
 
 def _payment_causes(wallet: Wallet, now: datetime) -> list[str]:
     causes = []
-    for payment in Payment.objects.open().filter(customer_id=wallet.customer_id).order_by("created_at"):
+    open_payments = Payment.objects.open().filter(customer_id=wallet.customer_id)
+    for payment in open_payments.order_by("created_at"):
+        label = f"payment {payment.pk} of {payment.amount_dollars}"
         if payment.dead_at:
-            causes.append(f"payment {payment.pk} of {payment.amount_dollars} was given up: {payment.last_error}")
+            causes.append(f"{label} was given up: {payment.last_error}")
         elif payment.state == Payment.State.CHARGED:
-            causes.append(f"payment {payment.pk} of {payment.amount_dollars} is charged and not granted yet")
+            causes.append(f"{label} is charged and not granted yet")
     for recharge in Recharge.objects.open().dead().filter(customer_id=wallet.customer_id):
-        causes.append(f"recharge {recharge.pk} of {recharge.amount_dollars} was given up: {recharge.last_error}")
+        label = f"recharge {recharge.pk} of {recharge.amount_dollars}"
+        causes.append(f"{label} was given up: {recharge.last_error}")
     recharged = CreditGrant.objects.filter(wallet=wallet, kind=CreditGrant.Kind.COMMIT, name=plans.RECHARGE_COMMIT_NAME)
-    for grant in recharged.filter(payment=None, created_at__lt=now - timedelta(seconds=UNPAID_SECONDS)):
+    linked_by = now - timedelta(seconds=UNPAID_SECONDS)
+    for grant in recharged.filter(payment=None, created_at__lt=linked_by):
         causes.append(f"“{grant.name}” of {grant.granted:,} credits came without a payment here")
     return causes
 
@@ -142,5 +152,5 @@ def _drift_cause(drift: Drift | None) -> str:
     if drift is None:
         return "seen for the first time"
     if abs(drift.difference) > ADJUST_CREDITS_MAX and drift.approved_by_id is None:
-        return "cause unknown, and too much to adjust before a person agrees"
+        return "cause unknown, and too large to adjust without an operator's approval"
     return ABOUT_A_MINUTE

@@ -1,4 +1,4 @@
-"""When a customer's grants and balance are read from Metronome next."""
+"""When a customer's grants and balance are next read from Metronome."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from uuid import UUID
 
 from billing.models import Contract
 
-BUSY_SECONDS = 60  # how soon a wallet with open business is read again: the most a lost webhook costs
+# How often a wallet is read while usage is in flight, credits have just started or ended, or a
+# difference is open. A lost webhook delays such a wallet by this much at most.
+BUSY_SECONDS = 60
 IDLE_SECONDS = 3_600
 
 
@@ -18,6 +20,9 @@ def run_now(customer_id: UUID, now: datetime) -> None:
 
 
 def soon(customer_ids: Iterable[UUID], *, now: datetime) -> None:
-    """Business has begun (usage was sent, credits began or ended): have these read within BUSY_SECONDS, not the hour."""
+    """Have these customers read within BUSY_SECONDS, not within the hour.
+
+    For callers that sent usage, or started or ended credits. A contract due earlier stays so.
+    """
     at = now + timedelta(seconds=BUSY_SECONDS)
     Contract.objects.filter(customer_id__in=list(customer_ids)).schedule_by(at)

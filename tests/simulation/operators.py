@@ -94,7 +94,7 @@ class Operators(Stage):
     def look_twice(self) -> None:
         """An impatient operator has everybody reconciled a minute after usage was sent, and again a few seconds later."""
         self.work()
-        self.advance(seconds=ledger.SETTLING_SECONDS + 1)
+        self.advance(seconds=ledger.BALANCE_LAG_SECONDS + 1)
         for _ in range(2):
             for customer in Customer.objects.order_by("user_id"):
                 run_now(customer.pk, self.now())

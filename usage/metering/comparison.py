@@ -20,7 +20,7 @@ from django.db.models.functions import Cast, Coalesce, Trunc
 
 from accounts.models import Customer
 from billing.hours import floor_hour
-from billing.ledger import RESERVATION_SECONDS, SETTLING_SECONDS
+from billing.ledger import BALANCE_LAG_SECONDS, RESERVATION_SECONDS
 from billing.metronome import catalogue
 from billing.metronome import usage as metronome_usage
 from billing.metronome.setup import Metric
@@ -29,7 +29,7 @@ from usage.models import UsageEvent
 
 from .reporter import WINDOW
 
-CLOSED_AFTER = timedelta(seconds=RESERVATION_SECONDS + SETTLING_SECONDS)
+CLOSED_AFTER = timedelta(seconds=RESERVATION_SECONDS + BALANCE_LAG_SECONDS)
 STARTING = timedelta(minutes=1)  # by the time a command looks at its age of 34 days, that is a little older
 METRICS = {metric.event_types[0]: metric for metric in catalogue.METRICS}  # by the one event type each counts
 NAMED_MAX = 20  # events named in a row of the admin

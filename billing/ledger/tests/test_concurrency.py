@@ -1,4 +1,4 @@
-"""Grants that begin, end and change while others of the wallet do: whoever comes second sees what the first did."""
+"""Concurrent changes of one wallet's grants: each sees the result of the one before."""
 
 from __future__ import annotations
 
@@ -32,9 +32,17 @@ def record(
     wallet: Wallet, name: str, credits: int, priority: int, *, starts_at=NOON, ends_at=NOON + 365 * DAY, now=NOON
 ):
     segment = ledger.Segment(
-        kind="credit", remote_id=name, segment_id=name, key="", name=name, amount=credits, priority=Decimal(priority),
-        is_free=True, starts_at=starts_at, ends_at=ends_at,
-    )  # fmt: skip
+        kind="credit",
+        remote_id=name,
+        segment_id=name,
+        key="",
+        name=name,
+        amount=credits,
+        priority=Decimal(priority),
+        is_free=True,
+        starts_at=starts_at,
+        ends_at=ends_at,
+    )
     return ledger.record_grant(wallet_id=wallet.pk, segment=segment, now=now)
 
 
@@ -47,12 +55,12 @@ def balance(wallet: Wallet) -> int:
 
 
 def spend(wallet: Wallet, credits: int, now: datetime) -> None:
-    hold = ledger.reserve(wallet_id=wallet.pk, key=f"at-{now}", amount=credits, now=now)
-    ledger.capture(reservation_id=hold.id, now=now)
+    reservation = ledger.reserve(wallet_id=wallet.pk, key=f"at-{now}", amount=credits, now=now)
+    ledger.capture(reservation_id=reservation.id, now=now)
 
 
 def overlapping(first: Callable[[], object], second: Callable[[], object]) -> None:
-    """`second` begins when `first` is done and not committed; on SQLite it waits for the commit."""
+    """Start `second` once `first` has run and not committed. On SQLite it waits for the commit."""
     is_done, seconds = threading.Event(), 0.5
 
     def slow() -> None:
@@ -75,7 +83,7 @@ def overlapping(first: Callable[[], object], second: Callable[[], object]) -> No
 
 
 @pytest.mark.django_db(transaction=True)
-def test_two_grants_that_begin_together_do_not_pay_for_the_same_usage(wallet):
+def test_two_grants_that_start_together_do_not_cover_the_same_usage(wallet):
     record(wallet, "pack", 100, 100)
     spend(wallet, 100, NOON + MINUTE)
 
@@ -89,7 +97,7 @@ def test_two_grants_that_begin_together_do_not_pay_for_the_same_usage(wallet):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_whatever_happens_to_a_wallet_at_once_nobody_locks_another_out_and_the_books_agree(wallet):
+def test_concurrent_changes_of_a_wallet_neither_deadlock_nor_break_an_invariant(wallet):
     for number in range(4):
         record(wallet, f"first-{number}", 300, 10 * number, ends_at=NOON + (number + 1) * HOUR)
     failures: list[Exception] = []
@@ -108,15 +116,17 @@ def test_whatever_happens_to_a_wallet_at_once_nobody_locks_another_out_and_the_b
     def change(dice: random.Random, key: str, now: datetime) -> None:
         grants = list(wallet.grants.order_by("-id")[:8])
         one, at = dice.choice(grants), hours.floor_hour(now)
-        match dice.choice(["spend", "spend", "hold", "capture", "grant", "resize", "end", "turn", "expire", "adjust"]):
+        match dice.choice(
+            ["spend", "spend", "reserve", "capture", "grant", "resize", "end", "start or end", "expire", "adjust"]
+        ):
             case "spend":
-                hold = ledger.reserve(wallet_id=wallet.pk, key=key, amount=dice.randint(1, 300), now=now)
-                ledger.capture(reservation_id=hold.id, now=now)
-            case "hold":
+                reservation = ledger.reserve(wallet_id=wallet.pk, key=key, amount=dice.randint(1, 300), now=now)
+                ledger.capture(reservation_id=reservation.id, now=now)
+            case "reserve":
                 ledger.reserve(wallet_id=wallet.pk, key=key, amount=dice.randint(1, 300), now=now)
             case "capture":
-                for hold_id in Reservation.objects.open().values_list("id", flat=True)[:1]:
-                    ledger.capture(reservation_id=hold_id, now=now)
+                for reservation_id in Reservation.objects.open().values_list("id", flat=True)[:1]:
+                    ledger.capture(reservation_id=reservation_id, now=now)
             case "grant":
                 record(wallet, key, 300, dice.choice([5, 100]), starts_at=at - HOUR, ends_at=at + HOUR, now=now)
             case "resize":
@@ -126,7 +136,7 @@ def test_whatever_happens_to_a_wallet_at_once_nobody_locks_another_out_and_the_b
             case "end":
                 end = max(at, one.starts_at + HOUR)
                 record(wallet, one.name, one.granted, 10, starts_at=one.starts_at, ends_at=end, now=now)
-            case "turn":
+            case "start or end":
                 ledger.start_or_end_grant(grant_id=one.pk, now=now)
             case "expire":
                 ledger.expire_ended(wallet_id=wallet.pk, now=now)
@@ -151,20 +161,20 @@ def test_whatever_happens_to_a_wallet_at_once_nobody_locks_another_out_and_the_b
 
 
 @pytest.mark.django_db
-def test_an_end_moved_into_the_past_takes_nothing_from_holds_made_since(wallet):
+def test_an_end_moved_into_the_past_takes_nothing_from_reservations_made_since(wallet):
     record(wallet, "plan", 100, 10)
-    hold = ledger.reserve(wallet_id=wallet.pk, key="k", amount=60, now=NOON + 61 * MINUTE)
+    reservation = ledger.reserve(wallet_id=wallet.pk, key="k", amount=60, now=NOON + 61 * MINUTE)
     record(wallet, "plan", 100, 10, ends_at=NOON + 60 * MINUTE, now=NOON + 62 * MINUTE)
 
     with pytest.raises(ledger.InsufficientCredits):
         ledger.reserve(wallet_id=wallet.pk, key="l", amount=1, now=NOON + 63 * MINUTE)
     assert ledger.expire_ended(wallet_id=wallet.pk, now=NOON + 63 * MINUTE) == 40
-    assert ledger.capture(reservation_id=hold.id, now=NOON + 64 * MINUTE) == 0
+    assert ledger.capture(reservation_id=reservation.id, now=NOON + 64 * MINUTE) == 0
     assert left(wallet) == {"plan": 0}
 
 
 @pytest.mark.django_db
-def test_a_grant_taken_back_before_its_start_begins_with_nothing(wallet):
+def test_a_grant_taken_back_before_its_start_starts_with_no_credits(wallet):
     record(wallet, "plan", 100, 10, starts_at=NOON + 60 * MINUTE)
 
     record(wallet, "plan", 0, 10, starts_at=NOON + 60 * MINUTE, now=NOON + 61 * MINUTE)
@@ -173,7 +183,7 @@ def test_a_grant_taken_back_before_its_start_begins_with_nothing(wallet):
 
 
 @pytest.mark.django_db
-def test_a_start_moved_into_the_past_begins_at_once(wallet):
+def test_a_grant_whose_start_moves_into_the_past_starts_at_once(wallet):
     record(wallet, "plan", 100, 10, starts_at=NOON + 120 * MINUTE)
 
     assert record(wallet, "plan", 100, 10, starts_at=NOON - 60 * MINUTE, now=NOON + MINUTE)[1]
@@ -182,7 +192,7 @@ def test_a_start_moved_into_the_past_begins_at_once(wallet):
 
 
 @pytest.mark.django_db
-def test_start_and_end_moved_into_the_past_leave_nothing(wallet):
+def test_a_grant_whose_start_and_end_move_into_the_past_leaves_no_credits(wallet):
     record(wallet, "plan", 100, 10, starts_at=NOON + 120 * MINUTE, ends_at=NOON + 240 * MINUTE)
     record(wallet, "plan", 100, 10, starts_at=NOON - 120 * MINUTE, ends_at=NOON - 60 * MINUTE, now=NOON + MINUTE)
 

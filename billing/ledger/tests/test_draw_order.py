@@ -1,4 +1,4 @@
-"""Which grant pays first: at a capture, when usage is drawn again for a grant heard of late, and on the page."""
+"""The draw order: at a capture, when a late grant causes a reallocation, and on the page."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from billing.models import CreditGrant
 
 pytestmark = pytest.mark.django_db
 
-# What the grant drawn first and the one drawn second differ in; every criterion against all that come after it.
+# What distinguishes the grant drawn first from the second: each criterion against all later ones.
 DIFFERENCES = {
     "lower priority": ({"priority": 1, "is_free": False, "days": 9, "began": 1}, {"priority": 2, "is_free": True}),
     "free before paid": ({"is_free": True, "days": 9, "began": 1}, {"is_free": False}),
@@ -25,7 +25,7 @@ DIFFERENCES = {
 
 @pytest.fixture(params=DIFFERENCES.values(), ids=DIFFERENCES)
 def record(request, alice, now):
-    """Mirrors the grant that is drawn first, or the one that is drawn second, and returns its row."""
+    """Returns a function that records the "first" or the "second" grant and returns its row."""
     wallet = ledger.wallet_of(alice.pk)
     first, second = request.param
 
@@ -50,8 +50,8 @@ def record(request, alice, now):
 
 
 def spend(alice, amount, now):
-    hold = ledger.reserve(wallet_id=ledger.wallet_of(alice.pk).pk, key=f"spend-{amount}", amount=amount, now=now)
-    ledger.capture(reservation_id=hold.id, now=now)
+    reservation = ledger.reserve(wallet_id=ledger.wallet_of(alice.pk).pk, key=f"spend-{amount}", amount=amount, now=now)
+    ledger.capture(reservation_id=reservation.id, now=now)
 
 
 def left() -> dict[str, int]:
@@ -68,7 +68,7 @@ def test_a_capture_draws_the_first_and_then_the_second(record, alice, now):
     assert left() == {"first": 0, "second": 300}
 
 
-def test_what_the_second_paid_is_the_firsts_when_that_is_heard_of_late(record, alice, now):
+def test_a_late_first_grant_takes_over_what_the_second_covered(record, alice, now):
     record("second")
     spend(alice, 400, now)
 
@@ -86,16 +86,24 @@ def test_the_page_lists_the_first_above_the_second(record, alice, client):
     assert [grant.segment_id for grant in grants] == ["first", "second"]
 
 
-def test_what_has_ended_pays_last_whatever_its_priority(alice, now):
-    """Usage of a moment before an end, captured after it."""
+def test_a_grant_that_has_ended_is_drawn_last_whatever_its_priority(alice, now):
+    """For usage from before the end that is captured after it."""
     wallet = ledger.wallet_of(alice.pk)
     rows = [
         CreditGrant(
-            wallet=wallet, kind="credit", segment_id=name, granted=500, remaining=500, priority=priority, is_free=True,
-            starts_at=now - timedelta(hours=2), ends_at=now + timedelta(minutes=minutes), created_at=now,
+            wallet=wallet,
+            kind="credit",
+            segment_id=name,
+            granted=500,
+            remaining=500,
+            priority=priority,
+            is_free=True,
+            starts_at=now - timedelta(hours=2),
+            ends_at=now + timedelta(minutes=minutes),
+            created_at=now,
         )
         for name, priority, minutes in (("ended", 1, -1), ("lasting", 9, 60))
-    ]  # fmt: skip
+    ]
     CreditGrant.objects.bulk_create(rows)
 
     drawable = [grant_id for grant_id, _ in ledger.drawdown.drawable(wallet.pk, now)]

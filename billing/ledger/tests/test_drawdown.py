@@ -1,4 +1,4 @@
-"""Which grant pays for what: as Metronome says it, hour by hour, whichever grant or usage the ledger hears of first."""
+"""Which grant covers which usage, hour by hour, in whatever order grants and usage arrive."""
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -7,7 +7,7 @@ import pytest
 
 from billing import ledger
 from billing.hours import floor_hour
-from billing.ledger.drawdown import Pool, draw
+from billing.ledger.drawdown import Pool, allocate
 
 pytestmark = pytest.mark.django_db
 
@@ -20,24 +20,33 @@ def noon(now):
 
 
 @pytest.fixture
-def hear_of(alice):
-    """Records a grant of so many credits from one moment to another, first heard of at a third."""
+def receive(alice):
+    """Returns a function that records a grant at a given time and returns the wallet."""
     wallet = ledger.wallet_of(alice.id)
 
-    def hear_of(name, credits, *, priority, starts_at, ends_at=None, at, made_at=None):
+    def receive(name, credits, *, priority, starts_at, ends_at=None, at, made_at=None):
         segment = ledger.Segment(
-            kind="credit", remote_id=name, segment_id=name, key="", name=name, amount=credits,
-            priority=Decimal(priority), is_free=True, starts_at=starts_at, ends_at=ends_at or at + 365 * DAY, made_at=made_at,
-        )  # fmt: skip
+            kind="credit",
+            remote_id=name,
+            segment_id=name,
+            key="",
+            name=name,
+            amount=credits,
+            priority=Decimal(priority),
+            is_free=True,
+            starts_at=starts_at,
+            ends_at=ends_at or at + 365 * DAY,
+            made_at=made_at,
+        )
         ledger.record_grant(wallet_id=wallet.id, segment=segment, now=at)
         return wallet
 
-    return hear_of
+    return receive
 
 
 def use(wallet, credits, *, at, captured_at=None):
-    hold = ledger.reserve(wallet_id=wallet.id, key=f"{at} {credits}", amount=credits, now=at)
-    ledger.capture(reservation_id=hold.id, now=captured_at or at)
+    reservation = ledger.reserve(wallet_id=wallet.id, key=f"{at} {credits}", amount=credits, now=at)
+    ledger.capture(reservation_id=reservation.id, now=captured_at or at)
 
 
 def at(*moment):
@@ -45,71 +54,71 @@ def at(*moment):
 
 
 def left(wallet):
-    """What the grants have left, by name; what is left of them is the balance."""
+    """Remaining credits by grant name. Checks that their sum is the balance."""
     wallet.refresh_from_db()
     found = dict(wallet.grants.values_list("name", "remaining"))
     assert wallet.balance == sum(found.values()) == sum(wallet.entries.values_list("amount", flat=True))
     return found
 
 
-def test_a_grant_heard_of_after_its_end_pays_for_its_time_and_what_it_saves_pays_for_what_came_after(hear_of, noon):
-    hear_of("plan", 100, priority=10, starts_at=noon, at=noon)
-    wallet = hear_of("pack", 100, priority=100, starts_at=noon, at=noon)
+def test_a_grant_received_after_its_end_covers_its_hours_and_frees_credits_for_later_usage(receive, noon):
+    receive("plan", 100, priority=10, starts_at=noon, at=noon)
+    wallet = receive("pack", 100, priority=100, starts_at=noon, at=noon)
     use(wallet, 100, at=noon + MINUTE)
     use(wallet, 30, at=noon + HOUR)
     assert left(wallet) == {"plan": 0, "pack": 70}
 
-    hear_of("gift", 1, priority=5, starts_at=noon, ends_at=noon + HOUR, at=noon + 2 * HOUR)
+    receive("gift", 1, priority=5, starts_at=noon, ends_at=noon + HOUR, at=noon + 2 * HOUR)
 
     assert left(wallet) == {"gift": 0, "plan": 0, "pack": 71}
 
 
-def test_each_grant_that_begins_in_the_past_takes_over_from_those_that_did_so_before(hear_of, noon):
-    wallet = hear_of("pack", 200, priority=100, starts_at=noon, at=noon)
+def test_each_backdated_grant_takes_over_usage_from_earlier_backdated_ones(receive, noon):
+    wallet = receive("pack", 200, priority=100, starts_at=noon, at=noon)
     use(wallet, 100, at=noon)
-    hear_of("plan", 50, priority=10, starts_at=noon, at=noon + MINUTE)
+    receive("plan", 50, priority=10, starts_at=noon, at=noon + MINUTE)
     assert left(wallet) == {"plan": 0, "pack": 150}
 
-    hear_of("gift", 80, priority=5, starts_at=noon, at=noon + 2 * MINUTE)
+    receive("gift", 80, priority=5, starts_at=noon, at=noon + 2 * MINUTE)
 
     assert left(wallet) == {"gift": 0, "plan": 30, "pack": 200}
 
 
 @pytest.mark.parametrize(
-    ("made", "heard", "drawn"),
+    ("made", "received", "drawn"),
     [
         ((2, 1, 23), (2, 1, 23), 100),  # January's invoice is a draft for another hour
         ((2, 2, 0), (2, 2, 0), 40),
-        ((2, 1, 23), (2, 9, 0), 100),  # Metronome had it in time, whenever we hear of it
+        ((2, 1, 23), (2, 9, 0), 100),  # Metronome had it in time, whenever it arrives here
         ((2, 2, 0), (2, 9, 0), 40),
     ],
 )
-def test_what_was_used_in_a_month_that_is_final_at_metronome_stays_paid(hear_of, made, heard, drawn):
-    wallet = hear_of("pack", 200, priority=100, starts_at=at(1, 31, 10), at=at(1, 31, 10))
+def test_usage_of_a_month_that_is_final_at_metronome_stays_covered_as_it_was(receive, made, received, drawn):
+    wallet = receive("pack", 200, priority=100, starts_at=at(1, 31, 10), at=at(1, 31, 10))
     use(wallet, 60, at=at(1, 31, 23))
     use(wallet, 40, at=at(2, 1, 0))
 
-    hear_of("plan", 150, priority=10, starts_at=at(1, 31, 10), made_at=at(*made), at=at(*heard))
+    receive("plan", 150, priority=10, starts_at=at(1, 31, 10), made_at=at(*made), at=at(*received))
 
     assert left(wallet) == {"plan": 150 - drawn, "pack": 100 + drawn}
 
 
-def test_what_is_drawn_again_of_a_final_month_is_not_paid_by_a_grant_made_since(hear_of):
-    """Metronome had the gift in time, though we hear of it last; the plan it had not."""
-    hear_of("pack", 200, priority=100, starts_at=at(1, 31, 10), at=at(1, 31, 10))
-    wallet = hear_of("plan", 150, priority=10, starts_at=at(1, 31, 10), made_at=at(2, 2, 0), at=at(2, 2, 0))
+def test_a_reallocation_of_a_final_month_leaves_out_grants_made_since(receive):
+    """Metronome had the gift in time, though it arrives here last. It did not have the plan."""
+    receive("pack", 200, priority=100, starts_at=at(1, 31, 10), at=at(1, 31, 10))
+    wallet = receive("plan", 150, priority=10, starts_at=at(1, 31, 10), made_at=at(2, 2, 0), at=at(2, 2, 0))
     use(wallet, 60, at=at(1, 31, 23), captured_at=at(2, 2, 0))
     assert left(wallet) == {"pack": 140, "plan": 150}
     use(wallet, 40, at=at(2, 2, 1))
 
-    hear_of("gift", 20, priority=5, starts_at=at(1, 31, 10), made_at=at(2, 1, 23), at=at(2, 9, 0))
+    receive("gift", 20, priority=5, starts_at=at(1, 31, 10), made_at=at(2, 1, 23), at=at(2, 9, 0))
 
     assert left(wallet) == {"gift": 0, "pack": 160, "plan": 110}
 
 
-def test_a_hold_of_a_final_month_keeps_nothing_of_a_grant_made_since(hear_of):
-    hear_of("pack", 200, priority=100, starts_at=at(1, 31, 10), at=at(1, 31, 10))
-    wallet = hear_of(
+def test_a_reservation_in_a_final_month_keeps_no_credits_of_a_grant_made_since(receive):
+    receive("pack", 200, priority=100, starts_at=at(1, 31, 10), at=at(1, 31, 10))
+    wallet = receive(
         "plan", 150, priority=10, starts_at=at(1, 31, 10), ends_at=at(2, 2, 2), made_at=at(2, 2, 0), at=at(2, 2, 0)
     )
     ledger.reserve(wallet_id=wallet.id, key="slow", amount=60, now=at(1, 31, 23))
@@ -119,14 +128,14 @@ def test_a_hold_of_a_final_month_keeps_nothing_of_a_grant_made_since(hear_of):
     assert left(wallet) == {"pack": 200, "plan": 0}
 
 
-def test_what_an_ended_grant_gets_back_expires(hear_of, noon):
-    wallet = hear_of("plan", 100, priority=10, starts_at=noon, ends_at=noon + HOUR, at=noon)
-    hear_of("pack", 100, priority=100, starts_at=noon, at=noon)
+def test_credits_returned_to_an_ended_grant_expire(receive, noon):
+    wallet = receive("plan", 100, priority=10, starts_at=noon, ends_at=noon + HOUR, at=noon)
+    receive("pack", 100, priority=100, starts_at=noon, at=noon)
     use(wallet, 60, at=noon)
     late = noon + HOUR + MINUTE
     assert ledger.expire_ended(wallet_id=wallet.id, now=late) == 40
 
-    hear_of("gift", 50, priority=5, starts_at=noon, at=late)
+    receive("gift", 50, priority=5, starts_at=noon, at=late)
 
     assert left(wallet) == {"gift": 0, "plan": 50, "pack": 100}
     assert wallet.grants.get(name="plan").due_at == late
@@ -134,11 +143,11 @@ def test_what_an_ended_grant_gets_back_expires(hear_of, noon):
     assert left(wallet)["plan"] == 0
 
 
-def test_what_an_adjustment_puts_back_is_not_spent_after_its_end(hear_of, noon):
-    """Not even while no worker writes it off: the gate knows when it ends."""
-    wallet = hear_of("plan", 100, priority=10, starts_at=noon, ends_at=noon + HOUR, at=noon)
+def test_credits_an_adjustment_returned_to_a_grant_are_not_spent_after_its_end(receive, noon):
+    """Even while no worker writes them off: `reserve` knows when they end."""
+    wallet = receive("plan", 100, priority=10, starts_at=noon, ends_at=noon + HOUR, at=noon)
     use(wallet, 100, at=noon)
-    hear_of("pack", 100, priority=100, starts_at=noon, ends_at=noon + 9 * HOUR, at=noon)
+    receive("pack", 100, priority=100, starts_at=noon, ends_at=noon + 9 * HOUR, at=noon)
     use(wallet, 50, at=noon)
 
     ledger.adjust(wallet_id=wallet.id, amount=120, note="Metronome had more", now=noon)
@@ -148,13 +157,13 @@ def test_what_an_adjustment_puts_back_is_not_spent_after_its_end(hear_of, noon):
         ledger.reserve(wallet_id=wallet.id, key="late", amount=101, now=noon + HOUR)
 
 
-def test_what_a_late_capture_puts_back_is_not_spent_after_its_end(hear_of, noon):
-    """Somebody has another grant drawn first now, so what the plan paid comes back to it when usage is drawn again."""
-    wallet = hear_of("plan", 100, priority=10, starts_at=noon, ends_at=noon + 2 * HOUR, at=noon)
-    hear_of("pack", 200, priority=100, starts_at=noon, at=noon)
+def test_credits_a_late_capture_returned_to_a_grant_are_not_spent_after_its_end(receive, noon):
+    """The pack's priority was raised, so a reallocation returns the plan's credits."""
+    wallet = receive("plan", 100, priority=10, starts_at=noon, ends_at=noon + 2 * HOUR, at=noon)
+    receive("pack", 200, priority=100, starts_at=noon, at=noon)
     use(wallet, 100, at=noon)
-    hear_of("pack", 200, priority=1, starts_at=noon, at=noon)
-    hear_of("gift", 5, priority=200, starts_at=noon + HOUR, at=noon + HOUR)
+    receive("pack", 200, priority=1, starts_at=noon, at=noon)
+    receive("gift", 5, priority=200, starts_at=noon + HOUR, at=noon + HOUR)
 
     use(wallet, 10, at=noon + 59 * MINUTE, captured_at=noon + HOUR + MINUTE)
 
@@ -163,14 +172,14 @@ def test_what_a_late_capture_puts_back_is_not_spent_after_its_end(hear_of, noon)
         ledger.reserve(wallet_id=wallet.id, key="late", amount=96, now=noon + 2 * HOUR)
 
 
-def test_usage_captured_after_later_usage_draws_what_it_would_have_drawn_in_time(hear_of, noon):
-    """Else the late usage would find its grants used up by later usage, which had others to draw from."""
+def test_usage_captured_after_later_usage_draws_as_if_captured_in_time(receive, noon):
+    """Otherwise later usage would keep the grants that only the late usage can draw."""
     nine = noon - 3 * HOUR
-    wallet = hear_of("ending", 50, priority=10, starts_at=nine, ends_at=nine + HOUR, at=nine)
-    hear_of("lasting", 100, priority=20, starts_at=nine, at=nine)
+    wallet = receive("ending", 50, priority=10, starts_at=nine, ends_at=nine + HOUR, at=nine)
+    receive("lasting", 100, priority=20, starts_at=nine, at=nine)
     slow = ledger.reserve(wallet_id=wallet.id, key="slow", amount=100, now=nine + 59 * MINUTE)
     ten = nine + HOUR
-    hear_of("next", 100, priority=30, starts_at=ten, at=ten)
+    receive("next", 100, priority=30, starts_at=ten, at=ten)
     use(wallet, 100, at=ten)
     assert left(wallet) == {"ending": 50, "lasting": 0, "next": 100}
 
@@ -179,29 +188,29 @@ def test_usage_captured_after_later_usage_draws_what_it_would_have_drawn_in_time
     assert left(wallet) == {"ending": 0, "lasting": 0, "next": 50}
 
 
-def test_usage_captured_after_that_of_the_next_hour_lets_it_draw_what_comes_later(hear_of, noon):
-    """Else what a gift then saves of that hour would stay with the plan, and expire, where Metronome has it in the pack."""
-    hear_of("plan", 100, priority=10, starts_at=noon, at=noon)
-    wallet = hear_of("pack", 100, priority=100, starts_at=noon, at=noon)
-    hold = ledger.reserve(wallet_id=wallet.id, key="late", amount=60, now=noon + HOUR - MINUTE)
+def test_usage_captured_after_the_next_hours_usage_moves_that_to_later_grants(receive, noon):
+    """Otherwise credits that a gift frees would return to the plan, and at Metronome to the pack."""
+    receive("plan", 100, priority=10, starts_at=noon, at=noon)
+    wallet = receive("pack", 100, priority=100, starts_at=noon, at=noon)
+    reservation = ledger.reserve(wallet_id=wallet.id, key="late", amount=60, now=noon + HOUR - MINUTE)
     use(wallet, 80, at=noon + HOUR)
-    ledger.capture(reservation_id=hold.id, now=noon + HOUR + MINUTE)
+    ledger.capture(reservation_id=reservation.id, now=noon + HOUR + MINUTE)
     assert left(wallet) == {"plan": 0, "pack": 60}
 
-    hear_of("gift", 30, priority=5, starts_at=noon + HOUR, at=noon + HOUR + 2 * MINUTE)
+    receive("gift", 30, priority=5, starts_at=noon + HOUR, at=noon + HOUR + 2 * MINUTE)
 
     assert left(wallet) == {"gift": 0, "plan": 0, "pack": 90}
 
 
-def test_nothing_is_kept_of_an_ended_grant_for_a_hold_that_draws_another_first(hear_of, noon):
-    """What comes first in order was drawn by later usage, which draws elsewhere when the hold is captured: kept of the
-    ended grant as well, it could be spent twice."""
+def test_a_reservation_keeps_no_credits_of_an_ended_grant_if_it_draws_another_first(receive, noon):
+    """The first grant was consumed by later usage, which moves to the last grant when the reservation
+    is captured. Keeping credits of the ended grant too would let them be spent twice."""
     nine = noon - 3 * HOUR
     ten = nine + HOUR
-    hear_of("early", 60, priority=20, starts_at=nine, ends_at=ten, at=nine)
-    wallet = hear_of("first", 100, priority=10, starts_at=nine, at=nine)
+    receive("early", 60, priority=20, starts_at=nine, ends_at=ten, at=nine)
+    wallet = receive("first", 100, priority=10, starts_at=nine, at=nine)
     slow = ledger.reserve(wallet_id=wallet.id, key="slow", amount=80, now=nine + 55 * MINUTE)
-    hear_of("last", 100, priority=30, starts_at=ten, at=ten)
+    receive("last", 100, priority=30, starts_at=ten, at=ten)
     use(wallet, 100, at=ten + MINUTE)
 
     wallet.refresh_from_db()
@@ -213,11 +222,11 @@ def test_nothing_is_kept_of_an_ended_grant_for_a_hold_that_draws_another_first(h
     assert left(wallet) == {"early": 0, "first": 0, "last": 20}
 
 
-def test_what_was_kept_for_a_hold_expires_when_it_takes_less(hear_of, noon):
+def test_credits_kept_for_a_reservation_expire_when_it_captures_less(receive, noon):
     nine = noon - 3 * HOUR
     ten = nine + HOUR
-    hear_of("early", 60, priority=10, starts_at=nine, ends_at=ten, at=nine)
-    wallet = hear_of("pack", 100, priority=100, starts_at=nine, at=nine)
+    receive("early", 60, priority=10, starts_at=nine, ends_at=ten, at=nine)
+    wallet = receive("pack", 100, priority=100, starts_at=nine, at=nine)
     slow = ledger.reserve(wallet_id=wallet.id, key="slow", amount=40, now=nine + 55 * MINUTE)
     assert ledger.expire_ended(wallet_id=wallet.id, now=ten) == 20
 
@@ -227,10 +236,10 @@ def test_what_was_kept_for_a_hold_expires_when_it_takes_less(hear_of, noon):
     assert left(wallet) == {"early": 0, "pack": 100}
 
 
-def test_a_grant_is_neither_drawn_nor_expired_before_a_worker_has_started_it(hear_of, noon):
-    """Its credits are not in the balance yet: the others would be left with more than that."""
-    hear_of("gift", 50, priority=5, starts_at=noon + HOUR, ends_at=noon + 2 * HOUR, at=noon)
-    wallet = hear_of("pack", 100, priority=100, starts_at=noon, at=noon)
+def test_a_grant_is_neither_drawn_nor_expired_before_a_worker_has_started_it(receive, noon):
+    """Its credits are not in the balance yet, so the other grants would exceed the balance."""
+    receive("gift", 50, priority=5, starts_at=noon + HOUR, ends_at=noon + 2 * HOUR, at=noon)
+    wallet = receive("pack", 100, priority=100, starts_at=noon, at=noon)
     use(wallet, 60, at=noon + HOUR)
     ledger.expire_ended(wallet_id=wallet.id, now=noon + 2 * HOUR)
     wallet.refresh_from_db()
@@ -241,17 +250,17 @@ def test_a_grant_is_neither_drawn_nor_expired_before_a_worker_has_started_it(hea
     assert left(wallet) == {"gift": 0, "pack": 90}
 
 
-def test_each_hour_draws_from_what_covers_it_in_order(noon):
+def test_each_hour_draws_from_the_pools_that_cover_it_in_order(noon):
     pools = [
         Pool(1, 10, noon, noon + HOUR),
         Pool(2, 10, noon, noon + DAY),
         Pool(3, 10, noon + HOUR, noon + DAY),
     ]
-    usage = {noon + HOUR: 12, noon: 14}  # told the wrong way round
-    assert draw(pools, usage) == {(noon, 1): 10, (noon, 2): 4, (noon + HOUR, 2): 6, (noon + HOUR, 3): 6}
+    usage = {noon + HOUR: 12, noon: 14}  # not in order of time
+    assert allocate(pools, usage) == {(noon, 1): 10, (noon, 2): 4, (noon + HOUR, 2): 6, (noon + HOUR, 3): 6}
 
 
-def test_usage_that_nothing_covers_draws_last_what_others_leave(noon):
+def test_uncovered_usage_draws_last_from_what_is_left(noon):
     pools = [Pool(1, 10, noon, noon + HOUR), Pool(2, 10, noon + HOUR, noon + DAY)]
     usage = {noon: 15, noon + HOUR: 4}
-    assert draw(pools, usage) == {(noon, 1): 10, (noon + HOUR, 2): 4, (noon, 2): 5}
+    assert allocate(pools, usage) == {(noon, 1): 10, (noon + HOUR, 2): 4, (noon, 2): 5}

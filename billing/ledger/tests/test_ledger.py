@@ -23,11 +23,11 @@ def assert_sound(wallet: Wallet) -> Wallet:
     return wallet
 
 
-def test_reserve_holds_and_capture_takes(wallet, now):
-    hold = ledger.reserve(wallet_id=wallet.id, key="a", amount=200, now=now)
+def test_reserve_sets_credits_aside_and_capture_takes_them(wallet, now):
+    reservation = ledger.reserve(wallet_id=wallet.id, key="a", amount=200, now=now)
     assert assert_sound(wallet).available == 300
 
-    assert ledger.capture(reservation_id=hold.id, amount=200, now=now) == 300
+    assert ledger.capture(reservation_id=reservation.id, amount=200, now=now) == 300
 
     assert assert_sound(wallet).available == 300
     assert wallet.reserved == 0
@@ -35,18 +35,18 @@ def test_reserve_holds_and_capture_takes(wallet, now):
 
 
 def test_capture_returns_the_unused_part(wallet, now):
-    hold = ledger.reserve(wallet_id=wallet.id, key="a", amount=200, now=now)
+    reservation = ledger.reserve(wallet_id=wallet.id, key="a", amount=200, now=now)
 
-    ledger.capture(reservation_id=hold.id, amount=50, now=now)
+    ledger.capture(reservation_id=reservation.id, amount=50, now=now)
 
     assert assert_sound(wallet).available == 450
     assert Reservation.objects.get().captured == 50
 
 
-def test_capture_of_more_than_is_held_is_refused(wallet, now):
-    hold = ledger.reserve(wallet_id=wallet.id, key="a", amount=200, now=now)
-    with pytest.raises(ValueError, match="holds 200"):
-        ledger.capture(reservation_id=hold.id, amount=201, now=now)
+def test_capture_of_more_than_is_reserved_is_refused(wallet, now):
+    reservation = ledger.reserve(wallet_id=wallet.id, key="a", amount=200, now=now)
+    with pytest.raises(ValueError, match="200 credits are reserved"):
+        ledger.capture(reservation_id=reservation.id, amount=201, now=now)
     assert assert_sound(wallet).reserved == 200
 
 
@@ -64,7 +64,7 @@ def test_the_same_key_with_another_amount_is_refused(wallet, now):
     assert assert_sound(wallet).reserved == 200
 
 
-def test_a_credit_too_many_is_refused_and_says_how_many_are_missing(wallet, now):
+def test_a_refusal_says_how_many_credits_are_missing(wallet, now):
     ledger.reserve(wallet_id=wallet.id, key="a", amount=300, now=now)
     with pytest.raises(ledger.InsufficientCredits) as caught:
         ledger.reserve(wallet_id=wallet.id, key="b", amount=201, now=now)
@@ -75,47 +75,47 @@ def test_a_credit_too_many_is_refused_and_says_how_many_are_missing(wallet, now)
 
 
 @pytest.mark.parametrize("amount", [0, -1])
-def test_nothing_cannot_be_reserved(wallet, now, amount):
+def test_an_amount_below_one_cannot_be_reserved(wallet, now, amount):
     with pytest.raises(ValueError):
         ledger.reserve(wallet_id=wallet.id, key="a", amount=amount, now=now)
 
 
 def test_a_reservation_resolves_once(wallet, now):
-    hold = ledger.reserve(wallet_id=wallet.id, key="a", amount=200, now=now)
-    ledger.release(reservation_id=hold.id, now=now)
+    reservation = ledger.reserve(wallet_id=wallet.id, key="a", amount=200, now=now)
+    ledger.release(reservation_id=reservation.id, now=now)
     for again in (ledger.release, ledger.capture):
         with pytest.raises(ledger.AlreadyResolved, match="released"):
-            again(reservation_id=hold.id, now=now)
+            again(reservation_id=reservation.id, now=now)
     assert assert_sound(wallet).available == 500
 
 
-def test_an_unknown_reservation_is_named_missing(db, now):
+def test_an_unknown_reservation_is_reported_as_missing(db, now):
     with pytest.raises(ledger.AlreadyResolved, match="missing"):
         ledger.capture(reservation_id=12345, now=now)
 
 
 def test_a_reservation_expires_after_ten_minutes_and_not_before(wallet, now):
-    hold = ledger.reserve(wallet_id=wallet.id, key="a", amount=200, now=now)
+    reservation = ledger.reserve(wallet_id=wallet.id, key="a", amount=200, now=now)
     assert ledger.expire_reservations(now=now + timedelta(seconds=599)) == []
     assert ledger.expire_reservations(now=now + timedelta(seconds=600)) == [wallet.id]
     with pytest.raises(ledger.AlreadyResolved, match="expired"):
-        ledger.capture(reservation_id=hold.id, now=now)
+        ledger.capture(reservation_id=reservation.id, now=now)
     assert assert_sound(wallet).available == 500
 
 
-def test_a_frozen_wallet_refuses_new_holds_and_keeps_old_promises(wallet, now):
-    hold = ledger.reserve(wallet_id=wallet.id, key="a", amount=200, now=now)
+def test_a_frozen_wallet_refuses_reservations_and_allows_captures(wallet, now):
+    reservation = ledger.reserve(wallet_id=wallet.id, key="a", amount=200, now=now)
     ledger.set_frozen(wallet_id=wallet.id, frozen=True, now=now)
     with pytest.raises(ledger.WalletFrozen):
         ledger.reserve(wallet_id=wallet.id, key="b", amount=1, now=now)
-    ledger.capture(reservation_id=hold.id, now=now)
+    ledger.capture(reservation_id=reservation.id, now=now)
     ledger.set_frozen(wallet_id=wallet.id, frozen=False, now=now)
     ledger.reserve(wallet_id=wallet.id, key="b", amount=1, now=now)
     assert assert_sound(wallet).available == 299
 
 
 def test_a_freeze_is_dated_no_earlier_than_the_last_reservation_before_it(wallet, now):
-    """Whoever freezes may have read the clock and then stood still."""
+    """The caller may have read the clock long before the freeze runs."""
     reserved_at = now + timedelta(minutes=2)
     ledger.reserve(wallet_id=wallet.id, key="a", amount=200, now=reserved_at)
 
@@ -124,9 +124,9 @@ def test_a_freeze_is_dated_no_earlier_than_the_last_reservation_before_it(wallet
     assert assert_sound(wallet).frozen_at == reserved_at
 
 
-def test_a_wallet_frozen_between_look_and_take_says_so(wallet, now):
+def test_a_wallet_frozen_between_read_and_update_is_reported_as_frozen(wallet, now):
     def freeze_first(execute, sql, params, many, context):
-        if sql == reservations.TAKE_FROM_AVAILABLE:
+        if sql == reservations.RESERVE_AVAILABLE:
             ledger.set_frozen(wallet_id=wallet.id, frozen=True, now=now)
         return execute(sql, params, many, context)
 
@@ -144,14 +144,14 @@ def test_capture_draws_in_metronomes_order(alice, now):
     wallet = fund(alice, 100, now, segment_id="gift", priority=5)
     drawn = []
     for at in range(5):
-        hold = ledger.reserve(wallet_id=wallet.id, key=str(at), amount=100, now=now)
-        ledger.capture(reservation_id=hold.id, now=now)
+        reservation = ledger.reserve(wallet_id=wallet.id, key=str(at), amount=100, now=now)
+        ledger.capture(reservation_id=reservation.id, now=now)
         drawn += [g.segment_id for g in wallet.grants.filter(remaining=0) if g.segment_id not in drawn]
     assert drawn == ["gift", "plan-soon", "plan-late", "plan-paid", "pack"]
     assert assert_sound(wallet).balance == 0
 
 
-def test_a_grant_heard_of_twice_is_one_entry(alice, now):
+def test_a_grant_received_twice_is_one_entry(alice, now):
     fund(alice, 100, now, segment_id="s")
     wallet = fund(alice, 100, now, segment_id="s")
     assert assert_sound(wallet).balance == 100
@@ -166,10 +166,10 @@ def test_a_changed_grant_is_a_delta_entry(alice, now):
     assert list(wallet.entries.order_by("id").values_list("amount", flat=True)) == [100, 50, -120]
 
 
-def test_a_shrunk_grant_takes_neither_what_was_drawn_nor_what_is_held(alice, now):
+def test_a_reduced_grant_takes_back_neither_spent_nor_reserved_credits(alice, now):
     wallet = fund(alice, 100, now, segment_id="s")
-    hold = ledger.reserve(wallet_id=wallet.id, key="a", amount=40, now=now)
-    ledger.capture(reservation_id=hold.id, now=now)
+    reservation = ledger.reserve(wallet_id=wallet.id, key="a", amount=40, now=now)
+    ledger.capture(reservation_id=reservation.id, now=now)
     ledger.reserve(wallet_id=wallet.id, key="b", amount=50, now=now)
 
     wallet = assert_sound(fund(alice, 0, now, segment_id="s"))
@@ -177,10 +177,10 @@ def test_a_shrunk_grant_takes_neither_what_was_drawn_nor_what_is_held(alice, now
     assert (wallet.balance, wallet.reserved) == (50, 50)
 
 
-def test_a_grant_that_vanished_for_a_while_does_not_come_back_with_what_was_spent_of_it(alice, now):
+def test_a_grant_that_vanished_for_a_while_returns_without_its_spent_credits(alice, now):
     wallet = fund(alice, 100, now, segment_id="s")
-    hold = ledger.reserve(wallet_id=wallet.id, key="a", amount=40, now=now)
-    ledger.capture(reservation_id=hold.id, now=now)
+    reservation = ledger.reserve(wallet_id=wallet.id, key="a", amount=40, now=now)
+    ledger.capture(reservation_id=reservation.id, now=now)
 
     assert assert_sound(fund(alice, 0, now, segment_id="s")).balance == 0
     assert assert_sound(fund(alice, 100, now, segment_id="s")).balance == 60
@@ -205,8 +205,8 @@ def test_a_future_grant_counts_from_its_start(alice, now):
 def test_an_ended_grant_expires_once_and_only_what_is_left(alice, now):
     end = now + timedelta(hours=1)
     wallet = fund(alice, 100, now, ends_at=end)
-    hold = ledger.reserve(wallet_id=wallet.id, key="a", amount=30, now=now)
-    ledger.capture(reservation_id=hold.id, now=now)
+    reservation = ledger.reserve(wallet_id=wallet.id, key="a", amount=30, now=now)
+    ledger.capture(reservation_id=reservation.id, now=now)
     grant = wallet.grants.get()
     assert ledger.start_or_end_grant(grant_id=grant.id, now=now) == end
     for _ in range(2):
@@ -215,7 +215,7 @@ def test_an_ended_grant_expires_once_and_only_what_is_left(alice, now):
     assert list(wallet.entries.order_by("id").values_list("amount", flat=True)) == [100, -30, -70]
 
 
-def test_the_gate_never_spends_an_ended_grant_even_with_no_worker_alive(alice, now):
+def test_reserve_never_uses_an_ended_grant_even_without_a_worker(alice, now):
     end = now + timedelta(hours=1)
     fund(alice, 100, now, segment_id="ends", ends_at=end)
     wallet = fund(alice, 50, now, segment_id="stays")
@@ -227,63 +227,63 @@ def test_the_gate_never_spends_an_ended_grant_even_with_no_worker_alive(alice, n
 
 
 def ending_and_lasting(customer, now):
-    """Grants of 500 credits that end at `now`, drawn first, and of 1,000 that do not."""
+    """A grant of 500 credits that ends at `now`, drawn first, and one of 1,000 that lasts."""
     fund(customer, 500, now - timedelta(hours=2), segment_id="ends", ends_at=now)
     return fund(customer, 1_000, now - timedelta(hours=2), segment_id="lasts", priority=50)
 
 
-def test_a_request_that_was_overtaken_by_an_end_spends_what_comes_after_it(alice, now):
-    """Metronome has given the ended credits up, as we have: usage before the end would draw them there and others here."""
+def test_a_reservation_made_after_an_expiry_is_dated_no_earlier_than_the_end(alice, now):
+    """Dated before the end, usage would draw the ended grant at Metronome and another one here."""
     wallet = ending_and_lasting(alice, now)
     ledger.expire_ended(wallet_id=wallet.id, now=now)
 
-    hold = ledger.reserve(wallet_id=wallet.id, key="a", amount=100, now=now - timedelta(milliseconds=5))
+    reservation = ledger.reserve(wallet_id=wallet.id, key="a", amount=100, now=now - timedelta(milliseconds=5))
 
-    assert hold.created_at == Reservation.objects.get().created_at == now
-    ledger.capture(reservation_id=hold.id, now=now)
+    assert reservation.created_at == Reservation.objects.get().created_at == now
+    ledger.capture(reservation_id=reservation.id, now=now)
     assert dict(CreditGrant.objects.values_list("segment_id", "remaining")) == {"ends": 0, "lasts": 900}
 
 
-def test_a_look_that_is_older_than_an_end_does_not_hold_either(alice, now, monkeypatch):
-    wallet, looks, one = ending_and_lasting(alice, now), [], ledger.sql.one
+def test_a_reservation_that_read_the_wallet_before_an_expiry_is_dated_anew(alice, now, monkeypatch):
+    wallet, reads, one = ending_and_lasting(alice, now), [], ledger.sql.one
 
-    def look_and_be_overtaken(statement, params):
+    def read_and_expire(statement, params):
         row = one(statement, params)
-        if statement == reservations.LOOK and not looks:
-            looks.append(row)
+        if statement == reservations.READ_FOR_RESERVE and not reads:
+            reads.append(row)
             ledger.expire_ended(wallet_id=wallet.id, now=now)
         return row
 
-    monkeypatch.setattr(ledger.sql, "one", look_and_be_overtaken)
+    monkeypatch.setattr(ledger.sql, "one", read_and_expire)
 
-    hold = ledger.reserve(wallet_id=wallet.id, key="a", amount=100, now=now - timedelta(milliseconds=5))
+    reservation = ledger.reserve(wallet_id=wallet.id, key="a", amount=100, now=now - timedelta(milliseconds=5))
 
-    assert looks and hold.created_at == Reservation.objects.get().created_at == now
+    assert reads and reservation.created_at == Reservation.objects.get().created_at == now
     assert assert_sound(wallet).available == 900
 
 
-def test_what_a_reservation_holds_of_an_ended_grant_is_captured_from_it(alice, now):
+def test_a_reservation_is_captured_from_the_grant_that_ended_meanwhile(alice, now):
     end = now + timedelta(minutes=5)
     fund(alice, 100, now, segment_id="ends", ends_at=end)
     wallet = fund(alice, 100, now, segment_id="stays")
-    hold = ledger.reserve(wallet_id=wallet.id, key="a", amount=60, now=now)
+    reservation = ledger.reserve(wallet_id=wallet.id, key="a", amount=60, now=now)
     ending = wallet.grants.get(segment_id="ends")
     ledger.start_or_end_grant(grant_id=ending.id, now=end)
     assert assert_sound(wallet).available == 100
 
-    ledger.capture(reservation_id=hold.id, now=end)
+    ledger.capture(reservation_id=reservation.id, now=end)
 
     assert assert_sound(wallet).balance == 100
     assert wallet.grants.get(segment_id="stays").remaining == 100
 
 
-def test_what_a_reservation_held_of_an_ended_grant_goes_when_it_is_released(alice, now):
+def test_reserved_credits_of_an_ended_grant_are_lost_when_released(alice, now):
     end = now + timedelta(minutes=5)
     fund(alice, 100, now, segment_id="ends", ends_at=end)
     wallet = fund(alice, 100, now, segment_id="stays")
     early = ledger.reserve(wallet_id=wallet.id, key="a", amount=60, now=now)
     ledger.start_or_end_grant(grant_id=wallet.grants.get(segment_id="ends").id, now=end)
-    ledger.reserve(wallet_id=wallet.id, key="b", amount=100, now=end)  # lives on the other grant alone
+    ledger.reserve(wallet_id=wallet.id, key="b", amount=100, now=end)  # of the other grant
     ledger.release(reservation_id=early.id, now=end)
 
     with pytest.raises(ledger.InsufficientCredits):
@@ -293,11 +293,11 @@ def test_what_a_reservation_held_of_an_ended_grant_goes_when_it_is_released(alic
     assert (assert_sound(wallet).balance, wallet.reserved) == (100, 100)
 
 
-def test_a_grant_that_begins_in_the_past_pays_for_what_was_used_since(alice, now):
-    """A plan chosen at 10:20 starts at 10:00 for Metronome, which rates the 10:10 usage to it and not to the pack."""
+def test_a_backdated_grant_covers_usage_since_its_start(alice, now):
+    """A plan chosen at 10:20 starts at 10:00, so Metronome draws the 10:10 usage from it."""
     wallet = fund(alice, 100, now, segment_id="pack", priority=100)
-    hold = ledger.reserve(wallet_id=wallet.id, key="a", amount=60, now=now)
-    ledger.capture(reservation_id=hold.id, now=now)
+    reservation = ledger.reserve(wallet_id=wallet.id, key="a", amount=60, now=now)
+    ledger.capture(reservation_id=reservation.id, now=now)
 
     fund(alice, 50, now, segment_id="plan", priority=10)
 
@@ -306,12 +306,12 @@ def test_a_grant_that_begins_in_the_past_pays_for_what_was_used_since(alice, now
     assert wallet.grants.get(segment_id="pack").remaining == 90
 
 
-def test_a_grant_that_begins_in_the_past_does_not_pay_for_what_was_used_before_it(alice, now):
+def test_a_backdated_grant_does_not_cover_usage_before_its_start(alice, now):
     wallet = fund(alice, 100, now - timedelta(hours=3), segment_id="pack", priority=100)
     for hours in (2, 0):
         at = now - timedelta(hours=hours)
-        hold = ledger.reserve(wallet_id=wallet.id, key=f"{hours} hours ago", amount=30, now=at)
-        ledger.capture(reservation_id=hold.id, now=at)
+        reservation = ledger.reserve(wallet_id=wallet.id, key=f"{hours} hours ago", amount=30, now=at)
+        ledger.capture(reservation_id=reservation.id, now=at)
 
     fund(alice, 50, now, segment_id="plan", priority=10)
 
@@ -320,17 +320,17 @@ def test_a_grant_that_begins_in_the_past_does_not_pay_for_what_was_used_before_i
     assert wallet.grants.get(segment_id="pack").remaining == 70
 
 
-def test_a_grant_does_not_pay_for_what_earlier_grants_paid(alice, now):
+def test_a_grant_does_not_take_over_from_grants_before_it_in_draw_order(alice, now):
     wallet = fund(alice, 100, now, segment_id="gift", priority=5)
-    hold = ledger.reserve(wallet_id=wallet.id, key="a", amount=60, now=now)
-    ledger.capture(reservation_id=hold.id, now=now)
+    reservation = ledger.reserve(wallet_id=wallet.id, key="a", amount=60, now=now)
+    ledger.capture(reservation_id=reservation.id, now=now)
 
     fund(alice, 50, now, segment_id="plan", priority=10)
 
     assert wallet.grants.get(segment_id="plan").remaining == 50
 
 
-def test_an_adjustment_takes_what_is_free_and_no_more(wallet, now):
+def test_an_adjustment_takes_no_reserved_credits(wallet, now):
     ledger.reserve(wallet_id=wallet.id, key="a", amount=450, now=now)
     entry = ledger.adjust(wallet_id=wallet.id, amount=-100, note="drift", now=now)
     assert entry.amount == -50
@@ -338,16 +338,16 @@ def test_an_adjustment_takes_what_is_free_and_no_more(wallet, now):
     assert ledger.adjust(wallet_id=wallet.id, amount=-100, note="drift", now=now) is None
 
 
-def test_an_adjustment_upwards_refills_what_was_drawn(wallet, now):
-    hold = ledger.reserve(wallet_id=wallet.id, key="a", amount=300, now=now)
-    ledger.capture(reservation_id=hold.id, now=now)
+def test_a_positive_adjustment_refills_grants(wallet, now):
+    reservation = ledger.reserve(wallet_id=wallet.id, key="a", amount=300, now=now)
+    ledger.capture(reservation_id=reservation.id, now=now)
     ledger.adjust(wallet_id=wallet.id, amount=400, note="drift", now=now)
     assert assert_sound(wallet).balance == 600
     assert wallet.grants.get().remaining == 500
 
 
 @pytest.mark.django_db(transaction=True)
-def test_what_is_held_in_the_instant_a_grant_ends_stays_held(alice, now):
+def test_a_reservation_made_as_its_grant_ends_keeps_its_credits(alice, now):
     end = now + timedelta(hours=1)
     wallet = fund(alice, 100, now, ends_at=end)
     expired = []
@@ -368,23 +368,23 @@ def test_what_is_held_in_the_instant_a_grant_ends_stays_held(alice, now):
 
 
 def test_credits_in_flight_are_counted_until_a_minute_after_they_are_acknowledged(wallet, now):
-    hold = ledger.reserve(wallet_id=wallet.id, key="a", amount=300, now=now)
-    ledger.capture(reservation_id=hold.id, now=now)
+    reservation = ledger.reserve(wallet_id=wallet.id, key="a", amount=300, now=now)
+    ledger.capture(reservation_id=reservation.id, now=now)
     assert ledger.in_flight(wallet_id=wallet.id, now=now) == (300, 0)
-    ledger.acknowledge(reservation_ids=[hold.id], now=now)
+    ledger.acknowledge(reservation_ids=[reservation.id], now=now)
     assert ledger.in_flight(wallet_id=wallet.id, now=now + timedelta(seconds=59)) == (0, 300)
     assert ledger.in_flight(wallet_id=wallet.id, now=now + timedelta(seconds=60)) == (0, 0)
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_thousand_concurrent_reservations_of_ten_against_five_hundred_let_exactly_fifty_through(wallet, now):
+def test_a_thousand_concurrent_spends_of_ten_from_500_succeed_fifty_times(wallet, now):
     outcomes: list[str] = []
 
     def spend(thread: int) -> None:
         for at in range(125):
             try:
-                hold = ledger.reserve(wallet_id=wallet.id, key=f"{thread}-{at}", amount=10, now=now)
-                ledger.capture(reservation_id=hold.id, amount=10, now=now)
+                reservation = ledger.reserve(wallet_id=wallet.id, key=f"{thread}-{at}", amount=10, now=now)
+                ledger.capture(reservation_id=reservation.id, amount=10, now=now)
                 outcomes.append("spent")
             except ledger.InsufficientCredits:
                 outcomes.append("refused")

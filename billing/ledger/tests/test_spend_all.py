@@ -1,4 +1,4 @@
-"""Many spends at once end as the same spends one by one: each once, paid by the same grants, or none at all."""
+"""spend_all: the same result as the same spends one by one, or no change at all."""
 
 from __future__ import annotations
 
@@ -22,15 +22,23 @@ NOW = NOON + 20 * HOUR + 30 * MINUTE
 
 def record(wallet, name, credits, priority, *, starts_at=NOON, ends_at=NOON + timedelta(days=365), now=NOON):
     segment = ledger.Segment(
-        kind="credit", remote_id=name, segment_id=f"{name}-{wallet.pk}", key="", name=name, amount=credits,
-        priority=Decimal(priority), is_free=True, starts_at=starts_at, ends_at=ends_at,
-    )  # fmt: skip
+        kind="credit",
+        remote_id=name,
+        segment_id=f"{name}-{wallet.pk}",
+        key="",
+        name=name,
+        amount=credits,
+        priority=Decimal(priority),
+        is_free=True,
+        starts_at=starts_at,
+        ends_at=ends_at,
+    )
     ledger.record_grant(wallet_id=wallet.pk, segment=segment, now=now)
 
 
 @pytest.fixture
 def furnished(db):
-    """Makes a customer's wallet with grants that began and ended in the last twenty hours, and live usage among them."""
+    """Returns a function that creates a wallet with grants and usage of the last twenty hours."""
 
     def furnished(customer) -> Wallet:
         wallet = ledger.wallet_of(customer.pk)
@@ -46,15 +54,18 @@ def furnished(db):
 
 
 def use(wallet, spends, now) -> None:
-    """One by one, in a wallet that has forgotten what ended: else nothing could be held for a moment before that."""
+    """Spend one by one.
+
+    Resets expired_last_at, or reservations could not be dated before it.
+    """
     Wallet.objects.filter(pk=wallet.pk).update(expired_last_at=None)
     for one in spends:
-        hold = ledger.reserve(wallet_id=wallet.pk, key=one.key, amount=one.amount, now=one.at)
-        ledger.capture(reservation_id=hold.id, now=now or one.at)
+        reservation = ledger.reserve(wallet_id=wallet.pk, key=one.key, amount=one.amount, now=one.at)
+        ledger.capture(reservation_id=reservation.id, now=now or one.at)
 
 
 def state(wallet) -> tuple[int, dict[str, int], list[tuple[str, int]]]:
-    """Balance, what the grants have left, and what was spent under which key."""
+    """Balance, remaining credits by grant, and what was spent by key."""
     assert_sound(wallet)
     spent = Reservation.objects.filter(wallet=wallet, state="captured").order_by("key")
     grants = dict(wallet.grants.values_list("name", "remaining"))
@@ -62,7 +73,7 @@ def state(wallet) -> tuple[int, dict[str, int], list[tuple[str, int]]]:
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_many_at_once_leave_balance_and_grants_as_one_by_one(furnished, alice, bob, seed):
+def test_many_at_once_have_the_same_result_as_one_by_one(furnished, alice, bob, seed):
     dice = random.Random(seed)
     spends = [
         Spend(f"k-{n}", dice.randrange(1, 30), NOON + timedelta(minutes=dice.randrange(20 * 60)))
@@ -77,13 +88,13 @@ def test_many_at_once_leave_balance_and_grants_as_one_by_one(furnished, alice, b
     assert [Reservation.objects.get(pk=pk).key for pk in ids] == [one.key for one in spends]
     entries = LedgerEntry.objects.filter(reservation__in=ids).order_by("version")
     assert list(entries.values_list("amount", flat=True)) == [-one.amount for one in spends]
-    late = {"starts_at": NOON + 2 * HOUR, "now": NOW}  # what they drew is known to a grant heard of later
+    late = {"starts_at": NOON + 2 * HOUR, "now": NOW}  # a later grant takes over what they consumed
     record(at_once, "late", 100, 1, **late)
     record(singly, "late", 100, 1, **late)
     assert state(at_once) == state(singly)
 
 
-def test_more_than_there_is_changes_nothing(furnished, alice):
+def test_spending_too_much_changes_nothing(furnished, alice):
     wallet = furnished(alice)
     before = state(wallet)
 
@@ -94,9 +105,9 @@ def test_more_than_there_is_changes_nothing(furnished, alice):
     assert state(wallet) == before
 
 
-def test_credits_held_are_not_spent(furnished, alice):
+def test_reserved_credits_are_not_spent(furnished, alice):
     wallet = furnished(alice)
-    ledger.reserve(wallet_id=wallet.pk, key="held", amount=state(wallet)[0] - 10, now=NOW)
+    ledger.reserve(wallet_id=wallet.pk, key="reserved", amount=state(wallet)[0] - 10, now=NOW)
 
     with pytest.raises(ledger.InsufficientCredits):
         ledger.spend_all(wallet_id=wallet.pk, spends=[Spend("a", 11, NOON)], now=NOW)
@@ -105,7 +116,7 @@ def test_credits_held_are_not_spent(furnished, alice):
     assert assert_sound(wallet).available == 0
 
 
-def test_a_key_that_is_taken_and_a_frozen_wallet_change_nothing(furnished, alice):
+def test_a_taken_key_or_a_frozen_wallet_changes_nothing(furnished, alice):
     wallet = furnished(alice)
     before = state(wallet)
     with pytest.raises(IntegrityError):
@@ -120,13 +131,13 @@ def test_a_key_that_is_taken_and_a_frozen_wallet_change_nothing(furnished, alice
 
 @pytest.mark.django_db
 def test_credits_that_ended_before_are_written_off_and_not_spent(alice):
-    """No worker has come by since."""
+    """No worker has written them off yet."""
     wallet = ledger.wallet_of(alice.pk)
     record(wallet, "plan", 100, 10, ends_at=NOON + HOUR)
     record(wallet, "pack", 100, 100)
     spends = [Spend("a", 60, NOON), Spend("b", 100, NOON + 2 * HOUR)]
 
-    with pytest.raises(ledger.InsufficientCredits):  # the end is between them: one by one
+    with pytest.raises(ledger.InsufficientCredits):  # a grant ends between them, so only one by one
         ledger.spend_all(wallet_id=wallet.pk, spends=spends, now=NOW)
     for one in spends:
         ledger.spend_all(wallet_id=wallet.pk, spends=[one], now=NOW)
@@ -159,7 +170,7 @@ def test_the_same_spends_in_two_threads_are_taken_once(alice):
 
 
 @pytest.mark.django_db
-def test_what_a_hold_keeps_of_an_ended_grant_does_not_stand_in_the_way(alice):
+def test_credits_reserved_of_an_ended_grant_do_not_prevent_spending(alice):
     wallet = ledger.wallet_of(alice.pk)
     record(wallet, "plan", 100, 10, ends_at=NOON + HOUR)
     record(wallet, "pack", 100, 100)

@@ -34,9 +34,14 @@ def test_the_balance_shows_wallet_plan_and_whether_auto_recharge_is_on(client, a
     client.force_login(alice.user)
 
     assert client.get("/api/billing/balance").json() == {
-        "customer_id": "m-alice", "balance": 500, "reserved": 120, "available": 380, "version": 2,
-        "plan": "creator", "auto_recharge": True,
-    }  # fmt: skip
+        "customer_id": "m-alice",
+        "balance": 500,
+        "reserved": 120,
+        "available": 380,
+        "version": 2,
+        "plan": "creator",
+        "auto_recharge": True,
+    }
 
 
 def test_the_balance_takes_one_query_beside_session_and_login(client, alice, wallet, django_assert_num_queries):
@@ -52,7 +57,7 @@ def test_each_login_sees_its_own_balance(client, alice, bob, wallet):
     assert client.get("/api/billing/balance").json()["balance"] == 0
 
 
-def test_an_anonymous_question_for_the_balance_is_refused_in_json(client, db):
+def test_an_anonymous_request_for_the_balance_is_refused_in_json(client, db):
     answer = client.get("/api/billing/balance")
 
     assert answer.status_code == 401
@@ -83,7 +88,7 @@ def test_the_header_reads_the_balance_once_and_only_where_it_is_shown(rf, alice,
         assert page.render({}, request) == "500 None /api/webhooks/events/m-alice"
 
 
-def test_the_header_is_empty_for_a_stranger(rf):
+def test_the_header_is_empty_for_an_anonymous_visitor(rf):
     from django.contrib.auth.models import AnonymousUser
 
     request = rf.get("/")

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture(autouse=True)
 def in_memory_layer(settings):
-    """Redis leaves tasks in every event loop it was used in; tests/test_streams_process.py is about processes."""
+    """Redis leaves tasks in each event loop; tests/test_streams_process.py tests it."""
     settings.CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
 
 
@@ -48,15 +48,21 @@ def log_in(customer):
 
 
 class Browser:
-    """One client of the ASGI application: what it was sent, and a line it can drop or be slow on."""
+    """A client of the ASGI application that records what it receives, and may be slow or leave."""
 
     def __init__(self, cookie="", customer_id="m-alice", method="GET", query="", **headers):
         headers = {"host": "localhost", "cookie": f"sessionid={cookie}", **headers}
         self.scope = {
-            "type": "http", "method": method, "path": f"/api/webhooks/events/{customer_id}", "root_path": "",
-            "query_string": query.encode(), "scheme": "http", "server": ("localhost", 80), "client": ("127.0.0.1", 1),
+            "type": "http",
+            "method": method,
+            "path": f"/api/webhooks/events/{customer_id}",
+            "root_path": "",
+            "query_string": query.encode(),
+            "scheme": "http",
+            "server": ("localhost", 80),
+            "client": ("127.0.0.1", 1),
             "headers": [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()],
-        }  # fmt: skip
+        }
         self.inbox = asyncio.Queue()
         self.status, self.headers, self.body, self.ended = 0, {}, b"", False
         self.ready = asyncio.Event()
@@ -98,7 +104,7 @@ class Browser:
 async def until(condition, seconds=5):
     deadline = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < deadline, "it did not happen"
+        assert time.monotonic() < deadline, "timed out"
         await asyncio.sleep(0.005)
 
 
@@ -109,7 +115,7 @@ def spend(wallet, key, now):
 
 
 def run(test):
-    """Run an async test; it must leave no stream and no task behind, and the database to the next one."""
+    """Run an async test, and check that it leaves no stream, task or watcher behind."""
 
     async def whole():
         await test()
@@ -137,10 +143,16 @@ def test_a_stream_begins_with_connected_and_the_balance(alice, wallet, cookie):
         assert connected == b'event: connected\ndata: {"type": "connected", "customer_id": "m-alice"}'
         assert browser.updates == [
             {
-                "type": "balance_updated", "customer_id": "m-alice", "balance": 500, "reserved": 0, "available": 500,
-                "version": 1, "plan": None, "auto_recharge": False,
+                "type": "balance_updated",
+                "customer_id": "m-alice",
+                "balance": 500,
+                "reserved": 0,
+                "available": 500,
+                "version": 1,
+                "plan": None,
+                "auto_recharge": False,
             }
-        ]  # fmt: skip
+        ]
 
     run(test)
 
@@ -166,7 +178,7 @@ def test_a_change_reaches_every_stream_of_the_wallet_at_once(alice, wallet, cook
         await spend(wallet, "a", now)
         await until(lambda: all(tab.versions == [1, 2] for tab in tabs))
 
-        assert time.monotonic() - started < 0.8  # not by the watcher's second
+        assert time.monotonic() - started < 0.8  # sooner than the watcher would
         assert tabs[0].updates[1]["available"] == 490
         for tab in tabs:
             await tab.leave()
@@ -191,7 +203,7 @@ def test_a_change_is_not_shown_to_anyone_else(alice, wallet, cookie, bobs_cookie
 
 
 def test_a_change_in_another_process_arrives_without_a_wake_up(alice, wallet, cookie, now, monkeypatch):
-    monkeypatch.setattr("billing.live.watcher.LOOK_SECONDS", 0.05)
+    monkeypatch.setattr("billing.live.watcher.READ_SECONDS", 0.05)
 
     async def test():
         browser = await Browser(cookie).open()
@@ -216,9 +228,9 @@ def test_a_customer_who_never_had_a_credit_is_shown_zero_and_then_the_first_ones
     assert Wallet.objects.count() == 1
 
 
-def test_a_stream_tells_once_that_credits_are_from_an_automatic_recharge(alice, wallet, cookie, now):
+def test_a_stream_reports_once_that_credits_are_from_an_automatic_recharge(alice, wallet, cookie, now):
     def recharge():
-        with transaction.atomic():  # or the watcher may see the credits before they have their name
+        with transaction.atomic():  # so that the watcher sees credits and name together
             fund(alice, 1_000, now, segment_id="recharge")
             CreditGrant.objects.filter(segment_id="recharge").update(name="Auto-recharge")
         wake.wake(wallet.id)
@@ -237,7 +249,7 @@ def test_a_stream_tells_once_that_credits_are_from_an_automatic_recharge(alice, 
 
 
 @pytest.mark.parametrize(
-    ("seen", "is_news"),
+    ("seen", "is_reported"),
     [
         ({"last_event_id": "1"}, True),
         ({"query": "after=1"}, True),
@@ -247,7 +259,7 @@ def test_a_stream_tells_once_that_credits_are_from_an_automatic_recharge(alice, 
         ({"last_event_id": "9" * 400}, False),
     ],
 )
-def test_a_browser_that_comes_back_is_told_of_a_recharge_it_missed(alice, wallet, cookie, now, seen, is_news):
+def test_a_reconnecting_browser_is_told_of_a_recharge_it_missed(alice, wallet, cookie, now, seen, is_reported):
     fund(alice, 1_000, now, segment_id="recharge")
     CreditGrant.objects.filter(segment_id="recharge").update(name="Auto-recharge")
 
@@ -255,7 +267,7 @@ def test_a_browser_that_comes_back_is_told_of_a_recharge_it_missed(alice, wallet
         browser = await Browser(cookie, **seen).open()
         await browser.leave()
 
-        assert [(update["balance"], update["auto_recharge"]) for update in browser.updates] == [(1_500, is_news)]
+        assert [(update["balance"], update["auto_recharge"]) for update in browser.updates] == [(1_500, is_reported)]
 
     run(test)
 
@@ -277,7 +289,7 @@ def test_a_slow_client_is_sent_the_newest_state_instead_of_all_it_missed(alice, 
 
 
 def test_a_quiet_stream_is_kept_alive_by_comments(alice, wallet, cookie, monkeypatch):
-    monkeypatch.setattr(stream, "TURN_SECONDS", 0.02)
+    monkeypatch.setattr(stream, "CHECK_SECONDS", 0.02)
     monkeypatch.setattr(stream, "HEARTBEAT_SECONDS", 0.05)
 
     async def test():
@@ -289,8 +301,8 @@ def test_a_quiet_stream_is_kept_alive_by_comments(alice, wallet, cookie, monkeyp
     run(test)
 
 
-def test_a_stream_ends_after_its_life(alice, wallet, cookie, monkeypatch):
-    monkeypatch.setattr(stream, "TURN_SECONDS", 0.02)
+def test_a_stream_ends_after_ten_minutes(alice, wallet, cookie, monkeypatch):
+    monkeypatch.setattr(stream, "CHECK_SECONDS", 0.02)
     monkeypatch.setattr(stream, "LIFE_SECONDS", 0.05)
 
     async def test():
@@ -301,7 +313,7 @@ def test_a_stream_ends_after_its_life(alice, wallet, cookie, monkeypatch):
     run(test)
 
 
-def test_one_stream_more_than_a_customer_may_have_ends_the_oldest(alice, wallet, cookie, monkeypatch):
+def test_one_stream_too_many_for_a_customer_ends_the_oldest(alice, wallet, cookie, monkeypatch):
     monkeypatch.setattr(stream, "CUSTOMER_STREAMS_MAX", 2)
 
     async def test():
@@ -316,7 +328,7 @@ def test_one_stream_more_than_a_customer_may_have_ends_the_oldest(alice, wallet,
     run(test)
 
 
-def test_one_stream_more_than_a_process_may_have_ends_the_oldest(alice, wallet, cookie, bobs_cookie, monkeypatch):
+def test_one_stream_too_many_for_a_process_ends_the_oldest(alice, wallet, cookie, bobs_cookie, monkeypatch):
     monkeypatch.setattr(stream, "STREAMS_MAX", 1)
 
     async def test():
@@ -412,7 +424,7 @@ def test_opening_a_stream_leaves_no_connection_behind(alice, wallet, cookie, mon
     assert left == [None]
 
 
-def test_a_server_that_cannot_hold_it_open_answers_with_the_beginning(client, alice, wallet):
+def test_a_server_without_streaming_answers_with_the_opening(client, alice, wallet):
     client.force_login(alice.user)
 
     answer = client.get("/api/webhooks/events/m-alice")

@@ -12,22 +12,22 @@ from billing.live import wake
 
 @pytest.fixture(autouse=True)
 def in_memory_layer(settings):
-    """Redis, which leaves tasks in every event loop it was used in, has its turn in tests/test_streams_process.py."""
+    """Redis leaves tasks in each event loop; tests/test_streams_process.py tests it."""
     settings.CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
 
 
 async def collect(during, *, until=1, seconds=2.0):
-    """What `listen` hears while `during()` runs in a thread, as a request would."""
-    heard = []
-    listener = asyncio.create_task(wake.listen(heard.extend))
+    """What `listen` receives while `during()` runs in a thread, as in a request."""
+    received = []
+    listener = asyncio.create_task(wake.listen(received.extend))
     await asyncio.sleep(0.01)
     await database_sync_to_async(during)()
     deadline = time.monotonic() + seconds
-    while len(heard) < until and time.monotonic() < deadline:
+    while len(received) < until and time.monotonic() < deadline:
         await asyncio.sleep(0.005)
     listener.cancel()
     await asyncio.gather(listener, return_exceptions=True)
-    return heard
+    return received
 
 
 def close(loop):
@@ -38,7 +38,7 @@ def close(loop):
 
 
 class Broken:
-    """A channel layer whose Redis is gone."""
+    """A channel layer whose Redis is down."""
 
     def __getattr__(self, name):
         async def fail(*args, **kwargs):
@@ -50,7 +50,7 @@ class Broken:
 @pytest.fixture
 def broken_layer(monkeypatch):
     monkeypatch.setattr(wake, "get_channel_layer", Broken)
-    monkeypatch.setattr(wake, "_complained_at", -1e9)
+    monkeypatch.setattr(wake, "_logged_at", -1e9)
 
 
 @pytest.mark.django_db(transaction=True)
@@ -103,21 +103,21 @@ def test_many_changes_at_once_travel_together(monkeypatch):
     monkeypatch.setattr(layer, "group_send", count)
 
     async def run():
-        heard = []
-        listener = asyncio.create_task(wake.listen(heard.extend))
+        received = []
+        listener = asyncio.create_task(wake.listen(received.extend))
         await asyncio.sleep(0.01)
         for wallet_id in range(100):  # the loop is busy meanwhile, as under load
             wake._publisher.publish(wallet_id)
         await asyncio.sleep(0.05)
         listener.cancel()
-        return heard
+        return received
 
     assert sorted(asyncio.run(run())) == list(range(100))
     assert len(sent) == 1
 
 
 @pytest.mark.django_db(transaction=True)
-def test_waking_where_nobody_can_listen_starts_nothing():
+def test_waking_without_possible_listeners_starts_nothing():
     before = threading.active_count()
 
     wake.wake(7)
@@ -126,7 +126,7 @@ def test_waking_where_nobody_can_listen_starts_nothing():
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_layer_that_is_down_fails_nobody_and_is_logged_once_a_minute(broken_layer, caplog):
+def test_a_layer_that_is_down_fails_no_caller_and_is_logged_once_a_minute(broken_layer, caplog):
     def change():
         for wallet_id in range(50):
             wake.wake(wallet_id)
@@ -138,7 +138,7 @@ def test_a_layer_that_is_down_fails_nobody_and_is_logged_once_a_minute(broken_la
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_layer_that_hangs_does_not_hold_the_caller(monkeypatch):
+def test_a_layer_that_hangs_does_not_delay_the_caller(monkeypatch):
     class Hanging:
         async def group_send(self, group, message):
             await asyncio.sleep(60)
@@ -157,7 +157,7 @@ def test_a_layer_that_hangs_does_not_hold_the_caller(monkeypatch):
     close(wake._publisher._own)
 
 
-def test_listening_begins_again_when_the_layer_is_back(broken_layer, monkeypatch):
+def test_listening_resumes_when_the_layer_is_back(broken_layer, monkeypatch):
     monkeypatch.setattr(wake, "REJOIN_SECONDS", 0.01)
     woken = []
 

@@ -20,7 +20,7 @@ def reports():
 
 @pytest.fixture
 def watcher(reports, monkeypatch):
-    monkeypatch.setattr("billing.live.watcher.LOOK_SECONDS", 0.05)
+    monkeypatch.setattr("billing.live.watcher.READ_SECONDS", 0.05)
     watcher = Watcher(reports.put)
     watcher.start()
     yield watcher
@@ -33,7 +33,7 @@ def state_of(wallet):
 
 
 def versions(reports, seconds=0.2):
-    """The versions reported until nothing has come for a while."""
+    """The versions reported until nothing is reported for `seconds`."""
     found = []
     try:
         while True:
@@ -42,7 +42,7 @@ def versions(reports, seconds=0.2):
         return found
 
 
-def test_a_change_nobody_told_about_is_reported_within_a_second(watcher, reports, wallet, now):
+def test_a_change_without_a_wake_up_is_reported_within_a_second(watcher, reports, wallet, now):
     watcher.watch(state_of(wallet))
     assert versions(reports) == [1]
 
@@ -59,7 +59,7 @@ def test_a_quiet_wallet_is_not_reported_again(watcher, reports, wallet):
     assert versions(reports, seconds=0.3) == []
 
 
-def test_a_wake_up_is_answered_before_the_second_is_over(reports, wallet, now):
+def test_a_woken_wallet_is_read_before_the_second_is_over(reports, wallet, now):
     watcher = Watcher(reports.put)
     watcher.start()
     watcher.watch(state_of(wallet))
@@ -126,7 +126,7 @@ def test_a_failing_database_is_logged_and_what_was_missed_is_reported_later(
 
     assert failed.wait(5)
     assert reports.get(timeout=5)[0].version == 2
-    assert f"could not be read ({error})" in caplog.text and ("Traceback" in caplog.text) == traced
+    assert f"reading wallets failed ({error})" in caplog.text and ("Traceback" in caplog.text) == traced
 
 
 def test_a_stopped_watcher_ends_its_thread(wallet, reports):

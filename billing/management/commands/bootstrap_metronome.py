@@ -34,7 +34,7 @@ class Command(BaseCommand):
             else:
                 differences = []
                 catalogue.ensure(now=timezone.now(), say=self.stdout.write if verbosity else lambda text: None)
-        except (MetronomeUnavailable, MetronomeRejected, catalogue.Impossible) as error:
+        except (MetronomeUnavailable, MetronomeRejected, catalogue.SetupConflict) as error:
             raise CommandError(str(error)) from error
         if differences:
             raise CommandError("\n".join(differences))

@@ -45,10 +45,10 @@ class Command(Operation):
 
 
 def _reconcile(wallet: Wallet, fix: bool, by: User | None, now: datetime) -> Outcome:
-    before = account = reconcile.look(wallet, now=now)
+    before = account = reconcile.read_account(wallet, now=now)
     if fix and not account.agrees:
         repair.repair(wallet, by=by, now=now)
-        account = reconcile.look(wallet, now=now)
+        account = reconcile.read_account(wallet, now=now)
     if before.agrees:
         return Outcome(wallet.customer, "agree")
     if account.agrees:

@@ -1,4 +1,4 @@
-"""bootstrap_metronome: what contracts stand on is made once, and differences are found."""
+"""bootstrap_metronome creates what contracts depend on once, and finds differences."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from billing import metronome
-from billing.metronome import catalogue, setup
+from billing.metronome import catalogue, notifications, setup
 from billing.metronome.catalogue import CENTS_PER_CREDIT
 
 
@@ -36,15 +36,15 @@ def inventory() -> dict[str, int]:
         "cards": len(setup.rate_cards()),
         "rates": len(setup.rates(rate_card_id=metronome.rate_card_id(), at=hour)),
         "offsets": len(list(metronome.client.client().v2.notifications.offset.list())),
-        "types": len(setup.enabled_notifications()),
+        "types": len(notifications.enabled_notifications()),
     }
 
 
 ONE_OF_EACH = {"units": 2, "metrics": 2, "products": 3, "cards": 1, "rates": 3, "offsets": 2, "types": 15}  # VC and USD
 
 
-def test_it_makes_everything_and_the_check_agrees(sandbox):
-    assert "rate card “Vocalis”: made" in bootstrap()
+def test_it_creates_everything_and_the_check_passes(sandbox):
+    assert "rate card “Vocalis”: created" in bootstrap()
 
     assert inventory() == ONE_OF_EACH
     assert "as Vocalis needs it" in bootstrap(check=True)
@@ -54,13 +54,13 @@ def test_it_makes_everything_and_the_check_agrees(sandbox):
     assert prices == {1, 2, 25_000}
 
 
-def test_a_second_run_makes_nothing(sandbox):
+def test_a_second_run_creates_nothing(sandbox):
     bootstrap()
-    assert "made" not in bootstrap()
+    assert "created" not in bootstrap()
     assert inventory() == ONE_OF_EACH
 
 
-def test_two_runs_at_once_make_one_of_each(sandbox):
+def test_concurrent_runs_create_one_of_each(sandbox):
     with ThreadPoolExecutor(4) as pool:
         for future in [pool.submit(bootstrap) for _ in range(4)]:
             future.result()
@@ -70,11 +70,11 @@ def test_two_runs_at_once_make_one_of_each(sandbox):
 def test_small_pages_hide_nothing(sandbox):
     bootstrap()
     sandbox.world.settings.page_size = 1
-    assert "made" not in bootstrap()
+    assert "created" not in bootstrap()
     bootstrap(check=True)
 
 
-def test_the_check_of_an_empty_account_lists_everything_and_makes_nothing(sandbox):
+def test_the_check_of_an_empty_account_lists_everything_and_creates_nothing(sandbox):
     text = complaints()
     for missing in (
         "metric “Vocalis voice generation”",
@@ -86,14 +86,15 @@ def test_the_check_of_an_empty_account_lists_everything_and_makes_nothing(sandbo
     assert setup.products() == []
 
 
-def test_a_wrong_price_is_found_and_put_right(sandbox):
+def test_a_wrong_price_is_found_and_corrected(sandbox):
     bootstrap()
     card_id = metronome.rate_card_id()
     rate = next(r for r in setup.rates(rate_card_id=card_id, at=datetime.now(UTC)) if r.price == 2)
     setup.add_rate(
-        rate_card_id=card_id, starts_at=catalogue.FIRST_RATES_AT,
+        rate_card_id=card_id,
+        starts_at=catalogue.FIRST_RATES_AT,
         rate=setup.Rate(rate.product_id, rate.group_values, Decimal(3), rate.pricing_unit_id),
-    )  # fmt: skip
+    )
 
     assert "premium" in complaints()
     assert "3, not 2 credits" in complaints()
@@ -136,17 +137,19 @@ def test_without_an_id_the_pricing_unit_is_found_by_name(sandbox, settings):
     bootstrap(check=True)
 
 
-def test_notifications_are_switched_on_and_the_alert_watches_everybody(sandbox):
+def test_notifications_are_enabled_and_the_alert_watches_all_customers(sandbox):
     bootstrap()
     customer_id = metronome.create_customer(name="Alice", alias="alice")
 
-    assert {"commit.create", "credit.segment.end", "contract.start"} <= setup.enabled_notifications()
-    assert setup.offset_notifications() == {("commit.segment.end", "-P3D"), ("credit.segment.end", "-P3D")}
-    assert setup.alerts(customer_id=customer_id) == [(catalogue.ALERT_TYPE, Decimal(0), metronome.credit_type_id())]
+    assert {"commit.create", "credit.segment.end", "contract.start"} <= notifications.enabled_notifications()
+    assert notifications.offset_notifications() == {("commit.segment.end", "-P3D"), ("credit.segment.end", "-P3D")}
+    assert notifications.alerts(customer_id=customer_id) == [
+        (catalogue.ALERT_TYPE, Decimal(0), metronome.credit_type_id())
+    ]
     bootstrap(check=True)
 
 
-def test_an_archived_alert_is_found_missing_and_made_again(sandbox):
+def test_an_archived_alert_is_found_missing_and_created_again(sandbox):
     bootstrap()
     customer_id = metronome.create_customer(name="Alice", alias="alice")
     client = metronome.client.client()
@@ -158,7 +161,7 @@ def test_an_archived_alert_is_found_missing_and_made_again(sandbox):
     bootstrap(check=True)
 
 
-def test_an_unreachable_metronome_is_a_message_and_exit_1(sandbox):
+def test_an_unreachable_metronome_fails_with_a_message(sandbox):
     sandbox.faults.add("*", "status", status=503, times=None)
     with pytest.raises(CommandError, match="503"):
         bootstrap(check=True)
@@ -170,7 +173,7 @@ def test_waiting_lets_a_sandbox_start(sandbox):
     assert inventory() == ONE_OF_EACH
 
 
-def test_a_refused_key_is_not_waited_for(sandbox):
+def test_a_refused_key_is_not_retried(sandbox):
     sandbox.faults.add("*", "status", status=401, times=None)
     with pytest.raises(CommandError, match="401"):
         bootstrap(wait=60)

@@ -1,4 +1,4 @@
-"""The adapter: whatever Metronome or the network answers, callers see plain values or two kinds of trouble."""
+"""The adapter: whatever Metronome answers, callers get plain values or one of two exceptions."""
 
 from __future__ import annotations
 
@@ -10,7 +10,16 @@ import pytest
 
 from billing import metronome
 from billing.hours import floor_hour
-from billing.metronome import AlreadyDone, MetronomeRejected, MetronomeUnavailable, contracts, customers, setup, usage
+from billing.metronome import (
+    AlreadyDone,
+    MetronomeRejected,
+    MetronomeUnavailable,
+    contracts,
+    customers,
+    notifications,
+    setup,
+    usage,
+)
 
 CUSTOMER = "5f794d50-085a-4db6-8d15-286e518b7225"
 EVENT = {"transaction_id": "t", "customer_id": "c", "event_type": "e", "timestamp": "2026-01-01T00:00:00Z"}
@@ -18,7 +27,7 @@ EVENT = {"transaction_id": "t", "customer_id": "c", "event_type": "e", "timestam
 
 @pytest.fixture
 def answering(monkeypatch):
-    """`answering(response or exception)`: the client of production, which always gets this."""
+    """`answering(response or exception)`: the production client, which always gets this."""
     production = metronome.client.client.__wrapped__()
 
     def set_up(answer):
@@ -47,7 +56,7 @@ def calls(now):
     ids = {"customer_id": CUSTOMER, "contract_id": CUSTOMER}
     metric = setup.Metric("", "m", "COUNT", "", ("e",), ())
     rate = setup.Rate(CUSTOMER, {}, Decimal(1), CUSTOMER)
-    metronome.client._known.setdefault(metronome.client.client(), {}).update(
+    metronome.client._cache.setdefault(metronome.client.client(), {}).update(
         {"rate card": CUSTOMER, "credits product": CUSTOMER}
     )
     grant = {"key": "k", "name": "n", "credits": 1, "starts_at": hour, "ends_at": hour, "priority": 1}
@@ -83,13 +92,13 @@ def calls(now):
         ),
         "rates": lambda: setup.rates(rate_card_id=CUSTOMER, at=now),
         "add_rate": lambda: setup.add_rate(rate_card_id=CUSTOMER, rate=rate, starts_at=hour),
-        "some_customer": setup.some_customer,
-        "alerts": lambda: setup.alerts(customer_id=CUSTOMER),
-        "create_alert": lambda: setup.create_alert(key="k", name="n", type="t", threshold=0, unit_id="u"),
-        "enabled_notifications": setup.enabled_notifications,
-        "enable_notification": lambda: setup.enable_notification("commit.create"),
-        "offset_notifications": setup.offset_notifications,
-        "create_offset_notification": lambda: setup.create_offset_notification(
+        "any_customer_id": notifications.any_customer_id,
+        "alerts": lambda: notifications.alerts(customer_id=CUSTOMER),
+        "create_alert": lambda: notifications.create_alert(key="k", name="n", type="t", threshold=0, unit_id="u"),
+        "enabled_notifications": notifications.enabled_notifications,
+        "enable_notification": lambda: notifications.enable_notification("commit.create"),
+        "offset_notifications": notifications.offset_notifications,
+        "create_offset_notification": lambda: notifications.create_offset_notification(
             key="k", name="n", type="t", offset="-P3D"
         ),
     }
@@ -104,14 +113,14 @@ ODD_ANSWERS = {
     "a list of the wrong kind": lambda: httpx.Response(200, json={"data": [1, 2]}),
     "broken JSON": lambda: httpx.Response(200, content=b'{"data": [', headers={"content-type": "application/json"}),
 }
-ANSWER_NOTHING = {"set_aliases", "release", "ingest"}  # for these any JSON, or nothing, is a yes
+NO_CONTENT = {"set_aliases", "release", "ingest"}  # any JSON, or no content, means success
 
 
 @pytest.mark.parametrize("kind", ODD_ANSWERS)
-def test_an_answer_nobody_can_read_is_unavailable(answering, now, kind):
+def test_an_unreadable_answer_is_unavailable(answering, now, kind):
     answering(ODD_ANSWERS[kind]())
     for name, call in calls(now).items():
-        if name in ANSWER_NOTHING and kind != "a page of HTML":
+        if name in NO_CONTENT and kind != "a page of HTML":
             continue
         with pytest.raises(MetronomeUnavailable):
             call()
@@ -126,7 +135,7 @@ def test_no_answer_is_unavailable(answering, now, error):
 
 
 @pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
-def test_their_trouble_is_unavailable(answering, now, status):
+def test_a_server_error_is_unavailable(answering, now, status):
     answering(httpx.Response(status, json={"message": "not now"}, headers={"Retry-After": "7"}))
     for call in calls(now).values():
         with pytest.raises(MetronomeUnavailable) as caught:
@@ -135,7 +144,7 @@ def test_their_trouble_is_unavailable(answering, now, status):
 
 
 @pytest.mark.parametrize("status", [401, 403])
-def test_a_refused_key_pauses_the_lane_and_is_not_told(answering, now, status):
+def test_a_refused_key_pauses_the_job_and_is_not_shown(answering, now, status):
     answering(httpx.Response(status, json={"message": "who are you"}))
     for call in calls(now).values():
         with pytest.raises(MetronomeUnavailable) as caught:
@@ -145,7 +154,7 @@ def test_a_refused_key_pauses_the_lane_and_is_not_told(answering, now, status):
 
 
 @pytest.mark.parametrize("status", [400, 404, 413, 422])
-def test_a_refusal_is_final(answering, now, status):
+def test_a_client_error_is_rejected(answering, now, status):
     answering(httpx.Response(status, json={"message": "on the hour, please"}))
     for call in calls(now).values():
         with pytest.raises(MetronomeRejected, match="on the hour, please") as caught:
@@ -154,7 +163,7 @@ def test_a_refusal_is_final(answering, now, status):
         assert not isinstance(caught.value, AlreadyDone)
 
 
-def test_a_used_key_says_that_it_was_done(answering, now):
+def test_a_used_key_is_already_done(answering, now):
     answering(httpx.Response(409, json={"code": "Conflict", "message": "This uniqueness key has already been used."}))
     keyed = ("create_customer", "create_contract", "add_grant", "create_alert", "create_offset_notification")
     for name in keyed:
@@ -163,13 +172,13 @@ def test_a_used_key_says_that_it_was_done(answering, now):
 
 
 @pytest.mark.parametrize("name", ["net_balance", "commits", "ingest", "release", "recharge_configuration"])
-def test_a_conflict_of_anything_else_is_tried_again(answering, now, name):
+def test_any_other_conflict_is_unavailable(answering, now, name):
     answering(httpx.Response(409, json={"message": "another request is in progress"}))
     with pytest.raises(MetronomeUnavailable):
         calls(now)[name]()
 
 
-def test_no_call_is_repeated_nor_waited_with_when_metronome_asks_for_a_pause(answering, now):
+def test_no_call_is_repeated_when_metronome_sends_retry_after(answering, now):
     requests = answering(httpx.Response(503, headers={"Retry-After": "60"}))
     for name, call in calls(now).items():
         requests.clear()
@@ -178,9 +187,9 @@ def test_no_call_is_repeated_nor_waited_with_when_metronome_asks_for_a_pause(ans
         assert len(requests) == 1, name
 
 
-def test_in_a_hurry_no_call_takes_longer(answering):
+def test_call_timeout_limits_each_call(answering):
     requests = answering(httpx.Response(500))
-    with metronome.hurry(0.5), pytest.raises(MetronomeUnavailable):
+    with metronome.call_timeout(0.5), pytest.raises(MetronomeUnavailable):
         metronome.net_balance(customer_id=CUSTOMER)
     assert len(requests) == 1
     assert requests[0].extensions["timeout"]["read"] == 0.5
@@ -199,13 +208,13 @@ CANCELED = "Workflow w is not in COMMITTING state, already in state CANCELED"
 
 
 @pytest.mark.parametrize(("outcome", "message"), [("paid", COMMITTED), ("failed", CANCELED)])
-def test_a_release_that_happened_already_is_fine(answering, outcome, message):
+def test_a_repeated_release_succeeds(answering, outcome, message):
     answering(httpx.Response(400, json={"message": message}))
     assert metronome.release(workflow_id="w", outcome=outcome) is True
 
 
 @pytest.mark.parametrize("outcome", ["paid", "failed"])
-def test_a_release_of_what_is_over_somehow_is_in_doubt(answering, outcome):
+def test_a_release_of_a_workflow_that_ended_somehow_is_false(answering, outcome):
     answering(httpx.Response(400, json={"message": "Workflow w is not in COMMITTING state"}))
     assert metronome.release(workflow_id="w", outcome=outcome) is False
 
@@ -213,14 +222,14 @@ def test_a_release_of_what_is_over_somehow_is_in_doubt(answering, outcome):
 @pytest.mark.parametrize(
     ("outcome", "message"), [("paid", CANCELED), ("failed", COMMITTED), ("paid", "no such workflow")]
 )
-def test_a_release_that_cannot_be_is_rejected(answering, outcome, message):
+def test_a_release_with_the_other_outcome_is_rejected(answering, outcome, message):
     answering(httpx.Response(400, json={"message": message}))
     with pytest.raises(MetronomeRejected):
         metronome.release(workflow_id="w", outcome=outcome)
 
 
 @pytest.mark.parametrize("status", [200, 201, 202, 204])
-def test_a_release_may_answer_nothing(answering, status):
+def test_a_release_may_have_no_content(answering, status):
     requests = answering(httpx.Response(status))
     metronome.release(workflow_id="w", outcome="paid")
     assert requests[0].url.path == "/v1/contracts/commits/threshold-billing/release"
@@ -242,9 +251,17 @@ def add(account, stage, key="k", credits=1_000, paid_cents=None):
     customer_id, contract_id = account
     hour = floor_hour(stage.now())
     return metronome.add_grant(
-        customer_id=customer_id, contract_id=contract_id, key=key, name="ComplimentaryGrant", credits=credits, starts_at=hour,
-        ends_at=hour + timedelta(days=1), priority=10, paid_cents=paid_cents, invoiced_at=stage.now(),
-    )  # fmt: skip
+        customer_id=customer_id,
+        contract_id=contract_id,
+        key=key,
+        name="ComplimentaryGrant",
+        credits=credits,
+        starts_at=hour,
+        ends_at=hour + timedelta(days=1),
+        priority=10,
+        paid_cents=paid_cents,
+        invoiced_at=stage.now(),
+    )
 
 
 def test_a_paid_grant_is_a_commit_with_its_invoice_in_cents(stage, account):
@@ -280,17 +297,19 @@ def test_all_pages_of_a_list_are_read(stage, account):
     assert {commit.description for commit in metronome.commits(customer_id=account[0])} == {f"k{n}" for n in range(5)}
 
 
-def test_credits_in_another_unit_are_not_ours(stage, account):
+def test_credits_in_another_unit_are_left_out(stage, account):
     customer_id, contract_id = account
     unit_id = setup.create_pricing_unit(name="Apples")
     hour = floor_hour(stage.now())
-    schedule = {"credit_type_id": unit_id, "schedule_items": [
-        {"amount": 5, "starting_at": hour, "ending_before": hour + timedelta(days=1)}
-    ]}  # fmt: skip
+    schedule = {
+        "credit_type_id": unit_id,
+        "schedule_items": [{"amount": 5, "starting_at": hour, "ending_before": hour + timedelta(days=1)}],
+    }
     metronome.client.client().v2.contracts.edit(
-        customer_id=customer_id, contract_id=contract_id,
+        customer_id=customer_id,
+        contract_id=contract_id,
         add_credits=[{"product_id": metronome.credits_product_id(), "access_schedule": schedule}],
-    )  # fmt: skip
+    )
     assert metronome.commits(customer_id=customer_id) == []
 
 
@@ -305,14 +324,14 @@ def test_the_recharge_configuration_is_added_once_and_then_updated(stage, accoun
     assert metronome.recharge_configuration(**ids) == metronome.RechargeConfiguration(False, 30_000, 300_000)
 
 
-def test_a_lost_answer_is_unavailable_and_the_effect_is_there(stage, account):
+def test_a_lost_answer_is_unavailable_though_the_call_took_effect(stage, account):
     stage.sandbox.faults.add("/v2/contracts/edit", "timeout_after")
     with pytest.raises(MetronomeUnavailable):
         add(account, stage)
     assert [commit.description for commit in metronome.commits(customer_id=account[0])] == ["k"]
 
 
-def test_the_credits_product_is_made_on_demand(sandbox):
+def test_the_credits_product_is_created_on_demand(sandbox):
     made = metronome.credits_product_id()
     (product,) = setup.products()
     assert (product.id, product.name, product.type) == (made, "Vocalis Credits", "FIXED")

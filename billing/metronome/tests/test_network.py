@@ -1,4 +1,4 @@
-"""Calls to this machine go to this machine, whatever proxy the network has; all others take it."""
+"""Calls to this machine bypass the environment's proxies; all other calls use them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from billing.metronome.network import is_local
 
 @pytest.fixture
 def local():
-    """A Metronome of this machine that knows nobody. Yields its port."""
+    """A server on this machine without any customers. Yields its port."""
 
     class Nobody(BaseHTTPRequestHandler):
         def do_GET(self):
@@ -35,7 +35,7 @@ def local():
 
 @pytest.fixture
 def client(settings):
-    """Make the product's own client of this address."""
+    """Returns a function that creates the production client for an address."""
     made = metronome.client.client.__wrapped__
 
     def client(url):
@@ -47,7 +47,7 @@ def client(settings):
 
 @pytest.mark.parametrize("no_proxy", ["", "localhost", "example.com"])
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.0.0.2"])
-def test_the_sdk_reaches_this_machine_past_a_proxy(proxy, local, client, monkeypatch, host, no_proxy):
+def test_the_sdk_calls_this_machine_without_a_proxy(proxy, local, client, monkeypatch, host, no_proxy):
     monkeypatch.setenv("NO_PROXY", no_proxy)
 
     with client(f"http://{host}:{local}") as ours:
@@ -56,15 +56,15 @@ def test_the_sdk_reaches_this_machine_past_a_proxy(proxy, local, client, monkeyp
     assert proxy == []
 
 
-def test_the_sdk_asks_the_proxy_for_everything_else(proxy, client):
+def test_the_sdk_uses_the_proxy_for_other_machines(proxy, client):
     with client("http://metronome.example") as ours, pytest.raises(Exception, match="504"):
         ours.v1.customers.list()
 
     assert proxy == ["http://metronome.example/v1/customers"]
 
 
-def test_a_proxy_the_sdk_cannot_speak_to_does_not_keep_it_from_this_machine(proxy, local, client, monkeypatch):
-    """httpx makes the transports of all proxies at once, and of this one only with another package."""
+def test_an_unsupported_proxy_does_not_prevent_calls_to_this_machine(proxy, local, client, monkeypatch):
+    """httpx creates the transports of all proxies at once, and needs a package for SOCKS."""
     monkeypatch.setenv("ALL_PROXY", "socks5://127.0.0.1:1")
 
     with client(f"http://localhost:{local}") as ours:

@@ -1,4 +1,4 @@
-"""What is missing at Metronome is made up, once, whatever happens on the way."""
+"""Backfill creates what is missing at Metronome once, whatever fails on the way."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_missing_customers_are_created_with_their_aliases(stage, alice, bob):
         assert (customer.due_at, customer.lease) == (None, None)
 
 
-def test_a_customer_who_is_there_already_is_linked(stage, alice):
+def test_a_customer_who_exists_at_metronome_is_linked(stage, alice):
     remote_id = metronome.create_customer(name="Alice", alias=alice.stable_alias)
 
     assert "1 linked" in run("backfill_customers").text
@@ -69,7 +69,7 @@ def test_a_dry_run_changes_nothing_on_either_side(stage, alice):
     assert alice.metronome_id is None
 
 
-def test_a_customer_that_was_given_up_comes_to_life(stage, alice, now):
+def test_a_dead_customer_row_is_processed_again(stage, alice, now):
     Customer.objects.filter(pk=alice.pk).update(dead_at=now, last_error="Rejected: 400", attempts=3)
 
     assert run("backfill_customers").code == 0
@@ -77,7 +77,7 @@ def test_a_customer_that_was_given_up_comes_to_life(stage, alice, now):
     assert (alice.dead_at, alice.last_error) == (None, "")
 
 
-def test_a_missing_stable_alias_is_made(stage, alice):
+def test_a_missing_stable_alias_is_created(stage, alice):
     stage.drain()
     IngestAlias.objects.filter(customer=alice, kind="stable").delete()
 
@@ -85,7 +85,7 @@ def test_a_missing_stable_alias_is_made(stage, alice):
     assert IngestAlias.objects.get(customer=alice, kind="stable").name == alice.stable_alias
 
 
-def test_all_pushes_aliases_again_that_were_lost_there(stage, alice):
+def test_all_pushes_aliases_that_were_lost_at_metronome(stage, alice):
     stage.drain()
     alice.refresh_from_db()
     metronome.set_aliases(customer_id=alice.metronome_id, aliases=[alice.stable_alias])
@@ -113,7 +113,7 @@ def test_a_refused_customer_does_not_stop_the_others(stage, alice, bob, monkeypa
     assert alice.dead_at is not None
 
 
-def test_an_outage_stops_the_run_and_the_next_one_goes_on(stage, alice, bob, monkeypatch):
+def test_an_outage_stops_the_run_and_the_next_run_continues(stage, alice, bob, monkeypatch):
     create = metronome.create_customer
     monkeypatch.setattr(metronome, "create_customer", refuse(metronome.MetronomeUnavailable("no answer")))
     code, text = run("backfill_customers")
@@ -142,20 +142,20 @@ def test_a_killed_run_leaves_one_customer(stage, alice, monkeypatch):
 # --- backfill_contracts ---------------------------------------------------------------------------------------------
 
 
-def test_missing_contracts_are_made_for_those_who_chose_a_plan(stage, alice, bob):
+def test_missing_contracts_are_created_for_customers_with_a_plan(stage, alice, bob):
     subscriptions.select_plan(customer=alice, plan="trial", key="k", now=stage.now())
     run("backfill_customers")
 
     code, text = run("backfill_contracts")
 
     assert code == 0
-    assert "Summary: 1 made or found." in text
+    assert "Summary: 1 created or found." in text
     assert Contract.objects.get().customer == alice
     assert "nothing to do" in run("backfill_contracts").text
-    assert "1 made or found" in run("backfill_contracts", "--all").text
+    assert "1 created or found" in run("backfill_contracts", "--all").text
 
 
-def test_a_forgotten_contract_is_found_again(stage, alice):
+def test_an_unlinked_contract_is_found_by_its_name(stage, alice):
     contract = establish(stage, alice)
     subscriptions.select_plan(customer=alice, plan="trial", key="k", now=stage.now())
     Contract.objects.update(metronome_id=None)
@@ -174,7 +174,7 @@ def test_a_contract_waits_for_its_customer(stage, alice):
     assert "alice@example.com: waiting the customer is not at Metronome yet" in text
 
 
-def test_many_customers_are_taken_in_turn(stage, monkeypatch):
+def test_many_customers_are_processed_in_chunks(stage, monkeypatch):
     monkeypatch.setattr(command, "CHUNK", 2)
     for at in range(5):
         make_customer(f"c{at}@example.com", f"C{at}")

@@ -1,4 +1,4 @@
-"""One contract for life, and every grant on it once."""
+"""A customer has one contract, and each grant is added to it once."""
 
 from __future__ import annotations
 
@@ -26,8 +26,12 @@ def known(stage, alice):
 
 def grant(customer, now, key="gift-1", **changes):
     details = {
-        "name": "ComplimentaryGrant", "credits": 1_000, "starts_at": now, "ends_at": now + timedelta(days=30), "priority": 5,
-    } | changes  # fmt: skip
+        "name": "ComplimentaryGrant",
+        "credits": 1_000,
+        "starts_at": now,
+        "ends_at": now + timedelta(days=30),
+        "priority": 5,
+    } | changes
     return contracts.grant(customer, key=key, now=now, **details)
 
 
@@ -41,7 +45,7 @@ def test_a_contract_waits_for_the_customer(stage, alice):
     assert not Contract.objects.exists()
 
 
-def test_the_contract_starts_on_the_hour_has_no_end_and_is_made_once(stage, known):
+def test_the_contract_is_created_once_on_the_hour_without_an_end(stage, known):
     first = contracts.ensure(known, now=stage.now())
     stage.advance(hours=5)
     second = contracts.ensure(known, now=stage.now())
@@ -74,7 +78,7 @@ def test_a_worker_killed_around_the_contract_leaves_one(stage, known, monkeypatc
     assert contract.metronome_id == remote.id
 
 
-def test_a_lost_answer_to_the_contract_is_found_by_name_behind_many(stage, known):
+def test_a_contract_whose_answer_was_lost_is_found_by_name_on_any_page(stage, known):
     stage.sandbox.world.settings.page_size = 1
     card_id, hour = metronome.rate_card_id(), hours.floor_hour(stage.now())
     for number in range(3):
@@ -91,7 +95,7 @@ def test_a_lost_answer_to_the_contract_is_found_by_name_behind_many(stage, known
     assert len(names) == 4
 
 
-def test_a_grant_shows_at_once_and_the_same_on_both_sides(stage, known):
+def test_a_grant_is_added_to_both_balances_at_once(stage, known):
     grant_id = grant(known, stage.now())
 
     mirrored = CreditGrant.objects.get(pk=grant_id)
@@ -106,14 +110,14 @@ def test_a_grant_is_floored_to_the_hour_at_its_start_and_ceiled_at_its_end(stage
     assert mirrored.ends_at == now.replace(minute=0, second=0) + timedelta(days=14, hours=1)
 
 
-def test_a_grant_asked_for_before_there_was_a_contract_starts_with_it(stage, known):
+def test_a_grant_does_not_start_before_the_contract(stage, known):
     contract = contracts.ensure(known, now=stage.now())
     grant(known, stage.now(), starts_at=stage.now() - timedelta(hours=3))
     assert CreditGrant.objects.get().starts_at == contract.starts_at
 
 
 @pytest.mark.parametrize("kind", ["credit", "commit"])
-def test_a_grant_dates_from_when_metronome_made_it_however_long_the_worker_stood_still(stage, known, kind):
+def test_a_grant_is_dated_when_metronome_made_it_however_late_the_worker_is(stage, known, kind):
     began_at = stage.now()
     contracts.ensure(known, now=began_at)
     stage.advance(minutes=10)
@@ -125,7 +129,7 @@ def test_a_grant_dates_from_when_metronome_made_it_however_long_the_worker_stood
     assert CreditGrant.objects.get(pk=grant_id).made_at == listed.created_at == stage.now()
 
 
-def test_full_hours_stay_as_they_are():
+def test_full_hours_are_not_rounded():
     hour = datetime(2026, 3, 1, 10, tzinfo=UTC)
     assert hours.floor_hour(hour) == hours.ceil_hour(hour) == hour
 
@@ -181,13 +185,19 @@ def test_a_worker_killed_after_the_call_grants_once(stage, known, monkeypatch):
     assert (balance(known), remote_balance(known)) == (1_000, 1_000)
 
 
-def test_a_key_that_is_used_but_not_listed_yet_is_tried_again(stage, known, monkeypatch):
+def test_credits_that_are_added_but_not_listed_yet_are_retried(stage, known, monkeypatch):
     contract = establish(stage, known, credits=0)
     metronome.add_grant(
-        customer_id=known.metronome_id, contract_id=contract.metronome_id, key="gift-1", name="ComplimentaryGrant", credits=1_000,
-        starts_at=contract.starts_at, ends_at=contract.starts_at + timedelta(days=1), priority=5,
+        customer_id=known.metronome_id,
+        contract_id=contract.metronome_id,
+        key="gift-1",
+        name="ComplimentaryGrant",
+        credits=1_000,
+        starts_at=contract.starts_at,
+        ends_at=contract.starts_at + timedelta(days=1),
+        priority=5,
         invoiced_at=stage.now(),
-    )  # fmt: skip
+    )
     real = metronome.commits
     monkeypatch.setattr(metronome, "commits", lambda **arguments: [])
     with pytest.raises(metronome.MetronomeUnavailable, match="not listed yet"):
@@ -215,7 +225,7 @@ def test_two_workers_granting_at_once_grant_once(stage, alice):
                     results.append(grant(alice, stage.now()))
                     return
                 except metronome.MetronomeUnavailable:
-                    continue  # as its row would
+                    continue  # as the job would retry
         finally:
             connection.close()
 

@@ -1,4 +1,4 @@
-"""One Metronome customer each, whatever happens on the way."""
+"""Each customer has one Metronome customer, whatever fails on the way."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def email_alias(customer) -> IngestAlias:
     return IngestAlias.objects.get(customer=customer, kind="email")
 
 
-def test_a_new_customer_is_made_with_both_aliases_the_stable_one_first(stage, alice):
+def test_a_new_customer_is_created_with_both_aliases_the_stable_one_first(stage, alice):
     stage.drain()
 
     alice.refresh_from_db()
@@ -40,7 +40,7 @@ def test_running_again_changes_nothing(stage, alice):
     assert len(remote_customers()) == 1
 
 
-def test_a_customer_that_is_there_already_is_found_not_made(stage, alice):
+def test_a_customer_that_exists_is_found_and_not_created(stage, alice):
     metronome_id = metronome.create_customer(name="Made by hand", alias=alice.stable_alias)
     stage.drain()
     alice.refresh_from_db()
@@ -48,7 +48,7 @@ def test_a_customer_that_is_there_already_is_found_not_made(stage, alice):
     assert len(remote_customers()) == 1
 
 
-def test_a_new_name_follows_at_metronome(stage, alice):
+def test_a_new_name_is_pushed_to_metronome(stage, alice):
     stage.drain()
     profile.change(
         user=alice.user, first_name="A" * 80, last_name="B" * 100, email="alice@example.com", now=stage.now()
@@ -60,7 +60,7 @@ def test_a_new_name_follows_at_metronome(stage, alice):
     assert Customer.objects.get().due_at is None
 
 
-def test_a_name_that_changed_while_the_answer_got_lost_follows_too(stage, alice):
+def test_a_name_changed_during_a_lost_call_is_pushed(stage, alice):
     stage.sandbox.faults.add("/v1/customers", "timeout_after", every=2)
     stage.drain()
     profile.change(user=alice.user, first_name="Alicia", last_name="T", email="alice@example.com", now=stage.now())
@@ -102,18 +102,18 @@ def test_a_lost_answer_leaves_one_customer(stage, alice, kind):
     assert alice.due_at is None
 
 
-def test_another_worker_that_was_faster_wins(stage, alice, monkeypatch):
+def test_a_customer_a_concurrent_worker_created_is_used(stage, alice, monkeypatch):
     real = metronome.find_customer
-    looks = []
+    reads = []
 
-    def look_then_lose(**arguments):
-        looks.append(real(**arguments))
-        if len(looks) == 1:
+    def read_then_lose(**arguments):
+        reads.append(real(**arguments))
+        if len(reads) == 1:
             metronome.create_customer(name="The other worker's", alias=alice.stable_alias)
             return None
         return real(**arguments)
 
-    monkeypatch.setattr(metronome, "find_customer", look_then_lose)
+    monkeypatch.setattr(metronome, "find_customer", read_then_lose)
     customers.provision(alice, stage.now())
     (remote,) = remote_customers()
     alice.refresh_from_db()
@@ -121,7 +121,7 @@ def test_another_worker_that_was_faster_wins(stage, alice, monkeypatch):
 
 
 @pytest.mark.parametrize("is_answered", [True, False])
-def test_what_a_worker_writes_after_its_lease_is_brought_up_to_date(stage, alice, monkeypatch, is_answered):
+def test_what_a_worker_overwrites_after_its_lease_is_corrected(stage, alice, monkeypatch, is_answered):
     stage.drain()
     Customer.objects.run_now(stage.now())
     real = metronome.set_aliases
@@ -144,7 +144,7 @@ def test_what_a_worker_writes_after_its_lease_is_brought_up_to_date(stage, alice
     assert Customer.objects.get().due_at is None
 
 
-def test_an_email_alias_somebody_else_has_is_noted_and_left_to_them(stage, alice):
+def test_an_email_alias_of_another_customer_is_noted_and_left_there(stage, alice):
     other = metronome.create_customer(name="Somebody else", alias="vocalis_alice@example.com")
     stage.drain()
 
@@ -167,7 +167,7 @@ def test_an_email_alias_metronome_refuses_is_noted_and_the_stable_one_pushed(sta
     assert alice.due_at is None
 
 
-def test_a_conflict_that_is_over_is_forgotten(stage, alice):
+def test_a_resolved_conflict_is_cleared(stage, alice):
     other = metronome.create_customer(name="Somebody else", alias="vocalis_alice@example.com")
     stage.drain()
     metronome.set_aliases(customer_id=other, aliases=["their-own"])
@@ -208,7 +208,7 @@ def test_two_customers_may_swap_addresses(stage, alice, bob):
     assert not IngestAlias.objects.exclude(conflict="").exists()
 
 
-def test_an_outage_is_waited_for(stage, alice):
+def test_provisioning_is_retried_after_an_outage(stage, alice):
     stage.sandbox.faults.add("*", "status", status=503, times=None)
     stage.drain()
     alice.refresh_from_db()

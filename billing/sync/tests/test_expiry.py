@@ -1,4 +1,4 @@
-"""Time alone moves wallets: grants start and end, forgotten holds run out."""
+"""Changes that only time causes: grants start and end, and open reservations expire."""
 
 from __future__ import annotations
 
@@ -39,31 +39,39 @@ def test_a_grant_expires_at_its_end_and_not_before(alice, now):
     assert CreditGrant.objects.get().due_at is None
 
 
-def test_only_what_is_left_expires(alice, now):
+def test_only_remaining_credits_expire(alice, now):
     wallet = fund(alice, 500, now, ends_at=now + HOUR)
-    hold = ledger.reserve(wallet_id=wallet.id, key="k", amount=200, now=now)
-    ledger.capture(reservation_id=hold.id, now=now)
+    reservation = ledger.reserve(wallet_id=wallet.id, key="k", amount=200, now=now)
+    ledger.capture(reservation_id=reservation.id, now=now)
     work(now + HOUR)
     assert LedgerEntry.objects.get(kind="expiry").amount == -300
 
 
-def test_what_a_hold_keeps_alive_expires_when_it_resolves(alice, now):
+def test_credits_kept_by_a_reservation_expire_when_it_resolves(alice, now):
     wallet = fund(alice, 500, now, ends_at=now + HOUR)
     before_end = now + HOUR - timedelta(seconds=30)
-    hold = ledger.reserve(wallet_id=wallet.id, key="k", amount=200, now=before_end)
+    reservation = ledger.reserve(wallet_id=wallet.id, key="k", amount=200, now=before_end)
     work(now + HOUR)
     assert state(alice) == (200, 200)
-    ledger.release(reservation_id=hold.id, now=now + HOUR)
+    ledger.release(reservation_id=reservation.id, now=now + HOUR)
     work(now + HOUR + timedelta(seconds=grants.RESERVED_REMAINDER_SECONDS))
     assert state(alice) == (0, 0)
 
 
-def test_a_grant_for_later_counts_from_its_start(alice, now):
+def test_a_future_grant_counts_from_its_start(alice, now):
     wallet = ledger.wallet_of(alice.pk)
     segment = ledger.Segment(
-        kind="commit", remote_id="c", segment_id="s", key="", name="Next month", amount=700, priority=Decimal(10),
-        is_free=False, starts_at=now + HOUR, ends_at=now + 2 * HOUR,
-    )  # fmt: skip
+        kind="commit",
+        remote_id="c",
+        segment_id="s",
+        key="",
+        name="Next month",
+        amount=700,
+        priority=Decimal(10),
+        is_free=False,
+        starts_at=now + HOUR,
+        ends_at=now + 2 * HOUR,
+    )
     ledger.record_grant(wallet_id=wallet.id, segment=segment, now=now)
     work(now)
     assert state(alice) == (0, 0)
@@ -73,7 +81,7 @@ def test_a_grant_for_later_counts_from_its_start(alice, now):
     assert state(alice) == (0, 0)
 
 
-def test_a_hold_nobody_resolved_gives_its_credits_back(alice, now, monkeypatch):
+def test_a_reservation_nobody_resolved_expires(alice, now, monkeypatch):
     wallet = fund(alice, 500, now)
     ledger.reserve(wallet_id=wallet.id, key="k", amount=200, now=now)
     woken = []
@@ -87,7 +95,7 @@ def test_a_hold_nobody_resolved_gives_its_credits_back(alice, now, monkeypatch):
     assert Reservation.objects.get().state == "expired"
 
 
-def test_both_sides_lose_a_grant_at_the_same_hour(stage, alice):
+def test_a_grant_expires_at_the_same_time_on_both_sides(stage, alice):
     customers.provision(alice, stage.now())
     ends_at = hours.ceil_hour(stage.now() + 3 * HOUR)
     contracts.grant(

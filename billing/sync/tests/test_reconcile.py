@@ -1,4 +1,4 @@
-"""Wallet beside Metronome beside payments: what differs is named, and repaired by what repairs it anyway."""
+"""reconcile_balances: differences between wallet, Metronome and payments are named and repaired."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def contract(stage, alice, monkeypatch):
-    """Alice with 30,000 credits on both sides, settled for long; the commands read the stage's clock."""
+    """Alice with 30,000 credits on both sides and nothing in flight. Commands use the stage's clock."""
     monkeypatch.setattr("operations.command.timezone.now", stage.now)
     contract = establish(stage, alice)
     stage.advance(minutes=2)
@@ -33,10 +33,10 @@ def test_wallets_that_agree_are_counted_and_not_listed(contract, alice):
     assert run("reconcile_balances") == (0, "Summary: 1 agree.\n")
 
 
-def test_usage_on_its_way_is_no_difference(stage, contract, alice):
+def test_usage_in_flight_is_no_difference(stage, contract, alice):
     wallet = Wallet.objects.get(customer=alice)
-    hold = ledger.reserve(wallet_id=wallet.id, key="k", amount=500, now=stage.now())
-    ledger.capture(reservation_id=hold.id, now=stage.now())
+    reservation = ledger.reserve(wallet_id=wallet.id, key="k", amount=500, now=stage.now())
+    ledger.capture(reservation_id=reservation.id, now=stage.now())
 
     assert run("reconcile_balances").code == 0
 
@@ -53,7 +53,7 @@ def test_credits_made_by_hand_are_named_and_mirrored_by_fix(contract, alice):
     assert code == 1
     assert "alice@example.com: differ wallet 30,000, Metronome 35,000; difference +5,000" in text
     assert "“By hand” of 5,000 credits is not mirrored" in text
-    assert balance(alice) == 30_000, "looking changes nothing"
+    assert balance(alice) == 30_000, "comparing changes nothing"
 
     code, text = run("reconcile_balances", "--fix")
     assert code == 0
@@ -69,7 +69,7 @@ def test_a_dry_run_of_fix_changes_nothing(contract, alice):
     assert not Drift.objects.exists()
 
 
-def test_a_small_difference_is_repaired_when_it_has_stood_for_a_minute(stage, contract, alice):
+def test_a_small_difference_is_repaired_once_it_has_stayed_the_same_for_a_minute(stage, contract, alice):
     spend_there(alice, stage, 300)
     stage.advance(minutes=2)
 
@@ -85,7 +85,7 @@ def test_a_small_difference_is_repaired_when_it_has_stood_for_a_minute(stage, co
     assert LedgerEntry.objects.get(kind="adjustment").amount == -300
 
 
-def test_a_large_difference_needs_a_person_by_name(stage, contract, alice, staff):
+def test_a_large_difference_needs_a_named_operator(stage, contract, alice, staff):
     spend_there(alice, stage, 4_000)
     stage.advance(minutes=2)
     run("reconcile_balances", "--fix")
@@ -96,7 +96,7 @@ def test_a_large_difference_needs_a_person_by_name(stage, contract, alice, staff
     code, text = run("reconcile_balances", "--fix")
     assert code == 1
     assert f"difference -4,000 since {first_seen_at:%Y-%m-%d %H:%M}" in text
-    assert "too much to adjust before a person agrees" in text
+    assert "too large to adjust without an operator's approval" in text
     assert balance(alice) == 30_000
 
     code, text = run("reconcile_balances", "--fix", "--by", staff.email)
@@ -105,11 +105,18 @@ def test_a_large_difference_needs_a_person_by_name(stage, contract, alice, staff
     assert Drift.objects.get().approved_by == staff
 
 
-def test_a_payment_that_was_given_up_is_named_and_tried_again(stage, contract, alice):
+def test_a_dead_payment_is_named_and_retried(stage, contract, alice):
     payment = Payment.objects.create(
-        customer=alice, kind="plan", state="charged", amount_cents=4_900, gateway="test", created_at=stage.now(),
-        due_at=stage.now(), dead_at=stage.now(), last_error="NeverGranted: ended",
-    )  # fmt: skip
+        customer=alice,
+        kind="plan",
+        state="charged",
+        amount_cents=4_900,
+        gateway="test",
+        created_at=stage.now(),
+        due_at=stage.now(),
+        dead_at=stage.now(),
+        last_error="NeverGranted: ended",
+    )
 
     code, text = run("reconcile_balances")
     assert code == 1
@@ -143,7 +150,7 @@ def test_granted_payments_are_shown_beside_the_balances(stage, contract, alice):
         grant=CreditGrant.objects.get(),
     )  # fmt: skip
 
-    account = reconcile.look(Wallet.objects.get(customer=alice), now=stage.now())
+    account = reconcile.read_account(Wallet.objects.get(customer=alice), now=stage.now())
 
     assert account.agrees
     assert str(account) == "wallet 30,000, Metronome 30,000; paid $49.00"
@@ -159,14 +166,14 @@ def test_credits_without_a_contract_are_named(stage, bob):
     assert "backfill_contracts" in text
 
 
-def test_one_customer_can_be_asked_for(contract, alice, bob, now):
+def test_one_customer_can_be_selected(contract, alice, bob, now):
     fund(bob, 500, now)
 
     assert run("reconcile_balances", "--customer", "alice@example.com") == (0, "Summary: 1 agree.\n")
     assert run("reconcile_balances", "--customer", "") == (1, "There is no customer .")
 
 
-def test_a_worker_that_is_just_syncing_is_left_alone(stage, contract, alice):
+def test_a_contract_leased_by_a_worker_is_left_alone(stage, contract, alice):
     add_by_hand(contract, 5_000)
     until = stage.now() + timedelta(minutes=2)
     Contract.objects.update(lease="theirs", leased_until=until, due_at=until)
@@ -176,10 +183,10 @@ def test_a_worker_that_is_just_syncing_is_left_alone(stage, contract, alice):
     assert balance(alice) == 30_000
 
 
-def test_a_wallet_in_use_is_compared_against_its_bracket(stage, contract, alice):
+def test_a_wallet_in_use_agrees_within_its_usage_in_flight(stage, contract, alice):
     burn(stage, alice, 1_000)
 
-    account = reconcile.look(Wallet.objects.get(customer=alice), now=stage.now())
+    account = reconcile.read_account(Wallet.objects.get(customer=alice), now=stage.now())
 
     assert account.agrees
     commits = metronome.commits(customer_id=alice.metronome_id)

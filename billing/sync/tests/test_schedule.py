@@ -1,4 +1,4 @@
-"""When a wallet is read from Metronome: soon while there is business with it, else hourly, and again after an outage."""
+"""When a wallet is read from Metronome: every minute while it is busy, otherwise hourly."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def contract(stage, alice):
-    """Alice with 30,000 credits on both sides, settled for long."""
+    """Alice with 30,000 credits on both sides and nothing in flight."""
     contract = establish(stage, alice)
     stage.advance(minutes=2)
     stage.drain()
@@ -40,7 +40,7 @@ def test_a_quiet_wallet_is_read_hourly_and_a_busy_one_every_minute(stage, alice,
     assert contract.synced_at == stage.now()
 
 
-def test_usage_that_was_given_up_does_not_keep_a_wallet_on_the_sweep(stage, alice, contract):
+def test_overdue_usage_does_not_keep_a_wallet_busy(stage, alice, contract):
     spend_here(alice, stage, 10)
     stage.advance(seconds=drift.OVERDUE_SECONDS - 1)
     assert jobs.synchronise(contract, stage.now()) == stage.now() + timedelta(seconds=60)
@@ -48,15 +48,15 @@ def test_usage_that_was_given_up_does_not_keep_a_wallet_on_the_sweep(stage, alic
     assert jobs.synchronise(contract, stage.now()) == stage.now() + timedelta(seconds=3_600)
 
 
-@pytest.mark.parametrize("business", ["acknowledged", "drift", "requested", "payment", "low"])
-def test_open_business_keeps_a_wallet_watched(stage, alice, contract, business):
-    if business == "acknowledged":
+@pytest.mark.parametrize("reason", ["acknowledged", "drift", "requested", "payment", "low"])
+def test_a_busy_wallet_is_read_every_minute(stage, alice, contract, reason):
+    if reason == "acknowledged":
         burn(stage, alice, 10)
-    elif business == "drift":
+    elif reason == "drift":
         spend_there(alice, stage, 10)
-    elif business == "low":
+    elif reason == "low":
         AutoRecharge.objects.create(customer=alice, enabled=True, threshold_credits=30_000, recharge_to_credits=90_000)
-    elif business == "requested":
+    elif reason == "requested":
         subscriptions.select_plan(customer=alice, plan="trial", key="k", now=stage.now())
     else:
         Payment.objects.create(
@@ -67,7 +67,7 @@ def test_open_business_keeps_a_wallet_watched(stage, alice, contract, business):
     assert again_at == stage.now() + timedelta(seconds=60)
 
 
-def test_business_that_begins_pulls_the_hourly_look_forward(stage, alice, contract):
+def test_soon_brings_the_hourly_read_forward(stage, alice, contract):
     schedule.run_now(alice.pk, stage.now())
     stage.drain()
     schedule.soon([alice.pk], now=stage.now())
@@ -77,9 +77,7 @@ def test_business_that_begins_pulls_the_hourly_look_forward(stage, alice, contra
     assert due_in(contract, stage) == 0
 
 
-def test_business_that_begins_while_a_slow_look_ends_is_looked_at_soon_all_the_same(
-    stage, alice, contract, monkeypatch
-):
+def test_soon_works_while_a_slow_read_is_ending(stage, alice, contract, monkeypatch):
     real = jobs._is_busy
 
     def slow(*args):
@@ -94,8 +92,8 @@ def test_business_that_begins_while_a_slow_look_ends_is_looked_at_soon_all_the_s
     assert due_in(contract, stage) == 60
 
 
-def test_credits_that_end_pull_the_hourly_look_forward(stage, alice, contract):
-    """The balance may be low now, and Metronome's question about it lost."""
+def test_the_end_of_credits_brings_the_hourly_read_forward(stage, alice, contract):
+    """The balance may be low now, and Metronome's recharge request may be lost."""
     ends_at = CreditGrant.objects.get().ends_at
     stage.advance(seconds=(ends_at - stage.now()).total_seconds() - 600)
     stage.drain()
@@ -105,14 +103,14 @@ def test_credits_that_end_pull_the_hourly_look_forward(stage, alice, contract):
     assert due_in(contract, stage) == 60
 
 
-def test_a_customer_without_contract_is_not_looked_at(stage, alice):
+def test_a_customer_without_contract_is_not_read(stage, alice):
     customers.provision(alice, stage.now())
     schedule.run_now(alice.pk, stage.now())
     stage.drain()
     assert not Contract.objects.exists()
 
 
-def test_an_outage_is_waited_for(stage, alice, contract):
+def test_a_read_is_retried_after_an_outage(stage, alice, contract):
     stage.sandbox.faults.add("*", "status", status=500, times=None)
     schedule.run_now(alice.pk, stage.now())
     stage.drain()

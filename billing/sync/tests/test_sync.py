@@ -1,4 +1,4 @@
-"""Grants follow Metronome, and differences are found, waited out, and adjusted only when they stand."""
+"""Grants are mirrored from Metronome, and differences are found and adjusted if they persist."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from billing.metronome import setup
 from billing.models import AutoRecharge, Contract, CreditGrant, Drift, LedgerEntry, Wallet
 from billing.sync import contracts
 from billing.sync.drift import OVERDUE_SECONDS, approve_drift, check_drift, overdue
-from billing.sync.grants import news, read_grants
+from billing.sync.grants import read_grants, unmirrored_segments
 from billing.sync.schedule import run_now
 from billing.tests.money_stage import balance, burn, establish, remote_balance, spend_here, spend_there, switch_on
 
@@ -21,14 +21,14 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def contract(stage, alice):
-    """Alice with 30,000 credits on both sides, settled for long."""
+    """Alice with 30,000 credits on both sides and nothing in flight."""
     contract = establish(stage, alice)
     stage.advance(minutes=2)
     stage.drain()
     return contract
 
 
-def look(contract, stage) -> Drift | None:
+def check(contract, stage) -> Drift | None:
     contract.refresh_from_db()
     return check_drift(contract, now=stage.now(), commits=read_grants(contract, now=stage.now()))
 
@@ -38,15 +38,19 @@ def commits(customer):
 
 
 def add_by_hand(contract, credits, *, days=30, **fields):
-    """A credit an operator makes in Metronome's own pages: no key of ours."""
+    """Add a credit as an operator does in Metronome's own pages, without a key of ours."""
     hour = contract.starts_at
-    schedule = {"credit_type_id": metronome.credit_type_id(), "schedule_items": [
-        {"amount": credits, "starting_at": hour, "ending_before": hour + timedelta(days=days)}
-    ]}  # fmt: skip
+    schedule = {
+        "credit_type_id": metronome.credit_type_id(),
+        "schedule_items": [{"amount": credits, "starting_at": hour, "ending_before": hour + timedelta(days=days)}],
+    }
     made = metronome.client.client().v2.contracts.edit(
-        customer_id=contract.customer.metronome_id, contract_id=contract.metronome_id,
-        add_credits=[{"product_id": metronome.credits_product_id(), "name": "By hand", "access_schedule": schedule} | fields],
-    )  # fmt: skip
+        customer_id=contract.customer.metronome_id,
+        contract_id=contract.metronome_id,
+        add_credits=[
+            {"product_id": metronome.credits_product_id(), "name": "By hand", "access_schedule": schedule} | fields
+        ],
+    )
     return made.data.edit.add_credits[0].id
 
 
@@ -59,7 +63,7 @@ def edit(contract, **change):
 # --- Grants ---------------------------------------------------------------------------------------------------------
 
 
-def test_credits_made_by_hand_show_up(stage, alice, contract):
+def test_credits_added_by_hand_are_mirrored(stage, alice, contract):
     remote_id = add_by_hand(contract, 5_000)
     read_grants(contract, now=stage.now())
 
@@ -83,7 +87,7 @@ def test_every_page_is_mirrored(stage, alice, contract):
     assert balance(alice) == remote_balance(alice) == 30_406
 
 
-def test_a_grant_made_larger_or_smaller_there_follows(stage, alice, contract):
+def test_a_grant_whose_amount_changes_at_metronome_follows(stage, alice, contract):
     remote_id = add_by_hand(contract, 5_000)
     for amount in (8_000, 2_000):
         (commit,) = [each for each in commits(alice) if each.id == remote_id]
@@ -113,11 +117,17 @@ def test_an_archived_grant_is_taken_back(stage, alice, contract):
     assert LedgerEntry.objects.filter(grant__remote_id=remote_id).count() == 2
 
 
-def test_a_grant_just_made_is_not_taken_back_because_it_is_not_listed_yet(stage, alice, contract, monkeypatch):
+def test_a_new_grant_that_is_not_listed_yet_is_not_taken_back(stage, alice, contract, monkeypatch):
     contracts.grant(
-        alice, key="fresh", name="Fresh", credits=700, starts_at=stage.now(),
-        ends_at=stage.now() + timedelta(days=9), priority=5, now=stage.now(),
-    )  # fmt: skip
+        alice,
+        key="fresh",
+        name="Fresh",
+        credits=700,
+        starts_at=stage.now(),
+        ends_at=stage.now() + timedelta(days=9),
+        priority=5,
+        now=stage.now(),
+    )
     listed = [commit for commit in commits(alice) if commit.description != "fresh"]
     monkeypatch.setattr(metronome, "commits", lambda **arguments: listed)
     read_grants(contract, now=stage.now())
@@ -140,20 +150,20 @@ def test_fractions_are_floored_and_are_no_drift(stage, alice, contract):
 
     assert balance(alice) == 30_200
     assert metronome.net_balance(customer_id=alice.metronome_id) == Decimal("30201.25")
-    assert look(contract, stage) is None
+    assert check(contract, stage) is None
     burn(stage, alice, 30_150)
     stage.advance(minutes=2)
-    assert look(contract, stage) is None
+    assert check(contract, stage) is None
 
 
 def test_a_priority_of_many_digits_is_mirrored_once(stage, alice, contract):
     add_by_hand(contract, 500, priority=1.23456)
     read_grants(contract, now=stage.now())
-    assert news(Wallet.objects.get().pk, commits(alice), now=stage.now()) == []
+    assert unmirrored_segments(Wallet.objects.get().pk, commits(alice), now=stage.now()) == []
 
 
-def test_a_grant_made_after_a_month_was_final_pays_nothing_of_it_when_another_is_heard_of(stage, alice):
-    """The gift was made in time, and what it pays saves the lasting credits; the ending ones were made too late to pay."""
+def test_a_grant_made_after_a_month_was_final_covers_nothing_of_it(stage, alice):
+    """The gift was made in time and takes over from the lasting grant. The ending grant was not."""
     month = (stage.now() + timedelta(days=32)).replace(day=1, hour=0, minute=0, second=0)
     stage.sandbox.clock.move_to(month - timedelta(hours=2))
     contract = establish(stage, alice)
@@ -162,94 +172,108 @@ def test_a_grant_made_after_a_month_was_final_pays_nothing_of_it_when_another_is
     add_by_hand(contract, 5_000, priority=5)
     stage.advance(hours=1)
     contracts.grant(
-        alice, key="ending", name="Ending", credits=15_000, starts_at=month - timedelta(hours=2),
-        ends_at=stage.now() + timedelta(hours=2), priority=8, now=stage.now(),
-    )  # fmt: skip
+        alice,
+        key="ending",
+        name="Ending",
+        credits=15_000,
+        starts_at=month - timedelta(hours=2),
+        ends_at=stage.now() + timedelta(hours=2),
+        priority=8,
+        now=stage.now(),
+    )
 
     read_grants(contract, now=stage.now())
 
     assert dict(CreditGrant.objects.values_list("name", "remaining")) == {
-        "By hand": 0, "Test credits": 15_000, "Ending": 15_000,
-    }  # fmt: skip
+        "By hand": 0,
+        "Test credits": 15_000,
+        "Ending": 15_000,
+    }
     assert balance(alice) == remote_balance(alice) == 30_000
     stage.advance(hours=2)
     stage.drain()
     assert balance(alice) == remote_balance(alice) == 15_000
 
 
-def test_when_metronome_made_a_grant_is_learned_as_soon_as_it_says_so(stage, alice, contract):
-    CreditGrant.objects.update(made_at=None)  # of an answer that did not say it, or from before it was kept
+def test_the_creation_time_of_a_grant_is_stored_once_metronome_returns_it(stage, alice, contract):
+    CreditGrant.objects.update(made_at=None)  # Metronome's answer had no time
     stage.advance(minutes=5)
 
     read_grants(contract, now=stage.now())
 
     assert [commit.created_at for commit in commits(alice)] == [CreditGrant.objects.get().made_at]
-    assert news(Wallet.objects.get().pk, commits(alice), now=stage.now()) == []
+    assert unmirrored_segments(Wallet.objects.get().pk, commits(alice), now=stage.now()) == []
 
 
 # --- Drift ----------------------------------------------------------------------------------------------------------
 
 
 def test_agreement_is_no_drift(stage, alice, contract):
-    assert look(contract, stage) is None
+    assert check(contract, stage) is None
     assert not Drift.objects.exists()
 
 
 @pytest.mark.parametrize("reported", [True, False])
-def test_usage_under_way_is_no_drift(stage, alice, contract, reported):
-    """Captured here: whether Metronome has it already (answer lost) or not (on its way) is all the same."""
+def test_usage_in_flight_is_no_drift(stage, alice, contract, reported):
+    """Captured here, whether Metronome has it (its answer was lost) or not (not sent yet)."""
     spend_here(alice, stage, 400)
     if reported:
         spend_there(alice, stage, 400)
-    assert look(contract, stage) is None
+    assert check(contract, stage) is None
 
 
-def test_acknowledged_usage_may_take_a_while_to_show(stage, alice, contract):
+def test_acknowledged_usage_may_show_late(stage, alice, contract):
     spend_here(alice, stage, 400, acknowledged=True)
-    assert look(contract, stage) is None
+    assert check(contract, stage) is None
     stage.advance(seconds=61)
-    assert look(contract, stage).difference == 400
+    assert check(contract, stage).difference == 400
 
 
-def test_fresh_credits_may_take_a_while_to_show(stage, alice, contract, monkeypatch):
+def test_new_credits_may_show_late(stage, alice, contract, monkeypatch):
     contracts.grant(
-        alice, key="fresh", name="Fresh", credits=700, starts_at=stage.now(),
-        ends_at=stage.now() + timedelta(days=9), priority=5, now=stage.now(),
-    )  # fmt: skip
+        alice,
+        key="fresh",
+        name="Fresh",
+        credits=700,
+        starts_at=stage.now(),
+        ends_at=stage.now() + timedelta(days=9),
+        priority=5,
+        now=stage.now(),
+    )
     monkeypatch.setattr(metronome, "net_balance", lambda **arguments: Decimal(30_000))
-    assert look(contract, stage) is None
+    assert check(contract, stage) is None
 
 
-def test_credits_just_taken_back_may_take_a_while_to_vanish(stage, alice, contract, monkeypatch):
+def test_credits_taken_back_may_vanish_late(stage, alice, contract, monkeypatch):
     remote_id = add_by_hand(contract, 5_000)
     read_grants(contract, now=stage.now())
     stage.advance(minutes=11)
     edit(contract, archive_credits=[{"id": remote_id}])
     monkeypatch.setattr(metronome, "net_balance", lambda **arguments: Decimal(35_000))
 
-    assert look(contract, stage) is None and balance(alice) == 30_000
+    assert check(contract, stage) is None and balance(alice) == 30_000
     stage.advance(seconds=61)
-    assert look(contract, stage).difference == 5_000
+    assert check(contract, stage).difference == 5_000
 
 
 def test_credits_taken_back_as_soon_as_they_were_made_are_not_taken_twice(stage, alice, contract):
-    """A grant that is not listed may only not be listed yet. Until that is known, it explains a difference of its size."""
+    """A missing grant may not be listed yet. Until it counts as gone, it explains a difference."""
     remote_id = add_by_hand(contract, 900)
     read_grants(contract, now=stage.now())
     edit(contract, archive_credits=[{"id": remote_id}])
 
     for _ in range(11):
         stage.advance(minutes=1)
-        assert look(contract, stage) is None
+        assert check(contract, stage) is None
 
     assert balance(alice) == remote_balance(alice) == 30_000
     kinds = LedgerEntry.objects.filter(wallet__customer=alice).values_list("kind", flat=True)
     assert sorted(kinds) == ["grant", "grant", "grant_change"]
 
 
-def test_a_difference_of_a_thousand_that_stands_is_adjusted_by_itself(stage, alice, contract):
+def test_a_difference_of_a_thousand_that_persists_is_adjusted(stage, alice, contract):
     spend_there(alice, stage, 1_000)
-    drift = look(contract, stage)
+    drift = check(contract, stage)
     assert (drift.difference, drift.state, drift.wallet_balance, drift.metronome_balance) == (
         -1_000,
         "open",
@@ -257,103 +281,103 @@ def test_a_difference_of_a_thousand_that_stands_is_adjusted_by_itself(stage, ali
         29_000,
     )
     stage.advance(seconds=59)
-    assert look(contract, stage).state == "open"
+    assert check(contract, stage).state == "open"
     assert balance(alice) == 30_000
 
     stage.advance(seconds=1)
-    adjusted = look(contract, stage)
+    adjusted = check(contract, stage)
     assert (adjusted.pk, adjusted.state, adjusted.entry.amount) == (drift.pk, "adjusted", -1_000)
     assert adjusted.entry.kind == "adjustment"
     assert balance(alice) == remote_balance(alice) == 29_000
-    assert look(contract, stage) is None
+    assert check(contract, stage) is None
 
 
-def test_credits_missing_here_come_back(stage, alice, contract):
-    spend_here(alice, stage, 600, acknowledged=True)  # acknowledged, and yet Metronome never counted it
+def test_credits_missing_here_are_added(stage, alice, contract):
+    spend_here(alice, stage, 600, acknowledged=True)  # which Metronome never counted
     stage.advance(minutes=2)
-    look(contract, stage)
+    check(contract, stage)
     stage.advance(minutes=1)
-    assert look(contract, stage).state == "adjusted"
+    assert check(contract, stage).state == "adjusted"
     assert balance(alice) == remote_balance(alice) == 30_000
 
 
 def test_a_difference_that_goes_away_is_closed_without_an_entry(stage, alice, contract):
     spend_there(alice, stage, 900)
-    look(contract, stage)
+    check(contract, stage)
     spend_here(alice, stage, 900, acknowledged=True)
     stage.advance(minutes=2)
-    assert look(contract, stage) is None
+    assert check(contract, stage) is None
     assert Drift.objects.get().state == "gone"
     assert not LedgerEntry.objects.filter(kind="adjustment").exists()
 
 
-def test_a_difference_that_moves_begins_to_stand_anew(stage, alice, contract):
+def test_a_difference_that_changes_must_persist_anew(stage, alice, contract):
     spend_there(alice, stage, 300)
-    first = look(contract, stage)
+    first = check(contract, stage)
     stage.advance(seconds=50)
     spend_there(alice, stage, 100, name="more")
-    assert look(contract, stage).difference == -400
+    assert check(contract, stage).difference == -400
     stage.advance(seconds=50)
-    drift = look(contract, stage)
+    drift = check(contract, stage)
     assert (drift.state, drift.first_seen_at) == ("open", first.first_seen_at)
     stage.advance(seconds=10)
-    assert look(contract, stage).state == "adjusted"
+    assert check(contract, stage).state == "adjusted"
 
 
-def test_nothing_is_adjusted_while_usage_is_under_way(stage, alice, contract):
+def test_nothing_is_adjusted_while_usage_is_in_flight(stage, alice, contract):
     spend_there(alice, stage, 900)
-    look(contract, stage)
-    hold_id = spend_here(alice, stage, 50)
+    check(contract, stage)
+    reservation_id = spend_here(alice, stage, 50)
     for _ in range(3):
         stage.advance(minutes=5)
-        assert look(contract, stage).state == "open"
+        assert check(contract, stage).state == "open"
     spend_there(alice, stage, 50, name="reported")
-    ledger.acknowledge(reservation_ids=[hold_id], now=stage.now())
+    ledger.acknowledge(reservation_ids=[reservation_id], now=stage.now())
     stage.advance(seconds=61)
-    assert look(contract, stage).same_since_at == stage.now()
+    assert check(contract, stage).same_since_at == stage.now()
     stage.advance(seconds=60)
-    assert look(contract, stage).state == "adjusted"
+    assert check(contract, stage).state == "adjusted"
     assert balance(alice) == remote_balance(alice) == 29_050
 
 
 @pytest.mark.parametrize("reported", [True, False])
 def test_usage_that_never_arrives_explains_its_credits_and_no_others(stage, alice, contract, reported):
-    """Given up after Metronome refused it, or after an answer that got lost: either way its credits are no drift."""
+    """The event was given up, refused by Metronome or received without an answer."""
     spend_here(alice, stage, 400)
     if reported:
         spend_there(alice, stage, 400)
     stage.advance(seconds=OVERDUE_SECONDS)
     assert overdue(Wallet.objects.get().pk, now=stage.now()) == 400
-    assert look(contract, stage) is None
+    assert check(contract, stage) is None
 
     spend_there(alice, stage, 900, name="unknown")
-    noted = look(contract, stage)
-    assert noted.difference == (-900 if reported else -500)  # the least that is certain
+    noted = check(contract, stage)
+    assert noted.difference == (-900 if reported else -500)  # the smallest difference that is certain
     stage.advance(minutes=1)
-    assert look(contract, stage).entry.amount == noted.difference
-    assert look(contract, stage) is None
+    assert check(contract, stage).entry.amount == noted.difference
+    assert check(contract, stage) is None
 
 
-def test_usage_that_arrives_late_after_all_leaves_both_sides_equal(stage, alice, contract):
-    hold_id = spend_here(alice, stage, 400)
+def test_overdue_usage_that_arrives_leaves_both_sides_equal(stage, alice, contract):
+    reservation_id = spend_here(alice, stage, 400)
     stage.advance(seconds=OVERDUE_SECONDS)
-    assert look(contract, stage) is None
+    assert check(contract, stage) is None
 
     spend_there(alice, stage, 400)  # a person pressed Retry
-    assert look(contract, stage) is None
-    ledger.acknowledge(reservation_ids=[hold_id], now=stage.now())
+    assert check(contract, stage) is None
+    ledger.acknowledge(reservation_ids=[reservation_id], now=stage.now())
     for _ in range(3):
         stage.advance(minutes=1)
-        assert look(contract, stage) is None
+        assert check(contract, stage) is None
     assert balance(alice) == remote_balance(alice) == 29_600
     assert not Drift.objects.exists()
 
 
-def test_a_large_difference_waits_for_a_person(stage, alice, contract, staff):
+def test_a_large_difference_waits_for_approval(stage, alice, contract, staff):
     spend_there(alice, stage, 1_001)
-    look(contract, stage)
+    check(contract, stage)
     stage.advance(minutes=10)
-    drift = look(contract, stage)
+    drift = check(contract, stage)
     assert (drift.state, balance(alice)) == ("open", 30_000)
 
     assert approve_drift(drift, user=staff, now=stage.now())
@@ -366,19 +390,19 @@ def test_a_large_difference_waits_for_a_person(stage, alice, contract, staff):
 
 def test_an_approval_is_for_one_difference_only(stage, alice, contract, staff):
     spend_there(alice, stage, 2_000)
-    drift = look(contract, stage)
+    drift = check(contract, stage)
     approve_drift(drift, user=staff, now=stage.now())
     spend_there(alice, stage, 1, name="more")
     stage.advance(minutes=2)
-    look(contract, stage)
+    check(contract, stage)
     stage.advance(minutes=2)
-    drift = look(contract, stage)
+    drift = check(contract, stage)
     assert (drift.state, drift.difference, drift.approved_by) == ("open", -2_001, None)
 
 
-def test_an_approval_given_during_a_look_is_kept(stage, alice, contract, staff, monkeypatch):
+def test_an_approval_given_during_a_comparison_is_kept(stage, alice, contract, staff, monkeypatch):
     spend_there(alice, stage, 2_000)
-    drift = look(contract, stage)
+    drift = check(contract, stage)
 
     real = Drift.save
 
@@ -387,7 +411,7 @@ def test_an_approval_given_during_a_look_is_kept(stage, alice, contract, staff, 
         real(self, **options)
 
     monkeypatch.setattr(Drift, "save", approve_first)
-    look(contract, stage)
+    check(contract, stage)
 
     drift.refresh_from_db()
     assert drift.approved_by == staff
@@ -395,19 +419,19 @@ def test_an_approval_given_during_a_look_is_kept(stage, alice, contract, staff, 
 
 def test_what_is_reserved_cannot_be_adjusted_away(stage, alice, contract):
     wallet = Wallet.objects.get(customer=alice)
-    ledger.reserve(wallet_id=wallet.id, key="hold", amount=30_000, now=stage.now())
+    ledger.reserve(wallet_id=wallet.id, key="k", amount=30_000, now=stage.now())
     spend_there(alice, stage, 500)
-    look(contract, stage)
+    check(contract, stage)
     stage.advance(minutes=2)
-    drift = look(contract, stage)
+    drift = check(contract, stage)
     assert (drift.state, drift.entry, balance(alice)) == ("open", None, 30_000)
     stage.advance(minutes=9)
     stage.drain()
-    look(contract, stage)
+    check(contract, stage)
     assert balance(alice) == remote_balance(alice) == 29_500
 
 
-def test_a_wallet_that_moves_during_the_look_is_not_judged(stage, alice, contract, monkeypatch):
+def test_a_wallet_that_changes_during_the_comparison_is_not_judged(stage, alice, contract, monkeypatch):
     real = metronome.net_balance
 
     def meanwhile(**arguments):
@@ -416,33 +440,33 @@ def test_a_wallet_that_moves_during_the_look_is_not_judged(stage, alice, contrac
         return remote - 500
 
     monkeypatch.setattr(metronome, "net_balance", meanwhile)
-    assert look(contract, stage) is None
+    assert check(contract, stage) is None
     assert not Drift.objects.exists()
 
 
-def test_around_the_end_of_a_grant_nothing_is_judged(stage, alice, contract, monkeypatch):
+def test_nothing_is_judged_around_the_end_of_a_grant(stage, alice, contract, monkeypatch):
     ends_at = CreditGrant.objects.get().ends_at
     stage.advance(seconds=(ends_at - stage.now()).total_seconds() - 10)
     monkeypatch.setattr(metronome, "net_balance", lambda **arguments: Decimal(0))
-    assert look(contract, stage) is None
+    assert check(contract, stage) is None
 
 
-def test_while_a_hold_keeps_ended_credits_nothing_is_judged(stage, alice, contract):
+def test_nothing_is_judged_while_a_reservation_keeps_ended_credits(stage, alice, contract):
     grant = CreditGrant.objects.get()
     stage.advance(seconds=(grant.ends_at - stage.now()).total_seconds() - 10)
     ledger.reserve(wallet_id=grant.wallet_id, key="k", amount=100, now=stage.now())
     stage.advance(minutes=5)
 
-    assert look(contract, stage) is None and not Drift.objects.exists()
+    assert check(contract, stage) is None and not Drift.objects.exists()
     assert (balance(alice), remote_balance(alice)) == (100, 0)
 
 
-def test_an_end_leaves_both_sides_equal(stage, alice, contract):
+def test_the_end_of_a_grant_leaves_both_sides_equal(stage, alice, contract):
     ends_at = CreditGrant.objects.get().ends_at
     stage.advance(seconds=(ends_at - stage.now()).total_seconds())
     stage.drain()
     assert balance(alice) == remote_balance(alice) == 0
-    assert look(contract, stage) is None
+    assert check(contract, stage) is None
 
 
 def test_what_ended_long_ago_is_not_read_again(stage, alice, contract):
@@ -455,8 +479,8 @@ def test_what_ended_long_ago_is_not_read_again(stage, alice, contract):
     assert len(commits(alice)) == 1
 
 
-def test_what_ended_while_nobody_could_look_is_read_however_long_ago(stage, alice, contract):
-    """It may have paid for usage since, which took that from nothing else at Metronome."""
+def test_a_grant_that_ended_while_sync_was_down_is_read_however_long_ago(stage, alice, contract):
+    """It may cover usage here, as it did at Metronome."""
     contract.refresh_from_db()
     add_by_hand(contract, 100, days=1)
     stage.advance(days=20)
@@ -467,7 +491,7 @@ def test_what_ended_while_nobody_could_look_is_read_however_long_ago(stage, alic
 # --- Auto-recharge --------------------------------------------------------------------------------------------------
 
 
-def test_the_recharge_configuration_is_read_along(stage, alice, contract):
+def test_the_recharge_configuration_is_read_with_the_grants(stage, alice, contract):
     switch_on(stage, alice)
     Contract.objects.update(recharge_enabled=None, recharge_threshold_credits=None, recharge_to_credits=None)
     run_now(alice.pk, stage.now())
@@ -486,7 +510,7 @@ def test_a_recharge_metronome_switched_off_is_off_here_too(stage, alice, contrac
     assert (settings.enabled, settings.failure) == (False, "The last automatic payment failed.")
 
 
-def test_units_of_others_do_not_count(stage, alice, contract):
+def test_credits_in_other_units_do_not_count(stage, alice, contract):
     apples = setup.create_pricing_unit(name="Apples")
     hour = contract.starts_at
     items = [{"amount": 5, "starting_at": hour, "ending_before": hour + timedelta(days=9)}]

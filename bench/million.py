@@ -78,8 +78,8 @@ SELECT 'vocalis-gen-' || id, customer, 'voice_generation', at, '{"voice_type": "
 SELECT 'metronome', id, 'commit.segment.start', metronome_id, jsonb_build_object('id', id, 'customer_id', metronome_id), at, at, 'synced', 0, ''
   FROM spoken""",
     """INSERT INTO billing_payment (id, customer_id, kind, state, amount_cents, currency, gateway,
-       gateway_reference, failure, created_at, settled_at, attempts, last_error)
-SELECT id, customer, 'recharge', 'failed', 4900, 'USD', 'test', id, 'Declined.', at, at, 0, '' FROM spoken WHERE i %% 5 = 0""",
+       gateway_reference, charge_number, failure, created_at, settled_at, attempts, last_error)
+SELECT id, customer, 'recharge', 'failed', 4900, 'USD', 'test', id, 0, 'Declined.', at, at, 0, '' FROM spoken WHERE i %% 5 = 0""",
     """INSERT INTO billing_recharge (customer_id, state, workflow_id, invoice_id, invoice_total, payment_id, release_refusal,
        failure, created_at, settled_at, attempts, last_error)
 SELECT customer, 'failed', id, id, '4900', id, '', 'Declined.', at, at, 0, '' FROM spoken WHERE i %% 5 = 0""",

@@ -16,6 +16,7 @@ from django.test import Client
 from django.urls import get_resolver, reverse
 
 from accounts.models import Customer, User
+from billing.models import Payment
 from conftest import PASSWORD, fund
 from usage.models import Generation
 from vocalis import health
@@ -47,6 +48,9 @@ ROWS = {
     "password_reset_confirm": EVERYBODY,  # with a token that is none: "this link no longer works"
     "billing": CUSTOMERS_TO_READ,
     "card": "billing login | billing billing | billing 403 | billing 403",
+    "payment_confirm": "billing login | billing 404 | billing 403 | billing 403",
+    "payment_call_off": "billing login | billing 404 | billing 403 | billing 403",
+    "test_bank": "login login | billing billing | 403 403 | 403 403",
     "plans": "login login | 200 422 | 403 403 | 403 403",
     "plan_cancel": "plans login | plans plans | plans 403 | plans 403",
     "recharge": CUSTOMERS,
@@ -133,7 +137,19 @@ def bobs(bob, now):
         customer=bob, key="k", body_hash="h", text="bob's words", voice="standard-ava", voice_name="Ava",
         voice_type="standard", characters=5, credits=5, state="done", reservation=hold, taken_at=now, created_at=now,
     )  # fmt: skip
+    payment = Payment.objects.create(
+        customer=bob,
+        kind="recharge",
+        state="requires_action",
+        amount_cents=5,
+        gateway="test",
+        created_at=now,
+        confirm_by_at=now,
+    )
     return {
+        "payment_confirm": [payment.pk],
+        "payment_call_off": [payment.pk],
+        "test_bank": [f"vocalis-payment-{payment.pk}"],
         "events": ["metronome-bob"],
         "no_such_api": ["nothing"],
         "audio": [generation.id],

@@ -169,6 +169,17 @@ def test_no_page_knows_a_speech_engine():
     )
 
 
+def test_payments_are_about_money_only():
+    """Not about Metronome, mails or what was bought; who waits for a payment is told by way of the rows."""
+    allowed = ("accounts.", "billing.models", "billing.payments", "jobs.", "operations.")
+
+    def strays(path: str, name: str) -> bool:
+        ours = top(name) in LAYERS and path.startswith("billing/payments/")
+        return ours and not name.startswith(allowed)
+
+    assert violations(strays) == []
+
+
 def test_no_business_flow_hides_in_django_signals():
     assert violations(lambda path, name: name.rpartition(".")[0] in SIGNALS or name in SIGNALS) == []
 

@@ -243,7 +243,7 @@ class PaymentMethodAdmin(OfCustomer, ReadOnlyAdmin):
 
 @admin.register(ChargeAtTestGateway)
 class ChargeAtTestGatewayAdmin(ReadOnlyAdmin):
-    list_display = ("created_at", "key", "amount_cents", "currency", "description", "refunded_at")
+    list_display = ("created_at", "key", "state", "amount_cents", "currency", "description", "refunded_at")
     search_fields = ("=key",)
     ordering = ("-pk",)
 

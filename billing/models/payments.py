@@ -47,7 +47,7 @@ class Payment(JobRow):
     A charged payment is done when whoever asked for it has noted the credits it bought (`grant`).
     """
 
-    due_within_seconds = 3_600  # one charged and not granted is looked at each hour
+    due_within_seconds = 3_600  # one charged and not granted, or not confirmed, is looked at each hour
 
     class Kind(models.TextChoices):
         PLAN = "plan"
@@ -56,6 +56,7 @@ class Payment(JobRow):
     class State(models.TextChoices):
         INITIATED = "initiated"
         CHARGING = "charging"
+        REQUIRES_ACTION = "requires_action"
         CHARGED = "charged"
         FAILED = "failed"
         REFUNDING = "refunding"
@@ -75,6 +76,15 @@ class Payment(JobRow):
     gateway_reference = models.CharField(
         max_length=200, blank=True, default="", help_text="The charge's id at the gateway."
     )
+    charge_number = models.PositiveIntegerField(
+        default=0, help_text="Raised when another card is charged instead of one that waited for a confirmation."
+    )
+    confirm_by_at = models.DateTimeField(
+        null=True, blank=True, help_text="Until when the customer's bank may have the payment confirmed."
+    )
+    told_at = models.DateTimeField(
+        null=True, blank=True, help_text="When the customer was told by mail that their bank wants it confirmed."
+    )
     grant = models.OneToOneField(
         CreditGrant,
         on_delete=models.PROTECT,
@@ -83,7 +93,11 @@ class Payment(JobRow):
         related_name="payment",
         help_text="The credits this paid for.",
     )
-    failure = models.TextField(blank=True, default="", help_text="Why it failed, in words for the customer.")
+    failure = models.TextField(
+        blank=True,
+        default="",
+        help_text="Why it failed, in words for the customer; while it requires action: why it is being called off.",
+    )
     created_at = models.DateTimeField()
     settled_at = models.DateTimeField(null=True, blank=True)
 
@@ -122,6 +136,12 @@ def dollars(cents: int) -> str:
 class ChargeAtTestGateway(models.Model):
     """The test gateway's own books, as a real provider keeps them on its side: one charge a key. Nobody is charged."""
 
+    class State(models.TextChoices):
+        PAID = "paid"
+        WAITING = "waiting"
+        CANCELLED = "cancelled"
+
+    state = models.CharField(max_length=10, choices=State.choices, default=State.PAID)
     key = models.CharField(max_length=128, unique=True)
     method_reference = models.CharField(max_length=200)
     amount_cents = models.BigIntegerField()

@@ -13,7 +13,7 @@ from django.utils.functional import SimpleLazyObject
 from accounts.access import customer_of
 from accounts.models import Customer
 from billing import plans
-from billing.models import AutoRecharge, Recharge, Subscription
+from billing.models import AutoRecharge, Payment, Recharge, Subscription
 
 USUAL_SECONDS = 60  # most of it takes two or three
 
@@ -25,10 +25,14 @@ SETTINGS = "putting your auto-recharge settings into force"
 def late(customer: Customer, *, now: datetime) -> dict[str, datetime | None]:
     """What is late, in words, and since when if that is known. One query."""
     usual = now - timedelta(seconds=USUAL_SECONDS)
-    chosen = Subscription.objects.filter(customer=customer)
+    unconfirmed = Payment.objects.filter(
+        customer=customer, state=Payment.State.REQUIRES_ACTION
+    )  # that takes the customer
+    chosen = Subscription.objects.filter(customer=customer).exclude(payments__in=unconfirmed)
     requested = chosen.filter(state=Subscription.State.REQUESTED, created_at__lt=usual)
     ended = chosen.filter(state=Subscription.State.ACTIVE, period_end_at__lt=usual)
     recharges = Recharge.objects.open().filter(customer=customer, created_at__lt=usual)
+    recharges = recharges.exclude(payment__in=unconfirmed)
     settings = AutoRecharge.objects.filter(customer=customer, attempts__gt=1, dead_at=None)
     account = Customer.objects.filter(pk=customer.pk, metronome_id=None, created_at__lt=usual)
     rows = requested.values_list("plan", "created_at").union(

@@ -15,9 +15,10 @@ from accounts import unsent
 from accounts.access import CustomerRequest, customer_required
 from accounts.models import Customer
 from billing import ledger, plans, recharge
-from billing.models import AutoRecharge, CreditGrant, LedgerEntry, Payment, PaymentMethod, Subscription, Wallet
+from billing.models import AutoRecharge, CreditGrant, LedgerEntry, Payment, Subscription, Wallet
 from billing.payments import cards
 from billing.payments.gateways import gateway
+from billing.payments.requests import is_unconfirmed
 
 ENTRIES_A_PAGE = 20
 PAYMENTS_SHOWN = 10
@@ -48,12 +49,9 @@ class RechargeForm(forms.Form):
 @customer_required
 def overview(request: CustomerRequest) -> HttpResponse:
     customer = request.customer
-    method = PaymentMethod.objects.filter(customer=customer).first()
-    known = gateway().cards
-    chosen = method.reference if method else known[0].reference if known else ""
     context = {
         "subscription": _plan_shown(customer),
-        "open_payments": Payment.objects.open().filter(customer=customer).order_by("created_at"),
+        **_open_payments(customer),
         "now": timezone.now(),
         "requested": Subscription.objects.filter(customer=customer, state=Subscription.State.REQUESTED).first(),
         "grants": sorted(
@@ -63,8 +61,8 @@ def overview(request: CustomerRequest) -> HttpResponse:
         "payments": Payment.objects.filter(customer=customer)
         .select_related("subscription")
         .order_by("-created_at")[:PAYMENTS_SHOWN],
-        "cards": known,
-        "card": unsent.take(request).get("card") or chosen,
+        "cards": gateway().cards_of(customer_id=customer.pk),
+        "card": unsent.take(request).get("card") or cards.shown(customer.pk),
         "is_real_money": gateway().is_real_money,
         **_entries(customer, request.GET.get("before", "")),
     }
@@ -76,7 +74,9 @@ def overview(request: CustomerRequest) -> HttpResponse:
 @customer_required
 def choose_card(request: CustomerRequest) -> HttpResponse:
     try:
-        method = cards.choose(customer_id=request.customer.pk, reference=request.POST.get("card", ""))
+        method = cards.choose(
+            customer_id=request.customer.pk, reference=request.POST.get("card", ""), now=timezone.now()
+        )
     except cards.UnknownCard:
         messages.error(request, "Choose one of the cards shown.")
     else:
@@ -122,6 +122,13 @@ def _plan_shown(customer: Customer) -> dict[str, Any] | None:
     shown = Subscription.objects.filter(customer=customer).exclude(state=Subscription.State.REQUESTED)
     row = shown.filter(state=Subscription.State.ACTIVE).first() or shown.order_by("-created_at").first()
     return {"row": row, "plan": plans.PLANS[row.plan], "is_active": row.state == "active"} if row else None
+
+
+def _open_payments(customer: Customer) -> dict[str, Any]:
+    """`unconfirmed` ones wait for the customer, the others go on by themselves."""
+    payments = Payment.objects.open().filter(customer=customer).select_related("subscription").order_by("created_at")
+    unconfirmed = [payment for payment in payments if is_unconfirmed(payment)]
+    return {"open_payments": [row for row in payments if row not in unconfirmed], "unconfirmed": unconfirmed}
 
 
 def _entries(customer: Customer, before: str) -> dict[str, Any]:

@@ -18,7 +18,8 @@ from accounts import unsent
 from accounts.access import CustomerRequest, customer_required
 from accounts.models import Customer
 from billing import plans
-from billing.models import PaymentMethod, Subscription
+from billing.models import Payment, Subscription
+from billing.payments import cards
 from billing.payments.gateways import gateway
 from billing.subscriptions import choose as subscriptions
 
@@ -88,7 +89,7 @@ def _context(customer: Customer) -> dict[str, Any]:
     if current and last and last.ended_at and last.ended_at < timezone.now() - timedelta(days=1):
         last = None
     trial_used = mine.filter(plan="trial").exists()
-    method, known = PaymentMethod.objects.filter(customer=customer).first(), gateway().cards
+    card = cards.shown(customer.pk)
     return {
         "cards": [
             {
@@ -104,7 +105,10 @@ def _context(customer: Customer) -> dict[str, Any]:
         "current": current and {"row": current, "plan": plans.PLANS[current.plan]},
         "requested": requested and plans.PLANS[requested.plan],
         "failure": last.failure if last else "",
-        "card_label": method.label if method else known[0].label if known else "",
+        "card_label": card.label if card else "",
+        "unconfirmed": Payment.objects.filter(
+            customer=customer, state=Payment.State.REQUIRES_ACTION, failure=""
+        ).exists(),
         "is_real_money": gateway().is_real_money,
         "credits_per_dollar": plans.CREDITS_PER_DOLLAR,
     }

@@ -1,8 +1,13 @@
 """Payments: money taken always ends as credits or as a refund.
 
-    initiated → charging → charged → (granted: the credits are noted by whoever asked for it, `mark_granted`)
-                    │          └──(by `request_refund`)──→ refunding → refunded
+    initiated → charging → charged → (done, when whoever asked for it notes the credits: `mark_granted`)
+                    │  ↑       └──(by `request_refund`)──→ refunding → refunded
+                    │  │ another card
+                    ├→ requires_action → charged | failed
                     └──(declined)──→ failed
+
+A payment requires action while the customer's bank wants it confirmed. Nothing is taken then and nothing is tried again;
+the charge at the gateway is cancelled before another card is charged (under another key) and before the payment fails.
 
 Every state is a recovery point: a worker killed at any instruction leaves a row from which the next one goes on. Each
 outside call is safe to repeat (the charge has our key) and each move is a conditional UPDATE, so that a worker that was
@@ -22,11 +27,16 @@ from jobs.errors import Rejected, Snooze
 from jobs.worker import RowJob
 
 from .cards import card_of
-from .gateways import GatewayDeclined, gateway
-from .requests import is_waited_for, tell
+from .gateways import Charge, ChargeState, GatewayDeclined, gateway
+from .requests import charge_key, is_waited_for, tell
 
 State = Payment.State
 
+CONFIRM_SECONDS = 7 * 86_400
+UNCONFIRMED_LOOK_SECONDS = 3_600  # a confirmation makes the payment due; this is for one that got lost
+NOT_CONFIRMED = "It was not confirmed with your bank within 7 days."
+NOBODY_WAITS = "What it was for has ended."
+CALLED_OFF_THERE = "The bank called it off."
 UNGRANTED_LOOK_SECONDS = 3_600  # how often a charged payment is checked for somebody who can still grant its credits
 
 
@@ -64,9 +74,50 @@ def _charge(payment: Payment, now: datetime) -> None:
                 description=f"Vocalis {payment.get_kind_display()}",
             )
     except GatewayDeclined as declined:
-        _move_and_tell(payment, State.FAILED, now, failure=str(declined), settled_at=now)
+        _fail(payment, str(declined), now)
     else:
-        _move_and_tell(payment, State.CHARGED, now, gateway_reference=charge.reference)
+        _follow(payment, charge, now)
+
+
+def _follow(payment: Payment, charge: Charge, now: datetime) -> None:
+    """Go where the charge at the gateway stands."""
+    match charge.state:
+        case ChargeState.PAID:  # although it was to be called off, perhaps: then the confirmation came first
+            _move_and_tell(payment, State.CHARGED, now, gateway_reference=charge.reference, failure="")
+        case ChargeState.WAITING:
+            confirm_by_at = payment.confirm_by_at or now + timedelta(seconds=CONFIRM_SECONDS)
+            _move_and_tell(payment, State.REQUIRES_ACTION, now, confirm_by_at=confirm_by_at)
+        case ChargeState.CANCELLED:
+            _fail(payment, payment.failure or CALLED_OFF_THERE, now)
+
+
+def _await_confirmation(payment: Payment, now: datetime) -> datetime | None:
+    """See whether it is confirmed; call it off when it was given up, is too old, or another card was chosen."""
+    provider, key = gateway(payment.gateway), charge_key(payment)
+    charge = provider.find(key=key)
+    if charge is None:
+        raise Rejected("the gateway does not know the charge that waited for a confirmation")
+    confirm_by_at = payment.confirm_by_at or now
+    failure = payment.failure or (NOT_CONFIRMED if confirm_by_at <= now else "")
+    if not failure and not is_waited_for(payment):
+        failure = NOBODY_WAITS
+    card = card_of(payment.customer_id)
+    is_other = card is not None and card.gateway == payment.gateway and card.reference != charge.method_reference
+    if charge.state == ChargeState.WAITING:
+        if not (failure or is_other):
+            return min(confirm_by_at, now + timedelta(seconds=UNCONFIRMED_LOOK_SECONDS))
+        charge = provider.cancel(key=key)
+    if charge.state == ChargeState.CANCELLED and failure:
+        _fail(payment, failure, now)
+    elif charge.state == ChargeState.CANCELLED and is_other:
+        _move(payment, State.CHARGING, charge_number=payment.charge_number + 1)
+    else:
+        _follow(payment, charge, now)
+    return None
+
+
+def _fail(payment: Payment, failure: str, now: datetime) -> None:
+    _move_and_tell(payment, State.FAILED, now, failure=failure, settled_at=now)
 
 
 def _await_grant(payment: Payment, now: datetime) -> datetime | None:
@@ -92,6 +143,7 @@ def _nothing(payment: Payment, now: datetime) -> None:
 POINTS: dict[str, Callable[[Payment, datetime], datetime | None]] = {
     State.INITIATED: _begin,
     State.CHARGING: _charge,
+    State.REQUIRES_ACTION: _await_confirmation,
     State.CHARGED: _await_grant,
     State.FAILED: _nothing,
     State.REFUNDING: _refund,
@@ -99,14 +151,12 @@ POINTS: dict[str, Callable[[Payment, datetime], datetime | None]] = {
 }
 
 
-def charge_key(payment: Payment) -> str:
-    """The gateway's idempotency key: made from our own row before the first attempt."""
-    return f"vocalis-payment-{payment.pk}"
-
-
 def _move(payment: Payment, state: str, **fields: Any) -> None:
-    moved = Payment.objects.filter(pk=payment.pk, state=payment.state).update(state=state, **fields)
-    if not moved:
+    """On, from what was read: the state, which charge it was about, and whether it is being called off."""
+    as_read = Payment.objects.filter(
+        pk=payment.pk, state=payment.state, charge_number=payment.charge_number, failure=payment.failure
+    )
+    if not as_read.update(state=state, **fields):
         raise Snooze("another worker has moved this payment on")
     for name, value in ({"state": state} | fields).items():
         setattr(payment, name, value)

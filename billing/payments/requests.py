@@ -14,6 +14,8 @@ from django.db import transaction
 from accounts.models import Customer
 from billing.models import Payment, Recharge, Subscription
 
+from .gateways import gateway
+
 State = Payment.State
 
 
@@ -75,12 +77,47 @@ def request_refund(payment: Payment, *, reason: str, now: datetime) -> None:
 
 
 def call_off(payment: Payment, *, failure: str, now: datetime) -> None:
-    """Have it fail, for this reason, if nobody has begun to charge it. What waits for it is looked at."""
+    """Have it fail, for this reason, if nobody has begun to charge it, or the customer's confirmation is missing.
+
+    A confirmation that comes first wins: then it is charged all the same.
+    """
     with transaction.atomic():
-        if Payment.objects.filter(pk=payment.pk, state=State.INITIATED).update(
+        rows = Payment.objects.filter(pk=payment.pk)
+        if rows.filter(state=State.INITIATED).update(
             state=State.FAILED, failure=failure, settled_at=now, due_at=None, dead_at=None, last_error=""
         ):
             tell(payment, now)
+        elif rows.filter(state=State.REQUIRES_ACTION, failure="").update(failure=failure):
+            rows.run_now(now)
+
+
+def confirmation_url(payment: Payment, *, return_url: str) -> str | None:
+    """Where the customer confirms this payment; None if there is nothing to confirm (any more).
+
+    Called while the customer waits. Raises GatewayUnavailable.
+    """
+    if not is_unconfirmed(payment):
+        return None
+    return gateway(payment.gateway).confirmation_url(key=charge_key(payment), return_url=return_url)
+
+
+def is_unconfirmed(payment: Payment) -> bool:
+    return payment.state == State.REQUIRES_ACTION and not payment.failure
+
+
+def mark_told(payment: Payment, *, now: datetime) -> None:
+    """Note that the customer was told by mail to confirm it."""
+    Payment.objects.filter(pk=payment.pk).update(told_at=now)
+
+
+def charge_key(payment: Payment) -> str:
+    """The gateway's idempotency key: made from our own row before the first attempt, and one for each card."""
+    return f"vocalis-payment-{payment.pk}" + (f"-{payment.charge_number}" if payment.charge_number else "")
+
+
+def look_again(payment: Payment, *, now: datetime) -> None:
+    """Have a payment that waited for its confirmation looked at: it is said to be confirmed."""
+    Payment.objects.filter(pk=payment.pk, state=State.REQUIRES_ACTION).run_now(now)
 
 
 def tell(payment: Payment, now: datetime) -> None:

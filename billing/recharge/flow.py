@@ -1,7 +1,7 @@
 """One recharge, from Metronome's question for a payment to the credits.
 
     requested → paying → releasing → released → granted        paid
-                            └──(not paid)──→ failed            declined, or auto-recharge was switched off
+                            └──(not paid)──→ failed            declined, not confirmed, or auto-recharge was switched off
 
 Metronome opens a workflow and asks for money (`payment_gate.external_initiate`). We ask `billing.payments` for it, tell
 Metronome how that went (the release), and note the credits that come of it. If Metronome no longer wants a paid
@@ -43,6 +43,7 @@ CENTS_MAX = 100_000_000  # a million dollars: more is an error of somebody's
 GRANT_DAYS = 365  # as long as Metronome lets a recharge live
 DOUBT_SECONDS = 1_800  # far longer than Metronome takes to list a commit
 PAYMENT_LOOK_SECONDS = 30  # the payment makes the recharge due when it is through; this is for a call that got lost
+CONFIRMATION_LOOK_SECONDS = 3_600  # the same, while the payment waits for the customer
 SWITCHED_OFF = "Auto-recharge was switched off before the payment was made."
 
 
@@ -134,6 +135,12 @@ def _await_payment(recharge: Recharge, now: datetime) -> datetime | None:
         return None
     if is_switched_off(recharge.customer_id):
         payments.call_off(payment, failure=SWITCHED_OFF, now=now)
+    elif payments.is_unconfirmed(payment):
+        if payment.told_at is None:
+            context = {"payment": payment, "what": "your automatic recharge"}
+            emails.send(customer=recharge.customer, template="confirm_payment", context=context)
+            payments.mark_told(payment, now=now)
+        return now + timedelta(seconds=CONFIRMATION_LOOK_SECONDS)
     return now + timedelta(seconds=PAYMENT_LOOK_SECONDS)
 
 

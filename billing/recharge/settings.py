@@ -10,7 +10,7 @@ from django.db.models import F
 
 from accounts.models import Customer
 from billing import metronome, plans
-from billing.models import AutoRecharge, Contract
+from billing.models import AutoRecharge, Contract, Recharge
 from jobs.errors import Snooze
 from jobs.worker import RowJob
 
@@ -56,6 +56,8 @@ def save_settings(
         rows = AutoRecharge.objects.filter(pk=row.pk)
         rows.update(**wish, settings_version=F("settings_version") + 1)
         rows.run_now(now)
+        if not enabled:
+            _call_off_unpaid(customer.pk, now)
     row.refresh_from_db()
     return row
 
@@ -81,6 +83,12 @@ def switch_off(*, customer_id: UUID, failure: str = "", now: datetime) -> None:
             settings_version=F("settings_version") + 1,
         ):
             AutoRecharge.objects.filter(customer_id=customer_id).run_now(now)
+            _call_off_unpaid(customer_id, now)
+
+
+def _call_off_unpaid(customer_id: UUID, now: datetime) -> None:
+    """Have a recharge that waits for its payment find out that it is switched off."""
+    Recharge.objects.filter(customer_id=customer_id, state=Recharge.State.PAYING).run_now(now)
 
 
 def follow_metronome(contract: Contract, *, enabled: bool, now: datetime) -> None:

@@ -71,7 +71,12 @@ def cancel(*, customer: Customer, now: datetime) -> Subscription | None:
         subscription = Subscription.objects.select_for_update().filter(customer=customer, state=State.ACTIVE).first()
         if subscription is None:
             return None
-        if Payment.objects.open().filter(subscription=subscription).exists():
+        renewals = Payment.objects.open().filter(subscription=subscription)
+        if renewals.filter(state=Payment.State.REQUIRES_ACTION).exists():
+            raise ChangeUnderWay(
+                "The payment for the next month waits for your confirmation: call it off under Billing."
+            )
+        if renewals.exists():
             raise ChangeUnderWay("The next month is just being paid. Try again in a minute.")
         end(subscription, now)
     wake_streams(customer)
@@ -92,6 +97,10 @@ def _check_choice(chosen: plans.Plan, customer: Customer) -> None:
     mine = Subscription.objects.filter(customer=customer)
     if under_way := mine.filter(state=State.REQUESTED).first():
         name = plans.PLANS[under_way.plan].name
+        if under_way.payments.filter(state=Payment.State.REQUIRES_ACTION).exists():
+            raise ChangeUnderWay(
+                f"The payment for your {name} plan waits for your confirmation: confirm it or call it off under Billing."
+            )
         raise ChangeUnderWay(f"Your {name} plan is still being set up. Try again in a minute.")
     if chosen.once:
         if mine.filter(plan=chosen.key).exists():

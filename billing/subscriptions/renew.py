@@ -6,7 +6,7 @@ Each step may be done twice: the payment is one a period, the grant has its key.
 from __future__ import annotations
 
 import logging
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db import transaction
 
@@ -24,7 +24,8 @@ from .periods import period_of
 logger = logging.getLogger(__name__)
 
 State = Subscription.State
-PAYMENT_LOOK_SECONDS = 30  # the payment calls the subscription when it is through; this is for the call that got lost
+PAYMENT_LOOK_SECONDS = 30  # the payment makes the subscription due when it is through; this is for a call that got lost
+CONFIRMATION_LOOK_SECONDS = 3_600  # the same, while the payment waits for the customer
 
 
 def advance(subscription: Subscription, now: datetime) -> datetime | None:
@@ -48,8 +49,13 @@ def _activate(subscription: Subscription, now: datetime) -> datetime | None:
     if payment and payment.state == Payment.State.FAILED:
         _finish(subscription, State.FAILED, now, failure=f"The payment failed: {payment.failure}")
         return None
+    if payment and payment.state == Payment.State.REQUIRES_ACTION:
+        return now + timedelta(seconds=CONFIRMATION_LOOK_SECONDS)  # the customer has the page before their eyes
     former = Subscription.objects.filter(customer=subscription.customer_id, state=State.ACTIVE)
-    if Payment.objects.open().filter(subscription__in=former).exists():
+    renewals = Payment.objects.open().filter(subscription__in=former)
+    for renewal in renewals.filter(state=Payment.State.REQUIRES_ACTION):
+        payments.call_off(renewal, failure="you chose another plan instead of confirming it.", now=now)
+    if renewals.exists():
         raise Snooze("the former plan is just being renewed", seconds=PAYMENT_LOOK_SECONDS)
     # Stored before the grant: a second try must give the same period.
     Subscription.objects.filter(pk=subscription.pk, anchor_at=None).update(anchor_at=now)
@@ -64,7 +70,17 @@ def _renew(subscription: Subscription, now: datetime) -> datetime | None:
         _finish(subscription, State.ENDED, now, failure=f"The payment for the next month failed: {payment.failure}")
         _tell_failure(subscription, now)
         return None
+    if payment and payment.state == Payment.State.REQUIRES_ACTION:
+        _tell_to_confirm(subscription, payment, now)
+        return now + timedelta(seconds=CONFIRMATION_LOOK_SECONDS)
     return _grant_period(subscription, period, payment, now)
+
+
+def _tell_to_confirm(subscription: Subscription, payment: Payment, now: datetime) -> None:
+    if payments.is_unconfirmed(payment) and payment.told_at is None:
+        context = {"payment": payment, "what": f"the next month of your {plans.PLANS[subscription.plan].name} plan"}
+        emails.send(customer=subscription.customer, template="confirm_payment", context=context)
+        payments.mark_told(payment, now=now)
 
 
 def _next_period(subscription: Subscription, now: datetime) -> int:
@@ -79,7 +95,9 @@ def _next_period(subscription: Subscription, now: datetime) -> int:
 
 
 def _payment(subscription: Subscription, period: int, now: datetime) -> Payment | None:
-    """The period's payment once it is through, paid or failed; None for a plan that costs nothing. Else Snooze."""
+    """The period's payment once it is through, paid or failed, or waits for the customer to confirm it; else Snooze.
+    None for a plan that costs nothing.
+    """
     price_cents = plans.PLANS[subscription.plan].price_cents
     if not price_cents:
         return None
@@ -93,7 +111,7 @@ def _payment(subscription: Subscription, period: int, now: datetime) -> Payment 
         payment = payments.request_plan_payment(
             subscription=subscription, period=period, amount_cents=price_cents, now=now
         )
-    if payment.state not in (Payment.State.CHARGED, Payment.State.FAILED):
+    if payment.state in (Payment.State.INITIATED, Payment.State.CHARGING):
         raise Snooze("waiting for the payment", seconds=PAYMENT_LOOK_SECONDS)
     return payment
 

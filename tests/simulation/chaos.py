@@ -191,6 +191,9 @@ class UnreliableGateway(TestGateway):
     def find(self, *, key: str) -> Charge | None:
         return self._call("find a charge", lambda: TestGateway.find(self, key=key))
 
+    def cancel(self, *, key: str) -> Charge:
+        return self._call("cancel a charge", lambda: TestGateway.cancel(self, key=key))
+
     def refund(self, *, key: str) -> None:
         self._call("refund", lambda: TestGateway.refund(self, key=key))
 

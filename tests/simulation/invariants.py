@@ -148,7 +148,8 @@ def charges_agree() -> None:
     """Every charge is one payment of its amount, which ended in a grant of what it buys or was refunded, and nothing that
     costs money was granted without its charge."""
     kept = Payment.objects.filter(state=Payment.State.CHARGED).select_related("grant", "subscription", "recharge")
-    charged = dict(Charge.objects.filter(refunded_at=None).values_list("key", "amount_cents"))
+    assert not Charge.objects.filter(state=Charge.State.WAITING).exists(), "nobody can confirm or cancel it any more"
+    charged = dict(Charge.objects.filter(state=Charge.State.PAID, refunded_at=None).values_list("key", "amount_cents"))
     assert charged == {charge_key(payment): payment.amount_cents for payment in kept}
     for payment in kept:
         assert (payment.amount_cents, payment.grant and payment.grant.granted) == _bought(payment), payment

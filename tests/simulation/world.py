@@ -13,9 +13,11 @@ from accounts import profile
 from accounts.models import Customer
 from accounts.signup import register
 from billing import ledger, metronome, recharge
+from billing.models import ChargeAtTestGateway as Charge
 from billing.models import CreditGrant, Payment, Subscription, Wallet
 from billing.payments import cards
-from billing.payments.gateways.test import DECLINING_CARD, GOOD_CARD
+from billing.payments import requests as payments
+from billing.payments.gateways.test import CONFIRMED_CARD, DECLINING_CARD, GOOD_CARD, TestGateway
 from billing.subscriptions import choose as subscriptions
 from usage.models import Generation
 from usage.speech import own_voice, problems, speak
@@ -58,6 +60,7 @@ class World(Operators):
             ("speak again", self.speak_again, 2),
             ("choose a plan", self.choose_plan, 1),
             ("auto-recharge", self.set_recharge, 1),
+            ("confirm a payment", self.confirm_payment, 2),
             ("gift by hand", self.gift_at_metronome, 1),
             ("freeze", self.freeze, 1),
             ("delete a customer", self.delete_meanwhile, 1),
@@ -85,6 +88,8 @@ class World(Operators):
             ("auto-recharge", self.set_recharge, 4),
             ("a recharge goes wrong", self.upset_recharge, 2),
             ("card", self.change_card, 3),
+            ("confirm a payment", self.confirm_payment, 4),
+            ("call a payment off", self.call_payment_off, 1),
             ("gift by hand", self.gift_at_metronome, 4),
             ("gift taken away by hand", self.archive_at_metronome, 3),
             ("gift", self.give, 2),
@@ -121,7 +126,7 @@ class World(Operators):
             email=f"{self.key('c')}@example.com", password="irrelevant", first_name="C", last_name="S", now=self.now()
         )
         if self.dice.random() < 0.6:
-            cards.choose(customer_id=customer.id, reference=GOOD_CARD.reference)
+            cards.choose(customer_id=customer.id, reference=GOOD_CARD.reference, now=self.now())
 
     def change_profile(self) -> None:
         customer = self.anyone()
@@ -235,14 +240,32 @@ class World(Operators):
                 self.advance(seconds=20)
 
     def change_cards_of_payers(self) -> None:
+        card = self.dice.choice([DECLINING_CARD, CONFIRMED_CARD])
         for payment in Payment.objects.open().order_by("created_at"):
-            cards.choose(customer_id=payment.customer_id, reference=DECLINING_CARD.reference)
+            cards.choose(customer_id=payment.customer_id, reference=card.reference, now=self.now())
 
     def change_card(self) -> None:
         customer = self.anyone()
         if customer:
-            card = self.dice.choice([GOOD_CARD, GOOD_CARD, DECLINING_CARD])
-            cards.choose(customer_id=customer.id, reference=card.reference)
+            card = self.dice.choice([GOOD_CARD, GOOD_CARD, GOOD_CARD, CONFIRMED_CARD, CONFIRMED_CARD, DECLINING_CARD])
+            cards.choose(customer_id=customer.id, reference=card.reference, now=self.now())
+
+    def confirm_payment(self) -> None:
+        """At the bank, once or twice; we hear of it at once, or find out by ourselves. The page may be an old one."""
+        charges = Charge.objects.exclude(method_reference=GOOD_CARD.reference).order_by("pk")
+        if charges:
+            charge = self.dice.choice(list(charges))
+            for _ in range(self.dice.choice([1, 1, 2])):
+                with self.chaos.elsewhere():
+                    TestGateway().confirm(key=charge.key)
+                for payment in Payment.objects.filter(state=Payment.State.REQUIRES_ACTION).order_by("created_at"):
+                    if payments.charge_key(payment) == charge.key and self.dice.random() < 0.7:
+                        payments.look_again(payment, now=self.now())
+
+    def call_payment_off(self) -> None:
+        waiting = list(Payment.objects.filter(state=Payment.State.REQUIRES_ACTION).order_by("created_at"))
+        if waiting:
+            payments.call_off(self.dice.choice(waiting), failure="You called it off.", now=self.now())
 
     def cancel_plan(self) -> None:
         customer = self.anyone()
@@ -294,6 +317,8 @@ class World(Operators):
             self.agree_to_drifts()
             self.finish_deletions()
             self.give_money_back()
+            self.confirm_payment()
+            self.call_payment_off()
             self.dice.choice(self.workers).drain()
             self.check()
             try:

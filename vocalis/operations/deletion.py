@@ -20,6 +20,7 @@ from django.db.models import Q
 from accounts.models import Customer, IngestAlias, PasswordReset, User
 from billing import ledger, recharge
 from billing.models import Payment, PaymentMethod, Recharge
+from billing.payments import requests as payments
 from billing.subscriptions import choose as subscriptions
 from operations.command import Outcome, Refused, walk
 from usage.models import Generation, Voice
@@ -30,6 +31,8 @@ NAME = "Deleted customer"
 
 def delete(customer: Customer, *, dry_run: bool, now: datetime) -> Iterator[Outcome]:
     """Raises Refused while money or speech is on its way, or if it is a member of staff."""
+    if not dry_run:
+        _call_off_payments(customer, now)
     _check(customer, now)
     if not dry_run:
         _close(customer, now)
@@ -56,6 +59,13 @@ def _check(customer: Customer, now: datetime) -> None:
     setting_up = Voice.objects.filter(customer=customer, state=Voice.State.PENDING)
     if Generation.objects.filter(pending, customer=customer).exists() or setting_up.exists():
         raise Refused("Something is being spoken right now. Try again in two minutes.")
+
+
+def _call_off_payments(customer: Customer, now: datetime) -> None:
+    """Who wants to be forgotten confirms nothing any more; a worker calls it off at the gateway."""
+    if not customer.user.is_staff:
+        for payment in Payment.objects.filter(customer=customer, state=Payment.State.REQUIRES_ACTION):
+            payments.call_off(payment, failure="You wanted to be forgotten.", now=now)
 
 
 def _close(customer: Customer, now: datetime) -> None:

@@ -133,7 +133,7 @@ def test_a_choice_that_has_to_wait_for_another_one_is_a_conflict(live, alice):
 
 
 def test_a_declined_card_is_said_and_another_choice_possible(live, stage, alice):
-    cards.choose(customer_id=alice.pk, reference=DECLINING_CARD.reference)
+    cards.choose(customer_id=alice.pk, reference=DECLINING_CARD.reference, now=stage.now())
     form = {"plan": "pro", "key": uuid.uuid4()}
     live.post(URL, form)
     stage.drain()
@@ -146,7 +146,7 @@ def test_a_declined_card_is_said_and_another_choice_possible(live, stage, alice)
 def test_a_declined_change_is_said_beside_the_plan_that_goes_on_until_it_is_old_or_made_good(live, stage, alice):
     live.post(URL, {"plan": "trial"})
     stage.drain()
-    cards.choose(customer_id=alice.pk, reference=DECLINING_CARD.reference)
+    cards.choose(customer_id=alice.pk, reference=DECLINING_CARD.reference, now=stage.now())
     live.post(URL, {"plan": "creator"})
     stage.drain()
     shown = text(live.get(URL))
@@ -156,7 +156,7 @@ def test_a_declined_change_is_said_beside_the_plan_that_goes_on_until_it_is_old_
     with time_machine.travel(stage.now() + timedelta(hours=25), tick=False):
         assert "The payment failed:" not in text(live.get(URL))
 
-    cards.choose(customer_id=alice.pk, reference=GOOD_CARD.reference)
+    cards.choose(customer_id=alice.pk, reference=GOOD_CARD.reference, now=stage.now())
     live.post(URL, {"plan": "creator"})
     stage.drain()
     live.post("/billing/plans/cancel/")

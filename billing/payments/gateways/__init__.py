@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Protocol
+from uuid import UUID
 
 from django.conf import settings
 from django.utils.module_loading import import_string
@@ -21,12 +24,20 @@ class GatewayUnavailable(Unavailable):
     """No answer, so nobody knows whether money was taken: `find` before charging again."""
 
 
+class ChargeState(StrEnum):
+    PAID = "paid"
+    WAITING = "waiting"  # nothing is taken until the customer has confirmed it at the bank: `confirmation_url`
+    CANCELLED = "cancelled"  # nothing was taken, and nothing will be
+
+
 @dataclass(frozen=True, slots=True)
 class Charge:
-    """Money taken. `reference` is the charge's id at the gateway."""
+    """What became of a charge. `reference` is its id at the gateway."""
 
     reference: str
     amount_cents: int
+    method_reference: str
+    state: ChargeState
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,17 +47,34 @@ class Card:
 
 
 class Gateway(Protocol):
-    cards: tuple[Card, ...]  # what a customer may choose without entering card data; the first is the default
     is_real_money: bool
 
+    def cards_of(self, *, customer_id: UUID) -> Sequence[Card]:
+        """What this customer may choose without entering card data, the one to begin with first. Asks nobody outside."""
+
     def charge(self, *, key: str, amount_cents: int, currency: str, method_reference: str, description: str) -> Charge:
-        """Take the money, once per `key`. Raises GatewayDeclined or GatewayUnavailable."""
+        """Take the money, once per `key`; the charge is PAID, or WAITING for the customer to confirm it.
+
+        Raises GatewayDeclined or GatewayUnavailable.
+        """
 
     def find(self, *, key: str) -> Charge | None:
         """The charge made under `key`, if there was one. Raises GatewayUnavailable."""
 
+    def confirmation_url(self, *, key: str, return_url: str) -> str:
+        """Where the customer confirms the WAITING charge of `key`, to come back to `return_url`.
+
+        Asked while the customer waits. Raises GatewayUnavailable.
+        """
+
+    def cancel(self, *, key: str) -> Charge:
+        """See to it that a WAITING charge is never taken. Of one that was confirmed before: PAID. Safe to repeat.
+
+        Raises GatewayUnavailable.
+        """
+
     def refund(self, *, key: str) -> None:
-        """Give the whole charge of `key` back, once. Raises GatewayDeclined or GatewayUnavailable."""
+        """Give the whole PAID charge of `key` back, once. Raises GatewayDeclined or GatewayUnavailable."""
 
 
 def gateway(name: str = "") -> Gateway:

@@ -44,7 +44,7 @@ def test_a_plan_payment_stops_once_charged_and_has_the_subscription_looked_at(su
 
 
 def test_a_declined_plan_payment_fails_in_words(subscription, now):
-    cards.choose(customer_id=subscription.customer_id, reference=DECLINING_CARD.reference)
+    cards.choose(customer_id=subscription.customer_id, reference=DECLINING_CARD.reference, now=now)
 
     payment = pay(subscription, now)
 
@@ -124,6 +124,6 @@ def test_a_declined_charge_leaves_nothing_behind(db):
     assert gateway().find(key="a") is None
 
 
-def test_only_a_card_of_the_gateway_can_be_chosen(alice):
+def test_only_a_card_of_the_gateway_can_be_chosen(alice, now):
     with pytest.raises(cards.UnknownCard):
-        cards.choose(customer_id=alice.pk, reference="card-of-somebody")
+        cards.choose(customer_id=alice.pk, reference="card-of-somebody", now=now)

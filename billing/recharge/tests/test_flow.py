@@ -217,7 +217,7 @@ def test_a_payment_whose_word_to_the_recharge_was_lost_is_found_out_within_half_
     stage, webhooks, alice, monkeypatch, state
 ):
     if state == Payment.State.FAILED:
-        cards.choose(customer_id=alice.pk, reference=DECLINING_CARD.reference)
+        cards.choose(customer_id=alice.pk, reference=DECLINING_CARD.reference, now=stage.now())
     run_to_low(stage, alice)
     with monkeypatch.context() as patch:
         patch.setattr(processing, "tell", lambda payment, now: None)
@@ -281,7 +281,7 @@ def test_a_charge_whose_answer_was_lost_is_found_even_after_the_card_was_changed
         patch.setattr(TestGateway, "charge", lose_the_answer)
         stage.drain()
     assert Payment.objects.get().state == Payment.State.CHARGING
-    cards.choose(customer_id=alice.pk, reference=DECLINING_CARD.reference)
+    cards.choose(customer_id=alice.pk, reference=DECLINING_CARD.reference, now=stage.now())
     stage.advance(seconds=5)
     stage.drain()
 
@@ -292,7 +292,7 @@ def test_a_charge_whose_answer_was_lost_is_found_even_after_the_card_was_changed
 
 
 def test_a_declined_card_switches_auto_recharge_off_and_tells_the_customer(stage, webhooks, alice):
-    cards.choose(customer_id=alice.pk, reference=DECLINING_CARD.reference)
+    cards.choose(customer_id=alice.pk, reference=DECLINING_CARD.reference, now=stage.now())
     run_to_low(stage, alice)
 
     stage.drain()
@@ -316,11 +316,11 @@ def test_a_declined_card_switches_auto_recharge_off_and_tells_the_customer(stage
 
 
 def test_after_the_card_is_fixed_switching_on_recharges_at_once(stage, webhooks, alice):
-    cards.choose(customer_id=alice.pk, reference=DECLINING_CARD.reference)
+    cards.choose(customer_id=alice.pk, reference=DECLINING_CARD.reference, now=stage.now())
     run_to_low(stage, alice)
     stage.drain()
 
-    cards.choose(customer_id=alice.pk, reference=GOOD_CARD.reference)
+    cards.choose(customer_id=alice.pk, reference=GOOD_CARD.reference, now=stage.now())
     switch_on(stage, alice)
     stage.sandbox.tick()
     stage.drain()
@@ -333,7 +333,7 @@ def test_after_the_card_is_fixed_switching_on_recharges_at_once(stage, webhooks,
 
 @pytest.mark.parametrize("moment", ["before", "after"])
 def test_a_worker_killed_while_a_failure_is_told_still_tells_it(stage, webhooks, alice, monkeypatch, moment):
-    cards.choose(customer_id=alice.pk, reference=DECLINING_CARD.reference)
+    cards.choose(customer_id=alice.pk, reference=DECLINING_CARD.reference, now=stage.now())
     run_to_low(stage, alice)
     real_send, deaths = flow.emails.send, []
 
@@ -355,7 +355,7 @@ def test_a_worker_killed_while_a_failure_is_told_still_tells_it(stage, webhooks,
 
 
 def test_a_mail_server_that_is_down_delays_the_letter_only(stage, webhooks, alice, monkeypatch):
-    cards.choose(customer_id=alice.pk, reference=DECLINING_CARD.reference)
+    cards.choose(customer_id=alice.pk, reference=DECLINING_CARD.reference, now=stage.now())
     run_to_low(stage, alice)
     with monkeypatch.context() as patch:
         patch.setattr("accounts.mail.send_mail", refuse(ConnectionRefusedError("no mail today")))
@@ -371,7 +371,7 @@ def test_a_mail_server_that_is_down_delays_the_letter_only(stage, webhooks, alic
 
 
 def test_a_failure_is_told_to_a_customer_whose_recharge_was_set_up_by_hand(stage, webhooks, alice):
-    cards.choose(customer_id=alice.pk, reference=DECLINING_CARD.reference)
+    cards.choose(customer_id=alice.pk, reference=DECLINING_CARD.reference, now=stage.now())
     run_to_low(stage, alice)
     AutoRecharge.objects.all().delete()
 
@@ -481,7 +481,7 @@ def test_what_cannot_be_asked_about_a_release_in_doubt_grants_nothing(stage, web
 
 def test_a_failed_release_in_doubt_is_a_failed_recharge(stage, webhooks, alice):
     run_to_low(stage, alice)
-    cards.choose(customer_id=alice.pk, reference=DECLINING_CARD.reference)
+    cards.choose(customer_id=alice.pk, reference=DECLINING_CARD.reference, now=stage.now())
     doubt(stage)
     stage.drain()
 

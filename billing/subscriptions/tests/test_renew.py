@@ -169,7 +169,7 @@ def test_lost_answers_grant_once(stage, alice, kind):
 
 
 def test_a_declined_card_fails_the_choice_and_another_may_follow(stage, alice):
-    cards.choose(customer_id=alice.pk, reference=DECLINING_CARD.reference)
+    cards.choose(customer_id=alice.pk, reference=DECLINING_CARD.reference, now=stage.now())
     subscription = select(alice, "creator", stage.now())
     stage.drain()
 
@@ -179,7 +179,7 @@ def test_a_declined_card_fails_the_choice_and_another_may_follow(stage, alice):
     assert not mail.outbox  # they see it on the page they are on
     assert not CreditGrant.objects.exists()
 
-    cards.choose(customer_id=alice.pk, reference=GOOD_CARD.reference)
+    cards.choose(customer_id=alice.pk, reference=GOOD_CARD.reference, now=stage.now())
     again = select(alice, "creator", stage.now(), key="form-2")
     stage.drain()
     again.refresh_from_db()
@@ -243,7 +243,7 @@ def test_a_declined_renewal_ends_the_plan_and_says_why_on_the_page_and_by_mail(s
     subscription = select(alice, "creator", stage.now())
     stage.drain()
     mail.outbox.clear()
-    cards.choose(customer_id=alice.pk, reference=DECLINING_CARD.reference)
+    cards.choose(customer_id=alice.pk, reference=DECLINING_CARD.reference, now=stage.now())
     pass_time(stage, days=32)
 
     subscription.refresh_from_db()
@@ -268,7 +268,7 @@ def test_a_declined_renewal_ends_the_plan_and_says_why_on_the_page_and_by_mail(s
 def test_a_mail_server_that_is_down_delays_the_letter_and_not_the_end_of_the_plan(stage, alice, monkeypatch):
     subscription = select(alice, "creator", stage.now())
     stage.drain()
-    cards.choose(customer_id=alice.pk, reference=DECLINING_CARD.reference)
+    cards.choose(customer_id=alice.pk, reference=DECLINING_CARD.reference, now=stage.now())
     with monkeypatch.context() as patch:
         patch.setattr("accounts.mail.send_mail", refuse(ConnectionRefusedError("no mail today")))
         pass_time(stage, days=32)

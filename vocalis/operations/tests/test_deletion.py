@@ -17,6 +17,8 @@ from accounts import profile
 from accounts.models import Customer, IngestAlias, PasswordReset, User
 from billing import metronome, recharge
 from billing.models import AutoRecharge, InboundWebhook, LedgerEntry, Payment, PaymentMethod, Recharge, Wallet
+from billing.payments import cards
+from billing.payments.gateways.test import CONFIRMED_CARD
 from billing.subscriptions import choose as subscriptions
 from billing.subscriptions import complimentary
 from billing.sync import customers
@@ -157,6 +159,25 @@ def test_a_deletion_that_was_cut_off_is_finished_by_the_next(stage, life, monkey
 
     assert delete().code == 0
     assert "secret" not in everything_we_know()
+
+
+def test_a_payment_that_waits_for_the_customer_is_called_off(stage, life):
+    payment = Payment.objects.create(
+        customer=life, kind="recharge", amount_cents=1, gateway="test", created_at=stage.now(), due_at=stage.now()
+    )
+    cards.choose(customer_id=life.pk, reference=CONFIRMED_CARD.reference, now=stage.now())
+    Recharge.objects.create(
+        customer=life, state="paying", payment=payment, workflow_id="w", invoice_total="1", created_at=stage.now()
+    )
+    stage.drain()
+    assert delete("--dry-run").code == 1
+    payment.refresh_from_db()
+    assert (payment.state, payment.failure) == ("requires_action", "")
+
+    assert "Settle it, or try again in a minute" in delete().text
+    stage.drain()
+    payment.refresh_from_db()
+    assert payment.state == "failed"
 
 
 def test_it_waits_for_money_and_speech_on_their_way(stage, life):

@@ -1,0 +1,67 @@
+"""A payment that the customer's bank wants confirmed: on to the bank, or calling it off; and the bank of the test gateway."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from django.contrib import messages
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.http import require_http_methods
+
+from accounts import unsent
+from accounts.access import CustomerRequest, customer_required
+from billing.models import Payment
+from billing.payments import requests as payments
+from billing.payments.gateways import GatewayUnavailable
+from billing.payments.gateways.test import TestGateway
+
+NOTHING_TO_CONFIRM = "There is nothing to confirm any more."
+
+
+@unsent.form_only("billing")
+@unsent.kept(page="billing")
+@customer_required
+def confirm(request: CustomerRequest, payment_id: UUID) -> HttpResponse:
+    """On to where the bank asks."""
+    payment = get_object_or_404(Payment, pk=payment_id, customer=request.customer)
+    try:
+        url = payments.confirmation_url(payment, return_url=request.build_absolute_uri(reverse("billing")))
+    except GatewayUnavailable:
+        messages.error(request, "Your bank cannot be reached right now. Nothing was charged. Try again in a minute.")
+        return redirect("billing")
+    if url is None:
+        messages.info(request, NOTHING_TO_CONFIRM)
+    return redirect(url or "billing")
+
+
+@unsent.form_only("billing")
+@unsent.kept(page="billing")
+@customer_required
+def call_off(request: CustomerRequest, payment_id: UUID) -> HttpResponse:
+    payment = get_object_or_404(Payment, pk=payment_id, customer=request.customer)
+    if payments.is_unconfirmed(payment):
+        payments.call_off(payment, failure="You called it off.", now=timezone.now())
+        messages.success(request, f"The payment of {payment.amount_dollars} is being called off.")
+    else:
+        messages.info(request, NOTHING_TO_CONFIRM)
+    return redirect("billing")
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@customer_required
+def test_bank(request: CustomerRequest, key: str) -> HttpResponse:
+    """Stands for the bank's own page, and for the webhook that tells us of what was done there."""
+    mine = Payment.objects.filter(customer=request.customer, gateway="test", state=Payment.State.REQUIRES_ACTION)
+    payment = next((payment for payment in mine if payments.charge_key(payment) == key), None)
+    if payment is None:
+        messages.info(request, NOTHING_TO_CONFIRM)
+        return redirect("billing")
+    if request.method != "POST":
+        return render(request, "billing/test_bank.html", {"payment": payment})
+    if TestGateway().confirm(key=key):
+        messages.success(request, f"You confirmed the payment of {payment.amount_dollars}.")
+    payments.look_again(payment, now=timezone.now())
+    return redirect("billing")

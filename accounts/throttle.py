@@ -111,7 +111,7 @@ def _wait_seconds(request: HttpRequest, action: str, rate: str, key: str) -> int
 def _too_many(request: HttpRequest, seconds: int) -> HttpResponse:
     minutes = math.ceil(seconds / 60)
     if wants_json(request):
-        response = refuse(429, "Too many tries. Wait and try again.")
+        response = refuse(429, "Too many attempts. Wait and try again.")
     else:
         response = render(request, "429.html", {"minutes": minutes}, status=429)
     response["Retry-After"] = str(seconds)

@@ -19,6 +19,8 @@ from .access import CustomerRequest, next_url, start_url
 from .forms import EmailForm, LoginForm, NewPasswordForm, PasswordChangeForm, ProfileForm, SignupForm
 from .throttle import throttled, throttled_password
 
+LINK_PROMISED = "If there is an account for this address, we will send it an e-mail with a link."
+
 page = require_http_methods(["GET", "HEAD", "POST"])
 
 
@@ -82,7 +84,7 @@ def ask_password_reset(request: HttpRequest) -> HttpResponse:
     form = EmailForm(request.POST or None)
     if form.is_valid():
         password_reset.ask(email=form.cleaned_data["email"], now=timezone.now())
-        messages.info(request, "If there is an account for this address, a mail with a link is on its way to it.")
+        messages.info(request, LINK_PROMISED)
         return redirect("login")
     return render(request, "accounts/password_reset.html", {"form": form})
 

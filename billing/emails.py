@@ -11,11 +11,11 @@ from accounts import mail
 from accounts.models import Customer
 
 SUBJECTS = {
-    "recharge_failed": "Your automatic recharge did not go through",
+    "recharge_failed": "Your automatic recharge failed",
     "renewal_failed": "Your plan was not renewed",
     "confirm_payment": "Your bank wants you to confirm a payment",
     "out_of_credits": "You are out of credits",
-    "credits_ending": "Some of your credits end soon",
+    "credits_ending": "Some of your credits expire soon",
 }
 
 

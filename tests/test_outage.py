@@ -28,7 +28,7 @@ from usage.speech import abandoned, speak
 from . import processes
 
 JSON = {"accept": "application/json"}
-BANNER = "It takes longer than usual"
+BANNER = "This is taking longer than usual"
 
 
 # --- Metronome ------------------------------------------------------------------------------------------------------
@@ -198,7 +198,7 @@ def test_a_database_that_leaves_in_the_middle_leaves_no_half_work(alice, wallet,
 
     assert (answer.status_code, answer.json()["error"]) == (
         503,
-        "The database is not answering. Try again in a moment.",
+        "The database is not responding. Try again in a moment.",
     )
     assert answer["Retry-After"] == "5" and "503 for /studio/" in caplog.text
     assert Generation.objects.get().state == "pending" and not UsageEvent.objects.exists()

@@ -78,9 +78,9 @@ def test_who_waits_is_served_in_order_when_a_turn_ends():
 @pytest.mark.parametrize(
     ("path", "accept", "words"),
     [
-        ("/slow", "text/html", b"Too many people are here just now."),
-        ("/slow", "application/json", b'{"error": "Too many people are here just now.'),
-        ("/api/slow", "*/*", b'{"error": "Too many people are here just now.'),
+        ("/slow", "text/html", b"The site is very busy right now."),
+        ("/slow", "application/json", b'{"error": "The site is very busy right now.'),
+        ("/api/slow", "*/*", b'{"error": "The site is very busy right now.'),
     ],
 )
 def test_who_waits_too_long_is_told_when_to_come_again(path, accept, words, monkeypatch, caplog):

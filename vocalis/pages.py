@@ -44,12 +44,13 @@ def unavailable_if_database(request: HttpRequest, error: BaseException | None) -
     if not isinstance(error, (OperationalError, InterfaceError)):
         return None
     logger.error("503 for %s: %s", request.path, error)
-    return _later(request, "The database is not answering. Try again in a moment.", is_busy=False)
+    return _later(request, "The database is not responding. Try again in a moment.", is_busy=False)
 
 
 def too_busy(request: HttpRequest) -> HttpResponse:
     """503 for a request whose turn did not come (`vocalis.turns`). It has seen no middleware."""
-    response = _later(request, "Too many people are here just now. Try again in a moment.", is_busy=True)
+    words = "The site is very busy right now. Try again in a moment."
+    response = _later(request, words, is_busy=True)
     response["Content-Security-Policy"] = settings.CONTENT_SECURITY_POLICY
     response["X-Content-Type-Options"] = "nosniff"
     return response

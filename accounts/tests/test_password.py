@@ -13,7 +13,7 @@ from conftest import PASSWORD
 from jobs.worker import Worker
 
 NEW = "a staple of horses"
-ASKED = "If there is an account for this address, a mail with a link is on its way to it."
+ASKED = "If there is an account for this address, we will send it an e-mail with a link."
 
 
 def ask(client, email):

@@ -34,7 +34,7 @@ def test_the_eleventh_login_to_one_account_in_ten_minutes_is_refused_even_with_t
 
     assert refused.status_code == 429
     assert 0 < int(refused["Retry-After"]) <= 600
-    assert "Too many tries" in refused.text and "try again in" in refused.text
+    assert "Too many attempts" in refused.text and "try again in" in refused.text
     assert "/accounts/password/reset/" in refused.text
     assert "no-store" in refused["Cache-Control"]
     assert "_auth_user_id" not in client.session
@@ -155,7 +155,7 @@ def test_a_program_is_refused_in_json(client, alice):
     for _ in range(11):
         refused = log_in(client, headers=JSON)
 
-    assert (refused.status_code, refused.json()) == (429, {"error": "Too many tries. Wait and try again."})
+    assert (refused.status_code, refused.json()) == (429, {"error": "Too many attempts. Wait and try again."})
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ USUAL_SECONDS = 60  # most of it takes two or three
 
 ACCOUNT = "setting up your account for billing"
 RECHARGE = "your automatic recharge"
-SETTINGS = "putting your auto-recharge settings into force"
+SETTINGS = "applying your auto-recharge settings"
 
 
 def late(customer: Customer, *, now: datetime) -> dict[str, datetime | None]:

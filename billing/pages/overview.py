@@ -28,16 +28,16 @@ class RechargeForm(forms.Form):
     enabled = forms.BooleanField(label="Recharge automatically", required=False)
     threshold_credits = forms.IntegerField(
         label="When this many credits or fewer are left",
-        help_text=f"At least {plans.RECHARGE_THRESHOLD_CREDITS_MIN:,} credits, which are worth $5.",
+        help_text=f"At least {plans.RECHARGE_THRESHOLD_CREDITS_MIN:,} credits ($5).",
     )
     recharge_to_credits = forms.IntegerField(
-        label="Fill up to",
-        help_text=f"At least {plans.RECHARGE_STEP_CREDITS_MIN:,} credits ($10) more than the line above, the least one "
-        "payment can be.",
+        label="Top up to",
+        help_text=f"At least {plans.RECHARGE_STEP_CREDITS_MIN:,} credits ($10) more than the "
+        "number above, the smallest payment there is.",
     )
 
     def clean(self) -> dict[str, Any]:
-        """Both numbers are looked at whatever is wrong with the other, so that one correction is enough."""
+        """Both numbers are looked at whatever is wrong with the other: one correction is enough."""
         answers = self.cleaned_data
         numbers = answers.get("threshold_credits"), answers.get("recharge_to_credits")
         for field, sentence in recharge.errors_of(*numbers).items():

@@ -23,6 +23,8 @@ from billing.payments import cards
 from billing.payments.gateways import gateway
 from billing.subscriptions import choose as subscriptions
 
+ENDED = "Your plan has ended. You will not be charged again; your credits stay until they expire."
+
 
 class PlanForm(forms.Form):
     """`key` makes a double click one choice; without it (a program's post) the live plan is what is not doubled."""
@@ -48,7 +50,7 @@ def plans_page(request: CustomerRequest) -> HttpResponse:
             )
         except subscriptions.PlanRefused as refused:
             form.add_error("plan", str(refused))
-            if not isinstance(refused, subscriptions.NotSelectable):  # it could be chosen at another time
+            if not isinstance(refused, subscriptions.NotSelectable):  # possible at another time
                 status = HTTPStatus.CONFLICT
         else:
             _tell(request, subscription)
@@ -67,9 +69,7 @@ def cancel_plan(request: CustomerRequest) -> HttpResponse:
         messages.error(request, str(refused))
     else:
         if ended:
-            messages.success(
-                request, "Your plan has ended. Nothing more is charged; your credits stay until they expire."
-            )
+            messages.success(request, ENDED)
     return redirect("plans")
 
 

@@ -180,10 +180,10 @@ def _check(threshold_credits: int, recharge_to_credits: int) -> None:
 
 
 def errors_of(threshold: int | None, recharge_to: int | None) -> dict[str, str]:
-    """What is wrong with the two numbers, None for one that is no number: field name to a sentence for the customer.
+    """What is wrong with the two numbers, by field, in words for the customer. None is no number.
 
-    The numbers in the sentences are accepted together: a target is measured from the threshold that will be allowed,
-    not from one that is refused beside it.
+    The numbers in the sentences are accepted together: a target is measured from the threshold
+    that will be allowed, not from one that is refused beside it.
     """
     errors: dict[str, str] = {}
     lowest, step = plans.RECHARGE_THRESHOLD_CREDITS_MIN, plans.RECHARGE_STEP_CREDITS_MIN
@@ -194,8 +194,8 @@ def errors_of(threshold: int | None, recharge_to: int | None) -> dict[str, str]:
     allowed = min(max(threshold or lowest, lowest), highest)
     if recharge_to is not None and recharge_to < allowed + step:
         errors["recharge_to_credits"] = (
-            f"At least {allowed + step:,} credits: {step:,} (${_dollars(step)}) above a threshold of {allowed:,}, "
-            "the least one payment can be."
+            f"At least {allowed + step:,} credits: {step:,} (${_dollars(step)}) above "
+            f"a threshold of {allowed:,}, the smallest payment there is."
         )
     elif recharge_to is not None and recharge_to > TO_CREDITS_MAX:
         errors["recharge_to_credits"] = f"At most {_credits(TO_CREDITS_MAX)}."

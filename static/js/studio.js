@@ -86,7 +86,7 @@
       else if (answer.status === 410) renew(json.error);
       else say(problem, json.error || "This did not work. Please reload the page and try again.");
     } catch {
-      say(problem, "No connection. Press Speak to try again; it will not cost twice.");
+      say(problem, "No connection. Press Speak to try again; you will not be charged twice.");
     } finally {
       setBusy(false);
     }

@@ -65,7 +65,8 @@ def _set_up(request: CustomerRequest) -> HttpResponse:
             key=key or str(uuid.uuid4()),
             now=timezone.now(),
         )
-        messages.success(request, f"{voice.name} is ready. You find it in the studio among your own voices.")
+        ready = f"{voice.name} is ready. You can find it in the studio under your own voices."
+        messages.success(request, ready)
         return redirect("own-voice")
     except problems.EXPECTED as error:
         problem = problems.problem_of(error)

@@ -82,7 +82,7 @@ class Problem:
 
 FROZEN = "Your credits are on hold. Please write to us before you go on."
 STORAGE_RETRY_SECONDS = 30
-VOICE_IN_PROGRESS = "A voice of yours is being set up already. Look again in a moment."
+VOICE_IN_PROGRESS = "One of your voices is already being set up. Try again in a moment."
 
 
 def _refused(status: int, code: str, error: Refused) -> Problem:

@@ -62,7 +62,7 @@ def test_the_overview_shows_balance_grants_and_history(page, alice, wallet, now)
     text = read(page)
 
     assert "10,900 credits to spend" in text
-    assert "11,900 balance, of which 1,000 reserved" in text
+    assert "11,900 balance, including 1,000 reserved" in text
     assert re.search(r"Test credits 11,900 12,000 until \d", text)
     assert re.search(r"Used -600 11,900", text)
     assert re.search(r"Test credits \+12,000 12,500", text)
@@ -222,7 +222,7 @@ def test_a_card_is_chosen_by_post_only(page):
 def test_the_minimums_are_explained_before_they_are_hit(page):
     text = read(page, "/billing/recharge/")
 
-    assert "At least 20,000 credits, which are worth $5." in text
+    assert "At least 20,000 credits ($5)." in text
     assert "At least 40,000 credits ($10) more" in text
 
 
@@ -230,7 +230,7 @@ def test_auto_recharge_is_switched_on_and_off(page, alice):
     answer = page.post("/billing/recharge/", RECHARGE, follow=True)
 
     assert "Auto-recharge is on." in text_of(answer)
-    assert "At 25,000 credits or fewer, fill up to 200,000." in text_of(answer)
+    assert "At 25,000 credits or fewer, top up to 200,000." in text_of(answer)
     assert "Takes effect with your first plan." in text_of(answer)
     row = AutoRecharge.objects.get()
     assert (row.customer, row.enabled, row.threshold_credits, row.recharge_to_credits) == (alice, True, 25_000, 200_000)

@@ -60,7 +60,7 @@ def test_it_shows_all_plans_with_prices_and_that_nobody_is_charged(page):
 def test_choosing_the_trial_says_that_credits_are_on_their_way_and_then_that_it_is_the_plan(live, stage, alice):
     response = live.post(URL, {"plan": "trial", "key": uuid.uuid4()}, follow=True)
     assert response.redirect_chain == [(URL, 302)]
-    assert "Your Trial plan is being set up. Its 50,000 credits arrive in a few seconds" in text(response)
+    assert "Your Trial plan is being set up. Its 50,000 credits will arrive in a few seconds" in text(response)
     assert b" data-pending>" in response.content
     assert "You have used your trial" not in text(response)
 

@@ -88,7 +88,7 @@ def test_a_failed_generation_cost_nothing(page, alice, wallet, now):
         say(alice, now, text="fail")
 
     html = html_of(page)
-    assert "Failed, free" in html and ">0</td>" in html and "By day" not in html
+    assert "Failed, not charged" in html and ">0</td>" in html and "By day" not in html
 
 
 def test_days_are_utc_and_newest_first(page, alice, bob, wallet, now):

@@ -254,8 +254,8 @@ def test_the_page_shows_prices_voices_and_credits(page, wallet):
         "Oliver",
         "Nora",
         "Theo",
-        "1 credit a character",
-        "2 credits a character",
+        "1 credit per character",
+        "2 credits per character",
         "500</span> credits",
     ):
         assert part in html
@@ -303,7 +303,7 @@ def test_too_few_credits_keep_the_text_and_show_the_way(page, wallet, engine):
     html = answer.content.decode()
 
     assert answer.status_code == 402
-    assert "100</span> credits are missing" in html and "/billing/plans/" in html
+    assert "100</span> more credits" in html and "/billing/plans/" in html
     assert "x" * 300 in html and key_in(answer) == "mine"
     assert "data-credits>600<" in html and "data-missing hidden" not in html
 

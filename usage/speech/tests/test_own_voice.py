@@ -189,7 +189,7 @@ def test_a_hold_that_expired_meanwhile_is_no_voice(alice, rich, now, monkeypatch
 def test_the_page_says_what_it_is_and_what_it_costs(page, rich):
     html = page.get(reverse("own-voice")).content.decode()
 
-    assert "Tuned by ear" in html and "not a copy of" in html and "25,000" in html
+    assert "Tune it by ear" in html and "not a copy of" in html and "25,000" in html
 
 
 def test_the_page_sets_up_what_was_listened_to(page, alice, rich):
@@ -210,7 +210,7 @@ def test_the_page_names_the_missing_credits(page, alice, wallet):
     )
 
     assert answer.status_code == 402
-    assert "24,500</span> credits are missing" in answer.content.decode()
+    assert "24,500</span> more credits." in answer.content.decode()
     assert not Voice.objects.exists()
 
 

@@ -42,7 +42,7 @@ TROUBLE_SECONDS = 2  # pause after the database failed
 HEARTBEAT_SECONDS = 10
 HEARTBEAT_STALE_SECONDS = 60  # six missed beats: health calls the worker gone
 HEARTBEAT_FORGET_HOURS = 24
-CLOCK_SECONDS = 600  # how often a worker looks for what a clock that was ahead has put off
+KEEP_UP_SECONDS = 600  # how often a worker makes missing rows and looks for a clock that was ahead
 
 
 class Job(Protocol):
@@ -64,6 +64,9 @@ class Job(Protocol):
         Returns how many were taken; 0 means that nothing could be done for now.
         """
 
+    def prepare(self, now: datetime, /) -> None:
+        """Make rows that must exist and do not. Each worker calls it at its start and now and then."""
+
 
 @dataclass(frozen=True)
 class RowJob:
@@ -78,6 +81,7 @@ class RowJob:
     perform: Callable[[Any, datetime], datetime | None]
     lease_seconds: int = 120
     queue: str = DEFAULT_QUEUE
+    make_rows: Callable[[datetime], None] | None = None  # for a job whose rows are always the same
 
     def due(self, now: datetime) -> QuerySet[Any]:
         return self.model._default_manager.due(now)
@@ -85,6 +89,10 @@ class RowJob:
     def run(self, now: datetime) -> int:
         rows = queue.claim(self.model, now=now, limit=1, lease_seconds=self.lease_seconds)
         return self._take(rows[0], now) if rows else 0
+
+    def prepare(self, now: datetime) -> None:
+        if self.make_rows:
+            self.make_rows(now)
 
     def _take(self, row: JobRow, now: datetime) -> int:
         try:
@@ -124,6 +132,9 @@ class BatchJob:
 
     def run(self, now: datetime) -> int:
         return self.perform(now)
+
+    def prepare(self, now: datetime) -> None:
+        """Nothing: its rows come from elsewhere."""
 
 
 def pause_job(name: str, *, seconds: int, reason: str, now: datetime) -> None:
@@ -166,7 +177,7 @@ class Worker:
         self.queues = sorted({job.queue for job in jobs})
         self.stopping = threading.Event()
         self.beat_at: datetime | None = None
-        self.set_right_at: datetime | None = None
+        self.kept_up_at: datetime | None = None
         self.slow_at: dict[str, float] = {}  # by step, if its last time was slow
 
     def run(self) -> None:
@@ -237,7 +248,7 @@ class Worker:
 
     def _turn_safely(self) -> int:
         try:
-            self._set_right(self.clock())
+            self._keep_up(self.clock())
             return self.turn()
         except Error as error:
             away = isinstance(error, (OperationalError, InterfaceError))  # for an hour, perhaps: no traceback each time
@@ -246,17 +257,27 @@ class Worker:
             self.stopping.wait(TROUBLE_SECONDS)
             return 0
 
+    def prepare(self) -> None:
+        """Make the rows that the jobs need."""
+        for job in self.jobs:
+            job.prepare(self.clock())
+
+    def _keep_up(self, now: datetime) -> None:
+        """What is seen to at the start, when our own clock went back, and every ten minutes."""
+        age = now - self.kept_up_at if self.kept_up_at else None
+        if age is None or not timedelta(0) <= age < timedelta(seconds=KEEP_UP_SECONDS):
+            self.prepare()
+            self._set_right(now)
+            self.kept_up_at = now
+
     def _set_right(self, now: datetime) -> None:
-        """What a clock that was ahead has written, here or elsewhere: at the start, when our own went back, and now and then."""
-        if self.set_right_at and timedelta(0) <= now - self.set_right_at < timedelta(seconds=CLOCK_SECONDS):
-            return
+        """Put right what a clock that was ahead has written, here or elsewhere."""
         beyond = now + timedelta(seconds=queue.AHEAD_MAX_SECONDS)
         Heartbeat.objects.filter(beat_at__gt=beyond).delete()  # a worker that lives beats again
         PausedJob.objects.filter(paused_until__gt=beyond).delete()
         for model in _job_models():
             if rows := queue.set_right(model, now=now):
                 logger.warning("a clock was ahead: %s %s are due now", rows, model._meta.verbose_name_plural)
-        self.set_right_at = now
 
     def _due_steps(self, now: datetime) -> list[Job]:
         is_beating, is_any_paused, *due = self._exist(now)

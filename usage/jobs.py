@@ -1,4 +1,7 @@
-"""The jobs of usage, in the order of a worker pass."""
+"""The jobs of usage, in the order of a worker pass.
+
+The schedule, which says what is done hourly and daily, is in `usage/metering/schedule.py`.
+"""
 
 from __future__ import annotations
 

@@ -166,7 +166,7 @@ class UsageEvent(JobRow):
 class ReconciliationRun(JobRow):
     """A walk over the customers that compares their usage with Metronome. As a job it owes the next few of them.
 
-    One row of each kind, made by a migration. Between two walks `until_at` is empty.
+    One row of each kind, made by the worker (`usage/metering/schedule.py`). Between two walks `until_at` is empty.
     """
 
     class Kind(models.TextChoices):

@@ -36,7 +36,7 @@ from billing.payments import processing
 from jobs import clock, worker
 from operations import command
 from sandbox import Sandbox
-from usage.models import ReconciliationRun
+from usage.metering.schedule import make_rows
 from usage.speech import own_voice, speak
 
 from .chaos import Chaos, QuickEngine, UnreliableGateway, UnreliableNetwork
@@ -103,8 +103,7 @@ class Stage(MetronomeSide):
             stack.enter_context(patch.object(processing, "gateway", lambda name="": UnreliableGateway(self.chaos)))
             stack.enter_context(patch.object(speak, "engine", lambda name: QuickEngine(self.chaos)))
             stack.enter_context(patch.object(own_voice, "engine", lambda name: QuickEngine(self.chaos)))
-            for kind in ReconciliationRun.Kind:  # as the migration made them
-                ReconciliationRun.objects.create(kind=kind, due_at=START)
+            make_rows(START)
             self.staff = User.objects.create(email="staff@example.com", is_staff=True)
             stack.enter_context(self.chaos.commits_kill())
             self.workers = [worker.Worker(worker.all_jobs(), clock=self.sandbox.clock.now) for _ in range(2)]

@@ -25,11 +25,11 @@ from usage.models import ReconciliationRun, UsageDiscrepancy, UsageDiscrepancyQu
 from . import backfill, comparison
 from .comparison import CLOSED_AFTER, Bucket
 from .reporter import WINDOW
+from .schedule import SCHEDULE, make_rows
 
 logger = logging.getLogger(__name__)
 
 HOUR = timedelta(hours=1)
-LENGTHS = {ReconciliationRun.Kind.HOURS: HOUR, ReconciliationRun.Kind.DAYS: timedelta(days=1)}
 CUSTOMERS = {
     ReconciliationRun.Kind.HOURS: 10,
     ReconciliationRun.Kind.DAYS: 50,
@@ -49,7 +49,7 @@ STORED = Decimal("0.000001")  # what the column keeps
 
 def reconcile(round: ReconciliationRun, now: datetime) -> datetime:
     """Begin a round when its hour or day is closed, or compare the next customers of it. Returns when to go on."""
-    length = LENGTHS[ReconciliationRun.Kind(round.kind)]
+    length = SCHEDULE[ReconciliationRun.Kind(round.kind)]
     if round.after is None:  # of one begun before an outage nobody is compared yet: it takes what has closed since
         _begin(round, length, now)
     since, until = round.since_at, round.until_at
@@ -65,7 +65,7 @@ def reconcile(round: ReconciliationRun, now: datetime) -> datetime:
     return until + length + CLOSED_AFTER
 
 
-RECONCILE = RowJob("usage.reconcile", ReconciliationRun, reconcile, lease_seconds=LEASE_SECONDS)
+RECONCILE = RowJob("usage.reconcile", ReconciliationRun, reconcile, lease_seconds=LEASE_SECONDS, make_rows=make_rows)
 
 
 def _begin(round: ReconciliationRun, length: timedelta, now: datetime) -> None:

@@ -1,14 +1,6 @@
-import uuid
-from datetime import timedelta
-
 import django.db.models.deletion
+import uuid
 from django.db import migrations, models
-from django.utils import timezone
-
-
-def begin_runs(apps, schema_editor):
-    for kind in ("hours", "days"):
-        apps.get_model("usage", "ReconciliationRun").objects.create(kind=kind, due_at=timezone.now() + timedelta(hours=1))
 
 
 class Migration(migrations.Migration):
@@ -147,5 +139,4 @@ class Migration(migrations.Migration):
                 'constraints': [models.UniqueConstraint(fields=('customer', 'key'), name='voice_key_unique'), models.UniqueConstraint(condition=models.Q(('state', 'pending')), fields=('customer',), name='voice_one_in_progress')],
             },
         ),
-        migrations.RunPython(begin_runs, migrations.RunPython.noop),
     ]

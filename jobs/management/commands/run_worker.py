@@ -29,6 +29,7 @@ class Command(BaseCommand):
         except UnknownQueue as error:
             raise CommandError(str(error)) from error
         if once:
+            worker.prepare()
             self.stdout.write(f"{worker.drain()} rows worked on")
             return
         for number in (signal.SIGTERM, signal.SIGINT):

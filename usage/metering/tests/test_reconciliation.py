@@ -15,6 +15,7 @@ from conftest import make_customer
 from jobs.worker import Worker
 from usage.metering import reconciliation
 from usage.metering.reporter import REPORT
+from usage.metering.schedule import make_rows
 from usage.models import ReconciliationRun, UsageDiscrepancy, UsageEvent
 
 from .rounds_stage import invent, lose, next_hour, spend, work
@@ -27,8 +28,7 @@ LISTING = "POST /v1/usage"
 @pytest.fixture
 def stage(stage, monkeypatch):
     monkeypatch.setattr("operations.command.timezone.now", stage.now)
-    for kind in ReconciliationRun.Kind:
-        ReconciliationRun.objects.update_or_create(kind=kind, defaults={"due_at": stage.now()})
+    make_rows(stage.now())
     stage.sandbox.clock.advance(timedelta(hours=24) - (stage.now() - reconciliation.EPOCH) % timedelta(hours=24))
     stage.advance(hours=9, minutes=20)  # the hour before is closed; only who means to crosses midnight
     return stage

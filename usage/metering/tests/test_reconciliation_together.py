@@ -12,7 +12,8 @@ from billing.tests.money_stage import Killed, balance, drain_killed, establish, 
 from jobs.worker import Worker
 from usage.metering import backfill, comparison, reconciliation
 from usage.metering.reporter import REPORT
-from usage.models import ReconciliationRun, UsageDiscrepancy, UsageEvent
+from usage.metering.schedule import make_rows
+from usage.models import UsageDiscrepancy, UsageEvent
 
 from .rounds_stage import lose, next_hour, spend, work
 
@@ -22,8 +23,7 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture
 def alice(stage, alice):
     """At twenty past nine: the hour before is closed."""
-    for kind in ReconciliationRun.Kind:
-        ReconciliationRun.objects.update_or_create(kind=kind, defaults={"due_at": stage.now()})
+    make_rows(stage.now())
     stage.sandbox.clock.advance(timedelta(hours=24) - (stage.now() - reconciliation.EPOCH) % timedelta(hours=24))
     stage.advance(hours=9, minutes=20)
     establish(stage, alice)

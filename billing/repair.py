@@ -9,7 +9,7 @@ from accounts.models import User
 from billing.models import Contract, Drift, Payment, Recharge, Wallet
 from billing.sync.drift import approve_drift
 from jobs.errors import Snooze
-from operations.command import do_now
+from jobs.inline import do_now
 
 from .jobs import SYNCHRONISE
 

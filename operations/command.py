@@ -19,19 +19,16 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar, TypeVar
 
 from django.core.management.base import BaseCommand, CommandError, OutputWrapper
-from django.db.models import Model, QuerySet
+from django.db.models import QuerySet
 from django.utils import timezone
 
-from jobs import queue
 from jobs.errors import Rejected, Snooze, Unavailable
 from jobs.models import JobRow
-from jobs.worker import RowJob, alive
+from jobs.walk import CHUNK, walk
+from jobs.worker import alive
 
-M = TypeVar("M", bound=Model)
 J = TypeVar("J", bound=JobRow)
 
-CHUNK = 500  # rows in memory at once
-KEYS = 20_000  # and keys of rows
 PATIENCE_SECONDS: tuple[float, ...] = (1, 5, 20)  # waits before an unavailable other side ends the run
 LINE_SECONDS = 10  # between lines of progress in a pipe
 BAR_SECONDS = 0.1
@@ -156,20 +153,6 @@ class Progress:
 # --- What the operations are made of --------------------------------------------------------------------------------
 
 
-def walk(rows: QuerySet[M], *, chunk: int = CHUNK, keys: int = KEYS) -> Iterator[M]:
-    """All rows in the order of their keys, with few in memory and no cursor or transaction open between two of them.
-
-    Keys are read many at a time, so that it stays fast where the database has to look through the whole table for them.
-    A row that has left the selection meanwhile is passed over.
-    """
-    ordered = rows.order_by("pk")
-    read = list(ordered.values_list("pk", flat=True)[:keys])
-    while read:
-        for at in range(0, len(read), chunk):
-            yield from ordered.filter(pk__in=read[at : at + chunk])
-        read = list(ordered.filter(pk__gt=read[-1]).values_list("pk", flat=True)[:keys])
-
-
 def attempt(subject: object, act: Callable[[], Outcome]) -> Outcome:
     """Do something that calls the outside world. What that refuses is this thing's failure.
 
@@ -185,28 +168,6 @@ def attempt(subject: object, act: Callable[[], Outcome]) -> Outcome:
         except (Rejected, Snooze) as error:
             return Outcome(subject, "failed" if isinstance(error, Rejected) else "waiting", str(error), is_open=True)
     raise AssertionError("unreachable")
-
-
-def do_now(step: RowJob, rows: QuerySet[J], *, now: datetime) -> None:
-    """Do in this process what the one row of `rows` owes, under the same claim as a worker. Raises what its step raises.
-
-    Snooze if a worker has the row in hand.
-    """
-    queue_rows: Any = rows
-    queue_rows.run_now(now)
-    keys = list(rows.values_list("pk", flat=True))
-    claimed = queue.claim(rows.model, among=keys, now=now, limit=1, lease_seconds=step.lease_seconds)
-    if not claimed:
-        raise Snooze("a worker is just at it")
-    try:
-        again_at = step.perform(claimed[0], now)
-    except (Unavailable, Rejected, Snooze) as error:
-        queue.fail(claimed[0], error, now=now)
-        raise
-    except KeyboardInterrupt:  # free for the next run at once, not when the lease ends
-        queue.fail(claimed[0], Snooze("interrupted"), now=now)
-        raise
-    queue.complete(claimed, due_at=again_at)
 
 
 def run_all_now(rows: QuerySet[J], *, dry_run: bool, now: datetime, word: str) -> Iterator[Outcome]:

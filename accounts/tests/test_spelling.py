@@ -8,7 +8,7 @@ from django.core.management import call_command
 from django.test import Client
 
 from accounts import password_reset
-from accounts.lookup import customer_named, staff_named
+from accounts.management.lookup import customer_named, staff_named
 from accounts.models import Customer, PasswordReset, User
 from conftest import PASSWORD
 

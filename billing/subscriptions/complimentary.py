@@ -11,10 +11,8 @@ from accounts.models import Customer, User
 from billing import plans
 from billing.models import ComplimentaryGrant
 from billing.sync import contracts
-from jobs.errors import Rejected, Snooze, Unavailable
 from jobs.models import due
 from jobs.worker import RowJob
-from operations.command import Outcome, do_now
 
 COMPLIMENTARY_DAYS = 365
 DAYS_MAX = 3_660  # ten years
@@ -82,14 +80,3 @@ def grant(gift: ComplimentaryGrant, now: datetime) -> None:
 
 
 GRANT = RowJob("complimentary.grant", ComplimentaryGrant, grant)
-
-
-def grant_now(gift: ComplimentaryGrant, *, now: datetime) -> Outcome:
-    """For commands: make the credits in this process, or say why a worker will or will not."""
-    try:
-        do_now(GRANT, ComplimentaryGrant.objects.filter(pk=gift.pk), now=now)
-    except (Unavailable, Snooze) as error:
-        return Outcome(gift.customer, "waiting", f"{error}; a worker goes on with it", is_open=True)
-    except Rejected as error:
-        return Outcome(gift.customer, "failed", str(error), is_open=True)
-    return Outcome(gift.customer, "granted", f"{gift.credits:,} credits until {gift.ends_at:%Y-%m-%d}")

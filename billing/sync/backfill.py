@@ -6,18 +6,15 @@ job failed for good.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import datetime
-from functools import partial
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from accounts.models import Customer, IngestAlias
 from billing import metronome
 from billing.models import Contract, Subscription
-from operations.command import Outcome, attempt, do_now, walk
+from jobs.inline import do_now
 
-from . import contracts
 from .customers import PROVISION
 
 
@@ -35,21 +32,19 @@ def incomplete_customers(*, everyone: bool = False) -> QuerySet[Customer]:
     return rows.filter(Q(metronome_id=None) | Exists(unpushed) | ~Exists(stable))
 
 
-def customers(*, everyone: bool = False, dry_run: bool, now: datetime) -> Iterator[Outcome]:
-    """Create or link their Metronome customers, and push their aliases.
+def look_up(customer: Customer) -> tuple[str, str]:
+    """What completing the customer comes to ("checked", "linked" or "created"), and its id at Metronome if there is one."""
+    if customer.metronome_id:
+        return "checked", customer.metronome_id
+    found = metronome.find_customer(alias=customer.stable_alias)
+    return ("linked", found) if found else ("created", "")
 
-    `everyone` also checks the customers that seem complete.
+
+def complete(customer: Customer, *, now: datetime) -> IngestAlias | None:
+    """Create or link the customer at Metronome and push its aliases. Returns an alias that somebody else has there.
+
+    Raises what the job raises; Snooze if a worker has the customer in hand.
     """
-    for customer in walk(incomplete_customers(everyone=everyone)):
-        yield attempt(customer, partial(_customer, customer, dry_run, now))
-
-
-def _customer(customer: Customer, dry_run: bool, now: datetime) -> Outcome:
-    known = customer.metronome_id
-    found = known or metronome.find_customer(alias=customer.stable_alias)
-    word = "checked" if known else "linked" if found else "created"
-    if dry_run:
-        return Outcome(customer, f"would be {word}", found or customer.stable_alias, is_open=True)
     IngestAlias.objects.get_or_create(
         customer=customer,
         kind=IngestAlias.Kind.STABLE,
@@ -57,9 +52,7 @@ def _customer(customer: Customer, dry_run: bool, now: datetime) -> Outcome:
     )
     do_now(PROVISION, Customer.objects.filter(pk=customer.pk), now=now)
     customer.refresh_from_db(fields=["metronome_id"])
-    taken = IngestAlias.objects.filter(customer=customer).exclude(conflict="").first()
-    note = f", but the alias {taken.name} {taken.conflict}" if taken else ""
-    return Outcome(customer, word, f"{customer.metronome_id}{note}" if note or not known else "")
+    return IngestAlias.objects.filter(customer=customer).exclude(conflict="").first()
 
 
 def customers_without_contract(*, everyone: bool = False) -> QuerySet[Customer]:
@@ -74,18 +67,12 @@ def customers_without_contract(*, everyone: bool = False) -> QuerySet[Customer]:
     return rows if everyone else rows.filter(Exists(chosen))
 
 
-def customer_contracts(*, everyone: bool = False, dry_run: bool, now: datetime) -> Iterator[Outcome]:
-    """Create or find their contracts. `everyone` includes customers who never chose a plan."""
-    for customer in walk(customers_without_contract(everyone=everyone)):
-        yield attempt(customer, partial(_contract, customer, dry_run, now))
+def contract_name(customer: Customer) -> str:
+    return f"vocalis:{customer.pk}"
 
 
-def _contract(customer: Customer, dry_run: bool, now: datetime) -> Outcome:
-    if not dry_run:
-        contract = contracts.ensure(customer, now=now)
-        return Outcome(customer, "created or found", contract.metronome_id or "")
-    name, found = f"vocalis:{customer.pk}", None
-    if customer.metronome_id:
-        found = metronome.find_contract(customer_id=customer.metronome_id, name=name)
-    action = "would be linked" if found else "would be created"
-    return Outcome(customer, action, found or name, is_open=True)
+def find_contract(customer: Customer) -> str | None:
+    """The id of the customer's contract at Metronome, if it has one there."""
+    if not customer.metronome_id:
+        return None
+    return metronome.find_contract(customer_id=customer.metronome_id, name=contract_name(customer))

@@ -15,9 +15,11 @@ from django.core.management.base import OutputWrapper
 
 from billing.models import InboundWebhook
 from jobs.errors import Rejected, Snooze, Unavailable
+from jobs.inline import do_now
+from jobs.walk import walk
 from jobs.worker import RowJob
 from operations import command
-from operations.command import Operation, Outcome, Progress, attempt, do_now, moment, walk
+from operations.command import Operation, Outcome, Progress, attempt, moment
 
 pytestmark = pytest.mark.django_db
 

@@ -24,7 +24,6 @@ from billing.ledger import BALANCE_LAG_SECONDS, RESERVATION_SECONDS
 from billing.metronome import catalogue
 from billing.metronome import usage as metronome_usage
 from billing.metronome.setup import Metric
-from operations.command import Refused
 from usage.models import UsageEvent
 
 from .reporter import WINDOW
@@ -33,6 +32,11 @@ CLOSED_AFTER = timedelta(seconds=RESERVATION_SECONDS + BALANCE_LAG_SECONDS)
 STARTING = timedelta(minutes=1)  # by the time a command looks at its age of 34 days, that is a little older
 METRICS = {metric.event_types[0]: metric for metric in catalogue.METRICS}  # by the one event type each counts
 NAMED_MAX = 20  # events named in a row of the admin
+
+
+class NotComparable(ValueError):
+    """There is nothing to compare in that time. The text says why."""
+
 
 Window = Literal["HOUR", "DAY"]
 
@@ -93,15 +97,17 @@ def _number(amount: Decimal) -> str:
 
 
 def closed_hours(since: datetime, until: datetime, *, now: datetime) -> tuple[datetime, datetime]:
-    """The closed hours between two moments, both floored. Raises Refused for what Metronome takes no events of."""
+    """The closed hours between two moments, both floored. Raises NotComparable."""
     if since < now - WINDOW - STARTING:
-        raise Refused(
+        raise NotComparable(
             f"Metronome takes events of the last {WINDOW.days} days, so since {now - WINDOW:%Y-%m-%dT%H:%M}. Usage older "
             "than that can no longer be sent; settle it with the customer by hand (grant_credits)."
         )
     first, last = floor_hour(since), floor_hour(min(until, now - CLOSED_AFTER))
     if first >= last:
-        raise Refused(f"There is no closed hour in that time; the last one ended at {floor_hour(now - CLOSED_AFTER)}.")
+        raise NotComparable(
+            f"There is no closed hour in that time; the last one ended at {floor_hour(now - CLOSED_AFTER)}."
+        )
     return first, last
 
 

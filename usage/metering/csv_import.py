@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import groupby, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, NamedTuple
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
@@ -26,7 +26,7 @@ from billing import ledger, plans
 from billing.live.wake import wake
 from billing.models import Contract, Wallet
 from jobs.models import due
-from operations.command import CHUNK, Outcome, Refused
+from jobs.walk import CHUNK
 from usage.models import UsageEvent, VoiceType
 from usage.speech import pricing
 
@@ -38,6 +38,10 @@ READ_AHEAD = 5_000  # rows in memory, so that those of one customer come togethe
 AT_ONCE = 100  # rows of one customer in one transaction: who pays is decided once for all of them
 PROPERTY_BYTES_MAX = 256  # what Metronome keeps of a value
 TEXT_LENGTH_MAX = 10_000_000
+
+
+class FileInvalid(ValueError):
+    """The file cannot be imported. The text names the lines at fault."""
 
 
 class RowInvalid(ValueError):
@@ -55,10 +59,18 @@ class Row:
     credits: int
 
 
+class Result(NamedTuple):
+    """What became of a row. `failure` says why a failed one was not imported."""
+
+    line: int
+    state: Literal["imported", "there already", "failed"]
+    failure: str = ""
+
+
 def check(path: Path, *, now: datetime) -> int:
-    """Check the file and what it would cost. Returns how many rows are new. Raises Refused with the lines at fault."""
+    """Check the file and what it would cost. Returns how many rows are new. Raises FileInvalid."""
     if path.exists() and not path.is_file():
-        raise Refused(f"{path} is no file: it is read twice, to be checked and to be imported.")
+        raise FileInvalid(f"{path} is no file: it is read twice, to be checked and to be imported.")
     errors: list[str] = []
     # A temporary file of SQLite's, gone when closed: the memory stays flat however long the file is.
     with closing(sqlite3.connect("")) as seen:
@@ -76,12 +88,12 @@ def check(path: Path, *, now: datetime) -> int:
             errors += _lacking(seen)
         count: int = seen.execute("SELECT COUNT(*) FROM seen").fetchone()[0]
     if errors:
-        raise Refused("\n".join([*errors[:ERRORS_MAX], "Nothing was imported."]))
+        raise FileInvalid("\n".join([*errors[:ERRORS_MAX], "Nothing was imported."]))
     return count
 
 
-def load(path: Path, *, now: datetime) -> Iterator[Outcome]:
-    """Import a file that `check` has passed. Raises Refused at the end if it was changed since."""
+def load(path: Path, *, now: datetime) -> Iterator[Result]:
+    """Import a file that `check` has passed. Raises FileInvalid at the end if it was changed since."""
     errors: list[str] = []
     rows = _rows(path, now=now, errors=errors)
     while ahead := list(islice(rows, READ_AHEAD)):
@@ -91,10 +103,10 @@ def load(path: Path, *, now: datetime) -> Iterator[Outcome]:
             while batch := list(islice(theirs, AT_ONCE)):
                 yield from _import(batch, wallet_id, now)
     if errors:  # the file or the customers have changed since the check
-        raise Refused("\n".join(errors[:ERRORS_MAX]))
+        raise FileInvalid("\n".join(errors[:ERRORS_MAX]))
 
 
-def _import(batch: list[Row], wallet_id: int, now: datetime) -> Iterator[Outcome]:
+def _import(batch: list[Row], wallet_id: int, now: datetime) -> Iterator[Result]:
     try:
         _charge(batch, wallet_id, now)
     except (IntegrityError, ledger.InsufficientCredits, ledger.WalletFrozen) as error:
@@ -106,7 +118,7 @@ def _import(batch: list[Row], wallet_id: int, now: datetime) -> Iterator[Outcome
         return
     wake(wallet_id)
     for row in batch:
-        yield Outcome(f"line {row.line}", "imported")
+        yield Result(row.line, "imported")
 
 
 def _charge(batch: list[Row], wallet_id: int, now: datetime) -> None:
@@ -123,13 +135,13 @@ def _charge(batch: list[Row], wallet_id: int, now: datetime) -> None:
         )  # fmt: skip
 
 
-def _refused(row: Row, error: Exception) -> Outcome:
-    name, text = f"line {row.line}", str(error) or type(error).__name__
+def _refused(row: Row, error: Exception) -> Result:
+    text = str(error) or type(error).__name__
     if isinstance(error, IntegrityError):
         if UsageEvent.objects.filter(transaction_id=row.transaction_id).exists():  # another run was faster
-            return Outcome(name, "there already")
-        text = f"transaction_id {row.transaction_id} is the key of other credits held or spent"
-    return Outcome(name, "failed", text, is_open=True)
+            return Result(row.line, "there already")
+        text = f"transaction_id {row.transaction_id} is the key of other credits reserved or spent"
+    return Result(row.line, "failed", text)
 
 
 # --- Rows -----------------------------------------------------------------------------------------------------------
@@ -141,14 +153,14 @@ def _rows(path: Path, *, now: datetime, errors: list[str]) -> Iterator[Row]:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file, strict=True)
             if lacking := [name for name in COLUMNS if name not in (reader.fieldnames or ())]:
-                raise Refused(f"The file lacks the columns {', '.join(lacking)}.")
+                raise FileInvalid(f"The file lacks the columns {', '.join(lacking)}.")
             numbered = ((reader.line_num, fields) for fields in reader)
             while chunk := list(islice(numbered, CHUNK)):
                 yield from _checked(chunk, now, errors)
     except OSError as error:
-        raise Refused(f"{path}: {error.strerror}") from error
+        raise FileInvalid(f"{path}: {error.strerror}") from error
     except (UnicodeDecodeError, csv.Error) as error:
-        raise Refused(f"{path} is no CSV file in UTF-8, after line {reader.line_num}: {error}") from error
+        raise FileInvalid(f"{path} is no CSV file in UTF-8, after line {reader.line_num}: {error}") from error
 
 
 def _checked(chunk: list[tuple[int, dict[Any, Any]]], now: datetime, errors: list[str]) -> Iterator[Row]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Any
 
 from django.contrib.admin.models import LogEntry
@@ -22,43 +23,58 @@ from billing import ledger, recharge
 from billing.models import Payment, PaymentMethod, Recharge
 from billing.payments import requests as payments
 from billing.subscriptions import choose as subscriptions
-from operations.command import Outcome, Refused, walk
+from jobs.walk import walk
 from usage.models import Generation, Voice
 from usage.speech.speak import TAKEN_SECONDS
 
 NAME = "Deleted customer"
 
 
-def delete(customer: Customer, *, dry_run: bool, now: datetime) -> Iterator[Outcome]:
-    """Raises Refused while money or speech is on its way, or if it is a member of staff."""
+class NotDeletable(Exception):
+    """Not now, or not at all. The text says why and what to do."""
+
+
+class Step(StrEnum):
+    """What a deletion has done."""
+
+    CLOSED = "closed"
+    SPEECH_FORGOTTEN = "speech forgotten"
+    ANONYMISED = "anonymised"
+
+
+def delete(customer: Customer, *, dry_run: bool, now: datetime) -> Iterator[tuple[Step, object]]:
+    """Yields each step with what it was done to; with `dry_run` nothing is done.
+
+    Raises NotDeletable while money or speech is on its way, or for a member of staff.
+    """
     if not dry_run:
         _call_off_payments(customer, now)
     _check(customer, now)
     if not dry_run:
         _close(customer, now)
         _check(customer, now)  # what began before the door was closed
-    yield Outcome(customer, "closed" if not dry_run else "would be closed", is_open=dry_run)
+    yield Step.CLOSED, customer
     spoken = Generation.objects.filter(customer=customer).exclude(text="", audio="", body_hash="")
     for generation in walk(spoken):
         if not dry_run:
             _forget_speech(generation)
-        yield Outcome(generation.pk, "texts and audio deleted" if not dry_run else "texts would go", is_open=dry_run)
+        yield Step.SPEECH_FORGOTTEN, generation.pk
     if not dry_run:
         _forget_person(customer, now)
-    yield Outcome(customer.pk, "anonymised" if not dry_run else "would be anonymised", is_open=dry_run)
+    yield Step.ANONYMISED, customer.pk
 
 
 def _check(customer: Customer, now: datetime) -> None:
     if customer.user.is_staff:
-        raise Refused(f"{customer} is a member of staff.")
+        raise NotDeletable(f"{customer} is a member of staff.")
     paying = any(rows.filter(customer=customer).exists() for rows in (Payment.objects.open(), Recharge.objects.open()))
     if paying or subscriptions.requested_plan(customer):
-        raise Refused("A payment or a plan is on its way. Settle it, or try again in a minute.")
+        raise NotDeletable("A payment or a plan is on its way. Settle it, or try again in a minute.")
     speaking_since = now - timedelta(seconds=TAKEN_SECONDS)
     pending = Q(state=Generation.State.PENDING, taken_at__gt=speaking_since)
     setting_up = Voice.objects.filter(customer=customer, state=Voice.State.PENDING)
     if Generation.objects.filter(pending, customer=customer).exists() or setting_up.exists():
-        raise Refused("Something is being spoken right now. Try again in two minutes.")
+        raise NotDeletable("Something is being spoken right now. Try again in two minutes.")
 
 
 def _call_off_payments(customer: Customer, now: datetime) -> None:
@@ -77,7 +93,7 @@ def _close(customer: Customer, now: datetime) -> None:
             recharge.switch_off(customer_id=customer.pk, now=now)
             ledger.set_frozen(wallet_id=ledger.wallet_of(customer.pk).pk, frozen=True, now=now)
     except subscriptions.ChangeUnderWay as error:
-        raise Refused(str(error)) from error
+        raise NotDeletable(str(error)) from error
 
 
 def _forget_speech(generation: Generation) -> None:

@@ -15,7 +15,7 @@ from django.db.models import QuerySet
 
 from accounts.models import PasswordReset
 from billing.models import InboundWebhook
-from operations.command import CHUNK, Outcome, Refused, walk
+from jobs.walk import CHUNK, walk
 from usage.models import UsageDiscrepancy, UsageEvent
 
 DAYS_MIN = 7  # Metronome repeats a webhook for two days, and people ask about last week's
@@ -23,10 +23,14 @@ DAYS_MAX = 36_500
 EVENT_DAYS_MIN = 35  # while Metronome takes and compares events: to send again, to compare, to know what was closed
 
 
+class DaysOutOfRange(ValueError):
+    """Younger than Metronome and operators allow, or older than any row can be."""
+
+
 def prunable(*, days: int, now: datetime) -> dict[str, QuerySet[Any]]:
-    """What can go, by the word it is counted under. Raises Refused outside DAYS_MIN and DAYS_MAX."""
+    """What can go, by the word it is counted under. Raises DaysOutOfRange."""
     if not DAYS_MIN <= days <= DAYS_MAX:
-        raise Refused(
+        raise DaysOutOfRange(
             f"--days is {DAYS_MIN} to {DAYS_MAX:,}: Metronome repeats webhooks for two days, and operators replay them."
         )
     before = now - timedelta(days=days)
@@ -45,8 +49,8 @@ def prunable(*, days: int, now: datetime) -> dict[str, QuerySet[Any]]:
     }  # fmt: skip
 
 
-def prune(*, days: int, dry_run: bool, now: datetime) -> Iterator[Outcome]:
-    """Delete them a chunk at a time; one outcome a row."""
+def prune(*, days: int, dry_run: bool, now: datetime) -> Iterator[tuple[str, Any]]:
+    """Delete them a chunk at a time. Yields the word and the key of every row; raises DaysOutOfRange."""
     for what, rows in prunable(days=days, now=now).items():
         keys: list[Any] = []
         for row in walk(rows.only("pk")):
@@ -57,8 +61,8 @@ def prune(*, days: int, dry_run: bool, now: datetime) -> Iterator[Outcome]:
         yield from _delete(what, rows, keys, dry_run)
 
 
-def _delete(what: str, rows: QuerySet[Any], keys: list[Any], dry_run: bool) -> Iterator[Outcome]:
+def _delete(what: str, rows: QuerySet[Any], keys: list[Any], dry_run: bool) -> Iterator[tuple[str, Any]]:
     if keys and not dry_run:
         rows.filter(pk__in=keys).delete()  # with the conditions: one that was replayed since stays
     for key in keys:
-        yield Outcome(key, f"{what} {'would go' if dry_run else 'deleted'}", is_open=dry_run)
+        yield what, key

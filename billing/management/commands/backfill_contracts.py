@@ -5,10 +5,13 @@ from __future__ import annotations
 from argparse import ArgumentParser
 from collections.abc import Iterator
 from datetime import datetime
+from functools import partial
 from typing import Any
 
-from billing.sync import backfill
-from operations.command import Operation, Outcome
+from accounts.models import Customer
+from billing.sync import backfill, contracts
+from jobs.walk import walk
+from operations.command import Operation, Outcome, attempt
 
 
 class Command(Operation):
@@ -22,4 +25,14 @@ class Command(Operation):
         return backfill.customers_without_contract(everyone=all).count()
 
     def outcomes(self, *, dry_run: bool, now: datetime, all: bool, **options: Any) -> Iterator[Outcome]:
-        return backfill.customer_contracts(everyone=all, dry_run=dry_run, now=now)
+        for customer in walk(backfill.customers_without_contract(everyone=all)):
+            yield attempt(customer, partial(_contract, customer, dry_run, now))
+
+
+def _contract(customer: Customer, dry_run: bool, now: datetime) -> Outcome:
+    if not dry_run:
+        contract = contracts.ensure(customer, now=now)
+        return Outcome(customer, "made or found", contract.metronome_id or "")
+    found = backfill.find_contract(customer)
+    word = "would be linked" if found else "would be made"
+    return Outcome(customer, word, found or backfill.contract_name(customer), is_open=True)

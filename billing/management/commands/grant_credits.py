@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
-from accounts.lookup import customer_named, staff_named
+from accounts.management.lookup import customer_named, staff_named
+from billing.management.grants import grant_now
 from billing.models import ComplimentaryGrant
 from billing.subscriptions import complimentary
 from operations.command import Operation, Outcome, Refused
@@ -53,4 +54,4 @@ class Command(Operation):
                 customer=receiver, credits=credits, reason=reason, by=giver, key=f"vocalis-gift-{same}", days=days,
                 now=now,
             )  # fmt: skip
-            yield complimentary.grant_now(gift, now=now)
+            yield grant_now(gift, now=now)

@@ -8,12 +8,13 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from accounts.lookup import customer_named, staff_named
+from accounts.management.lookup import customer_named, staff_named
 from accounts.models import User
 from billing import repair
 from billing.models import Wallet
 from billing.sync import reconcile
-from operations.command import Operation, Outcome, attempt, walk
+from jobs.walk import walk
+from operations.command import Operation, Outcome, attempt
 
 
 class Command(Operation):

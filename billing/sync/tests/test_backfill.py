@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 
 from accounts.models import Customer, IngestAlias
 from billing import metronome
+from billing.management.commands import backfill_customers
 from billing.models import Contract
 from billing.subscriptions import choose as subscriptions
 from billing.sync import contracts, customers
 from billing.tests.money_stage import Killed, establish, refuse
 from billing.tests.operate import run
 from conftest import make_customer
+from jobs.walk import walk
 from operations import command
 
 pytestmark = pytest.mark.django_db
@@ -175,7 +179,7 @@ def test_a_contract_waits_for_its_customer(stage, alice):
 
 
 def test_many_customers_are_processed_in_chunks(stage, monkeypatch):
-    monkeypatch.setattr(command, "CHUNK", 2)
+    monkeypatch.setattr(backfill_customers, "walk", partial(walk, chunk=2))
     for at in range(5):
         make_customer(f"c{at}@example.com", f"C{at}")
 

@@ -5,13 +5,19 @@ from __future__ import annotations
 from argparse import ArgumentParser
 from collections.abc import Iterator
 from datetime import datetime
+from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from accounts.lookup import customer_named
+from django.db.models import QuerySet
+
+from accounts.management.lookup import customer_named
 from accounts.models import Customer
-from operations.command import Operation, Outcome, Refused, moment
-from usage.metering import backfill, csv_import
+from jobs.walk import walk
+from operations.command import Operation, Outcome, Refused, attempt, moment
+from usage.metering import backfill, comparison, csv_import
+from usage.metering.comparison import Bucket
 
 
 class Command(Operation):
@@ -40,20 +46,66 @@ class Command(Operation):
         return None if from_csv else 1 if customer is not None else Customer.objects.count()
 
     def outcomes(
-        self, *, dry_run: bool, now: datetime, since: datetime | None, until: datetime | None, customer: str | None,
-        from_csv: Path | None, **options: Any,
-    ) -> Iterator[Outcome]:  # fmt: skip
+        self,
+        *,
+        dry_run: bool,
+        now: datetime,
+        since: datetime | None,
+        until: datetime | None,
+        customer: str | None,
+        from_csv: Path | None,
+        **options: Any,
+    ) -> Iterator[Outcome]:
         if from_csv:
             if since or until or customer:
                 raise Refused("A file is imported whole: --from-csv goes with --dry-run only.")
-            count = csv_import.check(from_csv, now=now)
-            if dry_run:
-                return iter([Outcome(from_csv, "would be imported", f"{count:,} new events", is_open=count > 0)])
-            self.progress.total = count
-            return csv_import.load(from_csv, now=now)
+            return self._import(from_csv, dry_run=dry_run, now=now)
         if since is None:
             raise Refused("Say since when: --since 2026-01-31T10:00, or --since 34d.")
         customers = Customer.objects.all()
         if customer is not None:
             customers = customers.filter(pk=customer_named(customer).pk)
-        return backfill.repair(customers, since=since, until=until or now, dry_run=dry_run, now=now)
+        try:
+            first, last = comparison.closed_hours(since, until or now, now=now)
+        except comparison.NotComparable as error:
+            raise Refused(str(error)) from error
+        return repair(customers, since=first, until=last, dry_run=dry_run, now=now)
+
+    def _import(self, path: Path, *, dry_run: bool, now: datetime) -> Iterator[Outcome]:
+        try:
+            count = csv_import.check(path, now=now)
+            if dry_run:
+                yield Outcome(path, "would be imported", f"{count:,} new events", is_open=count > 0)
+                return
+            self.progress.total = count
+            for line, state, failure in csv_import.load(path, now=now):
+                yield Outcome(f"line {line}", state, failure, is_open=state == "failed")
+        except csv_import.FileInvalid as error:
+            raise Refused(str(error)) from error
+
+
+def repair(
+    customers: QuerySet[Customer], *, since: datetime, until: datetime, dry_run: bool, now: datetime
+) -> Iterator[Outcome]:
+    """Compare the hours between two closed ones, customer by customer, and send again what is missing at Metronome."""
+    for customer in walk(customers.select_related("user")):
+        found: list[tuple[Bucket, int, Decimal]] = []
+        yield attempt(customer, partial(_compare, customer, since, until, found))
+        for bucket, local, remote in found:  # one by one: the events of all of them may be a million
+            yield attempt(f"{customer} {bucket}", partial(_repair, customer, bucket, local, remote, dry_run, now))
+
+
+def _compare(customer: Customer, since: datetime, until: datetime, found: list[tuple[Bucket, int, Decimal]]) -> Outcome:
+    if not customer.metronome_id:
+        waits = backfill.has_usage(customer, since=since, until=until)
+        note = "not at Metronome yet: backfill_customers" if waits else ""
+        return Outcome(customer, "without a Metronome customer", note, is_open=waits)
+    found[:] = backfill.differences(customer, since=since, until=until)
+    return Outcome(customer, "with differences" if found else "agree")
+
+
+def _repair(customer: Customer, bucket: Bucket, local: int, remote: Decimal, dry_run: bool, now: datetime) -> Outcome:
+    discrepancy = backfill.repair(customer, bucket, local, remote, dry_run=dry_run, now=now)
+    word = "open" if not discrepancy.missing else "would be sent again" if dry_run else "sent again"
+    rest = bool(discrepancy.uncounted or discrepancy.waiting or discrepancy.unexplained)
+    return Outcome(f"{customer} {bucket}", word, discrepancy.described(), is_open=rest or dry_run, is_part=True)

@@ -8,8 +8,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from accounts.lookup import staff_named
-from billing.subscriptions import complimentary
+from accounts.management.lookup import staff_named
+from billing.management.grants import grant_now
 from operations.command import Operation, Outcome, Refused
 from operations.command import reason as why
 from usage import credit_back
@@ -48,4 +48,4 @@ class Command(Operation):
                 gift = credit_back.credit_back(generation=row, by=giver, reason=reason, now=now)
             except credit_back.NotCreditable as error:
                 raise Refused(f"Not credited back: {error}.") from error
-            yield complimentary.grant_now(gift, now=now)
+            yield grant_now(gift, now=now)

@@ -12,7 +12,8 @@ from billing.models import Wallet
 from billing.sync import customers
 from billing.tests.money_stage import balance, establish, remote_balance
 from billing.tests.operate import run
-from usage.metering import backfill, comparison
+from usage.management.commands import backfill_usage
+from usage.metering import comparison
 from usage.models import UsageEvent
 from usage.speech import charges
 
@@ -111,7 +112,9 @@ def test_the_events_of_one_hour_at_a_time_are_in_memory(stage, alice, spend, mon
     monkeypatch.setattr(comparison, "explained", lambda *args: looked_into.append(1) or explained(*args))
     since, everybody = stage.now() - timedelta(days=1), Customer.objects.all()
 
-    outcomes = backfill.repair(everybody, since=since, until=stage.now(), dry_run=True, now=stage.now())
+    first, last = comparison.closed_hours(since, stage.now(), now=stage.now())
+
+    outcomes = backfill_usage.repair(everybody, since=first, until=last, dry_run=True, now=stage.now())
 
     assert [(len(looked_into), outcome.word) for outcome in outcomes] == [
         (0, "with differences"), (1, "would be sent again"), (2, "would be sent again")

@@ -7,9 +7,15 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
-from accounts.lookup import customer_named
+from accounts.management.lookup import customer_named
 from operations.command import Operation, Outcome, Refused
 from vocalis.operations import deletion
+
+WORDS = {
+    deletion.Step.CLOSED: ("closed", "would be closed"),
+    deletion.Step.SPEECH_FORGOTTEN: ("texts and audio deleted", "texts would go"),
+    deletion.Step.ANONYMISED: ("anonymised", "would be anonymised"),
+}
 
 
 class Command(Operation):
@@ -30,7 +36,12 @@ class Command(Operation):
         person = customer_named(customer)
         if interactive and not dry_run and _answer(f"Type {person} to delete this customer for good: ") != str(person):
             raise Refused("Nothing was deleted.")
-        return deletion.delete(person, dry_run=dry_run, now=now)
+        try:
+            for step, subject in deletion.delete(person, dry_run=dry_run, now=now):
+                done, would_be = WORDS[step]
+                yield Outcome(subject, would_be if dry_run else done, is_open=dry_run)
+        except deletion.NotDeletable as error:
+            raise Refused(str(error)) from error
 
 
 def _answer(question: str) -> str:

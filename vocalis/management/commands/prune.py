@@ -9,7 +9,7 @@ from typing import Any
 
 from django.utils import timezone
 
-from operations.command import Operation, Outcome
+from operations.command import Operation, Outcome, Refused
 from vocalis.operations import prune
 
 
@@ -25,7 +25,11 @@ class Command(Operation):
         parser.add_argument("--days", type=int, required=True)
 
     def total(self, *, days: int, **options: Any) -> int:
-        return sum(rows.count() for rows in prune.prunable(days=days, now=timezone.now()).values())
+        try:
+            return sum(rows.count() for rows in prune.prunable(days=days, now=timezone.now()).values())
+        except prune.DaysOutOfRange as error:
+            raise Refused(str(error)) from error
 
     def outcomes(self, *, dry_run: bool, now: datetime, days: int, **options: Any) -> Iterator[Outcome]:
-        return prune.prune(days=days, dry_run=dry_run, now=now)
+        for what, key in prune.prune(days=days, dry_run=dry_run, now=now):
+            yield Outcome(key, f"{what} {'would go' if dry_run else 'deleted'}", is_open=dry_run)

@@ -7,10 +7,9 @@ from uuid import UUID
 
 from django.db.models import Q
 
+from accounts import typed
+from accounts.models import Customer, User
 from operations.command import Refused
-
-from . import typed
-from .models import Customer, User
 
 
 def customer_named(text: str) -> Customer:

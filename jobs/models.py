@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Self
 
 from django.db import models
 from django.db.models import F, Q
+from django.db.models.functions import Coalesce
 
 
 class JobRowQuerySet(models.QuerySet):
@@ -40,6 +41,10 @@ class JobRowQuerySet(models.QuerySet):
         """
         later = Q(due_at__gt=at) | Q(due_at=F("leased_until"))
         return self.filter(later).update(due_at=at, **also)
+
+    def schedule_if_idle(self, at: datetime, **also: Any) -> int:
+        """Have the job run at `at` on the rows on which it is not to run at all."""
+        return self.update(due_at=Coalesce(F("due_at"), at), **also)
 
     def cancel(self, **also: Any) -> int:
         """Have the job not run any more, on dead rows either: they need nobody now."""

@@ -239,7 +239,6 @@ def job_columns_written(tree: ast.AST) -> Iterator[tuple[int, str]]:
 def test_jobs_alone_writes_the_columns_of_jobs():
     """Others say run_now, schedule, schedule_by or cancel, and `**due(now)` for a new row."""
     allowed = ("jobs/", "sandbox/")
-    allowed += ("billing/payments/", "billing/recharge/")  # KNOWN EXCEPTIONS: to be converted, then remove this line
     found = [
         f"{path}:{line} writes {name}"
         for path, tree in modules()

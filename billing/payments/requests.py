@@ -13,6 +13,7 @@ from django.db import transaction
 
 from accounts.models import Customer
 from billing.models import Payment, Recharge, Subscription
+from jobs.models import due
 
 from .gateways import gateway
 
@@ -34,7 +35,7 @@ def request_plan_payment(*, subscription: Subscription, period: int, amount_cent
             "amount_cents": amount_cents,
             "gateway": settings.PAYMENT_GATEWAY,
             "created_at": now,
-            "due_at": now,
+            **due(now),
         },
     )[0]
 
@@ -47,15 +48,13 @@ def request_recharge_payment(*, customer: Customer, amount_cents: int, now: date
         amount_cents=amount_cents,
         gateway=settings.PAYMENT_GATEWAY,
         created_at=now,
-        due_at=now,
+        **due(now),
     )
 
 
 def mark_granted(payment: Payment, *, grant_id: int, now: datetime) -> None:
     """Note the credits that a charged payment has bought. Safe to repeat; changes nothing that is not charged, or noted."""
-    Payment.objects.filter(pk=payment.pk, state=State.CHARGED, grant=None).update(
-        grant_id=grant_id, settled_at=now, due_at=None, dead_at=None, last_error=""
-    )
+    Payment.objects.filter(pk=payment.pk, state=State.CHARGED, grant=None).cancel(grant_id=grant_id, settled_at=now)
 
 
 def is_waited_for(payment: Payment) -> bool:
@@ -70,9 +69,7 @@ def request_refund(payment: Payment, *, reason: str, now: datetime) -> None:
     A live subscription may be in the middle of granting it, and a recharge always can be: neither is refunded.
     """
     charged = Payment.objects.filter(pk=payment.pk, kind=Payment.Kind.PLAN, state=State.CHARGED, grant=None)
-    if is_waited_for(payment) or not charged.update(
-        state=State.REFUNDING, failure=reason, due_at=now, dead_at=None, attempts=0
-    ):
+    if is_waited_for(payment) or not charged.run_now(now, state=State.REFUNDING, failure=reason):
         raise NotRefundable
 
 
@@ -83,12 +80,10 @@ def call_off(payment: Payment, *, failure: str, now: datetime) -> None:
     """
     with transaction.atomic():
         rows = Payment.objects.filter(pk=payment.pk)
-        if rows.filter(state=State.INITIATED).update(
-            state=State.FAILED, failure=failure, settled_at=now, due_at=None, dead_at=None, last_error=""
-        ):
+        if rows.filter(state=State.INITIATED).cancel(state=State.FAILED, failure=failure, settled_at=now):
             tell(payment, now)
-        elif rows.filter(state=State.REQUIRES_ACTION, failure="").update(failure=failure):
-            rows.run_now(now)
+        else:
+            rows.filter(state=State.REQUIRES_ACTION, failure="").run_now(now, failure=failure)
 
 
 def confirmation_url(payment: Payment, *, return_url: str) -> str | None:

@@ -30,6 +30,7 @@ from billing.payments import requests as payments
 from billing.sync import contracts
 from billing.sync.grants import read_grants
 from jobs.errors import Rejected, Snooze, Unavailable
+from jobs.models import due
 from jobs.worker import RowJob
 
 from .settings import is_off_by_choice, is_switched_off, switch_off
@@ -80,7 +81,7 @@ def request(
                 invoice_id=invoice_id,
                 invoice_total=str(invoice_total),
                 created_at=now,
-                due_at=now,
+                **due(now),
             )
     except IntegrityError:
         if found := Recharge.objects.filter(workflow_id=workflow_id).first():

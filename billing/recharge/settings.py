@@ -54,8 +54,7 @@ def save_settings(
     with transaction.atomic():
         row = AutoRecharge.objects.get_or_create(customer=customer, defaults=wish)[0]
         rows = AutoRecharge.objects.filter(pk=row.pk)
-        rows.update(**wish, settings_version=F("settings_version") + 1)
-        rows.run_now(now)
+        rows.run_now(now, **wish, settings_version=F("settings_version") + 1)
         if not enabled:
             _call_off_unpaid(customer.pk, now)
     row.refresh_from_db()
@@ -139,8 +138,7 @@ def mirror(row: AutoRecharge, now: datetime) -> datetime | None:
         applied_version=row.settings_version
     ):
         # They have changed meanwhile. If another worker has told Metronome of that before our push, ours undid it.
-        AutoRecharge.objects.filter(pk=row.pk).update(applied_version=row.settings_version)
-        AutoRecharge.objects.filter(pk=row.pk).run_now(now)
+        AutoRecharge.objects.filter(pk=row.pk).run_now(now, applied_version=row.settings_version)
     remember(contract, found)
     track_low_balance(contract, now)  # Metronome looks at the balance now, too: what it asks for may get lost
     row.refresh_from_db(fields=["low_since_at", "stuck_at"])

@@ -6,9 +6,6 @@ import logging
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from django.db.models import F
-from django.db.models.functions import Coalesce
-
 from billing import metronome
 from billing.models import AutoRecharge, Contract, Recharge, Wallet
 from jobs.errors import Snooze
@@ -37,8 +34,8 @@ def track_low_balance(contract: Contract, now: datetime) -> None:
             clear_low_balance(row.customer_id)
     elif row.low_since_at is None or (row.due_at is None and not row.stuck_at):  # a mirror may have settled it since
         low_since_at = row.low_since_at or now
-        AutoRecharge.objects.filter(pk=row.pk, low_since_at=row.low_since_at).update(
-            low_since_at=low_since_at, due_at=Coalesce(F("due_at"), low_since_at + timedelta(seconds=STUCK_SECONDS))
+        AutoRecharge.objects.filter(pk=row.pk, low_since_at=row.low_since_at).schedule_if_idle(
+            low_since_at + timedelta(seconds=STUCK_SECONDS), low_since_at=low_since_at
         )
 
 

@@ -16,7 +16,8 @@ J = TypeVar("J", bound=JobRow)
 
 
 def do_now(step: RowJob, rows: QuerySet[J], *, now: datetime) -> None:
-    """Do in this process what the one row of `rows` owes, under the same claim as a worker. Raises what its step raises.
+    """Do in this process what the one row of `rows` owes, under the same claim as a worker. Raises
+    what its step raises.
 
     Snooze if a worker has the row in hand.
     """

@@ -211,7 +211,7 @@ def test_a_generation_is_refunded_once(operator, shop, staff):
     assert LogEntry.objects.get(object_id=str(generation.pk)).change_message == "Credited back: Noise"
 
 
-def test_a_usage_difference_is_sent_again_or_closed(operator, shop):
+def test_a_usage_discrepancy_is_sent_again_or_closed(operator, shop):
     difference = UsageDiscrepancy.objects.get()
     assert "vocalis-gen-1" in operator.get(url(UsageDiscrepancy, "change", difference.pk)).content.decode()
 

@@ -52,7 +52,7 @@ class GenerationAdmin(OfCustomer, ReadOnlyAdmin):
 
     @confirmed(
         "Credit back",
-        explains="Gives back what was spent on these, as new credits, once each. What was reported stays reported.",
+        explains="Gives back what was spent on these, as new credits, once each. Usage that was reported stays reported.",
         asks=Reason,
         permission="give",
         applies=lambda generation: generation.state == Generation.State.DONE and generation.credit_back_id is None,
@@ -76,7 +76,7 @@ class UsageEventAdmin(OfCustomer, JobRowAdmin):
     actions = ["retry", "send_again"]
 
     def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
-        """Newest first, by the index that is at hand: that of one customer ends with the time."""
+        """Newest first: by time for one customer, which has an index, else by key."""
         return ("-happened_at",) if "customer__id__exact" in request.GET else ("-pk",)
 
     @confirmed("Send again", explains="Sent again, sent ones too. Metronome counts each of them once.")
@@ -119,8 +119,8 @@ class UsageDiscrepancyAdmin(OfCustomer, JobRowAdmin):
 
     @confirmed(
         "Send what is missing",
-        explains="A worker sends again what Metronome does not have, and looks once more when it is counted.",
-        applies=lambda difference: difference.resolved_at is None,
+        explains="A worker sends again what Metronome does not have, and compares again once it is counted.",
+        applies=lambda row: row.resolved_at is None,
     )
     def repair(self, request: HttpRequest, queryset: QuerySet[UsageDiscrepancy]) -> None:
         self.each(
@@ -129,9 +129,9 @@ class UsageDiscrepancyAdmin(OfCustomer, JobRowAdmin):
 
     @confirmed(
         "Close",
-        explains="Takes these differences as they are. One opens again only if its numbers change.",
+        explains="Accepts these discrepancies. One opens again only if its numbers change.",
         asks=Reason,
-        applies=lambda difference: difference.resolved_at is None,
+        applies=lambda row: row.resolved_at is None,
     )
     def close(self, request: HttpRequest, queryset: QuerySet[UsageDiscrepancy], reason: str) -> None:
         self.each(
@@ -154,7 +154,7 @@ def _must(open_rows: int) -> None:
 
 @admin.register(ReconciliationRun)
 class ReconciliationRunAdmin(JobRowAdmin):
-    """How far the comparison is. Retry goes on now."""
+    """How far the reconciliation is. Retry advances it now."""
 
     list_display = ("kind", "since_at", "until_at")
     ordering = ("kind",)

@@ -1,4 +1,7 @@
-"""Credits back for a generation that was no good: new credits on the contract. What was reported stays reported."""
+"""Credit back what a generation cost, as new credits on the contract.
+
+Usage that was reported stays reported.
+"""
 
 from __future__ import annotations
 
@@ -14,19 +17,21 @@ from .models import Generation
 
 
 class NotCreditable(Exception):
-    """Only what was done, and so paid, can be credited back."""
+    """Only a finished generation has cost something that can be credited back."""
 
 
 def credit_back(*, generation: Generation, by: User, reason: str, now: datetime) -> ComplimentaryGrant:
-    """Give back what the generation cost, once; a worker makes the credits. A second call gives the first credit_back.
+    """Credit back what the generation cost, once; a worker makes the credits. A second call returns
+    the first one's row.
 
-    `generation.credit_back` is the credit back, and its `grant` is set when the credits are there. Raises NotCreditable.
+    `generation.credit_back` is that row; its `grant` is set once the credits exist. Raises
+    NotCreditable.
     """
     with transaction.atomic():
         generation = Generation.objects.select_for_update(of=("self",)).select_related("customer").get(pk=generation.pk)
         if generation.state != Generation.State.DONE:
-            raise NotCreditable(f"the generation is {generation.state}: nothing was charged for it")
-        gift = complimentary.give(
+            raise NotCreditable(f"the generation is {generation.state}: it cost nothing")
+        row = complimentary.give(
             customer=generation.customer,
             credits=generation.credits,
             reason=reason,
@@ -35,5 +40,5 @@ def credit_back(*, generation: Generation, by: User, reason: str, now: datetime)
             kind=ComplimentaryGrant.Kind.CREDIT_BACK,
             now=now,
         )
-        Generation.objects.filter(pk=generation.pk, credit_back=None).update(credit_back=gift)
-    return gift
+        Generation.objects.filter(pk=generation.pk, credit_back=None).update(credit_back=row)
+    return row

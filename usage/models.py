@@ -59,7 +59,10 @@ class Voice(models.Model):
 
 
 class Generation(models.Model):
-    """One text spoken once. `key` makes it exactly-once: the same request again answers with this row at no cost."""
+    """One text spoken once.
+
+    `key` makes it exactly-once: the same request again answers with this row at no cost.
+    """
 
     class State(models.TextChoices):
         PENDING = "pending"
@@ -130,12 +133,15 @@ class Generation(models.Model):
 
 
 class UsageEvent(JobRow):
-    """One usage event for Metronome; the row is its own outbox. `transaction_id` comes from our own row, before the first attempt."""
+    """One usage event for Metronome; the row is its own outbox.
+
+    `transaction_id` comes from our own row, before the first attempt.
+    """
 
     transaction_id = models.CharField(max_length=128)
     customer = models.ForeignKey(Customer, on_delete=models.PROTECT, related_name="usage_events", db_index=False)
     event_type = models.CharField(max_length=40)
-    happened_at = models.DateTimeField(help_text="The moment of the reservation: the promise was made then.")
+    happened_at = models.DateTimeField(help_text="The moment of its reservation.")
     properties = models.JSONField(help_text="Strings only; never the text that was spoken.")
     credits = models.BigIntegerField()
     reservation = models.OneToOneField(Reservation, on_delete=models.PROTECT, related_name="usage_event")
@@ -144,7 +150,7 @@ class UsageEvent(JobRow):
 
     class Meta(JobRow.Meta):
         abstract = False
-        # No index but what is asked for: every claim and every settling writes each of them anew.
+        # Only the indexes that are needed: every claim and every completion writes each of them.
         constraints = [models.UniqueConstraint(fields=["transaction_id"], name="usageevent_transaction_id_unique")]
         # With the credits, so that the totals of a day are read from the index alone.
         indexes = [
@@ -157,16 +163,17 @@ class UsageEvent(JobRow):
 
     @property
     def delivery(self) -> str:
-        """Where it stands, in one word for the customer."""
+        """Its state, in one word for the customer."""
         if self.sent_at:
             return "sent"
         return "problem" if self.dead_at else "waiting"
 
 
 class ReconciliationRun(JobRow):
-    """A walk over the customers that compares their usage with Metronome. As a job it owes the next few of them.
+    """How far the reconciliation of usage is: a run walks all customers in batches, and each job
+    compares one batch.
 
-    One row of each kind, made by the worker (`usage/metering/schedule.py`). Between two walks `until_at` is empty.
+    One row of each kind, made by the worker (`usage/metering/schedule.py`). Between two runs `until_at` is empty.
     """
 
     class Kind(models.TextChoices):
@@ -174,9 +181,11 @@ class ReconciliationRun(JobRow):
         DAYS = "days", "days, of everybody at Metronome"
 
     kind = models.CharField(max_length=10, choices=Kind.choices, unique=True)
-    since_at = models.DateTimeField(null=True, blank=True, help_text="Everything before is compared.")
-    until_at = models.DateTimeField(null=True, blank=True, help_text="Where the time ends that is being compared now.")
-    after = models.UUIDField(null=True, blank=True, help_text="Customers up to this id are through.")
+    since_at = models.DateTimeField(null=True, blank=True, help_text="Usage before this is compared.")
+    until_at = models.DateTimeField(
+        null=True, blank=True, help_text="End of the time that this run compares. Empty: no run is going on."
+    )
+    after = models.UUIDField(null=True, blank=True, help_text="The cursor: customers up to this id are compared.")
 
     class Meta(JobRow.Meta):
         abstract = False
@@ -190,32 +199,36 @@ class UsageDiscrepancyQuerySet(JobRowQuerySet):
         return self.filter(resolved_at=None)
 
     def standing(self) -> Self:
-        """Open, and more than usage on its way."""
+        """Open, and more than usage that is still on its way."""
         return self.open().filter(is_in_transit=False)
 
 
 class UsageDiscrepancy(JobRow):
-    """An hour of a customer's usage that Metronome counts otherwise than we do. As a job it owes the repair a person asked for."""
+    """An hour of a customer's usage that Metronome counts differently.
 
-    customer = models.ForeignKey(Customer, on_delete=models.PROTECT, related_name="usage_differences", db_index=False)
+    Its job is the repair that a person asked for.
+    """
+
+    customer = models.ForeignKey(Customer, on_delete=models.PROTECT, related_name="usage_discrepancies", db_index=False)
     hour_at = models.DateTimeField(help_text="Start of the hour.")
     event_type = models.CharField(max_length=40)
     voice_type = models.CharField(max_length=40, blank=True, help_text="Empty where the price does not depend on it.")
     local_units = models.BigIntegerField(help_text="Units: characters, or own voices.")
     remote_units = models.DecimalField(max_digits=24, decimal_places=6, help_text="Units as Metronome counts them.")
     is_in_transit = models.BooleanField(help_text="The missing events are on their way: nothing to do.")
-    detail = models.TextField(help_text="What differs, with the names of the events, as it was last looked into.")
-    repair_asked = models.BooleanField(default=False, help_text="A worker sends again what is missing there.")
+    detail = models.TextField(help_text="What differs, with the ids of the events, when it was last looked into.")
+    repair_asked = models.BooleanField(default=False, help_text="A worker sends again what is missing at Metronome.")
     first_seen_at = models.DateTimeField()
     last_seen_at = models.DateTimeField()
     resolved_at = models.DateTimeField(
-        null=True, blank=True, help_text="Mended, or closed by hand. Opens again if the numbers change."
+        null=True, blank=True, help_text="The numbers agree, or it was closed by hand. Opens again if they change."
     )
 
     objects = UsageDiscrepancyQuerySet.as_manager()  # type: ignore[misc]
 
     class Meta(JobRow.Meta):
         abstract = False
+        verbose_name_plural = "usage discrepancies"
         constraints = [
             models.UniqueConstraint(
                 fields=["customer", "hour_at", "event_type", "voice_type"], name="usagediscrepancy_unique"

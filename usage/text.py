@@ -1,6 +1,8 @@
-"""The text a customer has spoken: its one true form, its length, and whether it can be spoken at all.
+"""The text a customer has spoken: its one true form, its length, and whether it can be spoken at
+all.
 
-Pure functions without Django, so that the page, the API, the price and the usage event count the same string.
+Pure functions without Django, so that the page, the API, the price and the usage event count the
+same string.
 """
 
 import re
@@ -11,11 +13,12 @@ from accounts import typed
 
 MAX_CHARACTERS = 5000
 
-# Control characters mean commands to a speech engine (and NUL ends its string); half a surrogate pair has no UTF-8 form.
+# Control characters mean commands to a speech engine (and NUL ends its string); half a surrogate
+# pair has no UTF-8 form.
 FORBIDDEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
-# Letters, numbers and symbols by Unicode general category. An engine has to make every one of them audible;
-# punctuation only shapes the speech around it.
+# Letters, numbers and symbols by Unicode general category. An engine has to make every one of them
+# audible; punctuation only shapes the speech around it.
 _AUDIBLE_CATEGORIES = frozenset("LNS")
 # Fillers that Unicode counts as letters or symbols and that show as nothing.
 _BLANK = frozenset("\u115f\u1160\u2800\u3164\uffa0")
@@ -26,7 +29,10 @@ class TextRefused(ValueError):
 
 
 def normalise(text: str) -> str:
-    """NFC with LF line ends: the string that is counted, priced, spoken and reported. Raises TextRefused."""
+    """NFC with LF line ends: the string that is counted, priced, spoken and reported.
+
+    Raises TextRefused.
+    """
     try:
         return typed.normalise(_with_line_feeds(text), characters_max=MAX_CHARACTERS)
     except typed.TooLong as error:
@@ -38,7 +44,9 @@ def normalise(text: str) -> str:
 
 
 def count(text: str) -> int:
-    """The price's characters: Unicode code points of the normalised text; of a text that is refused, as it was typed."""
+    """The price's characters: Unicode code points of the normalised text; of a text that is
+    refused, as it was typed.
+    """
     try:
         return len(normalise(text))
     except TextRefused:

@@ -1,8 +1,8 @@
 """Speech engines: text in, a WAV file out. Plain Python, used by Django code but not made of it.
 
-`engine()` gives the process's one engine of a name. An engine is a class that takes `helpers` and has what `Engine`
-says; a further one is a module beside `espeak.py` and a line in `FACTORIES`. A voice is the name of its engine and
-`Settings`: a JSON object that only this engine understands.
+`engine()` gives the process's one engine of a name. An engine is a class that takes `helpers` and
+has what `Engine` says; a further one is a module beside `espeak.py` and a line in `FACTORIES`. A
+voice is the name of its engine and `Settings`: a JSON object that only this engine understands.
 """
 
 import atexit
@@ -22,7 +22,10 @@ Settings = Mapping[str, Any]
 
 
 class EngineFailed(Exception):
-    """The engine could not speak and nothing was produced. `permanent`: the same request will fail again."""
+    """The engine could not speak and nothing was produced.
+
+    `permanent`: the same request will fail again.
+    """
 
     def __init__(self, message: str, *, permanent: bool = False) -> None:
         super().__init__(message)
@@ -35,7 +38,9 @@ class NothingToSpeak(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One thing a customer may tune about a voice, as a form shows it: one of `choices`, or else one of `numbers`."""
+    """One thing a customer may tune about a voice, as a form shows it: one of `choices`, or else
+    one of `numbers`.
+    """
 
     name: str
     label: str
@@ -69,7 +74,8 @@ class Engine(Protocol):
     def speak(self, *, text: str, settings: Settings, deadline_seconds: float = 60) -> Speech:
         """Same arguments, same bytes. Thread-safe. Raises EngineFailed or NothingToSpeak.
 
-        Settings it does not understand are a permanent EngineFailed: they may be older than the engine.
+        Settings it does not understand are a permanent EngineFailed: they may be older than the
+        engine.
         """
 
     def close(self) -> None:
@@ -82,7 +88,10 @@ _helpers = 2
 
 
 def configure(*, helpers: int) -> None:
-    """Set how many helper processes an engine of this process may run. For startup: engines already made keep theirs."""
+    """Set how many helper processes an engine of this process may run.
+
+    For startup: engines already made keep theirs.
+    """
     global _helpers
     _helpers = helpers
 
@@ -105,7 +114,10 @@ def tuning(name: str) -> tuple[Setting, ...]:
 
 
 def tuning_errors(name: str, settings: Settings) -> dict[str, list[str]]:
-    """What is wrong with the settings of a personal voice, by setting. One that is left out has its default."""
+    """What is wrong with the settings of a personal voice, by setting.
+
+    One that is left out has its default.
+    """
     wanted = {setting.name: setting for setting in tuning(name)}
     errors = {
         setting.name: [setting.refusal]
@@ -125,7 +137,9 @@ def close() -> None:
 
 
 def _forget() -> None:
-    """A forked copy of this process must not talk on its parent's sockets: it makes its own helpers."""
+    """A forked copy of this process must not talk on its parent's sockets: it makes its own
+    helpers.
+    """
     global _lock
     _lock = threading.Lock()
     _engines.clear()

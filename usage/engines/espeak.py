@@ -1,4 +1,6 @@
-"""eSpeak NG through a pool of helper processes; see espeak_helper.py for what runs in them and why."""
+"""eSpeak NG through a pool of helper processes; see espeak_helper.py for what runs in them
+and why.
+"""
 
 import logging
 import math
@@ -90,10 +92,11 @@ class HelperGone(Exception):
 
 
 class Espeak:
-    """Speaks in at most `helpers` processes at a time. A request that finds none idle waits within its deadline.
+    """Speaks in at most `helpers` processes at a time. A request that finds none idle waits within
+    its deadline.
 
-    A slot is the right to use one helper: it holds an idle one, or None for one to be started. The last one used goes
-    first, so that one request at a time needs one process.
+    A slot is the right to use one helper: it holds an idle one, or None for one to be started. The
+    last one used goes first, so that one request at a time needs one process.
     """
 
     tuning = TUNING
@@ -101,13 +104,16 @@ class Espeak:
     def __init__(self, *, helpers: int = 2) -> None:
         self._lock = threading.Lock()
         self._idle: list[Helper | None] = [None] * helpers
-        # First come, first served. A queue.Queue lets a newcomer pass those who wait: under load some wait for ever.
+        # First come, first served. A queue.Queue lets a newcomer pass those who wait: under load
+        # some wait for ever.
         self._waiting: deque[Future[Helper | None]] = deque()
         self._running: set[Helper] = set()
         self._closed = False
 
     def speak(self, *, text: str, settings: Settings, deadline_seconds: float = 60) -> Speech:
-        """Raises NothingToSpeak for silence; EngineFailed, permanent for an unknown voice or too much audio."""
+        """Raises NothingToSpeak for silence; EngineFailed, permanent for an unknown voice or too
+        much audio.
+        """
         if FORBIDDEN.search(text):
             raise EngineFailed("The text holds control characters.", permanent=True)
         voice = voice_settings(settings)
@@ -134,13 +140,15 @@ class Espeak:
 
     def _ask(self, text: str, voice: VoiceSettings, deadline: float) -> tuple[int, bytearray]:
         """One answer. A helper that dies or freezes is replaced and the request tried once more."""
-        # Waiting ends before the deadline does: a turn that comes too late would cost a healthy helper its life.
+        # Waiting ends before the deadline does: a turn that comes too late would cost a healthy
+        # helper its life.
         turn_deadline = deadline - (deadline - time.monotonic()) / 4
         for last_try in (False, True):
             try:
                 with self._helper(turn_deadline) as helper:
-                    # Half of the time for the first try: a frozen helper leaves enough for the second. 5,000 characters
-                    # of prose take half a second, so what is silent for half a minute is frozen.
+                    # Half of the time for the first try: a frozen helper leaves enough for the
+                    # second. 5,000 characters of prose take half a second, so what is silent for
+                    # half a minute is frozen.
                     now = time.monotonic()
                     return helper.ask(text, voice, deadline if last_try else now + (deadline - now) / 2)
             except (HelperGone, TimeoutError) as error:
@@ -149,7 +157,10 @@ class Espeak:
 
     @contextmanager
     def _helper(self, turn_deadline: float) -> Iterator["Helper"]:
-        """A living helper for one request. After an error nobody knows what is still on its wire, so it is ended."""
+        """A living helper for one request.
+
+        After an error nobody knows what is still on its wire, so it is ended.
+        """
         helper = self._take_slot(turn_deadline)
         unharmed = None
         try:
@@ -217,12 +228,16 @@ class Helper:
                 stdout=subprocess.DEVNULL,
                 # No secrets of ours in a process that parses what customers write.
                 env={name: value for name, value in os.environ.items() if name in ("LANG", "LD_LIBRARY_PATH")},
-                # A group of its own: Ctrl-C is for the web process, and `end` reaches the fork that is speaking too.
+                # A group of its own: Ctrl-C is for the web process, and `end` reaches the fork that
+                # is speaking too.
                 process_group=0,
             )
 
     def ask(self, text: str, voice: VoiceSettings, deadline: float) -> tuple[int, bytearray]:
-        """Status and samples. Raises HelperGone or TimeoutError; after either the helper is of no more use."""
+        """Status and samples.
+
+        Raises HelperGone or TimeoutError; after either the helper is of no more use.
+        """
         voice_name, encoded = voice.variant.encode(), text.encode()
         header = REQUEST.pack(
             max(1, math.ceil(deadline - time.monotonic())),
@@ -263,8 +278,9 @@ class Helper:
 def voice_settings(settings: Settings) -> VoiceSettings:
     """What the settings say, with the defaults for what they leave out.
 
-    Raises a permanent EngineFailed for a voice that the installed data does not hold, for numbers out of range and for
-    settings of another engine. The library itself would speak with some other voice instead.
+    Raises a permanent EngineFailed for a voice that the installed data does not hold, for numbers
+    out of range and for settings of another engine. The library itself would speak with some other
+    voice instead.
     """
     try:
         voice = VoiceSettings(**settings)
@@ -285,7 +301,9 @@ def voice_settings(settings: Settings) -> VoiceSettings:
 
 
 def spell_out(text: str) -> str:
-    """Each letter, number and symbol by its Unicode name, for signs without a sound of their own: "★" is "black star"."""
+    """Each letter, number and symbol by its Unicode name, for signs without a sound of their own:
+    "★" is "black star".
+    """
 
     def name(sign: str) -> str:
         return unicodedata.name(sign, f"character {ord(sign):X}").lower()

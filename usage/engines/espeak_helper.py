@@ -1,10 +1,13 @@
-"""The process in which eSpeak NG runs: `python -I -S espeak_helper.py LIBRARY DATA`, a socket as its standard input.
+"""The process in which eSpeak NG runs: `python -I -S espeak_helper.py LIBRARY DATA`, a socket as
+its standard input.
 
-A process of its own because the library is under the GPL and not thread-safe. It starts the library once and forks for
-each request: a library that has spoken before gives other bytes for the same text, a fresh copy of a started one does
-not. The other end of the socket is its lifeline: end of file ends it. It imports no Django and next to nothing else.
+A process of its own because the library is under the GPL and not thread-safe. It starts the library
+once and forks for each request: a library that has spoken before gives other bytes for the same
+text, a fresh copy of a started one does not. The other end of the socket is its lifeline: end of
+file ends it. It imports no Django and next to nothing else.
 
-Request: REQUEST, then voice name and text in UTF-8. Answer: ANSWER, then the samples (16 bit, mono) if SPOKEN.
+Request: REQUEST, then voice name and text in UTF-8. Answer: ANSWER, then the samples (16 bit, mono)
+if SPOKEN.
 """
 
 import ctypes
@@ -18,16 +21,18 @@ ANSWER = struct.Struct("!BI")  # one of the four below, bytes that follow
 SPOKEN, SILENT, TOO_LONG, NO_VOICE = range(4)
 
 SAMPLE_RATE = 22_050
-# 79 MB of samples. 5,000 characters of prose are 5 minutes, 11 at the slowest pace; what takes longer is text that is
-# spelled out sign by sign, and it must not fill the memory.
+# 79 MB of samples. 5,000 characters of prose are 5 minutes, 11 at the slowest pace; what takes
+# longer is text that is spelled out sign by sign, and it must not fill the memory.
 MAX_AUDIO_SECONDS = 30 * 60
 
-# From the library's speak_lib.h. The text flags hold neither the SSML nor the phoneme bit: markup is text.
+# From the library's speak_lib.h. The text flags hold neither the SSML nor the phoneme bit: markup
+# is text.
 _OUTPUT_SYNCHRONOUS, _DONT_EXIT = 2, 0x8000
 _POSITION_CHARACTER, _TEXT_IS_UTF8 = 1, 1
 _RATE, _PITCH, _RANGE = 1, 3, 4
 _DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of Linux
-# Breathy voices mix in noise. The library seeds it with the time of its start, which would differ between helpers.
+# Breathy voices mix in noise. The library seeds it with the time of its start, which would differ
+# between helpers.
 _NOISE_SEED = 1
 
 _Callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p)
@@ -61,7 +66,9 @@ def main(library_path: str, data_path: str) -> None:
 
 
 def _limit_child(parent: int, seconds: int) -> None:
-    """A child ends with its request's deadline, with its helper, and at the first error in the library's callback."""
+    """A child ends with its request's deadline, with its helper, and at the first error in the
+    library's callback.
+    """
     signal.alarm(seconds)
     sys.unraisablehook = lambda error: os._exit(1)  # ctypes goes on after an error: the audio would have a hole.
     if sys.platform == "linux":

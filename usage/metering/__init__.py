@@ -1,1 +1,1 @@
-"""Usage at Metronome: reported, compared, and made up for where it is missing."""
+"""Usage at Metronome: reported, reconciled, and sent again where it is missing."""

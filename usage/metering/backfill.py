@@ -1,5 +1,7 @@
-"""Send again what Metronome does not have of our usage. Safe at any time: the transaction ids stay the same, and Metronome
-ignores one it has seen."""
+"""Send again the usage events that Metronome does not have.
+
+Safe at any time: an event keeps its transaction id, and Metronome ignores one it has seen.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,7 @@ from usage.models import UsageDiscrepancy, UsageEvent
 from . import comparison
 from .comparison import Bucket, Discrepancy
 
-COUNTED_AFTER = timedelta(minutes=3)  # what is sent again is sent and counted by then
+COUNTED_AFTER = timedelta(minutes=3)  # by then what was made due is sent and counted
 
 
 def differences(customer: Customer, *, since: datetime, until: datetime) -> list[tuple[Bucket, int, Decimal]]:
@@ -24,7 +26,9 @@ def differences(customer: Customer, *, since: datetime, until: datetime) -> list
 def repair(
     customer: Customer, bucket: Bucket, local: int, remote: Decimal, *, dry_run: bool, now: datetime
 ) -> Discrepancy:
-    """Find the events that make a difference, and have a worker send again what is missing at Metronome."""
+    """Find the events that make a difference, and have a worker send again what is missing at
+    Metronome.
+    """
     discrepancy = comparison.explained(customer, bucket, local, remote)
     if not dry_run:
         send_again(discrepancy, now=now)

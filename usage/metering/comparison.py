@@ -1,7 +1,9 @@
-"""Usage here against usage at Metronome: by customer, closed hour and voice type, with the events that make a discrepancy.
+"""Compare our usage with Metronome's by customer, closed hour and voice type, and find the events
+that differ.
 
-An event counts in the hour of its reservation, and may be captured as long as the reservation lives: an hour is closed
-when nothing new can come into it and what came has had its time on the way.
+An event counts in the hour of its reservation, and may be captured as long as the reservation is
+open. So an hour is closed when no reservation of it can be open any more and its events have had
+time to be sent and counted.
 """
 
 from __future__ import annotations
@@ -29,9 +31,9 @@ from usage.models import UsageEvent
 from .reporter import WINDOW
 
 CLOSED_AFTER = timedelta(seconds=RESERVATION_SECONDS + BALANCE_LAG_SECONDS)
-STARTING = timedelta(minutes=1)  # by the time a command looks at its age of 34 days, that is a little older
+STARTING = timedelta(minutes=1)  # `--since 34d` is a little older by the time the command compares
 METRICS = {metric.event_types[0]: metric for metric in catalogue.METRICS}  # by the one event type each counts
-NAMED_MAX = 20  # events named in a row of the admin
+NAMED_MAX = 20  # events named in the admin
 
 
 class NotComparable(ValueError):
@@ -52,8 +54,12 @@ class Bucket(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Discrepancy:
-    """`missing` were sent or given up and are not at Metronome; `uncounted` are there, but match no customer or metric;
-    `waiting` are on their way. `unexplained`: units there beyond the events here; negative: counted for less."""
+    """A bucket whose units differ, with the events that explain it.
+
+    `missing`: sent or given up, and not at Metronome. `uncounted`: there, but matched to no
+    customer or metric. `waiting`: still to be sent. `unexplained`: units at Metronome beyond our
+    events; negative if it counts less.
+    """
 
     bucket: Bucket
     local: int
@@ -97,7 +103,10 @@ def _number(amount: Decimal) -> str:
 
 
 def closed_hours(since: datetime, until: datetime, *, now: datetime) -> tuple[datetime, datetime]:
-    """The closed hours between two moments, both floored. Raises NotComparable."""
+    """The closed hours between two moments: start of the first, end of the last.
+
+    Raises NotComparable.
+    """
     if since < now - WINDOW - STARTING:
         raise NotComparable(
             f"Metronome takes events of the last {WINDOW.days} days, so since {now - WINDOW:%Y-%m-%dT%H:%M}. Usage older "
@@ -114,21 +123,27 @@ def closed_hours(since: datetime, until: datetime, *, now: datetime) -> tuple[da
 def differing(
     customers: Sequence[Customer], *, since: datetime, until: datetime, window: Window = "HOUR"
 ) -> Iterator[tuple[Customer, Bucket, int, Decimal]]:
-    """Where the customers' sums differ between two full hours (or days, with that window): (customer, bucket, local, remote).
+    """Buckets whose units differ between two full hours, or days.
 
-    One listing at Metronome for all of them, who must be known there. Changes nothing.
+    Yields (customer, bucket, local units, remote units).
+
+    One request to Metronome for all customers, who must exist there. Changes nothing.
     """
-    local = _local(customers, since, until, window)
-    remote = _remote(customers, since, until, window)
+    local = _local_units(customers, since, until, window)
+    remote = _remote_units(customers, since, until, window)
     for customer in customers:
         ours, theirs = local[customer.pk], remote[customer.metronome_id or ""]
         for bucket in sorted(ours.keys() | theirs.keys()):
-            if ours.get(bucket, 0) != theirs.get(bucket, 0):
-                yield customer, bucket, ours.get(bucket, 0), theirs.get(bucket, Decimal(0))
+            local_units, remote_units = ours.get(bucket, 0), theirs.get(bucket, Decimal(0))
+            if local_units != remote_units:
+                yield customer, bucket, local_units, remote_units
 
 
 def discrepancies(customer: Customer, *, since: datetime, until: datetime) -> Iterator[Discrepancy]:
-    """What differs between two full hours, by hour, with the events. The customer is at Metronome. Changes nothing."""
+    """What differs between two full hours, by hour, with the events.
+
+    The customer must exist at Metronome.
+    """
     for _, bucket, local, remote in differing([customer], since=since, until=until):
         yield explained(customer, bucket, local, remote)
 
@@ -142,7 +157,7 @@ def _group_key(metric: Metric) -> str:
     return metric.group_keys[0][0] if metric.group_keys else ""
 
 
-def _local(
+def _local_units(
     customers: Sequence[Customer], since: datetime, until: datetime, window: Window
 ) -> defaultdict[UUID, dict[Bucket, int]]:
     sums: defaultdict[UUID, dict[Bucket, int]] = defaultdict(dict)
@@ -162,7 +177,7 @@ def _local(
     return sums
 
 
-def _remote(
+def _remote_units(
     customers: Sequence[Customer], since: datetime, until: datetime, window: Window
 ) -> defaultdict[str, dict[Bucket, Decimal]]:
     event_types = {metronome_usage.metric_id(metric.name): name for name, metric in METRICS.items()}
@@ -184,8 +199,11 @@ def _remote(
 def explained(
     customer: Customer, bucket: Bucket, local: int, remote: Decimal, *, searched_max: int | None = None
 ) -> Discrepancy:
-    """The difference with its events. Where more than `searched_max` were sent, those are not looked up: Metronome limits
-    searches heavily."""
+    """The difference with its events.
+
+    If more than `searched_max` events were sent, none of them is looked up: Metronome limits
+    searches heavily.
+    """
     missing: list[UsageEvent] = []
     uncounted: list[UsageEvent] = []
     waiting: list[UsageEvent] = []

@@ -1,9 +1,10 @@
-"""Usage of another system, from a CSV file: every row becomes a captured reservation and an event to report.
+"""Usage of another system, from a CSV file: every row becomes a captured reservation and an event
+to report.
 
-Columns: transaction_id, customer (one of their ingest aliases), event_type, timestamp (RFC 3339); every further column is
-a property of the event. The file is checked as a whole before anything is imported, and rows of one customer are imported
-by the hundred, whole or not at all; a row whose transaction_id is there already is passed over, so that a second run goes on
-where the first ended.
+Columns: transaction_id, customer (one of their ingest aliases), event_type, timestamp (RFC 3339);
+every further column is a property of the event. The whole file is checked before anything is
+imported. Rows of one customer are imported by the hundred, all of them or none. A row whose
+transaction_id exists already is skipped, so a second run continues where the first one ended.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ from .reporter import WINDOW, WINDOW_MARGIN
 COLUMNS = ("transaction_id", "customer", "event_type", "timestamp")
 ERRORS_MAX = 50  # shown at once
 READ_AHEAD = 5_000  # rows in memory, so that those of one customer come together
-AT_ONCE = 100  # rows of one customer in one transaction: who pays is decided once for all of them
+AT_ONCE = 100  # rows of one customer in one transaction: the grants to draw from are chosen once for all
 PROPERTY_BYTES_MAX = 256  # what Metronome keeps of a value
 TEXT_LENGTH_MAX = 10_000_000
 
@@ -72,7 +73,8 @@ def check(path: Path, *, now: datetime) -> int:
     if path.exists() and not path.is_file():
         raise FileInvalid(f"{path} is no file: it is read twice, to be checked and to be imported.")
     errors: list[str] = []
-    # A temporary file of SQLite's, gone when closed: the memory stays flat however long the file is.
+    # A temporary file of SQLite's, gone when closed: the memory stays flat however long the file
+    # is.
     with closing(sqlite3.connect("")) as seen:
         seen.execute("CREATE TABLE seen (transaction_id TEXT PRIMARY KEY, line INT, customer TEXT, credits INT)")
         for row in _rows(path, now=now, errors=errors):
@@ -93,7 +95,10 @@ def check(path: Path, *, now: datetime) -> int:
 
 
 def load(path: Path, *, now: datetime) -> Iterator[Result]:
-    """Import a file that `check` has passed. Raises FileInvalid at the end if it was changed since."""
+    """Import a file that `check` has passed.
+
+    Raises FileInvalid at the end if it was changed since.
+    """
     errors: list[str] = []
     rows = _rows(path, now=now, errors=errors)
     while ahead := list(islice(rows, READ_AHEAD)):
@@ -108,9 +113,9 @@ def load(path: Path, *, now: datetime) -> Iterator[Result]:
 
 def _import(batch: list[Row], wallet_id: int, now: datetime) -> Iterator[Result]:
     try:
-        _charge(batch, wallet_id, now)
+        _capture(batch, wallet_id, now)
     except (IntegrityError, ledger.InsufficientCredits, ledger.WalletFrozen) as error:
-        if len(batch) > 1:  # one of them stands in the way of the others
+        if len(batch) > 1:  # one row must not fail the others
             for row in batch:
                 yield from _import([row], wallet_id, now)
             return
@@ -121,8 +126,8 @@ def _import(batch: list[Row], wallet_id: int, now: datetime) -> Iterator[Result]
         yield Result(row.line, "imported")
 
 
-def _charge(batch: list[Row], wallet_id: int, now: datetime) -> None:
-    """Take the credits of all rows and make their events due, or nothing of it."""
+def _capture(batch: list[Row], wallet_id: int, now: datetime) -> None:
+    """Capture the credits of all rows and make their events due, or do nothing."""
     with transaction.atomic():
         spends = [ledger.Spend(row.transaction_id, row.credits, row.happened_at) for row in batch]
         reservation_ids = ledger.spend_all(wallet_id=wallet_id, spends=spends, now=now)
@@ -138,7 +143,7 @@ def _charge(batch: list[Row], wallet_id: int, now: datetime) -> None:
 def _refused(row: Row, error: Exception) -> Result:
     text = str(error) or type(error).__name__
     if isinstance(error, IntegrityError):
-        if UsageEvent.objects.filter(transaction_id=row.transaction_id).exists():  # another run was faster
+        if UsageEvent.objects.filter(transaction_id=row.transaction_id).exists():  # imported by another run meanwhile
             return Result(row.line, "there already")
         text = f"transaction_id {row.transaction_id} is the key of other credits reserved or spent"
     return Result(row.line, "failed", text)

@@ -1,9 +1,12 @@
-"""Usage is compared with Metronome by itself: in rounds over the customers, a few at a time.
+"""Hourly and daily reconciliation of usage with Metronome.
 
-After each hour those with usage in it, or with an open difference; after each day everybody, by the sums of the day, which
-finds what only Metronome has. A round that takes longer than its hour makes the next one compare several hours, at the
-price of one. What differs becomes a row, looked at by every round that comes by its customer, and is closed when it
-differs no more. Repair is a person's decision.
+A run walks all customers in batches; its row holds the cursor. The hourly run compares closed hours
+of customers who had usage in them or have an open discrepancy. The daily run compares everybody by
+the sums of the day, which finds usage that only Metronome has. A run that takes longer than its
+hour makes the next one cover several, for as many requests.
+
+A difference becomes a UsageDiscrepancy. Every later run that comes to its customer looks at it
+again, and it closes when the totals agree. Repair needs an operator.
 """
 
 from __future__ import annotations
@@ -36,52 +39,55 @@ CUSTOMERS = {
 }  # in one listing: some 500 windows, and 100
 PAUSE_SECONDS = 2  # between two listings
 PAGE = 500  # customers asked at once whether they had usage
-PAGES_MAX = 40  # of that, before other work has its turn: less than a second
+PAGES_MAX = 40  # in one job: less than a second, then others run
 SEARCHED_MAX = 1_000  # events looked up one by one to name those that differ; backfill_usage names any number
-LAST_LOOK_AFTER = WINDOW + HOUR  # rounds look back no further; by then the numbers of an hour are final
+LAST_LOOK_AFTER = WINDOW + HOUR  # runs look back no further; by then the numbers of an hour are final
 LEASE_SECONDS = 600  # ten customers with ten searches each, slowly answered
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 STORED = Decimal("0.000001")  # what the column keeps
 
 
-# --- The rounds -----------------------------------------------------------------------------------------------------
+# --- Runs -----------------------------------------------------------------------------------------------------------
 
 
-def reconcile(round: ReconciliationRun, now: datetime) -> datetime:
-    """Begin a round when its hour or day is closed, or compare the next customers of it. Returns when to go on."""
-    length = SCHEDULE[ReconciliationRun.Kind(round.kind)]
-    if round.after is None:  # of one begun before an outage nobody is compared yet: it takes what has closed since
-        _begin(round, length, now)
-    since, until = round.since_at, round.until_at
+def reconcile(run: ReconciliationRun, now: datetime) -> datetime:
+    """Begin a run when its hour or day is closed, or compare its next batch.
+
+    Returns when the job is due again.
+    """
+    length = SCHEDULE[ReconciliationRun.Kind(run.kind)]
+    if run.after is None:  # nobody is compared yet: begin anew, to cover what closed since, in an outage say
+        _begin(run, length, now)
+    since, until = run.since_at, run.until_at
     if since is None or until is None:
-        raise AssertionError("a round that has begun has both ends")
+        raise AssertionError("a run that has begun has both ends")
     if since < until:
-        customers, after = _next_customers(round, since, until)
-        _compare(round, customers, since, until, now)
+        customers, after = _next_customers(run, since, until)
+        _compare(run, customers, since, until, now)
         if after:
-            _keep(round, after=after)
+            _keep(run, after=after)
             return now + timedelta(seconds=PAUSE_SECONDS)
-    _keep(round, since_at=until, until_at=None, after=None)
+    _keep(run, since_at=until, until_at=None, after=None)
     return until + length + CLOSED_AFTER
 
 
 RECONCILE = RowJob("usage.reconcile", ReconciliationRun, reconcile, lease_seconds=LEASE_SECONDS, make_rows=make_rows)
 
 
-def _begin(round: ReconciliationRun, length: timedelta, now: datetime) -> None:
+def _begin(run: ReconciliationRun, length: timedelta, now: datetime) -> None:
     until = _floor(now - CLOSED_AFTER, length)
     oldest = _floor(now - WINDOW, length) + length  # Metronome looks back no further
-    _keep(round, since_at=min(until, max(oldest, round.since_at or until - length)), until_at=until)
+    _keep(run, since_at=min(until, max(oldest, run.since_at or until - length)), until_at=until)
 
 
 def _floor(moment: datetime, length: timedelta) -> datetime:
     return moment - (moment - EPOCH) % length
 
 
-def _next_customers(round: ReconciliationRun, since: datetime, until: datetime) -> tuple[list[Customer], UUID | None]:
-    """The next customers to compare, and the last one then looked at: None if the round ends with them."""
-    limit = CUSTOMERS[ReconciliationRun.Kind(round.kind)]
-    after = round.after or UUID(int=0)
+def _next_customers(run: ReconciliationRun, since: datetime, until: datetime) -> tuple[list[Customer], UUID | None]:
+    """The next customers to compare, and the new cursor: None if the run ends with them."""
+    limit = CUSTOMERS[ReconciliationRun.Kind(run.kind)]
+    after = run.after or UUID(int=0)
     for _ in range(PAGES_MAX):
         page = list(
             Customer.objects.filter(pk__gt=after)
@@ -90,7 +96,7 @@ def _next_customers(round: ReconciliationRun, since: datetime, until: datetime) 
             .values_list("pk", flat=True)[:PAGE]
         )
         is_last = len(page) < PAGE
-        wanted = page if round.kind == ReconciliationRun.Kind.DAYS else _with_usage(page, since, until)
+        wanted = page if run.kind == ReconciliationRun.Kind.DAYS else _with_usage(page, since, until)
         if len(wanted) > limit:
             return _customers(wanted[:limit]), wanted[limit - 1]
         if wanted or is_last:
@@ -104,33 +110,36 @@ def _customers(keys: list[UUID]) -> list[Customer]:
 
 
 def _with_usage(page: list[UUID], since: datetime, until: datetime) -> list[UUID]:
-    """Those with usage then or an open discrepancy. Asked by customer: that index is there, and one by time alone would
-    have to be written with every event."""
+    """Those with usage in that time or an open discrepancy.
+
+    Asked by customer, for which there is an index. One by time alone would have to be written with
+    every event.
+    """
     if not page:
         return []
     events = UsageEvent.objects.filter(customer__in=page, happened_at__gte=since, happened_at__lt=until)
-    differences = UsageDiscrepancy.objects.open().filter(customer__in=page)
+    discrepancies = UsageDiscrepancy.objects.open().filter(customer__in=page)
     return sorted(
-        {pk for rows in (events, differences) for pk in rows.values_list("customer_id", flat=True).distinct()}
+        {pk for rows in (events, discrepancies) for pk in rows.values_list("customer_id", flat=True).distinct()}
     )
 
 
-def _keep(round: ReconciliationRun, **fields: object) -> None:
-    """Note how far the round is, unless our lease was over and somebody else goes on with it."""
-    if not ReconciliationRun.objects.filter(pk=round.pk, lease=round.lease).update(**fields):
-        raise Snooze("another worker goes on with this round")
+def _keep(run: ReconciliationRun, **fields: object) -> None:
+    """Write the run's row, if we still have its lease. Raises Snooze if another worker has it."""
+    if not ReconciliationRun.objects.filter(pk=run.pk, lease=run.lease).update(**fields):
+        raise Snooze("another worker advances this run")
     for name, value in fields.items():
-        setattr(round, name, value)
+        setattr(run, name, value)
 
 
-# --- What is found --------------------------------------------------------------------------------------------------
+# --- Discrepancies --------------------------------------------------------------------------------------------------
 
 
 def _compare(
-    round: ReconciliationRun, customers: list[Customer], since: datetime, until: datetime, now: datetime
+    run: ReconciliationRun, customers: list[Customer], since: datetime, until: datetime, now: datetime
 ) -> None:
     try:
-        if customers and round.kind == ReconciliationRun.Kind.DAYS:
+        if customers and run.kind == ReconciliationRun.Kind.DAYS:
             by_day = comparison.differing(customers, since=since, until=until, window="DAY")
             customers = list({customer.pk: customer for customer, *_ in by_day}.values())
         if customers:
@@ -138,30 +147,36 @@ def _compare(
     except MetronomeRejected as error:
         if error.status != 404:
             raise
-        if len(customers) == 1:  # gone at Metronome: its sync is dead for that, too, and says so
+        if len(customers) == 1:  # gone at Metronome, which its dead sync says too
             logger.error("usage of customer %s cannot be compared: %s", customers[0].pk, error)
             return
         for customer in customers:
-            _compare(round, [customer], since, until, now)
+            _compare(run, [customer], since, until, now)
 
 
 def compare(customers: list[Customer], *, since: datetime, until: datetime, now: datetime) -> None:
-    """Compare these hours, and those of open differences; keep a row of what differs and close what does no more."""
+    """Compare these hours and those of open discrepancies.
+
+    Record what differs, and resolve what agrees again.
+    """
     oldest = min(since, now - WINDOW)
     rows = UsageDiscrepancy.objects.open().filter(customer__in=customers, hour_at__gte=oldest)
-    old = dict(rows.values_list("pk", "hour_at"))  # one that opens from now on may lie outside of what is listed
+    old = dict(rows.values_list("pk", "hour_at"))  # before listing: one that opens meanwhile may lie outside of it
     since = min([since, *old.values()])
-    until = max([until, *(hour_at + HOUR for hour_at in old.values())])  # a round of long ago ends before new ones
+    until = max([until, *(hour_at + HOUR for hour_at in old.values())])  # an old run may end before they began
     found = {
         _note(customer, bucket, local, remote, now)
         for customer, bucket, local, remote in comparison.differing(customers, since=since, until=until)
     }
-    mended = UsageDiscrepancy.objects.open().filter(pk__among=list(old.keys() - found))
-    _resolve(mended.filter(last_seen_at__lte=now), now)  # but for what another worker has seen to differ since
+    agreeing = UsageDiscrepancy.objects.open().filter(pk__among=list(old.keys() - found))
+    _resolve(agreeing.filter(last_seen_at__lte=now), now)  # not what another worker has seen differ since
 
 
 def _note(customer: Customer, bucket: Bucket, local: int, remote: Decimal, now: datetime) -> int:
-    """Keep the row of a difference up to date. One whose numbers stand still is not looked into again."""
+    """Record a difference and return its row's key.
+
+    One whose numbers have not changed is not looked into again.
+    """
     remote = remote.quantize(STORED)
     same = UsageDiscrepancy.objects.filter(
         customer=customer, **bucket._asdict(), local_units=local, remote_units=remote, is_in_transit=False
@@ -174,11 +189,11 @@ def _note(customer: Customer, bucket: Bucket, local: int, remote: Decimal, now: 
         "local_units": local, "remote_units": remote, "is_in_transit": discrepancy.is_in_transit, "detail": str(discrepancy),
         "last_seen_at": now, "resolved_at": None,
     }  # fmt: skip
-    with transaction.atomic():  # a row left without its last look would never get one: its numbers stand still
+    with transaction.atomic():  # or a row might never get its last look: its numbers may not change again
         row, _ = UsageDiscrepancy.objects.update_or_create(
             customer=customer, **bucket._asdict(), defaults=seen, create_defaults=seen | {"first_seen_at": now}
         )
-        # The rounds may all miss the time in which it is mended.
+        # No run may come by once the totals agree.
         last_look_at = row.hour_at + LAST_LOOK_AFTER
         UsageDiscrepancy.objects.filter(pk=row.pk, due_at=None, dead_at=None).schedule(last_look_at)
     if not row.is_in_transit:
@@ -187,27 +202,32 @@ def _note(customer: Customer, bucket: Bucket, local: int, remote: Decimal, now: 
 
 
 def _resolve(rows: UsageDiscrepancyQuerySet, now: datetime) -> None:
-    # The numbers agree again; kept as they were, the same difference later would pass for one closed by hand.
-    # A repair that was given up needs nobody any more, either.
+    # The numbers are set equal: left as they were, the same difference later would pass for one
+    # that was closed by hand. A repair that was given up is over, too.
     units = F("local_units")
     rows.cancel(resolved_at=now, last_seen_at=now, remote_units=units, is_in_transit=False, repair_asked=False)
 
 
-# --- What a person does about it ------------------------------------------------------------------------------------
+# --- What an operator does ------------------------------------------------------------------------------------------
 
 
 def ask_repair(rows: UsageDiscrepancyQuerySet, *, now: datetime) -> int:
-    """Have a worker send again what of these is missing at Metronome. Returns how many are open, and so will be looked at."""
+    """Have a worker send again what is missing at Metronome. Returns how many of them are open."""
     return rows.filter(resolved_at=None).run_now(now, repair_asked=True)
 
 
 def close(rows: UsageDiscrepancyQuerySet, *, now: datetime) -> int:
-    """Take these differences as they are. They open again only if their numbers change. Returns how many were open."""
+    """Accept these discrepancies.
+
+    They open again only if their numbers change. Returns how many were open.
+    """
     return rows.filter(resolved_at=None).cancel(resolved_at=now, repair_asked=False)
 
 
 def recheck(row: UsageDiscrepancy, now: datetime) -> datetime | None:
-    """Send again what is missing, if a person asked for it, and look once more when it is counted, or for the last time."""
+    """Send again what is missing, if an operator asked for it, and compare again once it is
+    counted; or compare for the last time.
+    """
     bucket, next_hour_at = Bucket(row.hour_at, row.event_type, row.voice_type), row.hour_at + HOUR
     if row.repair_asked:
         if row.hour_at < now - WINDOW:
@@ -215,7 +235,7 @@ def recheck(row: UsageDiscrepancy, now: datetime) -> datetime | None:
         for discrepancy in comparison.discrepancies(row.customer, since=row.hour_at, until=next_hour_at):
             if discrepancy.bucket == bucket:
                 backfill.send_again(discrepancy, now=now)
-        # Asked for once more since it was claimed, it is owed once more.
+        # If it was asked for again while we held the row, it stays asked for.
         UsageDiscrepancy.objects.filter(pk=row.pk, due_at=row.due_at).update(repair_asked=False)
         return now + backfill.COUNTED_AFTER
     compare([row.customer], since=row.hour_at, until=next_hour_at, now=now)

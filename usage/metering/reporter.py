@@ -1,8 +1,9 @@
-"""Usage events to Metronome: up to a hundred in one call, the events of several calls claimed and settled together.
+"""Report usage events to Metronome: up to a hundred in one call, several calls claimed and
+completed together.
 
-A long queue is sent from a thread, so that the database works while Metronome does; the thread itself asks no database.
-What was sent but not settled is sent again: Metronome ignores a transaction id it has seen in the last 34 days. A call
-either takes all of its events or none.
+A long queue is sent from a thread, so that the database works while Metronome does; the thread
+never uses the database. Events that were sent and not marked sent are sent again: Metronome ignores
+a transaction id it has seen in the last 34 days. A call takes all of its events or none.
 https://docs.metronome.com/guides/events/send-usage-events
 """
 
@@ -33,8 +34,8 @@ from usage.models import UsageEvent
 logger = logging.getLogger(__name__)
 
 BATCH = 100  # what one ingest call may carry
-CLAIM = 500  # five calls: claiming and settling rows by the hundred took longer than sending them
-AHEAD = timedelta(seconds=1)  # how long a run goes on claiming; then the worker's other jobs run
+CLAIM = 500  # five calls: claiming and completing rows by the hundred took longer than sending them
+AHEAD = timedelta(seconds=1)  # how long one call goes on claiming before the worker's other jobs run
 LEASE_SECONDS = 120  # more than the time-outs of ten calls: a claim waits for the one before
 NEEDED = (
     "id",
@@ -49,7 +50,7 @@ NEEDED = (
 WINDOW = timedelta(days=34)  # older events are refused, and with them the whole batch they are in
 WINDOW_MARGIN = timedelta(minutes=5)  # on the way, and between the clocks
 ABOUT_EVENTS = {400, 413, 422}  # what the answer says is about these events, not about us or Metronome's state
-LONE_REJECTS = 5  # that many with one message are not bad events but a misunderstanding between the two sides
+LONE_REJECTS = 5  # that many with one message are not bad events: we and Metronome disagree on something
 PAUSE_SECONDS = 300
 
 
@@ -59,7 +60,10 @@ class Misunderstood(Exception):
 
 @dataclass
 class Outcome:
-    """What became of events: taken, refused for good, or (`error`) neither, as are all that are in no list."""
+    """What became of events: taken, or refused for good.
+
+    After `error` those in neither list are still to be sent.
+    """
 
     sent: list[UsageEvent] = field(default_factory=list)
     refused: list[tuple[UsageEvent, metronome.MetronomeRejected]] = field(default_factory=list)
@@ -68,7 +72,10 @@ class Outcome:
 
 class Reporter:
     def report(self, now: datetime) -> int:
-        """Send what is due. While one claim is on its way the next is made, and the one before settled."""
+        """Send what is due.
+
+        While one claim is being sent, the next is made and the last one completed.
+        """
         clock = ticking(now)
         taken = 0
         events = self._claim(now)
@@ -79,9 +86,9 @@ class Reporter:
                 outcome = sent()
                 if not outcome.error:
                     sent = _begin(ahead, sender)
-                self._settle(outcome, clock)
+                self._complete(outcome, clock)
                 if outcome.error:
-                    for rows in filter(None, [_unsettled(events), _unsettled(ahead)]):
+                    for rows in filter(None, [_still_claimed(events), _still_claimed(ahead)]):
                         self._wait(rows, outcome.error, clock())
                     return 0
                 taken += len(events)
@@ -93,7 +100,7 @@ class Reporter:
         self._bury([event for event in events if event.happened_at < now - WINDOW + WINDOW_MARGIN], now)
         return events
 
-    def _settle(self, outcome: Outcome, clock: Callable[[], datetime]) -> None:
+    def _complete(self, outcome: Outcome, clock: Callable[[], datetime]) -> None:
         if outcome.sent:
             with transaction.atomic():
                 queue.complete(outcome.sent, sent_at=clock())
@@ -110,7 +117,7 @@ class Reporter:
             queue.fail_all(late, error, now=now)
 
     def _wait(self, events: list[UsageEvent], error: Exception, now: datetime) -> None:
-        """Give them back for later: the job pauses if every event would fail alike, else these wait alone."""
+        """Give them back for later. If every event would fail alike, pause the job."""
         pause = PAUSE_SECONDS if isinstance(error, Misunderstood) else getattr(error, "pause_seconds", 0)
         if pause:
             pause_job(REPORT.name, seconds=pause, reason=str(error), now=now)
@@ -122,13 +129,19 @@ class Reporter:
 
 
 def _begin(events: list[UsageEvent], sender: Executor) -> Callable[[], Outcome]:
-    """Sends them; what it returns waits for the outcome. A claim that is not full has none after it: it needs no thread."""
-    waiting = _unsettled(events)
+    """Begin to send them; what it returns waits for the outcome.
+
+    A claim that is not full is the last: it needs no thread.
+    """
+    waiting = _still_claimed(events)
     return sender.submit(send, waiting).result if len(events) == CLAIM else partial(send, waiting)
 
 
 def send(events: list[UsageEvent]) -> Outcome:
-    """Send them in full calls; a call that is refused again in halves, until what is bad is alone."""
+    """Send them in full calls.
+
+    A call that is refused is split in halves, until each bad event is alone.
+    """
     outcome = Outcome()
     alike: Counter[str] = Counter()
     parts = [events[at : at + BATCH] for at in range(0, len(events), BATCH)][::-1]
@@ -147,15 +160,15 @@ def send(events: list[UsageEvent]) -> Outcome:
                 alike[_shape(str(error))] += 1
                 if max(alike.values()) >= LONE_REJECTS:
                     outcome.error = Misunderstood(f"{LONE_REJECTS} events refused alike: {error}")
-        except Exception as error:  # the loop's boundary: what we do not understand may pass, like an outage
+        except Exception as error:  # an error nobody foresaw may pass, like an outage
             outcome.error = error
     if outcome.error:
-        outcome.refused.clear()  # whether they are bad, or we and Metronome at odds, is not known yet
+        outcome.refused.clear()  # they may not be bad: everything may be refused
     return outcome
 
 
-def _unsettled(events: list[UsageEvent]) -> list[UsageEvent]:
-    """Those not yet given back to the queue."""
+def _still_claimed(events: list[UsageEvent]) -> list[UsageEvent]:
+    """Those that are not given back to the queue yet."""
     return [event for event in events if event.lease]
 
 

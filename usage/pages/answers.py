@@ -41,7 +41,10 @@ def _with_headers(response: HttpResponse, problem: Problem) -> HttpResponse:
 
 
 def on_form(problem: Problem, words: dict[str, str]) -> dict[str, Any]:
-    """The context in which a form shows it: at the fields, or above them. `words` are the form's own, by code."""
+    """The context in which a form shows it: at the fields, or above them.
+
+    `words` are the form's own, by code.
+    """
     if problem.code in words:
         return {"problem": words[problem.code].format(message=problem.message)}
     if problem.details:

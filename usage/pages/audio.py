@@ -1,4 +1,6 @@
-"""The audio of a generation, to its owner only: whole, or the range a player asks for when someone seeks in it."""
+"""The audio of a generation, to its owner only: whole, or the range a player asks for when someone
+seeks in it.
+"""
 
 from __future__ import annotations
 
@@ -67,7 +69,8 @@ def _read(request: HttpRequest, generation: Generation, etag: str, modified_at: 
 
 
 def _is_current(request: HttpRequest, etag: str, modified_at: datetime) -> bool:
-    """Whether a range of what we have fits to the part that the client has already: RFC 9110, section 13.1.5.
+    """Whether a range of what we have fits to the part that the client has already: RFC 9110,
+    section 13.1.5.
 
     A weak tag never does, and a date only if it is exactly ours. Then the client needs the whole.
     """
@@ -80,7 +83,10 @@ def _is_current(request: HttpRequest, etag: str, modified_at: datetime) -> bool:
 
 
 def _range(header: str, size: int) -> tuple[int, int]:
-    """First byte and the one after the last. All of them for several ranges or nonsense, as the standard allows."""
+    """First byte and the one after the last.
+
+    All of them for several ranges or nonsense, as the standard allows.
+    """
     found = re.fullmatch(r"bytes=(\d{0,18})-(\d{0,18})", header.strip())
     if not found or not (found[1] or found[2]):
         return 0, size

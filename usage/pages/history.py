@@ -1,4 +1,6 @@
-"""What a customer made: every generation with what it cost and whether it was reported, and totals by day."""
+"""What a customer made: every generation with what it cost and whether it was reported, and totals
+by day.
+"""
 
 from __future__ import annotations
 
@@ -53,7 +55,10 @@ def day_totals(customer: Customer, now: datetime) -> list[dict[str, Any]]:
 
 
 def _page(customer: Customer, before: str) -> tuple[list[Generation], uuid.UUID | None]:
-    """One page, and the id to continue after. One row more than shown tells whether there is more; nothing is counted."""
+    """One page, and the id to continue after.
+
+    One row more than shown tells whether there is more; nothing is counted.
+    """
     rows = list(_older_than(before, customer)[: PAGE + 1])
     return rows[:PAGE], rows[PAGE - 1].id if len(rows) > PAGE else None
 

@@ -1,4 +1,6 @@
-"""The page on which a customer tunes a personal voice by ear, listens for nothing, and sets it up."""
+"""The page on which a customer tunes a personal voice by ear, listens for nothing, and sets
+it up.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +47,10 @@ def page(request: CustomerRequest) -> HttpResponseBase:
 @require_safe
 @customer_required
 def preview(request: CustomerRequest) -> HttpResponseBase:
-    """The sample sentence with the settings of the query. The text is fixed, so that listening can be free."""
+    """The sample sentence with the settings of the query.
+
+    The text is fixed, so that listening can be free.
+    """
     try:
         speech = own_voice.preview(_settings(request.GET))
     except problems.EXPECTED as error:

@@ -1,1 +1,1 @@
-"""Speaking: prices, voices, and what is held, made and charged."""
+"""Speaking: prices, voices, and a text or a voice made for credits."""

@@ -1,4 +1,6 @@
-"""End what a killed process began and nobody came back for, so that nothing hangs for ever."""
+"""Jobs that fail what a killed process left pending and no request has taken over, so that nothing
+hangs for ever.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The audio files of generations, in the default file storage: named, stored and opened here only.
 
-A file may be lost while its row lives on: deleted by hand, left out of a backup, unreadable after a move. So everything
-that opens one is told so by an exception and never by an error of the storage.
+A file may be lost while its row lives on: deleted by hand, left out of a backup, unreadable after a
+move. So everything that opens one is told so by an exception and never by an error of the storage.
 """
 
 from __future__ import annotations
@@ -22,13 +22,17 @@ from .problems import AudioLost, AudioUnreachable, SpeechFailed
 logger = logging.getLogger(__name__)
 
 EXTENSIONS = {WAV: "wav"}  # by content type
-# These do not pass by themselves. A file without permission belongs to them: nobody gets at it until a person acts.
+# These do not pass by themselves. A file without permission belongs to them: nobody gets at it
+# until a person acts.
 GONE = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError, SuspiciousFileOperation)
 
 
 def name_for(generation: Generation) -> str:
-    """The name its audio is stored under. Each attempt has its own, known before it begins: so what a killed process
-    stored can be found and deleted."""
+    """The name its audio is stored under.
+
+    Each attempt has its own, known before it begins: so what a killed process stored can be found
+    and deleted.
+    """
     attempt = int(generation.taken_at.timestamp() * 1_000)
     return f"{generation.customer_id}/{generation.id}-{attempt:x}.{EXTENSIONS[generation.content_type]}"
 
@@ -47,7 +51,10 @@ def store(generation: Generation, speech: Speech) -> str:
 
 
 def open_audio(generation: Generation) -> Any:
-    """The stored file, open for reading. Raises AudioLost, or AudioUnreachable where the storage may come back."""
+    """The stored file, open for reading.
+
+    Raises AudioLost, or AudioUnreachable where the storage may come back.
+    """
     try:
         if not generation.audio:
             raise FileNotFoundError("no audio is stored")
@@ -61,14 +68,19 @@ def open_audio(generation: Generation) -> Any:
 
 
 def check(generation: Generation) -> None:
-    """Raises what `open_audio` raises. Opening finds out what asking for existence does not: a file nobody may read."""
+    """Raises what `open_audio` raises.
+
+    Opening finds out what asking for existence does not: a file nobody may read.
+    """
     open_audio(generation).close()
 
 
 def mark_lost(generations: Iterable[Generation]) -> None:
-    """Set `is_audio_lost` on those of a page whose audio is: one look at the storage for each that is finished.
+    """Set `is_audio_lost` on those of a page whose audio is: one look at the storage for each that
+    is finished.
 
-    When the storage does not answer the rest are taken to be there, so that a page waits for it once.
+    When the storage does not answer the rest are taken to be there, so that a page waits for it
+    once.
     """
     for generation in generations:
         if generation.state == Generation.State.DONE:
@@ -81,7 +93,10 @@ def mark_lost(generations: Iterable[Generation]) -> None:
 
 
 def delete(name: str) -> None:
-    """Delete what an attempt that came to nothing has stored, if anything. A failure leaves a file nobody refers to."""
+    """Delete what an attempt that came to nothing has stored, if anything.
+
+    A failure leaves a file nobody refers to.
+    """
     try:
         default_storage.delete(name)
     except OSError:

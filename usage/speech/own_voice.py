@@ -1,7 +1,8 @@
 """Set up a personal voice, tuned by ear, for a one-time price. It then speaks at the standard rate.
 
-The pattern of `usage.speech.speak`: hold the credits, do the work outside any transaction (here: prove that the engine can speak
-with it), then capture and report in the transaction that makes it ready.
+As `usage.speech.speak` does: reserve the credits, do the work outside of any transaction (here:
+have the engine speak with the voice once), then capture and report in the transaction that makes it
+ready.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from jobs.clock import ticking
 from usage.engines import EngineFailed, NothingToSpeak, Setting, Settings, Speech, engine, tuning, tuning_errors
 from usage.models import Voice
 
-from . import charges
+from . import capture
 from .problems import InProgress, KeyReused, Refused, SpeechFailed, StillRunning
 from .speak import KEY, UNEXPECTED
 
@@ -51,10 +52,10 @@ def preview(settings: Settings) -> Speech:
 
 
 def set_up(*, customer: Customer, name: str, settings: Settings, key: str, now: datetime) -> Voice:
-    """Make the voice and charge for it. The same key again gives the same voice at no cost.
+    """Make the voice for its credits. The same key again gives the same voice at no cost.
 
-    Raises Refused (KeyReused among it), StillRunning, InProgress, SpeechFailed, and the ledger's InsufficientCredits
-    and WalletFrozen; after any of them nothing is charged.
+    Raises Refused (KeyReused among it), StillRunning, InProgress, SpeechFailed, and the ledger's
+    InsufficientCredits and WalletFrozen; after any of them nothing is charged.
     """
     errors = tuning_errors(ENGINE, settings)
     try:
@@ -75,7 +76,7 @@ def set_up(*, customer: Customer, name: str, settings: Settings, key: str, now: 
         credits=plans.OWN_VOICE_CREDITS,
         created_at=now,
     )
-    for left in abandoned(now).filter(customer=customer):  # nobody need wait for the worker to clear the way
+    for left in abandoned(now).filter(customer=customer):  # rather than wait for the worker to do it
         give_up(left, now)
     wallet_id = ledger.wallet_of(customer.id).id
     first = Voice.objects.filter(customer=customer, key=key).first()
@@ -83,7 +84,9 @@ def set_up(*, customer: Customer, name: str, settings: Settings, key: str, now: 
         try:
             with transaction.atomic():
                 voice.save(force_insert=True)
-                hold = ledger.reserve(wallet_id=wallet_id, key=f"voice-{voice.id}", amount=voice.credits, now=now)
+                reservation = ledger.reserve(
+                    wallet_id=wallet_id, key=f"voice-{voice.id}", amount=voice.credits, now=now
+                )
         except IntegrityError:  # the same key in the same instant, or another voice in progress
             first = Voice.objects.filter(customer=customer, key=key).first()
             if first is None:
@@ -93,7 +96,7 @@ def set_up(*, customer: Customer, name: str, settings: Settings, key: str, now: 
     failure = UNEXPECTED
     try:
         preview(settings)
-        _finish(voice, hold, clock())
+        _finish(voice, reservation, clock())
         failure = ""
     except (Refused, SpeechFailed) as error:
         failure = str(error)
@@ -139,15 +142,15 @@ def _again(first: Voice, wanted: Voice) -> Voice:
     return first
 
 
-def _finish(voice: Voice, hold: ledger.Reserved, now: datetime) -> None:
+def _finish(voice: Voice, reservation: ledger.Reserved, now: datetime) -> None:
     pending = Voice.objects.filter(id=voice.id, state=Voice.State.PENDING)
     try:
         with transaction.atomic():
-            if not pending.update(state=Voice.State.READY, reservation_id=hold.id):
+            if not pending.update(state=Voice.State.READY, reservation_id=reservation.id):
                 raise SpeechFailed("This took too long. Try again.")
-            charges.charge(
+            capture.capture_and_report(
                 customer_id=voice.customer_id,
-                hold=hold,
+                reservation=reservation,
                 transaction_id=f"vocalis-voice-{voice.id}",
                 event_type="voice_cloning",
                 properties={"voice_id": str(voice.id)},
@@ -155,7 +158,7 @@ def _finish(voice: Voice, hold: ledger.Reserved, now: datetime) -> None:
             )
     except ledger.AlreadyResolved as error:
         raise SpeechFailed("This took too long. Try again.") from error
-    voice.state, voice.reservation_id = Voice.State.READY, hold.id
+    voice.state, voice.reservation_id = Voice.State.READY, reservation.id
 
 
 def _fail(voice: Voice, failure: str, now: datetime) -> None:
@@ -164,6 +167,6 @@ def _fail(voice: Voice, failure: str, now: datetime) -> None:
         if not pending.update(state=Voice.State.FAILED, failure=failure):
             return
         rows = Reservation.objects.open().filter(wallet__customer=voice.customer_id, key=f"voice-{voice.id}")
-        for hold_id in rows.values_list("id", flat=True):
+        for reservation_id in rows.values_list("id", flat=True):
             with suppress(ledger.AlreadyResolved):
-                ledger.release(reservation_id=hold_id, now=now)
+                ledger.release(reservation_id=reservation_id, now=now)

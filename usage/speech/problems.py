@@ -1,7 +1,8 @@
-"""What can keep a text from being spoken or a voice from being set up, and how each is answered over HTTP.
+"""What can keep a text from being spoken or a voice from being set up, and how each is answered
+over HTTP.
 
-One table for the pages and for every dialect of an API: status, a code for programs, words for people. It knows no
-framework; `usage.pages.answers` makes responses of it.
+One table for the pages and for every dialect of an API: status, a code for programs, words for
+people. It knows no framework; `usage.pages.answers` makes responses of it.
 """
 
 from __future__ import annotations
@@ -40,7 +41,10 @@ class StillRunning(Exception):
 
 
 class SpeechFailed(Exception):
-    """The engine or the storage failed. The credits are back; the same request may be tried again."""
+    """The engine or the storage failed.
+
+    The credits are back; the same request may be tried again.
+    """
 
 
 class AudioLost(Exception):

@@ -2,10 +2,11 @@
 
     reserve → synthesise → store → capture and report
 
-The two ends are one transaction each and the middle is in none, so a process may die at any instruction: the row stays
-pending and its credits held. The same request again takes it over with the same hold; if none comes, the hold expires
-and the ABANDONED step marks the row failed. `taken_at` says whose turn it is: whoever wants to finish or fail a
-generation must still be the one who took it.
+The first and the last step are one transaction each; nothing between them is in one. So a process
+may die at any instruction: the row stays pending and its credits stay reserved. The same request
+again takes the generation over with the same reservation. If none comes, the reservation expires
+and a worker marks the row failed (`abandoned`). `taken_at` says which attempt owns the row: only
+the attempt that wrote it may finish or fail the generation.
 """
 
 from __future__ import annotations
@@ -30,25 +31,27 @@ from usage import text as texts
 from usage.engines import WAV, EngineFailed, NothingToSpeak, Speech, engine
 from usage.models import Generation
 
-from . import audio, charges, pricing, voices
+from . import audio, capture, pricing, voices
 from .problems import KeyReused, Refused, SpeechFailed, StillRunning, UnknownVoice
 
 logger = logging.getLogger(__name__)
 
 SPEAK_SECONDS = 60  # the longest a request waits for the engine
 TAKEN_SECONDS = SPEAK_SECONDS + 30  # after which nobody can still be at it, storing the audio included
-ABANDONED_SECONDS = ledger.RESERVATION_SECONDS + 30  # by then the hold has expired, and nobody came back
+ABANDONED_SECONDS = ledger.RESERVATION_SECONDS + 30  # by then the reservation has expired, and nobody came back
 KEY = re.compile(r"[!-~]{1,128}")
 UNEXPECTED = "Something went wrong on our side."
 
 
 def speak(*, customer: Customer, text: str, voice_id: str, key: str, now: datetime) -> Generation:
-    """Say `text` and charge for it. The same key and body again give the first answer, `replayed`, at no cost.
+    """Speak `text` for its credits. The same key and body again give the first answer, `replayed`,
+    at no cost.
 
-    Raises Refused (KeyReused among it), StillRunning, SpeechFailed, and the ledger's InsufficientCredits and
-    WalletFrozen. After any of them nothing is charged and nothing stays reserved, and the same key may be used again.
-    Raises AudioLost if the first answer's audio is gone: nothing is spoken and charged again until a new key asks for
-    it; AudioUnreachable if it cannot be read just now.
+    Raises Refused (KeyReused among it), StillRunning, SpeechFailed, and the ledger's
+    InsufficientCredits and WalletFrozen. After any of them nothing is charged and nothing stays
+    reserved, and the same key may be used again. Raises AudioLost if the first answer's audio is
+    gone: nothing is spoken and charged again until a new key asks for it; AudioUnreachable if it
+    cannot be read just now.
     """
     text, speaker = _check(customer, text, voice_id, key)
     clock = ticking(now)
@@ -71,7 +74,7 @@ def speak(*, customer: Customer, text: str, voice_id: str, key: str, now: dateti
     first = same_key.first()
     if first is None:
         try:
-            hold = _begin(generation, wallet_id, now)
+            reservation = _begin(generation, wallet_id, now)
         except IntegrityError:  # the same key in the same instant; the other one was first
             first = same_key.get()
     if first is not None:
@@ -82,20 +85,24 @@ def speak(*, customer: Customer, text: str, voice_id: str, key: str, now: dateti
             first.replayed = True
             return first
         generation = first
-        hold = _take_over(generation, wallet_id, now)
-    _make(generation, speaker, hold, wallet_id, clock)
+        reservation = _take_over(generation, wallet_id, now)
+    _make(generation, speaker, reservation, wallet_id, clock)
     return generation
 
 
 def abandoned(now: datetime) -> QuerySet[Generation]:
-    """Generations that were begun and whose hold expired with nobody coming back for them."""
+    """Generations that were begun, and whose reservation expired with nobody coming back
+    for them.
+    """
     return Generation.objects.filter(
         state=Generation.State.PENDING, taken_at__lt=now - timedelta(seconds=ABANDONED_SECONDS)
     )
 
 
 def give_up(generation: Generation, now: datetime) -> None:
-    """Mark an abandoned generation failed; its credits are back, or come back when its hold expires."""
+    """Mark an abandoned generation failed; its credits are back, or come back when its reservation
+    expires.
+    """
     _mine(generation).update(state=Generation.State.FAILED, failure=UNEXPECTED, finished_at=now)
     _delete_orphan(generation)
 
@@ -124,7 +131,10 @@ def _begin(generation: Generation, wallet_id: int, now: datetime) -> ledger.Rese
 
 
 def _take_over(generation: Generation, wallet_id: int, now: datetime) -> ledger.Reserved:
-    """Take a failed or abandoned generation in hand; of two who try, one gets StillRunning."""
+    """Begin another attempt at a failed or abandoned generation.
+
+    Of two that try, one gets StillRunning.
+    """
     pending = generation.state == Generation.State.PENDING
     if pending and generation.taken_at > now - timedelta(seconds=TAKEN_SECONDS):
         raise StillRunning(generation.id)
@@ -134,17 +144,19 @@ def _take_over(generation: Generation, wallet_id: int, now: datetime) -> ledger.
     with transaction.atomic():
         if not unchanged.update(state=generation.state, taken_at=now, failure="", finished_at=None):
             raise StillRunning(generation.id)
-        hold = _hold(generation, wallet_id, now)
+        reservation = _reserve_again(generation, wallet_id, now)
     if former_audio != audio.name_for(generation):
         audio.delete(former_audio)
-    return hold
+    return reservation
 
 
-def _hold(generation: Generation, wallet_id: int, now: datetime) -> ledger.Reserved:
-    """The generation's open hold; a new one, under the next key, where the last was released or expired."""
-    hold = _reserve(generation, wallet_id, now)
-    if hold.state == Reservation.State.OPEN:
-        return hold
+def _reserve_again(generation: Generation, wallet_id: int, now: datetime) -> ledger.Reserved:
+    """The generation's open reservation; a new one, under the next key, if the last was released or
+    has expired.
+    """
+    reservation = _reserve(generation, wallet_id, now)
+    if reservation.state == Reservation.State.OPEN:
+        return reservation
     generation.tries += 1
     if not _mine(generation).update(tries=generation.tries):
         raise StillRunning(generation.id)
@@ -159,7 +171,7 @@ def _reserve(generation: Generation, wallet_id: int, now: datetime) -> ledger.Re
 def _make(
     generation: Generation,
     speaker: voices.Speaker,
-    hold: ledger.Reserved,
+    reservation: ledger.Reserved,
     wallet_id: int,
     clock: Callable[[], datetime],
 ) -> None:
@@ -168,20 +180,21 @@ def _make(
         speech = _synthesise(generation, speaker)
         stored = audio.store(generation, speech)
         try:
-            _finish(generation, speech, stored, hold, clock())
+            _finish(generation, speech, stored, reservation, clock())
         except ledger.AlreadyResolved:
-            # We were so slow that the hold expired, and its credits may be spent. Nobody has heard the audio yet, so
-            # hold them again or give up: nothing is taken that was not there, nothing is given away.
+            # We were so slow that the reservation expired, and its credits may be spent. Nobody has
+            # heard the audio yet, so reserve them again or give up: there is no overdraft, and no
+            # audio for nothing.
             with transaction.atomic():
-                hold = _hold(generation, wallet_id, clock())
-            _finish(generation, speech, stored, hold, clock())
+                reservation = _reserve_again(generation, wallet_id, clock())
+            _finish(generation, speech, stored, reservation, clock())
         failure = ""
     except (Refused, SpeechFailed, ledger.InsufficientCredits) as error:
         failure = str(error)
         raise
     finally:
         if failure:
-            _give_back(generation, hold, failure, clock())
+            _give_back(generation, reservation, failure, clock())
         wake(wallet_id)
 
 
@@ -202,23 +215,24 @@ def _synthesise(generation: Generation, speaker: voices.Speaker) -> Speech:
     return speech
 
 
-def _finish(generation: Generation, speech: Speech, stored: str, hold: ledger.Reserved, now: datetime) -> None:
+def _finish(generation: Generation, speech: Speech, stored: str, reservation: ledger.Reserved, now: datetime) -> None:
     with transaction.atomic():
-        # Capturing what is held does not change what is available, so this is also what is available after it.
+        # Capturing what is reserved does not change what is available, so this is also what is
+        # available after it.
         available = Wallet.objects.values_list(F("balance") - F("reserved"), flat=True)
         outcome = {
             "state": Generation.State.DONE,
             "audio": stored,
             "duration_seconds": speech.duration_seconds,
-            "reservation_id": hold.id,
+            "reservation_id": reservation.id,
             "available_after": available.get(customer=generation.customer_id),
             "finished_at": now,
         }
         if not _mine(generation).update(**outcome):
-            raise StillRunning(generation.id)  # someone took it over while we slept
-        charges.charge(
+            raise StillRunning(generation.id)  # another attempt has taken it over
+        capture.capture_and_report(
             customer_id=generation.customer_id,
-            hold=hold,
+            reservation=reservation,
             transaction_id=f"vocalis-gen-{generation.id}",
             event_type="voice_generation",
             properties={"voice_type": generation.voice_type, "text_length": str(generation.characters)},
@@ -228,21 +242,23 @@ def _finish(generation: Generation, speech: Speech, stored: str, hold: ledger.Re
         setattr(generation, name, value)
 
 
-def _give_back(generation: Generation, hold: ledger.Reserved, failure: str, now: datetime) -> None:
+def _give_back(generation: Generation, reservation: ledger.Reserved, failure: str, now: datetime) -> None:
     with transaction.atomic():
         if _mine(generation).update(state=Generation.State.FAILED, failure=failure, finished_at=now):
             with suppress(ledger.AlreadyResolved):  # expired: then it is back already
-                ledger.release(reservation_id=hold.id, now=now)
+                ledger.release(reservation_id=reservation.id, now=now)
     _delete_orphan(generation)
 
 
 def _mine(generation: Generation) -> QuerySet[Generation]:
-    """The row, if it is still in the hands of whoever read or wrote this `taken_at`."""
+    """The row, as long as the attempt with this `taken_at` owns it."""
     return Generation.objects.filter(id=generation.id, state=Generation.State.PENDING, taken_at=generation.taken_at)
 
 
 def _delete_orphan(generation: Generation) -> None:
-    """Delete what this attempt stored, unless it is the audio after all: a commit may succeed with its answer lost."""
+    """Delete what this attempt stored, unless it is the audio after all: a commit may succeed with
+    its answer lost.
+    """
     done = Generation.objects.filter(id=generation.id, state=Generation.State.DONE, taken_at=generation.taken_at)
     if not done.exists():
         audio.delete(audio.name_for(generation))

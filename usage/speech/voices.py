@@ -55,7 +55,10 @@ HOUSE: dict[str, Speaker] = {
 
 
 def resolve(customer: Customer, voice_id: str) -> Speaker:
-    """The voice of that id; "standard" and "premium" mean the first house voice of the tier. Raises UnknownVoice."""
+    """The voice of that id; "standard" and "premium" mean the first house voice of the tier.
+
+    Raises UnknownVoice.
+    """
     for speaker in HOUSE.values():
         if voice_id in (speaker.id, speaker.type):
             return speaker

@@ -1,4 +1,5 @@
-"""Forget a customer who asks for it: person, texts, audio and alias go; the ledger, which names nobody, stays.
+"""Forget a customer who asks for it: person, texts, audio and alias go; the ledger, which names
+nobody, stays.
 
     close (no login, no plan, no recharge, no spending) → texts and audio → the person
 
@@ -85,7 +86,10 @@ def _call_off_payments(customer: Customer, now: datetime) -> None:
 
 
 def _close(customer: Customer, now: datetime) -> None:
-    """No more login, plan, recharge or spending. Sessions end with the next request, open streams within ten minutes."""
+    """No more login, plan, recharge or spending.
+
+    Sessions end with the next request, open streams within ten minutes.
+    """
     try:
         with transaction.atomic():
             User.objects.filter(pk=customer.user_id).update(is_active=False)
@@ -103,8 +107,10 @@ def _forget_speech(generation: Generation) -> None:
 
 
 def _forget_person(customer: Customer, now: datetime) -> None:
-    """The worker then takes the e-mail alias and the name off the customer at Metronome (`billing.sync.customers`), or makes
-    it there without. The stable alias counts as pushed once that is confirmed."""
+    """The worker then takes the e-mail alias and the name off the customer at Metronome
+    (`billing.sync.customers`), or makes it there without. The stable alias counts as pushed once
+    that is confirmed.
+    """
     email = f"deleted-{customer.pk}@deleted.invalid"
     with transaction.atomic():
         customer.user.refresh_from_db(fields=["email"])  # it may have changed until the account was closed

@@ -1,7 +1,8 @@
-"""Delete what nobody needs any more: settled webhooks, usage long sent, differences of it long mended, ended sessions,
-wishes for a new password.
+"""Delete what nobody needs any more: processed webhooks, usage sent long ago, usage discrepancies
+resolved long ago, ended sessions, requests for a new password.
 
-Never what the ledger refers to (entries, reservations, grants, payments), and never a row that still owes something.
+Never what the ledger refers to (entries, reservations, grants, payments), and never a row whose
+work is not done.
 """
 
 from __future__ import annotations
@@ -43,14 +44,17 @@ def prunable(*, days: int, now: datetime) -> dict[str, QuerySet[Any]]:
             happened_at__lt=events_before, sent_at__lt=events_before, due_at=None, dead_at=None, lease=None,
             reservation__reported_at__isnull=False,
         ),
-        "usage differences": UsageDiscrepancy.objects.filter(resolved_at__lt=events_before, due_at=None, lease=None),
+        "usage discrepancies": UsageDiscrepancy.objects.filter(resolved_at__lt=events_before, due_at=None, lease=None),
         "password resets": PasswordReset.objects.filter(asked_at__lt=before, due_at=None, lease=None),
         "sessions": Session.objects.filter(expire_date__lt=now),
     }  # fmt: skip
 
 
 def prune(*, days: int, dry_run: bool, now: datetime) -> Iterator[tuple[str, Any]]:
-    """Delete them a chunk at a time. Yields the word and the key of every row; raises DaysOutOfRange."""
+    """Delete them a chunk at a time.
+
+    Yields the word and the key of every row; raises DaysOutOfRange.
+    """
     for what, rows in prunable(days=days, now=now).items():
         keys: list[Any] = []
         for row in walk(rows.only("pk")):

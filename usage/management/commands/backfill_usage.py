@@ -1,4 +1,6 @@
-"""Compare our usage with Metronome's and send what is missing there, or import usage of another system."""
+"""Compare our usage with Metronome's and send what is missing there, or import usage of another
+system.
+"""
 
 from __future__ import annotations
 
@@ -87,7 +89,9 @@ class Command(Operation):
 def repair(
     customers: QuerySet[Customer], *, since: datetime, until: datetime, dry_run: bool, now: datetime
 ) -> Iterator[Outcome]:
-    """Compare the hours between two closed ones, customer by customer, and send again what is missing at Metronome."""
+    """Compare the hours between two closed ones, customer by customer, and send again what is
+    missing at Metronome.
+    """
     for customer in walk(customers.select_related("user")):
         found: list[tuple[Bucket, int, Decimal]] = []
         yield attempt(customer, partial(_compare, customer, since, until, found))

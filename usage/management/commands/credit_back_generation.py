@@ -45,7 +45,7 @@ class Command(Operation):
             yield Outcome(row.customer, "would be credited back", f"{row.credits:,} credits", is_open=True)
         else:
             try:
-                gift = credit_back.credit_back(generation=row, by=giver, reason=reason, now=now)
+                credited = credit_back.credit_back(generation=row, by=giver, reason=reason, now=now)
             except credit_back.NotCreditable as error:
                 raise Refused(f"Not credited back: {error}.") from error
-            yield grant_now(gift, now=now)
+            yield grant_now(credited, now=now)

@@ -15,7 +15,7 @@ from billing.tests.operate import run
 from usage.management.commands import backfill_usage
 from usage.metering import comparison
 from usage.models import UsageEvent
-from usage.speech import charges
+from usage.speech import capture
 
 pytestmark = pytest.mark.django_db
 
@@ -29,9 +29,9 @@ def spend(stage, alice, monkeypatch):
     def do(name, characters, voice_type="standard"):
         now = stage.now()
         credits = characters * (2 if voice_type == "premium" else 1)
-        hold = ledger.reserve(wallet_id=Wallet.objects.get(customer=alice).pk, key=name, amount=credits, now=now)
-        charges.charge(
-            customer_id=alice.pk, hold=hold, transaction_id=name, event_type="voice_generation",
+        reservation = ledger.reserve(wallet_id=Wallet.objects.get(customer=alice).pk, key=name, amount=credits, now=now)
+        capture.capture_and_report(
+            customer_id=alice.pk, reservation=reservation, transaction_id=name, event_type="voice_generation",
             properties={"voice_type": voice_type, "text_length": str(characters)}, now=now,
         )  # fmt: skip
 
@@ -66,7 +66,7 @@ def test_usage_that_agrees_is_counted(stage, spend):
     assert run("backfill_usage", "--since", "1d") == (0, "Summary: 1 agree.\n")
 
 
-def test_events_missing_there_are_named_and_sent_again(stage, alice, spend):
+def test_events_missing_at_metronome_are_named_and_sent_again(stage, alice, spend):
     spend("there", 100)
     stage.drain()
     spend("lost", 50)
@@ -121,7 +121,7 @@ def test_the_events_of_one_hour_at_a_time_are_in_memory(stage, alice, spend, mon
     ]  # fmt: skip
 
 
-def test_sending_again_what_is_there_counts_once(stage, alice, spend):
+def test_sending_an_event_twice_counts_once(stage, alice, spend):
     spend("a", 100)
     stage.drain()
     UsageEvent.objects.all().run_now(stage.now())
@@ -140,7 +140,7 @@ def test_events_that_were_given_up_are_sent_again(stage, spend):
     assert run("backfill_usage", "--since", "1d").code == 0
 
 
-def test_usage_unknown_here_is_named_and_left(stage, alice, spend):
+def test_usage_that_only_metronome_has_is_named_and_left(stage, alice, spend):
     ingest(stage, "unknown", customer_id=alice.stable_alias)
     close_the_hour(stage)
 
@@ -173,7 +173,7 @@ def test_events_on_their_way_are_said_to_be(stage, spend):
     assert UsageEvent.objects.get().attempts == 0
 
 
-def test_events_that_match_nobody_there_are_said_to(stage, alice, spend):
+def test_events_that_match_no_customer_at_metronome_are_named(stage, alice, spend):
     spend("a", 50)
     stage.drain()
     metronome.set_aliases(customer_id=alice.metronome_id, aliases=["something-else"])
@@ -188,9 +188,9 @@ def test_events_that_match_nobody_there_are_said_to(stage, alice, spend):
 
 
 def test_own_voices_are_compared_by_number(stage, alice, spend):
-    hold = ledger.reserve(wallet_id=Wallet.objects.get().pk, key="v", amount=25_000, now=stage.now())
-    charges.charge(
-        customer_id=alice.pk, hold=hold, transaction_id="v", event_type="voice_cloning",
+    reservation = ledger.reserve(wallet_id=Wallet.objects.get().pk, key="v", amount=25_000, now=stage.now())
+    capture.capture_and_report(
+        customer_id=alice.pk, reservation=reservation, transaction_id="v", event_type="voice_cloning",
         properties={"voice_id": "1"}, now=stage.now(),
     )  # fmt: skip
     lose(stage, "v")

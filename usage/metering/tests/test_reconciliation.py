@@ -18,7 +18,7 @@ from usage.metering.reporter import REPORT
 from usage.metering.schedule import make_rows
 from usage.models import ReconciliationRun, UsageDiscrepancy, UsageEvent
 
-from .rounds_stage import invent, lose, next_hour, spend, work
+from .reconciliation_stage import invent, lose, next_hour, spend, work
 
 pytestmark = pytest.mark.django_db
 
@@ -167,7 +167,7 @@ def test_a_difference_closed_by_hand_opens_again_only_with_other_numbers(stage, 
     assert UsageDiscrepancy.objects.open().get() == row
 
 
-def test_the_same_difference_after_it_was_mended_is_a_new_one(stage, alice):
+def test_the_same_difference_after_it_was_resolved_is_a_new_one(stage, alice):
     spend(stage, alice, "lost")
     lose(stage, "lost")
     next_hour(stage)
@@ -194,7 +194,7 @@ def test_events_that_only_wait_are_no_alarm_and_close_when_they_arrive(stage, al
 
 
 @pytest.mark.parametrize("arrived", [True, False])
-def test_an_hour_too_old_for_the_rounds_is_looked_at_a_last_time(stage, alice, arrived):
+def test_an_hour_too_old_for_the_runs_is_looked_at_a_last_time(stage, alice, arrived):
     """The worker was away in the time in which the difference was mended."""
     spend(stage, alice, "waiting")
     UsageEvent.objects.update(due_at=stage.now() + timedelta(minutes=90))
@@ -237,7 +237,7 @@ def test_the_daily_look_finds_usage_that_only_metronome_has(stage, alice, bob):
     assert ReconciliationRun.objects.get(kind="days").since_at == stage.now().replace(hour=0, minute=0, second=0)
 
 
-def test_after_a_pause_one_round_compares_all_hours_since_with_one_listing(stage, alice):
+def test_after_a_pause_one_run_compares_all_hours_since_with_one_listing(stage, alice):
     spend(stage, alice, "lost-1")
     lose(stage, "lost-1")
     stage.sandbox.clock.advance(timedelta(hours=2))
@@ -250,7 +250,7 @@ def test_after_a_pause_one_round_compares_all_hours_since_with_one_listing(stage
     assert UsageDiscrepancy.objects.standing().count() == 2
 
 
-def test_a_round_begun_before_an_outage_compares_the_hours_since_as_well_with_one_listing(stage, alice):
+def test_a_run_begun_before_an_outage_compares_the_hours_since_as_well_with_one_listing(stage, alice):
     spend(stage, alice, "lost-1")
     lose(stage, "lost-1")
     stage.sandbox.faults.add(match="/v1/usage", kind="status", times=None, status=503)
@@ -268,7 +268,7 @@ def test_a_round_begun_before_an_outage_compares_the_hours_since_as_well_with_on
     assert UsageDiscrepancy.objects.standing().count() == 2
 
 
-def test_a_round_of_long_ago_looks_at_differences_of_later_hours_as_well(stage, alice):
+def test_an_old_run_looks_at_discrepancies_of_later_hours_as_well(stage, alice):
     """Interrupted in its midst, it goes on with the end it began with; meanwhile the daily look found a discrepancy."""
     spend(stage, alice, "first")
     stage.drain()
@@ -311,7 +311,7 @@ def test_many_customers_are_compared_a_few_at_a_time(stage, alice, monkeypatch):
 
 
 @pytest.mark.parametrize("place", ["_note", "_resolve", "_keep"])
-def test_a_worker_killed_in_a_round_leaves_it_to_the_next(stage, alice, monkeypatch, place):
+def test_a_worker_killed_in_a_run_leaves_it_to_the_next(stage, alice, monkeypatch, place):
     spend(stage, alice, "lost")
     lose(stage, "lost")
     stage.advance(minutes=75)
@@ -327,12 +327,12 @@ def test_a_worker_killed_in_a_round_leaves_it_to_the_next(stage, alice, monkeypa
 
 
 def test_a_worker_that_was_overtaken_changes_nothing(stage, alice):
-    round = ReconciliationRun.objects.get(kind="hours")
-    round.lease = "over"
+    run = ReconciliationRun.objects.get(kind="hours")
+    run.lease = "over"
     stage.advance(hours=3)
 
     with pytest.raises(reconciliation.Snooze):
-        reconciliation.reconcile(round, stage.now())
+        reconciliation.reconcile(run, stage.now())
     assert ReconciliationRun.objects.get(kind="hours").until_at is None
 
 
@@ -349,7 +349,7 @@ def test_a_customer_gone_at_metronome_does_not_stop_the_others(stage, alice, bob
     assert not ReconciliationRun.objects.dead().exists()
 
 
-def test_an_outage_makes_the_round_wait_not_die(stage, alice):
+def test_an_outage_makes_the_run_wait_not_die(stage, alice):
     spend(stage, alice, "lost")
     lose(stage, "lost")
     stage.sandbox.faults.add(match="/v1/usage", kind="status", times=3, status=503)
@@ -398,9 +398,9 @@ def test_what_is_too_old_to_be_sent_again_needs_a_person(stage, alice):
     assert "older than the 34 days" in UsageDiscrepancy.objects.dead().get().last_error
 
 
-def test_rounds_need_few_queries_between_listings(stage, alice, django_assert_max_num_queries):
+def test_runs_need_few_queries_between_listings(stage, alice, django_assert_max_num_queries):
     stage.advance(hours=1)
-    round = ReconciliationRun.objects.get(kind="hours")
+    run = ReconciliationRun.objects.get(kind="hours")
 
     with django_assert_max_num_queries(6):
-        reconciliation.reconcile(round, stage.now())
+        reconciliation.reconcile(run, stage.now())

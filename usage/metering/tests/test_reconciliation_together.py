@@ -15,7 +15,7 @@ from usage.metering.reporter import REPORT
 from usage.metering.schedule import make_rows
 from usage.models import UsageDiscrepancy, UsageEvent
 
-from .rounds_stage import lose, next_hour, spend, work
+from .reconciliation_stage import lose, next_hour, spend, work
 
 pytestmark = pytest.mark.django_db
 
@@ -88,7 +88,7 @@ def test_a_worker_that_listed_earlier_does_not_close_what_was_seen_to_differ_sin
     )
 
 
-def test_a_difference_owes_its_last_look_even_if_the_worker_that_noted_it_was_killed(stage, alice):
+def test_a_discrepancy_gets_its_last_look_even_if_the_worker_that_recorded_it_was_killed(stage, alice):
     spend(stage, alice, "lost")
     lose(stage, "lost")
     stage.advance(minutes=75)

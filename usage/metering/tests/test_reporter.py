@@ -81,7 +81,7 @@ def waiting():
     return UsageEvent.objects.filter(sent_at=None, dead_at=None)
 
 
-def test_a_batch_is_one_call_and_settles_together(owe, heard, sandbox, now, django_assert_max_num_queries):
+def test_a_batch_is_one_call_and_is_completed_together(owe, heard, sandbox, now, django_assert_max_num_queries):
     rows = owe(100)
 
     with django_assert_max_num_queries(10):
@@ -194,7 +194,7 @@ def test_a_long_queue_is_claimed_ahead_while_the_claim_before_is_sent(owe, heard
     assert not waiting().exists() and not Reservation.objects.filter(reported_at=None).exists()
 
 
-def test_a_long_queue_leaves_the_other_steps_their_turn(owe, heard, now, monkeypatch):
+def test_a_long_queue_lets_the_other_jobs_run(owe, heard, now, monkeypatch):
     monkeypatch.setattr(reporter, "CLAIM", 10)
     monkeypatch.setattr(reporter, "AHEAD", timedelta(0))
     owe(25)
@@ -266,7 +266,7 @@ def test_the_sandbox_refuses_a_bad_event_and_takes_the_others(owe, heard, sandbo
     assert [row.delivery for row in UsageEvent.objects.order_by("id")] == ["sent", "problem", "sent", "sent"]
 
 
-def test_many_events_refused_alike_pause_the_lane_and_none_dies(owe, heard, now):
+def test_many_events_refused_alike_pause_the_job_and_none_dies(owe, heard, now):
     owe(40)
 
     def deaf(events):
@@ -302,7 +302,7 @@ def test_a_few_refused_for_different_reasons_die(owe, heard, now):
 
 
 @pytest.mark.parametrize("status", [401, 403, 404])
-def test_refusals_that_hit_every_event_pause_the_lane(owe, heard, sandbox, now, status):
+def test_refusals_that_hit_every_event_pause_the_job(owe, heard, sandbox, now, status):
     owe(5)
     sandbox.faults.add("/v1/ingest", "status", status=status)
 

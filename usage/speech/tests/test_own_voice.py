@@ -55,7 +55,7 @@ def pending(customer, now):
     return voice
 
 
-def test_setting_up_captures_and_owes_one_event(alice, rich, now):
+def test_setting_up_captures_and_makes_one_event_due(alice, rich, now):
     voice = set_up(alice, now, name=" Mine ")
 
     assert (voice.state, voice.name, voice.credits) == ("ready", "Mine", 25_000)
@@ -173,7 +173,7 @@ def test_an_abandoned_set_up_ends_by_itself(alice, rich, now):
     assert abandoned.GIVE_UP_VOICES.run(later) == 0
 
 
-def test_a_hold_that_expired_meanwhile_is_no_voice(alice, rich, now, monkeypatch):
+def test_a_reservation_that_expired_meanwhile_makes_no_voice(alice, rich, now, monkeypatch):
     from billing import ledger
 
     monkeypatch.setattr(

@@ -78,7 +78,7 @@ def failing(error):
     return during
 
 
-def test_speaking_stores_audio_captures_and_owes_one_event(alice, wallet, now):
+def test_speaking_stores_audio_captures_and_makes_one_event_due(alice, wallet, now):
     generation = say(alice, now, text="Hello there.")
 
     assert generation.state == "done" and not generation.replayed
@@ -306,7 +306,7 @@ def test_a_request_still_running_is_not_begun_again(alice, wallet, now, engine, 
 
 
 @pytest.mark.parametrize("point", ["_synthesise", "audio.store", "_finish"])
-def test_an_abandoned_request_is_taken_over_with_its_hold(alice, wallet, now, killed_in, point):
+def test_an_abandoned_request_is_taken_over_with_its_reservation(alice, wallet, now, killed_in, point):
     with killed_in(point):
         say(alice, now)
     assert balances(wallet) == (500, 12)
@@ -320,7 +320,7 @@ def test_an_abandoned_request_is_taken_over_with_its_hold(alice, wallet, now, ki
     assert stored(alice) == [generation.audio.split("/")[1]]  # what the killed process stored is gone
 
 
-def test_an_abandoned_request_whose_hold_expired_holds_anew(alice, wallet, now, engine, killed_in):
+def test_an_abandoned_request_whose_reservation_expired_reserves_anew(alice, wallet, now, engine, killed_in):
     with killed_in("_finish"):
         say(alice, now)
     later = now + timedelta(minutes=11)
@@ -334,7 +334,7 @@ def test_an_abandoned_request_whose_hold_expired_holds_anew(alice, wallet, now, 
     assert UsageEvent.objects.get().happened_at == later
 
 
-def test_a_hold_that_expires_while_speaking_is_made_again(alice, wallet, now, engine):
+def test_a_reservation_that_expires_while_speaking_is_made_again(alice, wallet, now, engine):
     later = now + timedelta(minutes=11)
     engine.during = lambda: ledger.expire_reservations(now=later)
 

@@ -15,8 +15,8 @@ from vocalis.operations import prune
 
 class Command(Operation):
     help = (
-        "Deletes processed webhooks, password resets, acknowledged usage events and resolved usage differences older than "
-        "--days (the latter two at least 35), and ended sessions. Never ledger entries, nor what they refer to, nor anything "
+        "Deletes processed webhooks, password resets, acknowledged usage events and resolved usage discrepancies older "
+        "than --days (the latter two at least 35), and ended sessions. Never ledger entries, nor what they refer to, nor anything "
         "that still owes work."
     )
 

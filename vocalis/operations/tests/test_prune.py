@@ -13,7 +13,7 @@ from billing.models import InboundWebhook, LedgerEntry, Reservation
 from billing.tests.operate import run
 from conftest import PASSWORD, fund
 from usage.models import Generation, UsageDiscrepancy, UsageEvent
-from usage.speech import charges
+from usage.speech import capture
 
 pytestmark = pytest.mark.django_db
 
@@ -26,13 +26,18 @@ def webhook(event_id, received_at, **fields):
 
 
 def event(alice, name, at, **fields):
-    hold = ledger.reserve(wallet_id=alice.wallet.pk, key=name, amount=1, now=at)
-    charges.charge(
-        customer_id=alice.pk, hold=hold, transaction_id=name, event_type="voice_generation", properties={}, now=at
+    reservation = ledger.reserve(wallet_id=alice.wallet.pk, key=name, amount=1, now=at)
+    capture.capture_and_report(
+        customer_id=alice.pk,
+        reservation=reservation,
+        transaction_id=name,
+        event_type="voice_generation",
+        properties={},
+        now=at,
     )
-    ledger.acknowledge(reservation_ids=[hold.id], now=at)
+    ledger.acknowledge(reservation_ids=[reservation.id], now=at)
     UsageEvent.objects.filter(transaction_id=name).update(**({"sent_at": at, "due_at": None} | fields))
-    return hold.id
+    return reservation.id
 
 
 @pytest.fixture
@@ -66,7 +71,7 @@ def test_what_is_settled_and_old_goes_and_all_else_stays(rows):
     code, text = run("prune", "--days", 30)
 
     assert code == 0
-    kinds = ("password resets", "sessions", "usage differences", "usage events", "webhooks")
+    kinds = ("password resets", "sessions", "usage discrepancies", "usage events", "webhooks")
     assert text == f"Summary: {', '.join(f'1 {kind} deleted' for kind in kinds)}.\n"
     assert set(PasswordReset.objects.values_list("email", flat=True)) == {"waits@example.com", "young@example.com"}
     assert set(InboundWebhook.objects.values_list("event_id", flat=True)) == {

@@ -7,15 +7,15 @@ from datetime import timedelta
 from billing import ledger, metronome
 from billing.models import Wallet
 from usage.models import UsageEvent
-from usage.speech import charges
+from usage.speech import capture
 
 
 def spend(stage, customer, name, characters=100, voice_type="standard"):
-    hold = ledger.reserve(
+    reservation = ledger.reserve(
         wallet_id=Wallet.objects.get(customer=customer).pk, key=name, amount=characters, now=stage.now()
     )
-    charges.charge(
-        customer_id=customer.pk, hold=hold, transaction_id=name, event_type="voice_generation",
+    capture.capture_and_report(
+        customer_id=customer.pk, reservation=reservation, transaction_id=name, event_type="voice_generation",
         properties={"voice_type": voice_type, "text_length": str(characters)}, now=stage.now(),
     )  # fmt: skip
 

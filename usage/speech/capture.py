@@ -1,0 +1,43 @@
+"""Work becomes final: its credits are captured and the event that reports it is written, or
+neither.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+from django.db import transaction
+
+from billing import ledger
+from jobs.models import due
+from usage.models import UsageEvent
+
+
+def capture_and_report(
+    *,
+    customer_id: UUID,
+    reservation: ledger.Reserved,
+    transaction_id: str,
+    event_type: str,
+    properties: dict[str, str],
+    now: datetime,
+) -> None:
+    """Capture the whole reservation and make its usage event due.
+
+    Call it in the transaction that marks the work done. Raises ledger.AlreadyResolved if the
+    reservation has expired; the caller's transaction must then not commit.
+    """
+    with transaction.atomic(savepoint=False):
+        UsageEvent.objects.create(
+            transaction_id=transaction_id,
+            customer_id=customer_id,
+            event_type=event_type,
+            happened_at=reservation.created_at,
+            properties=properties,
+            credits=reservation.amount,
+            reservation_id=reservation.id,
+            created_at=now,
+            **due(reservation.created_at),  # at once, even for a worker whose clock is a little behind ours
+        )
+        ledger.capture(reservation_id=reservation.id, amount=reservation.amount, now=now)

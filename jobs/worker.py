@@ -88,33 +88,44 @@ class RowJob:
 
     def run(self, now: datetime) -> int:
         rows = queue.claim(self.model, now=now, limit=1, lease_seconds=self.lease_seconds)
-        return self._take(rows[0], now) if rows else 0
+        return self._perform_on(rows[0], now) if rows else 0
 
     def prepare(self, now: datetime) -> None:
         if self.make_rows:
             self.make_rows(now)
 
-    def _take(self, row: JobRow, now: datetime) -> int:
+    def _perform_on(self, row: JobRow, now: datetime) -> int:
+        """Run the job on a claimed row, give the row back, and log how it went in one line."""
+        began_at = time.monotonic()
         try:
             again_at = self.perform(row, now)
-        except Unavailable as error:
-            if error.pause_seconds:
-                pause_job(self.name, seconds=error.pause_seconds, reason=str(error), now=now)
-                queue.fail(row, Snooze(str(error), seconds=error.pause_seconds), now=now)
-                return 0
-            logger.warning("%s %s: %s; will try again", self.name, row.pk, error)
-            queue.fail(row, error, now=now)
-            return 0  # the next row would hardly fare better: one a turn tells when the other side is back
-        except (Rejected, Snooze) as error:
-            if isinstance(error, Rejected):
-                logger.error("%s %s: %s; needs a person", self.name, row.pk, error)
-            queue.fail(row, error, now=now)
         except Exception as error:  # the loop's boundary: one bad row must not stop the others
-            logger.exception("%s failed on row %s", self.name, row.pk)
-            queue.fail(row, error, now=now)
-        else:
-            queue.complete([row], due_at=again_at)
+            return self._give_back(row, error, now, _milliseconds_since(began_at))
+        is_ours = queue.complete([row], due_at=again_at)
+        outcome = "done" if is_ours else "done, but its lease was over"
+        again = f", again at {again_at:%Y-%m-%d %H:%M:%S}" if again_at else ""
+        ms = _milliseconds_since(began_at)
+        logger.info("%s %s: %s%s (%d ms)", self.name, row.pk, outcome, again, ms)
         return 1
+
+    def _give_back(self, row: JobRow, error: Exception, now: datetime, ms: float) -> int:
+        """Returns 0 if the next row would hardly fare better: one a pass tells when it would."""
+        if isinstance(error, Unavailable) and error.pause_seconds:
+            pause_job(self.name, seconds=error.pause_seconds, reason=str(error), now=now)
+            error = Snooze(str(error), seconds=error.pause_seconds)
+            queue.fail(row, error, now=now)
+            return 0
+        match error:
+            case Unavailable():
+                logger.warning("%s %s: %s; will try again (%d ms)", self.name, row.pk, error, ms)
+            case Rejected():
+                logger.error("%s %s: %s; needs a person (%d ms)", self.name, row.pk, error, ms)
+            case Snooze():  # a row may do so every two seconds
+                logger.debug("%s %s: snoozed: %s (%d ms)", self.name, row.pk, error, ms)
+            case _:
+                logger.exception("%s failed on row %s (%d ms)", self.name, row.pk, ms)
+        queue.fail(row, error, now=now)
+        return 0 if isinstance(error, Unavailable) else 1
 
 
 @dataclass(frozen=True)
@@ -131,10 +142,18 @@ class BatchJob:
     queue: str = DEFAULT_QUEUE
 
     def run(self, now: datetime) -> int:
-        return self.perform(now)
+        began_at = time.monotonic()
+        taken = self.perform(now)
+        if taken:
+            logger.info("%s: %d rows (%d ms)", self.name, taken, _milliseconds_since(began_at))
+        return taken
 
     def prepare(self, now: datetime) -> None:
         """Nothing: its rows come from elsewhere."""
+
+
+def _milliseconds_since(began_at: float) -> float:
+    return (time.monotonic() - began_at) * 1_000
 
 
 def pause_job(name: str, *, seconds: int, reason: str, now: datetime) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from types import SimpleNamespace
 
@@ -75,6 +76,43 @@ def test_a_bad_row_does_not_stop_the_others(add, now, caplog):
     }
     assert list(ROWS.dead().values_list("event_id", flat=True)) == ["refused"]
     assert "test failed on row" in caplog.text
+
+
+def test_each_run_is_one_line_of_the_log_with_row_outcome_and_duration(add, now, caplog):
+    caplog.set_level("DEBUG", "jobs.worker")
+    errors = {"bad": KeyError("bug"), "never": Rejected("400"), "later": Snooze("wait"), "down": Unavailable("503")}
+    add("done", *errors)
+    keys = dict(ROWS.values_list("event_id", "pk"))
+
+    def perform(row, now):
+        if error := errors.get(row.event_id):
+            raise error
+        return now + timedelta(hours=1)
+
+    worker_for(perform, now).drain()
+
+    lines = {(record.levelname, re.sub(r"\(\d+ ms\)", "(N ms)", record.getMessage())) for record in caplog.records}
+    assert lines == {
+        ("INFO", f"test {keys['done']}: done, again at {now + timedelta(hours=1):%Y-%m-%d %H:%M:%S} (N ms)"),
+        ("ERROR", f"test failed on row {keys['bad']} (N ms)"),
+        ("ERROR", f"test {keys['never']}: 400; needs a person (N ms)"),
+        ("DEBUG", f"test {keys['later']}: snoozed: wait (N ms)"),
+        ("WARNING", f"test {keys['down']}: 503; will try again (N ms)"),
+    }
+    assert len(caplog.records) == 5
+
+
+def test_a_batch_is_one_line_of_the_log_and_an_idle_pass_none(add, now, caplog):
+    caplog.set_level("DEBUG", "jobs.worker")
+    add("event")
+    left = [25]
+    worker = Worker([BatchJob("test.batch", ROWS.due, lambda now: left.pop() if left else 0)], clock=lambda: now)
+
+    worker.drain()
+    worker_for(lambda row, now: None, now - timedelta(hours=1)).drain()
+
+    [line] = [record.getMessage() for record in caplog.records]
+    assert re.fullmatch(r"test\.batch: 25 rows \(\d+ ms\)", line)
 
 
 def test_a_side_that_is_down_is_asked_once_a_pass_and_job_not_once_a_row(add, now):

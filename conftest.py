@@ -1,4 +1,5 @@
-"""The cast and the stage of all tests: alice and bob, a funded wallet, the sandbox with the real SDK in front of it."""
+"""The cast and the stage of all tests: alice and bob, a funded wallet, the sandbox with the real
+SDK in front of it."""
 
 from __future__ import annotations
 
@@ -39,7 +40,9 @@ def own_audio_folder(settings, tmp_path):
 def make_customer(email: str, first_name: str, **fields):
     from accounts.models import Customer, IngestAlias, User
 
-    user = User.objects.create_user(email, PASSWORD, first_name=first_name, last_name="Tester", **fields)
+    user = User.objects.create_user(
+        email, PASSWORD, first_name=first_name, last_name="Tester", **fields
+    )
     since = timezone.now() - timedelta(seconds=30)  # due on the frozen clock, not yet late
     customer = Customer.objects.create(user=user, created_at=since, due_at=since)
     IngestAlias.objects.create(customer=customer, kind="stable", name=customer.stable_alias)
@@ -63,11 +66,20 @@ def bob(db):
 def staff(db):
     from accounts.models import User
 
-    return User.objects.create_superuser("staff@example.com", PASSWORD, first_name="Sam", last_name="Staff")
+    return User.objects.create_superuser(
+        "staff@example.com", PASSWORD, first_name="Sam", last_name="Staff"
+    )
 
 
 def fund(
-    customer, credits: int, now: datetime, *, segment_id: str = "", priority: int = 10, ends_at=None, is_free=True
+    customer,
+    credits: int,
+    now: datetime,
+    *,
+    segment_id: str = "",
+    priority: int = 10,
+    ends_at=None,
+    is_free=True,
 ):
     """Give a customer credits at the ledger, without Metronome. Returns the wallet."""
     from billing import ledger
@@ -76,9 +88,17 @@ def fund(
     wallet = ledger.wallet_of(customer.id)
     segment_id = segment_id or f"segment-{customer.id}-{wallet.version}"
     segment = ledger.Segment(
-        kind="credit", remote_id=f"of-{segment_id}", segment_id=segment_id, key="", name="Test credits", amount=credits,
-        priority=Decimal(priority), is_free=is_free, starts_at=now - timedelta(hours=1), ends_at=ends_at or now + timedelta(days=365),
-    )  # fmt: skip
+        kind="credit",
+        remote_id=f"of-{segment_id}",
+        segment_id=segment_id,
+        key="",
+        name="Test credits",
+        amount=credits,
+        priority=Decimal(priority),
+        is_free=is_free,
+        starts_at=now - timedelta(hours=1),
+        ends_at=ends_at or now + timedelta(days=365),
+    )
     ledger.record_grant(wallet_id=wallet.id, segment=segment, now=now)
     return Wallet.objects.get(id=wallet.id)
 
@@ -91,7 +111,8 @@ def wallet(alice, now):
 
 @pytest.fixture
 def proxy(monkeypatch):
-    """The environment of a company network: a proxy for everything, which reaches nothing of this machine.
+    """The environment of a company network: a proxy for everything, which reaches nothing of this
+    machine.
 
     The list of the addresses it was asked for.
     """
@@ -120,7 +141,8 @@ def proxy(monkeypatch):
 
 @pytest.fixture
 def sandbox(settings, monkeypatch):
-    """A fresh Metronome with a clock of its own, and `billing.metronome` speaking to it with the real SDK, strictly.
+    """A fresh Metronome with a clock of its own, and `billing.metronome` speaking to it with the
+    real SDK, strictly.
 
     It starts at the real time, with the catalogue empty: see `metronome` for one that is set up.
     """
@@ -147,15 +169,19 @@ def sandbox(settings, monkeypatch):
 
 
 def deliver(url: str, body: bytes, headers: dict[str, str], *, at: datetime) -> int:
-    """Post a webhook of the sandbox to our endpoint, which reads `at` from its clock. Returns the HTTP status."""
+    """Post a webhook of the sandbox to our endpoint, which reads `at` from its clock. Returns the
+    HTTP status."""
     with time_machine.travel(at, tick=False):
-        answer = Client().post(urlsplit(url).path, body, content_type="application/json", headers=headers)
+        answer = Client().post(
+            urlsplit(url).path, body, content_type="application/json", headers=headers
+        )
     return answer.status_code
 
 
 @pytest.fixture
 def webhooks(sandbox, settings):
-    """The sandbox delivers its webhooks, signed, to our endpoint; `stage.advance()` and `sandbox.tick()` send them."""
+    """The sandbox delivers its webhooks, signed, to our endpoint; `stage.advance()` and
+    `sandbox.tick()` send them."""
     url = "http://testserver/api/webhooks/metronome/alerts"
     sandbox.world.webhooks = [(url, settings.METRONOME_WEBHOOK_SECRETS[0])]
     return sandbox
@@ -163,9 +189,11 @@ def webhooks(sandbox, settings):
 
 @pytest.fixture
 def stage(sandbox, db):
-    """The sandbox with our catalogue made by bootstrap_metronome, and a worker: `stage.drain()` does all that is due.
+    """The sandbox with our catalogue made by bootstrap_metronome, and a worker: `stage.drain()`
+    does all that is due.
 
-    `stage.advance(hours=1)` moves the sandbox's clock and the worker's together; `stage.now()` reads them.
+    `stage.advance(hours=1)` moves the sandbox's clock and the worker's together; `stage.now()`
+    reads them.
     """
     from django.core.management import call_command
 
@@ -178,4 +206,6 @@ def stage(sandbox, db):
         sandbox.clock.advance(timedelta(**delta))
         sandbox.tick()
 
-    return SimpleNamespace(sandbox=sandbox, drain=worker.drain, advance=advance, now=sandbox.clock.now)
+    return SimpleNamespace(
+        sandbox=sandbox, drain=worker.drain, advance=advance, now=sandbox.clock.now
+    )

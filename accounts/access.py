@@ -30,14 +30,18 @@ class CustomerRequest(HttpRequest):
 def customer_required(view: View) -> View:
     """Let only logged-in customers in and set `request.customer`.
 
-    Others are sent to log in, operators without a customer get the 403 page; a program that asks for JSON is told
-    401 or 403 in JSON.
+    Others are sent to log in, operators without a customer get the 403 page; a program that asks
+    for JSON is told 401 or 403 in JSON.
     """
 
     @wraps(view)
     def guarded(request: CustomerRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         if not request.user.is_authenticated:
-            return refuse(401, LOG_IN_FIRST) if wants_json(request) else redirect_to_login(request.get_full_path())
+            return (
+                refuse(401, LOG_IN_FIRST)
+                if wants_json(request)
+                else redirect_to_login(request.get_full_path())
+            )
         customer = customer_of(request.user)
         if customer is None:
             if wants_json(request):
@@ -59,7 +63,8 @@ def customer_of(user: User) -> Customer | None:
 def wants_json(request: HttpRequest) -> bool:
     try:
         return request.get_preferred_type(["text/html", "application/json"]) == "application/json"
-    except (LookupError, ValueError):  # a parameter in a character set that does not exist, or is no text
+    # A parameter in a character set that does not exist, or is no text.
+    except (LookupError, ValueError):
         return False
 
 
@@ -75,5 +80,7 @@ def start_url(user: User) -> str:
 def next_url(request: HttpRequest) -> str:
     """The page asked for before login, if it is one of ours; else empty."""
     url = request.POST.get("next") or request.GET.get("next", "")
-    ours = url_has_allowed_host_and_scheme(url, {request.get_host()}, require_https=request.is_secure())
+    ours = url_has_allowed_host_and_scheme(
+        url, {request.get_host()}, require_https=request.is_secure()
+    )
     return url if ours else ""

@@ -1,4 +1,5 @@
-"""People and customers. `CustomerSearch` is how every list of the admin finds what belongs to somebody."""
+"""People and customers. `CustomerSearch` is how every list of the admin finds what belongs to
+somebody."""
 
 from __future__ import annotations
 
@@ -24,18 +25,24 @@ CUSTOMERS_FOUND_MAX = 1_000
 
 
 class CustomerSearch:
-    """Search by what an operator has at hand: an e-mail address or its beginning, a customer's id here or at
-    Metronome, the row's own id, or one of `exact_fields`.
+    """Search by what an operator has at hand: an e-mail address or its beginning, a customer's id
+    here or at Metronome, the row's own id, or one of `exact_fields`.
 
-    Every part is an equality on an index, or resolved to customers first; a LIKE across joins would read the table.
+    Every part is an equality on an index, or resolved to customers first; a LIKE across joins would
+    read the table.
     """
 
-    search_fields: ClassVar[Any] = ("pk",)  # makes the search box appear; get_search_results decides
-    search_help_text: ClassVar[Any] = "E-mail address (or its beginning), customer id, Metronome id, or id of the row"
+    # Makes the search box appear; get_search_results decides.
+    search_fields: ClassVar[Any] = ("pk",)
+    search_help_text: ClassVar[Any] = (
+        "E-mail address (or its beginning), customer id, Metronome id, or id of the row"
+    )
     customer_path: ClassVar[str] = "customer"
     exact_fields: ClassVar[tuple[str, ...]] = ()
 
-    def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[Any, bool]:
+    def get_search_results(
+        self, request: HttpRequest, queryset: Any, search_term: str
+    ) -> tuple[Any, bool]:
         term = search_term.strip()
         if not term:
             return queryset, False
@@ -45,7 +52,13 @@ class CustomerSearch:
         return queryset.filter(found), False
 
     def of_customers(self, customers: QuerySet[Customer]) -> Q:
-        return Q(**{f"{self.customer_path}__in": list(customers.values_list("pk", flat=True)[:CUSTOMERS_FOUND_MAX])})
+        return Q(
+            **{
+                f"{self.customer_path}__in": list(
+                    customers.values_list("pk", flat=True)[:CUSTOMERS_FOUND_MAX]
+                )
+            }
+        )
 
 
 def customers_like(term: str) -> QuerySet[Customer]:
@@ -91,8 +104,8 @@ class UserPasswordForm(OneFormOfPasswords, AdminPasswordChangeForm):
 
 @admin.register(User)
 class UserAdmin(DjangoUserAdmin):
-    """Staff are made here. Customers sign up themselves and change their e-mail address on their profile page, because
-    their usage is reported under it."""
+    """Staff are made here. Customers sign up themselves and change their e-mail address on their
+    profile page, because their usage is reported under it."""
 
     form, add_form, change_password_form = UserEditForm, UserAddForm, UserPasswordForm
     paginator = BoundedPaginator
@@ -103,24 +116,41 @@ class UserAdmin(DjangoUserAdmin):
     search_fields = ("email__startswith", "last_name__istartswith")
     fieldsets = (
         (None, {"fields": ("email", "password", "first_name", "last_name")}),
-        ("Permissions", {"fields": ("is_active", "is_staff", "is_superuser", "groups", "user_permissions")}),
+        (
+            "Permissions",
+            {"fields": ("is_active", "is_staff", "is_superuser", "groups", "user_permissions")},
+        ),
         ("Dates", {"fields": ("last_login", "date_joined")}),
     )
     add_fieldsets = (
-        (None, {"fields": ("email", "first_name", "last_name", "usable_password", "password1", "password2")}),
+        (
+            None,
+            {
+                "fields": (
+                    "email",
+                    "first_name",
+                    "last_name",
+                    "usable_password",
+                    "password1",
+                    "password2",
+                )
+            },
+        ),
     )
     readonly_fields = ("last_login", "date_joined")
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         if obj is None or not Customer.objects.filter(user=obj).exists():
             return self.readonly_fields
-        closed = () if obj.is_active else ("first_name", "last_name")  # a form opened before a deletion would undo it
+        # A form opened before a deletion would undo it.
+        closed = () if obj.is_active else ("first_name", "last_name")
         return (*self.readonly_fields, "email", *closed)
 
 
 @admin.register(Customer)
 class CustomerAdmin(CustomerSearch, JobRowAdmin):
-    """The page of one customer shows what they have and leads to everything of theirs; see its template."""
+    """The page of one customer shows what they have and leads to everything of theirs; see its
+    template."""
 
     list_display = ("user", "id", "metronome_id", "created_at")
     list_select_related = ("user",)
@@ -160,10 +190,14 @@ class LogEntryAdmin(ReadOnlyAdmin):
     list_display = ("action_time", "user", "content_type", "subject", "change_message")
     list_select_related = ("user", "content_type")
     search_fields = ("user__email__startswith", "=object_id")
-    search_help_text = "Who did it (e-mail address or its beginning), or the id of what it was done to"
+    search_help_text = (
+        "Who did it (e-mail address or its beginning), or the id of what it was done to"
+    )
     ordering = ("-pk",)
 
     @admin.display(description="to")
     def subject(self, entry: LogEntry) -> str:
         url = entry.get_admin_url()
-        return format_html('<a href="{}">{}</a>', url, entry.object_repr) if url else entry.object_repr
+        return (
+            format_html('<a href="{}">{}</a>', url, entry.object_repr) if url else entry.object_repr
+        )

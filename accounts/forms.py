@@ -1,4 +1,5 @@
-"""Forms validate and convert; what is done with the answers is in signup, profile and password_reset."""
+"""Forms validate and convert; what is done with the answers is in signup, profile and
+password_reset."""
 
 from __future__ import annotations
 
@@ -57,8 +58,12 @@ class EmailForm(forms.Form):
 
 
 class PersonForm(EmailForm):
-    first_name = forms.CharField(max_length=100, widget=forms.TextInput(attrs={"autocomplete": "given-name"}))
-    last_name = forms.CharField(max_length=100, widget=forms.TextInput(attrs={"autocomplete": "family-name"}))
+    first_name = forms.CharField(
+        max_length=100, widget=forms.TextInput(attrs={"autocomplete": "given-name"})
+    )
+    last_name = forms.CharField(
+        max_length=100, widget=forms.TextInput(attrs={"autocomplete": "family-name"})
+    )
 
     field_order = ["first_name", "last_name", "email"]
 
@@ -67,7 +72,9 @@ class PersonForm(EmailForm):
 
 
 class SignupForm(PersonForm):
-    password = PasswordField("Password", "new-password", help_text="At least 8 characters, and not easy to guess.")
+    password = PasswordField(
+        "Password", "new-password", help_text="At least 8 characters, and not easy to guess."
+    )
 
     def clean(self) -> dict[str, Any]:
         answers = self.cleaned_data
@@ -91,9 +98,13 @@ class LoginForm(EmailForm):
     def clean(self) -> dict[str, Any]:
         answers = self.cleaned_data
         if answers.get("email") and answers.get("password"):
-            user = authenticate(self.request, username=answers["email"], password=answers["password"])
+            user = authenticate(
+                self.request, username=answers["email"], password=answers["password"]
+            )
             if not isinstance(user, User):
-                raise forms.ValidationError("There is no account with this e-mail address and password.")
+                raise forms.ValidationError(
+                    "There is no account with this e-mail address and password."
+                )
             self.user = user
         return answers
 
@@ -127,8 +138,10 @@ class ProfileForm(PersonForm):
 
     def clean(self) -> dict[str, Any]:
         answers = self.cleaned_data
-        if answers.get("email", self.user.email) != self.user.email and not self.user.check_password(
-            answers.get("current_password", "")
-        ):
-            self.add_error("current_password", "Enter your current password to change your e-mail address.")
+        if answers.get(
+            "email", self.user.email
+        ) != self.user.email and not self.user.check_password(answers.get("current_password", "")):
+            self.add_error(
+                "current_password", "Enter your current password to change your e-mail address."
+            )
         return answers

@@ -12,14 +12,17 @@ from jobs.errors import Rejected, Unavailable
 
 
 def send(*, to: str, subject: str, template: str, context: dict[str, Any]) -> None:
-    """Send templates/emails/<template>.txt. Raises Unavailable, or Rejected when the mail server refuses for good.
+    """Send templates/emails/<template>.txt. Raises Unavailable, or Rejected when the mail server
+    refuses for good.
 
-    The first digit of the server's answer tells the two apart, whichever command it answers (RFC 5321, 4.2.1): 4 is
-    "not now" (greylisting, a full mailbox, too many mails), 5 is "never". Whatever else goes wrong may pass.
+    The first digit of the server's answer tells the two apart, whichever command it answers (RFC
+    5321, 4.2.1): 4 is "not now" (greylisting, a full mailbox, too many mails), 5 is "never".
+    Whatever else goes wrong may pass.
     """
     text = render_to_string(f"emails/{template}.txt", context)
     try:
-        with get_connection() as connection:  # send_mail's own leaves a socket open when it is refused at the log-in
+        # Send_mail's own leaves a socket open when it is refused at the log-in.
+        with get_connection() as connection:
             send_mail(subject, text, None, [to], connection=connection)
     except (smtplib.SMTPException, OSError) as error:
         if _is_final(error):

@@ -59,11 +59,14 @@ class User(AbstractUser):
         super().set_password(raw_password if raw_password is None else typed.password(raw_password))
 
     def check_password(self, raw_password: str | None) -> bool:
-        return super().check_password(raw_password if raw_password is None else typed.password(raw_password))
+        return super().check_password(
+            raw_password if raw_password is None else typed.password(raw_password)
+        )
 
 
 class Customer(JobRow):
-    """The billing subject. As a job it owes its own provisioning: a Metronome customer, and its ingest aliases there."""
+    """The billing subject. As a job it owes its own provisioning: a Metronome customer, and its
+    ingest aliases there."""
 
     due_within_seconds = 3_600  # one deleted is looked at again an hour later
 
@@ -80,7 +83,8 @@ class Customer(JobRow):
 
     @property
     def stable_alias(self) -> str:
-        """The ingest alias all our usage is reported under: known before Metronome knows the customer, stable for life."""
+        """The ingest alias all our usage is reported under: known before Metronome knows the
+        customer, stable for life."""
         return stable_alias_of(self.id)
 
 
@@ -89,7 +93,8 @@ def stable_alias_of(customer_id: uuid.UUID) -> str:
 
 
 class IngestAlias(models.Model):
-    """A name under which usage may be reported at Metronome; there, too, a name belongs to one customer only."""
+    """A name under which usage may be reported at Metronome; there, too, a name belongs to one
+    customer only."""
 
     class Kind(models.TextChoices):
         STABLE = "stable"
@@ -98,20 +103,28 @@ class IngestAlias(models.Model):
     customer = models.ForeignKey(Customer, on_delete=models.CASCADE, related_name="aliases")
     kind = models.CharField(max_length=10, choices=Kind.choices)
     name = models.CharField(max_length=128, unique=True)
-    pushed_at = models.DateTimeField(null=True, blank=True, help_text="When Metronome confirmed it.")
-    conflict = models.TextField(blank=True, default="", help_text="Why Metronome refused it, if it did.")
+    pushed_at = models.DateTimeField(
+        null=True, blank=True, help_text="When Metronome confirmed it."
+    )
+    conflict = models.TextField(
+        blank=True, default="", help_text="Why Metronome refused it, if it did."
+    )
 
     class Meta:
         verbose_name_plural = "ingest aliases"
-        constraints = [models.UniqueConstraint(fields=["customer", "kind"], name="ingestalias_one_of_each_kind")]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["customer", "kind"], name="ingestalias_one_of_each_kind"
+            )
+        ]
 
     def __str__(self) -> str:
         return self.name
 
 
 class PasswordReset(JobRow):
-    """Somebody's wish for a new password, whether there is such an account or not. As a job it owes the mail, if there is;
-    the link in it is made when the mail is."""
+    """Somebody's wish for a new password, whether there is such an account or not. As a job it owes
+    the mail, if there is; the link in it is made when the mail is."""
 
     due_within_seconds = 0
 

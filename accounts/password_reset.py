@@ -1,7 +1,8 @@
-"""Password reset by mail. The request only notes the wish, the worker sends the mail if there is such an account.
+"""Password reset by mail. The request only notes the wish, the worker sends the mail if there is
+such an account.
 
-So the answer takes as long, and says the same, whether there is one or not; and a mail server that is down delays the
-mail and loses none.
+So the answer takes as long, and says the same, whether there is one or not; and a mail server that
+is down delays the mail and loses none.
 """
 
 from __future__ import annotations
@@ -29,17 +30,30 @@ def ask(*, email: str, now: datetime) -> None:
         email=typed.email(email), defaults={"asked_at": now, **due(now)}
     )
     if not is_new:
-        paused = PasswordReset.objects.filter(pk=reset.pk, asked_at__lte=now - timedelta(seconds=PAUSE_SECONDS))
+        paused = PasswordReset.objects.filter(
+            pk=reset.pk, asked_at__lte=now - timedelta(seconds=PAUSE_SECONDS)
+        )
         paused.run_now(now, asked_at=now)
 
 
 def send(reset: PasswordReset, now: datetime) -> None:
     user = User.objects.filter(email=reset.email, is_active=True).first()
     if user is not None:
-        uid, token = urlsafe_base64_encode(force_bytes(user.pk)), default_token_generator.make_token(user)
+        uid, token = (
+            urlsafe_base64_encode(force_bytes(user.pk)),
+            default_token_generator.make_token(user),
+        )
         path = reverse("password_reset_confirm", kwargs={"uidb64": uid, "token": token})
-        words = {"url": settings.SITE_URL.rstrip("/") + path, "days": settings.PASSWORD_RESET_TIMEOUT // 86_400}
-        mail.send(to=user.email, subject="Choose a new password for Vocalis", template="password_reset", context=words)
+        words = {
+            "url": settings.SITE_URL.rstrip("/") + path,
+            "days": settings.PASSWORD_RESET_TIMEOUT // 86_400,
+        }
+        mail.send(
+            to=user.email,
+            subject="Choose a new password for Vocalis",
+            template="password_reset",
+            context=words,
+        )
         PasswordReset.objects.filter(pk=reset.pk).update(sent_at=now)
 
 

@@ -1,4 +1,5 @@
-"""What a chosen password must be beyond Django's own rules, which judge it in the form in which it is hashed."""
+"""What a chosen password must be beyond Django's own rules, which judge it in the form in which it
+is hashed."""
 
 from __future__ import annotations
 
@@ -17,7 +18,9 @@ class Fit:
         try:
             normalised = typed.normalise(password, characters_max=typed.PASSWORD_CHARACTERS_MAX)
             if len(normalised) > typed.PASSWORD_CHARACTERS_MAX:
-                raise typed.TooLong(f"This has more than {typed.PASSWORD_CHARACTERS_MAX:,} characters. Shorten it.")
+                raise typed.TooLong(
+                    f"This has more than {typed.PASSWORD_CHARACTERS_MAX:,} characters. Shorten it."
+                )
         except typed.Unfit as error:
             raise ValidationError(str(error)) from error
 

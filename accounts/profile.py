@@ -12,22 +12,27 @@ from .signup import email_alias, raise_if_taken
 
 
 def change(*, user: User, first_name: str, last_name: str, email: str, now: datetime) -> None:
-    """Store names and e-mail address. What is new the worker pushes, an address as the customer's alias. Raises EmailTaken.
+    """Store names and e-mail address. What is new the worker pushes, an address as the customer's
+    alias. Raises EmailTaken.
 
-    Of a closed account nothing changes: a request that began before must not bring back who is being deleted.
+    Of a closed account nothing changes: a request that began before must not bring back who is
+    being deleted.
     """
     email = typed.email(email)
     names = {"first_name": first_name, "last_name": last_name}
     try:
         with transaction.atomic():
-            # Before the alias, because its row lock makes a second tab of the same person wait: one alias of each kind.
+            # Before the alias, because its row lock makes a second tab of the same person wait: one
+            # alias of each kind.
             mine = User.objects.filter(pk=user.pk, is_active=True)
             if not mine.update(email=email):
                 return
             renamed = mine.exclude(**names).update(**names)
             if renamed:
                 Customer.objects.filter(user=user).run_now(now)
-            for customer in Customer.objects.filter(user=user).exclude(aliases__name=email_alias(email)):
+            for customer in Customer.objects.filter(user=user).exclude(
+                aliases__name=email_alias(email)
+            ):
                 _replace_alias(customer, email_alias(email), now)
     except IntegrityError as error:
         raise_if_taken(email, error)
@@ -35,8 +40,8 @@ def change(*, user: User, first_name: str, last_name: str, email: str, now: date
 
 
 def _replace_alias(customer: Customer, name: str, now: datetime) -> None:
-    # A new row, not a new name in the old one: a worker that is pushing the old name just now marks what it pushed by
-    # row, and must not mark this one.
+    # A new row, not a new name in the old one: a worker that is pushing the old name just now marks
+    # what it pushed by row, and must not mark this one.
     customer.aliases.filter(kind=IngestAlias.Kind.EMAIL).delete()
     IngestAlias.objects.create(customer=customer, kind=IngestAlias.Kind.EMAIL, name=name)
     Customer.objects.filter(pk=customer.pk).run_now(now)

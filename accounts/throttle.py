@@ -1,8 +1,9 @@
-"""How often one may try to log in, to sign up, to ask for a new password, or to say the current one: for each account and
-each address.
+"""How often one may try to log in, to sign up, to ask for a new password, or to say the current
+one: for each account and each address.
 
-Every try counts, right or wrong, for a fixed window; then one may go on, so nobody is locked out for ever. An account's
-tries are counted whether or not there is such an account, so that a refusal tells nothing about it.
+Every try counts, right or wrong, for a fixed window; then one may go on, so nobody is locked out
+for ever. An account's tries are counted whether or not there is such an account, so that a refusal
+tells nothing about it.
 """
 
 from __future__ import annotations
@@ -36,12 +37,15 @@ RATES = {
 
 
 def throttled(action: str, *, account: str = "email") -> Callable[[View], View]:
-    """Refuse the POSTs of a view with 429 once there were too many. `account` is the form field that names the account."""
+    """Refuse the POSTs of a view with 429 once there were too many. `account` is the form field
+    that names the account."""
 
     def decorate(view: View) -> View:
         @wraps(view)
         def counted(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-            if request.method == "POST" and (refusal := _count(request, action, request.POST.get(account, ""))):
+            if request.method == "POST" and (
+                refusal := _count(request, action, request.POST.get(account, ""))
+            ):
                 return refusal
             return view(request, *args, **kwargs)
 
@@ -51,13 +55,20 @@ def throttled(action: str, *, account: str = "email") -> Callable[[View], View]:
 
 
 def throttled_password(field: str) -> Callable[[View], View]:
-    """The same for the POSTs of one who is logged in that say the current password in `field`: the session may be another's."""
+    """The same for the POSTs of one who is logged in that say the current password in `field`: the
+    session may be another's."""
 
     def decorate(view: View) -> View:
         @wraps(view)
         def counted(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-            says_it = request.method == "POST" and request.user.is_authenticated and request.POST.get(field)
-            if says_it and (refusal := _count(request, "current password", f"id {request.user.pk}")):
+            says_it = (
+                request.method == "POST"
+                and request.user.is_authenticated
+                and request.POST.get(field)
+            )
+            if says_it and (
+                refusal := _count(request, "current password", f"id {request.user.pk}")
+            ):
                 return refusal
             return view(request, *args, **kwargs)
 
@@ -74,8 +85,8 @@ def is_allowed(request: HttpRequest, action: str) -> bool:
 def address(request: HttpRequest) -> str:
     """The visitor's address, an IPv6 one cut to its /64, of which one person has all.
 
-    X-Forwarded-For is believed only as far as our own proxies wrote it (TRUSTED_PROXIES), counted from its end: what
-    stands before that may be the visitor's invention.
+    X-Forwarded-For is believed only as far as our own proxies wrote it (TRUSTED_PROXIES), counted
+    from its end: what stands before that may be the visitor's invention.
     """
     hops = request.headers.get("X-Forwarded-For", "").split(",")
     proxies = settings.TRUSTED_PROXIES
@@ -90,7 +101,8 @@ def address(request: HttpRequest) -> str:
 
 
 def _count(request: HttpRequest, action: str, account: str) -> HttpResponse | None:
-    """Count one more try, for the address and for the account if there is a name; a refusal if that is one too many."""
+    """Count one more try, for the address and for the account if there is a name; a refusal if that
+    is one too many."""
     account_rate, address_rate = RATES[action]
     waits = [_wait_seconds(request, action, address_rate, f"address {address(request)}")]
     if name := typed.email(account):
@@ -103,7 +115,8 @@ def _wait_seconds(request: HttpRequest, action: str, rate: str, key: str) -> int
     try:
         usage = get_usage(request, group=action, key=lambda *_: key, rate=rate, increment=True)
     except RedisError as error:
-        logger.warning("%s is not throttled: %s", action, error)  # better than that nobody can log in
+        # Better than that nobody can log in.
+        logger.warning("%s is not throttled: %s", action, error)
         return 0
     return max(1, usage["time_left"]) if usage and usage["should_limit"] else 0
 

@@ -16,7 +16,14 @@ from django.views.decorators.http import require_http_methods
 
 from . import password_reset, profile, signup, unsent
 from .access import CustomerRequest, next_url, start_url
-from .forms import EmailForm, LoginForm, NewPasswordForm, PasswordChangeForm, ProfileForm, SignupForm
+from .forms import (
+    EmailForm,
+    LoginForm,
+    NewPasswordForm,
+    PasswordChangeForm,
+    ProfileForm,
+    SignupForm,
+)
 from .throttle import throttled, throttled_password
 
 LINK_PROMISED = "If there is an account for this address, we will send it an e-mail with a link."

@@ -1,4 +1,5 @@
-"""`make bench`: every benchmark in a process of its own, one JSON object. `make bench ARGS="gate studio"` runs some."""
+"""`make bench`: every benchmark in a process of its own, one JSON object. `make bench ARGS="gate
+studio"` runs some."""
 
 from __future__ import annotations
 
@@ -12,7 +13,9 @@ BENCHMARKS = ("gate", "studio", "reporter", "streams", "overshoot", "million", "
 def main() -> int:
     figures: dict[str, object] = {}
     for name in sys.argv[1:] or BENCHMARKS:
-        run = subprocess.run([sys.executable, "-m", f"bench.{name}"], stdout=subprocess.PIPE, text=True)
+        run = subprocess.run(
+            [sys.executable, "-m", f"bench.{name}"], stdout=subprocess.PIPE, text=True
+        )
         if run.returncode:
             return run.returncode
         figures |= json.loads(run.stdout)

@@ -1,6 +1,8 @@
-"""reserve + capture through `billing.ledger`, against the same SQL sent straight by psycopg, in one run.
+"""reserve + capture through `billing.ledger`, against the same SQL sent straight by psycopg, in one
+run.
 
-The ratio says what Django and Python around the SQL cost; the figures per second are this machine's.
+The ratio says what Django and Python around the SQL cost; the figures per second are this
+machine's.
 """
 
 from __future__ import annotations
@@ -57,7 +59,9 @@ def through_ledger(wallets: list[int]) -> Worker:
 
         def once() -> None:
             now = datetime.now(UTC)
-            hold = ledger.reserve(wallet_id=wallet_id, key=f"{prefix}-{next(keys)}", amount=10, now=now)
+            hold = ledger.reserve(
+                wallet_id=wallet_id, key=f"{prefix}-{next(keys)}", amount=10, now=now
+            )
             ledger.capture(reservation_id=hold.id, amount=10, now=now)
 
         yield once
@@ -75,8 +79,10 @@ def straight(wallets: list[int]) -> Worker:
     from billing.ledger.grants import CONSUME
 
     parameters: dict[str, Any] = {
-        key: value for key, value in connection.get_connection_params().items() if key in ("dbname", "user", "password", "host", "port")
-    }  # fmt: skip
+        key: value
+        for key, value in connection.get_connection_params().items()
+        if key in ("dbname", "user", "password", "host", "port")
+    }
 
     @contextmanager
     def worker(number: int) -> Iterator[Callable[[], None]]:
@@ -90,7 +96,10 @@ def straight(wallets: list[int]) -> Worker:
             key = f"{prefix}-{next(keys)}"
             cursor.execute(reservations.READ_FOR_RESERVE, [key, wallet_id]).fetchone()
             with database.transaction():
-                cursor.execute(reservations.INSERT_RESERVATION, [wallet_id, key, 10, now, now + timedelta(minutes=10)])
+                cursor.execute(
+                    reservations.INSERT_RESERVATION,
+                    [wallet_id, key, 10, now, now + timedelta(minutes=10)],
+                )
                 (hold,) = cursor.fetchone()  # type: ignore[misc]
                 cursor.execute(reservations.RESERVE_AVAILABLE, [10, wallet_id, 10, now, now])
             with database.transaction():
@@ -98,9 +107,22 @@ def straight(wallets: list[int]) -> Worker:
                 cursor.execute("SELECT pg_advisory_xact_lock(%s)", [wallet_id])
                 grants = cursor.execute(drawdown.DRAWABLE, [wallet_id, now]).fetchall()
                 cursor.execute(CONSUME, [10, grants[0][0]])
-                balance, version = cursor.execute(entries.CHANGE_WALLET, [-10, 10, wallet_id]).fetchone()  # type: ignore[misc]
+                balance, version = cursor.execute(
+                    entries.CHANGE_WALLET, [-10, 10, wallet_id]
+                ).fetchone()  # type: ignore[misc]
                 consumptions = json.dumps([(grants[0][0], 10)])
-                entry = [wallet_id, "capture", -10, balance, version, None, hold, consumptions, "", now]
+                entry = [
+                    wallet_id,
+                    "capture",
+                    -10,
+                    balance,
+                    version,
+                    None,
+                    hold,
+                    consumptions,
+                    "",
+                    now,
+                ]
                 cursor.execute(entries.WRITE_ENTRY, entry)
 
         yield once
@@ -110,14 +132,27 @@ def straight(wallets: list[int]) -> Worker:
 
 
 def main() -> dict[str, Any]:
-    remove = setup.django(os.environ.get("BENCH_DATABASE_URL", "postgres://postgres@127.0.0.1:5432/vocalis_bench"))
+    remove = setup.django(
+        os.environ.get("BENCH_DATABASE_URL", "postgres://postgres@127.0.0.1:5432/vocalis_bench")
+    )
     try:
         result: dict[str, Any] = {}
-        for name, threads, wallet_count in (("one_thread", 1, 1), ("eight_threads_one_wallet", 8, 1), ("eight_threads_own_wallets", 8, 8)):  # fmt: skip
+        for name, threads, wallet_count in (
+            ("one_thread", 1, 1),
+            ("eight_threads_one_wallet", 8, 1),
+            ("eight_threads_own_wallets", 8, 8),
+        ):
             wallets = [setup.funded_wallet(10**12) for _ in range(wallet_count)]
-            pairs = [(rate(through_ledger(wallets), threads), rate(straight(wallets), threads)) for _ in range(ROUNDS)]
+            pairs = [
+                (rate(through_ledger(wallets), threads), rate(straight(wallets), threads))
+                for _ in range(ROUNDS)
+            ]
             ours, bare = sorted(pairs, key=lambda pair: pair[0] / pair[1])[ROUNDS // 2]
-            result[name] = {"ledger_per_second": round(ours), "psycopg_per_second": round(bare), "ratio": round(ours / bare, 2)}  # fmt: skip
+            result[name] = {
+                "ledger_per_second": round(ours),
+                "psycopg_per_second": round(bare),
+                "ratio": round(ours / bare, 2),
+            }
         return {"gate": result}
     finally:
         remove()

@@ -1,4 +1,5 @@
-"""What a worker costs that has nothing to do: its share of a core, and its queries a turn. On both databases."""
+"""What a worker costs that has nothing to do: its share of a core, and its queries a turn. On both
+databases."""
 
 from __future__ import annotations
 
@@ -62,7 +63,10 @@ def queries_a_turn() -> float:
 def main(url: str) -> dict[str, float]:
     remove = setup.django(url)
     try:
-        return {"cpu_percent": round(cpu_percent(), 2), "queries_a_turn": round(queries_a_turn(), 2)}
+        return {
+            "cpu_percent": round(cpu_percent(), 2),
+            "queries_a_turn": round(queries_a_turn(), 2),
+        }
     finally:
         remove()
 
@@ -71,14 +75,20 @@ def both_databases() -> dict[str, Any]:
     """Django is set up once a process, so each database has its own."""
     urls = {
         "SQLite": "",
-        "PostgreSQL": os.environ.get("BENCH_DATABASE_URL", "postgres://postgres@127.0.0.1:5432/vocalis_bench"),
+        "PostgreSQL": os.environ.get(
+            "BENCH_DATABASE_URL", "postgres://postgres@127.0.0.1:5432/vocalis_bench"
+        ),
     }
     found = {}
     for name, url in urls.items():
-        child = subprocess.run([sys.executable, "-m", "bench.idle", url], stdout=subprocess.PIPE, text=True, check=True)
+        child = subprocess.run(
+            [sys.executable, "-m", "bench.idle", url], stdout=subprocess.PIPE, text=True, check=True
+        )
         found[name] = json.loads(child.stdout)
     return found
 
 
 if __name__ == "__main__":
-    print(json.dumps(main(sys.argv[1]) if len(sys.argv) > 1 else {"idle": both_databases()}, indent=2))  # noqa: T201
+    print(
+        json.dumps(main(sys.argv[1]) if len(sys.argv) > 1 else {"idle": both_databases()}, indent=2)
+    )  # noqa: T201

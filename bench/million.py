@@ -1,9 +1,10 @@
-"""The gate and the pages on a database with a million of everything, against an almost empty one, in one run.
+"""The gate and the pages on a database with a million of everything, against an almost empty one,
+in one run.
 
-Two databases, a daphne on each, asked in turn. The million rows belong to 1,000 customers, one of whom has 100,000 of
-them; both databases show full lists to that customer, to an ordinary one and to an operator, so what is compared is how
-they are found. Milliseconds are medians; `ratio` is big to empty. Then the commands that walk over everything, and the
-memory they take at most.
+Two databases, a daphne on each, asked in turn. The million rows belong to 1,000 customers, one of
+whom has 100,000 of them; both databases show full lists to that customer, to an ordinary one and to
+an operator, so what is compared is how they are found. Milliseconds are medians; `ratio` is big to
+empty. Then the commands that walk over everything, and the memory they take at most.
 """
 
 from __future__ import annotations
@@ -90,12 +91,16 @@ SELECT customer, 'failed', id, id, '4900', id, '', 'Declined.', at, at, 0, '' FR
 
 
 def fill(url: str, *, rows: int, days: int, customers: int) -> float:
-    """That many of each kind for the first `customers`, of the last `days`. Returns the seconds it took."""
+    """That many of each kind for the first `customers`, of the last `days`. Returns the seconds it
+    took."""
     started = time.perf_counter()
     with psycopg.connect(url, autocommit=True) as database:
-        database.execute("SET session_replication_role = replica")  # the references are known to be right
+        # The references are known to be right.
+        database.execute("SET session_replication_role = replica")
         for statement in (WHO, SPOKEN, "ANALYZE spoken", *FILL, "VACUUM ANALYZE"):
-            database.execute(statement, {"rows": rows, "days": days, "customers": customers}, prepare=False)
+            database.execute(
+                statement, {"rows": rows, "days": days, "customers": customers}, prepare=False
+            )
     return time.perf_counter() - started
 
 
@@ -160,23 +165,32 @@ def asks(
     for name, customer in (("heavy", heavy), ("ordinary", ordinary)):
         for work in WORK:
             found[f"{work} {name}"] = timed(work, customer)
-        found[f"POST /studio/ {name}"] = partial(studio.speak, clients[customer], f"{address}/studio/")
+        found[f"POST /studio/ {name}"] = partial(
+            studio.speak, clients[customer], f"{address}/studio/"
+        )
     for name, (customer, path) in pages(heavy, ordinary).items():
         found[name] = fetched(clients[customer], path)
     return found
 
 
-def measure(empty: dict[str, Callable[[], float]], big: dict[str, Callable[[], float]]) -> dict[str, dict[str, float]]:
+def measure(
+    empty: dict[str, Callable[[], float]], big: dict[str, Callable[[], float]]
+) -> dict[str, dict[str, float]]:
     figures = {}
     for name in empty:
         took: tuple[list[float], list[float]] = [], []
-        for number in range(WARM + ROUNDS):  # in turn, so that a slow moment of the machine meets both
+        # In turn, so that a slow moment of the machine meets both.
+        for number in range(WARM + ROUNDS):
             for ask, times in zip((empty[name], big[name]), took, strict=True):
                 milliseconds = ask()
                 if number >= WARM:
                     times.append(milliseconds)
         few, many = (statistics.median(times) for times in took)
-        figures[name] = {"empty_ms": round(few, 2), "big_ms": round(many, 2), "ratio": round(many / few, 2)}
+        figures[name] = {
+            "empty_ms": round(few, 2),
+            "big_ms": round(many, 2),
+            "ratio": round(many / few, 2),
+        }
     return figures
 
 
@@ -186,13 +200,21 @@ def walks(empty: str, big: str) -> dict[str, dict[str, float]]:
     for command in COMMANDS:
         few, _ = _peak_mb(command, empty)
         many, seconds = _peak_mb(command, big)
-        figures[command] = {"empty_mb": round(few), "big_mb": round(many), "seconds": round(seconds, 1)}
+        figures[command] = {
+            "empty_mb": round(few),
+            "big_mb": round(many),
+            "seconds": round(seconds, 1),
+        }
     return figures
 
 
 def _peak_mb(command: str, url: str) -> tuple[float, float]:
     started = time.perf_counter()
-    environment = os.environ | setup.ACCEPTED | {"DJANGO_SETTINGS_MODULE": "bench.settings", "DATABASE_URL": url}
+    environment = (
+        os.environ
+        | setup.ACCEPTED
+        | {"DJANGO_SETTINGS_MODULE": "bench.settings", "DATABASE_URL": url}
+    )
     child = subprocess.Popen(
         [sys.executable, "manage.py", *command.split()], env=environment, stdout=subprocess.DEVNULL
     )
@@ -211,16 +233,28 @@ def main() -> dict[str, Any]:
     try:
         with transaction.atomic():
             heavy, ordinary, *_ = (setup.funded_customer(10**9) for _ in range(CUSTOMERS))
-        clients: dict[Any, requests.Session] = {who: setup.logged_in(who.user, "") for who in (heavy, ordinary)}
+        clients: dict[Any, requests.Session] = {
+            who: setup.logged_in(who.user, "") for who in (heavy, ordinary)
+        }
         clients[None] = setup.logged_in(setup.operator(), "")
         with copied() as (empty, big):
             fill(empty, rows=FEW_ROWS, days=FEW_DAYS, customers=2)
             seconds = fill(big, rows=ROWS, days=DAYS, customers=CUSTOMERS)
             with setup.server(DATABASE_URL=empty) as few, setup.server(DATABASE_URL=big) as many:
-                figures = measure(*(asks(clients, heavy, ordinary, address) for address in (few, many)))
+                figures = measure(
+                    *(asks(clients, heavy, ordinary, address) for address in (few, many))
+                )
                 commands = walks(empty, big)
         worst = max(figures, key=lambda name: figures[name]["ratio"])
-        return {"million": {"rows": ROWS, "filled_in_seconds": round(seconds), "worst": worst, **figures, **commands}}
+        return {
+            "million": {
+                "rows": ROWS,
+                "filled_in_seconds": round(seconds),
+                "worst": worst,
+                **figures,
+                **commands,
+            }
+        }
     finally:
         remove()
 

@@ -30,7 +30,9 @@ def at_the_ledger() -> Counter[str]:
     def spend(number: int) -> str:
         now = datetime.now(UTC)
         try:
-            hold = ledger.reserve(wallet_id=wallet_id, key=str(number), amount=CREDITS_EACH, now=now)
+            hold = ledger.reserve(
+                wallet_id=wallet_id, key=str(number), amount=CREDITS_EACH, now=now
+            )
         except ledger.InsufficientCredits:
             return "refused"
         ledger.capture(reservation_id=hold.id, amount=CREDITS_EACH, now=now)
@@ -52,7 +54,9 @@ def through_http() -> Counter[str]:
                 data={"text": "a" * CREDITS_EACH, "voice": "standard"},
                 headers={"Accept": "application/json", "Idempotency-Key": f"overshoot-{number}"},
             )
-            return {201: "spent", 402: "refused"}.get(answer.status_code, f"HTTP {answer.status_code}")
+            return {201: "spent", 402: "refused"}.get(
+                answer.status_code, f"HTTP {answer.status_code}"
+            )
 
         return in_parallel(spend, threads=32)
 
@@ -64,12 +68,16 @@ def in_parallel(spend: Callable[[int], str], *, threads: int) -> Counter[str]:
 
     def run(thread: int) -> list[str]:
         try:
-            return [spend(thread * len(share) + at) for at in share if thread * len(share) + at < SPENDS]
+            return [
+                spend(thread * len(share) + at) for at in share if thread * len(share) + at < SPENDS
+            ]
         finally:
             connection.close()
 
     with ThreadPoolExecutor(threads) as pool:
-        return Counter(outcome for outcomes in pool.map(run, range(threads)) for outcome in outcomes)
+        return Counter(
+            outcome for outcomes in pool.map(run, range(threads)) for outcome in outcomes
+        )
 
 
 def main(url: str) -> list[dict[str, Any]]:
@@ -79,7 +87,11 @@ def main(url: str) -> list[dict[str, Any]]:
         for way, run in (("ledger", at_the_ledger), ("http", through_http)):
             started = time.perf_counter()
             outcomes = run()
-            row: dict[str, Any] = {"database": "PostgreSQL" if url else "SQLite", "way": way, **outcomes}
+            row: dict[str, Any] = {
+                "database": "PostgreSQL" if url else "SQLite",
+                "way": way,
+                **outcomes,
+            }
             row["credits_overshot"] = max(0, outcomes["spent"] * CREDITS_EACH - CREDITS_HELD)
             table.append(row | {"seconds": round(time.perf_counter() - started, 1)})
     finally:
@@ -90,13 +102,23 @@ def main(url: str) -> list[dict[str, Any]]:
 def both_databases() -> list[dict[str, Any]]:
     """Django is set up once a process, so each database has its own."""
     table = []
-    for url in ("", os.environ.get("BENCH_DATABASE_URL", "postgres://postgres@127.0.0.1:5432/vocalis_bench")):
+    for url in (
+        "",
+        os.environ.get("BENCH_DATABASE_URL", "postgres://postgres@127.0.0.1:5432/vocalis_bench"),
+    ):
         child = subprocess.run(
-            [sys.executable, "-m", "bench.overshoot", url], stdout=subprocess.PIPE, text=True, check=True
+            [sys.executable, "-m", "bench.overshoot", url],
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
         )
         table += json.loads(child.stdout)
     return table
 
 
 if __name__ == "__main__":
-    print(json.dumps(main(sys.argv[1]) if len(sys.argv) > 1 else {"overshoot": both_databases()}, indent=2))  # noqa: T201
+    print(
+        json.dumps(
+            main(sys.argv[1]) if len(sys.argv) > 1 else {"overshoot": both_databases()}, indent=2
+        )
+    )  # noqa: T201

@@ -1,6 +1,8 @@
-"""Events a second through the worker's reporter, against a bare loop of `usage.ingest` with full batches.
+"""Events a second through the worker's reporter, against a bare loop of `usage.ingest` with full
+batches.
 
-Both meet the same sandbox in the same run, in turn; the reporter also claims, settles and acknowledges its rows.
+Both meet the same sandbox in the same run, in turn; the reporter also claims, settles and
+acknowledges its rows.
 """
 
 from __future__ import annotations
@@ -56,7 +58,9 @@ def sandbox() -> Iterator[str]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    process = subprocess.Popen([sys.executable, "-m", "sandbox", "--port", str(port)], stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "sandbox", "--port", str(port)], stdout=subprocess.DEVNULL
+    )
     try:
         for _ in range(200):
             with suppress(OSError), socket.create_connection(("localhost", port)):
@@ -83,7 +87,8 @@ def report(wallet_id: int) -> float:
 
 
 def owe(wallet_id: int, number: int) -> None:
-    """That many captured events, due now. Written in bulk: how they came to be is not measured here."""
+    """That many captured events, due now. Written in bulk: how they came to be is not measured
+    here."""
     from django.db import connection
 
     from billing.models import Reservation, Wallet
@@ -93,19 +98,31 @@ def owe(wallet_id: int, number: int) -> None:
     customer = Wallet.objects.get(id=wallet_id).customer
     holds = Reservation.objects.bulk_create(
         Reservation(
-            wallet_id=wallet_id, key=str(uuid4()), amount=100, captured=100, state="captured",
-            created_at=now, expires_at=now, resolved_at=now,
+            wallet_id=wallet_id,
+            key=str(uuid4()),
+            amount=100,
+            captured=100,
+            state="captured",
+            created_at=now,
+            expires_at=now,
+            resolved_at=now,
         )
         for _ in range(number)
-    )  # fmt: skip
+    )
     UsageEvent.objects.bulk_create(
         UsageEvent(
-            transaction_id=f"vocalis-gen-{uuid4()}", customer=customer, event_type="voice_generation", happened_at=now,
-            properties={"voice_type": "standard", "text_length": "100"}, credits=100, reservation=hold, created_at=now,
+            transaction_id=f"vocalis-gen-{uuid4()}",
+            customer=customer,
+            event_type="voice_generation",
+            happened_at=now,
+            properties={"voice_type": "standard", "text_length": "100"},
+            credits=100,
+            reservation=hold,
+            created_at=now,
             due_at=now,
         )
         for hold in holds
-    )  # fmt: skip
+    )
     with connection.cursor() as cursor:  # what autovacuum does within a minute
         cursor.execute("ANALYZE")
 

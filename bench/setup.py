@@ -18,15 +18,18 @@ from urllib.parse import quote
 
 import requests
 
-# The sandbox and the test gateway, with DEBUG off: what a real production would refuse to start with.
+# The sandbox and the test gateway, with DEBUG off: what a real production would refuse to start
+# with.
 ACCEPTED = {"SILENCED_SYSTEM_CHECKS": ",".join(f"vocalis.E{number:03}" for number in range(1, 20))}
 START_SECONDS = 60  # of a server on a busy machine
 
 
 def django(database_url: str = "", **environment: str) -> Callable[[], None]:
-    """Set Django up on a fresh test database of `database_url`'s server (default: SQLite). Returns what removes it."""
+    """Set Django up on a fresh test database of `database_url`'s server (default: SQLite). Returns
+    what removes it."""
     os.environ |= {"ENV_FILE": ".env.example", "DJANGO_SETTINGS_MODULE": "tests.settings"}
-    os.environ |= {"DEBUG": "off", "SECRET_KEY": "bench", **environment}  # DEBUG would log every query
+    # DEBUG would log every query.
+    os.environ |= {"DEBUG": "off", "SECRET_KEY": "bench", **environment}
     os.environ.pop("TEST_DATABASE_URL", None)
     if database_url:
         os.environ["TEST_DATABASE_URL"] = database_url
@@ -49,7 +52,9 @@ def customer() -> Any:
     from accounts.models import Customer, IngestAlias, User
 
     now = datetime.now(UTC)
-    user = User.objects.create(email=f"{secrets.token_hex(8)}@example.com", first_name="Bench", last_name="Mark")
+    user = User.objects.create(
+        email=f"{secrets.token_hex(8)}@example.com", first_name="Bench", last_name="Mark"
+    )
     made = Customer.objects.create(user=user, created_at=now, metronome_id=secrets.token_hex(16))
     IngestAlias.objects.create(customer=made, kind="stable", name=made.stable_alias)
     return made
@@ -59,7 +64,9 @@ def operator() -> Any:
     """A new user who may see everything in the admin."""
     from accounts.models import User
 
-    return User.objects.create_superuser(f"{secrets.token_hex(8)}@example.com", first_name="Bench", last_name="Mark")
+    return User.objects.create_superuser(
+        f"{secrets.token_hex(8)}@example.com", first_name="Bench", last_name="Mark"
+    )
 
 
 def funded_wallet(credits: int) -> int:
@@ -69,9 +76,17 @@ def funded_wallet(credits: int) -> int:
     now = datetime.now(UTC)
     wallet = ledger.wallet_of(customer().id)
     segment = ledger.Segment(
-        kind="credit", remote_id=f"c-{wallet.id}", segment_id=f"s-{wallet.id}", key="", name="bench", amount=credits,
-        priority=Decimal(10), is_free=True, starts_at=now - timedelta(hours=1), ends_at=now + timedelta(days=365),
-    )  # fmt: skip
+        kind="credit",
+        remote_id=f"c-{wallet.id}",
+        segment_id=f"s-{wallet.id}",
+        key="",
+        name="bench",
+        amount=credits,
+        priority=Decimal(10),
+        is_free=True,
+        starts_at=now - timedelta(hours=1),
+        ends_at=now + timedelta(days=365),
+    )
     ledger.record_grant(wallet_id=wallet.id, segment=segment, now=now)
     return wallet.id
 
@@ -93,7 +108,10 @@ def server(*arguments: str, **environment: str) -> Iterator[str]:
         port = probe.getsockname()[1]
     variables = (
         os.environ
-        | {"DJANGO_SETTINGS_MODULE": "bench.settings", "DATABASE_URL": url(connection.settings_dict)}
+        | {
+            "DJANGO_SETTINGS_MODULE": "bench.settings",
+            "DATABASE_URL": url(connection.settings_dict),
+        }
         | ACCEPTED
         | environment
     )
@@ -109,7 +127,9 @@ def server(*arguments: str, **environment: str) -> Iterator[str]:
         os.devnull,
         *arguments,
     ]
-    process = subprocess.Popen([*command, "vocalis.asgi:application"], env=variables, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [*command, "vocalis.asgi:application"], env=variables, stderr=subprocess.DEVNULL
+    )
     address = f"http://127.0.0.1:{port}"
     until = time.monotonic() + START_SECONDS
     try:

@@ -1,10 +1,11 @@
-"""Event streams: from a change of the wallet to the event at the client with many streams open, and what a stream costs.
+"""Event streams: from a change of the wallet to the event at the client with many streams open, and
+what a stream costs.
 
-`python -m bench.streams [--streams 1000] [--changes 500] [--database URL] [--redis URL]` prints one JSON object. A daphne of
-its own serves all streams; their clients are bare sockets in a second process. A change can come about in three ways:
-  layer      in the web process itself (a request), woken by the in-memory layer
-  redis      in another process, woken through Redis (with --redis or BENCH_REDIS_URL)
-  watcher    in another process, without Redis: noticed by the watcher alone
+`python -m bench.streams [--streams 1000] [--changes 500] [--database URL] [--redis URL]` prints one
+JSON object. A daphne of its own serves all streams; their clients are bare sockets in a second
+process. A change can come about in three ways: layer      in the web process itself (a request),
+woken by the in-memory layer redis      in another process, woken through Redis (with --redis or
+BENCH_REDIS_URL) watcher    in another process, without Redis: noticed by the watcher alone
 """
 
 from __future__ import annotations
@@ -35,7 +36,9 @@ def main() -> None:
     parser.add_argument("--database", default=os.environ.get("BENCH_DATABASE_URL", ""))
     parser.add_argument("--redis", default=os.environ.get("BENCH_REDIS_URL", ""))
     options = parser.parse_args()
-    remove = setup.django(options.database, **({"TEST_REDIS_URL": options.redis} if options.redis else {}))
+    remove = setup.django(
+        options.database, **({"TEST_REDIS_URL": options.redis} if options.redis else {})
+    )
     try:
         figures = run(options.streams, options.changes, options.redis)
         print(json.dumps({"streams": figures}, indent=2))  # noqa: T201
@@ -59,7 +62,9 @@ def run(streams: int, changes: int, redis: str = "") -> dict[str, Any]:
             "threads": len(list(Path(f"/proc/{process}/task").iterdir())),
         }
         wallets = {customer.wallet.id: customer.metronome_id for customer in customers}
-        figures["layer"] = measure(clients, wallets, changes, lambda wallet_id: _spend_there(address, wallet_id))
+        figures["layer"] = measure(
+            clients, wallets, changes, lambda wallet_id: _spend_there(address, wallet_id)
+        )
         figures["redis" if redis else "watcher"] = measure(clients, wallets, changes, _spend_here)
         figures["idle_database_connections"] = _database_connections(process)
         started = setup.cpu_seconds(process)
@@ -68,7 +73,9 @@ def run(streams: int, changes: int, redis: str = "") -> dict[str, Any]:
     return figures
 
 
-def measure(clients: Clients, wallets: dict[int, str], changes: int, spend: Any) -> dict[str, float]:
+def measure(
+    clients: Clients, wallets: dict[int, str], changes: int, spend: Any
+) -> dict[str, float]:
     made = {}
     for _ in range(changes):
         wallet_id = random.choice(list(wallets))
@@ -82,13 +89,18 @@ def measure(clients: Clients, wallets: dict[int, str], changes: int, spend: Any)
         newest.setdefault(customer_id, []).append((version, at))
     # An event shows its version and all before it.
     waits = [
-        (min((t for v, t in newest.get(customer_id, []) if v >= version), default=float("inf")) - at) * 1000
+        (
+            min((t for v, t in newest.get(customer_id, []) if v >= version), default=float("inf"))
+            - at
+        )
+        * 1000
         for (customer_id, version), at in made.items()
     ]
     waits.sort()
-    return {name: round(waits[int(len(waits) * part)], 1) for name, part in (("p50_ms", 0.5), ("p99_ms", 0.99))} | {
-        "max_ms": round(waits[-1], 1)
-    }
+    return {
+        name: round(waits[int(len(waits) * part)], 1)
+        for name, part in (("p50_ms", 0.5), ("p99_ms", 0.99))
+    } | {"max_ms": round(waits[-1], 1)}
 
 
 def _spend_there(address: str, wallet_id: int) -> tuple[int, float]:
@@ -108,7 +120,10 @@ class Clients:
     def __init__(self, address: str, customers: list[Any]) -> None:
         sessions = [(customer.metronome_id, _session(customer.user)) for customer in customers]
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "bench.streams", "clients"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [sys.executable, "-m", "bench.streams", "clients"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
         )
         self._start = json.dumps({"port": int(address.rsplit(":", 1)[1]), "sessions": sessions})
 
@@ -154,7 +169,9 @@ class Sockets:
         await asyncio.gather(*(one(*session) for session in sessions))
         return time.monotonic() - started
 
-    async def follow(self, customer_id: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def follow(
+        self, customer_id: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
         try:
             while line := await reader.readline():
                 if found := re.search(rb'"version": (\d+)', line):

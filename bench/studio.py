@@ -1,6 +1,8 @@
-"""POST /studio/ against a trivial authenticated view with one INSERT, one client, same server, same run.
+"""POST /studio/ against a trivial authenticated view with one INSERT, one client, same server, same
+run.
 
-The time eSpeak NG takes is subtracted: the server says it in the Server-Timing header of the answer.
+The time eSpeak NG takes is subtracted: the server says it in the Server-Timing header of the
+answer.
 """
 
 from __future__ import annotations
@@ -21,7 +23,9 @@ REQUESTS = int(os.environ.get("BENCH_REQUESTS", "150"))
 
 
 def main() -> dict[str, Any]:
-    remove = setup.django(os.environ.get("BENCH_DATABASE_URL", "postgres://postgres@127.0.0.1:5432/vocalis_bench"))
+    remove = setup.django(
+        os.environ.get("BENCH_DATABASE_URL", "postgres://postgres@127.0.0.1:5432/vocalis_bench")
+    )
     try:
         with setup.server() as address:
             client = setup.logged_in(setup.funded_customer(10**9).user, address)
@@ -37,7 +41,11 @@ def main() -> dict[str, Any]:
                 inserted.append((time.perf_counter() - started) * 1_000)
         ours, trivial = statistics.median(spoken), statistics.median(inserted)
         return {
-            "studio": {"studio_ms": round(ours, 2), "insert_ms": round(trivial, 2), "ratio": round(ours / trivial, 2)}
+            "studio": {
+                "studio_ms": round(ours, 2),
+                "insert_ms": round(trivial, 2),
+                "ratio": round(ours / trivial, 2),
+            }
         }
     finally:
         remove()
@@ -46,7 +54,9 @@ def main() -> dict[str, Any]:
 def speak(client: requests.Session, url: str) -> float:
     """Milliseconds of one request, without the synthesis."""
     started = time.perf_counter()
-    answer = client.post(url, data={"text": TEXT, "voice": "standard"}, headers={"Accept": "application/json"})
+    answer = client.post(
+        url, data={"text": TEXT, "voice": "standard"}, headers={"Accept": "application/json"}
+    )
     elapsed = (time.perf_counter() - started) * 1_000
     assert answer.status_code == 201, answer.text
     synthesis = re.search(r"synthesis;dur=([\d.]+)", answer.headers["Server-Timing"])

@@ -27,7 +27,8 @@ def insert(request: HttpRequest) -> JsonResponse:
 
 
 def change(wallet_id: int) -> tuple[int, float]:
-    """Change a wallet as a request does. Returns its new version and when that was committed (monotonic clock)."""
+    """Change a wallet as a request does. Returns its new version and when that was committed
+    (monotonic clock)."""
     ledger.reserve(wallet_id=wallet_id, key=secrets.token_hex(16), amount=1, now=timezone.now())
     at = time.monotonic()
     wake(wallet_id)
@@ -56,9 +57,17 @@ def grant(wallet: Wallet) -> None:
     """A grant that began an hour ago: it takes over what was drawn since."""
     now, id = timezone.now(), secrets.token_hex(16)
     segment = ledger.Segment(
-        kind="commit", remote_id=id, segment_id=id, key=id, name="bench", amount=1, priority=Decimal(5), is_free=True,
-        starts_at=now - timedelta(hours=1), ends_at=now + timedelta(days=30),
-    )  # fmt: skip
+        kind="commit",
+        remote_id=id,
+        segment_id=id,
+        key=id,
+        name="bench",
+        amount=1,
+        priority=Decimal(5),
+        is_free=True,
+        starts_at=now - timedelta(hours=1),
+        ends_at=now + timedelta(days=30),
+    )
     ledger.record_grant(wallet_id=wallet.pk, segment=segment, now=now)
 
 

@@ -1,6 +1,7 @@
 """How many webhooks a second are taken in, against a trivial authenticated view with one INSERT.
 
-Signed, distinct events from four clients at a time, on the same server and in the same run, in turn.
+Signed, distinct events from four clients at a time, on the same server and in the same run, in
+turn.
 """
 
 from __future__ import annotations
@@ -53,27 +54,46 @@ def webhook() -> Request:
         "id": str(uuid4()),
         "type": "alerts.low_remaining_contract_credit_and_commit_balance_reached",
         "properties": {
-            "customer_id": str(uuid4()), "alert_id": str(uuid4()), "timestamp": datetime.now(UTC).isoformat(),
-            "threshold": 0, "alert_name": "Vocalis: out of credits", "credit_type_id": str(uuid4()), "remaining_balance": 0,
+            "customer_id": str(uuid4()),
+            "alert_id": str(uuid4()),
+            "timestamp": datetime.now(UTC).isoformat(),
+            "threshold": 0,
+            "alert_name": "Vocalis: out of credits",
+            "credit_type_id": str(uuid4()),
+            "remaining_balance": 0,
         },
-    }  # fmt: skip
+    }
     body, date = json.dumps(event).encode(), format_datetime(datetime.now(UTC), usegmt=True)
-    return PATH, body, {
-        "Content-Type": "application/json",
-        "X-Metronome-Date": date,
-        signature.SIGNATURE_HEADER: signature.sign(secret=SECRET, date=date, body=body),
-    }  # fmt: skip
+    return (
+        PATH,
+        body,
+        {
+            "Content-Type": "application/json",
+            "X-Metronome-Date": date,
+            signature.SIGNATURE_HEADER: signature.sign(secret=SECRET, date=date, body=body),
+        },
+    )
 
 
 def main() -> dict[str, Any]:
-    remove = setup.django(os.environ.get("BENCH_DATABASE_URL", "postgres://postgres@127.0.0.1:5432/vocalis_bench"))
+    remove = setup.django(
+        os.environ.get("BENCH_DATABASE_URL", "postgres://postgres@127.0.0.1:5432/vocalis_bench")
+    )
     try:
         with setup.server(METRONOME_WEBHOOK_SECRET=SECRET) as address:
             session = setup.logged_in(setup.customer().user, address)
-            headers = {"Cookie": "; ".join(f"{name}={value}" for name, value in session.cookies.items())}
-            headers |= {"X-CSRFToken": str(session.headers["X-CSRFToken"]), "Content-Type": "application/json"}
+            headers = {
+                "Cookie": "; ".join(f"{name}={value}" for name, value in session.cookies.items())
+            }
+            headers |= {
+                "X-CSRFToken": str(session.headers["X-CSRFToken"]),
+                "Content-Type": "application/json",
+            }
             rates = [
-                (rate(address, 200, webhook), rate(address, 201, lambda: ("/bench/insert/", b"", headers)))
+                (
+                    rate(address, 200, webhook),
+                    rate(address, 201, lambda: ("/bench/insert/", b"", headers)),
+                )
                 for _ in range(ROUNDS + 1)
             ][1:]  # the first warms up
         ours, trivial = (statistics.median(column) for column in zip(*rates, strict=True))

@@ -1,4 +1,5 @@
-"""Mails about credits and payments. Sent by the worker, at least once: a death between mail and row repeats one."""
+"""Mails about credits and payments. Sent by the worker, at least once: a death between mail and row
+repeats one."""
 
 from __future__ import annotations
 
@@ -29,4 +30,6 @@ def send(*, customer: Customer, template: str, context: dict[str, Any]) -> None:
         "billing_url": site + reverse("billing"),
         "plans_url": site + reverse("plans"),
     }
-    mail.send(to=customer.user.email, subject=SUBJECTS[template], template=template, context=context)
+    mail.send(
+        to=customer.user.email, subject=SUBJECTS[template], template=template, context=context
+    )

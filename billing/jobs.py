@@ -31,7 +31,9 @@ def synchronise(contract: Contract, now: datetime) -> datetime | None:
     _read_recharge(contract, now)
     recharge.track_low_balance(contract, now)
     Contract.objects.filter(pk=contract.pk).update(synced_at=now)
-    return now + timedelta(seconds=schedule.BUSY_SECONDS if _is_busy(contract, now) else schedule.IDLE_SECONDS)
+    return now + timedelta(
+        seconds=schedule.BUSY_SECONDS if _is_busy(contract, now) else schedule.IDLE_SECONDS
+    )
 
 
 def _is_busy(contract: Contract, now: datetime) -> bool:

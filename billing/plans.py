@@ -13,7 +13,8 @@ STANDARD_CREDITS = 1
 PREMIUM_CREDITS = 2
 OWN_VOICE_CREDITS = 25_000
 
-# Draw order: lower first. Gifts go before what expires monthly, and that before what was bought to last.
+# Draw order: lower first. Gifts go before what expires monthly, and that before what was bought to
+# last.
 PRIORITY_COMPLIMENTARY, PRIORITY_PLAN, PRIORITY_PACK = 5, 10, 100
 
 # Metronome's own minimums for auto-recharge, at our conversion: threshold $5, target $10 above it.
@@ -22,7 +23,8 @@ RECHARGE_THRESHOLD_CREDITS_MIN = 500 * CREDITS_PER_CENT
 RECHARGE_STEP_CREDITS_MIN = 1_000 * CREDITS_PER_CENT
 RECHARGE_THRESHOLD_CREDITS_DEFAULT = 25_000
 RECHARGE_TO_CREDITS_DEFAULT = 200_000
-# Name of the commits an automatic recharge makes: set on the contract, and how they are known again when they come.
+# Name of the commits an automatic recharge makes: set on the contract, and how they are known again
+# when they come.
 RECHARGE_COMMIT_NAME = "Auto-recharge"
 
 
@@ -48,9 +50,23 @@ class Plan:
 PLANS: dict[str, Plan] = {
     plan.key: plan
     for plan in (
-        Plan("trial", "Trial", 50_000, 0, days=14, once=True, pitch="Try every voice for two weeks. No card."),
+        Plan(
+            "trial",
+            "Trial",
+            50_000,
+            0,
+            days=14,
+            once=True,
+            pitch="Try every voice for two weeks. No card.",
+        ),
         Plan("creator", "Creator", 250_000, 4_900, pitch="About five hours of speech a month."),
         Plan("pro", "Pro", 1_000_000, 14_900, pitch="About twenty hours of speech a month."),
-        Plan("enterprise", "Enterprise", 0, None, pitch="Volume prices, invoices, your own agreement."),
+        Plan(
+            "enterprise",
+            "Enterprise",
+            0,
+            None,
+            pitch="Volume prices, invoices, your own agreement.",
+        ),
     )
 }

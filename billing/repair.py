@@ -1,5 +1,5 @@
-"""Repair of a difference with Metronome: having the work done that mends it (sync, payments), never a change of a balance
-by hand. It stands above the rooms because it runs their jobs."""
+"""Repair of a difference with Metronome: having the work done that mends it (sync, payments), never
+a change of a balance by hand. It stands above the rooms because it runs their jobs."""
 
 from __future__ import annotations
 
@@ -14,10 +14,12 @@ from jobs.inline import do_now
 from .jobs import SYNCHRONISE
 
 
-def repair(wallet: Wallet, *, by: User | None = None, difference: int | None = None, now: datetime) -> None:
-    """Have done now what mends differences: dead payments and recharges again, then a sync. `by` agrees to the open difference (only
-    if it is `difference`, where that is given), which without it is adjusted up to drift.ADJUST_CREDITS_MAX only. Raises
-    what the sync raises."""
+def repair(
+    wallet: Wallet, *, by: User | None = None, difference: int | None = None, now: datetime
+) -> None:
+    """Have done now what mends differences: dead payments and recharges again, then a sync. `by`
+    agrees to the open difference (only if it is `difference`, where that is given), which without
+    it is adjusted up to drift.ADJUST_CREDITS_MAX only. Raises what the sync raises."""
     for rows in (Payment.objects.dead(), Recharge.objects.dead()):
         rows.filter(customer_id=wallet.customer_id, due_at__isnull=False).run_now(now)
     _agree(wallet, by, difference, now)

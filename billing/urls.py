@@ -7,8 +7,14 @@ from .pages import confirmation, overview, plans
 urlpatterns: list[URLPattern] = [
     path("billing/", overview.overview, name="billing"),
     path("billing/card/", overview.choose_card, name="card"),
-    path("billing/payments/<uuid:payment_id>/confirm/", confirmation.confirm, name="payment_confirm"),
-    path("billing/payments/<uuid:payment_id>/call-off/", confirmation.call_off, name="payment_call_off"),
+    path(
+        "billing/payments/<uuid:payment_id>/confirm/", confirmation.confirm, name="payment_confirm"
+    ),
+    path(
+        "billing/payments/<uuid:payment_id>/call-off/",
+        confirmation.call_off,
+        name="payment_call_off",
+    ),
     path("billing/test-bank/<str:key>/", confirmation.test_bank, name="test_bank"),
     path("billing/plans/", plans.plans_page, name="plans"),
     path("billing/plans/cancel/", plans.cancel_plan, name="plan_cancel"),

@@ -21,11 +21,15 @@ THREADS = 16
 
 
 def arguments(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m sandbox", description="Metronome's API, emulated.")
+    parser = argparse.ArgumentParser(
+        prog="python -m sandbox", description="Metronome's API, emulated."
+    )
     parser.add_argument("--host", default="localhost")
     parser.add_argument("--port", type=int, default=8100)
     parser.add_argument("--api-key", default="sandbox", help="the bearer token clients must send")
-    parser.add_argument("--webhook-url", action="append", default=[], help="where notifications go; repeatable")
+    parser.add_argument(
+        "--webhook-url", action="append", default=[], help="where notifications go; repeatable"
+    )
     parser.add_argument(
         "--webhook-secret",
         action="append",
@@ -33,11 +37,23 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
         help="the secret of each --webhook-url in the same order, or one for all",
     )
     parser.add_argument("--evaluate-every", type=float, default=1.0, metavar="SECONDS")
-    parser.add_argument("--realistic", action="store_true", help="evaluate every 180 seconds, as Metronome does")
-    parser.add_argument("--latency", type=float, default=0.0, metavar="SECONDS", help="until usage shows in balances")
+    parser.add_argument(
+        "--realistic", action="store_true", help="evaluate every 180 seconds, as Metronome does"
+    )
+    parser.add_argument(
+        "--latency",
+        type=float,
+        default=0.0,
+        metavar="SECONDS",
+        help="until usage shows in balances",
+    )
     parser.add_argument("--state", metavar="FILE", help="keep everything in this SQLite file")
-    parser.add_argument("--strict", action="store_true", help="refuse unknown fields instead of ignoring them")
-    parser.add_argument("--credit-type-id", default=DEFAULT_CREDIT_TYPE_ID, help="id of the first pricing unit")
+    parser.add_argument(
+        "--strict", action="store_true", help="refuse unknown fields instead of ignoring them"
+    )
+    parser.add_argument(
+        "--credit-type-id", default=DEFAULT_CREDIT_TYPE_ID, help="id of the first pricing unit"
+    )
     options = parser.parse_args(argv)
     if len(options.webhook_secret) == 1:
         options.webhook_secret *= len(options.webhook_url)
@@ -65,7 +81,9 @@ def main(argv: list[str] | None = None) -> int:
         reason = error.strerror or str(error)
         sys.stderr.write(f"The sandbox cannot listen on {options.host}:{options.port}: {reason}.\n")
         return 2
-    server = waitress.create_server(sandbox.wsgi, sockets=sockets, threads=THREADS, ident="Metronome sandbox")
+    server = waitress.create_server(
+        sandbox.wsgi, sockets=sockets, threads=THREADS, ident="Metronome sandbox"
+    )
     signal.signal(signal.SIGTERM, _stop)
     signal.signal(signal.SIGINT, _stop)
     threading.Thread(target=_tick_forever, args=(sandbox,), name="tick", daemon=True).start()
@@ -84,7 +102,9 @@ def main(argv: list[str] | None = None) -> int:
 def _listen(host: str, port: int) -> list[socket.socket]:
     """One socket for each address of the host, so that `localhost` answers on IPv4 and IPv6."""
     sockets = []
-    for family, kind, protocol, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+    for family, kind, protocol, _, address in socket.getaddrinfo(
+        host, port, type=socket.SOCK_STREAM
+    ):
         if family not in (socket.AF_INET, socket.AF_INET6):
             continue
         try:

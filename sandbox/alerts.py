@@ -1,4 +1,5 @@
-"""Threshold notifications ("alerts"): measured for each customer, sent when a customer enters the alarm."""
+"""Threshold notifications ("alerts"): measured for each customer, sent when a customer enters the
+alarm."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -13,11 +14,14 @@ from sandbox.records import USD_ID, Alert, AlertState, Commit
 from sandbox.wire import Request, find, invalid, page, present, stamp, unsupported
 from sandbox.world import World
 
-# (value to report, is it in alarm, further properties), or None when the customer has nothing to measure.
+# (value to report, is it in alarm, further properties), or None when the customer has nothing to
+# measure.
 Measure = tuple[Decimal, bool, dict[str, Any]] | None
 
 
-def _counted(world: World, alert: Alert, customer_id: str, at: datetime, kinds: tuple[str, ...]) -> list[Commit]:
+def _counted(
+    world: World, alert: Alert, customer_id: str, at: datetime, kinds: tuple[str, ...]
+) -> list[Commit]:
     """The customer's balances an alert looks at, once they have started."""
     return [
         row
@@ -50,7 +54,13 @@ def _percentage_of(*kinds: str) -> Callable[[World, Alert, str, datetime], Measu
     def measure(world: World, alert: Alert, customer_id: str, at: datetime) -> Measure:
         rows = _counted(world, alert, customer_id, at, kinds)
         granted = sum(
-            (one.amount for row in rows for one in row.segments if one.starting_at <= at < one.ending_before), ZERO
+            (
+                one.amount
+                for row in rows
+                for one in row.segments
+                if one.starting_at <= at < one.ending_before
+            ),
+            ZERO,
         )
         if not rows:
             return None
@@ -77,7 +87,11 @@ def _spend(world: World, alert: Alert, customer_id: str, at: datetime) -> Measur
         for charge in charges(world, contract, world.subjects(customer_id)):
             if charge.credit_type_id == alert.credit_type_id and start <= charge.hour < end:
                 spend += charge.cost
-    return spend, spend >= alert.threshold, {"credit_type_id": alert.credit_type_id, "current_spend": spend}
+    return (
+        spend,
+        spend >= alert.threshold,
+        {"credit_type_id": alert.credit_type_id, "current_spend": spend},
+    )
 
 
 def _usage(world: World, alert: Alert, customer_id: str, at: datetime) -> Measure:
@@ -89,7 +103,11 @@ def _usage(world: World, alert: Alert, customer_id: str, at: datetime) -> Measur
     if contracts:
         start = billing_period(contracts[0], max(at, contracts[0].starting_at))[0]
     used = sum(
-        (part for hour, _, part in world.metering.quantities(metric, world.subjects(customer_id)) if hour >= start),
+        (
+            part
+            for hour, _, part in world.metering.quantities(metric, world.subjects(customer_id))
+            if hour >= start
+        ),
         ZERO,
     )
     return used, used >= alert.threshold, {"billable_metric_id": metric.id, "current_usage": used}
@@ -99,7 +117,9 @@ MEASURES: dict[str, Callable[[World, Alert, str, datetime], Measure]] = {
     "low_remaining_contract_credit_and_commit_balance_reached": _balance_of("PREPAID", "CREDIT"),
     "low_remaining_contract_credit_balance_reached": _balance_of("CREDIT"),
     "low_remaining_commit_balance_reached": _lowest_commit,
-    "low_remaining_contract_credit_and_commit_percentage_reached": _percentage_of("PREPAID", "CREDIT"),
+    "low_remaining_contract_credit_and_commit_percentage_reached": _percentage_of(
+        "PREPAID", "CREDIT"
+    ),
     "low_remaining_contract_credit_percentage_reached": _percentage_of("CREDIT"),
     "low_remaining_commit_percentage_reached": _percentage_of("PREPAID"),
     "spend_threshold_reached": _spend,
@@ -133,7 +153,15 @@ def _evaluate_one(world: World, alert: Alert, customer_id: str, at: datetime) ->
         _send(world, alert, customer_id, measured[2], at, resolved=not alarmed)
 
 
-def _send(world: World, alert: Alert, customer_id: str, extra: dict[str, Any], at: datetime, *, resolved: bool) -> None:
+def _send(
+    world: World,
+    alert: Alert,
+    customer_id: str,
+    extra: dict[str, Any],
+    at: datetime,
+    *,
+    resolved: bool,
+) -> None:
     type_ = alert.alert_type.removesuffix("_reached") + ("_resolved" if resolved else "_reached")
     properties = {
         "customer_id": customer_id,
@@ -201,9 +229,12 @@ def list_for_customer(world: World, request: Request) -> Any:
     rows = [
         row
         for row in world.store.alerts
-        if row.customer_id in (None, customer.id) and ("archived" if row.archived_at else "enabled") in wanted
+        if row.customer_id in (None, customer.id)
+        and ("archived" if row.archived_at else "enabled") in wanted
     ]
-    return page(request, rows, show=lambda row: _show(world, row, customer.id), cap=world.settings.page_size)
+    return page(
+        request, rows, show=lambda row: _show(world, row, customer.id), cap=world.settings.page_size
+    )
 
 
 def get_for_customer(world: World, request: Request) -> Any:

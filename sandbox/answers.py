@@ -60,7 +60,11 @@ def read_body(environ: dict[str, Any]) -> bytes:
         raise ApiError(413, "The request body is too large")
     stream = environ["wsgi.input"]
     # Clients without a length stream in chunks; a server that allows it marks the end of the input.
-    data = stream.read(length) if length else (stream.read(LARGEST_BODY + 1) if _is_chunked(environ) else b"")
+    data = (
+        stream.read(length)
+        if length
+        else (stream.read(LARGEST_BODY + 1) if _is_chunked(environ) else b"")
+    )
     if len(data) > LARGEST_BODY:
         raise ApiError(413, "The request body is too large")
     return bytes(data)
@@ -77,7 +81,13 @@ def json_answer(result: Any) -> Answer:
 def error_answer(error: ApiError, path: str) -> Answer:
     body: dict[str, Any] = {"message": error.message, **error.extra}
     if path.startswith("/v2/"):
-        names = {400: "BadRequest", 401: "Unauthorized", 404: "NotFound", 409: "Conflict", 501: "NotImplemented"}
+        names = {
+            400: "BadRequest",
+            401: "Unauthorized",
+            404: "NotFound",
+            409: "Conflict",
+            501: "NotImplemented",
+        }
         body = {"code": error.code or names.get(error.status, "InternalServerError"), **body}
     # Clients retry a conflict by themselves; a key that is taken stays taken.
     headers = [("x-should-retry", "false")] if error.status in (409, 501) else []
@@ -85,12 +95,18 @@ def error_answer(error: ApiError, path: str) -> Answer:
 
 
 def fault_answer(fault: Fault) -> Answer:
-    body = {"message": f"A fault was asked for: {fault.status}"} if fault.body is None else fault.body
+    body = (
+        {"message": f"A fault was asked for: {fault.status}"} if fault.body is None else fault.body
+    )
     headers = [("X-Metronome-Rate-Limit-Type", "client")] if fault.status == 429 else []
     return Answer(json.dumps(body).encode(), "application/json", fault.status, headers)
 
 
 def respond(answer: Answer, start_response: StartResponse) -> Iterable[bytes]:
-    headers = [("Content-Type", answer.content_type), ("Content-Length", str(len(answer.body))), *answer.headers]
+    headers = [
+        ("Content-Type", answer.content_type),
+        ("Content-Length", str(len(answer.body))),
+        *answer.headers,
+    ]
     start_response(f"{answer.status} {REASONS.get(answer.status, 'Status')}", headers)
     return [answer.body]

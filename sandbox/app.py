@@ -61,31 +61,45 @@ class Sandbox:
         self.clock = Clock(now)
         self.faults = Faults()
         settings = Settings(
-            evaluate_every_seconds=evaluate_every_seconds, latency_seconds=latency_seconds, strict=strict
+            evaluate_every_seconds=evaluate_every_seconds,
+            latency_seconds=latency_seconds,
+            strict=strict,
         )
         self.world = World(
-            settings=settings, clock=self.clock, credit_type_id=credit_type_id, seed=seed, state_path=state_path
+            settings=settings,
+            clock=self.clock,
+            credit_type_id=credit_type_id,
+            seed=seed,
+            state_path=state_path,
         )
         self.world.webhooks = list(webhooks)
         self._sender = sender or delivery.send_over_http
         self._lock = threading.RLock()
         self._served: set[str] = set()  # destinations that are being sent to
-        self._exact = {(route.method, route.path): route for route in ROUTES if "{" not in route.path}
-        self._patterns = [(route.method, route.path.split("/"), route) for route in ROUTES if "{" in route.path]
-        self._controls = [(method, path.split("/"), handler) for (method, path), handler in CONTROLS.items()]
+        self._exact = {
+            (route.method, route.path): route for route in ROUTES if "{" not in route.path
+        }
+        self._patterns = [
+            (route.method, route.path.split("/"), route) for route in ROUTES if "{" in route.path
+        ]
+        self._controls = [
+            (method, path.split("/"), handler) for (method, path), handler in CONTROLS.items()
+        ]
 
     # Time and webhooks
 
     def tick(self) -> None:
-        """Do everything due by the clock: evaluations, starts and ends, invoices, offsets, deliveries."""
+        """Do everything due by the clock: evaluations, starts and ends, invoices, offsets,
+        deliveries."""
         with self._lock:
             moments.run(self.world, self.clock.now())
             self.world.store.flush()
         self.deliver()
 
     def deliver(self) -> None:
-        """Send what is due, to each destination in order. The lock is not held while a receiver thinks, and over HTTP none
-        waits for another: one that is still being served is left to it."""
+        """Send what is due, to each destination in order. The lock is not held while a receiver
+        thinks, and over HTTP none waits for another: one that is still being served is left to it.
+        """
         with self._lock:
             batches: dict[str, list[Delivery]] = {}
             for row in delivery.due(self.world, self.faults, self._served):
@@ -100,7 +114,10 @@ class Sandbox:
             finally:
                 self._served -= batches.keys()
             return
-        senders = [threading.Thread(target=self._serve, args=batch, daemon=True) for batch in batches.items()]
+        senders = [
+            threading.Thread(target=self._serve, args=batch, daemon=True)
+            for batch in batches.items()
+        ]
         for sender in senders:
             sender.start()
         until = time.monotonic() + PATIENCE_SECONDS
@@ -147,7 +164,8 @@ class Sandbox:
         return respond(answer, start_response)
 
     def transport(self) -> httpx.BaseTransport:
-        """For a client in this process: a call a fault swallows raises httpx.ReadTimeout, as it would over HTTP."""
+        """For a client in this process: a call a fault swallows raises httpx.ReadTimeout, as it
+        would over HTTP."""
         return Transport(self)
 
     def _answer(self, environ: dict[str, Any]) -> tuple[Answer, Fault | None]:
@@ -174,7 +192,9 @@ class Sandbox:
 
     def _authorize(self, environ: dict[str, Any]) -> None:
         scheme, _, token = environ.get("HTTP_AUTHORIZATION", "").partition(" ")
-        if scheme.lower() != "bearer" or not hmac.compare_digest(token.strip().encode(), self.api_key.encode()):
+        if scheme.lower() != "bearer" or not hmac.compare_digest(
+            token.strip().encode(), self.api_key.encode()
+        ):
             raise ApiError(401, "Unauthorized")
 
     def _handle(self, environ: dict[str, Any], path: str, body: bytes) -> Answer:
@@ -186,9 +206,12 @@ class Sandbox:
                 moments.run(self.world, now)
             except ApiError as error:
                 answer = error_answer(error, path)
-            except Exception:  # the edge of the server: one broken call must not take the process down
+            # The edge of the server: one broken call must not take the process down.
+            except Exception:
                 logger.exception("the call %s failed", path)
-                answer = error_answer(ApiError(500, "Internal error in the sandbox; see its log"), path)
+                answer = error_answer(
+                    ApiError(500, "Internal error in the sandbox; see its log"), path
+                )
             self.world.store.flush()
             return answer
 
@@ -198,11 +221,15 @@ class Sandbox:
         if not key or environ["REQUEST_METHOD"] != "POST" or path.startswith("/_sandbox/"):
             return self._route(environ, path, body, now)
         replies = self.world.store.replies
-        fingerprint = hashlib.sha256(environ.get("QUERY_STRING", "").encode() + b"\n" + body).hexdigest()
+        fingerprint = hashlib.sha256(
+            environ.get("QUERY_STRING", "").encode() + b"\n" + body
+        ).hexdigest()
         kept = replies.get(f"{path} {key}")
         if kept is not None and now - kept.created_at < IDEMPOTENCY_KEEP:
             if kept.fingerprint != fingerprint:
-                raise ApiError(409, "This Idempotency-Key has already been used with other parameters.")
+                raise ApiError(
+                    409, "This Idempotency-Key has already been used with other parameters."
+                )
             return Answer(kept.body.encode(), "application/json", kept.status)
         try:
             answer = self._route(environ, path, body, now)
@@ -221,7 +248,9 @@ class Sandbox:
     def _route(self, environ: dict[str, Any], path: str, body: bytes, now: datetime) -> Answer:
         method = environ["REQUEST_METHOD"]
         query = dict(parse_qsl(environ.get("QUERY_STRING", ""), keep_blank_values=True))
-        origin = f"{environ.get('wsgi.url_scheme', 'http')}://{environ.get('HTTP_HOST', 'localhost')}"
+        origin = (
+            f"{environ.get('wsgi.url_scheme', 'http')}://{environ.get('HTTP_HOST', 'localhost')}"
+        )
         request = Request(method, path, now, query=query, origin=origin)
         control = self._find_control(method, path, request)
         if control is not None:
@@ -231,7 +260,9 @@ class Sandbox:
             return json_answer(control(self, request))
         route = self._find(method, path, request)
         if route.handler is None:
-            raise ApiError(501, f"The sandbox does not support {method} {route.path}.", "NotImplemented")
+            raise ApiError(
+                501, f"The sandbox does not support {method} {route.path}.", "NotImplemented"
+            )
         self.world.calls[f"{method} {route.path}"] += 1
         request.body = self._checked(route, body, request.params) if method != "GET" else None
         result = route.handler(self.world, request)
@@ -251,7 +282,9 @@ class Sandbox:
             raise ApiError(405, f"{method} is not possible on {path}")
         raise ApiError(404, f"There is no {path}")
 
-    def _find_control(self, method: str, path: str, request: Request) -> Callable[["Sandbox", Request], Any] | None:
+    def _find_control(
+        self, method: str, path: str, request: Request
+    ) -> Callable[["Sandbox", Request], Any] | None:
         parts = path.rstrip("/").split("/")
         for known_method, pattern, handler in self._controls:
             if known_method == method and fits(pattern, parts, request):
@@ -263,7 +296,9 @@ class Sandbox:
         if route.params is None:
             return value if value is not None else {}
         # The SDK's type of a call names the ids in its path among the fields of its body.
-        checked, unknown = check({**value, **params} if isinstance(value, dict) else value, route.params)
+        checked, unknown = check(
+            {**value, **params} if isinstance(value, dict) else value, route.params
+        )
         if unknown:
             if self.world.settings.strict:
                 raise ApiError(400, f"Unknown fields: {', '.join(sorted(unknown))}")
@@ -273,7 +308,8 @@ class Sandbox:
     def _lose(
         self, answer: Answer, fault: Fault, environ: dict[str, Any], start_response: StartResponse
     ) -> Iterable[bytes]:
-        """Delay an answer, or swallow it. In process there is no one to keep waiting, so `transport()` is told."""
+        """Delay an answer, or swallow it. In process there is no one to keep waiting, so
+        `transport()` is told."""
         if "sandbox.in_process" in environ:
             answer.headers.append((LOST, f"{fault.kind} {fault.seconds}"))
             return respond(answer, start_response)
@@ -281,6 +317,9 @@ class Sandbox:
             time.sleep(fault.seconds)
         if fault.kind == "delay":
             return respond(answer, start_response)
-        # Promise more than is sent, so that the server has to close the connection: the client never sees an answer.
-        start_response("200 OK", [("Content-Type", "application/json"), ("Content-Length", "65536")])
+        # Promise more than is sent, so that the server has to close the connection: the client
+        # never sees an answer.
+        start_response(
+            "200 OK", [("Content-Type", "application/json"), ("Content-Length", "65536")]
+        )
         return [b""]

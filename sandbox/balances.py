@@ -1,5 +1,5 @@
-"""What customers have left: balance lists, net balance, manual ledger entries, and commits of a customer
-rather than of one contract."""
+"""What customers have left: balance lists, net balance, manual ledger entries, and commits of a
+customer rather than of one contract."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -33,12 +33,18 @@ def list_balances(world: World, request: Request) -> Any:
 
 
 def _filtered(rows: Iterable[Commit], body: dict[str, Any]) -> list[Commit]:
-    covering, before, since = body.get("covering_date"), body.get("effective_before"), body.get("starting_at")
+    covering, before, since = (
+        body.get("covering_date"),
+        body.get("effective_before"),
+        body.get("starting_at"),
+    )
 
     def fits(row: Commit) -> bool:
         if row.archived_at and not body.get("include_archived"):
             return False
-        if covering and not any(one.starting_at <= covering < one.ending_before for one in row.segments):
+        if covering and not any(
+            one.starting_at <= covering < one.ending_before for one in row.segments
+        ):
             return False
         if before and not any(one.starting_at < before for one in row.segments):
             return False
@@ -59,21 +65,34 @@ def _page(world: World, request: Request, rows: list[Commit]) -> dict[str, Any]:
             with_ledger=bool(body.get("include_ledgers")),
         )
 
-    return page(request, rows, show=show, default=BALANCE_PAGE, most=BALANCE_PAGE, cap=world.settings.page_size)
+    return page(
+        request,
+        rows,
+        show=show,
+        default=BALANCE_PAGE,
+        most=BALANCE_PAGE,
+        cap=world.settings.page_size,
+    )
 
 
 def get_net_balance(world: World, request: Request) -> Any:
-    """The sum over a customer's commits and credits of one unit. The unit is US dollars unless another is named."""
+    """The sum over a customer's commits and credits of one unit. The unit is US dollars unless
+    another is named."""
     body = request.body
     customer = find(world.store.customers, body["customer_id"], "Customer")
     if str(body.get("access_type") or "SPEND").upper() == "QUANTITY":
         raise invalid("The sandbox keeps no balances of access type QUANTITY")
     credit_type_id = unit(world, body.get("credit_type_id"), USD_ID)
-    drafts = str(body.get("invoice_inclusion_mode") or "FINALIZED_AND_DRAFT").upper() == "FINALIZED_AND_DRAFT"
+    drafts = (
+        str(body.get("invoice_inclusion_mode") or "FINALIZED_AND_DRAFT").upper()
+        == "FINALIZED_AND_DRAFT"
+    )
     rows = [
         row
         for row in world.store.commits.of_customer(customer.id)
-        if row.archived_at is None and row.credit_type_id == credit_type_id and _wanted(row, body.get("filters"))
+        if row.archived_at is None
+        and row.credit_type_id == credit_type_id
+        and _wanted(row, body.get("filters"))
     ]
     total = sum((max(balance(world, row, request.now, drafts=drafts), ZERO) for row in rows), ZERO)
     return {"data": {"balance": total, "credit_type_id": credit_type_id}}
@@ -129,7 +148,9 @@ def _create(world: World, request: Request, type_: str, scope: str) -> Any:
     body = request.body
     customer = find(world.store.customers, body["customer_id"], "Customer")
     world.refuse_taken(scope, body.get("uniqueness_key"))
-    commit = commits.build(world, body, customer_id=customer.id, contract=None, type_=type_, now=request.now)
+    commit = commits.build(
+        world, body, customer_id=customer.id, contract=None, type_=type_, now=request.now
+    )
     if commit.invoice_items and not commit.do_not_invoice and not commit.invoice_contract_id:
         raise invalid("invoice_contract_id is required when a customer-level commit is invoiced")
     commits.add(world, commit, request.now)
@@ -149,7 +170,9 @@ def _list(world: World, request: Request, id_name: str, contract_flag: str, *, c
     body = request.body
     customer = find(world.store.customers, body["customer_id"], "Customer")
     rows = [row for row in world.store.commits.of_customer(customer.id) if row.is_credit == credit]
-    rows = [row for row in _filtered(rows, body) if row.contract_id is None or body.get(contract_flag)]
+    rows = [
+        row for row in _filtered(rows, body) if row.contract_id is None or body.get(contract_flag)
+    ]
     if body.get(id_name):
         wanted = commits.find_commit(world, body[id_name], customer.id, credit=credit)
         rows = [row for row in rows if row.id == wanted.id]
@@ -178,7 +201,9 @@ def _end(world: World, request: Request, *, credit: bool) -> Any:
         change["access_schedule"] = {
             "remove_schedule_items": [{"id": one.id} for one in commit.segments if one not in kept],
             "update_schedule_items": [
-                {"id": one.id, "ending_before": access} for one in kept if one.ending_before > access
+                {"id": one.id, "ending_before": access}
+                for one in kept
+                if one.ending_before > access
             ],
         }
     if invoices is not None:

@@ -172,7 +172,9 @@ def _check_state(world: World, kind: str, body: dict[str, Any]) -> None:
         metric = _metric(world, body["billable_metric_id"])
     keys = [*(body.get("pricing_group_key") or []), *(body.get("presentation_group_key") or [])]
     if keys and (metric is None or not any(set(keys) <= set(group) for group in metric.group_keys)):
-        raise invalid("Pricing and presentation group keys must be together in one group key of the billable metric")
+        raise invalid(
+            "Pricing and presentation group keys must be together in one group key of the billable metric"
+        )
 
 
 def retrieve_product(world: World, request: Request) -> Any:
@@ -192,7 +194,9 @@ def list_products(world: World, request: Request) -> Any:
 def update_product(world: World, request: Request) -> Any:
     product = _product(world, request.body["product_id"])
     starting_at = on_the_hour(request.body["starting_at"], "Product update effective at")
-    update = {name: request.body[name] for name in STATE_FIELDS if request.body.get(name) is not None}
+    update = {
+        name: request.body[name] for name in STATE_FIELDS if request.body.get(name) is not None
+    }
     _check_state(world, product.type, {**product.current, **update})
     update |= {"starting_at": starting_at, "created_at": request.now, "created_by": CREATED_BY}
     product.updates = [*product.updates, update]

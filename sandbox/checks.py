@@ -1,8 +1,8 @@
 """Checks a request body against the parameter type the official SDK publishes for that call.
 
-Wrong types and missing fields are refused; spellings of enums are forgiven and made the published one; fields the type
-does not know are reported to the caller, who ignores or refuses them. What comes back is normalised: times are aware
-datetimes, numbers are exact decimals.
+Wrong types and missing fields are refused; spellings of enums are forgiven and made the published
+one; fields the type does not know are reported to the caller, who ignores or refuses them. What
+comes back is normalised: times are aware datetimes, numbers are exact decimals.
 """
 
 import typing
@@ -30,7 +30,13 @@ def check(body: Any, params: type) -> tuple[dict[str, Any], list[str]]:
 @cache
 def _compile(hint: Any) -> Check:
     origin = get_origin(hint)
-    if origin in (Required, typing_extensions.Required, typing.NotRequired, typing_extensions.NotRequired, Annotated):
+    if origin in (
+        Required,
+        typing_extensions.Required,
+        typing.NotRequired,
+        typing_extensions.NotRequired,
+        Annotated,
+    ):
         return _compile(get_args(hint)[0])
     if typing_extensions.is_typeddict(hint):
         return _object(hint)
@@ -53,7 +59,11 @@ def _object(hint: Any) -> Check:
     hints = get_type_hints(hint, include_extras=True)
     wire_names = {name: _alias(annotation) or name for name, annotation in hints.items()}
     checks = {wire_names[name]: _compile(annotation) for name, annotation in hints.items()}
-    required = {wire_names[name] for name, annotation in hints.items() if _is_required(annotation, hint, name)}
+    required = {
+        wire_names[name]
+        for name, annotation in hints.items()
+        if _is_required(annotation, hint, name)
+    }
 
     def run(value: Any, path: str, unknown: list[str]) -> dict[str, Any]:
         if not isinstance(value, dict):
@@ -78,7 +88,10 @@ def _is_required(annotation: Any, hint: Any, name: str) -> bool:
         return _is_required(get_args(annotation)[0], hint, name)
     if origin in (Required, typing_extensions.Required):
         return True
-    return bool(hint.__total__) and origin not in (typing.NotRequired, typing_extensions.NotRequired)
+    return bool(hint.__total__) and origin not in (
+        typing.NotRequired,
+        typing_extensions.NotRequired,
+    )
 
 
 def _alias(annotation: Any) -> str | None:
@@ -86,7 +99,11 @@ def _alias(annotation: Any) -> str | None:
         if getattr(part, "alias", None):
             return str(part.alias)
     inner = get_args(annotation)
-    return _alias(inner[0]) if inner and get_origin(annotation) in (Required, typing_extensions.Required) else None
+    return (
+        _alias(inner[0])
+        if inner and get_origin(annotation) in (Required, typing_extensions.Required)
+        else None
+    )
 
 
 def _join(path: str, name: str) -> str:
@@ -109,7 +126,9 @@ def _choice(options: tuple[Any, ...]) -> Check:
 def _union(options: tuple[Any, ...]) -> Check:
     if any(option in (datetime, date) for option in options):
         optional = type(None) in options
-        return lambda value, path, unknown: None if value is None and optional else moment(value, path)
+        return lambda value, path, unknown: (
+            None if value is None and optional else moment(value, path)
+        )
     checks = [_compile(option) for option in options]
 
     def run(value: Any, path: str, unknown: list[str]) -> Any:

@@ -13,7 +13,12 @@ from sandbox.world import World
 
 
 def show(
-    world: World, commit: Commit, now: datetime, *, with_balance: bool = False, with_ledger: bool = False
+    world: World,
+    commit: Commit,
+    now: datetime,
+    *,
+    with_balance: bool = False,
+    with_ledger: bool = False,
 ) -> dict[str, Any]:
     product = world.store.products[commit.product_id]
     shown: dict[str, Any] = {
@@ -43,7 +48,12 @@ def show(
         "uniqueness_key": commit.uniqueness_key,
         "archived_at": commit.archived_at,
     }
-    for name in ("applicable_contract_ids", "applicable_product_ids", "applicable_product_tags", "specifiers"):
+    for name in (
+        "applicable_contract_ids",
+        "applicable_product_ids",
+        "applicable_product_tags",
+        "specifiers",
+    ):
         if getattr(commit, name):
             shown[name] = getattr(commit, name)
     if commit.contract_id:
@@ -84,14 +94,17 @@ def _show_payment(world: World, commit: Commit) -> dict[str, Any]:
                 for item in commit.invoice_items
             ],
         }
-    contract_id = commit.invoice_contract_id or (commit.contract_id if commit.invoice_items else None)
+    contract_id = commit.invoice_contract_id or (
+        commit.contract_id if commit.invoice_items else None
+    )
     if contract_id:
         shown["invoice_contract"] = {"id": contract_id}
     return shown
 
 
 def ledger(world: World, commit: Commit, now: datetime) -> list[dict[str, Any]]:
-    """Every movement up to now in order of time; the entries of segments that have started add up to the balance."""
+    """Every movement up to now in order of time; the entries of segments that have started add up
+    to the balance."""
     prefix = "CREDIT" if commit.is_credit else f"{commit.type}_COMMIT"
     if commit.archived_at is not None:
         return []
@@ -99,7 +112,13 @@ def ledger(world: World, commit: Commit, now: datetime) -> list[dict[str, Any]]:
 
     def note(kind: str, segment: Segment, amount: Decimal, at: datetime, **extra: Any) -> None:
         entries.append(
-            {"type": f"{prefix}_{kind}", "segment_id": segment.id, "amount": amount, "timestamp": at, **extra}
+            {
+                "type": f"{prefix}_{kind}",
+                "segment_id": segment.id,
+                "amount": amount,
+                "timestamp": at,
+                **extra,
+            }
         )
 
     drafts = _draft_deductions(world, commit)
@@ -128,7 +147,9 @@ def ledger(world: World, commit: Commit, now: datetime) -> list[dict[str, Any]]:
     return sorted(entries, key=lambda entry: entry["timestamp"])
 
 
-def _draft_deductions(world: World, commit: Commit) -> dict[str, list[tuple[str, str, datetime, Decimal]]]:
+def _draft_deductions(
+    world: World, commit: Commit
+) -> dict[str, list[tuple[str, str, datetime, Decimal]]]:
     """By segment: what each draft usage invoice takes so far, dated like the final entry will be."""
     rating = rate(world, commit.customer_id)
     found: dict[str, list[tuple[str, str, datetime, Decimal]]] = {}
@@ -147,5 +168,7 @@ def _draft_deductions(world: World, commit: Commit) -> dict[str, list[tuple[str,
         invoice = drafts.get((contract_id, start))
         if invoice is not None and invoice.end_at is not None:
             for segment_id, amount in amounts.items():
-                found.setdefault(segment_id, []).append((invoice.id, contract_id, invoice.end_at, amount))
+                found.setdefault(segment_id, []).append(
+                    (invoice.id, contract_id, invoice.end_at, amount)
+                )
     return found

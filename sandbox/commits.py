@@ -17,7 +17,13 @@ PLAIN_FIELDS = ("name", "description", "rate_type")
 
 
 def build(
-    world: World, item: dict[str, Any], *, customer_id: str, contract: Contract | None, type_: str, now: datetime
+    world: World,
+    item: dict[str, Any],
+    *,
+    customer_id: str,
+    contract: Contract | None,
+    type_: str,
+    now: datetime,
 ) -> Commit:
     """A commit or credit from an API item, checked but not yet stored. Raises ApiError."""
     fixed_product(world, item.get("product_id"))
@@ -28,8 +34,12 @@ def build(
         raise unsupported("commits of access type QUANTITY")
     gate = ((item.get("payment_gate_config") or {}).get("payment_gate_type") or "NONE").upper()
     if gate != "NONE":
-        raise unsupported(f"commits behind a payment gate of type {gate}; charge first and add an ungated commit")
-    fields.check_keys(world, "contract_credit" if type_ == "CREDIT" else "commit", item.get("custom_fields"))
+        raise unsupported(
+            f"commits behind a payment gate of type {gate}; charge first and add an ungated commit"
+        )
+    fields.check_keys(
+        world, "contract_credit" if type_ == "CREDIT" else "commit", item.get("custom_fields")
+    )
     rollover = item.get("rollover_fraction")
     if rollover is not None and not 0 <= rollover <= 1:
         raise invalid("rollover_fraction must be between 0 and 1")
@@ -68,7 +78,12 @@ def _segment(world: World, item: dict[str, Any]) -> Segment:
         raise invalid("Schedule item ending_before must be after starting_at")
     if item["amount"] < 0:
         raise invalid("Schedule item amount must not be negative")
-    return Segment(id=world.new_id(), amount=item["amount"], starting_at=starting_at, ending_before=ending_before)
+    return Segment(
+        id=world.new_id(),
+        amount=item["amount"],
+        starting_at=starting_at,
+        ending_before=ending_before,
+    )
 
 
 def _invoice_items(world: World, schedule: dict[str, Any]) -> list[InvoiceItem]:
@@ -87,7 +102,11 @@ def _invoice_item(world: World, item: dict[str, Any]) -> InvoiceItem:
     else:
         raise invalid("An invoice schedule item needs an amount, or a unit_price and a quantity")
     return InvoiceItem(
-        id=world.new_id(), timestamp=item["timestamp"], unit_price=price, quantity=quantity, amount=amount
+        id=world.new_id(),
+        timestamp=item["timestamp"],
+        unit_price=price,
+        quantity=quantity,
+        amount=amount,
     )
 
 
@@ -102,7 +121,8 @@ def _invoice_contract(world: World, item: dict[str, Any], customer_id: str) -> s
 
 
 def add(world: World, commit: Commit, now: datetime) -> Commit:
-    """Store a built commit with everything that follows from it: invoices, notifications, evaluation."""
+    """Store a built commit with everything that follows from it: invoices, notifications,
+    evaluation."""
     world.store.commits.put(commit)
     invoice_contract_id = commit.invoice_contract_id or commit.contract_id
     if not commit.do_not_invoice and invoice_contract_id:
@@ -127,7 +147,9 @@ def archive(world: World, commit: Commit, now: datetime) -> None:
             invoice.status = "VOID"
             world.store.invoices.put(invoice)
     world.store.commits.put(commit)
-    notifications.announce(world, notifications.commit_happening(world, commit, "archive", now), now)
+    notifications.announce(
+        world, notifications.commit_happening(world, commit, "archive", now), now
+    )
     _touched(world, commit, now)
 
 
@@ -200,7 +222,10 @@ def _edited_segments(world: World, commit: Commit, access: dict[str, Any]) -> li
         fresh = _segment(world, merged)
         fresh.id = old.id
         segments[old.id] = fresh
-    return [*segments.values(), *(_segment(world, item) for item in access.get("add_schedule_items") or [])]
+    return [
+        *segments.values(),
+        *(_segment(world, item) for item in access.get("add_schedule_items") or []),
+    ]
 
 
 def _edited_invoice_items(
@@ -211,7 +236,10 @@ def _edited_invoice_items(
     items = {item.id: item for item in commit.invoice_items}
     dropped: list[str] = []
     updates = {item["id"]: item for item in schedule.get("update_schedule_items") or []}
-    for item_id in [*updates, *(item["id"] for item in schedule.get("remove_schedule_items") or [])]:
+    for item_id in [
+        *updates,
+        *(item["id"] for item in schedule.get("remove_schedule_items") or []),
+    ]:
         old = items.pop(item_id, None)
         if old is None:
             raise missing("Invoice schedule item")
@@ -220,7 +248,9 @@ def _edited_invoice_items(
             raise invalid("A schedule item billed on a finalized invoice cannot be changed")
         if invoice is not None:
             dropped.append(invoice.id)
-        update = {name: value for name, value in updates.get(item_id, {}).items() if value is not None}
+        update = {
+            name: value for name, value in updates.get(item_id, {}).items() if value is not None
+        }
         if update:
             price = None if "amount" in update and "unit_price" not in update else old.unit_price
             merged = {"timestamp": old.timestamp, "unit_price": price, "quantity": old.quantity}
@@ -233,7 +263,9 @@ def _touched(world: World, commit: Commit, now: datetime) -> None:
     world.schedule_evaluation(commit.customer_id, now)
 
 
-def find_commit(world: World, commit_id: Any, customer_id: str, *, credit: bool | None = None) -> Commit:
+def find_commit(
+    world: World, commit_id: Any, customer_id: str, *, credit: bool | None = None
+) -> Commit:
     what = "Credit" if credit else "Commit"
     commit = find(world.store.commits, commit_id, what)
     if commit.customer_id != customer_id or (credit is not None and commit.is_credit != credit):

@@ -45,7 +45,11 @@ def list_v1(world: World, request: Request) -> Any:
 
 def retrieve_v2(world: World, request: Request) -> Any:
     contract = request_contract(world, request)
-    return {"data": show(world, contract, request.body.get("as_of_date") or request.now, **_flags(request))}
+    return {
+        "data": show(
+            world, contract, request.body.get("as_of_date") or request.now, **_flags(request)
+        )
+    }
 
 
 def list_v2(world: World, request: Request) -> Any:
@@ -78,7 +82,13 @@ def _listed(world: World, request: Request) -> list[Contract]:
         row
         for row in world.store.contracts.of_customer(customer.id)
         if (row.archived_at is None or body.get("include_archived"))
-        and (not covering or (row.starting_at <= covering and (not row.ending_before or covering < row.ending_before)))
+        and (
+            not covering
+            or (
+                row.starting_at <= covering
+                and (not row.ending_before or covering < row.ending_before)
+            )
+        )
         and (not since or row.starting_at >= since)
     ]
 
@@ -88,16 +98,29 @@ def rate_schedule(world: World, request: Request) -> Any:
 
 
 def show(
-    world: World, contract: Contract, now: datetime, *, with_balance: bool = False, with_ledger: bool = False
+    world: World,
+    contract: Contract,
+    now: datetime,
+    *,
+    with_balance: bool = False,
+    with_ledger: bool = False,
 ) -> dict[str, Any]:
-    own = [row for row in world.store.commits.of_customer(contract.customer_id) if row.contract_id == contract.id]
+    own = [
+        row
+        for row in world.store.commits.of_customer(contract.customer_id)
+        if row.contract_id == contract.id
+    ]
     shown = {
-        row.id: commit_views.show(world, row, now, with_balance=with_balance, with_ledger=with_ledger)
+        row.id: commit_views.show(
+            world, row, now, with_balance=with_balance, with_ledger=with_ledger
+        )
         for row in own
         if row.archived_at is None
     }
     templates = [
-        row for row in world.store.recurring.of_customer(contract.customer_id) if row.contract_id == contract.id
+        row
+        for row in world.store.recurring.of_customer(contract.customer_id)
+        if row.contract_id == contract.id
     ]
     result: dict[str, Any] = {
         "id": contract.id,
@@ -111,8 +134,12 @@ def show(
         "archived_at": contract.archived_at,
         "commits": [shown[row.id] for row in own if row.id in shown and not row.is_credit],
         "credits": [shown[row.id] for row in own if row.id in shown and row.is_credit],
-        "recurring_commits": [recurring.show(world, row) for row in templates if row.type != "CREDIT"],
-        "recurring_credits": [recurring.show(world, row) for row in templates if row.type == "CREDIT"],
+        "recurring_commits": [
+            recurring.show(world, row) for row in templates if row.type != "CREDIT"
+        ],
+        "recurring_credits": [
+            recurring.show(world, row) for row in templates if row.type == "CREDIT"
+        ],
         "overrides": [_show_override(world, one) for one in contract.overrides],
         "scheduled_charges": [],
         "subscriptions": [],
@@ -135,7 +162,10 @@ def _show_override(world: World, override: dict[str, Any]) -> dict[str, Any]:
     rate = shown.get("overwrite_rate")
     if rate and rate.get("credit_type_id"):
         others = {key: value for key, value in rate.items() if key != "credit_type_id"}
-        shown["overwrite_rate"] = {**others, "credit_type": show_unit(world, rate["credit_type_id"])}
+        shown["overwrite_rate"] = {
+            **others,
+            "credit_type": show_unit(world, rate["credit_type_id"]),
+        }
     product_id = shown.pop("product_id", None)
     if product_id:
         shown["product"] = {"id": product_id, "name": world.store.products[product_id].name}
@@ -143,12 +173,21 @@ def _show_override(world: World, override: dict[str, Any]) -> dict[str, Any]:
 
 
 def show_v1(world: World, contract: Contract, request: Request) -> dict[str, Any]:
-    """The older shape, with the terms as first made under `initial` and as they are under `current`."""
+    """The older shape, with the terms as first made under `initial` and as they are under
+    `current`."""
     state = show(world, contract, request.now, **_flags(request))
     terms = {
         key: value
         for key, value in state.items()
-        if key not in ("id", "customer_id", "archived_at", "custom_fields", "usage_filter", "subscriptions")
+        if key
+        not in (
+            "id",
+            "customer_id",
+            "archived_at",
+            "custom_fields",
+            "usage_filter",
+            "subscriptions",
+        )
     }
     first = [row for row in terms["commits"] if row["created_at"] == contract.created_at]
     first_credits = [row for row in terms["credits"] if row["created_at"] == contract.created_at]

@@ -3,7 +3,16 @@
 from datetime import datetime
 from typing import Any
 
-from sandbox import commits, contract_views, endings, fields, notifications, ratecards, recurring, thresholds
+from sandbox import (
+    commits,
+    contract_views,
+    endings,
+    fields,
+    notifications,
+    ratecards,
+    recurring,
+    thresholds,
+)
 from sandbox.contract_views import request_contract
 from sandbox.records import Commit, Contract, Recurring
 from sandbox.wire import Request, find, invalid, on_the_hour, stamp, unsupported
@@ -42,13 +51,19 @@ def create(world: World, request: Request) -> Any:
     contract = _build(world, body, now)
     transition = endings.checked_transition(world, body.get("transition"), contract)
     if body.get("prepaid_balance_threshold_configuration"):
-        contract.threshold = thresholds.checked(world, contract, body["prepaid_balance_threshold_configuration"])
+        contract.threshold = thresholds.checked(
+            world, contract, body["prepaid_balance_threshold_configuration"]
+        )
     parts = build_parts(world, contract, body, now, prefix="")
     world.store.contracts.put(contract)
     world.take("contract", contract.uniqueness_key, contract.id)
-    notifications.announce(world, notifications.contract_happening(world, contract, "create", now), now)
+    notifications.announce(
+        world, notifications.contract_happening(world, contract, "create", now), now
+    )
     notifications.plan_contract(world, contract, now)
-    world.schedule(max(contract.starting_at, now), "period", contract.id, stamp(contract.starting_at))
+    world.schedule(
+        max(contract.starting_at, now), "period", contract.id, stamp(contract.starting_at)
+    )
     add_parts(world, *parts, now=now)
     if transition is not None:
         endings.renew(world, transition, contract, now)
@@ -103,7 +118,9 @@ def _anchor(schedule: dict[str, Any], starting_at: datetime) -> datetime:
     return anchor.replace(hour=0, minute=0, second=0, microsecond=0)
 
 
-def build_overrides(world: World, items: list[dict[str, Any]], now: datetime) -> list[dict[str, Any]]:
+def build_overrides(
+    world: World, items: list[dict[str, Any]], now: datetime
+) -> list[dict[str, Any]]:
     result = []
     for item in items:
         if item.get("type") == "TIERED" or item.get("is_commit_specific") or item.get("tiers"):
@@ -123,11 +140,16 @@ def build_overrides(world: World, items: list[dict[str, Any]], now: datetime) ->
 Parts = tuple[list[Commit], list[Recurring]]
 
 
-def build_parts(world: World, contract: Contract, body: dict[str, Any], now: datetime, *, prefix: str) -> Parts:
-    """The commits, credits and recurring ones of a create (prefix "") or an edit (prefix "add_"), not yet stored."""
+def build_parts(
+    world: World, contract: Contract, body: dict[str, Any], now: datetime, *, prefix: str
+) -> Parts:
+    """The commits, credits and recurring ones of a create (prefix "") or an edit (prefix "add_"),
+    not yet stored."""
 
     def build(item: dict[str, Any], type_: str) -> Commit:
-        return commits.build(world, item, customer_id=contract.customer_id, contract=contract, type_=type_, now=now)
+        return commits.build(
+            world, item, customer_id=contract.customer_id, contract=contract, type_=type_, now=now
+        )
 
     made = [build(item, item["type"]) for item in body.get(f"{prefix}commits") or []]
     made += [build(item, "CREDIT") for item in body.get(f"{prefix}credits") or []]
@@ -139,7 +161,9 @@ def build_parts(world: World, contract: Contract, body: dict[str, Any], now: dat
     return made, templates
 
 
-def add_parts(world: World, made: list[Commit], templates: list[Recurring], *, now: datetime) -> None:
+def add_parts(
+    world: World, made: list[Commit], templates: list[Recurring], *, now: datetime
+) -> None:
     for commit in made:
         commits.add(world, commit, now)
     for template in templates:
@@ -152,14 +176,21 @@ def add_parts(world: World, made: list[Commit], templates: list[Recurring], *, n
 def update_end_date(world: World, request: Request) -> Any:
     contract = request_contract(world, request)
     ending_before = request.body.get("ending_before")
-    endings.check_end(world, contract, ending_before, bool(request.body.get("allow_ending_before_finalized_invoice")))
+    endings.check_end(
+        world,
+        contract,
+        ending_before,
+        bool(request.body.get("allow_ending_before_finalized_invoice")),
+    )
     endings.set_end(world, contract, ending_before, request.now)
     _edited(world, contract, request.now)
     return {"data": {"id": contract.id}}
 
 
 def _edited(world: World, contract: Contract, now: datetime) -> None:
-    notifications.announce(world, notifications.contract_happening(world, contract, "edit", now), now)
+    notifications.announce(
+        world, notifications.contract_happening(world, contract, "edit", now), now
+    )
     world.schedule_evaluation(contract.customer_id, now)
 
 
@@ -167,5 +198,7 @@ def archive(world: World, request: Request) -> Any:
     contract = request_contract(world, request)
     if contract.archived_at is not None:
         raise invalid("The contract is already archived")
-    endings.archive_contract(world, contract, request.now, void_invoices=bool(request.body.get("void_invoices")))
+    endings.archive_contract(
+        world, contract, request.now, void_invoices=bool(request.body.get("void_invoices"))
+    )
     return {"data": {"id": contract.id}}

@@ -13,11 +13,16 @@ if TYPE_CHECKING:
 
 def get_clock(sandbox: "Sandbox", request: Request) -> Any:
     clock = sandbox.clock
-    return {"now": clock.now(), "virtual": clock.virtual, "offset_seconds": clock.offset.total_seconds()}
+    return {
+        "now": clock.now(),
+        "virtual": clock.virtual,
+        "offset_seconds": clock.offset.total_seconds(),
+    }
 
 
 def move_clock(sandbox: "Sandbox", request: Request) -> Any:
-    """{"advance_seconds": n} or {"now": moment}; everything due until then happens before the answer."""
+    """{"advance_seconds": n} or {"now": moment}; everything due until then happens before the
+    answer."""
     body = request.body
     try:
         if "now" in body:
@@ -49,7 +54,12 @@ def state(sandbox: "Sandbox", request: Request) -> Any:
         "webhooks": [url for url, _ in world.webhooks],
         "pending_deliveries": len(world.outbox),
         "open_workflows": [
-            {"id": row.id, "contract_id": row.contract_id, "amount": row.amount, "invoice_id": row.invoice_id}
+            {
+                "id": row.id,
+                "contract_id": row.contract_id,
+                "amount": row.amount,
+                "invoice_id": row.invoice_id,
+            }
             for row in world.store.workflows
             if row.state == "COMMITTING"
         ],

@@ -16,7 +16,9 @@ LONGEST_NAME = 160
 
 def create(world: World, request: Request) -> Any:
     body = request.body
-    aliases = body.get("ingest_aliases") or ([body["external_id"]] if body.get("external_id") else [])
+    aliases = body.get("ingest_aliases") or (
+        [body["external_id"]] if body.get("external_id") else []
+    )
     _check_aliases(aliases)
     if any(alias in world.customer_by_alias for alias in aliases):
         raise ApiError(409, "A customer with this ID already exists")
@@ -34,7 +36,12 @@ def create(world: World, request: Request) -> Any:
         _add_configuration(world, customer, item)
     world.schedule_evaluation(customer.id, request.now)
     shown = _show(customer)
-    return {"data": {key: shown[key] for key in ("id", "external_id", "ingest_aliases", "name", "custom_fields")}}
+    return {
+        "data": {
+            key: shown[key]
+            for key in ("id", "external_id", "ingest_aliases", "name", "custom_fields")
+        }
+    }
 
 
 def retrieve(world: World, request: Request) -> Any:
@@ -63,7 +70,9 @@ def set_ingest_aliases(world: World, request: Request) -> Any:
     customer = _find(world, request.params["customer_id"])
     aliases = request.body["ingest_aliases"]
     _check_aliases(aliases)
-    losers = {world.customer_by_alias[alias] for alias in aliases if alias in world.customer_by_alias} - {customer.id}
+    losers = {
+        world.customer_by_alias[alias] for alias in aliases if alias in world.customer_by_alias
+    } - {customer.id}
     for loser_id in losers:
         loser = world.store.customers[loser_id]
         world.set_aliases(loser, [alias for alias in loser.ingest_aliases if alias not in aliases])
@@ -107,13 +116,21 @@ def archive(world: World, request: Request) -> Any:
 def list_metrics(world: World, request: Request) -> Any:
     _find(world, request.params["customer_id"])
     from_catalog = [row for row in world.store.metrics if row.archived_at is None]
-    return page(request, from_catalog, show=lambda row: {"id": row.id, "name": row.name}, cap=world.settings.page_size)
+    return page(
+        request,
+        from_catalog,
+        show=lambda row: {"id": row.id, "name": row.name},
+        cap=world.settings.page_size,
+    )
 
 
 def set_configurations(world: World, request: Request) -> Any:
     for item in request.body["data"]:
         _find(world, item["customer_id"])
-    rows = [_add_configuration(world, _find(world, item["customer_id"]), item) for item in request.body["data"]]
+    rows = [
+        _add_configuration(world, _find(world, item["customer_id"]), item)
+        for item in request.body["data"]
+    ]
     return {"data": [_show_configuration(row) for row in rows]}
 
 
@@ -127,10 +144,15 @@ def get_configurations(world: World, request: Request) -> Any:
 
 
 def archive_configurations(world: World, request: Request) -> Any:
-    """Recharges through the provider cannot work without it, so the threshold configurations are switched off."""
+    """Recharges through the provider cannot work without it, so the threshold configurations are
+    switched off."""
     customer = _find(world, request.body["customer_id"])
     wanted = set(request.body["customer_billing_provider_configuration_ids"])
-    rows = [row for row in world.store.billing_configurations.of_customer(customer.id) if row.id in wanted]
+    rows = [
+        row
+        for row in world.store.billing_configurations.of_customer(customer.id)
+        if row.id in wanted
+    ]
     if {row.id for row in rows} != wanted:
         raise ApiError(404, "Billing provider configuration not found")
     for row in rows:
@@ -140,10 +162,17 @@ def archive_configurations(world: World, request: Request) -> Any:
         if contract.threshold:
             contract.threshold["is_enabled"] = False
             world.store.contracts.put(contract)
-    return {"data": {"customer_id": customer.id, "customer_billing_provider_configuration_ids": sorted(wanted)}}
+    return {
+        "data": {
+            "customer_id": customer.id,
+            "customer_billing_provider_configuration_ids": sorted(wanted),
+        }
+    }
 
 
-def _add_configuration(world: World, customer: Customer, item: dict[str, Any]) -> BillingConfiguration:
+def _add_configuration(
+    world: World, customer: Customer, item: dict[str, Any]
+) -> BillingConfiguration:
     detail = {
         "billing_provider": item.get("billing_provider"),
         "configuration": item.get("configuration") or {},
@@ -157,7 +186,12 @@ def _add_configuration(world: World, customer: Customer, item: dict[str, Any]) -
 
 
 def _show_configuration(row: BillingConfiguration) -> dict[str, Any]:
-    return {**present(row.detail), "id": row.id, "customer_id": row.customer_id, "archived_at": row.archived_at}
+    return {
+        **present(row.detail),
+        "id": row.id,
+        "customer_id": row.customer_id,
+        "archived_at": row.archived_at,
+    }
 
 
 def _touched(world: World, customer: Customer, request: Request) -> None:

@@ -1,8 +1,9 @@
 """Sends notifications: signed, at least once, with back-off.
 
 The signature is the hex HMAC-SHA256 of the date header, one line feed and the exact body
-(https://docs.metronome.com/guides/platform-configuration/setup-webhooks). Each attempt has a fresh date. Anything but a
-status up to 299 is tried again, at growing intervals up to 15 minutes, for two days.
+(https://docs.metronome.com/guides/platform-configuration/setup-webhooks). Each attempt has a fresh
+date. Anything but a status up to 299 is tried again, at growing intervals up to 15 minutes, for two
+days.
 """
 
 import hashlib
@@ -54,7 +55,8 @@ _direct = urllib.request.build_opener(urllib.request.ProxyHandler({}), _NoRedire
 
 
 def _opener(url: str) -> urllib.request.OpenerDirector:
-    """To this machine goes no proxy, to elsewhere the one of HTTP_PROXY and its kin, if there is one."""
+    """To this machine goes no proxy, to elsewhere the one of HTTP_PROXY and its kin, if there is
+    one."""
     host = urlsplit(url).hostname or ""
     try:
         local = host == "localhost" or ip_address(host).is_loopback
@@ -77,9 +79,11 @@ def send_over_http(url: str, body: bytes, headers: dict[str, str]) -> int:
 
 
 def due(world: World, faults: Faults, served: Container[str] = ()) -> list[Delivery]:
-    """The deliveries to attempt now, oldest first unless a fault says otherwise; none to the destinations in `served`.
+    """The deliveries to attempt now, oldest first unless a fault says otherwise; none to the
+    destinations in `served`.
 
-    Call under the lock."""
+    Call under the lock.
+    """
     now = world.clock.now()
     ready: list[Delivery] = []
     for row in sorted(world.outbox.values(), key=lambda row: row.seq):
@@ -99,7 +103,9 @@ def due(world: World, faults: Faults, served: Container[str] = ()) -> list[Deliv
     return ready
 
 
-def attempt(world: World, faults: Faults, delivery: Delivery, sender: Sender) -> tuple[int | None, str]:
+def attempt(
+    world: World, faults: Faults, delivery: Delivery, sender: Sender
+) -> tuple[int | None, str]:
     """One attempt, outside the lock: (status, reason). The status is None when nobody answered."""
     secret = next((secret for url, secret in world.webhooks if url == delivery.url), "")
     body = delivery.body.encode()

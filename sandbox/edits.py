@@ -1,4 +1,5 @@
-"""POST /v2/contracts/edit: everything is checked first, then applied; each edit is kept in the contract's history."""
+"""POST /v2/contracts/edit: everything is checked first, then applied; each edit is kept in the
+contract's history."""
 
 from typing import Any
 
@@ -36,7 +37,9 @@ def edit(world: World, request: Request) -> Any:
     overrides = build_overrides(world, body.get("add_overrides") or [], now)
     threshold = _threshold(world, contract, body)
     overrides = _remaining_overrides(contract, body) + overrides
-    changes = [commits.prepare(world, *found) for found in _commits(world, contract, body, "update")]
+    changes = [
+        commits.prepare(world, *found) for found in _commits(world, contract, body, "update")
+    ]
     archived = _commits(world, contract, body, "archive")
     ends = [
         (recurring.editable(world, contract, item), item)
@@ -60,17 +63,24 @@ def edit(world: World, request: Request) -> Any:
     if "update_contract_name" in body:
         contract.name = body["update_contract_name"]
     if "update_net_payment_terms_days" in body:
-        contract.extra = {**contract.extra, "net_payment_terms_days": body["update_net_payment_terms_days"]}
+        contract.extra = {
+            **contract.extra,
+            "net_payment_terms_days": body["update_net_payment_terms_days"],
+        }
     if threshold is not None:
         contract.threshold = threshold
         if not threshold["is_enabled"]:
-            # Undocumented; without it a recharge whose webhook was lost would keep the next one away for ever.
+            # Undocumented; without it a recharge whose webhook was lost would keep the next one
+            # away for ever.
             for workflow in thresholds.open_workflows(world, contract):
                 thresholds.cancel(world, workflow)
     world.store.contracts.put(contract)
-    notifications.announce(world, notifications.contract_happening(world, contract, "edit", now), now)
+    notifications.announce(
+        world, notifications.contract_happening(world, contract, "edit", now), now
+    )
     world.changed(contract.customer_id)
-    # A new or changed threshold configuration is evaluated at once, anything else at the usual pace.
+    # A new or changed threshold configuration is evaluated at once, anything else at the usual
+    # pace.
     if threshold is not None:
         world.schedule(now, "evaluate", contract.customer_id)
     world.schedule_evaluation(contract.customer_id, now)
@@ -92,7 +102,9 @@ def _threshold(world: World, contract: Contract, body: dict[str, Any]) -> dict[s
     return None
 
 
-def _commits(world: World, contract: Contract, body: dict[str, Any], verb: str) -> list[tuple[Commit, dict[str, Any]]]:
+def _commits(
+    world: World, contract: Contract, body: dict[str, Any], verb: str
+) -> list[tuple[Commit, dict[str, Any]]]:
     found = []
     for name, id_name, credit in (("commits", "commit_id", False), ("credits", "credit_id", True)):
         for item in body.get(f"{verb}_{name}") or []:
@@ -131,7 +143,9 @@ def _remember(world: World, request: Request, contract: Contract, made: list[Com
         if body.get(name):
             detail[name] = [{"id": item[id_name], **_without(item, id_name)} for item in body[name]]
     for name, credit in (("add_commits", False), ("add_credits", True)):
-        shown = [commit_views.show(world, row, request.now) for row in made if row.is_credit == credit]
+        shown = [
+            commit_views.show(world, row, request.now) for row in made if row.is_credit == credit
+        ]
         if shown:
             detail[name] = shown
     kept = Edit(

@@ -11,7 +11,9 @@ from sandbox.wire import find, invalid, missing, on_the_hour
 from sandbox.world import World
 
 
-def checked_transition(world: World, transition: dict[str, Any] | None, contract: Contract) -> Contract | None:
+def checked_transition(
+    world: World, transition: dict[str, Any] | None, contract: Contract
+) -> Contract | None:
     if not transition:
         return None
     if transition["type"].upper() != "RENEWAL":
@@ -27,7 +29,8 @@ def checked_transition(world: World, transition: dict[str, Any] | None, contract
 
 
 def renew(world: World, old: Contract, new: Contract, now: datetime) -> None:
-    """The old contract ends where the new one starts; a share of its unused prepaid commits moves over."""
+    """The old contract ends where the new one starts; a share of its unused prepaid commits moves
+    over."""
     link = {"type": "RENEWAL", "from_contract_id": old.id, "to_contract_id": new.id}
     for contract in (old, new):
         contract.transitions.append(link)
@@ -87,7 +90,9 @@ def _roll_over(world: World, commit: Commit, old: Contract, new: Contract, now: 
         commits.add(world, rolled, now)
 
 
-def set_end(world: World, contract: Contract, ending_before: datetime | None, now: datetime) -> None:
+def set_end(
+    world: World, contract: Contract, ending_before: datetime | None, now: datetime
+) -> None:
     contract.ending_before = ending_before
     world.store.contracts.put(contract)
     world.changed(contract.customer_id)
@@ -95,7 +100,9 @@ def set_end(world: World, contract: Contract, ending_before: datetime | None, no
     invoices.realign(world, contract)
 
 
-def check_end(world: World, contract: Contract, ending_before: datetime | None, allow: bool) -> None:
+def check_end(
+    world: World, contract: Contract, ending_before: datetime | None, allow: bool
+) -> None:
     """Raises ApiError 400."""
     if ending_before is None:
         return
@@ -104,12 +111,18 @@ def check_end(world: World, contract: Contract, ending_before: datetime | None, 
     if allow:
         return
     for invoice in world.store.invoices.of_customer(contract.customer_id):
-        final = invoice.contract_id == contract.id and invoice.type == "USAGE" and invoice.status == "FINALIZED"
+        final = (
+            invoice.contract_id == contract.id
+            and invoice.type == "USAGE"
+            and invoice.status == "FINALIZED"
+        )
         if final and invoice.end_at is not None and invoice.end_at > ending_before:
             raise invalid("The contract cannot end before its finalized invoices")
 
 
-def archive_contract(world: World, contract: Contract, now: datetime, *, void_invoices: bool) -> None:
+def archive_contract(
+    world: World, contract: Contract, now: datetime, *, void_invoices: bool
+) -> None:
     for commit in world.store.commits.of_customer(contract.customer_id):
         if commit.contract_id == contract.id:
             commits.archive(world, commit, now)
@@ -122,6 +135,8 @@ def archive_contract(world: World, contract: Contract, now: datetime, *, void_in
             invoice.status == "DRAFT" or (void_invoices and invoice.status == "FINALIZED")
         ):
             invoices.void_invoice(world, invoice, now)
-    notifications.announce(world, notifications.contract_happening(world, contract, "archive", now), now)
+    notifications.announce(
+        world, notifications.contract_happening(world, contract, "archive", now), now
+    )
     world.changed(contract.customer_id)
     world.schedule_evaluation(contract.customer_id, now)

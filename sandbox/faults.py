@@ -11,8 +11,8 @@ WEBHOOK_KINDS = ("drop", "duplicate", "reorder", "delay", "bad_signature", "stal
 
 @dataclass
 class Fault:
-    """A rule. `match` is a path prefix, "*" for every call, or "webhook". `times` is how often it still happens (None:
-    for ever), `every` makes it happen at each n-th matching occasion only."""
+    """A rule. `match` is a path prefix, "*" for every call, or "webhook". `times` is how often it
+    still happens (None: for ever), `every` makes it happen at each n-th matching occasion only."""
 
     match: str
     kind: str
@@ -38,7 +38,8 @@ class Faults:
         self._next_id = 1
 
     def add(self, match: str, kind: str, **options: Any) -> Fault:
-        """Raises ValueError for a kind that does not exist for what is matched, or an unknown or wrong option."""
+        """Raises ValueError for a kind that does not exist for what is matched, or an unknown or
+        wrong option."""
         kinds = WEBHOOK_KINDS if match == "webhook" else API_KINDS
         if kind not in kinds:
             raise ValueError(f"kind must be one of {', '.join(kinds)}")
@@ -47,7 +48,9 @@ class Faults:
             raise ValueError(f"unknown option {', '.join(sorted(unknown))}")
         for name in ("status", "times", "every"):
             value = options.get(name)
-            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+            if value is not None and (
+                isinstance(value, bool) or not isinstance(value, int) or value < 1
+            ):
                 raise ValueError(f"{name} must be a whole number of at least 1")
         if "seconds" in options:
             options["seconds"] = float(options["seconds"])

@@ -80,7 +80,9 @@ def set_values(world: World, request: Request) -> Any:
 
 def delete_values(world: World, request: Request) -> Any:
     table, row = _find(world, request)
-    row.custom_fields = {key: value for key, value in row.custom_fields.items() if key not in request.body["keys"]}
+    row.custom_fields = {
+        key: value for key, value in row.custom_fields.items() if key not in request.body["keys"]
+    }
     table.put(row)
     return None
 

@@ -15,15 +15,22 @@ from sandbox.world import World
 def usage_lines(
     world: World, contract: Contract, invoice: Invoice, draws: list[Draw]
 ) -> tuple[list[dict[str, Any]], Decimal]:
-    """A usage line per product, group, price and payer; a negative line for what a commit or credit paid; a
-    conversion line for what is left of a custom unit. The total is in fiat."""
+    """A usage line per product, group, price and payer; a negative line for what a commit or credit
+    paid; a conversion line for what is left of a custom unit. The total is in fiat."""
     sums: dict[tuple, list[Decimal]] = {}
     samples: dict[tuple, Draw] = {}
     for draw in draws:
         charge = draw.charge
         payer = (draw.commit.id, draw.segment.id) if draw.commit and draw.segment else ("", "")
         if draw.converted is None:
-            key: tuple = ("usage", charge.product.id, charge.groups, charge.presentation, charge.price, *payer)
+            key: tuple = (
+                "usage",
+                charge.product.id,
+                charge.groups,
+                charge.presentation,
+                charge.price,
+                *payer,
+            )
         else:
             key = ("conversion", charge.credit_type_id, *payer)
         samples.setdefault(key, draw)
@@ -39,13 +46,20 @@ def usage_lines(
         elif draw.commit is None:
             lines.append(_conversion_line(world, contract, draw, amount, converted))
         if draw.commit is not None:
-            unit_id = draw.charge.credit_type_id if draw.converted is None else invoice.credit_type_id
+            unit_id = (
+                draw.charge.credit_type_id if draw.converted is None else invoice.credit_type_id
+            )
             lines.append(_applied_line(world, draw, amount, unit_id))
-    total = sum((line["total"] for line in lines if line["credit_type"]["id"] == invoice.credit_type_id), ZERO)
+    total = sum(
+        (line["total"] for line in lines if line["credit_type"]["id"] == invoice.credit_type_id),
+        ZERO,
+    )
     return lines, total
 
 
-def _usage_line(world: World, invoice: Invoice, draw: Draw, amount: Decimal, quantity: Decimal) -> dict[str, Any]:
+def _usage_line(
+    world: World, invoice: Invoice, draw: Draw, amount: Decimal, quantity: Decimal
+) -> dict[str, Any]:
     charge = draw.charge
     line: dict[str, Any] = {
         "name": charge.product.name,
@@ -150,7 +164,9 @@ def _find(world: World, request: Request) -> Invoice:
     return invoice
 
 
-def show(world: World, invoice: Invoice, *, skip_zero: bool = False, rating: Rating | None = None) -> dict[str, Any]:
+def show(
+    world: World, invoice: Invoice, *, skip_zero: bool = False, rating: Rating | None = None
+) -> dict[str, Any]:
     """A draft usage invoice is drawn up now, from the customer's rating unless another is given."""
     lines, total = invoice.lines, invoice.total
     contract = world.store.contracts[invoice.contract_id]

@@ -1,4 +1,5 @@
-"""Invoices: one usage invoice per billing period, drawn up live until it is final; one scheduled invoice per purchase."""
+"""Invoices: one usage invoice per billing period, drawn up live until it is final; one scheduled
+invoice per purchase."""
 
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -48,7 +49,10 @@ def plan_period_end(world: World, contract: Contract, invoice: Invoice) -> None:
 
 def has_period(world: World, contract: Contract, start: datetime) -> bool:
     return any(
-        row.contract_id == contract.id and row.type == "USAGE" and row.start_at == start and row.status != "VOID"
+        row.contract_id == contract.id
+        and row.type == "USAGE"
+        and row.start_at == start
+        and row.status != "VOID"
         for row in world.store.invoices.of_customer(contract.customer_id)
     )
 
@@ -56,7 +60,11 @@ def has_period(world: World, contract: Contract, start: datetime) -> bool:
 def realign(world: World, contract: Contract) -> None:
     """The contract's end moved: draft usage invoices end with it."""
     for invoice in world.store.invoices.of_customer(contract.customer_id):
-        if invoice.contract_id == contract.id and invoice.type == "USAGE" and invoice.status == "DRAFT":
+        if (
+            invoice.contract_id == contract.id
+            and invoice.type == "USAGE"
+            and invoice.status == "DRAFT"
+        ):
             assert invoice.start_at is not None
             if contract.ending_before and invoice.start_at >= contract.ending_before:
                 invoice.status = "VOID"
@@ -121,9 +129,16 @@ def fiat_of(world: World, contract: Contract) -> str:
 
 
 def purchase(
-    world: World, commit: Commit, item: InvoiceItem, now: datetime, *, contract_id: str, held: bool = False
+    world: World,
+    commit: Commit,
+    item: InvoiceItem,
+    now: datetime,
+    *,
+    contract_id: str,
+    held: bool = False,
 ) -> Invoice:
-    """The scheduled invoice of one payment for a commit; final at its date, or when `held` only when released."""
+    """The scheduled invoice of one payment for a commit; final at its date, or when `held` only
+    when released."""
     product = world.store.products[commit.product_id]
     line = {
         "name": commit.name or product.name,

@@ -1,7 +1,8 @@
 """Turns usage events into hourly quantities per metric and dimension, one event at a time.
 
-Quantities are kept under the name the event was sent with (customer id or ingest alias), not under the customer: an
-alias claimed later, or moved, brings its usage with it and nothing is computed again.
+Quantities are kept under the name the event was sent with (customer id or ingest alias), not under
+the customer: an alias claimed later, or moved, brings its usage with it and nothing is computed
+again.
 """
 
 from collections import defaultdict
@@ -31,7 +32,9 @@ class Metering:
             self._by_event_type[event_type].append(metric)
 
     def matching(self, event: Event) -> list[Metric]:
-        candidates = self._by_event_type.get(event.event_type, []) + self._by_event_type.get(None, [])
+        candidates = self._by_event_type.get(event.event_type, []) + self._by_event_type.get(
+            None, []
+        )
         return [metric for metric in candidates if _matches(metric, event)]
 
     def add(self, event: Event, visible_at: datetime) -> None:
@@ -73,22 +76,31 @@ class Metering:
         key = (floor_hour(event.timestamp), dimensions)
         cells[key] = _fold(kind, cells.get(key), value, event.timestamp)
 
-    def quantities(self, metric: Metric, subjects: Iterable[str]) -> Iterator[tuple[datetime, Dimensions, Decimal]]:
+    def quantities(
+        self, metric: Metric, subjects: Iterable[str]
+    ) -> Iterator[tuple[datetime, Dimensions, Decimal]]:
         """(hour, dimensions, quantity) in order of time, over several names of one customer."""
         merged: dict[CellKey, Any] = {}
         for subject in subjects:
             for key, cell in self.cells.get((subject, metric.id), {}).items():
-                merged[key] = _merge(metric.aggregation_type, merged[key], cell) if key in merged else cell
-        # MAX, LATEST and UNIQUE do not add up over hours. An hour counts with what it adds to the maximum or the set
-        # of its calendar month; of LATEST, only the last hour of a month counts.
+                merged[key] = (
+                    _merge(metric.aggregation_type, merged[key], cell) if key in merged else cell
+                )
+        # MAX, LATEST and UNIQUE do not add up over hours. An hour counts with what it adds to the
+        # maximum or the set of its calendar month; of LATEST, only the last hour of a month counts.
         state: dict[tuple[Dimensions, int, int], Any] = {}
         ordered = sorted(merged, key=lambda key: (key[0], tuple(str(part) for part in key[1])))
         if metric.aggregation_type == "LATEST":
-            last = {(dimensions, hour.year, hour.month): (hour, dimensions) for hour, dimensions in ordered}
+            last = {
+                (dimensions, hour.year, hour.month): (hour, dimensions)
+                for hour, dimensions in ordered
+            }
             ordered = list(last.values())
         for hour, dimensions in ordered:
             group = (dimensions, hour.year, hour.month)
-            quantity, state[group] = _increase(metric.aggregation_type, state.get(group), merged[(hour, dimensions)])
+            quantity, state[group] = _increase(
+                metric.aggregation_type, state.get(group), merged[(hour, dimensions)]
+            )
             if quantity:
                 yield hour, dimensions, quantity
 

@@ -32,7 +32,11 @@ def _contract_start(world: World, due: Due) -> None:
 
 def _contract_end(world: World, due: Due) -> None:
     contract = world.store.contracts[due.ref]
-    if contract.archived_at is None and contract.ending_before and stamp(contract.ending_before) == due.detail:
+    if (
+        contract.archived_at is None
+        and contract.ending_before
+        and stamp(contract.ending_before) == due.detail
+    ):
         happening = notifications.contract_happening(world, contract, "end", contract.ending_before)
         notifications.announce(world, happening, due.at)
 
@@ -45,7 +49,9 @@ def _segment(world: World, due: Due) -> None:
     for segment in commit.segments:
         configured = segment.starting_at if verb == "start" else segment.ending_before
         if segment.id == due.ref and stamp(configured) == at and commit.archived_at is None:
-            happening = notifications.commit_happening(world, commit, f"segment.{verb}", configured, segment)
+            happening = notifications.commit_happening(
+                world, commit, f"segment.{verb}", configured, segment
+            )
             notifications.announce(world, happening, due.at)
             world.schedule_evaluation(commit.customer_id, due.at)
 

@@ -1,7 +1,8 @@
 """Words sent to the webhook destinations, and the configuration of system and offset notifications.
 
-Two envelopes exist (https://docs.metronome.com/guides/platform-configuration/setup-webhooks): alerts, payment gates and
-invoices come wrapped in `properties`; system and offset notifications are flat.
+Two envelopes exist (https://docs.metronome.com/guides/platform-configuration/setup-webhooks):
+alerts, payment gates and invoices come wrapped in `properties`; system and offset notifications are
+flat.
 """
 
 from collections.abc import Iterator
@@ -10,7 +11,15 @@ from datetime import datetime
 from typing import Any
 
 from sandbox import periods
-from sandbox.records import CREATED_BY, Commit, Contract, Delivery, OffsetNotification, Segment, Switch
+from sandbox.records import (
+    CREATED_BY,
+    Commit,
+    Contract,
+    Delivery,
+    OffsetNotification,
+    Segment,
+    Switch,
+)
 from sandbox.wire import ApiError, Request, dump, find, invalid, page, stamp
 from sandbox.world import World
 
@@ -29,7 +38,9 @@ def send(world: World, envelope: dict[str, Any], at: datetime) -> None:
     """Every notification goes to every destination, with the same id."""
     body = dump({"id": world.new_id(), **envelope})
     for url, _ in world.webhooks:
-        delivery = Delivery(id=world.new_id(), url=url, body=body, created_at=at, next_attempt_at=at)
+        delivery = Delivery(
+            id=world.new_id(), url=url, body=body, created_at=at, next_attempt_at=at
+        )
         world.outbox[delivery.id] = world.store.deliveries.put(delivery)
 
 
@@ -39,7 +50,8 @@ def send_wrapped(world: World, type_: str, properties: dict[str, Any], at: datet
 
 @dataclass(frozen=True, slots=True)
 class Happening:
-    """One lifecycle event of a contract, commit or credit; `at` is the moment the notification is about."""
+    """One lifecycle event of a contract, commit or credit; `at` is the moment the notification is
+    about."""
 
     type: str
     at: datetime
@@ -73,12 +85,17 @@ def commit_happening(
     }
     if segment is not None:
         ids = [one.id for one in commit.segments]
-        detail |= {"segment_index": ids.index(segment.id), "segment_count": len(ids), "segment_id": segment.id}
+        detail |= {
+            "segment_index": ids.index(segment.id),
+            "segment_count": len(ids),
+            "segment_id": segment.id,
+        }
     return Happening(f"{noun}.{verb}", at, segment.id if segment else commit.id, detail)
 
 
 def announce(world: World, happening: Happening, now: datetime) -> None:
-    """Send the system notification, if this type is switched on, and plan the positive offsets of an action."""
+    """Send the system notification, if this type is switched on, and plan the positive offsets of
+    an action."""
     switch = world.store.switches.get(happening.type)
     if switch is not None and switch.value:
         send(world, _flat(world, happening), now)
@@ -92,7 +109,9 @@ def plan(world: World, happening: Happening, now: datetime) -> None:
         _plan_one(world, config, happening, now)
 
 
-def _plan_one(world: World, config: OffsetNotification, happening: Happening, now: datetime) -> None:
+def _plan_one(
+    world: World, config: OffsetNotification, happening: Happening, now: datetime
+) -> None:
     if config.type == happening.type and config.archived_at is None:
         at = periods.add_offset(happening.at, config.offset)
         if at > now:
@@ -101,7 +120,8 @@ def _plan_one(world: World, config: OffsetNotification, happening: Happening, no
 
 
 def fire_offset(world: World, owner_id: str, detail: str, at: datetime) -> None:
-    """Send an offset notification unless its configuration or its moment changed since it was planned."""
+    """Send an offset notification unless its configuration or its moment changed since it was
+    planned."""
     config_id, offset, base = detail.split(" ")
     config = world.store.offsets.get(config_id)
     if config is None or config.archived_at or config.offset != offset:
@@ -132,7 +152,11 @@ def happenings(world: World, type_: str, owner_id: str | None = None) -> Iterato
                 "end": contract.ending_before,
                 "archive": contract.archived_at,
             }.get(verb)
-            if at is not None and owner_id in (None, contract.id) and (verb == "archive" or not contract.archived_at):
+            if (
+                at is not None
+                and owner_id in (None, contract.id)
+                and (verb == "archive" or not contract.archived_at)
+            ):
                 yield contract_happening(world, contract, verb, at)
         return
     for commit in world.store.commits:
@@ -150,19 +174,29 @@ def happenings(world: World, type_: str, owner_id: str | None = None) -> Iterato
 
 
 def plan_contract(world: World, contract: Contract, now: datetime) -> None:
-    """Schedule start and end of a contract. Past starts are announced at once, as Metronome does for a start today."""
-    world.schedule(max(contract.starting_at, now), "contract.start", contract.id, stamp(contract.starting_at))
+    """Schedule start and end of a contract. Past starts are announced at once, as Metronome does
+    for a start today."""
+    world.schedule(
+        max(contract.starting_at, now), "contract.start", contract.id, stamp(contract.starting_at)
+    )
     plan(world, contract_happening(world, contract, "start", contract.starting_at), now)
     plan_contract_end(world, contract, now)
 
 
 def plan_contract_end(world: World, contract: Contract, now: datetime) -> None:
     if contract.ending_before is not None:
-        world.schedule(max(contract.ending_before, now), "contract.end", contract.id, stamp(contract.ending_before))
+        world.schedule(
+            max(contract.ending_before, now),
+            "contract.end",
+            contract.id,
+            stamp(contract.ending_before),
+        )
         plan(world, contract_happening(world, contract, "end", contract.ending_before), now)
 
 
-def plan_segment(world: World, commit: Commit, segment: Segment, now: datetime, *, ends_only: bool = False) -> None:
+def plan_segment(
+    world: World, commit: Commit, segment: Segment, now: datetime, *, ends_only: bool = False
+) -> None:
     for verb, at in (("start", segment.starting_at), ("end", segment.ending_before)):
         if verb == "start" and ends_only:
             continue
@@ -230,7 +264,9 @@ def archive(world: World, request: Request) -> Any:
 def list_offsets(world: World, request: Request) -> Any:
     wanted = str(request.body.get("archive_filter") or "NOT_ARCHIVED").upper()
     rows = [
-        row for row in world.store.offsets if wanted == "ALL" or (row.archived_at is not None) == (wanted == "ARCHIVED")
+        row
+        for row in world.store.offsets
+        if wanted == "ALL" or (row.archived_at is not None) == (wanted == "ARCHIVED")
     ]
     return page(
         request,

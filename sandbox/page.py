@@ -29,7 +29,9 @@ def answer(world: World, path: str) -> Answer:
         customer = world.store.customers.get(path.split("/")[2])
         if customer is None:
             return _html("Not found", "<h1>Not found</h1>", 404)
-        return _html(customer.name, f"<h1>{escape(customer.name)}</h1>" + _sections(world, [customer]))
+        return _html(
+            customer.name, f"<h1>{escape(customer.name)}</h1>" + _sections(world, [customer])
+        )
     head = (
         "<h1>Metronome, emulated</h1><p>This is the Vocalis sandbox: Metronome's API with a clock that can be moved, "
         "for development and tests. Nothing here costs money.</p><p>Calls need the header "
@@ -56,9 +58,13 @@ def _table(title: str, heads: list[str], rows: list[list[str]]) -> str:
     if not rows:
         return f"<h2>{title}</h2><p>None yet.</p>"
     kinds = [' class="n"' if head.endswith("#") else "" for head in heads]
-    top = "".join(f"<th{kind}>{head.rstrip('#')}</th>" for head, kind in zip(heads, kinds, strict=True))
+    top = "".join(
+        f"<th{kind}>{head.rstrip('#')}</th>" for head, kind in zip(heads, kinds, strict=True)
+    )
     body = "".join(
-        "<tr>" + "".join(f"<td{kind}>{cell}</td>" for cell, kind in zip(row, kinds, strict=True)) + "</tr>"
+        "<tr>"
+        + "".join(f"<td{kind}>{cell}</td>" for cell, kind in zip(row, kinds, strict=True))
+        + "</tr>"
         for row in rows
     )
     return f'<h2>{title}</h2><div class="scroll"><table><tr>{top}</tr>{body}</table></div>'
@@ -72,7 +78,12 @@ def _sections(world: World, customers: list[Customer]) -> str:
         return escape(store.credit_types[credit_type_id].name)
 
     people = [
-        [names[row.id], f"<code>{row.id}</code>", escape(", ".join(row.ingest_aliases)), _when(row.created_at)]
+        [
+            names[row.id],
+            f"<code>{row.id}</code>",
+            escape(", ".join(row.ingest_aliases)),
+            _when(row.created_at),
+        ]
         for row in customers
     ]
     contracts, balances, bills = [], [], []
@@ -86,24 +97,52 @@ def _sections(world: World, customers: list[Customer]) -> str:
             end = _when(contract.ending_before) if contract.ending_before else "open"
             state = "archived" if contract.archived_at else "active"
             name = escape(contract.name or "")
-            contracts.append([names[customer.id], name, _when(contract.starting_at), end, recharge, state])
+            contracts.append(
+                [names[customer.id], name, _when(contract.starting_at), end, recharge, state]
+            )
         for commit in store.commits.of_customer(customer.id):
             granted = sum(segment.amount for segment in commit.segments)
             left = f"{number(balance(world, commit, now)):,}"
-            end = _when(max(one.ending_before for one in commit.segments)) if commit.segments else ""
+            end = (
+                _when(max(one.ending_before for one in commit.segments)) if commit.segments else ""
+            )
             label = escape(commit.name or store.products[commit.product_id].name)
             kind = f"{commit.type}{' (archived)' if commit.archived_at else ''}"
-            cells = [names[customer.id], label, kind, f"{number(granted):,}" if granted else "0", left]
+            cells = [
+                names[customer.id],
+                label,
+                kind,
+                f"{number(granted):,}" if granted else "0",
+                left,
+            ]
             balances.append([*cells, unit(commit.credit_type_id), end])
         for invoice in reversed(store.invoices.of_customer(customer.id)):
-            total = "live" if invoice.type == "USAGE" and invoice.status == "DRAFT" else f"{number(invoice.total):,}"
-            row = [names[customer.id], invoice.type, invoice.status, total, unit(invoice.credit_type_id)]
+            total = (
+                "live"
+                if invoice.type == "USAGE" and invoice.status == "DRAFT"
+                else f"{number(invoice.total):,}"
+            )
+            row = [
+                names[customer.id],
+                invoice.type,
+                invoice.status,
+                total,
+                unit(invoice.credit_type_id),
+            ]
             bills.append([*row, _when(invoice.issued_at)])
     return (
         _table("Customers", ["Name", "Id", "Ingest aliases", "Created"], people)
-        + _table("Contracts", ["Customer", "Name", "Starts", "Ends", "Recharge", "State"], contracts)
-        + _table("Balances", ["Customer", "Name", "Type", "Granted#", "Left#", "Unit", "Ends"], balances)
-        + _table("Invoices", ["Customer", "Type", "Status", "Total#", "Unit", "Issued"], bills[:ROWS_SHOWN])
+        + _table(
+            "Contracts", ["Customer", "Name", "Starts", "Ends", "Recharge", "State"], contracts
+        )
+        + _table(
+            "Balances", ["Customer", "Name", "Type", "Granted#", "Left#", "Unit", "Ends"], balances
+        )
+        + _table(
+            "Invoices",
+            ["Customer", "Type", "Status", "Total#", "Unit", "Issued"],
+            bills[:ROWS_SHOWN],
+        )
     )
 
 
@@ -111,11 +150,15 @@ def _deliveries(world: World) -> str:
     rows = []
     for row in list(reversed(list(world.store.deliveries)))[:ROWS_SHOWN]:
         accepted = row.status is not None and row.status <= 299
-        status = "waiting" if row.status is None and row.next_attempt_at else str(row.status or "lost")
+        status = (
+            "waiting" if row.status is None and row.next_attempt_at else str(row.status or "lost")
+        )
         mark = f'<span class="{"good" if accepted else "bad"}">{status}</span>'
         text = row.body if len(row.body) <= 160 else row.body[:160] + "…"
         sent = _when(row.sent_at) if row.sent_at else ""
-        rows.append([mark, str(row.attempts), sent, escape(row.url), f"<code>{escape(text)}</code>"])
+        rows.append(
+            [mark, str(row.attempts), sent, escape(row.url), f"<code>{escape(text)}</code>"]
+        )
     return _table("Webhook deliveries", ["Status", "Attempts#", "Sent", "To", "Body"], rows)
 
 
@@ -125,4 +168,6 @@ def embeddable_url(world: World, request: Request) -> Any:
 
 
 def services(world: World, request: Request) -> Any:
-    return {"services": [{"name": "sandbox", "ips": ["127.0.0.1"], "usage": "makes_connections_from"}]}
+    return {
+        "services": [{"name": "sandbox", "ips": ["127.0.0.1"], "usage": "makes_connections_from"}]
+    }

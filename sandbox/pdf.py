@@ -15,13 +15,20 @@ def invoice_pdf(invoice: dict[str, Any], customer_name: str) -> bytes:
         f"Status: {invoice['status']}   Type: {invoice['type']}",
         f"Issued: {dump(invoice['issued_at'])[1:-1]}",
         "",
-        *(f"{line['name']}: {dump(line['total'])} {line['credit_type']['name']}" for line in invoice["line_items"]),
+        *(
+            f"{line['name']}: {dump(line['total'])} {line['credit_type']['name']}"
+            for line in invoice["line_items"]
+        ),
         "",
         f"Total: {dump(invoice['total'])} {unit}",
     ]
     if len(text) > LINES_ON_A_PAGE:
         kept = LINES_ON_A_PAGE - 3
-        text = [*text[:kept], f"... and {len(invoice['line_items']) - kept + 5} more lines", *text[-2:]]
+        text = [
+            *text[:kept],
+            f"... and {len(invoice['line_items']) - kept + 5} more lines",
+            *text[-2:],
+        ]
     shown = "".join(f"({_escape(line)}) Tj T*\n" for line in text)
     return _document(f"BT /F1 11 Tf 56 790 Td 16 TL\n{shown}ET".encode("latin-1", "replace"))
 
@@ -47,4 +54,7 @@ def _document(content: bytes) -> bytes:
     table = b"".join(b"%010d 00000 n \n" % offset for offset in offsets)
     start = len(result)
     result += b"xref\n0 %d\n0000000000 65535 f \n%s" % (len(objects) + 1, table)
-    return result + b"trailer\n<< /Size %d /Root 1 0 R >>\nstartxref\n%d\n%%%%EOF\n" % (len(objects) + 1, start)
+    return result + b"trailer\n<< /Size %d /Root 1 0 R >>\nstartxref\n%d\n%%%%EOF\n" % (
+        len(objects) + 1,
+        start,
+    )

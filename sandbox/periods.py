@@ -8,7 +8,8 @@ MONTHS = {"MONTHLY": 1, "QUARTERLY": 3, "ANNUAL": 12}
 DAYS = {"DAILY": 1, "WEEKLY": 7}
 
 _DURATION = re.compile(
-    r"([+-])?P(?:(\d+)Y)?(?:(\d+)M)?(?:(\d+)W)?(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?)?", re.ASCII
+    r"([+-])?P(?:(\d+)Y)?(?:(\d+)M)?(?:(\d+)W)?(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?)?",
+    re.ASCII,
 )
 
 
@@ -16,11 +17,14 @@ def add_months(moment: datetime, months: int) -> datetime:
     """The same day of a later month, or its last day if it is shorter."""
     index = moment.year * 12 + moment.month - 1 + months
     year, month = divmod(index, 12)
-    return moment.replace(year=year, month=month + 1, day=min(moment.day, monthrange(year, month + 1)[1]))
+    return moment.replace(
+        year=year, month=month + 1, day=min(moment.day, monthrange(year, month + 1)[1])
+    )
 
 
 def step(anchor: datetime, frequency: str, count: int) -> datetime:
-    """The start of the count-th period after the anchor. Counted from the anchor, so the 31st survives February."""
+    """The start of the count-th period after the anchor. Counted from the anchor, so the 31st
+    survives February."""
     if frequency in MONTHS:
         return add_months(anchor, MONTHS[frequency] * count)
     return anchor + timedelta(days=DAYS[frequency] * count)
@@ -57,6 +61,10 @@ def add_offset(moment: datetime, offset: str) -> datetime:
     if match is None or not any(match.groups()[1:]) or offset.endswith("T"):
         raise ValueError(f"{offset!r} is not an ISO 8601 duration")
     sign = -1 if match[1] == "-" else 1
-    years, months, weeks, days, hours, minutes, seconds = (int(part or 0) for part in match.groups()[1:])
+    years, months, weeks, days, hours, minutes, seconds = (
+        int(part or 0) for part in match.groups()[1:]
+    )
     shifted = add_months(moment, sign * (years * 12 + months))
-    return shifted + sign * timedelta(weeks=weeks, days=days, hours=hours, minutes=minutes, seconds=seconds)
+    return shifted + sign * timedelta(
+        weeks=weeks, days=days, hours=hours, minutes=minutes, seconds=seconds
+    )

@@ -32,7 +32,9 @@ class Charge:
 
 
 def customer_contracts(world: World, customer_id: str) -> list[Contract]:
-    return [row for row in world.store.contracts.of_customer(customer_id) if row.archived_at is None]
+    return [
+        row for row in world.store.contracts.of_customer(customer_id) if row.archived_at is None
+    ]
 
 
 def billing_period(contract: Contract, moment: datetime) -> tuple[datetime, datetime]:
@@ -58,14 +60,22 @@ def charges(world: World, contract: Contract, subjects: list[str]) -> Iterator[C
 
 
 def _product_charges(
-    world: World, contract: Contract, product: Product, metric: Metric, rates: list[Rate], subjects: list[str]
+    world: World,
+    contract: Contract,
+    product: Product,
+    metric: Metric,
+    rates: list[Rate],
+    subjects: list[str],
 ) -> Iterator[Charge]:
     state = product.current
     names = metric.dimensions
-    used: dict[tuple, Decimal] = defaultdict(Decimal)  # quantity so far per period and group, for tiers
+    # Quantity so far per period and group, for tiers.
+    used: dict[tuple, Decimal] = defaultdict(Decimal)
     frozen = set(contract.frozen_periods)
     for hour, values, raw in world.metering.quantities(metric, subjects):
-        if hour < contract.starting_at or (contract.ending_before and hour >= contract.ending_before):
+        if hour < contract.starting_at or (
+            contract.ending_before and hour >= contract.ending_before
+        ):
             continue
         start = billing_period(contract, hour)[0]
         if start in frozen:
@@ -76,14 +86,18 @@ def _product_charges(
         if rate_row is None or not rate_row.entitled:
             continue
         groups = tuple((key, value or "") for key, value in pricing.items())
-        presentation = tuple((key, given.get(key)) for key in state.get("presentation_group_key") or ())
+        presentation = tuple(
+            (key, given.get(key)) for key in state.get("presentation_group_key") or ()
+        )
         quantity = _convert(state.get("quantity_conversion"), raw)
         before = used[(start, groups)]
         used[(start, groups)] += quantity
         for part, price in _tiered(rate_row, before, quantity):
             due = _overridden(contract, product, groups, hour, price)
             if due is not None:
-                yield Charge(hour, product, groups, presentation, part, due, rate_row.credit_type_id)
+                yield Charge(
+                    hour, product, groups, presentation, part, due, rate_row.credit_type_id
+                )
 
 
 def effective_rate(rates: list[Rate], pricing: dict[str, Any], at: datetime) -> Rate | None:
@@ -115,7 +129,9 @@ def _tiered(row: Rate, before: Decimal, quantity: Decimal) -> Iterator[tuple[Dec
         return
     floor = ZERO
     for tier in row.tiers:
-        ceiling = floor + Decimal(tier["size"]) if tier.get("size") is not None else before + quantity
+        ceiling = (
+            floor + Decimal(tier["size"]) if tier.get("size") is not None else before + quantity
+        )
         part = min(before + quantity, ceiling) - max(before, floor)
         if part > 0:
             yield part, Decimal(tier["price"])
@@ -123,11 +139,18 @@ def _tiered(row: Rate, before: Decimal, quantity: Decimal) -> Iterator[tuple[Dec
 
 
 def _overridden(
-    contract: Contract, product: Product, groups: tuple[tuple[str, str], ...], hour: datetime, price: Decimal
+    contract: Contract,
+    product: Product,
+    groups: tuple[tuple[str, str], ...],
+    hour: datetime,
+    price: Decimal,
 ) -> Decimal | None:
-    """The price after the contract's overrides (a later one wins over an earlier one); None: not entitled."""
+    """The price after the contract's overrides (a later one wins over an earlier one); None: not
+    entitled."""
     for override in contract.overrides:
-        if hour < override["starting_at"] or (override.get("ending_before") and hour >= override["ending_before"]):
+        if hour < override["starting_at"] or (
+            override.get("ending_before") and hour >= override["ending_before"]
+        ):
             continue
         if not _override_applies(override, product, dict(groups)):
             continue
@@ -143,7 +166,10 @@ def _overridden(
 def _override_applies(override: dict[str, Any], product: Product, groups: dict[str, str]) -> bool:
     tags = set(product.current.get("tags") or ())
     specifiers = override.get("override_specifiers") or [
-        {"product_id": override.get("product_id"), "product_tags": override.get("applicable_product_tags")}
+        {
+            "product_id": override.get("product_id"),
+            "product_tags": override.get("applicable_product_tags"),
+        }
     ]
     return any(
         (not one.get("product_id") or one["product_id"] == product.id)

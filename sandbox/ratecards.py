@@ -131,7 +131,8 @@ def _build(world: World, card: RateCard, item: dict[str, Any]) -> Rate:
     if set(groups) != set(product.current.get("pricing_group_key") or []):
         raise invalid("pricing_group_values must name exactly the product's pricing group key")
     if any(
-        _same_price(row, product.id, groups) and row.credit_type_id != credit_type_id for row in _of_card(world, card)
+        _same_price(row, product.id, groups) and row.credit_type_id != credit_type_id
+        for row in _of_card(world, card)
     ):
         raise invalid("The credit type of a saved rate cannot be changed")
     if item["rate_type"] == "FLAT" and item.get("price") is None and item["entitled"]:
@@ -162,7 +163,10 @@ def _build(world: World, card: RateCard, item: dict[str, Any]) -> Rate:
 def _put(world: World, rate: Rate) -> Rate:
     """A rate of the same product, groups and start is replaced."""
     for row in _of_card(world, world.store.rate_cards[rate.rate_card_id]):
-        if _same_price(row, rate.product_id, rate.pricing_group_values) and row.starting_at == rate.starting_at:
+        if (
+            _same_price(row, rate.product_id, rate.pricing_group_values)
+            and row.starting_at == rate.starting_at
+        ):
             world.store.rates.remove(row.id)
     world.ratings.clear()
     return world.store.rates.put(rate)
@@ -186,7 +190,8 @@ def get_rate_schedule(world: World, request: Request) -> Any:
     rows = [
         row
         for row in _of_card(world, card)
-        if (row.ending_before is None or row.ending_before > start) and (end is None or row.starting_at < end)
+        if (row.ending_before is None or row.ending_before > start)
+        and (end is None or row.starting_at < end)
     ]
     return _rate_page(world, request, rows)
 
@@ -205,7 +210,9 @@ def _rate_page(world: World, request: Request, rows: list[Rate]) -> dict[str, An
     selectors = request.body.get("selectors")
     if selectors:
         rows = [row for row in rows if any(_selected(world, row, one) for one in selectors)]
-    return page(request, rows, show=lambda row: _show_rate(world, row), cap=world.settings.page_size)
+    return page(
+        request, rows, show=lambda row: _show_rate(world, row), cap=world.settings.page_size
+    )
 
 
 def _of_card(world: World, card: RateCard) -> list[Rate]:
@@ -214,7 +221,9 @@ def _of_card(world: World, card: RateCard) -> list[Rate]:
 
 def _in_force(world: World, rate: Rate, at: datetime) -> bool:
     siblings = [
-        row for row in world.store.rates if (row.rate_card_id, row.product_id) == (rate.rate_card_id, rate.product_id)
+        row
+        for row in world.store.rates
+        if (row.rate_card_id, row.product_id) == (rate.rate_card_id, rate.product_id)
     ]
     return effective_rate(siblings, rate.pricing_group_values, at) is rate
 
@@ -226,12 +235,16 @@ def _selected(world: World, rate: Rate, selector: dict[str, Any]) -> bool:
         (not selector.get("product_id") or selector["product_id"] == rate.product_id)
         and set(selector.get("product_tags") or []) <= tags
         and (exact is None or exact == rate.pricing_group_values)
-        and (selector.get("partial_pricing_group_values") or {}).items() <= rate.pricing_group_values.items()
+        and (selector.get("partial_pricing_group_values") or {}).items()
+        <= rate.pricing_group_values.items()
     )
 
 
 def _show_price(world: World, rate: Rate) -> dict[str, Any]:
-    shown: dict[str, Any] = {"rate_type": rate.rate_type, "credit_type": show_unit(world, rate.credit_type_id)}
+    shown: dict[str, Any] = {
+        "rate_type": rate.rate_type,
+        "credit_type": show_unit(world, rate.credit_type_id),
+    }
     if rate.rate_type == "TIERED":
         shown["tiers"] = rate.tiers
     else:

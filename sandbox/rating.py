@@ -1,13 +1,15 @@
 """Draws priced usage from commits and credits, exactly.
 
-Each hour's charges are drawn, in order of time, from the
-segments that cover the hour, in Metronome's published order
-(https://docs.metronome.com/guides/pricing-packaging/apply-credits-and-commits/prioritization-rules). Usage of a custom
-pricing unit draws balances of that unit first; the rest is converted to the rate card's fiat unit and may draw balances
-of that. Whatever nothing covers stays on the usage invoice: it never makes a balance negative.
+Each hour's charges are drawn, in order of time, from the segments that cover the hour, in
+Metronome's published order
+(https://docs.metronome.com/guides/pricing-packaging/apply-credits-and-commits/prioritization-rules).
+Usage of a custom pricing unit draws balances of that unit first; the rest is converted to the rate
+card's fiat unit and may draw balances of that. Whatever nothing covers stays on the usage invoice:
+it never makes a balance negative.
 
-A rating covers every billing period whose usage invoice is not final; what final invoices took is stored on the commit.
-It depends on usage and contracts only, not on the time of asking, and is cached until one of them changes.
+A rating covers every billing period whose usage invoice is not final; what final invoices took is
+stored on the commit. It depends on usage and contracts only, not on the time of asking, and is
+cached until one of them changes.
 """
 
 from collections import defaultdict
@@ -25,8 +27,9 @@ _KIND_RANK = {"PREPAID": 1, "CREDIT": 1, "POSTPAID": 2}
 
 @dataclass(slots=True)
 class Draw:
-    """A part of a charge: paid from a segment, or (commit is None) by nothing. `amount` is in the charge's unit,
-    or in fiat once converted; `converted` then says how much of the charge's unit became it."""
+    """A part of a charge: paid from a segment, or (commit is None) by nothing. `amount` is in the
+    charge's unit, or in fiat once converted; `converted` then says how much of the charge's unit
+    became it."""
 
     charge: Charge
     amount: Decimal
@@ -45,7 +48,9 @@ class Rating:
 def rate(world: World, customer_id: str) -> Rating:
     rating = world.ratings.get(customer_id)
     if rating is None:
-        rating = world.ratings[customer_id] = rate_subjects(world, customer_id, world.subjects(customer_id))
+        rating = world.ratings[customer_id] = rate_subjects(
+            world, customer_id, world.subjects(customer_id)
+        )
     return rating
 
 
@@ -65,7 +70,9 @@ def rate_subjects(world: World, customer_id: str, subjects: list[str]) -> Rating
     pools: dict[tuple[str, str], list[tuple[Commit, Segment]]] = {}
     for _, contract, charge in work:
         start = billing_period(contract, charge.hour)[0]
-        rating.draws[(contract.id, start)] += _draw(world, contract, charge, left, pools, rating.taken)
+        rating.draws[(contract.id, start)] += _draw(
+            world, contract, charge, left, pools, rating.taken
+        )
     return rating
 
 
@@ -75,8 +82,12 @@ def customer_commits(world: World, customer_id: str) -> list[Commit]:
 
 def settled(commit: Commit, segment: Segment) -> Decimal:
     """What final invoices, manual entries and rollovers changed about a segment."""
-    taken = sum((entry.amount for entry in commit.deductions if entry.segment_id == segment.id), ZERO)
-    adjusted = sum((entry.amount for entry in commit.adjustments if entry.segment_id == segment.id), ZERO)
+    taken = sum(
+        (entry.amount for entry in commit.deductions if entry.segment_id == segment.id), ZERO
+    )
+    adjusted = sum(
+        (entry.amount for entry in commit.adjustments if entry.segment_id == segment.id), ZERO
+    )
     return adjusted - taken
 
 
@@ -124,7 +135,9 @@ def _draw_fiat(
 ) -> list[Draw]:
     fiat = units * card.conversions[charge.credit_type_id]
     draws = [Draw(charge, fiat, ZERO, converted=units)]
-    for commit, segment in _covering(world, contract, charge, card.fiat_credit_type_id, left, pools):
+    for commit, segment in _covering(
+        world, contract, charge, card.fiat_credit_type_id, left, pools
+    ):
         if fiat <= 0:
             break
         amount = min(fiat, left[segment.id])
@@ -160,7 +173,9 @@ def usable_on(commit: Commit, contract: Contract) -> bool:
     return not commit.applicable_contract_ids or contract.id in commit.applicable_contract_ids
 
 
-def usable_segments(world: World, contract: Contract, credit_type_id: str) -> list[tuple[Commit, Segment]]:
+def usable_segments(
+    world: World, contract: Contract, credit_type_id: str
+) -> list[tuple[Commit, Segment]]:
     """Every segment of a unit the contract may draw from, in drawdown order."""
     found = [
         (commit, segment)
@@ -234,8 +249,16 @@ def balance(world: World, commit: Commit, at: datetime, *, drafts: bool = True) 
     )
 
 
-def contract_balance(world: World, contract: Contract, credit_type_id: str, at: datetime) -> Decimal:
-    return sum((balance(world, commit, at) for commit in contract_commits(world, contract, credit_type_id)), ZERO)
+def contract_balance(
+    world: World, contract: Contract, credit_type_id: str, at: datetime
+) -> Decimal:
+    return sum(
+        (
+            balance(world, commit, at)
+            for commit in contract_commits(world, contract, credit_type_id)
+        ),
+        ZERO,
+    )
 
 
 def contract_commits(world: World, contract: Contract, credit_type_id: str) -> list[Commit]:
@@ -243,5 +266,7 @@ def contract_commits(world: World, contract: Contract, credit_type_id: str) -> l
     return [
         commit
         for commit in customer_commits(world, contract.customer_id)
-        if commit.credit_type_id == credit_type_id and commit.type != "POSTPAID" and usable_on(commit, contract)
+        if commit.credit_type_id == credit_type_id
+        and commit.type != "POSTPAID"
+        and usable_on(commit, contract)
     ]

@@ -1,6 +1,8 @@
-"""What the sandbox remembers: one dataclass per noun, plain data only. The rules live in the module of each noun.
+"""What the sandbox remembers: one dataclass per noun, plain data only. The rules live in the module
+of each noun.
 
-Amounts are exact decimals. A unit is a credit type: US dollars count in cents, a custom pricing unit in itself.
+Amounts are exact decimals. A unit is a credit type: US dollars count in cents, a custom pricing
+unit in itself.
 """
 
 from dataclasses import dataclass, field
@@ -51,7 +53,8 @@ class Metric(Record):
 
     @property
     def dimensions(self) -> tuple[str, ...]:
-        """Every property usage of this metric can be split by, each once, in order of first mention."""
+        """Every property usage of this metric can be split by, each once, in order of first
+        mention."""
         return tuple(dict.fromkeys(key for keys in self.group_keys for key in keys))
 
 
@@ -76,7 +79,8 @@ class RateCard(Record):
     created_at: datetime
     description: str | None = None
     fiat_credit_type_id: str = USD_ID
-    conversions: dict[str, Decimal] = field(default_factory=dict)  # custom unit id -> fiat for one of it
+    # Custom unit id -> fiat for one of it.
+    conversions: dict[str, Decimal] = field(default_factory=dict)
     aliases: list[dict[str, Any]] = field(default_factory=list)
     custom_fields: dict[str, str] = field(default_factory=dict)
     archived_at: datetime | None = None
@@ -109,7 +113,8 @@ class Contract(Record):
     threshold: dict[str, Any] | None = None
     overrides: list[dict[str, Any]] = field(default_factory=list)
     transitions: list[dict[str, Any]] = field(default_factory=list)
-    frozen_periods: list[datetime] = field(default_factory=list)  # starts of the periods with a final usage invoice
+    # Starts of the periods with a final usage invoice.
+    frozen_periods: list[datetime] = field(default_factory=list)
     custom_fields: dict[str, str] = field(default_factory=dict)
     extra: dict[str, Any] = field(default_factory=dict)  # fields that are only read back
     uniqueness_key: str | None = None
@@ -218,7 +223,8 @@ class Invoice(Record):
     start_at: datetime | None = None
     end_at: datetime | None = None
     issued_at: datetime
-    lines: list[dict[str, Any]] = field(default_factory=list)  # of a draft usage invoice: made when read
+    # Of a draft usage invoice: made when read.
+    lines: list[dict[str, Any]] = field(default_factory=list)
     total: Decimal = Decimal(0)
     commit_id: str | None = None
     regenerated_from: str | None = None

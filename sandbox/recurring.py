@@ -61,15 +61,20 @@ def _over(recurring: Recurring, contract: Contract, start: datetime) -> bool:
     return bool(ends) and start >= min(ends)
 
 
-def _period(recurring: Recurring, contract: Contract, moment: datetime) -> tuple[datetime, datetime]:
-    """With an own frequency, periods count from the template's start; without, they follow the contract's invoices."""
+def _period(
+    recurring: Recurring, contract: Contract, moment: datetime
+) -> tuple[datetime, datetime]:
+    """With an own frequency, periods count from the template's start; without, they follow the
+    contract's invoices."""
     frequency = recurring.template.get("recurrence_frequency")
     if frequency:
         return periods.period_of(recurring.starting_at, frequency, moment)
     return periods.period_of(contract.anchor_at, contract.frequency, moment)
 
 
-def _make_child(world: World, recurring: Recurring, contract: Contract, start: datetime, now: datetime) -> None:
+def _make_child(
+    world: World, recurring: Recurring, contract: Contract, start: datetime, now: datetime
+) -> None:
     template = recurring.template
     whole_start, whole_end = _period(recurring, contract, start)
     share = _share(recurring, contract, start, whole_start, whole_end)
@@ -78,11 +83,19 @@ def _make_child(world: World, recurring: Recurring, contract: Contract, start: d
     for _ in range(int(template["commit_duration"]["value"]) - 1):
         end = _period(recurring, contract, end)[1]
     item = {
-        **{name: value for name, value in template.items() if name not in ("starting_at", "ending_before")},
+        **{
+            name: value
+            for name, value in template.items()
+            if name not in ("starting_at", "ending_before")
+        },
         "access_schedule": {
             "credit_type_id": access.get("credit_type_id"),
             "schedule_items": [
-                {"amount": _part(_amount(access), share), "starting_at": start, "ending_before": end},
+                {
+                    "amount": _part(_amount(access), share),
+                    "starting_at": start,
+                    "ending_before": end,
+                },
             ],
         },
     }
@@ -93,7 +106,12 @@ def _make_child(world: World, recurring: Recurring, contract: Contract, start: d
             "schedule_items": [{"timestamp": start, "amount": _part(_amount(charge), share)}],
         }
     child = commits.build(
-        world, item, customer_id=recurring.customer_id, contract=contract, type_=recurring.type, now=now
+        world,
+        item,
+        customer_id=recurring.customer_id,
+        contract=contract,
+        type_=recurring.type,
+        now=now,
     )
     child.recurring_id = recurring.id
     commits.add(world, child, now)
@@ -109,7 +127,11 @@ def _part(amount: Decimal, share: Decimal) -> Decimal:
 
 
 def _share(
-    recurring: Recurring, contract: Contract, start: datetime, whole_start: datetime, whole_end: datetime
+    recurring: Recurring,
+    contract: Contract,
+    start: datetime,
+    whole_start: datetime,
+    whole_end: datetime,
 ) -> Decimal:
     """The part of a period a child lasts, as the template's proration says."""
     proration = recurring.template.get("proration") or "FIRST_AND_LAST"
@@ -121,12 +143,16 @@ def _share(
         last = min(last, *ends)
     if (first, last) == (whole_start, whole_end):
         return Decimal(1)
-    return Decimal((last - first).total_seconds()) / Decimal((whole_end - whole_start).total_seconds())
+    return Decimal((last - first).total_seconds()) / Decimal(
+        (whole_end - whole_start).total_seconds()
+    )
 
 
 def editable(world: World, contract: Contract, item: dict[str, Any]) -> Recurring:
     """The template an update_recurring_* item names; only its end can change. Raises ApiError."""
-    recurring = world.store.recurring.get(item.get("recurring_commit_id") or item.get("recurring_credit_id") or "")
+    recurring = world.store.recurring.get(
+        item.get("recurring_commit_id") or item.get("recurring_credit_id") or ""
+    )
     if recurring is None or recurring.contract_id != contract.id:
         raise missing("Recurring commit")
     unknown = set(item) - {"recurring_commit_id", "recurring_credit_id", "ending_before"}
@@ -147,7 +173,11 @@ def show(world: World, recurring: Recurring) -> dict[str, Any]:
     def money(part: dict[str, Any]) -> dict[str, Any]:
         quantity = Decimal(1) if part.get("quantity") is None else part["quantity"]
         credit_type_id = show_unit(world, part.get("credit_type_id") or USD_ID)["id"]
-        return {"credit_type_id": credit_type_id, "unit_price": part["unit_price"], "quantity": quantity}
+        return {
+            "credit_type_id": credit_type_id,
+            "unit_price": part["unit_price"],
+            "quantity": quantity,
+        }
 
     shown: dict[str, Any] = {
         "id": recurring.id,

@@ -57,8 +57,15 @@ SUPPORTED: tuple[Route, ...] = (
         customers.set_ingest_aliases,
         v1.CustomerSetIngestAliasesParams,
     ),
-    Route("POST", "/v1/customers/{customer_id}/setName", customers.set_name, v1.CustomerSetNameParams),
-    Route("POST", "/v1/customers/{customer_id}/updateConfig", customers.update_config, v1.CustomerUpdateConfigParams),
+    Route(
+        "POST", "/v1/customers/{customer_id}/setName", customers.set_name, v1.CustomerSetNameParams
+    ),
+    Route(
+        "POST",
+        "/v1/customers/{customer_id}/updateConfig",
+        customers.update_config,
+        v1.CustomerUpdateConfigParams,
+    ),
     Route(
         "POST",
         "/v1/customers/{customer_id}/previewEvents",
@@ -88,32 +95,97 @@ SUPPORTED: tuple[Route, ...] = (
     Route("GET", "/v1/credit-types/list", catalog.list_units),
     Route("POST", "/v1/credit-types/create", catalog.create_unit, v1.PricingUnitCreateParams),
     Route("POST", "/v1/credit-types/archive", catalog.archive_unit, v1.PricingUnitArchiveParams),
-    Route("POST", "/v1/billable-metrics/create", catalog.create_metric, v1.BillableMetricCreateParams),
+    Route(
+        "POST", "/v1/billable-metrics/create", catalog.create_metric, v1.BillableMetricCreateParams
+    ),
     Route("GET", "/v1/billable-metrics", catalog.list_metrics),
-    Route("POST", "/v1/billable-metrics/archive", catalog.archive_metric, v1.BillableMetricArchiveParams),
+    Route(
+        "POST",
+        "/v1/billable-metrics/archive",
+        catalog.archive_metric,
+        v1.BillableMetricArchiveParams,
+    ),
     Route("GET", "/v1/billable-metrics/{billable_metric_id}", catalog.retrieve_metric),
-    Route("PUT", "/v1/billable-metrics/{billable_metric_id}", catalog.update_metric, v1.BillableMetricUpdateParams),
+    Route(
+        "PUT",
+        "/v1/billable-metrics/{billable_metric_id}",
+        catalog.update_metric,
+        v1.BillableMetricUpdateParams,
+    ),
     Route(
         "POST",
         "/v1/contract-pricing/products/create",
         catalog.create_product,
         contract_types.ProductCreateParams,
     ),
-    Route("POST", "/v1/contract-pricing/products/get", catalog.retrieve_product, contract_types.ProductRetrieveParams),
-    Route("POST", "/v1/contract-pricing/products/list", catalog.list_products, contract_types.ProductListParams),
-    Route("POST", "/v1/contract-pricing/products/update", catalog.update_product, contract_types.ProductUpdateParams),
     Route(
-        "POST", "/v1/contract-pricing/products/archive", catalog.archive_product, contract_types.ProductArchiveParams
+        "POST",
+        "/v1/contract-pricing/products/get",
+        catalog.retrieve_product,
+        contract_types.ProductRetrieveParams,
+    ),
+    Route(
+        "POST",
+        "/v1/contract-pricing/products/list",
+        catalog.list_products,
+        contract_types.ProductListParams,
+    ),
+    Route(
+        "POST",
+        "/v1/contract-pricing/products/update",
+        catalog.update_product,
+        contract_types.ProductUpdateParams,
+    ),
+    Route(
+        "POST",
+        "/v1/contract-pricing/products/archive",
+        catalog.archive_product,
+        contract_types.ProductArchiveParams,
     ),
     # Rate cards
-    Route("POST", "/v1/contract-pricing/rate-cards/create", ratecards.create, contract_types.RateCardCreateParams),
-    Route("POST", "/v1/contract-pricing/rate-cards/get", ratecards.retrieve, contract_types.RateCardRetrieveParams),
+    Route(
+        "POST",
+        "/v1/contract-pricing/rate-cards/create",
+        ratecards.create,
+        contract_types.RateCardCreateParams,
+    ),
+    Route(
+        "POST",
+        "/v1/contract-pricing/rate-cards/get",
+        ratecards.retrieve,
+        contract_types.RateCardRetrieveParams,
+    ),
     Route("POST", "/v1/contract-pricing/rate-cards/list", ratecards.list_),
-    Route("POST", "/v1/contract-pricing/rate-cards/update", ratecards.update, contract_types.RateCardUpdateParams),
-    Route("POST", "/v1/contract-pricing/rate-cards/archive", ratecards.archive, contract_types.RateCardArchiveParams),
-    Route("POST", "/v1/contract-pricing/rate-cards/addRate", ratecards.add_rate, rate_types.RateAddParams),
-    Route("POST", "/v1/contract-pricing/rate-cards/addRates", ratecards.add_rates, rate_types.RateAddManyParams),
-    Route("POST", "/v1/contract-pricing/rate-cards/getRates", ratecards.get_rates, rate_types.RateListParams),
+    Route(
+        "POST",
+        "/v1/contract-pricing/rate-cards/update",
+        ratecards.update,
+        contract_types.RateCardUpdateParams,
+    ),
+    Route(
+        "POST",
+        "/v1/contract-pricing/rate-cards/archive",
+        ratecards.archive,
+        contract_types.RateCardArchiveParams,
+    ),
+    Route(
+        "POST",
+        "/v1/contract-pricing/rate-cards/addRate",
+        ratecards.add_rate,
+        rate_types.RateAddParams,
+    ),
+    Route(
+        "POST",
+        "/v1/contract-pricing/rate-cards/addRates",
+        ratecards.add_rates,
+        rate_types.RateAddManyParams,
+    ),
+    Route(
+        "POST",
+        "/v1/contract-pricing/rate-cards/getRates",
+        ratecards.get_rates,
+        rate_types.RateListParams,
+    ),
     Route(
         "POST",
         "/v1/contract-pricing/rate-cards/getRateSchedule",
@@ -124,7 +196,12 @@ SUPPORTED: tuple[Route, ...] = (
     Route("POST", "/v1/contracts/create", contracts.create, v1.ContractCreateParams),
     Route("POST", "/v1/contracts/get", contract_views.retrieve_v1, v1.ContractRetrieveParams),
     Route("POST", "/v1/contracts/list", contract_views.list_v1, v1.ContractListParams),
-    Route("POST", "/v1/contracts/updateEndDate", contracts.update_end_date, v1.ContractUpdateEndDateParams),
+    Route(
+        "POST",
+        "/v1/contracts/updateEndDate",
+        contracts.update_end_date,
+        v1.ContractUpdateEndDateParams,
+    ),
     Route("POST", "/v1/contracts/archive", contracts.archive, v1.ContractArchiveParams),
     Route(
         "POST",
@@ -141,9 +218,17 @@ SUPPORTED: tuple[Route, ...] = (
     Route("POST", "/v2/contracts/commits/archive", balances.archive_commit),
     Route("POST", "/v2/contracts/credits/archive", balances.archive_credit),
     # Balances, commits and credits
-    Route("POST", "/v1/contracts/customerBalances/list", balances.list_balances, v1.ContractListBalancesParams),
     Route(
-        "POST", "/v1/contracts/customerBalances/getNetBalance", balances.get_net_balance, v1.ContractGetNetBalanceParams
+        "POST",
+        "/v1/contracts/customerBalances/list",
+        balances.list_balances,
+        v1.ContractListBalancesParams,
+    ),
+    Route(
+        "POST",
+        "/v1/contracts/customerBalances/getNetBalance",
+        balances.get_net_balance,
+        v1.ContractGetNetBalanceParams,
     ),
     Route(
         "POST",
@@ -151,16 +236,36 @@ SUPPORTED: tuple[Route, ...] = (
         balances.add_manual_entry,
         v1.ContractAddManualBalanceEntryParams,
     ),
-    Route("POST", "/v1/contracts/customerCommits/create", balances.create_commit, customer_types.CommitCreateParams),
-    Route("POST", "/v1/contracts/customerCommits/list", balances.list_commits, customer_types.CommitListParams),
+    Route(
+        "POST",
+        "/v1/contracts/customerCommits/create",
+        balances.create_commit,
+        customer_types.CommitCreateParams,
+    ),
+    Route(
+        "POST",
+        "/v1/contracts/customerCommits/list",
+        balances.list_commits,
+        customer_types.CommitListParams,
+    ),
     Route(
         "POST",
         "/v1/contracts/customerCommits/updateEndDate",
         balances.end_commit,
         customer_types.CommitUpdateEndDateParams,
     ),
-    Route("POST", "/v1/contracts/customerCredits/create", balances.create_credit, customer_types.CreditCreateParams),
-    Route("POST", "/v1/contracts/customerCredits/list", balances.list_credits, customer_types.CreditListParams),
+    Route(
+        "POST",
+        "/v1/contracts/customerCredits/create",
+        balances.create_credit,
+        customer_types.CreditCreateParams,
+    ),
+    Route(
+        "POST",
+        "/v1/contracts/customerCredits/list",
+        balances.list_credits,
+        customer_types.CreditListParams,
+    ),
     Route(
         "POST",
         "/v1/contracts/customerCredits/updateEndDate",
@@ -176,29 +281,73 @@ SUPPORTED: tuple[Route, ...] = (
     # Invoices
     Route("GET", "/v1/customers/{customer_id}/invoices", invoice_views.list_),
     Route("GET", "/v1/customers/{customer_id}/invoices/{invoice_id}", invoice_views.retrieve),
-    Route("GET", "/v1/customers/{customer_id}/invoices/{invoice_id}/pdf", invoice_views.retrieve_pdf),
+    Route(
+        "GET", "/v1/customers/{customer_id}/invoices/{invoice_id}/pdf", invoice_views.retrieve_pdf
+    ),
     Route("POST", "/v1/invoices/void", invoices.void, v1.InvoiceVoidParams),
     Route("POST", "/v1/invoices/regenerate", invoices.regenerate, v1.InvoiceRegenerateParams),
     # Alerts and notifications
     Route("POST", "/v1/alerts/create", alerts.create, v1.AlertCreateParams),
     Route("POST", "/v1/alerts/archive", alerts.archive, v1.AlertArchiveParams),
-    Route("POST", "/v1/customer-alerts/list", alerts.list_for_customer, customer_types.AlertListParams),
-    Route("POST", "/v1/customer-alerts/get", alerts.get_for_customer, customer_types.AlertRetrieveParams),
-    Route("POST", "/v1/customer-alerts/reset", alerts.reset_for_customer, customer_types.AlertResetParams),
-    Route("POST", "/v2/notifications/create", notifications.create, notification_types.OffsetCreateParams),
-    Route("POST", "/v2/notifications/get", notifications.retrieve, notification_types.OffsetRetrieveParams),
+    Route(
+        "POST", "/v1/customer-alerts/list", alerts.list_for_customer, customer_types.AlertListParams
+    ),
+    Route(
+        "POST",
+        "/v1/customer-alerts/get",
+        alerts.get_for_customer,
+        customer_types.AlertRetrieveParams,
+    ),
+    Route(
+        "POST",
+        "/v1/customer-alerts/reset",
+        alerts.reset_for_customer,
+        customer_types.AlertResetParams,
+    ),
+    Route(
+        "POST",
+        "/v2/notifications/create",
+        notifications.create,
+        notification_types.OffsetCreateParams,
+    ),
+    Route(
+        "POST",
+        "/v2/notifications/get",
+        notifications.retrieve,
+        notification_types.OffsetRetrieveParams,
+    ),
     Route("POST", "/v2/notifications/edit", notifications.edit),
-    Route("POST", "/v2/notifications/archive", notifications.archive, notification_types.OffsetArchiveParams),
-    Route("POST", "/v2/notifications/offset/list", notifications.list_offsets, notification_types.OffsetListParams),
+    Route(
+        "POST",
+        "/v2/notifications/archive",
+        notifications.archive,
+        notification_types.OffsetArchiveParams,
+    ),
+    Route(
+        "POST",
+        "/v2/notifications/offset/list",
+        notifications.list_offsets,
+        notification_types.OffsetListParams,
+    ),
     Route("POST", "/v2/notifications/system/list", notifications.list_system),
     # Custom fields
     Route("POST", "/v1/customFields/addKey", fields.add_key, v1.CustomFieldAddKeyParams),
     Route("POST", "/v1/customFields/removeKey", fields.remove_key, v1.CustomFieldRemoveKeyParams),
     Route("POST", "/v1/customFields/listKeys", fields.list_keys, v1.CustomFieldListKeysParams),
     Route("POST", "/v1/customFields/setValues", fields.set_values, v1.CustomFieldSetValuesParams),
-    Route("POST", "/v1/customFields/deleteValues", fields.delete_values, v1.CustomFieldDeleteValuesParams),
+    Route(
+        "POST",
+        "/v1/customFields/deleteValues",
+        fields.delete_values,
+        v1.CustomFieldDeleteValuesParams,
+    ),
     # Dashboards and services
-    Route("POST", "/v1/dashboards/getEmbeddableUrl", page.embeddable_url, v1.DashboardGetEmbeddableURLParams),
+    Route(
+        "POST",
+        "/v1/dashboards/getEmbeddableUrl",
+        page.embeddable_url,
+        v1.DashboardGetEmbeddableURLParams,
+    ),
     Route("GET", "/v1/services", page.services),
 )
 
@@ -271,4 +420,6 @@ UNSUPPORTED = (
     "POST /v1/usage/seats",
 )
 
-ROUTES = SUPPORTED + tuple(Route(method, path) for method, _, path in (call.partition(" ") for call in UNSUPPORTED))
+ROUTES = SUPPORTED + tuple(
+    Route(method, path) for method, _, path in (call.partition(" ") for call in UNSUPPORTED)
+)

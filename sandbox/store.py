@@ -1,7 +1,8 @@
 """Tables in memory with write-through to one SQLite file.
 
-Memory is what the sandbox works on; the file only serves a restart. Every changed row is written as JSON in one
-transaction when the request or tick that changed it ends, so a kill at any instant leaves whole requests behind.
+Memory is what the sandbox works on; the file only serves a restart. Every changed row is written as
+JSON in one transaction when the request or tick that changed it ends, so a kill at any instant
+leaves whole requests behind.
 """
 
 import json
@@ -88,7 +89,8 @@ class Table(Generic[R]):
             self._by_customer.setdefault(customer_id, []).append(row)
 
     def of_customer(self, customer_id: str) -> list[R]:
-        """Rows of one customer in order of creation. Rows of tables that are read so are never removed."""
+        """Rows of one customer in order of creation. Rows of tables that are read so are never
+        removed."""
         return self._by_customer.get(customer_id, [])
 
     def clear(self) -> None:
@@ -167,11 +169,17 @@ class Store:
         if self.db is None or not self.dirty:
             return
         gone = [key for key, row in self.dirty.items() if row is None]
-        kept = [(kind, row_id, row.seq, encode(row)) for (kind, row_id), row in self.dirty.items() if row is not None]
+        kept = [
+            (kind, row_id, row.seq, encode(row))
+            for (kind, row_id), row in self.dirty.items()
+            if row is not None
+        ]
         with self.db:
             self.db.execute("BEGIN IMMEDIATE")
             self.db.executemany("DELETE FROM row WHERE kind = ? AND id = ?", gone)
-            self.db.executemany("INSERT OR REPLACE INTO row (kind, id, seq, body) VALUES (?, ?, ?, ?)", kept)
+            self.db.executemany(
+                "INSERT OR REPLACE INTO row (kind, id, seq, body) VALUES (?, ?, ?, ?)", kept
+            )
         self.dirty.clear()
 
     def clear(self) -> None:

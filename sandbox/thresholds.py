@@ -22,7 +22,8 @@ from sandbox.world import World
 
 LEAST_THRESHOLD = Decimal(500)  # cents
 LEAST_RECHARGE = Decimal(1000)  # cents above the threshold
-WORKFLOW_TYPE = "spend"  # the only value the documentation shows for this notification; do not branch on it
+# The only value the documentation shows for this notification; do not branch on it.
+WORKFLOW_TYPE = "spend"
 
 
 def checked(world: World, contract: Contract, config: dict[str, Any]) -> dict[str, Any]:
@@ -33,7 +34,9 @@ def checked(world: World, contract: Contract, config: dict[str, Any]) -> dict[st
         raise unsupported(f"payment gates of type {gate}")
     if (config.get("discount_configuration") or {}).get("cap"):
         raise unsupported("capped discounts")
-    per_unit = fiat_per_unit(world, contract, unit(world, config.get("custom_credit_type_id"), USD_ID))
+    per_unit = fiat_per_unit(
+        world, contract, unit(world, config.get("custom_credit_type_id"), USD_ID)
+    )
     threshold, recharge_to = config["threshold_amount"], config["recharge_to_amount"]
     if threshold * per_unit < LEAST_THRESHOLD:
         raise invalid("threshold_amount must be worth at least $5")
@@ -60,7 +63,12 @@ def fiat_per_unit(world: World, contract: Contract, credit_type_id: str) -> Deci
 def evaluate(world: World, contract: Contract, at: datetime) -> None:
     """Open a workflow if the balance is at or under the threshold and none is open."""
     config = contract.threshold
-    if config is None or not config["is_enabled"] or contract.archived_at or contract.starting_at > at:
+    if (
+        config is None
+        or not config["is_enabled"]
+        or contract.archived_at
+        or contract.starting_at > at
+    ):
         return
     if contract.ending_before is not None and contract.ending_before <= at:
         return
@@ -95,11 +103,14 @@ def _is_excluded(commit: Commit, rule: dict[str, Any]) -> bool:
     entities = {"ContractCreditOrCommit", "ContractCredit" if commit.is_credit else "Commit"}
     filters = rule.get("custom_field_filters") or []
     return bool(filters) and all(
-        one["entity"] in entities and commit.custom_fields.get(one["key"]) == one["value"] for one in filters
+        one["entity"] in entities and commit.custom_fields.get(one["key"]) == one["value"]
+        for one in filters
     )
 
 
-def _open(world: World, contract: Contract, config: dict[str, Any], amount: Decimal, at: datetime) -> None:
+def _open(
+    world: World, contract: Contract, config: dict[str, Any], amount: Decimal, at: datetime
+) -> None:
     workflow_id = world.new_id()
     credit_type_id = config.get("custom_credit_type_id") or USD_ID
     fraction = (config.get("discount_configuration") or {}).get("payment_fraction", Decimal(1))
@@ -116,15 +127,25 @@ def _open(world: World, contract: Contract, config: dict[str, Any], amount: Deci
         config=config,
         created_at=at,
     )
-    item = InvoiceItem(id=world.new_id(), timestamp=at, unit_price=total, quantity=Decimal(1), amount=total)
-    invoice = purchase(world, _commit(world, workflow, item, at), item, at, contract_id=contract.id, held=True)
+    item = InvoiceItem(
+        id=world.new_id(), timestamp=at, unit_price=total, quantity=Decimal(1), amount=total
+    )
+    invoice = purchase(
+        world, _commit(world, workflow, item, at), item, at, contract_id=contract.id, held=True
+    )
     workflow.invoice_id = invoice.id
     world.store.workflows.put(workflow)
     if config["payment_gate_config"]["payment_gate_type"].upper() == "NONE":
         _commit_workflow(world, workflow, at)
         return
-    ids = {"workflow_type": WORKFLOW_TYPE, "customer_id": contract.customer_id, "contract_id": contract.id}
-    notifications.send_wrapped(world, "payment_gate.threshold_reached", ids | {"timestamp": stamp(at)}, at)
+    ids = {
+        "workflow_type": WORKFLOW_TYPE,
+        "customer_id": contract.customer_id,
+        "contract_id": contract.id,
+    }
+    notifications.send_wrapped(
+        world, "payment_gate.threshold_reached", ids | {"timestamp": stamp(at)}, at
+    )
     initiate = {
         "workflow_id": workflow.id,
         "invoice_id": invoice.id,
@@ -138,9 +159,14 @@ def _commit(world: World, workflow: Workflow, item: InvoiceItem, at: datetime) -
     config = workflow.config["commit"]
     starting_at = floor_hour(at)
     duration = config.get("duration") or {"unit": "YEARS", "value": 1}
-    ending_before = periods.add_duration(starting_at, duration["unit"].upper(), int(duration["value"]))
+    ending_before = periods.add_duration(
+        starting_at, duration["unit"].upper(), int(duration["value"])
+    )
     segment = Segment(
-        id=world.new_id(), amount=workflow.amount, starting_at=starting_at, ending_before=floor_hour(ending_before)
+        id=world.new_id(),
+        amount=workflow.amount,
+        starting_at=starting_at,
+        ending_before=floor_hour(ending_before),
     )
     return Commit(
         id=workflow.commit_id,
@@ -154,7 +180,9 @@ def _commit(world: World, workflow: Workflow, item: InvoiceItem, at: datetime) -
         invoice_items=[item],
         name=config.get("name"),
         description=config.get("description"),
-        priority=config["priority"] if config.get("priority") is not None else commits.DEFAULT_PRIORITY,
+        priority=config["priority"]
+        if config.get("priority") is not None
+        else commits.DEFAULT_PRIORITY,
         rate_type=config.get("rate_type") or "LIST_RATE",
         rollover_fraction=config.get("rollover_fraction"),
         applicable_product_ids=config.get("applicable_product_ids") or [],
@@ -181,14 +209,17 @@ def _commit_workflow(world: World, workflow: Workflow, at: datetime) -> None:
 
 
 def release(world: World, request: Request) -> Any:
-    """Tell the outcome of the payment. A workflow is released once; a second time is refused, saying what it is."""
+    """Tell the outcome of the payment. A workflow is released once; a second time is refused,
+    saying what it is."""
     body = request.body if isinstance(request.body, dict) else {}
     outcome = str(body.get("outcome") or "").lower()
     if outcome not in ("paid", "failed"):
         raise invalid("outcome must be paid or failed")
     workflow = find(world.store.workflows, body.get("workflow_id"), "Workflow")
     if workflow.state != "COMMITTING":
-        raise invalid(f"Workflow {workflow.id} is not in COMMITTING state, already in state {workflow.state}")
+        raise invalid(
+            f"Workflow {workflow.id} is not in COMMITTING state, already in state {workflow.state}"
+        )
     if outcome == "paid":
         _commit_workflow(world, workflow, request.now)
     else:

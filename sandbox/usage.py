@@ -20,8 +20,8 @@ FIELDS = frozenset(("transaction_id", "customer_id", "event_type", "timestamp", 
 
 
 def ingest(world: World, request: Request) -> Any:
-    """All or nothing: one bad event refuses the batch. An event whose transaction_id came in the last 34 days is
-    passed over in silence, whatever else it says."""
+    """All or nothing: one bad event refuses the batch. An event whose transaction_id came in the
+    last 34 days is passed over in silence, whatever else it says."""
     items = request.body
     if not isinstance(items, list) or not 1 <= len(items) <= MOST_EVENTS:
         raise invalid(f"The body must be a list of 1 to {MOST_EVENTS} events")
@@ -53,7 +53,12 @@ def ingest(world: World, request: Request) -> Any:
 def _event(item: Any, index: int, now: datetime) -> Event:
     if not isinstance(item, dict):
         raise invalid(f"Event {index} must be an object")
-    for name, longest in (("transaction_id", 128), ("customer_id", 128), ("event_type", 1024), ("timestamp", 64)):
+    for name, longest in (
+        ("transaction_id", 128),
+        ("customer_id", 128),
+        ("event_type", 1024),
+        ("timestamp", 64),
+    ):
         value = item.get(name)
         if not isinstance(value, str) or not 1 <= len(value) <= longest:
             raise invalid(f"Event {index}: {name} must be a string of 1 to {longest} characters")
@@ -89,7 +94,11 @@ def search(world: World, request: Request) -> Any:
     wanted = request.body["transactionIds"]
     if not 1 <= len(wanted) <= 100:
         raise invalid("transactionIds must have 1 to 100 items")
-    return [_show_event(world, event) for event in map(world.store.events.get, wanted) if event is not None]
+    return [
+        _show_event(world, event)
+        for event in map(world.store.events.get, wanted)
+        if event is not None
+    ]
 
 
 def _show_event(world: World, event: Event) -> dict[str, Any]:
@@ -108,7 +117,10 @@ def _show_event(world: World, event: Event) -> dict[str, Any]:
         ],
     }
     if customer_id is not None:
-        shown["matched_customer"] = {"id": customer_id, "name": world.store.customers[customer_id].name}
+        shown["matched_customer"] = {
+            "id": customer_id,
+            "name": world.store.customers[customer_id].name,
+        }
     return shown
 
 
@@ -119,12 +131,15 @@ Cells = list[tuple[datetime, Dimensions, Decimal]]
 
 @dataclass(kw_only=True)
 class Line(Record):
-    """One item of a usage list, so that it can be paged like stored rows. Only what is on the page is summed up."""
+    """One item of a usage list, so that it can be paged like stored rows. Only what is on the page
+    is summed up."""
 
     show: Callable[[], dict[str, Any]]
 
 
-def _page(world: World, request: Request, items: Sequence[Callable[[], dict[str, Any]]]) -> dict[str, Any]:
+def _page(
+    world: World, request: Request, items: Sequence[Callable[[], dict[str, Any]]]
+) -> dict[str, Any]:
     rows = [Line(id="", seq=number, show=item) for number, item in enumerate(items, start=1)]
     return page(request, rows, show=lambda row: row.show(), cap=world.settings.page_size)
 
@@ -167,7 +182,9 @@ def _usage_item(
     if group_by:
         wanted = group_by.get("values")
         groups = {key[0]: value for key, value in sums.items() if key[0] is not None}
-        item["groups"] = {key: value for key, value in groups.items() if not wanted or key in wanted}
+        item["groups"] = {
+            key: value for key, value in groups.items() if not wanted or key in wanted
+        }
     return item
 
 
@@ -184,7 +201,9 @@ def list_with_groups(world: World, request: Request) -> Any:
         for values, amount in sorted(
             quantities(cells, metric, (start, end), keys).items(), key=lambda item: str(item[0])
         ):
-            group = {key: value for key, value in zip(keys, values, strict=True) if value is not None}
+            group = {
+                key: value for key, value in zip(keys, values, strict=True) if value is not None
+            }
             if any(wanted and group.get(key) not in wanted for key, wanted in filters.items()):
                 continue
             item = {

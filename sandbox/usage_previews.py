@@ -11,7 +11,8 @@ from sandbox.world import World
 
 
 def preview(world: World, request: Request) -> Any:
-    """Mode replace rates these events alone, merge adds them to the usage there is. Nothing is kept."""
+    """Mode replace rates these events alone, merge adds them to the usage there is. Nothing is
+    kept."""
     body = request.body
     customer = find(world.store.customers, request.params["customer_id"], "Customer")
     if not 1 <= len(body["events"]) <= MOST_EVENTS:
@@ -30,11 +31,20 @@ def preview(world: World, request: Request) -> Any:
     ]
     merge = str(body.get("mode") or "replace").lower() == "merge"
     with world.metering.supposing(events):
-        rating = rate_subjects(world, customer.id, [*(world.subjects(customer.id) if merge else []), name])
+        rating = rate_subjects(
+            world, customer.id, [*(world.subjects(customer.id) if merge else []), name]
+        )
     drafts = [
         row
         for row in world.store.invoices.of_customer(customer.id)
-        if row.type == "USAGE" and row.status == "DRAFT" and row.start_at and row.start_at <= request.now
+        if row.type == "USAGE"
+        and row.status == "DRAFT"
+        and row.start_at
+        and row.start_at <= request.now
     ]
     skip_zero = truth(body.get("skip_zero_qty_line_items"))
-    return {"data": [invoice_views.show(world, row, skip_zero=skip_zero, rating=rating) for row in drafts]}
+    return {
+        "data": [
+            invoice_views.show(world, row, skip_zero=skip_zero, rating=rating) for row in drafts
+        ]
+    }

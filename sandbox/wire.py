@@ -51,7 +51,8 @@ class Request:
     origin: str = ""
 
     def option(self, name: str) -> Any:
-        """A list option: the official client puts the cursors of some POST lists in the query, of others in the body."""
+        """A list option: the official client puts the cursors of some POST lists in the query, of
+        others in the body."""
         if name in self.query:
             return self.query[name]
         return self.body.get(name) if isinstance(self.body, dict) else None
@@ -155,8 +156,8 @@ def page(
     sort: Callable[[R], Any] | None = None,
     descending: bool = False,
 ) -> dict[str, Any]:
-    """One page of rows and the cursor of the next. A cursor is the sort key of the last row shown, so rows added or
-    removed between two pages never make a client miss or repeat another one."""
+    """One page of rows and the cursor of the next. A cursor is the sort key of the last row shown,
+    so rows added or removed between two pages never make a client miss or repeat another one."""
 
     def key(row: R) -> list[Any]:
         return [sort(row) if sort else 0, row.seq]
@@ -169,7 +170,10 @@ def page(
         ordered = [row for row in ordered if (key(row) < after if descending else key(row) > after)]
     shown = ordered[:limit]
     more = len(ordered) > limit
-    return {"data": [show(row) for row in shown], cursor: _write_cursor(key(shown[-1])) if more else None}
+    return {
+        "data": [show(row) for row in shown],
+        cursor: _write_cursor(key(shown[-1])) if more else None,
+    }
 
 
 def _limit(value: Any, default: int, most: int) -> int:

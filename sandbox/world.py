@@ -65,7 +65,13 @@ class Settings:
 
 class World:
     def __init__(
-        self, *, settings: Settings, clock: Clock, credit_type_id: str, seed: int | None, state_path: str | Path | None
+        self,
+        *,
+        settings: Settings,
+        clock: Clock,
+        credit_type_id: str,
+        seed: int | None,
+        state_path: str | Path | None,
     ) -> None:
         self.settings = settings
         self.clock = clock
@@ -94,7 +100,8 @@ class World:
             store.credit_types.put(CreditType(id=USD_ID, name="USD (cents)", is_currency=True))
             store.credit_types.put(CreditType(id=self.credit_type_id, name="Vocalis Credits (VC)"))
         if self._random is not None and store.seq > 2:
-            self._random = random.Random(f"{self.seed}:{store.seq}")  # a restart must not repeat ids
+            # A restart must not repeat ids.
+            self._random = random.Random(f"{self.seed}:{store.seq}")
         for customer in store.customers:
             self.set_aliases(customer, customer.ingest_aliases)
         for metric in store.metrics:
@@ -117,7 +124,9 @@ class World:
 
     def keep_clock(self) -> None:
         offset = str(self.clock.offset.total_seconds())
-        self.store.switches.put(Switch(id="clock", value={"now": self.clock.now(), "offset": offset}))
+        self.store.switches.put(
+            Switch(id="clock", value={"now": self.clock.now(), "offset": offset})
+        )
 
     # Customers and their usage
 
@@ -151,18 +160,23 @@ class World:
     # Things to do later
 
     def schedule(self, at: datetime, kind: str, ref: str, detail: str = "") -> None:
-        due = Due(id=f"{kind}:{ref}:{detail}:{at.isoformat()}", at=at, kind=kind, ref=ref, detail=detail)
+        due = Due(
+            id=f"{kind}:{ref}:{detail}:{at.isoformat()}", at=at, kind=kind, ref=ref, detail=detail
+        )
         if due.id not in self.store.agenda:
             self.store.agenda.put(due)
             heappush(self._agenda, (at, due.seq, due.id))
 
     def schedule_evaluation(self, customer_id: str, now: datetime) -> None:
-        """One evaluation serves everything that happened before it: a second request for the same time is dropped."""
+        """One evaluation serves everything that happened before it: a second request for the same
+        time is dropped."""
         settings = self.settings
         if customer_id in self._evaluating and not settings.latency_seconds:
             return
         self._evaluating.add(customer_id)
-        wait = timedelta(seconds=float(settings.evaluate_every_seconds) + float(settings.latency_seconds))
+        wait = timedelta(
+            seconds=float(settings.evaluate_every_seconds) + float(settings.latency_seconds)
+        )
         self.schedule(now + wait, "evaluate", customer_id)
 
     def next_due(self, now: datetime) -> Due | None:
@@ -179,14 +193,19 @@ class World:
     # Uniqueness keys
 
     def refuse_taken(self, scope: str, key: str | None) -> None:
-        """Raises ApiError 409. The key never expires and says nothing about the record that has it, save for alerts."""
+        """Raises ApiError 409. The key never expires and says nothing about the record that has it,
+        save for alerts."""
         if key is None:
             return
         if not 1 <= len(key) <= 128:
             raise ApiError(400, "uniqueness_key must have 1 to 128 characters")
         taken = self.store.taken.get(f"{scope}:{key}")
         if taken is not None:
-            extra = {"conflicting_id": taken.owner_id, "conflicting_value": key} if scope == "alert" else {}
+            extra = (
+                {"conflicting_id": taken.owner_id, "conflicting_value": key}
+                if scope == "alert"
+                else {}
+            )
             raise ApiError(409, "This uniqueness key has already been used.", **extra)
 
     def take(self, scope: str, key: str | None, owner_id: str) -> None:

@@ -1,4 +1,5 @@
-"""How a person goes through the admin: to a page, through an action, past the question whether it is meant."""
+"""How a person goes through the admin: to a page, through an action, past the question whether it
+is meant."""
 
 from __future__ import annotations
 

@@ -32,33 +32,86 @@ def shop(alice, bob, now):
     fund(bob, 700, now)
     Customer.objects.filter(pk=alice.pk).update(metronome_id="metronome-alice")
     times = {"created_at": now}
-    reservation = wallet.reservations.create(key="k", amount=5, captured=5, state="captured", expires_at=now, **times)
+    reservation = wallet.reservations.create(
+        key="k", amount=5, captured=5, state="captured", expires_at=now, **times
+    )
     Generation.objects.create(
-        customer=alice, key="k", body_hash="h", text="My secret words", voice="standard-ava", voice_name="Ava",
-        voice_type="standard", characters=5, credits=5, state="done", reservation=reservation, taken_at=now, **times,
-    )  # fmt: skip
+        customer=alice,
+        key="k",
+        body_hash="h",
+        text="My secret words",
+        voice="standard-ava",
+        voice_name="Ava",
+        voice_type="standard",
+        characters=5,
+        credits=5,
+        state="done",
+        reservation=reservation,
+        taken_at=now,
+        **times,
+    )
     UsageEvent.objects.create(
-        transaction_id="vocalis-gen-1", customer=alice, event_type="voice_generation", happened_at=now, properties={},
-        credits=5, reservation=reservation, due_at=now, last_error="Rejected: 400 bad", attempts=3, dead_at=now, **times,
-    )  # fmt: skip
+        transaction_id="vocalis-gen-1",
+        customer=alice,
+        event_type="voice_generation",
+        happened_at=now,
+        properties={},
+        credits=5,
+        reservation=reservation,
+        due_at=now,
+        last_error="Rejected: 400 bad",
+        attempts=3,
+        dead_at=now,
+        **times,
+    )
     InboundWebhook.objects.create(
-        event_id="event-1", type="commit.create", customer_ref="metronome-alice",
-        payload={"text": "<script>alert(1)</script>"}, received_at=now, processed_at=now, outcome="read",
-    )  # fmt: skip
+        event_id="event-1",
+        type="commit.create",
+        customer_ref="metronome-alice",
+        payload={"text": "<script>alert(1)</script>"},
+        received_at=now,
+        processed_at=now,
+        outcome="read",
+    )
     payment = Payment.objects.create(
-        customer=alice, kind="recharge", state="charged", amount_cents=4900, gateway="test", due_at=now, **times
+        customer=alice,
+        kind="recharge",
+        state="charged",
+        amount_cents=4900,
+        gateway="test",
+        due_at=now,
+        **times,
     )
     Recharge.objects.create(
-        customer=alice, state="releasing", workflow_id="w-1", invoice_total="4900", payment=payment, due_at=now, **times
+        customer=alice,
+        state="releasing",
+        workflow_id="w-1",
+        invoice_total="4900",
+        payment=payment,
+        due_at=now,
+        **times,
     )
     Drift.objects.create(
-        wallet=wallet, difference=-2_000, wallet_balance=500, metronome_balance=0, first_seen_at=now, last_seen_at=now
+        wallet=wallet,
+        difference=-2_000,
+        wallet_balance=500,
+        metronome_balance=0,
+        first_seen_at=now,
+        last_seen_at=now,
     )
     Heartbeat.objects.create(worker="w", started_at=now, beat_at=timezone.now(), queues=["default"])
     UsageDiscrepancy.objects.create(
-        customer=alice, hour_at=now, event_type="voice_generation", voice_type="standard", local_units=5, remote_units=0,
-        is_in_transit=False, detail="missing there: vocalis-gen-1", first_seen_at=now, last_seen_at=now,
-    )  # fmt: skip
+        customer=alice,
+        hour_at=now,
+        event_type="voice_generation",
+        voice_type="standard",
+        local_units=5,
+        remote_units=0,
+        is_in_transit=False,
+        detail="missing there: vocalis-gen-1",
+        first_seen_at=now,
+        last_seen_at=now,
+    )
     pause_job("usage.report", seconds=600, reason="401 unauthorized", now=now)
     return wallet
 
@@ -70,7 +123,9 @@ def read_settings(monkeypatch):
     def read(env_file: str = os.devnull, **variables: str) -> SimpleNamespace:
         monkeypatch.setenv("ENV_FILE", env_file)
         monkeypatch.setattr(environ.Env, "ENVIRON", variables)
-        found = runpy.run_path(str(settings.BASE_DIR / "vocalis/settings.py"), run_name="vocalis.settings")
+        found = runpy.run_path(
+            str(settings.BASE_DIR / "vocalis/settings.py"), run_name="vocalis.settings"
+        )
         return SimpleNamespace(**{name: value for name, value in found.items() if name.isupper()})
 
     return read

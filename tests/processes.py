@@ -1,4 +1,5 @@
-"""Real processes for tests: the sandbox, the worker and the web server on ports and databases of their own."""
+"""Real processes for tests: the sandbox, the worker and the web server on ports and databases of
+their own."""
 
 from __future__ import annotations
 
@@ -35,9 +36,13 @@ def free_port() -> int:
 def settings_env(*, database_url: str, metronome_url: str, **more: str) -> dict[str, str]:
     """The environment of a process that runs with .env.example on this database and this Metronome."""
     return os.environ | {
-        "DJANGO_SETTINGS_MODULE": "vocalis.settings", "ENV_FILE": ".env.example", "REDIS_URL": "",
-        "DATABASE_URL": database_url, "METRONOME_API_URL": metronome_url, **more,
-    }  # fmt: skip
+        "DJANGO_SETTINGS_MODULE": "vocalis.settings",
+        "ENV_FILE": ".env.example",
+        "REDIS_URL": "",
+        "DATABASE_URL": database_url,
+        "METRONOME_API_URL": metronome_url,
+        **more,
+    }
 
 
 def direct(base_url: str = "", **options: Any) -> httpx.Client:
@@ -46,10 +51,15 @@ def direct(base_url: str = "", **options: Any) -> httpx.Client:
 
 
 @contextmanager
-def running(log: Path, *command: str, env: dict[str, str] | None = None) -> Iterator[subprocess.Popen]:
-    """A Python process whose output goes to `log`, printed when the test is over (pytest shows it if that failed)."""
+def running(
+    log: Path, *command: str, env: dict[str, str] | None = None
+) -> Iterator[subprocess.Popen]:
+    """A Python process whose output goes to `log`, printed when the test is over (pytest shows it
+    if that failed)."""
     with log.open("wb") as output:
-        process = subprocess.Popen([sys.executable, *command], env=env, stdout=output, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(
+            [sys.executable, *command], env=env, stdout=output, stderr=subprocess.STDOUT
+        )
     try:
         yield process
     finally:
@@ -77,7 +87,16 @@ def sandbox(log: Path, *options: str) -> Iterator[httpx.Client]:
 def web(log: Path, env: dict[str, str], *options: str) -> Iterator[httpx.Client]:
     """A daphne on a port of its own, as an HTTP client of it; it answers, whatever it says."""
     port = free_port()
-    command = ["-m", "daphne", "--bind", "127.0.0.1", "--port", str(port), *options, "vocalis.asgi:application"]
+    command = [
+        "-m",
+        "daphne",
+        "--bind",
+        "127.0.0.1",
+        "--port",
+        str(port),
+        *options,
+        "vocalis.asgi:application",
+    ]
     with (
         running(log, *command, env=env),
         direct(f"http://127.0.0.1:{port}", timeout=WAIT_SECONDS) as client,

@@ -12,10 +12,13 @@ from vocalis.settings import *  # noqa: E402, F403
 from vocalis.settings import DATABASES, IN_MEMORY_CACHE, STORAGES, VAR_DIR  # noqa: E402
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
-STORAGES = STORAGES | {"staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}}
+STORAGES = STORAGES | {
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
+}
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     # A file: an in-memory database shared by threads has table locks that a real one does not have.
     DATABASES["default"]["TEST"] = {"NAME": str(VAR_DIR / f"test-{os.getpid()}.sqlite3")}
 STATIC_ROOT = VAR_DIR / "static"
-STATIC_ROOT.mkdir(exist_ok=True)  # whitenoise warns about a folder that is missing, and warnings are errors
+# Whitenoise warns about a folder that is missing, and warnings are errors.
+STATIC_ROOT.mkdir(exist_ok=True)
 CACHES = {"default": IN_MEMORY_CACHE}  # one of each test process, emptied by conftest

@@ -1,6 +1,8 @@
-"""Who gets in where: every address of the site, asked for by everybody who should not simply get in.
+"""Who gets in where: every address of the site, asked for by everybody who should not simply get
+in.
 
-A new address without a row here fails the test. The same walk looks at what comes back: no page carries code of its own.
+A new address without a row here fails the test. The same walk looks at what comes back: no page
+carries code of its own.
 """
 
 from __future__ import annotations
@@ -21,9 +23,10 @@ from conftest import PASSWORD, fund
 from usage.models import Generation
 from vocalis import health
 
-# What GET and POST (without any field) answer to: a visitor who is not logged in | alice, a customer who asks for what is
-# bob's where the address names something | a clerk: staff without permissions | an operator: a superuser.
-# Neither clerk nor operator has a customer. A word says where they are sent, a number is the status.
+# What GET and POST (without any field) answer to: a visitor who is not logged in | alice, a
+# customer who asks for what is bob's where the address names something | a clerk: staff without
+# permissions | an operator: a superuser. Neither clerk nor operator has a customer. A word says
+# where they are sent, a number is the status.
 CUSTOMERS = "login login | 200 200 | 403 403 | 403 403"
 CUSTOMERS_TO_READ = "login 405 | 200 405 | 403 405 | 403 405"
 EVERYBODY = "200 200 | 200 200 | 200 200 | 200 200"
@@ -79,19 +82,34 @@ ROWS = {
     "admin:auth_user_password_change": PERMITTED,
     "admin:billing_wallet_reconcile": "admin-login admin-login | admin-login admin-login | 403 403 | 200 reconcile",
 }
-# The pages every model has in the admin. What people edit there is named; everything else is only read.
+# The pages every model has in the admin. What people edit there is named; everything else is only
+# read.
 MODEL_PAGES = {
-    "changelist": PERMITTED, "history": PERMITTED, "change": PERMITTED_TO_READ, "add": NOBODY, "delete": NOBODY,
-}  # fmt: skip
-EDITED = {("accounts_user", page) for page in MODEL_PAGES} | {("auth_group", page) for page in MODEL_PAGES}
+    "changelist": PERMITTED,
+    "history": PERMITTED,
+    "change": PERMITTED_TO_READ,
+    "add": NOBODY,
+    "delete": NOBODY,
+}
+EDITED = {("accounts_user", page) for page in MODEL_PAGES} | {
+    ("auth_group", page) for page in MODEL_PAGES
+}
 EDITED |= {("jobs_pausedjob", "delete")}  # ends a pause
 
 PLACES = {
-    "/": "home", "/accounts/login/": "login", "/admin/login/": "admin-login", "/admin/": "admin", "/studio/": "studio",
-    "/billing/": "billing", "/billing/plans/": "plans",
-}  # fmt: skip
+    "/": "home",
+    "/accounts/login/": "login",
+    "/admin/login/": "admin-login",
+    "/admin/": "admin",
+    "/studio/": "studio",
+    "/billing/": "billing",
+    "/billing/plans/": "plans",
+}
 ROLES = ("visitor", "alice", "clerk", "operator")
-INLINE = re.compile(r"<style|\sstyle=|\son[a-z]+=[\"']|<script(?![^>]*\ssrc=)(?![^>]*json)|javascript:", re.IGNORECASE)
+INLINE = re.compile(
+    r"<style|\sstyle=|\son[a-z]+=[\"']|<script(?![^>]*\ssrc=)(?![^>]*json)|javascript:",
+    re.IGNORECASE,
+)
 TOKEN = re.compile(rb'name="csrfmiddlewaretoken" value="\w+"')  # random letters spell anything
 
 pytestmark = pytest.mark.django_db
@@ -105,7 +123,10 @@ def addresses(nodes=None, name_space="") -> Iterator[str]:
     """The name of every address, or its pattern if it has none."""
     for node in get_resolver().url_patterns if nodes is None else nodes:
         if hasattr(node, "url_patterns"):
-            yield from addresses(node.url_patterns, f"{name_space}{node.namespace}:" if node.namespace else name_space)
+            yield from addresses(
+                node.url_patterns,
+                f"{name_space}{node.namespace}:" if node.namespace else name_space,
+            )
         elif (name := f"{name_space}{node.name or node.pattern}") not in NAMELESS:
             yield name
 
@@ -132,11 +153,24 @@ def bobs(bob, now):
     """What the addresses name: things of bob's."""
     wallet = fund(bob, 700, now)
     Customer.objects.filter(pk=bob.pk).update(metronome_id="metronome-bob")
-    hold = wallet.reservations.create(key="k", amount=5, captured=5, state="captured", expires_at=now, created_at=now)
+    hold = wallet.reservations.create(
+        key="k", amount=5, captured=5, state="captured", expires_at=now, created_at=now
+    )
     generation = Generation.objects.create(
-        customer=bob, key="k", body_hash="h", text="bob's words", voice="standard-ava", voice_name="Ava",
-        voice_type="standard", characters=5, credits=5, state="done", reservation=hold, taken_at=now, created_at=now,
-    )  # fmt: skip
+        customer=bob,
+        key="k",
+        body_hash="h",
+        text="bob's words",
+        voice="standard-ava",
+        voice_name="Ava",
+        voice_type="standard",
+        characters=5,
+        credits=5,
+        state="done",
+        reservation=hold,
+        taken_at=now,
+        created_at=now,
+    )
     payment = Payment.objects.create(
         customer=bob,
         kind="recharge",
@@ -164,7 +198,9 @@ def bobs(bob, now):
 @pytest.fixture
 def come_as(alice, staff):
     """A browser of its own for every question: some of them log out."""
-    clerk = User.objects.create_user("clerk@example.com", PASSWORD, first_name="C", last_name="K", is_staff=True)
+    clerk = User.objects.create_user(
+        "clerk@example.com", PASSWORD, first_name="C", last_name="K", is_staff=True
+    )
     users = {"visitor": None, "alice": alice.user, "clerk": clerk, "operator": staff}
 
     def client(role: str) -> Client:
@@ -198,12 +234,15 @@ def test_everybody_gets_what_the_table_says(name, bobs, come_as, sandbox, monkey
             if answer.headers.get("Content-Type", "").startswith("text/html"):
                 assert not INLINE.findall(answer.content.decode())
             assert role in ("clerk", "operator") or b"bob" not in TOKEN.sub(b"", answer.content)
-    # The admin's way to say that it has no such row. Only its history says so before it looks at the right to see it.
+    # The admin's way to say that it has no such row. Only its history says so before it looks at
+    # the right to see it.
     nothing_there = "admin" if name.startswith("admin:") else ""
     unseen = ("200", "403") if name.endswith("_history") else ("200",)
     for role, cell in zip(ROLES, expected.split(" | "), strict=True):
         for said, wanted in zip(found[role].split(), cell.split(), strict=True):
-            assert said == wanted or (said == nothing_there and wanted in unseen), f"{role}: {found[role]}"
+            assert said == wanted or (said == nothing_there and wanted in unseen), (
+                f"{role}: {found[role]}"
+            )
 
 
 def test_no_two_addresses_share_a_name():
@@ -218,11 +257,18 @@ def test_every_row_is_of_an_address():
 
 @pytest.mark.parametrize("method", ["get", "head"])
 @pytest.mark.parametrize("name", sorted(set(addresses())))
-def test_no_address_answers_a_browser_that_merely_looks_with_405(name, method, bobs, come_as, sandbox):
+def test_no_address_answers_a_browser_that_merely_looks_with_405(
+    name, method, bobs, come_as, sandbox
+):
     """A login leads back with GET to where it came from, and people reload what a form answered."""
     for role in ROLES:
-        answer = getattr(come_as(role), method)(url(name, bobs), headers={"accept": "text/html,*/*;q=0.8"})
-        assert answer.status_code != 405 or answer.request["PATH_INFO"].startswith("/api/"), (name, role)
+        answer = getattr(come_as(role), method)(
+            url(name, bobs), headers={"accept": "text/html,*/*;q=0.8"}
+        )
+        assert answer.status_code != 405 or answer.request["PATH_INFO"].startswith("/api/"), (
+            name,
+            role,
+        )
         if answer.status_code == 405 and method == "get":
             assert answer.json()["error"] == "GET is not possible here. Use POST."
 

@@ -11,7 +11,15 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from accounts.models import Customer, User
-from billing.models import Drift, InboundWebhook, LedgerEntry, Payment, Recharge, Reservation, Wallet
+from billing.models import (
+    Drift,
+    InboundWebhook,
+    LedgerEntry,
+    Payment,
+    Recharge,
+    Reservation,
+    Wallet,
+)
 from conftest import PASSWORD, fund
 from jobs.models import JobRow, PausedJob
 from usage.models import Generation, UsageEvent
@@ -24,7 +32,7 @@ WRITABLE = {"User"}
 pytestmark = pytest.mark.django_db
 
 
-# --- What is there --------------------------------------------------------------------------------------------------
+# --- What is there --------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)
@@ -43,11 +51,15 @@ def test_every_model_can_be_looked_at_and_only_people_are_edited(operator, shop,
             assert operator.post(url(model, "delete", row.pk), {"post": "yes"}).status_code == 403
 
 
-@pytest.mark.parametrize("model", [model for model in MODELS if issubclass(model, JobRow)], ids=lambda m: m.__name__)
+@pytest.mark.parametrize(
+    "model", [model for model in MODELS if issubclass(model, JobRow)], ids=lambda m: m.__name__
+)
 def test_whatever_owes_work_shows_it_and_filters_by_it(operator, shop, model):
     for work in ("dead", "due"):
         assert operator.get(url(model), {"work": work}).status_code == 200
-    assert {"work", "attempts", "trouble"} <= set(admin.site.get_model_admin(model).get_list_display(None))
+    assert {"work", "attempts", "trouble"} <= set(
+        admin.site.get_model_admin(model).get_list_display(None)
+    )
 
 
 def test_a_dead_row_shows_its_last_error(operator, shop):
@@ -94,9 +106,12 @@ def test_search_finds_a_customer_by_id_and_alias(operator, shop, alice):
         assert operator.get(url(Customer), {"q": term}).context["cl"].result_count == 1
 
 
-@pytest.mark.parametrize("model", [LedgerEntry, Reservation, Payment, Recharge, InboundWebhook, Generation, UsageEvent])
+@pytest.mark.parametrize(
+    "model", [LedgerEntry, Reservation, Payment, Recharge, InboundWebhook, Generation, UsageEvent]
+)
 def test_what_the_large_lists_are_searched_for_begins_an_index(model):
-    """Else PostgreSQL reads the whole table, for a customer's e-mail address, too: the parts are joined by OR."""
+    """Else PostgreSQL reads the whole table, for a customer's e-mail address, too: the parts are
+    joined by OR."""
     indexed = {field.name for field in model._meta.fields if field.unique or field.db_index}
     for index in (*model._meta.indexes, *model._meta.constraints):
         if getattr(index, "fields", None) and index.condition is None:
@@ -124,7 +139,9 @@ def test_the_page_of_a_customer_leads_to_everything_of_theirs(operator, shop, al
 
 
 def test_pages_lead_only_to_what_one_may_look_at(client, shop, alice):
-    user = User.objects.create_user("viewer@example.com", PASSWORD, is_staff=True, first_name="V", last_name="V")
+    user = User.objects.create_user(
+        "viewer@example.com", PASSWORD, is_staff=True, first_name="V", last_name="V"
+    )
     user.user_permissions.set(
         Permission.objects.filter(codename__in=["view_customer", "view_payment", "view_recharge"])
     )
@@ -138,8 +155,12 @@ def test_pages_lead_only_to_what_one_may_look_at(client, shop, alice):
         assert url(model) not in html
 
 
-def test_a_webhook_leads_to_its_customer_and_a_reservation_to_what_it_paid_for(operator, shop, alice):
-    event = operator.get(url(InboundWebhook, "change", InboundWebhook.objects.get().pk)).content.decode()
+def test_a_webhook_leads_to_its_customer_and_a_reservation_to_what_it_paid_for(
+    operator, shop, alice
+):
+    event = operator.get(
+        url(InboundWebhook, "change", InboundWebhook.objects.get().pk)
+    ).content.decode()
     reservation = shop.reservations.get()
     held = operator.get(url(Reservation, "change", reservation.pk)).content.decode()
 
@@ -152,14 +173,20 @@ def test_a_customer_without_anything_has_a_page_too(operator, bob):
 
 
 def test_a_page_that_does_not_exist_says_so(operator):
-    page = operator.get(url(Customer, "change", "00000000-0000-4000-8000-000000000000"), follow=True)
+    page = operator.get(
+        url(Customer, "change", "00000000-0000-4000-8000-000000000000"), follow=True
+    )
 
     assert any("exist" in message for message in messages(page))
 
 
 def test_payloads_are_text_and_what_people_said_is_not_shown(operator, shop, alice):
-    event = operator.get(url(InboundWebhook, "change", InboundWebhook.objects.get().pk)).content.decode()
-    generation = operator.get(url(Generation, "change", Generation.objects.get().pk)).content.decode()
+    event = operator.get(
+        url(InboundWebhook, "change", InboundWebhook.objects.get().pk)
+    ).content.decode()
+    generation = operator.get(
+        url(Generation, "change", Generation.objects.get().pk)
+    ).content.decode()
 
     assert "&lt;script&gt;alert(1)" in event and "<script>alert" not in event
     assert "My secret words" not in generation
@@ -176,12 +203,14 @@ def test_lists_neither_count_all_rows_nor_ask_per_row(operator, shop, alice, now
         operator.get(url(LedgerEntry))
 
     assert len(many) == len(few)
-    counts = [query["sql"] for query in many if "COUNT(" in query["sql"] and "ledgerentry" in query["sql"]]
+    counts = [
+        query["sql"] for query in many if "COUNT(" in query["sql"] and "ledgerentry" in query["sql"]
+    ]
     assert counts and all("LIMIT 10000" in sql for sql in counts)
     assert "sortable" not in operator.get(url(LedgerEntry)).content.decode()
 
 
-# --- People ---------------------------------------------------------------------------------------------------------
+# --- People ---------------------------------------------------------------------------------------
 
 
 def test_the_list_of_people_does_not_count_them_all(operator, shop):
@@ -196,10 +225,14 @@ def test_staff_are_made_by_email_in_lower_case(operator):
     response = operator.post(
         url(User, "add"),
         {
-            "email": "New@Example.com", "first_name": "New", "last_name": "Person", "usable_password": "true",
-            "password1": "a long enough secret", "password2": "a long enough secret",
+            "email": "New@Example.com",
+            "first_name": "New",
+            "last_name": "Person",
+            "usable_password": "true",
+            "password1": "a long enough secret",
+            "password2": "a long enough secret",
         },
-    )  # fmt: skip
+    )
 
     assert response.status_code == 302, response.context["adminform"].form.errors
     assert User.objects.get(email="new@example.com").check_password("a long enough secret")
@@ -211,7 +244,7 @@ def test_the_email_of_a_customer_is_changed_on_their_profile_only(operator, alic
     assert b'name="email"' in operator.get(url(User, "change", staff.pk)).content
 
 
-# --- The start page -------------------------------------------------------------------------------------------------
+# --- The start page -------------------------------------------------------------------------------
 
 
 def test_the_start_page_shows_what_needs_a_person(operator, shop):
@@ -224,7 +257,9 @@ def test_the_start_page_shows_what_needs_a_person(operator, shop):
 
 
 def test_the_start_page_tells_staff_only_what_they_may_look_at(client, shop):
-    user = User.objects.create_user("viewer@example.com", PASSWORD, is_staff=True, first_name="V", last_name="V")
+    user = User.objects.create_user(
+        "viewer@example.com", PASSWORD, is_staff=True, first_name="V", last_name="V"
+    )
     client.force_login(user)
     assert "What needs a person" not in client.get("/admin/").content.decode()
 
@@ -251,4 +286,7 @@ def test_admin_pages_hold_no_inline_code(operator, shop):
     for page in ("/admin/", url(UsageEvent), url(Customer, "change", Customer.objects.first().pk)):
         html = operator.get(page).content.decode()
         assert "<style" not in html and " style=" not in html and " onclick=" not in html
-        assert all("src=" in tag.split(">")[0] or "application/json" in tag for tag in html.split("<script")[1:])
+        assert all(
+            "src=" in tag.split(">")[0] or "application/json" in tag
+            for tag in html.split("<script")[1:]
+        )

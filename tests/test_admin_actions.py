@@ -37,7 +37,11 @@ def test_retry_makes_dead_rows_due_and_writes_down_who_did_it(operator, shop, st
     assert event.due_at <= timezone.now()
     assert messages(response) == ["Retry: 1 due now."]
     entry = LogEntry.objects.get()
-    assert (entry.user, entry.object_id, entry.change_message) == (staff, str(event.pk), "Retry by hand.")
+    assert (entry.user, entry.object_id, entry.change_message) == (
+        staff,
+        str(event.pk),
+        "Retry by hand.",
+    )
 
 
 def test_retry_leaves_rows_alone_that_owe_nothing(operator, shop):
@@ -72,7 +76,10 @@ def test_agreeing_to_a_drift_notes_who(operator, shop, staff):
     assert Drift.objects.get().approved_by == staff
     assert messages(response) == ["Agreed to the adjustment: 1."]
     assert LogEntry.objects.get().user == staff
-    assert "not open any more" in messages(confirm(operator, Drift, "approve", gone(Drift.objects.get())))[0]
+    assert (
+        "not open any more"
+        in messages(confirm(operator, Drift, "approve", gone(Drift.objects.get())))[0]
+    )
 
 
 def gone(drift: Drift) -> Drift:
@@ -81,13 +88,19 @@ def gone(drift: Drift) -> Drift:
 
 
 def test_nothing_is_done_before_it_is_confirmed(operator, shop):
-    for model, action in [(Wallet, "freeze"), (Wallet, "give"), (Generation, "give_back"), (Payment, "refund")]:
+    for model, action in [
+        (Wallet, "freeze"),
+        (Wallet, "give"),
+        (Generation, "give_back"),
+        (Payment, "refund"),
+    ]:
         asked = act(operator, model, action, model.objects.first())
         assert asked.templates[0].name == "admin/confirm.html"
         unanswered = act(operator, model, action, model.objects.first(), confirmed="yes")
         assert b"This field is required." in unanswered.content
     assert (
-        act(operator, InboundWebhook, "replay", InboundWebhook.objects.get()).templates[0].name == "admin/confirm.html"
+        act(operator, InboundWebhook, "replay", InboundWebhook.objects.get()).templates[0].name
+        == "admin/confirm.html"
     )
 
     assert not LogEntry.objects.exists()
@@ -112,7 +125,9 @@ def test_the_question_says_whose_it_is(operator, shop, alice, model, action):
 def test_too_many_rows_at_once_are_refused(operator, shop, monkeypatch):
     monkeypatch.setattr(confirmation, "ROWS_MAX", 1)
 
-    response = act(operator, Wallet, "freeze", *Wallet.objects.all(), confirmed="yes", reason="Sorry")
+    response = act(
+        operator, Wallet, "freeze", *Wallet.objects.all(), confirmed="yes", reason="Sorry"
+    )
 
     assert messages(response) == ["Choose 1 rows at most; nothing was done."]
     assert not Wallet.objects.exclude(frozen_at=None).exists()
@@ -120,10 +135,19 @@ def test_too_many_rows_at_once_are_refused(operator, shop, monkeypatch):
 
 def test_too_many_rows_at_once_are_not_tried_again_either(operator, shop, monkeypatch):
     monkeypatch.setattr(confirmation, "ROWS_MAX", 1)
-    InboundWebhook.objects.create(event_id="event-2", type="t", payload={}, received_at=timezone.now())
+    InboundWebhook.objects.create(
+        event_id="event-2", type="t", payload={}, received_at=timezone.now()
+    )
     InboundWebhook.objects.update(due_at=timezone.now(), dead_at=timezone.now())
 
-    response = act(operator, InboundWebhook, "retry", InboundWebhook.objects.first(), select_across="1", index="0")
+    response = act(
+        operator,
+        InboundWebhook,
+        "retry",
+        InboundWebhook.objects.first(),
+        select_across="1",
+        index="0",
+    )
 
     assert messages(response) == ["Choose 1 rows at most; nothing was done."]
     assert InboundWebhook.objects.dead().count() == 2
@@ -137,7 +161,11 @@ def test_a_wallet_is_frozen_and_unfrozen_with_a_reason(operator, shop, staff, no
     with pytest.raises(ledger.WalletFrozen):
         ledger.reserve(wallet_id=shop.pk, key="after", amount=1, now=now)
     entry = LogEntry.objects.get()
-    assert (entry.user, entry.object_id, entry.change_message) == (staff, str(shop.pk), "Frozen: Stolen card")
+    assert (entry.user, entry.object_id, entry.change_message) == (
+        staff,
+        str(shop.pk),
+        "Frozen: Stolen card",
+    )
     again = confirm(operator, Wallet, "freeze", shop, reason="Again")
     assert messages(again) == [f"{shop}: is frozen already", "Frozen: 0."]
 
@@ -168,10 +196,18 @@ def test_credits_are_given_once_however_often_the_form_is_sent(operator, shop, s
 
     assert messages(act(operator, Wallet, "give", shop, **answers)) == ["Gave 5,000 credits: 1."]
     again = messages(act(operator, Wallet, "give", shop, **answers))
-    assert again == [f"{shop}: has them already: this form was sent before", "Gave 5,000 credits: 0."]
+    assert again == [
+        f"{shop}: has them already: this form was sent before",
+        "Gave 5,000 credits: 0.",
+    ]
 
     gift = ComplimentaryGrant.objects.get()
-    assert (gift.customer_id, gift.credits, gift.by, gift.reason) == (shop.customer_id, 5_000, staff, "Sorry")
+    assert (gift.customer_id, gift.credits, gift.by, gift.reason) == (
+        shop.customer_id,
+        5_000,
+        staff,
+        "Sorry",
+    )
     assert "5,000 credits" in LogEntry.objects.get(object_id=str(shop.customer_id)).change_message
     too_many = act(operator, Wallet, "give", shop, **answers | {"credits": 40_000_001})
     assert b"less than or equal to 40000000" in too_many.content
@@ -179,7 +215,12 @@ def test_credits_are_given_once_however_often_the_form_is_sent(operator, shop, s
 
 @pytest.mark.django_db(transaction=True)
 def test_of_two_who_press_at_once_only_the_first_is_written_down(staff, shop):
-    answers = {"credits": 5_000, "days": 30, "reason": "Sorry", "key": "11111111-1111-4111-8111-111111111111"}
+    answers = {
+        "credits": 5_000,
+        "days": 30,
+        "reason": "Sorry",
+        "key": "11111111-1111-4111-8111-111111111111",
+    }
     ready = threading.Barrier(2)
 
     def press(_: int) -> None:
@@ -202,27 +243,36 @@ def test_of_two_who_press_at_once_only_the_first_is_written_down(staff, shop):
 def test_a_generation_is_refunded_once(operator, shop, staff):
     generation = Generation.objects.get()
 
-    assert messages(confirm(operator, Generation, "give_back", generation, reason="Noise")) == ["Credited back: 1."]
+    assert messages(confirm(operator, Generation, "give_back", generation, reason="Noise")) == [
+        "Credited back: 1."
+    ]
     again = messages(confirm(operator, Generation, "give_back", generation, reason="Noise"))
 
     assert again[0].endswith("was credited back before")
     gift = ComplimentaryGrant.objects.get()
     assert (gift.kind, gift.credits, gift.by) == (ComplimentaryGrant.Kind.CREDIT_BACK, 5, staff)
-    assert LogEntry.objects.get(object_id=str(generation.pk)).change_message == "Credited back: Noise"
+    assert (
+        LogEntry.objects.get(object_id=str(generation.pk)).change_message == "Credited back: Noise"
+    )
 
 
 def test_a_usage_discrepancy_is_sent_again_or_closed(operator, shop):
     difference = UsageDiscrepancy.objects.get()
-    assert "vocalis-gen-1" in operator.get(url(UsageDiscrepancy, "change", difference.pk)).content.decode()
+    assert (
+        "vocalis-gen-1"
+        in operator.get(url(UsageDiscrepancy, "change", difference.pk)).content.decode()
+    )
 
     assert messages(confirm(operator, UsageDiscrepancy, "repair", difference)) == ["Sent again: 1."]
     difference.refresh_from_db()
     assert difference.repair_asked
     assert difference.due_at is not None
-    assert messages(confirm(operator, UsageDiscrepancy, "close", difference, reason="Settled by hand")) == [
-        "Closed: 1."
-    ]
-    again = messages(confirm(operator, UsageDiscrepancy, "close", difference, reason="Settled by hand"))
+    assert messages(
+        confirm(operator, UsageDiscrepancy, "close", difference, reason="Settled by hand")
+    ) == ["Closed: 1."]
+    again = messages(
+        confirm(operator, UsageDiscrepancy, "close", difference, reason="Settled by hand")
+    )
     assert again == [f"{difference}: is closed already", "Closed: 0."]
     assert operator.get(url(UsageDiscrepancy), {"state": "open"}).context["cl"].result_count == 0
 
@@ -230,7 +280,12 @@ def test_a_usage_discrepancy_is_sent_again_or_closed(operator, shop):
 def test_a_payment_that_can_still_be_granted_is_not_refunded(operator, shop, alice, now):
     recharge = Payment.objects.get()
     plan = Payment.objects.create(
-        customer=alice, kind="plan", state="charged", amount_cents=4_900, gateway="test", created_at=now
+        customer=alice,
+        kind="plan",
+        state="charged",
+        amount_cents=4_900,
+        gateway="test",
+        created_at=now,
     )
 
     response = confirm(operator, Payment, "refund", recharge, plan, reason="The plan had ended")
@@ -256,7 +311,9 @@ def test_a_payment_that_can_still_be_granted_is_not_refunded(operator, shop, ali
     ],
 )
 def test_every_action_asks_for_its_right(client, shop, model, action, right):
-    user = User.objects.create_user("viewer@example.com", PASSWORD, is_staff=True, first_name="V", last_name="V")
+    user = User.objects.create_user(
+        "viewer@example.com", PASSWORD, is_staff=True, first_name="V", last_name="V"
+    )
     user.user_permissions.set(Permission.objects.filter(codename=f"view_{model._meta.model_name}"))
     client.force_login(user)
     row = model.objects.first()
@@ -280,10 +337,13 @@ def test_a_page_has_buttons_for_what_applies_and_they_lead_back_to_it(operator, 
     response = operator.post(
         buttons["freeze"]["url"],
         {
-            "action": "freeze", "_selected_action": buttons["freeze"]["pk"], "back": page, "confirmed": "yes",
+            "action": "freeze",
+            "_selected_action": buttons["freeze"]["pk"],
+            "back": page,
+            "confirmed": "yes",
             "reason": "Sorry",
         },
-    )  # fmt: skip
+    )
     assert response.headers["Location"] == page
     assert "unfreeze" in {button["action"] for button in operator.get(page).context["buttons"]}
 
@@ -293,7 +353,10 @@ def test_reconcile_leads_to_its_page_from_the_customer_s(operator, shop, alice):
     response = act(operator, Wallet, "reconcile", shop, follow=False, back=page)
 
     assert response.headers["Location"] == reverse("admin:billing_wallet_reconcile", args=[shop.pk])
-    assert "Choose one wallet" in messages(act(operator, Wallet, "reconcile", *Wallet.objects.all()))[0]
+    assert (
+        "Choose one wallet"
+        in messages(act(operator, Wallet, "reconcile", *Wallet.objects.all()))[0]
+    )
 
 
 def test_a_button_does_not_lead_away_from_the_site(operator, shop):
@@ -311,7 +374,9 @@ def test_deleting_a_lane_ends_its_pause(operator, shop):
 
 @pytest.mark.parametrize("rights", [[], ["view_usageevent"]])
 def test_staff_without_the_right_cannot_act(client, shop, rights):
-    user = User.objects.create_user("viewer@example.com", PASSWORD, is_staff=True, first_name="V", last_name="V")
+    user = User.objects.create_user(
+        "viewer@example.com", PASSWORD, is_staff=True, first_name="V", last_name="V"
+    )
     user.user_permissions.set(Permission.objects.filter(codename__in=rights))
     client.force_login(user)
 

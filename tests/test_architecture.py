@@ -1,4 +1,5 @@
-"""The rules that keep the rooms apart, read from the source itself. A violation is listed as `path imports name`."""
+"""The rules that keep the rooms apart, read from the source itself. A violation is listed as `path
+imports name`."""
 
 from __future__ import annotations
 
@@ -11,9 +12,11 @@ import pytest
 from django.conf import settings
 
 ROOT = Path(settings.BASE_DIR)
-LAYERS = ["jobs", "operations", "accounts", "billing", "usage", "vocalis"]  # imports only go to the left
+# Imports only go to the left.
+LAYERS = ["jobs", "operations", "accounts", "billing", "usage", "vocalis"]
 PACKAGES = [*LAYERS, "sandbox"]
-# The rooms of billing: one imports only from floors before its own, and nothing from its neighbours.
+# The rooms of billing: one imports only from floors before its own, and nothing from its
+# neighbours.
 FLOORS = [
     {"models", "plans", "hours", "emails"},
     {"ledger", "metronome"},
@@ -31,7 +34,12 @@ FLOORS = [
 MODULE_LINES_MAX, FUNCTION_LINES_MAX = 350, 60
 PAYMENT_SDKS = {"stripe", "braintree", "adyen", "paypalrestsdk", "square"}
 SPEECH_LIBRARIES = {"espeakng_loader", "espeakng", "pyttsx3", "ctypes"}
-SIGNALS = {"django.dispatch", "django.db.models.signals", "django.core.signals", "django.contrib.auth.signals"}
+SIGNALS = {
+    "django.dispatch",
+    "django.db.models.signals",
+    "django.core.signals",
+    "django.contrib.auth.signals",
+}
 
 
 def modules() -> Iterator[tuple[str, ast.Module]]:
@@ -93,7 +101,8 @@ def test_imports_only_go_down():
 
 
 def test_commands_and_the_admin_alone_make_outcomes():
-    """What a command prints is its own affair: the rooms below raise exceptions of their own and return values."""
+    """What a command prints is its own affair: the rooms below raise exceptions of their own and
+    return values."""
 
     def strays(path: str, name: str) -> bool:
         allowed = path.startswith("operations/") or "/management/" in path or "/admin" in path
@@ -106,12 +115,18 @@ def floor(name: str) -> tuple[int, str] | None:
     """Floor and room of a dotted name, None outside the rooms of billing."""
     app, _, rest = name.partition(".")
     room = top(rest)
-    return next(((n, room) for n, rooms in enumerate(FLOORS) if room in rooms), None) if app == "billing" else None
+    return (
+        next(((n, room) for n, rooms in enumerate(FLOORS) if room in rooms), None)
+        if app == "billing"
+        else None
+    )
 
 
 def test_every_room_of_billing_is_on_a_floor():
     here = {
-        path.stem for path in (ROOT / "billing").iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()
+        path.stem
+        for path in (ROOT / "billing").iterdir()
+        if path.suffix == ".py" or (path / "__init__.py").exists()
     }
 
     assert set.union(*FLOORS) == here - {"__init__", "tests", "migrations"}
@@ -120,7 +135,9 @@ def test_every_room_of_billing_is_on_a_floor():
 def test_imports_inside_billing_only_go_down():
     def upward(path: str, name: str) -> bool:
         here, there = floor(path.removesuffix(".py").replace("/", ".")), floor(name)
-        return here is not None and there is not None and here[1] != there[1] and here[0] <= there[0]
+        return (
+            here is not None and there is not None and here[1] != there[1] and here[0] <= there[0]
+        )
 
     assert violations(upward) == []
 
@@ -159,7 +176,12 @@ def test_one_module_opens_stored_audio_and_so_knows_what_to_say_of_a_lost_file()
     """Deleting a customer deletes the files, too, and has to hear of it if that fails."""
     allowed = {"usage/speech/audio.py", "vocalis/operations/deletion.py"}
 
-    assert violations(lambda path, name: name.startswith("django.core.files.storage") and path not in allowed) == []
+    assert (
+        violations(
+            lambda path, name: name.startswith("django.core.files.storage") and path not in allowed
+        )
+        == []
+    )
 
 
 def test_no_page_knows_a_speech_engine():
@@ -180,7 +202,8 @@ def test_no_page_knows_a_speech_engine():
 
 
 def test_payments_are_about_money_only():
-    """Not about Metronome, mails or what was bought; who waits for a payment is told by way of the rows."""
+    """Not about Metronome, mails or what was bought; who waits for a payment is told by way of the
+    rows."""
     allowed = ("accounts.", "billing.models", "billing.payments", "jobs.", "operations.")
 
     def strays(path: str, name: str) -> bool:
@@ -191,22 +214,52 @@ def test_payments_are_about_money_only():
 
 
 def test_no_business_flow_hides_in_django_signals():
-    assert violations(lambda path, name: name.rpartition(".")[0] in SIGNALS or name in SIGNALS) == []
+    assert (
+        violations(lambda path, name: name.rpartition(".")[0] in SIGNALS or name in SIGNALS) == []
+    )
 
 
 def test_the_ledger_alone_writes_wallets_reservations_entries_and_grants():
-    rows = {"Wallet", "Reservation", "LedgerEntry", "CreditGrant", "wallet", "reservation", "entries", "grants"}
-    writes = {"create", "get_or_create", "update_or_create", "bulk_create", "bulk_update", "update", "save", "delete"}
-    tables = re.compile(r"\b(UPDATE|INSERT INTO|DELETE FROM)\s+billing_(wallet|reservation|ledgerentry|creditgrant)")
+    rows = {
+        "Wallet",
+        "Reservation",
+        "LedgerEntry",
+        "CreditGrant",
+        "wallet",
+        "reservation",
+        "entries",
+        "grants",
+    }
+    writes = {
+        "create",
+        "get_or_create",
+        "update_or_create",
+        "bulk_create",
+        "bulk_update",
+        "update",
+        "save",
+        "delete",
+    }
+    tables = re.compile(
+        r"\b(UPDATE|INSERT INTO|DELETE FROM)\s+billing_(wallet|reservation|ledgerentry|creditgrant)"
+    )
     found = []
     for path, tree in modules():
         if path.startswith(("billing/ledger/", "sandbox/")):
             continue
         for node in ast.walk(tree):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in writes:
+            if (
+                isinstance(node, ast.Call)
+                and isinstance(node.func, ast.Attribute)
+                and node.func.attr in writes
+            ):
                 if rows & set(chain(node.func.value)):
                     found.append(f"{path}:{node.lineno} {ast.unparse(node.func)}()")
-            elif isinstance(node, ast.Constant) and isinstance(node.value, str) and tables.search(node.value):
+            elif (
+                isinstance(node, ast.Constant)
+                and isinstance(node.value, str)
+                and tables.search(node.value)
+            ):
                 found.append(f"{path}:{node.lineno} writes in SQL")
 
     assert found == []
@@ -217,11 +270,16 @@ READERS = {"filter", "exclude", "get", "Q", "aggregate", "complete"}  # complete
 
 
 def job_columns_written(tree: ast.AST) -> Iterator[tuple[int, str]]:
-    """Line and name of each column of a job that is set: by keyword, in a dict, as an attribute or in SQL."""
-    in_sql = re.compile(rf"\b(?:SET|INSERT INTO)\b.*?\b({'|'.join(sorted(JOB_COLUMNS))})\b", re.DOTALL)
+    """Line and name of each column of a job that is set: by keyword, in a dict, as an attribute or
+    in SQL."""
+    in_sql = re.compile(
+        rf"\b(?:SET|INSERT INTO)\b.*?\b({'|'.join(sorted(JOB_COLUMNS))})\b", re.DOTALL
+    )
     for node in ast.walk(tree):
         match node:
-            case ast.Call(func=ast.Name(id=called) | ast.Attribute(attr=called)) if called not in READERS:
+            case ast.Call(func=ast.Name(id=called) | ast.Attribute(attr=called)) if (
+                called not in READERS
+            ):
                 names = [keyword.arg for keyword in node.keywords]
             case ast.Dict():
                 names = [key.value for key in node.keys if isinstance(key, ast.Constant)]
@@ -278,10 +336,16 @@ def test_one_function_normalises_and_it_looks_at_the_length_first():
         and ast.unparse(node) in {"unicodedata.normalize", "unicodedata.is_normalized"}
     ]
     assert found == ["accounts/typed.py in normalise"]
-    assert violations(lambda path, name: name.startswith("unicodedata.")) == [], "nor is it imported under another name"
+    assert violations(lambda path, name: name.startswith("unicodedata.")) == [], (
+        "nor is it imported under another name"
+    )
 
     source = ast.parse((ROOT / "accounts/typed.py").read_text())
-    [normalise] = [node for node in source.body if isinstance(node, ast.FunctionDef) and node.name == "normalise"]
+    [normalise] = [
+        node
+        for node in source.body
+        if isinstance(node, ast.FunctionDef) and node.name == "normalise"
+    ]
     docstring, first, *_ = normalise.body
     assert isinstance(docstring, ast.Expr) and isinstance(first, ast.If)
     assert ast.unparse(first.test) == "len(text) > DECOMPOSED_MAX * characters_max"
@@ -311,14 +375,27 @@ def test_functions_stay_short_enough_to_read():
 
 
 def test_no_client_of_http_leaves_it_to_the_environment_whether_a_proxy_is_asked_for_this_machine():
-    """Each says so itself: by a transport, by trust_env, or in one of the two modules that decide by the address."""
-    clients = {"httpx.Client", "httpx.AsyncClient", "Metronome", "AsyncMetronome", "DefaultHttpxClient"}
-    shortcuts = re.compile(r"(httpx|requests)\.(get|post|put|patch|delete|head|request|stream|Session)|.*\burlopen")
+    """Each says so itself: by a transport, by trust_env, or in one of the two modules that decide
+    by the address."""
+    clients = {
+        "httpx.Client",
+        "httpx.AsyncClient",
+        "Metronome",
+        "AsyncMetronome",
+        "DefaultHttpxClient",
+    }
+    shortcuts = re.compile(
+        r"(httpx|requests)\.(get|post|put|patch|delete|head|request|stream|Session)|.*\burlopen"
+    )
     decide = {"billing/metronome/network.py", "bench/setup.py"}
     found = []
-    for path in sorted(path for folder in (*PACKAGES, "bench", "tests") for path in (ROOT / folder).rglob("*.py")):
+    for path in sorted(
+        path for folder in (*PACKAGES, "bench", "tests") for path in (ROOT / folder).rglob("*.py")
+    ):
         name = path.relative_to(ROOT).as_posix()
-        calls = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+        calls = [
+            node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)
+        ]
         for node in calls if name not in decide else []:
             called, said = ast.unparse(node.func), {keyword.arg for keyword in node.keywords}
             if shortcuts.fullmatch(called) or (

@@ -21,5 +21,9 @@ def test_both_ways_through_the_gate_leave_the_same(alice, now, way):
     assert (wallet.balance, wallet.reserved, wallet.version) == (90, 0, 3)
     assert wallet.grants.get().remaining == 90
     entry = LedgerEntry.objects.get(kind="capture")
-    assert (entry.amount, entry.balance_after, entry.consumptions) == (-10, 90, [[wallet.grants.get().pk, 10]])
+    assert (entry.amount, entry.balance_after, entry.consumptions) == (
+        -10,
+        90,
+        [[wallet.grants.get().pk, 10]],
+    )
     assert entry.reservation == Reservation.objects.get(state="captured", captured=10)

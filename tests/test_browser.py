@@ -1,4 +1,5 @@
-"""One customer's way through the product in a real browser, with every process real: what the pages promise, they do."""
+"""One customer's way through the product in a real browser, with every process real: what the pages
+promise, they do."""
 
 from __future__ import annotations
 
@@ -12,11 +13,15 @@ import pytest
 
 from . import processes
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+CHROMIUM = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+)
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.process,
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine (on Debian: apt-get install chromium)"),
+    pytest.mark.skipif(
+        CHROMIUM is None, reason="no Chromium on this machine (on Debian: apt-get install chromium)"
+    ),
 ]
 PERSON = {
     "first_name": "Ada",
@@ -29,20 +34,39 @@ AVAILABLE = "header [data-balance=available]"
 
 @pytest.fixture
 def site(tmp_path):
-    """Sandbox, worker and web on a fresh database. Yields the site's address and an HTTP client of the sandbox."""
+    """Sandbox, worker and web on a fresh database. Yields the site's address and an HTTP client of
+    the sandbox."""
     port = processes.free_port()
     address = f"http://127.0.0.1:{port}"
-    hooks = ["--webhook-url", f"{address}/api/webhooks/metronome/alerts", "--webhook-secret", "sandbox-webhook-secret"]
-    with processes.sandbox(tmp_path / "sandbox.log", *hooks, "--evaluate-every", "0.2") as metronome:
+    hooks = [
+        "--webhook-url",
+        f"{address}/api/webhooks/metronome/alerts",
+        "--webhook-secret",
+        "sandbox-webhook-secret",
+    ]
+    with processes.sandbox(
+        tmp_path / "sandbox.log", *hooks, "--evaluate-every", "0.2"
+    ) as metronome:
         env = processes.settings_env(
             database_url=processes.sqlite_url(tmp_path / "site.sqlite3"),
             metronome_url=str(metronome.base_url),
             MEDIA_ROOT=str(tmp_path / "audio"),
             SITE_URL=address,
         )
-        for command in (["migrate", "--verbosity", "0"], ["bootstrap_metronome", "--verbosity", "0"]):
+        for command in (
+            ["migrate", "--verbosity", "0"],
+            ["bootstrap_metronome", "--verbosity", "0"],
+        ):
             subprocess.run([sys.executable, "manage.py", *command], env=env, check=True)
-        web = ["-m", "daphne", "--bind", "127.0.0.1", "--port", str(port), "vocalis.asgi:application"]
+        web = [
+            "-m",
+            "daphne",
+            "--bind",
+            "127.0.0.1",
+            "--port",
+            str(port),
+            "vocalis.asgi:application",
+        ]
         with (
             processes.running(tmp_path / "worker.log", "manage.py", "run_worker", env=env),
             processes.running(tmp_path / "web.log", *web, env=env),
@@ -67,13 +91,17 @@ def number(page, selector: str = AVAILABLE) -> int:
 
 
 def wait_for_number(page, expected: int) -> None:
-    page.locator(AVAILABLE, has_text=f"{expected:,}").first.wait_for(timeout=processes.WAIT_SECONDS * 1_000)
+    page.locator(AVAILABLE, has_text=f"{expected:,}").first.wait_for(
+        timeout=processes.WAIT_SECONDS * 1_000
+    )
 
 
 def balance_at(metronome: httpx.Client, customer_id: str) -> float:
     unit = "8b1f0a52-6f0f-4f7e-9d5e-3f0c1c8a7b11"
     body = {"customer_id": customer_id, "credit_type_id": unit}
-    return metronome.post("/v1/contracts/customerBalances/getNetBalance", json=body).json()["data"]["balance"]
+    return metronome.post("/v1/contracts/customerBalances/getNetBalance", json=body).json()["data"][
+        "balance"
+    ]
 
 
 def sign_up(page, address: str) -> None:
@@ -116,7 +144,8 @@ def test_sign_up_try_speak_and_be_recharged(site, browser):
     page.fill("[name=recharge_to_credits]", "200000")
     page.get_by_role("button", name="Save").click()
     processes.wait_until(
-        lambda: context.request.get(f"{address}/api/billing/balance").json()["auto_recharge"], "recharge settings"
+        lambda: context.request.get(f"{address}/api/billing/balance").json()["auto_recharge"],
+        "recharge settings",
     )
     page.goto(f"{address}/studio/")
     page.fill("[name=text]", "Again and again. " * 150)
@@ -130,22 +159,30 @@ def test_sign_up_try_speak_and_be_recharged(site, browser):
     page.get_by_role("button", name="Use this card").click()
     page.goto(f"{address}/billing/plans/")
     page.get_by_role("button", name="Change to Creator").click()
-    page.get_by_role("alert").get_by_text("The card was declined").wait_for(timeout=processes.WAIT_SECONDS * 1_000)
+    page.get_by_role("alert").get_by_text("The card was declined").wait_for(
+        timeout=processes.WAIT_SECONDS * 1_000
+    )
     page.goto(f"{address}/studio/")
     page.fill("[name=text]", "One more.")
     page.get_by_role("button", name="Speak").click()
     other_tab.bring_to_front()
-    other_tab.get_by_role("row", name="Speech Ava, 9 characters").wait_for(timeout=processes.WAIT_SECONDS * 1_000)
+    other_tab.get_by_role("row", name="Speech Ava, 9 characters").wait_for(
+        timeout=processes.WAIT_SECONDS * 1_000
+    )
 
     state = context.request.get(f"{address}/api/billing/balance").json()
-    processes.wait_until(lambda: balance_at(metronome, state["customer_id"]) == 199_991, "agreement with Metronome")
+    processes.wait_until(
+        lambda: balance_at(metronome, state["customer_id"]) == 199_991, "agreement with Metronome"
+    )
     assert (state["balance"], state["reserved"]) == (199_991, 0)
     assert troubles == [], "no script failed, and nothing broke the Content-Security-Policy"
 
 
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("has_scripts", [True, False])
-def test_a_form_sent_after_the_session_ended_is_there_again_after_logging_in(site, browser, has_scripts):
+def test_a_form_sent_after_the_session_ended_is_there_again_after_logging_in(
+    site, browser, has_scripts
+):
     address, _ = site
     context = browser.new_context(java_script_enabled=has_scripts)
     page = context.new_page()
@@ -170,7 +207,9 @@ def test_a_form_sent_after_the_session_ended_is_there_again_after_logging_in(sit
             assert page.locator(f"[name={name}]:visible").last.input_value() == value
 
     send_without_a_session("/billing/", "Use this card", card="test-0002")
-    send_without_a_session("/billing/recharge/", "Save", threshold_credits="5", recharge_to_credits="10")
+    send_without_a_session(
+        "/billing/recharge/", "Save", threshold_credits="5", recharge_to_credits="10"
+    )
     send_without_a_session("/accounts/profile/", "Save", first_name="Augusta", last_name="King")
     send_without_a_session("/studio/voice/", "Set up this voice", name="Countess")
     send_without_a_session("/billing/plans/", "Start the trial")

@@ -31,7 +31,11 @@ def environment(**more: str) -> dict[str, str]:
         "MFLAGS",
         "MAKELEVEL",
     }
-    return {name: value for name, value in os.environ.items() if name not in ours} | {"ENV_FILE": ".env.example"} | more
+    return (
+        {name: value for name, value in os.environ.items() if name not in ours}
+        | {"ENV_FILE": ".env.example"}
+        | more
+    )
 
 
 @pytest.mark.process
@@ -40,15 +44,21 @@ def test_the_database_lies_inside_the_checkout_whatever_its_folder_is_called(tmp
     folder = tmp_path / name
     shutil.copytree(ROOT / "vocalis", folder / "vocalis")
     shutil.copy(ROOT / ".env.example", folder)
-    code = (
-        "from vocalis.settings import DATABASES, MEDIA_ROOT; print(DATABASES['default']['NAME'], MEDIA_ROOT, sep='\\n')"
-    )
+    code = "from vocalis.settings import DATABASES, MEDIA_ROOT; print(DATABASES['default']['NAME'], MEDIA_ROOT, sep='\\n')"
 
     run = subprocess.run(
-        [sys.executable, "-c", code], cwd=folder, env=environment(), capture_output=True, text=True, check=True
+        [sys.executable, "-c", code],
+        cwd=folder,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=True,
     )
 
-    assert run.stdout.splitlines() == [str(folder / "var/vocalis.sqlite3"), str(folder / "var/audio")]
+    assert run.stdout.splitlines() == [
+        str(folder / "var/vocalis.sqlite3"),
+        str(folder / "var/audio"),
+    ]
 
 
 @pytest.mark.parametrize("name", UNLIKE_A_URL)
@@ -63,29 +73,52 @@ def test_an_address_made_of_a_path_leads_back_to_it(tmp_path, name):
 def test_an_empty_database_url_means_the_default():
     code = "from vocalis.settings import DATABASES; print(DATABASES['default']['NAME'])"
     run = subprocess.run(
-        [sys.executable, "-c", code], env=environment(DATABASE_URL=""), capture_output=True, text=True, check=True
+        [sys.executable, "-c", code],
+        env=environment(DATABASE_URL=""),
+        capture_output=True,
+        text=True,
+        check=True,
     )
 
     assert run.stdout.strip() == str(ROOT / "var/vocalis.sqlite3")
 
 
 @pytest.mark.process
-@pytest.mark.skipif(not shutil.which("make") or not Path(sys.prefix, "bin/activate").exists(), reason="needs make")
-def test_make_run_works_in_an_odd_folder_on_other_ports_behind_a_proxy_with_blanks_in_lists(tmp_path, proxy):
+@pytest.mark.skipif(
+    not shutil.which("make") or not Path(sys.prefix, "bin/activate").exists(), reason="needs make"
+)
+def test_make_run_works_in_an_odd_folder_on_other_ports_behind_a_proxy_with_blanks_in_lists(
+    tmp_path, proxy
+):
     folder, log = tmp_path / "c++ v#1", tmp_path / "run.log"
-    left_out = shutil.ignore_patterns(".git", ".venv", "var", ".env", "tests", "__pycache__", ".*_cache")
+    left_out = shutil.ignore_patterns(
+        ".git", ".venv", "var", ".env", "tests", "__pycache__", ".*_cache"
+    )
     shutil.copytree(ROOT, folder, ignore=left_out)
     (folder / ".venv").symlink_to(sys.prefix)
     example = (folder / ".env.example").read_text()
     (folder / ".env").write_text(example + "PORT=1\nMETRONOME_WEBHOOK_SECRET= , old, new\n")
     port, sandbox_port = processes.free_port(), processes.free_port()
-    command = ["make", "--old-file=.venv/run.stamp", "run", f"PORT={port}", f"SANDBOX_PORT={sandbox_port}"]
+    command = [
+        "make",
+        "--old-file=.venv/run.stamp",
+        "run",
+        f"PORT={port}",
+        f"SANDBOX_PORT={sandbox_port}",
+    ]
     with log.open("wb") as output:
         run = subprocess.Popen(
-            command, cwd=folder, env=environment(ENV_FILE=".env"), stdout=output, stderr=output, start_new_session=True
+            command,
+            cwd=folder,
+            env=environment(ENV_FILE=".env"),
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
         )
     try:
-        processes.wait_until(lambda: "Ctrl-C stops everything" in log.read_text() or run.poll() is not None, "site")
+        processes.wait_until(
+            lambda: "Ctrl-C stops everything" in log.read_text() or run.poll() is not None, "site"
+        )
         assert f"Vocalis is ready:  http://localhost:{port}\n" in log.read_text(), log.read_text()
         assert f"Metronome sandbox: http://localhost:{sandbox_port}\n" in log.read_text()
         headers = {"Authorization": "Bearer sandbox"}
@@ -108,7 +141,10 @@ def test_make_run_works_in_an_odd_folder_on_other_ports_behind_a_proxy_with_blan
     assert output.count("web started") == 1
     assert output.rstrip().endswith("web stopped (rc=0)") and "Error" not in output
 
-    assert (sent["url"], sent["status"]) == (f"http://localhost:{port}/api/webhooks/metronome/alerts", 200)
+    assert (sent["url"], sent["status"]) == (
+        f"http://localhost:{port}/api/webhooks/metronome/alerts",
+        200,
+    )
     assert (folder / "var/vocalis.sqlite3").exists() and (folder / "var/sandbox.sqlite3").exists()
     assert proxy == []
 

@@ -99,9 +99,13 @@ def test_an_unknown_gateway_is_refused_while_debugging_too_and_the_known_ones_ar
 def test_several_workers_need_a_database_that_takes_several_writers(live, monkeypatch):
     live.WORKER_PROCESSES = 2
 
-    monkeypatch.setitem(django_settings.DATABASES["default"], "ENGINE", "django.db.backends.sqlite3")
+    monkeypatch.setitem(
+        django_settings.DATABASES["default"], "ENGINE", "django.db.backends.sqlite3"
+    )
     assert ids() == ["vocalis.E007"]
-    monkeypatch.setitem(django_settings.DATABASES["default"], "ENGINE", "django.db.backends.postgresql")
+    monkeypatch.setitem(
+        django_settings.DATABASES["default"], "ENGINE", "django.db.backends.postgresql"
+    )
     assert ids() == []
 
 
@@ -126,9 +130,15 @@ def test_the_sandbox_is_fine_while_debugging(live):
     ids=["worker", "web"],
 )
 def test_worker_and_web_refuse_to_start(command):
-    env = os.environ | GOOD | {"METRONOME_WEBHOOK_SECRET": "", "DJANGO_SETTINGS_MODULE": "vocalis.settings"}
+    env = (
+        os.environ
+        | GOOD
+        | {"METRONOME_WEBHOOK_SECRET": "", "DJANGO_SETTINGS_MODULE": "vocalis.settings"}
+    )
 
-    run = subprocess.run([sys.executable, *command], env=env, capture_output=True, text=True, timeout=60)
+    run = subprocess.run(
+        [sys.executable, *command], env=env, capture_output=True, text=True, timeout=60
+    )
 
     assert run.returncode == 1
     assert "vocalis.E005" in run.stderr
@@ -148,10 +158,18 @@ def test_worker_and_web_refuse_to_start(command):
 )
 def test_a_variable_that_cannot_even_be_read_is_refused_in_words(command):
     """Nothing in the settings may fail before the checks can say what to write."""
-    wrong = {"LOG_LEVEL": "loud", "PORT": "eighty", "DATABASE_URL": "mysql2:/x", "EMAIL_URL": "mail", "SECRET_KEY": ""}
+    wrong = {
+        "LOG_LEVEL": "loud",
+        "PORT": "eighty",
+        "DATABASE_URL": "mysql2:/x",
+        "EMAIL_URL": "mail",
+        "SECRET_KEY": "",
+    }
     env = os.environ | GOOD | wrong | {"DJANGO_SETTINGS_MODULE": "vocalis.settings"}
 
-    run = subprocess.run([sys.executable, *command], env=env, capture_output=True, text=True, timeout=60)
+    run = subprocess.run(
+        [sys.executable, *command], env=env, capture_output=True, text=True, timeout=60
+    )
 
     assert run.returncode == 1
     for name in wrong.keys() - {"SECRET_KEY"}:

@@ -14,8 +14,10 @@ from tests.test_architecture import LAYERS
 
 ROOT = Path(settings.BASE_DIR)
 DOCUMENTS = [
-    *sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "sandbox").glob("*.md")),
-]  # fmt: skip
+    *sorted(ROOT.glob("*.md")),
+    *sorted((ROOT / "docs").glob("*.md")),
+    *sorted((ROOT / "sandbox").glob("*.md")),
+]
 OPERATIONS = (ROOT / "docs/operations.md").read_text()
 
 
@@ -61,11 +63,17 @@ def test_every_system_check_is_counted_in_operations():
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_documents_name_no_missing_file(document):
     text = document.read_text()
-    links = {link.split("#")[0] for link in re.findall(r"\]\(([^)\s]+)\)", text) if "://" not in link}
+    links = {
+        link.split("#")[0] for link in re.findall(r"\]\(([^)\s]+)\)", text) if "://" not in link
+    }
     paths = set(re.findall(r"`((?:[\w.-]+/)+[\w.-]*\.(?:py|md|html|js|css|toml|txt))`", text))
 
     missing = {link for link in links if link and not (document.parent / link).exists()}
-    missing |= {path for path in paths if not any((base / path).exists() for base in (ROOT, document.parent))}
+    missing |= {
+        path
+        for path in paths
+        if not any((base / path).exists() for base in (ROOT, document.parent))
+    }
     assert missing == set()
 
 
@@ -83,7 +91,9 @@ def test_every_target_of_make_that_documents_name_exists():
 
 
 def test_every_place_that_names_the_pythons_names_those_of_pyproject():
-    first, end = map(int, re.findall(r">=3\.(\d+),<3\.(\d+)", (ROOT / "pyproject.toml").read_text())[0])
+    first, end = map(
+        int, re.findall(r">=3\.(\d+),<3\.(\d+)", (ROOT / "pyproject.toml").read_text())[0]
+    )
     *others, last = (f"3.{minor}" for minor in range(first, end))
     for name in ("Makefile", "README.md", ".ci/run"):
         assert f"Python {', '.join(others)} or {last}" in (ROOT / name).read_text(), name
@@ -91,7 +101,14 @@ def test_every_place_that_names_the_pythons_names_those_of_pyproject():
 
 @pytest.mark.parametrize(
     ("version", "expected"),
-    [((3, 10, 13), 1), ((3, 11, 0), 0), ((3, 12, 1), 0), ((3, 13, 0), 0), ((3, 14, 0), 1), ((2, 7, 18), 1)],
+    [
+        ((3, 10, 13), 1),
+        ((3, 11, 0), 0),
+        ((3, 12, 1), 0),
+        ((3, 13, 0), 0),
+        ((3, 14, 0), 1),
+        ((2, 7, 18), 1),
+    ],
 )
 def test_make_takes_the_pythons_of_pyproject_and_no_other(version, expected):
     (condition,) = re.findall(r"sys\.exit\((.+)\)'", (ROOT / "Makefile").read_text())

@@ -43,7 +43,11 @@ def test_every_list_of_the_settings_is_tried_here():
 
 
 def test_no_module_takes_the_environment_apart_by_itself():
-    splits = [path for path, tree in modules() if "environ" in ast.unparse(tree) and ".split(','" in ast.unparse(tree)]
+    splits = [
+        path
+        for path, tree in modules()
+        if "environ" in ast.unparse(tree) and ".split(','" in ast.unparse(tree)
+    ]
 
     assert splits == []
 
@@ -81,8 +85,10 @@ def test_every_address_that_is_not_set_follows_the_ports(read_settings):
 
 def test_addresses_that_are_set_stay(read_settings):
     addresses = {
-        "SITE_URL": "http://a.example", "METRONOME_API_URL": "http://b.example", "METRONOME_CUSTOMER_URL": "http://c.example/",
-    }  # fmt: skip
+        "SITE_URL": "http://a.example",
+        "METRONOME_API_URL": "http://b.example",
+        "METRONOME_CUSTOMER_URL": "http://c.example/",
+    }
     settings = read_settings(".env.example", PORT="8001", SANDBOX_PORT="8101", **addresses)
 
     assert {name: getattr(settings, name) for name in addresses} == addresses
@@ -99,7 +105,10 @@ def test_a_process_knows_the_ports_the_settings_know(monkeypatch):
     monkeypatch.setattr(django_settings, "PORT", 8001)
     monkeypatch.setattr(django_settings, "SANDBOX_PORT", 8101)
 
-    assert (run_all.environment()["PORT"], run_all.environment()["SANDBOX_PORT"]) == ("8001", "8101")
+    assert (run_all.environment()["PORT"], run_all.environment()["SANDBOX_PORT"]) == (
+        "8001",
+        "8101",
+    )
     lines = (ROOT / "Procfile").read_text()
     assert not re.findall(r"(?<!:-)\b8[01]00\b", lines)
 

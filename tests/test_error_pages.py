@@ -1,4 +1,5 @@
-"""Error pages come when little else works: they need no user, no database and, for 500, no context at all."""
+"""Error pages come when little else works: they need no user, no database and, for 500, no context
+at all."""
 
 import pytest
 from django.core.exceptions import BadRequest, PermissionDenied
@@ -12,7 +13,12 @@ from django.views import defaults
     [
         (defaults.bad_request, [BadRequest("details for us")], 400, "Bad request"),
         (defaults.permission_denied, [PermissionDenied("Not your voice.")], 403, "Not your voice."),
-        (defaults.permission_denied, [PermissionDenied()], 403, "Your account may not see this page."),
+        (
+            defaults.permission_denied,
+            [PermissionDenied()],
+            403,
+            "Your account may not see this page.",
+        ),
         (defaults.page_not_found, [Http404("details for us")], 404, "Page not found"),
         (defaults.server_error, [], 500, "Something went wrong here"),
     ],

@@ -14,13 +14,24 @@ def test_the_front_page_names_every_plan_and_price(client):
 
     for plan in plans.PLANS.values():
         assert f"<h3>{plan.name}</h3>" in page
-    for words in ("Free", "$49", "$149", "50,000", "250,000", "1,000,000", "25,000", "one dollar buys 4,000 credits"):
+    for words in (
+        "Free",
+        "$49",
+        "$149",
+        "50,000",
+        "250,000",
+        "1,000,000",
+        "25,000",
+        "one dollar buys 4,000 credits",
+    ):
         assert words in page
     assert f"{len(SAMPLE)} characters" in page
     assert f"{len(SAMPLE)} credits" in page
 
 
-def test_the_front_page_sends_a_customer_to_the_studio_and_an_operator_to_the_admin(client, alice, staff):
+def test_the_front_page_sends_a_customer_to_the_studio_and_an_operator_to_the_admin(
+    client, alice, staff
+):
     client.force_login(alice.user)
     assert client.get("/").url == "/studio/"
 
@@ -29,16 +40,22 @@ def test_the_front_page_sends_a_customer_to_the_studio_and_an_operator_to_the_ad
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("path", ["/", "/accounts/signup/", "/accounts/login/", "/accounts/password/reset/"])
+@pytest.mark.parametrize(
+    "path", ["/", "/accounts/signup/", "/accounts/login/", "/accounts/password/reset/"]
+)
 def test_a_visitors_page_has_one_heading_and_nothing_inline(client, path):
     page = client.get(path).text
 
     assert len(re.findall(r"<h1\b", page)) == 1
-    assert not re.search(r"<style|\sstyle=|\son\w+=|<script(?![^>]*\ssrc=)|javascript:", unescape(page))
+    assert not re.search(
+        r"<style|\sstyle=|\son\w+=|<script(?![^>]*\ssrc=)|javascript:", unescape(page)
+    )
     assert not re.search(r'(?:src|href)="(?:https?:)?//', page)
 
 
-@pytest.mark.parametrize("path", sorted((settings.BASE_DIR / "templates").rglob("*.html")), ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "path", sorted((settings.BASE_DIR / "templates").rglob("*.html")), ids=lambda path: path.name
+)
 def test_a_template_has_nothing_inline(path):
     text = path.read_text()
 

@@ -44,21 +44,36 @@ def running(stage, now):
 def checks(client, status: int = 200) -> dict[str, tuple[str, str]]:
     response = client.get(URL, headers=BEARER)
     assert response.status_code == status, response.content
-    return {check["name"]: (check["status"], check["detail"]) for check in response.json()["checks"]}
+    return {
+        check["name"]: (check["status"], check["detail"]) for check in response.json()["checks"]
+    }
 
 
 def unsent_event(customer, created_at, **fields):
     wallet = fund(customer, 10, created_at)
     reservation = wallet.reservations.create(
-        key="k", amount=1, captured=1, state="captured", created_at=created_at, expires_at=created_at
+        key="k",
+        amount=1,
+        captured=1,
+        state="captured",
+        created_at=created_at,
+        expires_at=created_at,
     )
     return UsageEvent.objects.create(
-        transaction_id="t", customer=customer, event_type="voice_generation", happened_at=created_at, properties={},
-        credits=1, reservation=reservation, created_at=created_at, due_at=created_at, **fields,
-    )  # fmt: skip
+        transaction_id="t",
+        customer=customer,
+        event_type="voice_generation",
+        happened_at=created_at,
+        properties={},
+        credits=1,
+        reservation=reservation,
+        created_at=created_at,
+        due_at=created_at,
+        **fields,
+    )
 
 
-# --- /health --------------------------------------------------------------------------------------------------------
+# --- /health --------------------------------------------------------------------------------------
 
 
 @pytest.mark.django_db
@@ -87,22 +102,38 @@ def test_health_is_read_only(client, url):
     assert client.post(url).status_code == 405
 
 
-# --- /health/integrations -------------------------------------------------------------------------------------------
+# --- /health/integrations -------------------------------------------------------------------------
 
 
 def test_all_is_well_when_everything_runs(client, running):
     response = client.get(URL)
 
     report = response.json()
-    assert (response.status_code, report["status"], report["summary"]) == (200, "ok", "all is well"), report
+    assert (response.status_code, report["status"], report["summary"]) == (
+        200,
+        "ok",
+        "all is well",
+    ), report
     assert [check["name"] for check in report["checks"]] == [
-        "reachability", "credentials", *catalogue.CHECKS, "webhook secret", "mail", "worker", "paused jobs",
-        "oldest unsent event", "usage comparison", "dead rows", "charged, not granted", "drift",
+        "reachability",
+        "credentials",
+        *catalogue.CHECKS,
+        "webhook secret",
+        "mail",
+        "worker",
+        "paused jobs",
+        "oldest unsent event",
+        "usage comparison",
+        "dead rows",
+        "charged, not granted",
+        "drift",
         "auto-recharge",
-    ]  # fmt: skip
+    ]
 
 
-def test_who_comes_while_a_look_is_taken_gets_the_last_report_and_keeps_no_thread_waiting(client, db, monkeypatch):
+def test_who_comes_while_a_look_is_taken_gets_the_last_report_and_keeps_no_thread_waiting(
+    client, db, monkeypatch
+):
     old = {"status": "ok", "summary": "all was well", "checks": []}
     monkeypatch.setattr(health, "_last", (time.monotonic() - health.CACHE_SECONDS - 1, old))
     monkeypatch.setattr(health, "report", lambda now: pytest.fail("somebody else is looking"))
@@ -132,7 +163,10 @@ def test_an_empty_account_lacks_what_bootstrap_makes(client, sandbox, db):
 def test_a_price_that_is_not_ours_is_an_error(client, running, monkeypatch):
     monkeypatch.setattr(catalogue, "PRICES", (("Own voice", {}, 26_000),))
 
-    assert checks(client, 503)["rates"] == ("error", "price of “Own voice” : 25000, not 26000 credits")
+    assert checks(client, 503)["rates"] == (
+        "error",
+        "price of “Own voice” : 25000, not 26000 credits",
+    )
 
 
 def test_a_pricing_unit_of_another_account_is_an_error(client, running, settings):
@@ -174,7 +208,9 @@ def test_the_answer_is_kept_for_ten_seconds(client, running, monkeypatch):
     assert client.get(URL).status_code == 503
 
 
-def test_no_webhook_secret_is_an_error_in_production_and_a_warning_before(client, running, settings, monkeypatch):
+def test_no_webhook_secret_is_an_error_in_production_and_a_warning_before(
+    client, running, settings, monkeypatch
+):
     settings.METRONOME_WEBHOOK_SECRETS = []
 
     assert checks(client, 503)["webhook secret"][0] == "error"
@@ -192,7 +228,10 @@ def test_mails_that_only_reach_the_log_are_a_warning_in_production(client, runni
 def test_no_worker_is_an_error(client, running, now, monkeypatch):
     Heartbeat.objects.all().delete()
 
-    assert checks(client, 503)["worker"] == ("error", "none runs: none was started, or all were stopped")
+    assert checks(client, 503)["worker"] == (
+        "error",
+        "none runs: none was started, or all were stopped",
+    )
 
     Heartbeat.objects.create(worker="w", started_at=now, beat_at=now - timedelta(minutes=2))
     monkeypatch.setattr(health, "_last", None)
@@ -220,7 +259,8 @@ def paid(customer, state: str, *, seconds: int, kind: str = "plan") -> Payment:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "status", "http_status"), [(50, "ok", 200), (70, "warn", 200), (590, "warn", 200), (610, "error", 503)]
+    ("seconds", "status", "http_status"),
+    [(50, "ok", 200), (70, "warn", 200), (590, "warn", 200), (610, "error", 503)],
 )
 @pytest.mark.parametrize(
     ("kind", "state"),
@@ -252,7 +292,9 @@ def test_a_payment_that_was_not_taken_or_is_over_is_no_trouble(client, running, 
     assert checks(client)["charged, not granted"] == ("ok", "none")
 
 
-def test_a_customer_charged_while_metronome_is_frozen_is_seen_and_so_is_metronome(running, client, alice, monkeypatch):
+def test_a_customer_charged_while_metronome_is_frozen_is_seen_and_so_is_metronome(
+    running, client, alice, monkeypatch
+):
     running.drain()
     subscriptions.select_plan(customer=alice, plan="creator", key="k", now=running.now())
     running.sandbox.faults.add(match="*", kind="status", times=None, status=503)
@@ -272,7 +314,8 @@ def test_a_customer_charged_while_metronome_is_frozen_is_seen_and_so_is_metronom
 
 
 @pytest.mark.parametrize(
-    ("minutes", "status", "http_status"), [(4, "ok", 200), (6, "warn", 200), (59, "warn", 200), (61, "error", 503)]
+    ("minutes", "status", "http_status"),
+    [(4, "ok", 200), (6, "warn", 200), (59, "warn", 200), (61, "error", 503)],
 )
 def test_usage_that_waits_too_long_shows(client, running, alice, minutes, status, http_status):
     unsent_event(alice, timezone.now() - timedelta(minutes=minutes))
@@ -291,14 +334,23 @@ def test_a_dead_event_counts_as_dead_not_as_waiting(client, running, alice, now)
 
 def test_open_drift_is_a_warning(client, running, wallet, now):
     Drift.objects.create(
-        wallet=wallet, difference=-5, wallet_balance=500, metronome_balance=495, first_seen_at=now, last_seen_at=now
+        wallet=wallet,
+        difference=-5,
+        wallet_balance=500,
+        metronome_balance=495,
+        first_seen_at=now,
+        last_seen_at=now,
     )
-    InboundWebhook.objects.create(event_id="e", type="x", payload={}, received_at=now, processed_at=now)
+    InboundWebhook.objects.create(
+        event_id="e", type="x", payload={}, received_at=now, processed_at=now
+    )
 
     assert checks(client)["drift"] == ("warn", "1 open")
 
 
-def test_hours_of_usage_that_differ_are_a_warning_until_they_are_resolved(client, running, alice, now, monkeypatch):
+def test_hours_of_usage_that_differ_are_a_warning_until_they_are_resolved(
+    client, running, alice, now, monkeypatch
+):
     seen = {
         "local_units": 1,
         "remote_units": 0,
@@ -340,7 +392,9 @@ def test_a_queue_with_jobs_that_no_worker_serves_is_an_error(client, running, mo
     status, detail = checks(client, 503)["worker"]
     assert status == "error" and detail.startswith("none serves the queue speech; last heartbeat")
 
-    Heartbeat.objects.create(worker="s", started_at=timezone.now(), beat_at=timezone.now(), queues=["speech"])
+    Heartbeat.objects.create(
+        worker="s", started_at=timezone.now(), beat_at=timezone.now(), queues=["speech"]
+    )
     monkeypatch.setattr(health, "_last", None)
     assert checks(client)["worker"][0] == "ok"
 

@@ -1,5 +1,5 @@
-"""Who reads what of the integrations' health: names and statuses for all, details for staff and by a
-token."""
+"""Who reads what of the integrations' health: names and statuses for all, details for staff and by
+a token."""
 
 from __future__ import annotations
 
@@ -69,7 +69,9 @@ def test_details_take_the_whole_token(client, in_order, header, is_told):
 
 
 @pytest.mark.parametrize("header", ["Bearer", "Bearer ", "Bearer None"])
-def test_without_a_token_in_the_settings_no_header_opens_anything(client, in_order, settings, header):
+def test_without_a_token_in_the_settings_no_header_opens_anything(
+    client, in_order, settings, header
+):
     settings.HEALTH_TOKEN = ""
 
     checks = client.get(URL, headers={"authorization": header}).json()["checks"]
@@ -77,7 +79,9 @@ def test_without_a_token_in_the_settings_no_header_opens_anything(client, in_ord
     assert not any("detail" in check for check in checks)
 
 
-def test_somebody_who_is_logged_in_still_gets_a_report_when_the_database_is_away(in_order, staff, alice, monkeypatch):
+def test_somebody_who_is_logged_in_still_gets_a_report_when_the_database_is_away(
+    in_order, staff, alice, monkeypatch
+):
     by = readers(staff, alice)
 
     def away(*args, **kwargs):

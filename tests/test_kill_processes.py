@@ -1,7 +1,8 @@
-"""Real processes under load, and `kill -9` of one after the other: nothing is lost, doubled or stuck afterwards.
+"""Real processes under load, and `kill -9` of one after the other: nothing is lost, doubled or
+stuck afterwards.
 
-Two web processes and three workers on PostgreSQL (and Redis, if TEST_REDIS_URL names one); on SQLite one of each, which is
-all it is for. KILLS=50 makes it long.
+Two web processes and three workers on PostgreSQL (and Redis, if TEST_REDIS_URL names one); on
+SQLite one of each, which is all it is for. KILLS=50 makes it long.
 """
 
 from __future__ import annotations
@@ -55,13 +56,21 @@ class Site:
 
     def __init__(self, folder: Path, address: str, ports: list[int]) -> None:
         self.env = processes.settings_env(
-            database_url=processes.own_database_url(), metronome_url=address, MEDIA_ROOT=str(folder / "audio"),
-            REDIS_URL=os.environ.get("TEST_REDIS_URL", ""), LOG_LEVEL="WARNING",
-        )  # fmt: skip
+            database_url=processes.own_database_url(),
+            metronome_url=address,
+            MEDIA_ROOT=str(folder / "audio"),
+            REDIS_URL=os.environ.get("TEST_REDIS_URL", ""),
+            LOG_LEVEL="WARNING",
+        )
         self.folder, self.webs = folder, [f"http://127.0.0.1:{port}" for port in ports]
         daphne = ["-m", "daphne", "--bind", "127.0.0.1", "--access-log", os.devnull]
-        self.commands = {f"web-{port}": [*daphne, "--port", str(port), "vocalis.asgi:application"] for port in ports}
-        self.commands |= {f"worker-{number}": ["manage.py", "run_worker"] for number in range(WORKERS)}
+        self.commands = {
+            f"web-{port}": [*daphne, "--port", str(port), "vocalis.asgi:application"]
+            for port in ports
+        }
+        self.commands |= {
+            f"worker-{number}": ["manage.py", "run_worker"] for number in range(WORKERS)
+        }
         self.running: dict[str, subprocess.Popen] = {}
 
     def start(self, name: str) -> None:
@@ -91,14 +100,19 @@ class Site:
         """Ask all to stop, as a deployment does; what they exited with."""
         for process in self.running.values():
             process.send_signal(signal.SIGTERM)
-        return {name: process.wait(processes.WAIT_SECONDS) for name, process in self.running.items()}
+        return {
+            name: process.wait(processes.WAIT_SECONDS) for name, process in self.running.items()
+        }
 
     def log(self) -> str:
-        return "\n".join(f"--- {log.name}\n{log.read_text()}" for log in sorted(self.folder.glob("w*.log")))
+        return "\n".join(
+            f"--- {log.name}\n{log.read_text()}" for log in sorted(self.folder.glob("w*.log"))
+        )
 
 
 class Speaker(threading.Thread):
-    """A customer who speaks again and again, and does not know of an answer what got lost on its way."""
+    """A customer who speaks again and again, and does not know of an answer what got lost on its
+    way."""
 
     def __init__(self, customer: Customer, webs: list[str], stop: threading.Event) -> None:
         super().__init__(daemon=True)
@@ -109,9 +123,10 @@ class Speaker(threading.Thread):
         browser = Client()
         browser.force_login(customer.user)
         self.http = processes.direct(
-            cookies={"sessionid": browser.cookies["sessionid"].value, "csrftoken": TOKEN}, timeout=20,
+            cookies={"sessionid": browser.cookies["sessionid"].value, "csrftoken": TOKEN},
+            timeout=20,
             headers={"Accept": "application/json", "X-CSRFToken": TOKEN},
-        )  # fmt: skip
+        )
 
     def run(self) -> None:
         while not self.stop.is_set():
@@ -128,14 +143,19 @@ class Speaker(threading.Thread):
         form = {"text": self.unknown[key], "voice": "premium"}
         try:
             answer = self.http.post(
-                f"{self.dice.choice(self.webs)}/studio/", data=form, headers={"Idempotency-Key": key}
+                f"{self.dice.choice(self.webs)}/studio/",
+                data=form,
+                headers={"Idempotency-Key": key},
             )
         except httpx.TransportError:
             return False
-        assert answer.status_code in (201, 402, 409, 503), f"{answer.status_code} {answer.text[:500]}"
+        assert answer.status_code in (201, 402, 409, 503), (
+            f"{answer.status_code} {answer.text[:500]}"
+        )
         if answer.status_code == 201:
             self.answered[key] = answer.json()
-        elif answer.status_code != 402:  # 409: whoever began it may be dead; 503: the database was busy
+        # 409: whoever began it may be dead; 503: the database was busy.
+        elif answer.status_code != 402:
             return False
         else:
             self.stop.wait(0.5)  # for the plan's credits, or for a recharge
@@ -146,7 +166,8 @@ class Speaker(threading.Thread):
 class Agreement:
     """What the invariants ask about Metronome, asked of a sandbox in a process of its own."""
 
-    taken_away: ClassVar[dict[str, tuple[object, int]]] = {}  # nobody takes credits away at Metronome here
+    # Nobody takes credits away at Metronome here.
+    taken_away: ClassVar[dict[str, tuple[object, int]]] = {}
 
     def __init__(self, control: httpx.Client) -> None:
         self.control, self.client = control, metronome.client.client()
@@ -156,10 +177,14 @@ class Agreement:
         found = [
             SimpleNamespace(id=event["transaction_id"])
             for at in range(0, len(ids), 100)
-            for event in self.control.post("/v1/events/search", json={"transactionIds": ids[at : at + 100]}).json()
+            for event in self.control.post(
+                "/v1/events/search", json={"transactionIds": ids[at : at + 100]}
+            ).json()
         ]
         count = self.control.get("/_sandbox/state").json()["counts"]["events"]
-        return found + [SimpleNamespace(id=f"invented {number}") for number in range(len(found), count)]
+        return found + [
+            SimpleNamespace(id=f"invented {number}") for number in range(len(found), count)
+        ]
 
     def customers_at_metronome(self, alias: str) -> int:
         return len(list(self.client.v1.customers.list(ingest_alias=alias)))
@@ -169,7 +194,11 @@ class Agreement:
         return [found.name, *found.ingest_aliases]
 
     def aliases_at_metronome(self) -> set[str]:
-        return {alias for customer in self.client.v1.customers.list() for alias in customer.ingest_aliases}
+        return {
+            alias
+            for customer in self.client.v1.customers.list()
+            for alias in customer.ingest_aliases
+        }
 
     def contracts_at_metronome(self, customer: Customer) -> int:
         return len(list(self.client.v2.contracts.list(customer_id=customer.metronome_id or "")))
@@ -179,7 +208,10 @@ class Agreement:
 
     def owed_for_usage(self, customer: Customer) -> Decimal:
         invoices = self.client.v1.customers.invoices.list(customer_id=customer.metronome_id or "")
-        return sum((Decimal(str(invoice.total)) for invoice in invoices if invoice.type == "USAGE"), Decimal(0))
+        return sum(
+            (Decimal(str(invoice.total)) for invoice in invoices if invoice.type == "USAGE"),
+            Decimal(0),
+        )
 
     @staticmethod
     def counted_too_late() -> Counter[object]:
@@ -194,10 +226,17 @@ def site(tmp_path, monkeypatch):
         hooks += ["--webhook-url", f"http://127.0.0.1:{port}/api/webhooks/metronome/alerts"]
         hooks += ["--webhook-secret", "sandbox-webhook-secret"]
     with ExitStack() as stack:
-        control = stack.enter_context(processes.sandbox(tmp_path / "sandbox.log", *hooks, "--evaluate-every", "0.2"))
+        control = stack.enter_context(
+            processes.sandbox(tmp_path / "sandbox.log", *hooks, "--evaluate-every", "0.2")
+        )
         address = str(control.base_url)
         client = stack.enter_context(
-            Metronome(bearer_token="sandbox", base_url=address, max_retries=2, http_client=processes.direct())
+            Metronome(
+                bearer_token="sandbox",
+                base_url=address,
+                max_retries=2,
+                http_client=processes.direct(),
+            )
         )
         monkeypatch.setattr(metronome.client, "client", lambda: client)
         call_command("bootstrap_metronome", verbosity=0)
@@ -215,14 +254,21 @@ def new_customer(number: int) -> Customer:
     """Signs up, takes a plan, and lets itself be recharged often."""
     now = timezone.now()
     customer = register(
-        email=f"c{number}@example.com", password="irrelevant", first_name="C", last_name=str(number), now=now
+        email=f"c{number}@example.com",
+        password="irrelevant",
+        first_name="C",
+        last_name=str(number),
+        now=now,
     )
     plan = plans.PLANS["trial" if number % 3 == 0 else "creator"]
     subscriptions.select_plan(customer=customer, plan=plan.key, key="k", now=now)
     recharge.save_settings(
-        customer=customer, enabled=True, threshold_credits=plan.credits - 5_000,
-        recharge_to_credits=plan.credits + 35_000, now=now,
-    )  # fmt: skip
+        customer=customer,
+        enabled=True,
+        threshold_credits=plan.credits - 5_000,
+        recharge_to_credits=plan.credits + 35_000,
+        now=now,
+    )
     return customer
 
 
@@ -294,10 +340,20 @@ def test_killed_processes_lose_double_and_block_nothing(site):
 
 def nobody_heard_what_is_not_so(speakers: list[Speaker]) -> None:
     """Every answer a customer got is a row, done and paid for once."""
-    answered = {answer["id"]: (key, answer) for speaker in speakers for key, answer in speaker.answered.items()}
-    assert len(answered) == sum(len(speaker.answered) for speaker in speakers), "one generation a key"
+    answered = {
+        answer["id"]: (key, answer)
+        for speaker in speakers
+        for key, answer in speaker.answered.items()
+    }
+    assert len(answered) == sum(len(speaker.answered) for speaker in speakers), (
+        "one generation a key"
+    )
     for generation in Generation.objects.filter(pk__in=answered).select_related("reservation"):
         key, answer = answered.pop(str(generation.pk))
-        assert (generation.key, generation.state, generation.credits) == (key, "done", answer["credits"])
+        assert (generation.key, generation.state, generation.credits) == (
+            key,
+            "done",
+            answer["credits"],
+        )
         assert generation.reservation.captured == answer["credits"]
     assert not answered, "an answer without its row"

@@ -1,4 +1,5 @@
-"""PostgreSQL takes no NUL in a text, SQLite does: wherever one comes in, it must be refused before it is a query."""
+"""PostgreSQL takes no NUL in a text, SQLite does: wherever one comes in, it must be refused before
+it is a query."""
 
 from __future__ import annotations
 
@@ -13,11 +14,17 @@ from jobs.models import Heartbeat, PausedJob
 from .admin_pages import url
 
 NUL = "\0"
-ADMIN = [model for app in ("accounts", "billing", "usage", "jobs") for model in apps.get_app_config(app).get_models()]
+ADMIN = [
+    model
+    for app in ("accounts", "billing", "usage", "jobs")
+    for model in apps.get_app_config(app).get_models()
+]
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("path", ["/", "/accounts/login/", "/studio/", "/billing/", "/admin/", "/health"])
+@pytest.mark.parametrize(
+    "path", ["/", "/accounts/login/", "/studio/", "/billing/", "/admin/", "/health"]
+)
 @pytest.mark.parametrize("name", [settings.SESSION_COOKIE_NAME, "csrftoken", "messages"])
 @pytest.mark.parametrize("value", [r'"\000aaaaaaaaaa"', r'"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\000"'])
 def test_a_nul_in_a_cookie_is_ignored(path, name, value):
@@ -35,7 +42,8 @@ def test_a_cookie_with_a_nul_does_not_take_the_others_away(client, alice):
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/studio/", "/usage/", "/billing/", "/accounts/login/", "/api/webhooks/events/m-1"]
+    "path",
+    ["/", "/studio/", "/usage/", "/billing/", "/accounts/login/", "/api/webhooks/events/m-1"],
 )
 @pytest.mark.parametrize(
     "query", ["before=%00", "done=a%00", "voice=%00", "next=%00", "after=%00", "%00=1", "a=1&a=%00"]
@@ -47,10 +55,19 @@ def test_a_nul_in_the_query_is_a_bad_request(client, alice, path, query):
 
 
 @pytest.mark.parametrize("model", ADMIN, ids=lambda model: model.__name__)
-def test_a_nul_in_an_admin_search_filter_or_address_is_a_bad_request_or_not_found(operator, shop, model):
+def test_a_nul_in_an_admin_search_filter_or_address_is_a_bad_request_or_not_found(
+    operator, shop, model
+):
     listed = url(model)
 
-    for query in ("q=%00", "q=a%00b", f"{model._meta.pk.name}__exact=%00", "work=%00", "o=%00", "_popup=%00"):
+    for query in (
+        "q=%00",
+        "q=a%00b",
+        f"{model._meta.pk.name}__exact=%00",
+        "work=%00",
+        "o=%00",
+        "_popup=%00",
+    ):
         assert operator.get(f"{listed}?{query}").status_code == 400
     for name in ("%00", "a%00"):
         for page in ("change", "delete", "history"):
@@ -84,13 +101,16 @@ def test_rows_without_a_nul_are_still_found(operator, shop, model):
 def test_a_nul_in_a_form_is_no_500(client, shop, alice, path, fields):
     client.force_login(alice.user)
     for field in fields:
-        full = {"first_name": "A", "last_name": "T", "email": "new@example.com"} | dict.fromkeys(fields, "x")
+        full = {"first_name": "A", "last_name": "T", "email": "new@example.com"} | dict.fromkeys(
+            fields, "x"
+        )
         assert client.post(path, full | {field: NUL}).status_code < 500, field
 
 
 @pytest.mark.django_db
 @pytest.mark.parametrize(
-    ("path", "name"), [("/accounts/login/", "email"), ("/accounts/signup/", "email"), ("/admin/login/", "username")]
+    ("path", "name"),
+    [("/accounts/login/", "email"), ("/accounts/signup/", "email"), ("/admin/login/", "username")],
 )
 def test_a_nul_in_a_login_is_no_500(client, path, name):
     for field in (name, "password", "next"):

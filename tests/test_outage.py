@@ -1,4 +1,5 @@
-"""What people see and what is left behind when something we stand on is away: Metronome, Redis, the database, the disk."""
+"""What people see and what is left behind when something we stand on is away: Metronome, Redis, the
+database, the disk."""
 
 from __future__ import annotations
 
@@ -31,7 +32,7 @@ JSON = {"accept": "application/json"}
 BANNER = "This is taking longer than usual"
 
 
-# --- Metronome ------------------------------------------------------------------------------------------------------
+# --- Metronome ------------------------------------------------------------------------------------
 
 
 class Day:
@@ -53,7 +54,9 @@ class Day:
 
     @staticmethod
     def speak(client: Client, text: str) -> int:
-        return client.post("/studio/", {"text": text, "voice": "standard"}, headers=JSON).status_code
+        return client.post(
+            "/studio/", {"text": text, "voice": "standard"}, headers=JSON
+        ).status_code
 
 
 @pytest.fixture
@@ -76,19 +79,36 @@ def test_an_hour_without_metronome_stops_nobody_and_is_made_up_for_by_itself(day
     day.stage.sandbox.faults.add("*", "status", status=503, times=None)
     new = day.sign_up("new@example.com")
     new.post("/billing/plans/", {"plan": "trial"})
-    old.post("/billing/recharge/", {"enabled": "on", "threshold_credits": "20000", "recharge_to_credits": "60000"})
+    old.post(
+        "/billing/recharge/",
+        {"enabled": "on", "threshold_credits": "20000", "recharge_to_credits": "60000"},
+    )
     for minute in range(60):
         day.pass_(minutes=1)
         if minute % 5 == 0:
             assert day.speak(old, f"Minute {minute}.") == 201
     again = Client()
-    assert again.post("/accounts/login/", {"email": "new@example.com", "password": PASSWORD}).url == "/studio/"
-    for path in ("/studio/", "/usage/", "/billing/", "/billing/plans/", "/billing/recharge/", "/accounts/profile/"):
+    assert (
+        again.post("/accounts/login/", {"email": "new@example.com", "password": PASSWORD}).url
+        == "/studio/"
+    )
+    for path in (
+        "/studio/",
+        "/usage/",
+        "/billing/",
+        "/billing/plans/",
+        "/billing/recharge/",
+        "/accounts/profile/",
+    ):
         for client in (old, again):
             assert client.get(path).status_code == 200
     for path in ("/studio/", "/billing/", "/billing/plans/"):
         page = again.get(path).text
-        assert BANNER in page and "the credits of your Trial plan" in page and "setting up your account" in page
+        assert (
+            BANNER in page
+            and "the credits of your Trial plan" in page
+            and "setting up your account" in page
+        )
     assert "putting your auto-recharge settings into force" in old.get("/billing/recharge/").text
     assert "in a few seconds" not in again.get("/billing/plans/").text
     assert not dead_rows()
@@ -100,9 +120,14 @@ def test_an_hour_without_metronome_stops_nobody_and_is_made_up_for_by_itself(day
         day.pass_(minutes=1)
 
     assert balance(again) == 50_000
-    assert BANNER not in again.get("/billing/plans/").text and BANNER not in old.get("/billing/recharge/").text
+    assert (
+        BANNER not in again.get("/billing/plans/").text
+        and BANNER not in old.get("/billing/recharge/").text
+    )
     events = Counter(event.id for event in day.stage.sandbox.world.store.events)
-    assert events == Counter(UsageEvent.objects.values_list("transaction_id", flat=True)), "each once"
+    assert events == Counter(UsageEvent.objects.values_list("transaction_id", flat=True)), (
+        "each once"
+    )
     assert AutoRecharge.objects.get().attempts == 0 and not dead_rows()
     for wallet in Wallet.objects.select_related("customer"):
         assert metronome.net_balance(customer_id=wallet.customer.metronome_id) == wallet.balance
@@ -124,7 +149,9 @@ def test_what_is_late_is_named_after_a_minute(alice, now, django_assert_num_quer
     Customer.objects.update(metronome_id="known")
     later = now + timedelta(seconds=90)
     request = {"customer": alice, "created_at": now}
-    Subscription.objects.create(plan="creator", key="a", period_end_at=now, state="active", **request)
+    Subscription.objects.create(
+        plan="creator", key="a", period_end_at=now, state="active", **request
+    )
     Subscription.objects.create(plan="pro", key="b", **request)
     Recharge.objects.create(workflow_id="w", invoice_total="1000", **request)
 
@@ -145,7 +172,7 @@ def test_nobody_reads_of_another_customers_delay(alice, bob, now):
     assert delays.late(alice, now=now + timedelta(seconds=90)) == {}
 
 
-# --- The disk -------------------------------------------------------------------------------------------------------
+# --- The disk -------------------------------------------------------------------------------------
 
 
 class FullDisk(FileSystemStorage):
@@ -177,12 +204,15 @@ def files(tmp_path):
     return [path for path in (tmp_path / "audio").rglob("*") if path.is_file()]
 
 
-# --- The database ---------------------------------------------------------------------------------------------------
+# --- The database ---------------------------------------------------------------------------------
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_database_that_leaves_in_the_middle_leaves_no_half_work(alice, wallet, now, caplog, tmp_path):
-    """It goes away between the synthesis and the capture. The hold gives the credits back; nobody needs to look."""
+def test_a_database_that_leaves_in_the_middle_leaves_no_half_work(
+    alice, wallet, now, caplog, tmp_path
+):
+    """It goes away between the synthesis and the capture. The hold gives the credits back; nobody
+    needs to look."""
     client = Client()
     client.force_login(alice.user)
     gone = []
@@ -235,10 +265,16 @@ def test_without_its_database_the_site_says_503_and_pages_that_need_none_come(tm
         assert client.get("/accounts/login/").status_code == 200
         token = {"csrfmiddlewaretoken": client.cookies["csrftoken"]}
         client.cookies["sessionid"] = "a" * 32
-        answers = [client.post("/accounts/login/", data=token | {"email": "a@example.com", "password": "x"})]
+        answers = [
+            client.post(
+                "/accounts/login/", data=token | {"email": "a@example.com", "password": "x"}
+            )
+        ]
         answers += [client.get(path) for path in ("/studio/", "/")]
         api = [client.get("/studio/", headers=JSON)]
-        api += [client.get(path) for path in ("/api/billing/balance", "/api/webhooks/events/some-id")]
+        api += [
+            client.get(path) for path in ("/api/billing/balance", "/api/webhooks/events/some-id")
+        ]
 
     for answer in answers:
         assert answer.status_code == 503 and "Back in a moment" in answer.text, answer.text[:500]
@@ -257,7 +293,7 @@ def test_a_database_that_never_answers_is_given_up_after_seconds(tmp_path):
             assert time.monotonic() - asked_at < 12
 
 
-# --- Redis ----------------------------------------------------------------------------------------------------------
+# --- Redis ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.process
@@ -266,7 +302,12 @@ def test_without_redis_people_sign_up_and_speak_and_streams_fall_back_to_the_tim
     redis = f"redis://127.0.0.1:{processes.free_port()}/0"
     with web(tmp_path, database_url=processes.own_database_url(), REDIS_URL=redis) as client:
         client.get("/accounts/signup/")
-        person = {"email": "a@example.com", "password": PASSWORD, "first_name": "A", "last_name": "B"}
+        person = {
+            "email": "a@example.com",
+            "password": PASSWORD,
+            "first_name": "A",
+            "last_name": "B",
+        }
         token = {"csrfmiddlewaretoken": client.cookies["csrftoken"]}
         assert client.post("/accounts/signup/", data=person | token).status_code == 302
         Customer.objects.update(metronome_id="metronome-a")
@@ -288,10 +329,13 @@ def test_without_redis_people_sign_up_and_speak_and_streams_fall_back_to_the_tim
 
 
 def test_a_redis_that_leaves_does_not_fill_the_log():
-    """A subscriber of channels_redis logs a traceback a second until it is back. Ours says it, once a minute."""
+    """A subscriber of channels_redis logs a traceback a second until it is back. Ours says it, once
+    a minute."""
     assert not logging.getLogger("channels_redis.pubsub").isEnabledFor(logging.ERROR)
     assert logging.getLogger("billing.live.wake").isEnabledFor(logging.WARNING)
 
 
 def web(tmp_path, **env):
-    return processes.web(tmp_path / "web.log", processes.settings_env(metronome_url="http://localhost:1", **env))
+    return processes.web(
+        tmp_path / "web.log", processes.settings_env(metronome_url="http://localhost:1", **env)
+    )

@@ -34,7 +34,11 @@ SECRETS = (KEY, HOOK, SIGNING, PASSWORD)
 
 @pytest.fixture
 def secrets(settings):
-    settings.METRONOME_API_KEY, settings.METRONOME_WEBHOOK_SECRETS, settings.SECRET_KEY = KEY, [HOOK], SIGNING
+    settings.METRONOME_API_KEY, settings.METRONOME_WEBHOOK_SECRETS, settings.SECRET_KEY = (
+        KEY,
+        [HOOK],
+        SIGNING,
+    )
     settings.DEBUG = False
 
 
@@ -44,10 +48,14 @@ def talkative(monkeypatch, secrets):
 
     def refuse(status: int):
         def answer(request: httpx.Request) -> httpx.Response:
-            return httpx.Response(status, json={"message": f"refused: {request.headers['Authorization']}"})
+            return httpx.Response(
+                status, json={"message": f"refused: {request.headers['Authorization']}"}
+            )
 
         http = httpx.Client(transport=httpx.MockTransport(answer))
-        client = Metronome(bearer_token=KEY, base_url="https://metronome.example", max_retries=0, http_client=http)
+        client = Metronome(
+            bearer_token=KEY, base_url="https://metronome.example", max_retries=0, http_client=http
+        )
         monkeypatch.setattr(metronome.client, "client", lambda: client)
 
     return refuse
@@ -81,7 +89,10 @@ def test_a_key_that_metronome_quotes_is_written_nowhere(
 def test_a_key_that_is_no_header_is_not_quoted_either(secrets, settings, alice, now):
     settings.METRONOME_API_KEY = f"{KEY}\n"
     client = Metronome(
-        bearer_token=f"{KEY}\n", base_url="https://metronome.example", max_retries=0, http_client=processes.direct()
+        bearer_token=f"{KEY}\n",
+        base_url="https://metronome.example",
+        max_retries=0,
+        http_client=processes.direct(),
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(metronome.client, "client", lambda: client)
@@ -96,7 +107,12 @@ def test_error_pages_and_their_log_show_no_secret_and_no_password(secrets, caplo
 
     monkeypatch.setattr("accounts.views.signup.register", break_down)
     client = Client(raise_request_exception=False)
-    answers = {"email": "eve@example.com", "first_name": "E", "last_name": "V", "password": PASSWORD}
+    answers = {
+        "email": "eve@example.com",
+        "first_name": "E",
+        "last_name": "V",
+        "password": PASSWORD,
+    }
     with caplog.at_level(logging.DEBUG):
         answer = client.post("/accounts/signup/", answers)
 
@@ -106,7 +122,9 @@ def test_error_pages_and_their_log_show_no_secret_and_no_password(secrets, caplo
 
 
 def test_usage_events_carry_nothing_personal(stage, client, now):
-    customer = register(email="ida@example.com", password=PASSWORD, first_name="Ida", last_name="Lovelace", now=now)
+    customer = register(
+        email="ida@example.com", password=PASSWORD, first_name="Ida", last_name="Lovelace", now=now
+    )
     fund(customer, 50_000, now)
     speak.speak(customer=customer, text="My private words", voice_id="standard", key="k", now=now)
     tuned = {"variant": "en-us+f3", "pitch": 40, "range": 50, "pace": 170}
@@ -121,7 +139,7 @@ def test_usage_events_carry_nothing_personal(stage, client, now):
         assert personal not in sent
 
 
-# --- Files ----------------------------------------------------------------------------------------------------------
+# --- Files ----------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -130,8 +148,12 @@ def spoken(alice, now):
     return speak.speak(customer=alice, text="Mine alone", voice_id="standard", key="k", now=now)
 
 
-@pytest.mark.parametrize("name", ["../secret.wav", "/etc/passwd", "a/../../secret.wav", "..\\secret.wav"])
-def test_a_stored_name_cannot_lead_out_of_the_audio_folder(client, alice, spoken, settings, name, tmp_path):
+@pytest.mark.parametrize(
+    "name", ["../secret.wav", "/etc/passwd", "a/../../secret.wav", "..\\secret.wav"]
+)
+def test_a_stored_name_cannot_lead_out_of_the_audio_folder(
+    client, alice, spoken, settings, name, tmp_path
+):
     (tmp_path / "secret.wav").write_bytes(b"top secret")
     Generation.objects.update(audio=name)
     client.force_login(alice.user)
@@ -145,7 +167,15 @@ def test_a_stored_name_cannot_lead_out_of_the_audio_folder(client, alice, spoken
 def test_no_address_leads_to_a_file_by_its_name(client, alice, spoken):
     client.force_login(alice.user)
 
-    for prefix in ("/", "/media/", "/audio/", "/static/", "/static/../", "/static/%2e%2e/audio/", "/studio/"):
+    for prefix in (
+        "/",
+        "/media/",
+        "/audio/",
+        "/static/",
+        "/static/../",
+        "/static/%2e%2e/audio/",
+        "/studio/",
+    ):
         assert client.get(f"{prefix}{spoken.audio}").status_code == 404
 
 
@@ -158,11 +188,14 @@ def test_audio_is_its_owners_alone_and_no_cache_may_share_it(client, alice, bob,
     client.force_login(alice.user)
     answer = client.get(url)
     assert answer.content.startswith(b"RIFF")
-    assert answer["Cache-Control"].startswith("private") and answer["X-Content-Type-Options"] == "nosniff"
+    assert (
+        answer["Cache-Control"].startswith("private")
+        and answer["X-Content-Type-Options"] == "nosniff"
+    )
     assert "Cookie" in answer["Vary"]
 
 
-# --- Requests -------------------------------------------------------------------------------------------------------
+# --- Requests -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("path", ["/accounts/login/", "/accounts/signup/", "/studio/"])
@@ -175,7 +208,14 @@ def test_a_form_over_the_limit_is_refused(client, alice, path):
 
 
 @pytest.mark.parametrize(
-    "url", ["https://evil.example/", "//evil.example", "/\\evil.example", "javascript:alert(1)", "http:///evil.example"]
+    "url",
+    [
+        "https://evil.example/",
+        "//evil.example",
+        "/\\evil.example",
+        "javascript:alert(1)",
+        "http:///evil.example",
+    ],
 )
 def test_nobody_is_sent_to_another_site(alice, url):
     def leads_to(path: str, fields: dict, user: User | None = None) -> str:
@@ -185,7 +225,10 @@ def test_nobody_is_sent_to_another_site(alice, url):
         return client.post(path, fields | {"next": url}).headers["Location"]
 
     new = {"email": "new@example.com", "first_name": "N", "last_name": "E", "password": PASSWORD}
-    assert leads_to("/accounts/login/", {"email": "alice@example.com", "password": PASSWORD}) == "/studio/"
+    assert (
+        leads_to("/accounts/login/", {"email": "alice@example.com", "password": PASSWORD})
+        == "/studio/"
+    )
     assert leads_to("/accounts/signup/", new) == "/billing/plans/"
     assert leads_to("/accounts/logout/", {}, alice.user) == "/"
     assert leads_to("/admin/logout/", {}, alice.user) in ("/", "/admin/")
@@ -197,7 +240,11 @@ def test_a_new_password_ends_all_other_sessions_and_renews_this_one(alice):
         client.force_login(alice.user)
     before = here.session.session_key
 
-    new = {"old_password": PASSWORD, "new_password1": "a staple of horses", "new_password2": "a staple of horses"}
+    new = {
+        "old_password": PASSWORD,
+        "new_password1": "a staple of horses",
+        "new_password2": "a staple of horses",
+    }
     here.post("/accounts/password/", new)
 
     assert here.session.session_key != before
@@ -228,23 +275,33 @@ print(json.dumps({
 @pytest.mark.process
 def test_production_answers_over_https_alone_with_closed_cookies():
     env = os.environ | GOOD | {"DJANGO_SETTINGS_MODULE": "vocalis.settings"}
-    run = subprocess.run([sys.executable, "-c", PRODUCTION], env=env, capture_output=True, text=True, timeout=60)
+    run = subprocess.run(
+        [sys.executable, "-c", PRODUCTION], env=env, capture_output=True, text=True, timeout=60
+    )
     assert run.returncode == 0, run.stderr
     found = json.loads(run.stdout)
 
-    assert found["insecure"] == ["https://vocalis.example/accounts/login/", settings.CONTENT_SECURITY_POLICY]
+    assert found["insecure"] == [
+        "https://vocalis.example/accounts/login/",
+        settings.CONTENT_SECURITY_POLICY,
+    ]
     assert found["csrf"] == [True, "Lax"] and found["session"] == [True, True, "Lax"]
     assert found["foreign host"] == 400
     headers = found["headers"]
     assert headers["Strict-Transport-Security"] == "max-age=31536000; includeSubDomains; preload"
     assert headers["X-Frame-Options"] == "DENY" and headers["X-Content-Type-Options"] == "nosniff"
-    assert headers["Referrer-Policy"] == "same-origin" and "unsafe" not in headers["Content-Security-Policy"]
+    assert (
+        headers["Referrer-Policy"] == "same-origin"
+        and "unsafe" not in headers["Content-Security-Policy"]
+    )
 
 
 WEBSOCKET = {
-    "Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13",
+    "Connection": "Upgrade",
+    "Upgrade": "websocket",
+    "Sec-WebSocket-Version": "13",
     "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
-}  # fmt: skip
+}
 
 
 @pytest.mark.process

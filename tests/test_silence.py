@@ -1,6 +1,8 @@
-"""Whoever is called outside may accept the call and say nothing more: each call has a time-out, in seconds.
+"""Whoever is called outside may accept the call and say nothing more: each call has a time-out, in
+seconds.
 
-`CALLERS` are all modules that can open a connection. A new one goes in there with a test of its time-out.
+`CALLERS` are all modules that can open a connection. A new one goes in there with a test of its
+time-out.
 """
 
 from __future__ import annotations
@@ -37,10 +39,28 @@ QUICK_SECONDS = 5  # the most a call may take then, several tries included
 
 # Imports by which a connection can be opened, the database apart.
 CONNECTING = {
-    "aiohttp", "channels", "channels_redis", "ftplib", "http.client", "httpx", "imaplib", "metronome", "poplib", "psycopg",
-    "redis", "requests", "smtplib", "socket", "ssl", "telnetlib", "urllib.request", "urllib3", "websockets", "xmlrpc",
+    "aiohttp",
+    "channels",
+    "channels_redis",
+    "ftplib",
+    "http.client",
+    "httpx",
+    "imaplib",
+    "metronome",
+    "poplib",
+    "psycopg",
+    "redis",
+    "requests",
+    "smtplib",
+    "socket",
+    "ssl",
+    "telnetlib",
+    "urllib.request",
+    "urllib3",
+    "websockets",
+    "xmlrpc",
     "django.core.mail",
-}  # fmt: skip
+}
 CALLERS = {
     "accounts/mail.py",
     "billing/live/wake.py",
@@ -61,7 +81,15 @@ NO_CALLERS = {
     "sandbox/routes.py",  # the parameters of the SDK
     "usage/engines/espeak.py",  # its own helper, with a deadline for each request
 }
-OPENING = {"urlopen", "create_connection", "open_connection", "Metronome", "SMTP", "SMTP_SSL", "HTTPConnection"}
+OPENING = {
+    "urlopen",
+    "create_connection",
+    "open_connection",
+    "Metronome",
+    "SMTP",
+    "SMTP_SSL",
+    "HTTPConnection",
+}
 
 
 @contextmanager
@@ -80,7 +108,10 @@ def silent():
 @pytest.fixture
 def production(read_settings):
     """The settings as a site with everything reads them."""
-    addresses = {"DATABASE_URL": "postgres://vocalis@127.0.0.1:1/vocalis", "REDIS_URL": "redis://127.0.0.1:1/0"}
+    addresses = {
+        "DATABASE_URL": "postgres://vocalis@127.0.0.1:1/vocalis",
+        "REDIS_URL": "redis://127.0.0.1:1/0",
+    }
     return vars(read_settings(SECRET_KEY="s" * 50, **addresses))
 
 
@@ -91,7 +122,7 @@ def quickly():
     assert time.monotonic() - began_at < QUICK_SECONDS
 
 
-# --- That no call is forgotten --------------------------------------------------------------------------------------
+# --- That no call is forgotten --------------------------------------------------------------------
 
 
 def test_every_module_that_can_open_a_connection_is_known_here():
@@ -99,7 +130,8 @@ def test_every_module_that_can_open_a_connection_is_known_here():
         path
         for path, tree in modules()
         for name in imports(path, tree)
-        if top(name) in CONNECTING or any(name == one or name.startswith(f"{one}.") for one in CONNECTING)
+        if top(name) in CONNECTING
+        or any(name == one or name.startswith(f"{one}.") for one in CONNECTING)
     }
 
     assert found == CALLERS | NO_CALLERS
@@ -116,11 +148,14 @@ def test_every_call_that_opens_a_connection_names_its_time_out():
         and (name := getattr(node.func, "attr", getattr(node.func, "id", "")))
         and (
             name in OPENING
-            or ast.unparse(node.func) in ("_opener(url).open", "httpx.Client", "httpx.get", "httpx.post")
+            or ast.unparse(node.func)
+            in ("_opener(url).open", "httpx.Client", "httpx.get", "httpx.post")
         )
     ]
 
-    assert len(calls) == 3, "Metronome's client, the sandbox's deliveries, the look whether the site answers"
+    assert len(calls) == 3, (
+        "Metronome's client, the sandbox's deliveries, the look whether the site answers"
+    )
     assert [place for place, keywords in calls if "timeout" not in keywords] == []
 
 
@@ -130,7 +165,10 @@ def test_time_outs_of_the_settings_are_seconds(production):
     cache = production["CACHES"]["default"]["OPTIONS"]
 
     assert database["connect_timeout"] == 5
-    assert database["keepalives_idle"] + database["keepalives_interval"] * database["keepalives_count"] == 30
+    assert (
+        database["keepalives_idle"] + database["keepalives_interval"] * database["keepalives_count"]
+        == 30
+    )
     assert [layer[f"socket_{name}timeout"] for name in ("", "connect_")] == [1, 1]
     assert [cache[f"socket_{name}timeout"] for name in ("", "connect_")] == [1, 1]
     assert production["EMAIL_TIMEOUT"] == current.EMAIL_TIMEOUT == 10
@@ -144,7 +182,7 @@ def test_options_in_the_address_of_the_database_come_first(read_settings):
     assert (options["connect_timeout"], options["keepalives_idle"]) == (2, 10)
 
 
-# --- Each of them, before a server that says nothing ----------------------------------------------------------------
+# --- Each of them, before a server that says nothing ----------------------------------------------
 
 
 @pytest.fixture
@@ -203,14 +241,18 @@ def test_metronome_has_seconds_for_every_part_of_a_call(settings):
 
 
 def test_a_silent_redis_fails_a_count_within_a_second(silent, production):
-    cache = RedisCache(f"redis://127.0.0.1:{silent}/0", {"OPTIONS": production["CACHES"]["default"]["OPTIONS"]})
+    cache = RedisCache(
+        f"redis://127.0.0.1:{silent}/0", {"OPTIONS": production["CACHES"]["default"]["OPTIONS"]}
+    )
 
     with quickly(), pytest.raises(RedisError):
         cache.get("tries")
     cache.close()
 
 
-def test_a_silent_redis_fails_the_channel_layer_within_seconds(silent, production, settings, monkeypatch):
+def test_a_silent_redis_fails_the_channel_layer_within_seconds(
+    silent, production, settings, monkeypatch
+):
     layer = production["CHANNEL_LAYERS"]["default"]
     layer["CONFIG"]["hosts"][0]["address"] = f"redis://127.0.0.1:{silent}/0"
     settings.CHANNEL_LAYERS = {"default": layer}
@@ -221,7 +263,8 @@ def test_a_silent_redis_fails_the_channel_layer_within_seconds(silent, productio
 
 
 def test_a_silent_database_is_given_up_after_the_seconds_of_the_settings(silent, production):
-    options = production["DATABASES"]["default"]["OPTIONS"] | {"connect_timeout": 2}  # the least that libpq takes
+    # The least that libpq takes.
+    options = production["DATABASES"]["default"]["OPTIONS"] | {"connect_timeout": 2}
 
     with quickly(), pytest.raises(psycopg.OperationalError, match="timeout"):
         psycopg.connect(host="127.0.0.1", port=silent, user="vocalis", **options)
@@ -244,7 +287,9 @@ def test_a_silent_site_is_asked_again_by_run_all(silent, monkeypatch):
 
 @pytest.mark.process
 @pytest.mark.django_db(transaction=True)
-def test_a_worker_before_a_silent_mail_server_does_the_rest_and_stops_when_told(tmp_path, silent, alice):
+def test_a_worker_before_a_silent_mail_server_does_the_rest_and_stops_when_told(
+    tmp_path, silent, alice
+):
     password_reset.ask(email=alice.user.email, now=timezone.now() - timedelta(seconds=1))
     with processes.sandbox(tmp_path / "sandbox.log") as sandbox:
         env = processes.settings_env(
@@ -252,10 +297,18 @@ def test_a_worker_before_a_silent_mail_server_does_the_rest_and_stops_when_told(
             metronome_url=str(sandbox.base_url),
             EMAIL_URL=f"smtp://127.0.0.1:{silent}",
         )
-        with processes.running(tmp_path / "worker.log", "manage.py", "run_worker", env=env) as worker:
-            wait_until(lambda: Customer.objects.exclude(metronome_id=None).exists(), "provisioned customer")
-            wait_until(lambda: PasswordReset.objects.filter(attempts=1).exists(), "first try of the mail")
-            wait_until(lambda: PasswordReset.objects.exclude(lease=None).exists(), "second try of the mail")
+        with processes.running(
+            tmp_path / "worker.log", "manage.py", "run_worker", env=env
+        ) as worker:
+            wait_until(
+                lambda: Customer.objects.exclude(metronome_id=None).exists(), "provisioned customer"
+            )
+            wait_until(
+                lambda: PasswordReset.objects.filter(attempts=1).exists(), "first try of the mail"
+            )
+            wait_until(
+                lambda: PasswordReset.objects.exclude(lease=None).exists(), "second try of the mail"
+            )
             worker.send_signal(signal.SIGTERM)
             assert worker.wait(current.EMAIL_TIMEOUT + 10) == 0
     reset = PasswordReset.objects.get()

@@ -10,7 +10,8 @@ from conftest import fund
 
 
 def addresses() -> list[str]:
-    """Every fixed address with a slash at its end. Inside of the admin, Django sends strangers to log in first."""
+    """Every fixed address with a slash at its end. Inside of the admin, Django sends strangers to
+    log in first."""
     found = []
     for entry in get_resolver().url_patterns:
         prefix = str(entry.pattern)
@@ -18,7 +19,9 @@ def addresses() -> list[str]:
             route = prefix + str(pattern.pattern) if pattern is not entry else prefix
             if "<" not in route and route.endswith("/") and "(" not in route:
                 found.append(f"/{route}")
-    return sorted({address for address in found if address != "/" and not address.startswith("/admin/")}) + ["/admin/"]
+    return sorted(
+        {address for address in found if address != "/" and not address.startswith("/admin/")}
+    ) + ["/admin/"]
 
 
 @pytest.fixture(params=[True, False], ids=["debug", "production"])
@@ -27,7 +30,9 @@ def debug(request, settings):
 
 
 def test_there_are_addresses_to_try():
-    assert {"/studio/", "/studio/voice/", "/accounts/login/", "/billing/plans/", "/admin/"} <= set(addresses())
+    assert {"/studio/", "/studio/voice/", "/accounts/login/", "/billing/plans/", "/admin/"} <= set(
+        addresses()
+    )
 
 
 @pytest.mark.parametrize("method", ["post", "put", "patch", "delete"])

@@ -1,4 +1,5 @@
-"""Event streams in a real daphne process: what many of them hold, and that it stops cleanly under them."""
+"""Event streams in a real daphne process: what many of them hold, and that it stops cleanly under
+them."""
 
 import os
 import re
@@ -39,10 +40,21 @@ def web():
         "DATABASE_URL": own_database_url(),
         "DJANGO_SETTINGS_MODULE": "vocalis.settings",
     }
-    command = [sys.executable, "-m", "daphne", "-b", "127.0.0.1", "-p", str(port), "vocalis.asgi:application"]
+    command = [
+        sys.executable,
+        "-m",
+        "daphne",
+        "-b",
+        "127.0.0.1",
+        "-p",
+        str(port),
+        "vocalis.asgi:application",
+    ]
     log = settings.VAR_DIR / f"web-{port}.log"
     with log.open("wb") as output:
-        process = subprocess.Popen(command, env=environment, cwd=settings.BASE_DIR, stdout=output, stderr=output)
+        process = subprocess.Popen(
+            command, env=environment, cwd=settings.BASE_DIR, stdout=output, stderr=output
+        )
     try:
         wait_until(lambda: answers(port), seconds=30)
         yield process, port, log
@@ -119,8 +131,8 @@ def cookies(customers):
 def database_connections(process):
     """How many connections to the database the process holds.
 
-    On SQLite each has the write-ahead log open once. The database file itself tells less: SQLite keeps what it has to
-    close while another connection of the process holds a lock on it.
+    On SQLite each has the write-ahead log open once. The database file itself tells less: SQLite
+    keeps what it has to close while another connection of the process holds a lock on it.
     """
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
@@ -144,7 +156,9 @@ def test_two_hundred_streams_hold_few_threads_and_connections_and_let_the_proces
             read_until(client, b"event: balance_updated")
 
         changed_at = time.monotonic()
-        ledger.reserve(wallet_id=customers[0].wallet.id, key="k", amount=10, now=now + timedelta(seconds=1))
+        ledger.reserve(
+            wallet_id=customers[0].wallet.id, key="k", amount=10, now=now + timedelta(seconds=1)
+        )
         wake(customers[0].wallet.id)
         for client in clients[::CUSTOMERS]:
             assert b'"available": 490' in read_until(client, b'"version": 2')
@@ -168,7 +182,8 @@ def test_a_client_that_leaves_gives_everything_back(sockets, customers, cookies)
         clients = [open_stream(sockets, port, customers[0], cookies[0]) for _ in range(5)]
         for client in clients:
             read_until(client, b"event: balance_updated")
-        # The watcher's. The server may still be taking leave of the connection that answered a client.
+        # The watcher's. The server may still be taking leave of the connection that answered a
+        # client.
         wait_until(lambda: database_connections(process) == 1)
 
         for client in clients:

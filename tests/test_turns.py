@@ -36,9 +36,16 @@ def one_at_a_time(monkeypatch, settings):
 
 def request(path: str = "/slow", **headers: str) -> ApplicationCommunicator:
     scope = {
-        "type": "http", "http_version": "1.1", "method": "GET", "path": path, "query_string": b"",
-        "headers": [(b"host", b"localhost"), *((name.encode(), value.encode()) for name, value in headers.items())],
-    }  # fmt: skip
+        "type": "http",
+        "http_version": "1.1",
+        "method": "GET",
+        "path": path,
+        "query_string": b"",
+        "headers": [
+            (b"host", b"localhost"),
+            *((name.encode(), value.encode()) for name, value in headers.items()),
+        ],
+    }
     return ApplicationCommunicator(asgi.application, scope)
 
 
@@ -53,7 +60,11 @@ async def answer(client: ApplicationCommunicator) -> tuple[int, dict[str, str], 
     start = await client.receive_output(timeout=10)
     body = await client.receive_output(timeout=10)
     await client.wait()
-    return start["status"], {name.decode().lower(): value.decode() for name, value in start["headers"]}, body["body"]
+    return (
+        start["status"],
+        {name.decode().lower(): value.decode() for name, value in start["headers"]},
+        body["body"],
+    )
 
 
 async def is_at_work() -> None:

@@ -1,4 +1,5 @@
-"""More requests than a web process works on at once, with a real daphne: they wait, and the database is not overrun."""
+"""More requests than a web process works on at once, with a real daphne: they wait, and the
+database is not overrun."""
 
 from __future__ import annotations
 
@@ -34,9 +35,15 @@ def cookie(alice, now):
 
 @contextmanager
 def counted_connections():
-    """The numbers of connections to the test's database, all along but for the one that counts and the test's own."""
+    """The numbers of connections to the test's database, all along but for the one that counts and
+    the test's own."""
     mine, over, counts = connection.settings_dict, threading.Event(), []
-    ours = {"host": mine["HOST"], "port": mine["PORT"], "user": mine["USER"], "password": mine["PASSWORD"]}
+    ours = {
+        "host": mine["HOST"],
+        "port": mine["PORT"],
+        "user": mine["USER"],
+        "password": mine["PASSWORD"],
+    }
     ask = "SELECT count(*) FROM pg_stat_activity WHERE datname = %s AND pid <> %s AND backend_type = 'client backend'"
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_backend_pid()")
@@ -62,16 +69,24 @@ def all_at_once(client, cookie, number):
 
     def get(at: int) -> httpx.Response:
         start.wait()
-        with processes.direct(str(client.base_url), cookies=cookie, timeout=60, follow_redirects=True) as own:
+        with processes.direct(
+            str(client.base_url), cookies=cookie, timeout=60, follow_redirects=True
+        ) as own:
             return own.get(PATHS[at % len(PATHS)])
 
     with ThreadPoolExecutor(number) as pool:
         return list(pool.map(get, range(number)))
 
 
-@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has no maximum of connections")
-def test_150_requests_at_once_are_all_answered_within_the_connections_of_the_settings(cookie, tmp_path):
-    env = processes.settings_env(database_url=processes.own_database_url(), metronome_url="http://localhost:1")
+@pytest.mark.skipif(
+    connection.vendor != "postgresql", reason="SQLite has no maximum of connections"
+)
+def test_150_requests_at_once_are_all_answered_within_the_connections_of_the_settings(
+    cookie, tmp_path
+):
+    env = processes.settings_env(
+        database_url=processes.own_database_url(), metronome_url="http://localhost:1"
+    )
     with processes.web(tmp_path / "web.log", env) as client, counted_connections() as counts:
         answers = all_at_once(client, cookie, AT_ONCE)
 
@@ -83,10 +98,14 @@ def test_open_streams_take_no_turn(cookie, alice, tmp_path):
     alice.metronome_id = "m-1"
     alice.save(update_fields=["metronome_id"])
     url = processes.own_database_url()
-    env = processes.settings_env(database_url=url, metronome_url="http://localhost:1", WEB_REQUESTS="1")
+    env = processes.settings_env(
+        database_url=url, metronome_url="http://localhost:1", WEB_REQUESTS="1"
+    )
     with processes.web(tmp_path / "web.log", env) as client, ExitStack() as opened:
         for _ in range(15):
-            stream = opened.enter_context(client.stream("GET", "/api/webhooks/events/m-1", cookies=cookie))
+            stream = opened.enter_context(
+                client.stream("GET", "/api/webhooks/events/m-1", cookies=cookie)
+            )
             assert "connected" in next(stream.iter_text())
 
         answers = all_at_once(client, cookie, 10)

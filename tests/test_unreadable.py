@@ -1,4 +1,5 @@
-"""Requests that cannot be read, through the application as the server calls it: 400, whatever the address."""
+"""Requests that cannot be read, through the application as the server calls it: 400, whatever the
+address."""
 
 from __future__ import annotations
 
@@ -37,7 +38,10 @@ def ask(method: str, path: str, headers: dict, content: bytes = b"") -> httpx.Re
 
 
 def part(disposition: str, value: bytes = b"x") -> bytes:
-    return b"--b\r\nContent-Disposition: form-data; %s\r\n\r\n%s\r\n--b--\r\n" % (disposition.encode(), value)
+    return b"--b\r\nContent-Disposition: form-data; %s\r\n\r\n%s\r\n--b--\r\n" % (
+        disposition.encode(),
+        value,
+    )
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -77,13 +81,20 @@ def test_a_query_that_is_no_utf_8_is_a_bad_request_or_read_as_far_as_it_goes(pat
 )
 def test_a_form_that_cannot_be_read_is_a_bad_request(client, alice, path, charset, content):
     client.force_login(alice.user)
-    session = client.cookies[settings.SESSION_COOKIE_NAME].value if path.startswith("/studio") else ""
+    session = (
+        client.cookies[settings.SESSION_COOKIE_NAME].value if path.startswith("/studio") else ""
+    )
     headers = {
         "Content-Type": f"multipart/form-data; boundary=b{charset}",
         "Cookie": f"csrftoken={TOKEN}; {settings.SESSION_COOKIE_NAME}={session}",
         "X-CSRFToken": TOKEN,
     }
-    fine = ask("POST", path, headers | {"Content-Type": "multipart/form-data; boundary=b"}, part('name="text"'))
+    fine = ask(
+        "POST",
+        path,
+        headers | {"Content-Type": "multipart/form-data; boundary=b"},
+        part('name="text"'),
+    )
 
     assert fine.status_code in (200, 422)
     assert ask("POST", path, headers, content).status_code == 400
@@ -91,9 +102,15 @@ def test_a_form_that_cannot_be_read_is_a_bad_request(client, alice, path, charse
 
 @pytest.mark.parametrize("charset", ["BOGUS", "undefined", "base64"])
 def test_a_part_of_a_form_whose_name_cannot_be_read_is_no_500(db, charset):
-    headers = {"Content-Type": "multipart/form-data; boundary=b", "Cookie": f"csrftoken={TOKEN}", "X-CSRFToken": TOKEN}
+    headers = {
+        "Content-Type": "multipart/form-data; boundary=b",
+        "Cookie": f"csrftoken={TOKEN}",
+        "X-CSRFToken": TOKEN,
+    }
 
-    assert ask("POST", "/accounts/login/", headers, part(f"name*={charset}''email")).status_code in (200, 400)
+    assert ask(
+        "POST", "/accounts/login/", headers, part(f"name*={charset}''email")
+    ).status_code in (200, 400)
 
 
 @pytest.mark.parametrize("accept", ["text/html; a*=BOGUS''x", "application/json; a*=undefined''x"])

@@ -1,4 +1,5 @@
-"""Every variable of .env.example has values that are refused at start, by its name and with what to write."""
+"""Every variable of .env.example has values that are refused at start, by its name and with what to
+write."""
 
 from __future__ import annotations
 
@@ -14,9 +15,29 @@ EXAMPLE = re.findall(r"^#?([A-Z_]+)=(.*)$", (ROOT / ".env.example").read_text(),
 WRONG = {
     "DEBUG": ["onn", "2x"],
     "SECRET_KEY": ["", "short", "insecure-development-key"],
-    "ALLOWED_HOSTS": ["https://x", "vocalis.example:8000", "vocalis.example/", "a b", "[::1", "", ","],
-    "CSRF_TRUSTED_ORIGINS": ["vocalis.example", "https://", "https://vocalis.example/", "ftp://vocalis.example"],
-    "SITE_URL": ["vocalis.example", "localhost:8000", "https://", "ftp://x.example", "https://x:y", "http://127.0.0.1"],
+    "ALLOWED_HOSTS": [
+        "https://x",
+        "vocalis.example:8000",
+        "vocalis.example/",
+        "a b",
+        "[::1",
+        "",
+        ",",
+    ],
+    "CSRF_TRUSTED_ORIGINS": [
+        "vocalis.example",
+        "https://",
+        "https://vocalis.example/",
+        "ftp://vocalis.example",
+    ],
+    "SITE_URL": [
+        "vocalis.example",
+        "localhost:8000",
+        "https://",
+        "ftp://x.example",
+        "https://x:y",
+        "http://127.0.0.1",
+    ],
     "PORT": ["eighty", "0", "65536", "-1", "8000.5", "8100"],
     "SANDBOX_PORT": ["x", "0", "65536"],
     "SECURE_SSL_REDIRECT": ["yess"],
@@ -31,23 +52,43 @@ WRONG = {
     "SILENCED_SYSTEM_CHECKS": ["E004", "vocalis.E004 vocalis.E003"],
     "WEB_BIND": ["http://0.0.0.0", "127.0.0.1:8000", "all"],
     "DATABASE_URL": [
-        "vocalis", "localhost:5432/vocalis", "mysql://u:secret@h/n", "postgres://db.example", "postgres://h:port/n",
-        "sqlite://var/vocalis.sqlite3", "oracel://u:secret@h/n",
+        "vocalis",
+        "localhost:5432/vocalis",
+        "mysql://u:secret@h/n",
+        "postgres://db.example",
+        "postgres://h:port/n",
+        "sqlite://var/vocalis.sqlite3",
+        "oracel://u:secret@h/n",
     ],
-    "REDIS_URL": ["localhost:6379", "redis.example", "http://redis.example", "redis://", "redis://h:port/0"],
+    "REDIS_URL": [
+        "localhost:6379",
+        "redis.example",
+        "http://redis.example",
+        "redis://",
+        "redis://h:port/0",
+    ],
     "MEDIA_ROOT": ["audio", "./audio", str(ROOT / "README.md")],
-    "EMAIL_URL": ["mail.example", "mail.example:587", "smtp+tsl://mail.example", "smtp://", "smtp://mail.example:x"],
+    "EMAIL_URL": [
+        "mail.example",
+        "mail.example:587",
+        "smtp+tsl://mail.example",
+        "smtp://",
+        "smtp://mail.example:x",
+    ],
     "DEFAULT_FROM_EMAIL": ["Vocalis", "hello", ""],
     "METRONOME_API_KEY": ["", "sandbox", "a key", "a-k\u00e9y", "key\n"],
     "METRONOME_API_URL": ["api.metronome.com", "localhost:8100", "https://"],
-    "METRONOME_CUSTOMER_URL": ["app.metronome.com/customers/", "https://app.metronome.com/customers"],
+    "METRONOME_CUSTOMER_URL": [
+        "app.metronome.com/customers/",
+        "https://app.metronome.com/customers",
+    ],
     "METRONOME_RATE_CARD_NAME": ["", " "],
     "VOCALIS_CREDIT_TYPE_ID": ["Vocalis Credits", "8b1f0a52"],
     "METRONOME_WEBHOOK_SECRET": ["", " , ", "sandbox-webhook-secret"],
     "HEALTH_TOKEN": ["short", "a token of several words", "t\u00f6k\u00e9n-of-twenty-characters"],
     "PAYMENT_GATEWAY": ["", "testt"],
     "SPEECH_HELPERS": ["0", "-1", "some"],
-}  # fmt: skip
+}
 
 
 @pytest.fixture
@@ -56,8 +97,12 @@ def refused(read_settings, monkeypatch):
 
     def refused(**variables: str) -> list[str]:
         variables = GOOD | variables
-        monkeypatch.setattr(checks, "settings", read_settings(variables.pop("ENV_FILE"), **variables))
-        return [f"{each.msg} {each.hint}" for each in checks.production() if each.id != "vocalis.E004"]
+        monkeypatch.setattr(
+            checks, "settings", read_settings(variables.pop("ENV_FILE"), **variables)
+        )
+        return [
+            f"{each.msg} {each.hint}" for each in checks.production() if each.id != "vocalis.E004"
+        ]
 
     return refused
 
@@ -66,7 +111,9 @@ def test_every_variable_of_the_example_can_be_wrong():
     assert {name for name, _ in EXAMPLE} == set(WRONG)
 
 
-@pytest.mark.parametrize(("name", "value"), [(name, value) for name, values in WRONG.items() for value in values])
+@pytest.mark.parametrize(
+    ("name", "value"), [(name, value) for name, values in WRONG.items() for value in values]
+)
 def test_a_wrong_value_is_refused_by_the_name_of_its_variable(refused, name, value):
     said = refused(**{name: value})
 
@@ -74,9 +121,13 @@ def test_a_wrong_value_is_refused_by_the_name_of_its_variable(refused, name, val
     assert [words for words in said if "secret@" in words] == []
 
 
-@pytest.mark.parametrize(("name", "value"), [pair for pair in EXAMPLE if pair[1]], ids=lambda text: text[:30])
+@pytest.mark.parametrize(
+    ("name", "value"), [pair for pair in EXAMPLE if pair[1]], ids=lambda text: text[:30]
+)
 def test_what_the_example_shows_is_written_rightly(refused, name, value):
-    assert [words for words in refused(**{name: value.strip('"')}) if "written wrongly" in words] == []
+    assert [
+        words for words in refused(**{name: value.strip('"')}) if "written wrongly" in words
+    ] == []
 
 
 @pytest.mark.parametrize(
@@ -105,10 +156,16 @@ def test_what_is_right_is_taken(refused, name, value):
 
 
 def test_a_settings_file_that_is_not_there_is_refused(refused):
-    assert refused(ENV_FILE="no-such-file") == ["ENV_FILE is written wrongly. Write the path of a file that is there."]
+    assert refused(ENV_FILE="no-such-file") == [
+        "ENV_FILE is written wrongly. Write the path of a file that is there."
+    ]
 
 
 def test_a_word_that_is_neither_on_nor_off_leaves_a_switch_where_it_is_safe(read_settings):
     settings = read_settings(DEBUG="onn", THROTTLE="offf", SECURE_SSL_REDIRECT="noo")
 
-    assert (settings.DEBUG, settings.RATELIMIT_ENABLE, settings.SECURE_SSL_REDIRECT) == (False, True, True)
+    assert (settings.DEBUG, settings.RATELIMIT_ENABLE, settings.SECURE_SSL_REDIRECT) == (
+        False,
+        True,
+        True,
+    )

@@ -1,6 +1,8 @@
-"""Ten thousand webhooks of every kind of wrong: none is a 5xx, none changes anything unless its signature is good.
+"""Ten thousand webhooks of every kind of wrong: none is a 5xx, none changes anything unless its
+signature is good.
 
-FUZZ_BODIES=1000000 runs longer. What was signed and stored is then worked on: a handler must not stumble over it either.
+FUZZ_BODIES=1000000 runs longer. What was signed and stored is then worked on: a handler must not
+stumble over it either.
 """
 
 from __future__ import annotations
@@ -33,22 +35,46 @@ BODIES = int(os.environ.get("FUZZ_BODIES", "10000"))
 BATCH = 25  # bodies made of one example: to draw one takes longer than to receive ten
 SECRET = "sandbox-webhook-secret"  # of .env.example
 
-# --- Events, as Metronome might send them and as it never would -----------------------------------------------------
+# --- Events, as Metronome might send them and as it never would -----------------------------------
 
 scalars = (
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=20)
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=20)
 )
 anything = st.recursive(
-    scalars, lambda inner: st.lists(inner) | st.dictionaries(st.text(max_size=8), inner), max_leaves=8
+    scalars,
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(max_size=8), inner),
+    max_leaves=8,
 )
-ids = st.sampled_from(["metronome-alice", "contract-alice", "", "x" * 65, "\x00", "'; DROP TABLE--"]) | anything
-types = st.sampled_from(sorted(handlers.table())) | st.sampled_from(["commit.create", "no.such"]) | st.text(max_size=20)
-names = ["customer_id", "contract_id", "workflow_id", "invoice_id", "invoice_total", "payment_status", "segment", "x"]
+ids = (
+    st.sampled_from(["metronome-alice", "contract-alice", "", "x" * 65, "\x00", "'; DROP TABLE--"])
+    | anything
+)
+types = (
+    st.sampled_from(sorted(handlers.table()))
+    | st.sampled_from(["commit.create", "no.such"])
+    | st.text(max_size=20)
+)
+names = [
+    "customer_id",
+    "contract_id",
+    "workflow_id",
+    "invoice_id",
+    "invoice_total",
+    "payment_status",
+    "segment",
+    "x",
+]
 fields = st.dictionaries(st.sampled_from(names), ids, max_size=5)
 events = st.builds(
     lambda type_, properties, flat: {"type": type_, "properties": properties} | flat,
-    types, fields | anything, st.just({}) | fields,
-)  # fmt: skip
+    types,
+    fields | anything,
+    st.just({}) | fields,
+)
 
 
 def body_of(event: dict, noise: object, dice: random.Random) -> bytes:
@@ -77,12 +103,21 @@ def body_of(event: dict, noise: object, dice: random.Random) -> bytes:
             return whole
 
 
-# --- Signatures -----------------------------------------------------------------------------------------------------
+# --- Signatures -----------------------------------------------------------------------------------
 
 BAD = [
-    "none", "no date", "no signature", "cut off", "of another body", "of another date", "not ASCII", "odd date", "stale",
-    "future", "of another secret",
-]  # fmt: skip
+    "none",
+    "no date",
+    "no signature",
+    "cut off",
+    "of another body",
+    "of another date",
+    "not ASCII",
+    "odd date",
+    "stale",
+    "future",
+    "of another secret",
+]
 KINDS = ["good"] * 10 + ["by the old header"] * 2 + BAD
 
 
@@ -102,7 +137,8 @@ def headers(kind: str, body: bytes) -> dict[str, str]:
         "no signature": {date_header: date},
         "cut off": good | {signature_header: proof()[:-1]},
         "of another body": good | {signature_header: proof(body=body + b" ")},
-        "of another date": good | {date_header: format_datetime(now - timedelta(seconds=1), usegmt=True)},
+        "of another date": good
+        | {date_header: format_datetime(now - timedelta(seconds=1), usegmt=True)},
         "of another secret": good | {signature_header: proof(secret="another")},
         "not ASCII": good | {signature_header: "é" * 64},
         "odd date": good | {date_header: "Mon, 99 Foo 20260 99:99:99 +9999"},
@@ -110,13 +146,17 @@ def headers(kind: str, body: bytes) -> dict[str, str]:
     return {"by the old header": {"Date": date, signature_header: proof()}, **wrong}.get(kind, good)
 
 
-# --- What must hold -------------------------------------------------------------------------------------------------
+# --- What must hold -------------------------------------------------------------------------------
 
 
 @contextmanager
 def nothing_else_changes() -> Iterator[None]:
     """Inside, no row of any table changes but the inbox's."""
-    models = [model for app in ("accounts", "billing", "usage") for model in apps.get_app_config(app).get_models()]
+    models = [
+        model
+        for app in ("accounts", "billing", "usage")
+        for model in apps.get_app_config(app).get_models()
+    ]
 
     def rows() -> dict:
         return {
@@ -153,9 +193,12 @@ def test_no_body_is_an_error_of_ours_and_none_counts_without_its_signature(
     client = Client(raise_request_exception=False)
 
     @settings(
-        max_examples=-(-BODIES // len(PATHS) // BATCH), deadline=None, database=None, phases=[Phase.generate],
+        max_examples=-(-BODIES // len(PATHS) // BATCH),
+        deadline=None,
+        database=None,
+        phases=[Phase.generate],
         suppress_health_check=list(HealthCheck),
-    )  # fmt: skip
+    )
     @given(event=events, noise=anything, seed=st.integers(0, 2**32))
     def receive(event: dict, noise: object, seed: int) -> None:
         dice = random.Random(seed)
@@ -164,7 +207,11 @@ def test_no_body_is_an_error_of_ours_and_none_counts_without_its_signature(
             body, kind = body_of(event, noise, dice), dice.choice(KINDS)
             sent = headers(kind, body)
             status = post(client, path, body, sent)
-            assert status == 401 if kind in BAD else status in (200, 400), (kind, status, body[:1_000])
+            assert status == 401 if kind in BAD else status in (200, 400), (
+                kind,
+                status,
+                body[:1_000],
+            )
             if status == 200:
                 assert post(client, path, body, sent) == 200, "a replay"
             assert InboundWebhook.objects.count() - stored <= (status == 200)

@@ -1,4 +1,5 @@
-"""The worker as a real process, between a real database and the sandbox as a real process: stopped, killed, restarted."""
+"""The worker as a real process, between a real database and the sandbox as a real process: stopped,
+killed, restarted."""
 
 from __future__ import annotations
 
@@ -17,7 +18,8 @@ from . import processes
 from .processes import WAIT_SECONDS, wait_until
 
 pytestmark = [pytest.mark.process, pytest.mark.django_db(transaction=True)]
-CALL_SECONDS = 1.5  # how long the sandbox thinks about a call, so that a signal arrives while one is in hand
+# How long the sandbox thinks about a call, so that a signal arrives while one is in hand.
+CALL_SECONDS = 1.5
 
 
 @pytest.fixture
@@ -45,7 +47,10 @@ def customers_at(metronome: httpx.Client) -> list[dict]:
 
 
 def slow_down(metronome: httpx.Client, path: str) -> None:
-    metronome.post("/_sandbox/faults", json={"match": path, "kind": "delay", "seconds": CALL_SECONDS, "times": None})
+    metronome.post(
+        "/_sandbox/faults",
+        json={"match": path, "kind": "delay", "seconds": CALL_SECONDS, "times": None},
+    )
 
 
 def leased() -> bool:
@@ -62,7 +67,9 @@ def test_sigterm_finishes_the_row_in_hand_and_exits_with_0(metronome, start_work
     assert worker.wait(WAIT_SECONDS) == 0
     assert not leased(), "the row in hand was settled"
     provisioned = Customer.objects.exclude(metronome_id=None)
-    assert [customer["id"] for customer in customers_at(metronome)] == [one.metronome_id for one in provisioned]
+    assert [customer["id"] for customer in customers_at(metronome)] == [
+        one.metronome_id for one in provisioned
+    ]
     assert provisioned.count() == 1, "the other row was not begun"
     assert not Heartbeat.objects.exists()
 
@@ -70,15 +77,22 @@ def test_sigterm_finishes_the_row_in_hand_and_exits_with_0(metronome, start_work
 def test_killed_in_the_middle_of_a_call_loses_and_doubles_nothing(metronome, start_worker, alice):
     """Killed after Metronome made the customer and before we knew of it: the worst moment."""
     # The first call looks for the customer, the second makes it; its answer is held back.
-    metronome.post("/_sandbox/faults", json={"match": "/v1/customers", "kind": "timeout_after", "every": 2})
+    metronome.post(
+        "/_sandbox/faults", json={"match": "/v1/customers", "kind": "timeout_after", "every": 2}
+    )
     worker = start_worker()
-    wait_until(lambda: metronome.get("/_sandbox/state").json()["counts"]["customers"] == 1, "customer at Metronome")
+    wait_until(
+        lambda: metronome.get("/_sandbox/state").json()["counts"]["customers"] == 1,
+        "customer at Metronome",
+    )
     worker.kill()
     worker.wait()
     assert leased() and not Customer.objects.exclude(metronome_id=None).exists()
     metronome.delete("/_sandbox/faults")
 
-    Customer.objects.update(leased_until=timezone.now() - timedelta(seconds=1), due_at=timezone.now())
+    Customer.objects.update(
+        leased_until=timezone.now() - timedelta(seconds=1), due_at=timezone.now()
+    )
     start_worker()
     wait_until(lambda: Customer.objects.exclude(metronome_id=None).exists(), "provisioned customer")
 
@@ -89,7 +103,9 @@ def test_killed_in_the_middle_of_a_call_loses_and_doubles_nothing(metronome, sta
 
 def test_two_workers_share_the_rows(metronome, start_worker, alice, bob):
     first, second = start_worker(), start_worker()
-    wait_until(lambda: Customer.objects.filter(metronome_id=None).count() == 0, "provisioned customers")
+    wait_until(
+        lambda: Customer.objects.filter(metronome_id=None).count() == 0, "provisioned customers"
+    )
     wait_until(lambda: Heartbeat.objects.count() == 2, "two heartbeats")
 
     assert len(customers_at(metronome)) == 2

@@ -17,9 +17,17 @@ from operations.confirmation import Reason, confirmed
 
 from . import credit_back
 from .metering import reconciliation
-from .models import Generation, ReconciliationRun, UsageDiscrepancy, UsageDiscrepancyQuerySet, UsageEvent, Voice
+from .models import (
+    Generation,
+    ReconciliationRun,
+    UsageDiscrepancy,
+    UsageDiscrepancyQuerySet,
+    UsageEvent,
+    Voice,
+)
 
-REPEATS_IGNORED_DAYS = 33  # Metronome ignores a transaction_id it has seen for 34; after that a repeat would be refused
+# Metronome ignores a transaction_id it has seen for 34; after that a repeat would be refused.
+REPEATS_IGNORED_DAYS = 33
 
 
 class OfCustomer(CustomerSearch):
@@ -38,7 +46,15 @@ class VoiceAdmin(OfCustomer, ReadOnlyAdmin):
 
 @admin.register(Generation)
 class GenerationAdmin(OfCustomer, ReadOnlyAdmin):
-    list_display = ("created_at", "customer", "voice_name", "characters", "credits", "state", "failure")
+    list_display = (
+        "created_at",
+        "customer",
+        "voice_name",
+        "characters",
+        "credits",
+        "state",
+        "failure",
+    )
     list_filter = ("state", "voice_type")
     exclude = ("text",)
     ordering = ("-created_at",)
@@ -55,14 +71,20 @@ class GenerationAdmin(OfCustomer, ReadOnlyAdmin):
         explains="Gives back what was spent on these, as new credits, once each. Usage that was reported stays reported.",
         asks=Reason,
         permission="give",
-        applies=lambda generation: generation.state == Generation.State.DONE and generation.credit_back_id is None,
+        applies=lambda generation: (
+            generation.state == Generation.State.DONE and generation.credit_back_id is None
+        ),
     )
-    def give_back(self, request: HttpRequest, generations: QuerySet[Generation], reason: str) -> None:
+    def give_back(
+        self, request: HttpRequest, generations: QuerySet[Generation], reason: str
+    ) -> None:
         def credit_one_back(generation: Generation) -> None:
             if generation.credit_back_id:
                 raise Refused("was credited back before")
             try:
-                credit_back.credit_back(generation=generation, by=request.user, reason=reason, now=timezone.now())  # type: ignore[arg-type]
+                credit_back.credit_back(
+                    generation=generation, by=request.user, reason=reason, now=timezone.now()
+                )  # type: ignore[arg-type]
             except credit_back.NotCreditable as error:
                 raise Refused(str(error)) from error
 
@@ -79,10 +101,14 @@ class UsageEventAdmin(OfCustomer, JobRowAdmin):
         """Newest first: by time for one customer, which has an index, else by key."""
         return ("-happened_at",) if "customer__id__exact" in request.GET else ("-pk",)
 
-    @confirmed("Send again", explains="Sent again, sent ones too. Metronome counts each of them once.")
+    @confirmed(
+        "Send again", explains="Sent again, sent ones too. Metronome counts each of them once."
+    )
     def send_again(self, request: HttpRequest, queryset: QuerySet[UsageEvent]) -> None:
         since = timezone.now() - timedelta(days=REPEATS_IGNORED_DAYS)
-        self.make_due(request, "Send again", queryset.filter(happened_at__gt=since), chosen=queryset.count())
+        self.make_due(
+            request, "Send again", queryset.filter(happened_at__gt=since), chosen=queryset.count()
+        )
 
 
 class OpenFilter(admin.SimpleListFilter):
@@ -124,7 +150,10 @@ class UsageDiscrepancyAdmin(OfCustomer, JobRowAdmin):
     )
     def repair(self, request: HttpRequest, queryset: QuerySet[UsageDiscrepancy]) -> None:
         self.each(
-            request, queryset, "Sent again", lambda row: _must(reconciliation.ask_repair(_one(row), now=timezone.now()))
+            request,
+            queryset,
+            "Sent again",
+            lambda row: _must(reconciliation.ask_repair(_one(row), now=timezone.now())),
         )
 
     @confirmed(
@@ -133,7 +162,9 @@ class UsageDiscrepancyAdmin(OfCustomer, JobRowAdmin):
         asks=Reason,
         applies=lambda row: row.resolved_at is None,
     )
-    def close(self, request: HttpRequest, queryset: QuerySet[UsageDiscrepancy], reason: str) -> None:
+    def close(
+        self, request: HttpRequest, queryset: QuerySet[UsageDiscrepancy], reason: str
+    ) -> None:
         self.each(
             request,
             queryset,

@@ -20,7 +20,9 @@ class NotCreditable(Exception):
     """Only a finished generation has cost something that can be credited back."""
 
 
-def credit_back(*, generation: Generation, by: User, reason: str, now: datetime) -> ComplimentaryGrant:
+def credit_back(
+    *, generation: Generation, by: User, reason: str, now: datetime
+) -> ComplimentaryGrant:
     """Credit back what the generation cost, once; a worker makes the credits. A second call returns
     the first one's row.
 
@@ -28,7 +30,11 @@ def credit_back(*, generation: Generation, by: User, reason: str, now: datetime)
     NotCreditable.
     """
     with transaction.atomic():
-        generation = Generation.objects.select_for_update(of=("self",)).select_related("customer").get(pk=generation.pk)
+        generation = (
+            Generation.objects.select_for_update(of=("self",))
+            .select_related("customer")
+            .get(pk=generation.pk)
+        )
         if generation.state != Generation.State.DONE:
             raise NotCreditable(f"the generation is {generation.state}: it cost nothing")
         row = complimentary.give(

@@ -30,11 +30,17 @@ class Voice(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     customer = models.ForeignKey(Customer, on_delete=models.PROTECT, related_name="voices")
-    key = models.CharField(max_length=128, help_text="The form's key: the same set-up sent twice is one voice.")
+    key = models.CharField(
+        max_length=128, help_text="The form's key: the same set-up sent twice is one voice."
+    )
     name = models.CharField(max_length=60)
     state = models.CharField(max_length=10, choices=State.choices, default=State.PENDING)
-    engine = models.CharField(max_length=40, help_text="Name of the speech engine that speaks with it.")
-    settings = models.JSONField(default=dict, help_text="How it sounds, in the terms of its engine.")
+    engine = models.CharField(
+        max_length=40, help_text="Name of the speech engine that speaks with it."
+    )
+    settings = models.JSONField(
+        default=dict, help_text="How it sounds, in the terms of its engine."
+    )
     credits = models.BigIntegerField()
     reservation = models.OneToOneField(
         Reservation,
@@ -50,9 +56,13 @@ class Voice(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["customer", "key"], name="voice_key_unique"),
-            models.UniqueConstraint(fields=["customer"], condition=Q(state="pending"), name="voice_one_in_progress"),
+            models.UniqueConstraint(
+                fields=["customer"], condition=Q(state="pending"), name="voice_one_in_progress"
+            ),
         ]
-        indexes = [models.Index(fields=["created_at"], name="voice_pending", condition=Q(state="pending"))]
+        indexes = [
+            models.Index(fields=["created_at"], name="voice_pending", condition=Q(state="pending"))
+        ]
 
     def __str__(self) -> str:
         return self.name
@@ -70,10 +80,13 @@ class Generation(models.Model):
         FAILED = "failed"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    customer = models.ForeignKey(Customer, on_delete=models.PROTECT, related_name="generations", db_index=False)
+    customer = models.ForeignKey(
+        Customer, on_delete=models.PROTECT, related_name="generations", db_index=False
+    )
     key = models.CharField(max_length=128)
     body_hash = models.CharField(
-        max_length=64, help_text="SHA-256 of text and voice: the same key with another body is refused."
+        max_length=64,
+        help_text="SHA-256 of text and voice: the same key with another body is refused.",
     )
     text = models.TextField(help_text="Normalised: NFC, line ends LF.")
     voice = models.CharField(max_length=40, help_text="Id of a house voice or of a personal Voice.")
@@ -83,7 +96,8 @@ class Generation(models.Model):
     credits = models.BigIntegerField()
     state = models.CharField(max_length=10, choices=State.choices, default=State.PENDING)
     tries = models.PositiveSmallIntegerField(
-        default=0, help_text="How many reservations before the current one came to nothing; part of its key."
+        default=0,
+        help_text="How many reservations before the current one came to nothing; part of its key.",
     )
     reservation = models.OneToOneField(
         Reservation,
@@ -102,10 +116,16 @@ class Generation(models.Model):
         help_text="The credits given back for it.",
     )
     available_after = models.BigIntegerField(
-        null=True, blank=True, help_text="Credits left when it was done: a repeated request gets the same answer."
+        null=True,
+        blank=True,
+        help_text="Credits left when it was done: a repeated request gets the same answer.",
     )
-    audio = models.CharField(max_length=200, blank=True, default="", help_text="Name in the default file storage.")
-    content_type = models.CharField(max_length=60, help_text="Of the audio: decides the file's extension, too.")
+    audio = models.CharField(
+        max_length=200, blank=True, default="", help_text="Name in the default file storage."
+    )
+    content_type = models.CharField(
+        max_length=60, help_text="Of the audio: decides the file's extension, too."
+    )
     duration_seconds = models.FloatField(null=True, blank=True)
     failure = models.TextField(blank=True, default="")
     created_at = models.DateTimeField()
@@ -115,12 +135,18 @@ class Generation(models.Model):
     finished_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["customer", "key"], name="generation_key_unique")]
+        constraints = [
+            models.UniqueConstraint(fields=["customer", "key"], name="generation_key_unique")
+        ]
         indexes = [
             models.Index(fields=["customer", "-created_at"], name="generation_by_customer"),
             models.Index(fields=["-created_at"], name="generation_newest"),
-            models.Index(fields=["-created_at"], name="generation_failed", condition=Q(state="failed")),
-            models.Index(fields=["taken_at"], name="generation_pending", condition=Q(state="pending")),
+            models.Index(
+                fields=["-created_at"], name="generation_failed", condition=Q(state="failed")
+            ),
+            models.Index(
+                fields=["taken_at"], name="generation_pending", condition=Q(state="pending")
+            ),
         ]
 
     # Not columns: set for the answer to one request.
@@ -139,23 +165,33 @@ class UsageEvent(JobRow):
     """
 
     transaction_id = models.CharField(max_length=128)
-    customer = models.ForeignKey(Customer, on_delete=models.PROTECT, related_name="usage_events", db_index=False)
+    customer = models.ForeignKey(
+        Customer, on_delete=models.PROTECT, related_name="usage_events", db_index=False
+    )
     event_type = models.CharField(max_length=40)
     happened_at = models.DateTimeField(help_text="The moment of its reservation.")
     properties = models.JSONField(help_text="Strings only; never the text that was spoken.")
     credits = models.BigIntegerField()
-    reservation = models.OneToOneField(Reservation, on_delete=models.PROTECT, related_name="usage_event")
+    reservation = models.OneToOneField(
+        Reservation, on_delete=models.PROTECT, related_name="usage_event"
+    )
     sent_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField()
 
     class Meta(JobRow.Meta):
         abstract = False
         # Only the indexes that are needed: every claim and every completion writes each of them.
-        constraints = [models.UniqueConstraint(fields=["transaction_id"], name="usageevent_transaction_id_unique")]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["transaction_id"], name="usageevent_transaction_id_unique"
+            )
+        ]
         # With the credits, so that the totals of a day are read from the index alone.
         indexes = [
             *JobRow.Meta.indexes,
-            models.Index(fields=["customer", "-happened_at", "credits"], name="usageevent_by_customer"),
+            models.Index(
+                fields=["customer", "-happened_at", "credits"], name="usageevent_by_customer"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -173,7 +209,8 @@ class ReconciliationRun(JobRow):
     """How far the reconciliation of usage is: a run walks all customers in batches, and each job
     compares one batch.
 
-    One row of each kind, made by the worker (`usage/metering/schedule.py`). Between two runs `until_at` is empty.
+    One row of each kind, made by the worker (`usage/metering/schedule.py`). Between two runs
+    `until_at` is empty.
     """
 
     class Kind(models.TextChoices):
@@ -181,11 +218,17 @@ class ReconciliationRun(JobRow):
         DAYS = "days", "days, of everybody at Metronome"
 
     kind = models.CharField(max_length=10, choices=Kind.choices, unique=True)
-    since_at = models.DateTimeField(null=True, blank=True, help_text="Usage before this is compared.")
-    until_at = models.DateTimeField(
-        null=True, blank=True, help_text="End of the time that this run compares. Empty: no run is going on."
+    since_at = models.DateTimeField(
+        null=True, blank=True, help_text="Usage before this is compared."
     )
-    after = models.UUIDField(null=True, blank=True, help_text="The cursor: customers up to this id are compared.")
+    until_at = models.DateTimeField(
+        null=True,
+        blank=True,
+        help_text="End of the time that this run compares. Empty: no run is going on.",
+    )
+    after = models.UUIDField(
+        null=True, blank=True, help_text="The cursor: customers up to this id are compared."
+    )
 
     class Meta(JobRow.Meta):
         abstract = False
@@ -209,19 +252,33 @@ class UsageDiscrepancy(JobRow):
     Its job is the repair that a person asked for.
     """
 
-    customer = models.ForeignKey(Customer, on_delete=models.PROTECT, related_name="usage_discrepancies", db_index=False)
+    customer = models.ForeignKey(
+        Customer, on_delete=models.PROTECT, related_name="usage_discrepancies", db_index=False
+    )
     hour_at = models.DateTimeField(help_text="Start of the hour.")
     event_type = models.CharField(max_length=40)
-    voice_type = models.CharField(max_length=40, blank=True, help_text="Empty where the price does not depend on it.")
+    voice_type = models.CharField(
+        max_length=40, blank=True, help_text="Empty where the price does not depend on it."
+    )
     local_units = models.BigIntegerField(help_text="Units: characters, or own voices.")
-    remote_units = models.DecimalField(max_digits=24, decimal_places=6, help_text="Units as Metronome counts them.")
-    is_in_transit = models.BooleanField(help_text="The missing events are on their way: nothing to do.")
-    detail = models.TextField(help_text="What differs, with the ids of the events, when it was last looked into.")
-    repair_asked = models.BooleanField(default=False, help_text="A worker sends again what is missing at Metronome.")
+    remote_units = models.DecimalField(
+        max_digits=24, decimal_places=6, help_text="Units as Metronome counts them."
+    )
+    is_in_transit = models.BooleanField(
+        help_text="The missing events are on their way: nothing to do."
+    )
+    detail = models.TextField(
+        help_text="What differs, with the ids of the events, when it was last looked into."
+    )
+    repair_asked = models.BooleanField(
+        default=False, help_text="A worker sends again what is missing at Metronome."
+    )
     first_seen_at = models.DateTimeField()
     last_seen_at = models.DateTimeField()
     resolved_at = models.DateTimeField(
-        null=True, blank=True, help_text="The numbers agree, or it was closed by hand. Opens again if they change."
+        null=True,
+        blank=True,
+        help_text="The numbers agree, or it was closed by hand. Opens again if they change.",
     )
 
     objects = UsageDiscrepancyQuerySet.as_manager()  # type: ignore[misc]
@@ -231,12 +288,15 @@ class UsageDiscrepancy(JobRow):
         verbose_name_plural = "usage discrepancies"
         constraints = [
             models.UniqueConstraint(
-                fields=["customer", "hour_at", "event_type", "voice_type"], name="usagediscrepancy_unique"
+                fields=["customer", "hour_at", "event_type", "voice_type"],
+                name="usagediscrepancy_unique",
             )
         ]
         indexes = [
             *JobRow.Meta.indexes,
-            models.Index(fields=["customer"], name="usagediscrepancy_open", condition=Q(resolved_at=None)),
+            models.Index(
+                fields=["customer"], name="usagediscrepancy_open", condition=Q(resolved_at=None)
+            ),
         ]
 
     def __str__(self) -> str:

@@ -90,5 +90,7 @@ def check(text: str) -> str:
     if problems := [*_too_long(text), *_invisible(text)]:  # at once, not one after the other
         raise TextRefused(" ".join(problems))
     if not any(map(is_audible, text)):
-        raise TextRefused("There is nothing to speak in this text. Write at least one letter or digit.")
+        raise TextRefused(
+            "There is nothing to speak in this text. Write at least one letter or digit."
+        )
     return text

@@ -29,10 +29,13 @@ class Site(admin.AdminSite):
     index_template = "admin/vocalis_index.html"
     enable_nav_sidebar = False  # lists need the width; the start page has the same links
     login = method_decorator(throttled("login", account="username"))(admin.AdminSite.login)
-    password_change = method_decorator(throttled_password("old_password"))(admin.AdminSite.password_change)
+    password_change = method_decorator(throttled_password("old_password"))(
+        admin.AdminSite.password_change
+    )
 
     def admin_view(self, view: Any, cacheable: bool = False) -> Any:
-        """Rows are named by the address, and by the boxes ticked in a list: neither is looked at by a form."""
+        """Rows are named by the address, and by the boxes ticked in a list: neither is looked at by
+        a form."""
         inner: Any = super().admin_view(view, cacheable)
 
         def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
@@ -49,25 +52,41 @@ class Site(admin.AdminSite):
             return redirect("admin:index")
         return super().logout(request, extra_context)
 
-    def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
+    def index(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> TemplateResponse:
         seen = [look for look in looks() if request.user.has_perm(look["permission"])]
         return super().index(request, (extra_context or {}) | {"looks": seen})
 
 
 def looks() -> list[dict[str, str]]:
-    """The checks of our own rows, each with where to go on and the right it takes to see it; dead rows by kind."""
+    """The checks of our own rows, each with where to go on and the right it takes to see it; dead
+    rows by kind."""
     dead = worker.dead_rows()
-    checks = [check for check in health.local_checks(timezone.now(), dead) if not (dead and check.name == "dead rows")]
+    checks = [
+        check
+        for check in health.local_checks(timezone.now(), dead)
+        if not (dead and check.name == "dead rows")
+    ]
     rows = [_look(check.name, check.status, check.detail, check.admin) for check in checks]
     for model, count in dead.items():
         page = f"{model._meta.app_label}_{model._meta.model_name}?work=dead"
-        rows.append(_look(f"dead {model._meta.verbose_name_plural}", "warn", f"{count} to look at", page))
+        rows.append(
+            _look(f"dead {model._meta.verbose_name_plural}", "warn", f"{count} to look at", page)
+        )
     return rows
 
 
 def _look(name: str, status: str, detail: str, page: str) -> dict[str, str]:
-    """`page` names a changelist, such as "billing_drift?state=open"; what has none is for those who watch the workers."""
+    """`page` names a changelist, such as "billing_drift?state=open"; what has none is for those who
+    watch the workers."""
     label, _, query = page.partition("?")
     app, _, model = (label or "jobs_heartbeat").partition("_")
     url = reverse(f"admin:{label}_changelist") + f"?{query}" * bool(query) if label else ""
-    return {"name": name, "status": status, "detail": detail, "url": url, "permission": f"{app}.view_{model}"}
+    return {
+        "name": name,
+        "status": status,
+        "detail": detail,
+        "url": url,
+        "permission": f"{app}.view_{model}",
+    }

@@ -1,4 +1,5 @@
-"""The web process. Event streams go past Django's handler, which would hold a thread for each; see billing.live.stream."""
+"""The web process. Event streams go past Django's handler, which would hold a thread for each; see
+billing.live.stream."""
 
 import logging
 import os
@@ -40,7 +41,8 @@ Send = Callable[[Any], Awaitable[None]]
 
 
 class Request(ASGIRequest):
-    """A form that cannot be read is a bad request: it may name a character set that is none of texts."""
+    """A form that cannot be read is a bad request: it may name a character set that is none of
+    texts."""
 
     _post: QueryDict
     _mark_post_parse_error: Callable[[], None]
@@ -48,7 +50,9 @@ class Request(ASGIRequest):
     def _load_post_and_files(self) -> None:
         try:
             super()._load_post_and_files()
-            if any(HALF.search(text) for name, texts in self._post.lists() for text in (name, *texts)):
+            if any(
+                HALF.search(text) for name, texts in self._post.lists() for text in (name, *texts)
+            ):
                 raise ValueError("half a surrogate pair, which UTF-7 can write")
         except (LookupError, ValueError) as error:
             self._mark_post_parse_error()  # else the page that says so would try again
@@ -56,11 +60,11 @@ class Request(ASGIRequest):
 
 
 class Pages(ASGIHandler):
-    """Django with all of a request in one thread, as all our views and middleware are synchronous, and with so many
-    threads and no more.
+    """Django with all of a request in one thread, as all our views and middleware are synchronous,
+    and with so many threads and no more.
 
-    Its own chain goes to the event loop and back between them: slower, and a request under way when the server stops
-    waits in its thread for a loop that is gone, so that the process never ends.
+    Its own chain goes to the event loop and back between them: slower, and a request under way when
+    the server stops waits in its thread for a loop that is gone, so that the process never ends.
     """
 
     request_class = Request
@@ -80,7 +84,8 @@ class Pages(ASGIHandler):
             await self.send_response(response, send)
 
     def create_request(self, scope: Any, body_file: Any) -> Any:
-        """The headers are read before there is a request, so no middleware could answer for those that cannot be."""
+        """The headers are read before there is a request, so no middleware could answer for those
+        that cannot be."""
         request: HttpRequest | None
         refusal: HttpResponseBase | None
         try:
@@ -103,7 +108,8 @@ pages = Pages()
 
 
 async def application(scope: Message, receive: Receive, send: Send) -> None:
-    if scope["type"] == "websocket":  # there are none, and Django would raise: a 500 and a traceback for each try
+    # There are none, and Django would raise: a 500 and a traceback for each try.
+    if scope["type"] == "websocket":
         await send({"type": "websocket.close"})
     elif scope["type"] != "http":
         await pages(scope, receive, send)
@@ -117,7 +123,8 @@ async def application(scope: Message, receive: Receive, send: Send) -> None:
 
 
 async def read_body(receive: Receive) -> list[Message] | None:
-    """A request's body, or None if it is over the limit. Django looks at the declared length alone and takes files of any."""
+    """A request's body, or None if it is over the limit. Django looks at the declared length alone
+    and takes files of any."""
     messages: list[Message] = []
     size = 0
     while True:

@@ -1,5 +1,6 @@
-"""What a site refuses to start with: variables written wrongly (vocalis.variables), and on a production site (DEBUG off,
-or not on this machine) what would lose money or secrets. Every manage.py command and vocalis.asgi run these.
+"""What a site refuses to start with: variables written wrongly (vocalis.variables), and on a
+production site (DEBUG off, or not on this machine) what would lose money or secrets. Every
+manage.py command and vocalis.asgi run these.
 
 A check can be accepted by its id in SILENCED_SYSTEM_CHECKS.
 """
@@ -32,7 +33,9 @@ def production(**kwargs: Any) -> list[checks.CheckMessage]:
 
 def _forms() -> Iterator[checks.CheckMessage]:
     for variable, write in variables.wrong(settings):
-        yield checks.Error(f"{variable} is written wrongly.", hint=f"Write {write}.", id="vocalis.E010")
+        yield checks.Error(
+            f"{variable} is written wrongly.", hint=f"Write {write}.", id="vocalis.E010"
+        )
 
 
 def _debug_site() -> Iterator[checks.CheckMessage]:
@@ -46,13 +49,19 @@ def _debug_site() -> Iterator[checks.CheckMessage]:
 
 
 def _secrets() -> Iterator[checks.CheckMessage]:
-    if settings.SECRET_KEY.startswith("insecure") or len(settings.SECRET_KEY) < SECRET_KEY_LENGTH_MIN:
+    if (
+        settings.SECRET_KEY.startswith("insecure")
+        or len(settings.SECRET_KEY) < SECRET_KEY_LENGTH_MIN
+    ):
         yield checks.Error(
             "SECRET_KEY is missing, short enough to guess, or the one of the development settings, which everybody knows.",
             hint='python -c "import secrets; print(secrets.token_urlsafe(50))" makes one.',
             id="vocalis.E002",
         )
-    if not settings.METRONOME_WEBHOOK_SECRETS or SANDBOX_WEBHOOK_SECRET in settings.METRONOME_WEBHOOK_SECRETS:
+    if (
+        not settings.METRONOME_WEBHOOK_SECRETS
+        or SANDBOX_WEBHOOK_SECRET in settings.METRONOME_WEBHOOK_SECRETS
+    ):
         yield checks.Error(
             "METRONOME_WEBHOOK_SECRET is empty, so that every webhook is refused, or the sandbox's, which everybody knows.",
             hint="Copy the secret of the webhook destination from Metronome's settings.",
@@ -70,7 +79,13 @@ def _hosts() -> Iterator[checks.CheckMessage]:
     hosts = settings.ALLOWED_HOSTS
     if "*" not in hosts and any(host.strip("[]") not in LOCAL_HOSTS for host in hosts):
         return
-    said = "lets in any host name" if "*" in hosts else "has only names of this machine" if hosts else "is empty"
+    said = (
+        "lets in any host name"
+        if "*" in hosts
+        else "has only names of this machine"
+        if hosts
+        else "is empty"
+    )
     yield checks.Error(
         f"ALLOWED_HOSTS {said}{': ' + ', '.join(hosts) if hosts else ''}.",
         hint="Set it to the host names this site answers to: every other request gets 400.",
@@ -89,7 +104,10 @@ def _gateway() -> Iterator[checks.CheckMessage]:
 
 def _outside() -> Iterator[checks.CheckMessage]:
     url = urlsplit(settings.METRONOME_API_URL)
-    if (url.scheme, url.hostname) != ("https", METRONOME_HOST) or settings.METRONOME_API_KEY in ("", "sandbox"):
+    if (url.scheme, url.hostname) != ("https", METRONOME_HOST) or settings.METRONOME_API_KEY in (
+        "",
+        "sandbox",
+    ):
         yield checks.Error(
             f"Billing would go to {settings.METRONOME_API_URL or 'nowhere'}, which is not a Metronome account.",
             hint="Leave METRONOME_API_URL out for https://api.metronome.com and set METRONOME_API_KEY.",
@@ -111,7 +129,9 @@ def _processes() -> Iterator[checks.CheckMessage]:
             hint="Set REDIS_URL.",
             id="vocalis.E006",
         )
-    if settings.WORKER_PROCESSES > 1 and settings.DATABASES["default"]["ENGINE"].endswith("sqlite3"):
+    if settings.WORKER_PROCESSES > 1 and settings.DATABASES["default"]["ENGINE"].endswith(
+        "sqlite3"
+    ):
         yield checks.Error(
             "Several workers would wait for each other at SQLite's one write lock.",
             hint="Set DATABASE_URL to a PostgreSQL database.",
@@ -120,7 +140,8 @@ def _processes() -> Iterator[checks.CheckMessage]:
 
 
 def refuse_to_start() -> None:
-    """For entry points that Django does not check itself (an ASGI server): exits with what is wrong."""
+    """For entry points that Django does not check itself (an ASGI server): exits with what is
+    wrong."""
     errors = [message for message in production() if not message.is_silenced()]
     if errors:
         raise SystemExit("\n".join(f"{error.id}: {error.msg} {error.hint}" for error in errors))

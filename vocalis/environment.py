@@ -1,4 +1,5 @@
-"""How variables of the environment are read. What cannot be read is noted, and refused by vocalis.checks in words."""
+"""How variables of the environment are read. What cannot be read is noted, and refused by
+vocalis.checks in words."""
 
 from __future__ import annotations
 
@@ -29,11 +30,13 @@ class Env(environ.Env):
             return instead
 
     def list(self, var: str, cast: Any = None, default: Any = environ.Env.NOTSET) -> Any:
-        """Comma-separated. Blanks around an item are none of it, and nothing between two commas is no item."""
+        """Comma-separated. Blanks around an item are none of it, and nothing between two commas is
+        no item."""
         return [item for each in super().list(var, cast, default) if (item := each.strip())]
 
     def bool(self, var: str, default: Any = environ.Env.NOTSET) -> Any:
-        """django-environ takes any word it does not know for no. A variable that is empty is one that is left out."""
+        """django-environ takes any word it does not know for no. A variable that is empty is one
+        that is left out."""
         word = self.str(var, default="").strip().lower()
         if word and word not in YES_OR_NO:
             self.unreadable[var] = "on or off"
@@ -42,7 +45,12 @@ class Env(environ.Env):
     def int(self, var: str, default: Any = environ.Env.NOTSET) -> Any:
         if not self.str(var, default="").strip():
             return default
-        return self._read(var, lambda: super(Env, self).int(var), f"a whole number; {default} is the default", default)
+        return self._read(
+            var,
+            lambda: super(Env, self).int(var),
+            f"a whole number; {default} is the default",
+            default,
+        )
 
     def word(self, var: str, words: tuple[str, ...], default: str) -> str:
         found = str(self.str(var, default="")).strip().upper() or default
@@ -56,11 +64,14 @@ class Env(environ.Env):
         with warnings.catch_warnings():  # an unknown scheme would be told of with the password
             warnings.simplefilter("ignore")
             found = self._read(var, lambda: self.db(var), DATABASE_FORM, NO_DATABASE)
-        folder_as_host = re.match("sqlite://[^/:]", self.str(var))  # two slashes, and what follows them is left out
+        # Two slashes, and what follows them is left out.
+        folder_as_host = re.match("sqlite://[^/:]", self.str(var))
         if found.get("ENGINE") not in DATABASE_ENGINES or not found["NAME"] or folder_as_host:
             self.unreadable[var] = DATABASE_FORM
         return NO_DATABASE if var in self.unreadable else found
 
     def mail(self, var: str, default: str) -> Any:
         address = self.str(var, default="") or default
-        return self._read(var, lambda: self.email_url_config(address), MAIL_FORM, self.email_url_config(default))
+        return self._read(
+            var, lambda: self.email_url_config(address), MAIL_FORM, self.email_url_config(default)
+        )

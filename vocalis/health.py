@@ -1,4 +1,5 @@
-"""Whether this process can serve (`/health`), and whether the business behind it runs (`/health/integrations`).
+"""Whether this process can serve (`/health`), and whether the business behind it runs
+(`/health/integrations`).
 
 The admin's start page shows the same checks, those that need no network.
 """
@@ -37,7 +38,8 @@ STATUSES: tuple[Status, ...] = ("ok", "warn", "error")  # the worst one is the w
 
 CALL_SECONDS = 3  # per call to Metronome, without retries
 ALL_SECONDS = 8  # some checks are several calls
-CACHE_SECONDS = 10  # monitors and curious people cost Metronome one look each ten seconds per process
+# Monitors and curious people cost Metronome one look each ten seconds per process.
+CACHE_SECONDS = 10
 STALE_SECONDS = 30  # what is older is no answer to how things are now
 CHARGED_WARN, CHARGED_ERROR = timedelta(minutes=1), timedelta(minutes=10)  # it takes seconds
 UNSENT_WARN, UNSENT_ERROR = timedelta(minutes=5), timedelta(hours=1)
@@ -46,7 +48,8 @@ COMPARED_WARN = timedelta(days=1)  # with 100,000 active customers a round takes
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """`admin` is where a person goes on: the name of a changelist, such as "billing_drift?state=open"."""
+    """`admin` is where a person goes on: the name of a changelist, such as
+    "billing_drift?state=open"."""
 
     name: str
     status: Status
@@ -54,7 +57,7 @@ class Check:
     admin: str = ""
 
 
-# --- This process ---------------------------------------------------------------------------------------------------
+# --- This process ---------------------------------------------------------------------------------
 
 
 @never_cache
@@ -65,11 +68,13 @@ def health(request: HttpRequest) -> HttpResponse:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
     except Error:
-        return JsonResponse({"status": "error", "summary": "the database is not answering"}, status=503)
+        return JsonResponse(
+            {"status": "error", "summary": "the database is not answering"}, status=503
+        )
     return JsonResponse({"status": "ok"})
 
 
-# --- The business behind it -----------------------------------------------------------------------------------------
+# --- The business behind it -----------------------------------------------------------------------
 
 
 @never_cache
@@ -134,11 +139,14 @@ def report(*, now: datetime) -> dict[str, Any]:
         "status": status,
         "summary": f"needs a look: {', '.join(troubled)}" if troubled else "all is well",
         "checked_at": now.isoformat(),
-        "checks": [{key: value for key, value in asdict(check).items() if key != "admin"} for check in checks],
+        "checks": [
+            {key: value for key, value in asdict(check).items() if key != "admin"}
+            for check in checks
+        ],
     }
 
 
-# --- Metronome ------------------------------------------------------------------------------------------------------
+# --- Metronome ------------------------------------------------------------------------------------
 
 
 def remote_checks(now: datetime) -> list[Check]:
@@ -153,7 +161,9 @@ def remote_checks(now: datetime) -> list[Check]:
         return [
             check
             for name, answer in answers.items()
-            for check in (answer.result() if answer.done() else [Check(name, "error", "no answer in time")])
+            for check in (
+                answer.result() if answer.done() else [Check(name, "error", "no answer in time")]
+            )
         ]
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
@@ -171,14 +181,19 @@ def _connection_checks() -> list[Check]:
     except Unavailable as error:
         if error.pause_seconds:  # Metronome answered, and refused our key
             return [Check("reachability", "ok", ""), Check("credentials", "error", str(error))]
-        return [Check("reachability", "error", str(error)), Check("credentials", "error", "cannot be tried")]
+        return [
+            Check("reachability", "error", str(error)),
+            Check("credentials", "error", "cannot be tried"),
+        ]
     except Rejected as error:
         return [Check("reachability", "ok", ""), Check("credentials", "error", str(error))]
     answered = f"{settings.METRONOME_API_URL} answers in {time.monotonic() - asked:.1f} s"
     return [Check("reachability", "ok", answered), Check("credentials", "ok", "accepted")]
 
 
-def _catalogue_check(name: str, ask: Callable[[datetime], list[str]], now: datetime) -> Callable[[], list[Check]]:
+def _catalogue_check(
+    name: str, ask: Callable[[datetime], list[str]], now: datetime
+) -> Callable[[], list[Check]]:
     def check() -> list[Check]:
         try:
             texts = ask(now)
@@ -192,7 +207,7 @@ def _catalogue_check(name: str, ask: Callable[[datetime], list[str]], now: datet
     return check
 
 
-# --- Our own rows ---------------------------------------------------------------------------------------------------
+# --- Our own rows ---------------------------------------------------------------------------------
 
 
 def local_checks(now: datetime, dead: dict[type[JobRow], int]) -> list[Check]:
@@ -205,19 +220,27 @@ def _webhook_secret() -> Check:
     if settings.METRONOME_WEBHOOK_SECRETS:
         return Check("webhook secret", "ok", "set")
     status: Status = "warn" if settings.DEBUG else "error"
-    return Check("webhook secret", status, "METRONOME_WEBHOOK_SECRET is empty: webhooks cannot be verified")
+    return Check(
+        "webhook secret", status, "METRONOME_WEBHOOK_SECRET is empty: webhooks cannot be verified"
+    )
 
 
 def _mail() -> Check:
     if settings.DEBUG or not settings.EMAIL_BACKEND.endswith("console.EmailBackend"):
         return Check("mail", "ok", "as EMAIL_URL says")
-    return Check("mail", "warn", "EMAIL_URL prints mails, links to new passwords among them, to the worker's log")
+    return Check(
+        "mail",
+        "warn",
+        "EMAIL_URL prints mails, links to new passwords among them, to the worker's log",
+    )
 
 
 def _worker(now: datetime) -> Check:
     last = Heartbeat.objects.aggregate(at=Max("beat_at"))["at"]
     heard = (
-        f"last heartbeat {last:%Y-%m-%d %H:%M:%S} UTC" if last else "none runs: none was started, or all were stopped"
+        f"last heartbeat {last:%Y-%m-%d %H:%M:%S} UTC"
+        if last
+        else "none runs: none was started, or all were stopped"
     )
     unserved = worker.unserved_queues(now)
     if unserved and worker.alive(now):
@@ -233,7 +256,9 @@ def _paused_jobs(now: datetime) -> Check:
 
 
 def _unsent(now: datetime) -> Check:
-    oldest = UsageEvent.objects.filter(due_at__isnull=False, dead_at=None).aggregate(at=Min("created_at"))["at"]
+    oldest = UsageEvent.objects.filter(due_at__isnull=False, dead_at=None).aggregate(
+        at=Min("created_at")
+    )["at"]
     age = now - oldest if oldest else timedelta(0)
     status: Status = "error" if age > UNSENT_ERROR else "warn" if age > UNSENT_WARN else "ok"
     detail = f"waits since {oldest:%Y-%m-%d %H:%M} UTC" if oldest else "none waits"
@@ -242,7 +267,9 @@ def _unsent(now: datetime) -> Check:
 
 def _usage(now: datetime) -> Check:
     differences = UsageDiscrepancy.objects.standing().count()
-    until = ReconciliationRun.objects.filter(kind=ReconciliationRun.Kind.HOURS).aggregate(at=Max("since_at"))["at"]
+    until = ReconciliationRun.objects.filter(kind=ReconciliationRun.Kind.HOURS).aggregate(
+        at=Max("since_at")
+    )["at"]
     is_late = until is not None and now - until > COMPARED_WARN
     compared = f"compared until {until:%Y-%m-%d %H:%M} UTC" if until else "not compared yet"
     status: Status = "warn" if differences or is_late else "ok"
@@ -252,7 +279,9 @@ def _usage(now: datetime) -> Check:
 
 def _dead_rows(dead: dict[type[JobRow], int]) -> Check:
     counts = [f"{count} of {model._meta.verbose_name_plural}" for model, count in dead.items()]
-    return Check("dead rows", "warn" if counts else "ok", f"{', '.join(counts) or 'none'} need a person")
+    return Check(
+        "dead rows", "warn" if counts else "ok", f"{', '.join(counts) or 'none'} need a person"
+    )
 
 
 def _charged(now: datetime) -> Check:
@@ -272,7 +301,11 @@ def _money() -> list[Check]:
     drifts = Drift.objects.filter(state=Drift.State.OPEN).count()
     failed = AutoRecharge.objects.in_trouble().count()
     return [
-        Check("drift", "warn" if drifts else "ok", f"{drifts} open", "billing_drift?state__exact=open"),
+        Check(
+            "drift", "warn" if drifts else "ok", f"{drifts} open", "billing_drift?state__exact=open"
+        ),
         # A declined card is the customer's to mend: shown to operators, but no reason to wake one.
-        Check("auto-recharge", "ok", f"{failed} failed or stuck", "billing_autorecharge?trouble=yes"),
+        Check(
+            "auto-recharge", "ok", f"{failed} failed or stuck", "billing_autorecharge?trouble=yes"
+        ),
     ]

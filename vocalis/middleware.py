@@ -16,8 +16,11 @@ NUL = "\0"
 View = Callable[[HttpRequest], HttpResponse]
 
 
-def security_headers(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
-    """The Content-Security-Policy of every answer, except Django's own debug pages, which style themselves."""
+def security_headers(
+    get_response: Callable[[HttpRequest], HttpResponse],
+) -> Callable[[HttpRequest], HttpResponse]:
+    """The Content-Security-Policy of every answer, except Django's own debug pages, which style
+    themselves."""
 
     def middleware(request: HttpRequest) -> HttpResponse:
         response = get_response(request)
@@ -29,8 +32,8 @@ def security_headers(get_response: Callable[[HttpRequest], HttpResponse]) -> Cal
 
 
 class DatabaseAway:
-    """A page that fails because the database does not answer says so with 503. Work is never left half done by it: every
-    change is one transaction, and what a request held expires by itself."""
+    """A page that fails because the database does not answer says so with 503. Work is never left
+    half done by it: every change is one transaction, and what a request held expires by itself."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
@@ -42,8 +45,11 @@ class DatabaseAway:
         return unavailable_if_database(request, error)
 
 
-def nul_refused(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
-    """PostgreSQL takes no NUL in a text. An address that asks for one is a bad request; a cookie with one is none of ours.
+def nul_refused(
+    get_response: Callable[[HttpRequest], HttpResponse],
+) -> Callable[[HttpRequest], HttpResponse]:
+    """PostgreSQL takes no NUL in a text. An address that asks for one is a bad request; a cookie
+    with one is none of ours.
 
     What is posted is looked at by the forms, which say it at the field, and by the admin's site.
     """
@@ -52,7 +58,9 @@ def nul_refused(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable
         if any(NUL in value for pair in request.GET.lists() for value in (pair[0], *pair[1])):
             return defaults.bad_request(request, BadRequest())
         if any(NUL in value for value in request.COOKIES.values()):
-            request.COOKIES = {name: value for name, value in request.COOKIES.items() if NUL not in value}
+            request.COOKIES = {
+                name: value for name, value in request.COOKIES.items() if NUL not in value
+            }
         return get_response(request)
 
     return middleware
@@ -71,20 +79,25 @@ def methods_told(get_response: View) -> View:
 
 
 class AddSlash(CommonMiddleware):
-    """Django's middleware, but a form that is sent to its address without the slash at the end is sent on, not refused.
+    """Django's middleware, but a form that is sent to its address without the slash at the end is
+    sent on, not refused.
 
-    Django answers such a POST with an error page in debug and else with a redirect that loses what was sent. 308 keeps
-    method and body.
+    Django answers such a POST with an error page in debug and else with a redirect that loses what
+    was sent. 308 keeps method and body.
     """
 
     def get_full_path_with_slash(self, request: HttpRequest) -> str:
         return escape_leading_slashes(request.get_full_path(force_append_slash=True))
 
-    def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+    def process_response(
+        self, request: HttpRequest, response: HttpResponseBase
+    ) -> HttpResponseBase:
         if (
             response.status_code == HTTPStatus.NOT_FOUND
             and request.method not in ("GET", "HEAD")
             and self.should_redirect_with_slash(request)
         ):
-            return HttpResponsePermanentRedirect(self.get_full_path_with_slash(request), preserve_request=True)
+            return HttpResponsePermanentRedirect(
+                self.get_full_path_with_slash(request), preserve_request=True
+            )
         return super().process_response(request, response)

@@ -39,8 +39,11 @@ def home(request: HttpRequest) -> HttpResponse:
     return render(request, "home.html", words)
 
 
-def unavailable_if_database(request: HttpRequest, error: BaseException | None) -> HttpResponse | None:
-    """503 if `error` says that the database is away, locked or full; rendered without it, and without the user."""
+def unavailable_if_database(
+    request: HttpRequest, error: BaseException | None
+) -> HttpResponse | None:
+    """503 if `error` says that the database is away, locked or full; rendered without it, and
+    without the user."""
     if not isinstance(error, (OperationalError, InterfaceError)):
         return None
     logger.error("503 for %s: %s", request.path, error)

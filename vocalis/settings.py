@@ -1,4 +1,5 @@
-"""All settings, read from the environment and from the .env file. Every variable is explained in .env.example."""
+"""All settings, read from the environment and from the .env file. Every variable is explained in
+.env.example."""
 
 from __future__ import annotations
 
@@ -10,7 +11,8 @@ from typing import Any
 from .environment import NO_DATABASE, Env
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-VAR_DIR = BASE_DIR / "var"  # everything the program writes when it runs embedded: database, audio, sandbox state
+# Everything the program writes when it runs embedded: database, audio, sandbox state.
+VAR_DIR = BASE_DIR / "var"
 VAR_DIR.mkdir(exist_ok=True)
 
 env = Env()
@@ -21,7 +23,8 @@ if "ENV_FILE" in os.environ and not ENV_FILE.exists():
 
 DEBUG = env.bool("DEBUG", default=False)
 SECRET_KEY = env.str("SECRET_KEY", default="") or (
-    # Production refuses both; the second signs nothing that anybody could make, should something run unchecked.
+    # Production refuses both; the second signs nothing that anybody could make, should something
+    # run unchecked.
     "insecure-development-key" if DEBUG else f"insecure-{secrets.token_hex(32)}"
 )
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
@@ -84,7 +87,7 @@ TEMPLATES: list[dict[str, Any]] = [
     },
 ]
 
-# --- Database -------------------------------------------------------------------------------------------------------
+# --- Database -------------------------------------------------------------------------------------
 # SQLite takes one writer at a time. IMMEDIATE makes a transaction queue for that turn when it begins, where waiting is
 # safe, instead of failing when it first writes; FULL because a lost commit here is lost money.
 # The default is no URL: a folder may be named `c++` or `v#1`, which a URL reads as something else.
@@ -100,17 +103,25 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
     }
 elif DATABASES["default"] != NO_DATABASE:
-    # Seconds; else people wait for minutes for the 503 of a database whose machine is gone, and for two hours for an answer
-    # that it was to give: the three after the first notice within half a minute that nobody is there any more.
-    waits = {"connect_timeout": 5, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 4}
+    # Seconds; else people wait for minutes for the 503 of a database whose machine is gone, and for
+    # two hours for an answer that it was to give: the three after the first notice within half a
+    # minute that nobody is there any more.
+    waits = {
+        "connect_timeout": 5,
+        "keepalives_idle": 10,
+        "keepalives_interval": 5,
+        "keepalives_count": 4,
+    }
     DATABASES["default"]["OPTIONS"] = waits | DATABASES["default"].get("OPTIONS", {})
-# Requests a web process works on at once, each with a thread and a connection; the others wait (vocalis.turns).
+# Requests a web process works on at once, each with a thread and a connection; the others wait
+# (vocalis.turns).
 WEB_REQUESTS = env.int("WEB_REQUESTS", default=20)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-# --- Realtime, and the counters of accounts.throttle -----------------------------------------------------------------
+# --- Realtime, and the counters of accounts.throttle ----------------------------------------------
 REDIS_URL = env.str("REDIS_URL", default="")
-REDIS_WAITS = {"socket_connect_timeout": 1, "socket_timeout": 1}  # seconds; a login must not wait longer for it
+# Seconds; a login must not wait longer for it.
+REDIS_WAITS = {"socket_connect_timeout": 1, "socket_timeout": 1}
 CHANNEL_LAYERS: dict[str, Any] = {
     "default": {
         "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
@@ -119,8 +130,12 @@ CHANNEL_LAYERS: dict[str, Any] = {
     if REDIS_URL
     else {"BACKEND": "channels.layers.InMemoryChannelLayer"}
 }
-# Django's default of 300 entries is two counters for each of 150 visitors: then the oldest would start anew.
-IN_MEMORY_CACHE = {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "OPTIONS": {"MAX_ENTRIES": 100_000}}
+# Django's default of 300 entries is two counters for each of 150 visitors: then the oldest would
+# start anew.
+IN_MEMORY_CACHE = {
+    "BACKEND": "django.core.cache.backends.locmem.LocMemCache",
+    "OPTIONS": {"MAX_ENTRIES": 100_000},
+}
 CACHES: dict[str, Any] = {
     "default": {
         "BACKEND": "django.core.cache.backends.redis.RedisCache",
@@ -132,7 +147,7 @@ CACHES: dict[str, Any] = {
     else IN_MEMORY_CACHE
 }
 
-# --- Accounts -------------------------------------------------------------------------------------------------------
+# --- Accounts -------------------------------------------------------------------------------------
 AUTH_USER_MODEL = "accounts.User"
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": name}
@@ -149,14 +164,17 @@ LOGOUT_REDIRECT_URL = "home"
 RATELIMIT_ENABLE = env.bool("THROTTLE", default=True)
 TRUSTED_PROXIES = env.int("TRUSTED_PROXIES", default=0)
 
-# --- Metronome and payments -----------------------------------------------------------------------------------------
+# --- Metronome and payments -----------------------------------------------------------------------
 METRONOME_API_KEY = env.str("METRONOME_API_KEY", default="")
-SANDBOX_URL = f"http://localhost:{SANDBOX_PORT}"  # meant by the sandbox's key, which Metronome itself would refuse
+# Meant by the sandbox's key, which Metronome itself would refuse.
+SANDBOX_URL = f"http://localhost:{SANDBOX_PORT}"
 METRONOME_API_URL = env.str("METRONOME_API_URL", default="") or (
     SANDBOX_URL if METRONOME_API_KEY == "sandbox" else "https://api.metronome.com"
 )
 METRONOME_CUSTOMER_URL = env.str("METRONOME_CUSTOMER_URL", default="") or (
-    f"{SANDBOX_URL}/dashboard/" if METRONOME_API_KEY == "sandbox" else "https://app.metronome.com/customers/"
+    f"{SANDBOX_URL}/dashboard/"
+    if METRONOME_API_KEY == "sandbox"
+    else "https://app.metronome.com/customers/"
 )
 METRONOME_RATE_CARD_NAME = env.str("METRONOME_RATE_CARD_NAME", default="Vocalis")
 METRONOME_WEBHOOK_SECRETS: list[str] = env.list("METRONOME_WEBHOOK_SECRET", default=[])
@@ -166,23 +184,25 @@ PAYMENT_GATEWAY = env.str("PAYMENT_GATEWAY", default="test")
 # --- Health --------------------------------------------------------------------------------------
 HEALTH_TOKEN = env.str("HEALTH_TOKEN", default="")
 
-# --- Files ----------------------------------------------------------------------------------------------------------
+# --- Files ----------------------------------------------------------------------------------------
 STATIC_URL = "static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 STATIC_ROOT = VAR_DIR / "static"
-MEDIA_ROOT = env.str("MEDIA_ROOT", default="") or str(VAR_DIR / "audio")  # never served by URL: a view checks who asks
+# Never served by URL: a view checks who asks.
+MEDIA_ROOT = env.str("MEDIA_ROOT", default="") or str(VAR_DIR / "audio")
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
 }
 SPEECH_HELPERS = env.int("SPEECH_HELPERS", default=2)
 
-# --- Mail -----------------------------------------------------------------------------------------------------------
+# --- Mail -----------------------------------------------------------------------------------------
 vars().update(env.mail("EMAIL_URL", default="consolemail://"))
-EMAIL_TIMEOUT = 10  # seconds, for each answer of the mail server; without it a silent one keeps the worker for ever
+# Seconds, for each answer of the mail server; without it a silent one keeps the worker for ever.
+EMAIL_TIMEOUT = 10
 DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="Vocalis <hello@localhost>")
 
-# --- The rest -------------------------------------------------------------------------------------------------------
+# --- The rest -------------------------------------------------------------------------------------
 LANGUAGE_CODE = "en-us"
 FORMAT_MODULE_PATH = "vocalis.formats"
 TIME_ZONE = "UTC"
@@ -195,7 +215,8 @@ CONTENT_SECURITY_POLICY = (
     "default-src 'self'; img-src 'self' data:; media-src 'self' blob:; object-src 'none'; "
     "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
-# How many processes of each kind you run. Only looked at: more than one needs Redis, or PostgreSQL (vocalis.checks).
+# How many processes of each kind you run. Only looked at: more than one needs Redis, or PostgreSQL
+# (vocalis.checks).
 WEB_PROCESSES = env.int("WEB_PROCESSES", default=1)
 WORKER_PROCESSES = env.int("WORKER_PROCESSES", default=1)
 SILENCED_SYSTEM_CHECKS = env.list("SILENCED_SYSTEM_CHECKS", default=[])
@@ -221,9 +242,12 @@ LOGGING: dict[str, Any] = {
         "level": env.word("LOG_LEVEL", ("DEBUG", "INFO", "WARNING", "ERROR"), default="INFO"),
     },
     "loggers": {
-        "django": {"handlers": [], "level": "INFO"},  # its own handlers would write every line a second time
+        # Its own handlers would write every line a second time.
+        "django": {"handlers": [], "level": "INFO"},
         **{name: {"level": "WARNING"} for name in ("daphne", "httpx", "metronome")},
-        "channels_redis": {"level": "CRITICAL"},  # a traceback a second without Redis, of which billing.live.wake tells
+        # A traceback a second without Redis, of which billing.live.wake tells.
+        "channels_redis": {"level": "CRITICAL"},
     },
 }
-UNREADABLE: dict[str, str] = env.unreadable  # variables that were taken for their defaults; vocalis.checks refuses them
+# Variables that were taken for their defaults; vocalis.checks refuses them.
+UNREADABLE: dict[str, str] = env.unreadable

@@ -1,7 +1,9 @@
-"""How many requests a web process works on at once: each has one of `settings.WEB_REQUESTS` threads to itself.
+"""How many requests a web process works on at once: each has one of `settings.WEB_REQUESTS` threads
+to itself.
 
-Django under ASGI makes a thread, and so a connection to the database, for whatever comes. PostgreSQL refuses connections
-beyond its own maximum, to everybody: other programs of that server would fail because we are popular.
+Django under ASGI makes a thread, and so a connection to the database, for whatever comes.
+PostgreSQL refuses connections beyond its own maximum, to everybody: other programs of that server
+would fail because we are popular.
 """
 
 from __future__ import annotations
@@ -27,11 +29,16 @@ class Busy(Exception):
 
 
 class Turns:
-    """Threads that are lent, first come, first served. Those who wait hold neither a thread nor a connection."""
+    """Threads that are lent, first come, first served. Those who wait hold neither a thread nor a
+    connection."""
 
     def __init__(self, at_once: int) -> None:
-        # One executor a thread, because all of a request has to run in the same one. They start when first used.
-        self._idle = [ThreadPoolExecutor(max_workers=1, thread_name_prefix="pages") for _ in range(max(1, at_once))]
+        # One executor a thread, because all of a request has to run in the same one. They start
+        # when first used.
+        self._idle = [
+            ThreadPoolExecutor(max_workers=1, thread_name_prefix="pages")
+            for _ in range(max(1, at_once))
+        ]
         self._waiting: deque[asyncio.Future[ThreadPoolExecutor]] = deque()
         self._lock = threading.Lock()
         self._complained_at = -float(COMPLAIN_SECONDS)
@@ -43,7 +50,8 @@ class Turns:
         try:
             yield thread
         finally:
-            # A request whose client left may still be at work there: the turn ends when the thread has nothing to do.
+            # A request whose client left may still be at work there: the turn ends when the thread
+            # has nothing to do.
             thread.submit(int).add_done_callback(lambda _: self._free(thread))
 
     async def _next(self) -> ThreadPoolExecutor:
@@ -96,4 +104,6 @@ class Turns:
     def _complain(self) -> None:
         if time.monotonic() - self._complained_at >= COMPLAIN_SECONDS:
             self._complained_at = time.monotonic()
-            logger.warning("more requests than WEB_REQUESTS allows: some wait, some get 503 (told once a minute)")
+            logger.warning(
+                "more requests than WEB_REQUESTS allows: some wait, some get 503 (told once a minute)"
+            )

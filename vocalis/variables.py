@@ -1,4 +1,5 @@
-"""What each variable of .env.example may hold, wherever the site runs. What a production site needs is in vocalis.checks.
+"""What each variable of .env.example may hold, wherever the site runs. What a production site needs
+is in vocalis.checks.
 
 Values are not shown: some are secrets, and others hold a password.
 """
@@ -32,7 +33,12 @@ def wrong(settings: Any) -> Iterator[tuple[str, str]]:
 def _url(text: str, *schemes: str) -> bool:
     try:
         parts = urlsplit(text)
-        return parts.scheme in schemes and bool(parts.hostname) and (parts.port or 1) > 0 and not re.search(r"\s", text)
+        return (
+            parts.scheme in schemes
+            and bool(parts.hostname)
+            and (parts.port or 1) > 0
+            and not re.search(r"\s", text)
+        )
     except ValueError:  # a port that is no number, half an IPv6 address
         return False
 
@@ -101,19 +107,31 @@ FORMS: list[tuple[str, str, Callable[[Any], bool]]] = [
         "origins with their scheme and no path: https://vocalis.example",
         lambda settings: all(map(_origin, settings.CSRF_TRUSTED_ORIGINS)),
     ),
-    ("SITE_URL", "the site's address: https://vocalis.example", lambda settings: _address(settings.SITE_URL)),
+    (
+        "SITE_URL",
+        "the site's address: https://vocalis.example",
+        lambda settings: _address(settings.SITE_URL),
+    ),
     (
         "PORT",
         f"a port from 1 to {PORT_MAX}, another than SANDBOX_PORT",
         lambda settings: 1 <= settings.PORT <= PORT_MAX and settings.PORT != settings.SANDBOX_PORT,
     ),
-    ("SANDBOX_PORT", f"a port from 1 to {PORT_MAX}", lambda settings: 1 <= settings.SANDBOX_PORT <= PORT_MAX),
+    (
+        "SANDBOX_PORT",
+        f"a port from 1 to {PORT_MAX}",
+        lambda settings: 1 <= settings.SANDBOX_PORT <= PORT_MAX,
+    ),
     (
         "SECURE_HSTS_SECONDS",
         "seconds, or 0 for none",
         lambda settings: getattr(settings, "SECURE_HSTS_SECONDS", 0) >= 0,
     ),
-    ("TRUSTED_PROXIES", "how many proxies there are, or 0", lambda settings: settings.TRUSTED_PROXIES >= 0),
+    (
+        "TRUSTED_PROXIES",
+        "how many proxies there are, or 0",
+        lambda settings: settings.TRUSTED_PROXIES >= 0,
+    ),
     ("WEB_PROCESSES", "1 or more", lambda settings: settings.WEB_PROCESSES >= 1),
     ("WEB_REQUESTS", "1 or more", lambda settings: settings.WEB_REQUESTS >= 1),
     ("WORKER_PROCESSES", "1 or more", lambda settings: settings.WORKER_PROCESSES >= 1),
@@ -121,7 +139,9 @@ FORMS: list[tuple[str, str, Callable[[Any], bool]]] = [
     (
         "SILENCED_SYSTEM_CHECKS",
         "ids with the name before the dot: vocalis.E004",
-        lambda settings: all(re.fullmatch(r"\w+(\.\w+)*\.[A-Z]\d+", each) for each in settings.SILENCED_SYSTEM_CHECKS),
+        lambda settings: all(
+            re.fullmatch(r"\w+(\.\w+)*\.[A-Z]\d+", each) for each in settings.SILENCED_SYSTEM_CHECKS
+        ),
     ),
     (
         "WEB_BIND",
@@ -133,7 +153,11 @@ FORMS: list[tuple[str, str, Callable[[Any], bool]]] = [
         "redis://host:6379/0, rediss:// with TLS, or leave it empty for one web process",
         lambda settings: not settings.REDIS_URL or _redis(settings.REDIS_URL),
     ),
-    ("MEDIA_ROOT", "the whole path of a folder: /srv/vocalis/audio", lambda settings: _folder(settings.MEDIA_ROOT)),
+    (
+        "MEDIA_ROOT",
+        "the whole path of a folder: /srv/vocalis/audio",
+        lambda settings: _folder(settings.MEDIA_ROOT),
+    ),
     (
         "EMAIL_URL",
         MAIL_FORM,
@@ -162,7 +186,10 @@ FORMS: list[tuple[str, str, Callable[[Any], bool]]] = [
     (
         "METRONOME_CUSTOMER_URL",
         "an address that ends in a slash: https://app.metronome.com/customers/",
-        lambda settings: _address(settings.METRONOME_CUSTOMER_URL) and settings.METRONOME_CUSTOMER_URL.endswith("/"),
+        lambda settings: (
+            _address(settings.METRONOME_CUSTOMER_URL)
+            and settings.METRONOME_CUSTOMER_URL.endswith("/")
+        ),
     ),
     (
         "METRONOME_RATE_CARD_NAME",
@@ -172,6 +199,8 @@ FORMS: list[tuple[str, str, Callable[[Any], bool]]] = [
     (
         "VOCALIS_CREDIT_TYPE_ID",
         "an id like 8b1f0a52-6f0f-4f7e-9d5e-3f0c1c8a7b11, or leave it empty",
-        lambda settings: not settings.VOCALIS_CREDIT_TYPE_ID or _uuid(settings.VOCALIS_CREDIT_TYPE_ID),
+        lambda settings: (
+            not settings.VOCALIS_CREDIT_TYPE_ID or _uuid(settings.VOCALIS_CREDIT_TYPE_ID)
+        ),
     ),
 ]

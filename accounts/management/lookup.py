@@ -14,7 +14,9 @@ from operations.command import Refused
 
 def customer_named(text: str) -> Customer:
     """The customer with this e-mail address, id, Metronome id or ingest alias. Raises Refused."""
-    wanted = Q(user__email=typed.email(text)) | Q(metronome_id=text) | Q(aliases__name=typed.email(text))
+    wanted = (
+        Q(user__email=typed.email(text)) | Q(metronome_id=text) | Q(aliases__name=typed.email(text))
+    )
     with suppress(ValueError):
         wanted |= Q(pk=UUID(text))
     customer = Customer.objects.select_related("user").filter(wanted).distinct().first()
@@ -24,7 +26,8 @@ def customer_named(text: str) -> Customer:
 
 
 def staff_named(email: str | None) -> User:
-    """The member of staff with this e-mail address; without one, the only active superuser. Raises Refused."""
+    """The member of staff with this e-mail address; without one, the only active superuser. Raises
+    Refused."""
     staff = User.objects.filter(is_staff=True, is_active=True)
     if email is not None:
         person = staff.filter(email=typed.email(email)).first()

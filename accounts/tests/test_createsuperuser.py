@@ -26,19 +26,28 @@ def test_address_and_password_are_enough(make, client):
 
     assert (user.email, user.first_name, user.last_name) == ("root@example.com", "", "")
     assert user.is_superuser and user.is_staff
-    login = client.post("/accounts/login/", {"email": "root@example.com", "password": "a fine long password"})
+    login = client.post(
+        "/accounts/login/", {"email": "root@example.com", "password": "a fine long password"}
+    )
     assert login.url == "/admin/"
     assert "root@example.com" in client.get("/admin/").text
 
 
 def test_names_are_taken_if_they_are_there(make):
-    user = make(EMAIL="root@example.com", PASSWORD="a fine long password", FIRST_NAME="Ada", LAST_NAME="King")
+    user = make(
+        EMAIL="root@example.com",
+        PASSWORD="a fine long password",
+        FIRST_NAME="Ada",
+        LAST_NAME="King",
+    )
 
     assert user.get_full_name() == "Ada King"
 
 
 def test_names_may_be_options():
-    call_command("createsuperuser", "--noinput", email="root@example.com", last_name="King", verbosity=0)
+    call_command(
+        "createsuperuser", "--noinput", email="root@example.com", last_name="King", verbosity=0
+    )
 
     assert User.objects.get().last_name == "King"
 

@@ -84,7 +84,9 @@ def test_logout_is_a_post_and_ends_the_session(client, alice):
 @pytest.mark.django_db
 @pytest.mark.parametrize("path", ["signup", "login", "logout", "password/reset"])
 def test_a_form_without_its_csrf_token_is_refused_on_a_page_of_ours(path):
-    response = Client(enforce_csrf_checks=True).post(f"/accounts/{path}/", {"email": "a@example.com"})
+    response = Client(enforce_csrf_checks=True).post(
+        f"/accounts/{path}/", {"email": "a@example.com"}
+    )
 
     assert response.status_code == 403
     assert "This form has expired" in response.text

@@ -21,7 +21,8 @@ HANG_UP = ""
 
 @contextmanager
 def mail_server(settings, **answers):
-    """A mail server that answers as usual but for the stages given; HANG_UP ends the connection. Yields the mails it took."""
+    """A mail server that answers as usual but for the stages given; HANG_UP ends the connection.
+    Yields the mails it took."""
     taken: list[str] = []
 
     class Dialogue(socketserver.StreamRequestHandler):
@@ -50,14 +51,21 @@ def mail_server(settings, **answers):
         threading.Thread(target=server.serve_forever, args=[0.01], daemon=True).start()
         settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
         settings.EMAIL_HOST, settings.EMAIL_PORT = server.server_address
-        settings.EMAIL_HOST_USER, settings.EMAIL_HOST_PASSWORD, settings.EMAIL_TIMEOUT = "vocalis", "secret", 5
+        settings.EMAIL_HOST_USER, settings.EMAIL_HOST_PASSWORD, settings.EMAIL_TIMEOUT = (
+            "vocalis",
+            "secret",
+            5,
+        )
         yield taken
         server.shutdown()
 
 
 def send() -> None:
     mail.send(
-        to="alice@example.com", subject="Hello", template="password_reset", context={"url": "http://x", "days": 3}
+        to="alice@example.com",
+        subject="Hello",
+        template="password_reset",
+        context={"url": "http://x", "days": 3},
     )
 
 
@@ -84,7 +92,9 @@ def test_never_is_final_at_every_stage(stage, code, settings):
 
 @pytest.mark.parametrize("stage", STAGES)
 @pytest.mark.parametrize("answer", [HANG_UP, "what?", "399 unheard of"])
-def test_a_server_that_hangs_up_or_talks_nonsense_is_tried_again_at_every_stage(stage, answer, settings):
+def test_a_server_that_hangs_up_or_talks_nonsense_is_tried_again_at_every_stage(
+    stage, answer, settings
+):
     with mail_server(settings, **{stage: answer}), pytest.raises(Unavailable):
         send()
 
@@ -121,4 +131,7 @@ def test_a_mail_to_nobody_is_given_up_at_the_first_try(settings, alice, now):
 
     reset = PasswordReset.objects.get()
     assert (reset.attempts, reset.dead_at) == (1, now)
-    assert reset.last_error.startswith("Rejected: the mail server refuses") and "no such mailbox" in reset.last_error
+    assert (
+        reset.last_error.startswith("Rejected: the mail server refuses")
+        and "no such mailbox" in reset.last_error
+    )

@@ -36,7 +36,9 @@ def test_reset_mails_a_link_that_sets_a_new_password_once(client, alice):
     assert message.subject == "Choose a new password for Vocalis"
 
     form = client.get(link_in(message), follow=True)
-    answer = client.post(form.request["PATH_INFO"], {"new_password1": NEW, "new_password2": NEW}, follow=True)
+    answer = client.post(
+        form.request["PATH_INFO"], {"new_password1": NEW, "new_password2": NEW}, follow=True
+    )
 
     assert "Your new password is set." in answer.text
     assert User.objects.get().check_password(NEW)
@@ -54,7 +56,9 @@ def test_reset_answers_the_same_whether_there_is_an_account_or_not(client, alice
 
 
 @pytest.mark.parametrize("asked_before_seconds", [None, 30, 90])
-def test_reset_does_the_same_work_whether_there_is_an_account_or_not(alice, now, asked_before_seconds):
+def test_reset_does_the_same_work_whether_there_is_an_account_or_not(
+    alice, now, asked_before_seconds
+):
     def statements(email):
         if asked_before_seconds is not None:
             password_reset.ask(email=email, now=now - timedelta(seconds=asked_before_seconds))
@@ -116,7 +120,10 @@ def test_change_needs_the_old_password_and_keeps_only_this_session(client, alice
     answers = {"old_password": "wrong", "new_password1": NEW, "new_password2": NEW}
     assert "old_password" in client.post("/accounts/password/", answers).context["form"].errors
 
-    assert client.post("/accounts/password/", answers | {"old_password": PASSWORD}).url == "/accounts/profile/"
+    assert (
+        client.post("/accounts/password/", answers | {"old_password": PASSWORD}).url
+        == "/accounts/profile/"
+    )
 
     assert User.objects.get().check_password(NEW)
     assert client.get("/accounts/profile/").status_code == 200

@@ -34,7 +34,11 @@ def test_names_change_without_a_password_and_are_pushed_by_the_worker(client, al
     assert save(client, alice, first_name="Alicia", last_name="de Test").url == "/accounts/profile/"
 
     user = User.objects.get()
-    assert (user.first_name, user.last_name, user.email) == ("Alicia", "de Test", "alice@example.com")
+    assert (user.first_name, user.last_name, user.email) == (
+        "Alicia",
+        "de Test",
+        "alice@example.com",
+    )
     assert not alice.aliases.filter(pushed_at=None).exists()
     assert Customer.objects.get().due_at >= now
 
@@ -50,7 +54,9 @@ def test_the_same_names_again_owe_nothing(client, alice, now):
 def test_a_new_address_replaces_the_alias_and_makes_the_customer_due(client, alice, now):
     settled(alice, now)
 
-    assert save(client, alice, email="New@Example.com", current_password=PASSWORD).status_code == 302
+    assert (
+        save(client, alice, email="New@Example.com", current_password=PASSWORD).status_code == 302
+    )
 
     assert User.objects.get().email == "new@example.com"
     assert aliases(alice) == {"stable": alice.stable_alias, "email": "vocalis_new@example.com"}
@@ -75,9 +81,13 @@ def test_the_same_address_in_another_case_is_no_change(client, alice, now):
 
 
 def test_an_address_of_someone_else_is_refused_and_changes_nothing(client, alice, bob):
-    response = save(client, alice, first_name="Bob", email="BOB@example.com", current_password=PASSWORD)
+    response = save(
+        client, alice, first_name="Bob", email="BOB@example.com", current_password=PASSWORD
+    )
 
-    assert response.context["form"].errors == {"email": ["There is already an account for this e-mail address."]}
+    assert response.context["form"].errors == {
+        "email": ["There is already an account for this e-mail address."]
+    }
     assert User.objects.get(pk=alice.user.pk).first_name == "Alice"
     assert aliases(alice)["email"] == "vocalis_alice@example.com"
 
@@ -86,7 +96,9 @@ def test_an_alias_of_someone_else_is_refused_and_changes_nothing(alice, bob, now
     User.objects.filter(pk=bob.user.pk).update(email="moved-by-an-operator@example.com")
 
     with pytest.raises(EmailTaken):
-        profile.change(user=alice.user, first_name="A", last_name="T", email="bob@example.com", now=now)
+        profile.change(
+            user=alice.user, first_name="A", last_name="T", email="bob@example.com", now=now
+        )
     assert User.objects.get(pk=alice.user.pk).email == "alice@example.com"
     assert aliases(alice)["email"] == "vocalis_alice@example.com"
 
@@ -103,7 +115,11 @@ def test_a_worker_that_is_pushing_the_old_alias_does_not_mark_the_new_one(alice,
     pushing = [alias.pk for alias in held.aliases.all()]
 
     profile.change(
-        user=alice.user, first_name="A", last_name="T", email="new@example.com", now=now + timedelta(seconds=2)
+        user=alice.user,
+        first_name="A",
+        last_name="T",
+        email="new@example.com",
+        now=now + timedelta(seconds=2),
     )
     IngestAlias.objects.filter(pk__in=pushing).update(pushed_at=now)
     queue.complete([held])
@@ -114,7 +130,12 @@ def test_a_worker_that_is_pushing_the_old_alias_does_not_mark_the_new_one(alice,
 
 def test_an_operator_without_a_customer_can_change_their_address(client, staff):
     client.force_login(staff)
-    answers = {"first_name": "Sam", "last_name": "Staff", "email": "sam@example.com", "current_password": PASSWORD}
+    answers = {
+        "first_name": "Sam",
+        "last_name": "Staff",
+        "email": "sam@example.com",
+        "current_password": PASSWORD,
+    }
 
     assert client.post("/accounts/profile/", answers).status_code == 302
     assert User.objects.get().email == "sam@example.com"
@@ -140,7 +161,9 @@ def test_a_profile_saved_while_its_account_is_closed_changes_nothing(alice, now)
     settled(alice, now)
     User.objects.update(is_active=False)  # the request began before
 
-    profile.change(user=alice.user, first_name="New", last_name="Name", email="new@example.com", now=now)
+    profile.change(
+        user=alice.user, first_name="New", last_name="Name", email="new@example.com", now=now
+    )
 
     user = User.objects.get()
     assert (user.first_name, user.last_name, user.email) == ("Alice", "Tester", "alice@example.com")

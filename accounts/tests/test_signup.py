@@ -8,7 +8,12 @@ from accounts import signup
 from accounts.models import Customer, IngestAlias, User
 from conftest import PASSWORD
 
-ANSWERS = {"first_name": "Ada", "last_name": "Lovelace", "email": "Ada@Example.com", "password": PASSWORD}
+ANSWERS = {
+    "first_name": "Ada",
+    "last_name": "Lovelace",
+    "email": "Ada@Example.com",
+    "password": PASSWORD,
+}
 
 
 def sign_up(client, **changes):
@@ -38,7 +43,10 @@ def test_signup_makes_user_customer_and_both_aliases_and_logs_in(client, now):
 def test_signup_goes_on_to_the_page_asked_for_if_it_is_ours(client):
     assert sign_up(client, next="/studio/").url == "/studio/"
     client.logout()
-    assert sign_up(client, email="second@example.com", next="https://evil.example/").url == "/billing/plans/"
+    assert (
+        sign_up(client, email="second@example.com", next="https://evil.example/").url
+        == "/billing/plans/"
+    )
 
 
 def test_signup_sends_a_logged_in_customer_to_the_studio(client, alice):
@@ -53,7 +61,9 @@ def test_signup_refuses_an_address_that_is_taken_in_any_case(client, alice):
     response = sign_up(client, email="ALICE@example.COM")
 
     assert response.status_code == 200
-    assert response.context["form"].errors == {"email": ["There is already an account for this e-mail address."]}
+    assert response.context["form"].errors == {
+        "email": ["There is already an account for this e-mail address."]
+    }
     assert User.objects.count() == 1
 
 
@@ -93,13 +103,18 @@ def test_the_longest_address_makes_the_longest_alias(client):
     email = "a" * (signup.EMAIL_CHARACTERS_MAX - len(domain) - 1) + "@" + domain
 
     assert sign_up(client, email=email).status_code == 302
-    assert len(IngestAlias.objects.get(kind="email").name) == IngestAlias._meta.get_field("name").max_length
+    assert (
+        len(IngestAlias.objects.get(kind="email").name)
+        == IngestAlias._meta.get_field("name").max_length
+    )
 
 
 @pytest.mark.django_db
 def test_register_does_not_hide_an_error_that_is_ours(now):
     with pytest.raises(IntegrityError):
-        signup.register(email="ada@example.com", password=PASSWORD, first_name=None, last_name="L", now=now)
+        signup.register(
+            email="ada@example.com", password=PASSWORD, first_name=None, last_name="L", now=now
+        )
     assert not User.objects.exists()
 
 
@@ -110,7 +125,9 @@ def test_of_two_signups_at_the_same_moment_one_wins_and_the_other_is_told(now):
     def try_one(email):
         at_once.wait()
         try:
-            signup.register(email=email, password=PASSWORD, first_name="Ada", last_name="L", now=now)
+            signup.register(
+                email=email, password=PASSWORD, first_name="Ada", last_name="L", now=now
+            )
             return "made"
         except signup.EmailTaken:
             return "taken"
@@ -121,4 +138,8 @@ def test_of_two_signups_at_the_same_moment_one_wins_and_the_other_is_told(now):
         outcomes = sorted(pool.map(try_one, ["ada@example.com", "ADA@example.com"]))
 
     assert outcomes == ["made", "taken"]
-    assert (User.objects.count(), Customer.objects.count(), IngestAlias.objects.count()) == (1, 1, 2)
+    assert (User.objects.count(), Customer.objects.count(), IngestAlias.objects.count()) == (
+        1,
+        1,
+        2,
+    )

@@ -52,7 +52,11 @@ def test_the_admins_login_does_so_too(alice, form):
 @pytest.mark.django_db
 @pytest.mark.parametrize("form", FORMS)
 def test_signup_makes_one_account_whatever_the_spelling(client, form):
-    answers = {"email": spelt(form, "Zoë@Bücher.example".replace("ë", "e")), "first_name": "Z", "last_name": "B"}
+    answers = {
+        "email": spelt(form, "Zoë@Bücher.example".replace("ë", "e")),
+        "first_name": "Z",
+        "last_name": "B",
+    }
     client.post("/accounts/signup/", answers | {"password": spelt(form)})
     customer = Customer.objects.get()
 
@@ -61,7 +65,8 @@ def test_signup_makes_one_account_whatever_the_spelling(client, form):
     for other in FORMS:
         assert logs_in(spelt(other, "zoe@bücher.example"), spelt(other))
         again = Client().post(
-            "/accounts/signup/", answers | {"email": spelt(other, "zoe@bücher.example"), "password": WORD}
+            "/accounts/signup/",
+            answers | {"email": spelt(other, "zoe@bücher.example"), "password": WORD},
         )
         assert "email" in again.context["form"].errors
 
@@ -70,7 +75,11 @@ def test_signup_makes_one_account_whatever_the_spelling(client, form):
 def test_change_and_reset_take_a_new_password_in_either_spelling(client, alice, form, mailoutbox):
     client.force_login(alice.user)
     new = spelt(form, "Zürcher Geschnetzeltes")
-    answers = {"old_password": spelt("NFD"), "new_password1": new, "new_password2": spelt("NFC", new)}
+    answers = {
+        "old_password": spelt("NFD"),
+        "new_password1": new,
+        "new_password2": spelt("NFC", new),
+    }
     assert client.post("/accounts/password/", answers).status_code == 302
     assert logs_in(ADDRESS, spelt("NFC", new)) and logs_in(ADDRESS, spelt("NFD", new))
 
@@ -82,16 +91,24 @@ def test_change_and_reset_take_a_new_password_in_either_spelling(client, alice, 
     [message] = mailoutbox
     path = message.body[message.body.index("/accounts/password/reset/") :].split()[0]
     page = client.get(path, follow=True).request["PATH_INFO"]
-    answers = {"new_password1": spelt(form, "Æblegrød å"), "new_password2": spelt("NFC", "Æblegrød å")}
+    answers = {
+        "new_password1": spelt(form, "Æblegrød å"),
+        "new_password2": spelt("NFC", "Æblegrød å"),
+    }
     assert client.post(page, answers).status_code == 302
-    assert logs_in(ADDRESS, spelt("NFC", "Æblegrød å")) and logs_in(ADDRESS, spelt("NFD", "Æblegrød å"))
+    assert logs_in(ADDRESS, spelt("NFC", "Æblegrød å")) and logs_in(
+        ADDRESS, spelt("NFD", "Æblegrød å")
+    )
 
 
 def test_the_profile_takes_the_same_address_and_password_in_either_spelling(client, alice):
     client.force_login(alice.user)
     answers = {"first_name": "A", "last_name": "T"}
 
-    assert client.post("/accounts/profile/", answers | {"email": spelt("NFD", ADDRESS)}).status_code == 302
+    assert (
+        client.post("/accounts/profile/", answers | {"email": spelt("NFD", ADDRESS)}).status_code
+        == 302
+    )
     changed = {"email": spelt("NFD", "alice@büro.example"), "current_password": spelt("NFD")}
     assert client.post("/accounts/profile/", answers | changed).status_code == 302
     assert User.objects.get().email == "alice@büro.example"
@@ -103,7 +120,9 @@ def test_operators_find_people_in_either_spelling(client, alice, staff, form):
     User.objects.filter(pk=staff.pk).update(email="sam@bücher.example")
     assert staff_named(spelt(form, "sam@bücher.example")) == staff
     client.force_login(staff)
-    assert str(alice.pk) in client.get("/admin/accounts/customer/", {"q": spelt(form, ADDRESS)}).text
+    assert (
+        str(alice.pk) in client.get("/admin/accounts/customer/", {"q": spelt(form, ADDRESS)}).text
+    )
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -115,10 +134,16 @@ def test_staff_made_by_an_operator_log_in_in_either_spelling(client, staff, form
     eve = User.objects.get(email="eve@bücher.example")
     assert eve.check_password(spelt("NFC")) and eve.check_password(spelt("NFD"))
 
-    passwords = {"usable_password": "true", "password1": spelt(form, "façade ü"), "password2": spelt("NFD", "façade ü")}
+    passwords = {
+        "usable_password": "true",
+        "password1": spelt(form, "façade ü"),
+        "password2": spelt("NFD", "façade ü"),
+    }
     assert client.post(f"/admin/accounts/user/{eve.pk}/password/", passwords).status_code == 302
     eve.refresh_from_db()
-    assert eve.check_password(spelt("NFC", "façade ü")) and eve.check_password(spelt("NFD", "façade ü"))
+    assert eve.check_password(spelt("NFC", "façade ü")) and eve.check_password(
+        spelt("NFD", "façade ü")
+    )
 
 
 @pytest.mark.django_db
@@ -132,9 +157,16 @@ def test_a_superuser_of_the_shell_logs_in_in_either_spelling(monkeypatch):
 
 def test_the_tries_of_an_account_are_counted_whatever_the_spelling(client, alice):
     for number in range(10):
-        client.post("/accounts/login/", {"email": spelt(FORMS[number % 2], ADDRESS), "password": "wrong"})
+        client.post(
+            "/accounts/login/", {"email": spelt(FORMS[number % 2], ADDRESS), "password": "wrong"}
+        )
 
-    assert client.post("/accounts/login/", {"email": spelt("NFD", ADDRESS), "password": WORD}).status_code == 429
+    assert (
+        client.post(
+            "/accounts/login/", {"email": spelt("NFD", ADDRESS), "password": WORD}
+        ).status_code
+        == 429
+    )
 
 
 @pytest.mark.django_db
@@ -148,7 +180,12 @@ def test_the_tries_of_an_account_are_counted_whatever_the_spelling(client, alice
     ],
 )
 def test_a_new_password_without_one_short_form_is_refused_in_words(client, password, words):
-    answers = {"email": "ada@example.com", "first_name": "A", "last_name": "L", "password": password}
+    answers = {
+        "email": "ada@example.com",
+        "first_name": "A",
+        "last_name": "L",
+        "password": password,
+    }
     response = client.post("/accounts/signup/", answers)
 
     assert words in " ".join(response.context["form"].errors["password"])

@@ -26,7 +26,9 @@ def log_in(client, email="alice@example.com", password="wrong", **more):
     return client.post("/accounts/login/", {"email": email, "password": password}, **more)
 
 
-def test_the_eleventh_login_to_one_account_in_ten_minutes_is_refused_even_with_the_right_password(client, alice):
+def test_the_eleventh_login_to_one_account_in_ten_minutes_is_refused_even_with_the_right_password(
+    client, alice
+):
     for _ in range(10):
         assert log_in(client).status_code == 200
 
@@ -50,7 +52,9 @@ def test_an_account_is_open_again_when_the_window_is_over(client, alice, now):
 
 def test_a_refusal_does_not_tell_whether_there_is_such_an_account(client, alice):
     def refusal(email):
-        return [log_in(client, email).status_code for _ in range(11)], log_in(client, email).context["minutes"] > 0
+        return [log_in(client, email).status_code for _ in range(11)], log_in(
+            client, email
+        ).context["minutes"] > 0
 
     assert refusal("alice@example.com") == refusal("nobody@example.com")
 
@@ -82,7 +86,12 @@ def test_many_other_visitors_do_not_make_a_count_start_anew(client, alice):
 def test_signup_is_refused_after_too_many_from_one_address(client):
     for number in range(100):
         client.post("/accounts/signup/", {"email": f"bad{number}"})
-    answers = {"email": "new@example.com", "first_name": "N", "last_name": "E", "password": PASSWORD}
+    answers = {
+        "email": "new@example.com",
+        "first_name": "N",
+        "last_name": "E",
+        "password": PASSWORD,
+    }
 
     assert client.post("/accounts/signup/", answers).status_code == 429
     assert not User.objects.exists()
@@ -91,9 +100,14 @@ def test_signup_is_refused_after_too_many_from_one_address(client):
 
 def test_password_reset_is_refused_after_five_wishes_for_one_account(client, alice):
     for _ in range(5):
-        assert client.post("/accounts/password/reset/", {"email": "alice@example.com"}).status_code == 302
+        assert (
+            client.post("/accounts/password/reset/", {"email": "alice@example.com"}).status_code
+            == 302
+        )
 
-    assert client.post("/accounts/password/reset/", {"email": "alice@example.com"}).status_code == 429
+    assert (
+        client.post("/accounts/password/reset/", {"email": "alice@example.com"}).status_code == 429
+    )
     assert password_reset.PasswordReset.objects.count() == 1
 
 
@@ -102,7 +116,12 @@ def test_the_admins_login_counts_the_same_tries(client, staff):
         client.post("/admin/login/", {"username": "staff@example.com", "password": "wrong"})
         log_in(client, "staff@example.com")
 
-    assert client.post("/admin/login/", {"username": "Staff@example.com", "password": PASSWORD}).status_code == 429
+    assert (
+        client.post(
+            "/admin/login/", {"username": "Staff@example.com", "password": PASSWORD}
+        ).status_code
+        == 429
+    )
 
 
 PROFILE = {"first_name": "A", "last_name": "T", "email": "thief@example.com"}
@@ -126,7 +145,9 @@ def test_whoever_finds_an_open_session_may_not_guess_its_password(client, staff,
     assert client.post(path, answers | {field: PASSWORD}).status_code == 429
     staff.refresh_from_db()
     assert staff.check_password(PASSWORD) and staff.email == "staff@example.com"
-    assert log_in(Client(), "staff@example.com", PASSWORD).status_code == 302, "others may still log in"
+    assert log_in(Client(), "staff@example.com", PASSWORD).status_code == 302, (
+        "others may still log in"
+    )
 
 
 def test_guesses_on_all_pages_are_counted_together_in_all_sessions_of_one_person(staff, alice):
@@ -140,14 +161,21 @@ def test_guesses_on_all_pages_are_counted_together_in_all_sessions_of_one_person
         assert client.post(path, answers | {field: PASSWORD}).status_code == 429
 
     client.force_login(alice.user)
-    assert client.post("/accounts/password/", CHANGE | {"old_password": PASSWORD}).status_code == 302
+    assert (
+        client.post("/accounts/password/", CHANGE | {"old_password": PASSWORD}).status_code == 302
+    )
 
 
 def test_a_profile_saved_without_a_password_is_no_try(client, alice):
     client.force_login(alice.user)
 
     for number in range(20):
-        answers = {"first_name": f"A{number}", "last_name": "T", "email": "alice@example.com", "current_password": ""}
+        answers = {
+            "first_name": f"A{number}",
+            "last_name": "T",
+            "email": "alice@example.com",
+            "current_password": "",
+        }
         assert client.post("/accounts/profile/", answers).status_code == 302
 
 
@@ -155,7 +183,10 @@ def test_a_program_is_refused_in_json(client, alice):
     for _ in range(11):
         refused = log_in(client, headers=JSON)
 
-    assert (refused.status_code, refused.json()) == (429, {"error": "Too many attempts. Wait and try again."})
+    assert (refused.status_code, refused.json()) == (
+        429,
+        {"error": "Too many attempts. Wait and try again."},
+    )
 
 
 @pytest.mark.parametrize(
@@ -163,7 +194,8 @@ def test_a_program_is_refused_in_json(client, alice):
     [
         (0, "203.0.113.9", "192.0.2.1", "192.0.2.1"),  # anybody can write that header
         (1, "203.0.113.9", "10.0.0.1", "203.0.113.9"),
-        (1, "1.1.1.1, 203.0.113.9", "10.0.0.1", "203.0.113.9"),  # the first is the visitor's invention
+        # The first is the visitor's invention.
+        (1, "1.1.1.1, 203.0.113.9", "10.0.0.1", "203.0.113.9"),
         (2, "1.1.1.1, 203.0.113.9, 10.0.0.2", "10.0.0.1", "203.0.113.9"),
         (2, "203.0.113.9", "192.0.2.1", "192.0.2.1"),  # came in past the outer proxy
         (1, "", "10.0.0.1", "unknown"),
@@ -176,13 +208,22 @@ def test_a_program_is_refused_in_json(client, alice):
 def test_the_address_is_what_our_own_proxies_say(rf, settings, proxies, forwarded, peer, expected):
     settings.TRUSTED_PROXIES = proxies
 
-    assert address(rf.post("/", headers={"X-Forwarded-For": forwarded}, REMOTE_ADDR=peer)) == expected
+    assert (
+        address(rf.post("/", headers={"X-Forwarded-For": forwarded}, REMOTE_ADDR=peer)) == expected
+    )
 
 
 def redis_cache(url):
     backend = "django.core.cache.backends.redis.RedisCache"
     options = {"socket_connect_timeout": 1, "socket_timeout": 1}
-    return {"default": {"BACKEND": backend, "LOCATION": url, "KEY_PREFIX": uuid.uuid4().hex, "OPTIONS": options}}
+    return {
+        "default": {
+            "BACKEND": backend,
+            "LOCATION": url,
+            "KEY_PREFIX": uuid.uuid4().hex,
+            "OPTIONS": options,
+        }
+    }
 
 
 def test_people_can_log_in_while_redis_is_down(client, alice, settings, caplog):

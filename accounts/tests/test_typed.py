@@ -9,7 +9,11 @@ MARKS = "a" + "\u0301\u0327" * 150_000
 
 
 def test_the_same_letters_have_one_form_however_they_were_typed():
-    assert typed.normalise("Cafe\u0301", characters_max=4) == typed.normalise("Café", characters_max=4) == "Café"
+    assert (
+        typed.normalise("Cafe\u0301", characters_max=4)
+        == typed.normalise("Café", characters_max=4)
+        == "Café"
+    )
 
 
 @pytest.mark.parametrize("longest", ["\u1f82", "\u0390", "ǖ", "각"])
@@ -21,7 +25,9 @@ def test_no_text_that_fits_when_it_is_composed_is_too_long(longest):
 
 
 def test_what_is_too_long_in_any_form_is_refused():
-    assert typed.normalise("é" * 40, characters_max=10) == "é" * 40, "whoever asks tells the exact number"
+    assert typed.normalise("é" * 40, characters_max=10) == "é" * 40, (
+        "whoever asks tells the exact number"
+    )
 
     with pytest.raises(typed.TooLong, match="more than 10 characters"):
         typed.normalise("é" * 41, characters_max=10)
@@ -35,7 +41,9 @@ def test_a_long_run_of_combining_marks_is_refused_by_its_place(mark):
         typed.normalise("ab" + (mark * 31)[:31], characters_max=100)
 
 
-@pytest.mark.parametrize("text", [MARKS, "\u0f73" * 300_000, "\u0344" * 300_000, ("a" + "\u0301\u0327" * 15) * 10_000])
+@pytest.mark.parametrize(
+    "text", [MARKS, "\u0f73" * 300_000, "\u0344" * 300_000, ("a" + "\u0301\u0327" * 15) * 10_000]
+)
 @pytest.mark.parametrize("characters_max", [60, 5_000, 1_000_000])
 def test_it_takes_a_time_that_grows_with_the_length_only(text, characters_max):
     began = time.process_time()

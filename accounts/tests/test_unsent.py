@@ -37,13 +37,30 @@ def log_in(client: Client, answer):
         ("/billing/card/", {"card": "test-0002"}, "/billing/", ['value="test-0002" selected']),
         ("/billing/plans/", {"plan": "creator"}, "/billing/plans/", []),
         ("/billing/plans/cancel/", {}, "/billing/plans/", []),
-        ("/billing/recharge/", RECHARGE, "/billing/recharge/", ['value="5"', 'value="ten"', "checked"]),
-        ("/accounts/profile/", PROFILE, "/accounts/profile/", ["Alicia", "Keys", "new@example.com"]),
+        (
+            "/billing/recharge/",
+            RECHARGE,
+            "/billing/recharge/",
+            ['value="5"', 'value="ten"', "checked"],
+        ),
+        (
+            "/accounts/profile/",
+            PROFILE,
+            "/accounts/profile/",
+            ["Alicia", "Keys", "new@example.com"],
+        ),
         ("/studio/", {"text": "A long <text>."}, "/studio/", ["A long &lt;text&gt;."]),
-        ("/studio/voice/", {"name": "Nightingale", "pitch": "77"}, "/studio/voice/", ["Nightingale", "77"]),
+        (
+            "/studio/voice/",
+            {"name": "Nightingale", "pitch": "77"},
+            "/studio/voice/",
+            ["Nightingale", "77"],
+        ),
     ],
 )
-def test_after_logging_in_the_form_is_there_as_it_was_typed(client, alice, address, fields, page, shown):
+def test_after_logging_in_the_form_is_there_as_it_was_typed(
+    client, alice, address, fields, page, shown
+):
     answer = log_in(client, client.post(address, fields))
 
     assert answer.request["PATH_INFO"] == page and answer.status_code == 200
@@ -61,7 +78,9 @@ def test_a_password_is_never_kept(client, alice):
     assert "topsecret" not in str(dict(client.session))
     assert "Alicia" in str(dict(client.session))
 
-    client.post("/accounts/password/", {"old_password": "topsecret", "new_password1": "othersecret"})
+    client.post(
+        "/accounts/password/", {"old_password": "topsecret", "new_password1": "othersecret"}
+    )
     assert "secret" not in str(dict(client.session))
 
 
@@ -84,7 +103,8 @@ def test_strangers_cannot_fill_the_database(client, db, settings):
 
 
 def test_a_form_of_another_site_is_not_kept_and_gives_nobody_a_new_session(alice):
-    """Browsers send no cookies with it, and would take the new one for the old: a log-out by any site."""
+    """Browsers send no cookies with it, and would take the new one for the old: a log-out by any
+    site."""
     stranger = Client(enforce_csrf_checks=True)
 
     answer = stranger.post("/studio/", {"text": "Buy!"}, headers={"origin": "https://evil.example"})

@@ -1,6 +1,8 @@
-"""The operator's page on one wallet: here, at Metronome, and what was paid, with one click to repair.
+"""The operator's page on one wallet: here, at Metronome, and what was paid, with one click to
+repair.
 
-It asks Metronome while the operator waits, as the health page does; without an answer it shows our own side.
+It asks Metronome while the operator waits, as the health page does; without an answer it shows our
+own side.
 """
 
 from __future__ import annotations
@@ -36,7 +38,10 @@ def address(wallet_id: int) -> str:
 
 def page(admin: WalletAdmin, request: HttpRequest, wallet_id: int) -> HttpResponse:
     wallet = get_object_or_404(Wallet.objects.select_related("customer__user"), pk=wallet_id)
-    may_repair, may_agree = admin.has_operate_permission(request), request.user.has_perm("billing.change_drift")
+    may_repair, may_agree = (
+        admin.has_operate_permission(request),
+        request.user.has_perm("billing.change_drift"),
+    )
     if not (may_repair if request.method == "POST" else admin.has_view_permission(request, wallet)):
         raise PermissionDenied
     if request.method == "POST":
@@ -49,16 +54,28 @@ def page(admin: WalletAdmin, request: HttpRequest, wallet_id: int) -> HttpRespon
             account = reconcile.read_account(wallet, now=timezone.now())
     except (Unavailable, Rejected) as trouble:
         error = str(trouble).rstrip(".")
-    payments = Payment.objects.filter(customer=wallet.customer_id).select_related("grant").order_by("-created_at")
+    payments = (
+        Payment.objects.filter(customer=wallet.customer_id)
+        .select_related("grant")
+        .order_by("-created_at")
+    )
     size = abs(account.difference) if account else 0
     paid_cents = account.paid_cents if account else reconcile.paid_cents(wallet)
     context = admin.admin_site.each_context(request) | {
-        "title": f"Reconcile {wallet.customer}", "wallet": wallet, "account": account, "error": error, "size": size,
-        "pairs": account.pairs[:ROWS_SHOWN] if account else (), "payments": payments[:ROWS_SHOWN],
-        "paid": f"{paid_cents / 100:,.2f}", "may_repair": may_repair,
+        "title": f"Reconcile {wallet.customer}",
+        "wallet": wallet,
+        "account": account,
+        "error": error,
+        "size": size,
+        "pairs": account.pairs[:ROWS_SHOWN] if account else (),
+        "payments": payments[:ROWS_SHOWN],
+        "paid": f"{paid_cents / 100:,.2f}",
+        "may_repair": may_repair,
         "may_agree": may_agree and size > ADJUST_CREDITS_MAX,
-        "drift": Drift.objects.filter(wallet=wallet, state=Drift.State.OPEN).select_related("approved_by").first(),
-    }  # fmt: skip
+        "drift": Drift.objects.filter(wallet=wallet, state=Drift.State.OPEN)
+        .select_related("approved_by")
+        .first(),
+    }
     return TemplateResponse(request, "admin/billing/wallet/reconcile.html", context)
 
 
@@ -67,14 +84,23 @@ def _repair(admin: WalletAdmin, request: HttpRequest, wallet: Wallet, *, agrees:
     shown = request.POST.get("agree", "")
     difference = int(shown) if agrees and re.fullmatch(r"-?[0-9]{1,18}", shown) else None
     by = User.objects.get(pk=request.user.pk or 0) if difference is not None else None
-    # Written down first: what was agreed to stands, and payments are tried again, even if Metronome does not answer now.
-    admin.log(request, [wallet], f"Reconcile{f', agreeing to adjust by {difference:+,} credits' if by else ''}.")
+    # Written down first: what was agreed to stands, and payments are tried again, even if Metronome
+    # does not answer now.
+    admin.log(
+        request,
+        [wallet],
+        f"Reconcile{f', agreeing to adjust by {difference:+,} credits' if by else ''}.",
+    )
     try:
         with metronome.call_timeout(CALL_SECONDS):
             repair.repair(wallet, by=by, difference=difference, now=timezone.now())
     except (Unavailable, Rejected) as trouble:
         admin.message_user(
-            request, f"{str(trouble).rstrip('.')}. Nothing is lost: a worker goes on with it.", messages.ERROR
+            request,
+            f"{str(trouble).rstrip('.')}. Nothing is lost: a worker goes on with it.",
+            messages.ERROR,
         )
         return
-    admin.message_user(request, "Grants and balance were read again and payments tried again.", messages.SUCCESS)
+    admin.message_user(
+        request, "Grants and balance were read again and payments tried again.", messages.SUCCESS
+    )

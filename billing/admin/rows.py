@@ -71,25 +71,39 @@ class OfCustomer(CustomerSearch):
 
 
 class GiveForm(Reason):
-    credits = forms.IntegerField(min_value=1, max_value=complimentary.CREDITS_MAX, help_text="For each wallet above.")
+    credits = forms.IntegerField(
+        min_value=1, max_value=complimentary.CREDITS_MAX, help_text="For each wallet above."
+    )
     days = forms.IntegerField(
         min_value=1,
         max_value=complimentary.DAYS_MAX,
         initial=complimentary.COMPLIMENTARY_DAYS,
         help_text="How long they can be used.",
     )
-    key = forms.UUIDField(initial=uuid.uuid4, widget=forms.HiddenInput)  # a form sent twice is one gift
+    # A form sent twice is one gift.
+    key = forms.UUIDField(initial=uuid.uuid4, widget=forms.HiddenInput)
     field_order = ("credits", "days", "reason")
 
 
 @admin.register(Wallet)
 class WalletAdmin(OfCustomer, ReadOnlyAdmin):
-    list_display = ("customer", "balance", "reserved", "available", "version", "expires_next_at", "frozen_at")
+    list_display = (
+        "customer",
+        "balance",
+        "reserved",
+        "available",
+        "version",
+        "expires_next_at",
+        "frozen_at",
+    )
     actions = ["reconcile", "give", "freeze", "unfreeze"]
 
     def get_urls(self) -> list[Any]:
         view = self.admin_site.admin_view(self.reconcile_view)
-        return [path("<int:wallet_id>/reconcile/", view, name="billing_wallet_reconcile"), *super().get_urls()]
+        return [
+            path("<int:wallet_id>/reconcile/", view, name="billing_wallet_reconcile"),
+            *super().get_urls(),
+        ]
 
     def reconcile_view(self, request: HttpRequest, wallet_id: int) -> HttpResponse:
         return reconcile.page(self, request, wallet_id)
@@ -100,12 +114,17 @@ class WalletAdmin(OfCustomer, ReadOnlyAdmin):
     def has_give_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("billing.add_complimentarygrant")
 
-    @admin.action(description="Reconcile: beside Metronome and the payments, with repair", permissions=["view"])
+    @admin.action(
+        description="Reconcile: beside Metronome and the payments, with repair",
+        permissions=["view"],
+    )
     def reconcile(self, request: HttpRequest, queryset: QuerySet[Wallet]) -> HttpResponse | None:
         chosen = list(queryset.values_list("pk", flat=True)[:2])
         if len(chosen) == 1:
             return HttpResponseRedirect(reconcile.address(chosen[0]))
-        self.message_user(request, "Choose one wallet; reconcile_balances looks at all of them.", messages.WARNING)
+        self.message_user(
+            request, "Choose one wallet; reconcile_balances looks at all of them.", messages.WARNING
+        )
         return None
 
     @confirmed(
@@ -115,16 +134,27 @@ class WalletAdmin(OfCustomer, ReadOnlyAdmin):
         permission="give",
     )
     def give(
-        self, request: HttpRequest, wallets: QuerySet[Wallet], credits: int, days: int, reason: str, key: uuid.UUID
+        self,
+        request: HttpRequest,
+        wallets: QuerySet[Wallet],
+        credits: int,
+        days: int,
+        reason: str,
+        key: uuid.UUID,
     ) -> None:
         def give(wallet: Wallet) -> None:
             gift_key = f"vocalis-gift-{key.hex}-{wallet.pk}"
             if ComplimentaryGrant.objects.filter(key=gift_key).exists():
                 raise Refused("has them already: this form was sent before")
             complimentary.give(
-                customer=wallet.customer, credits=credits, days=days, reason=reason, by=request.user,  # type: ignore[arg-type]
-                key=gift_key, now=timezone.now(),
-            )  # fmt: skip
+                customer=wallet.customer,
+                credits=credits,
+                days=days,
+                reason=reason,
+                by=request.user,  # type: ignore[arg-type]
+                key=gift_key,
+                now=timezone.now(),
+            )
 
         self.each(request, wallets, f"Gave {credits:,} credits", give, note=reason)
 
@@ -135,7 +165,9 @@ class WalletAdmin(OfCustomer, ReadOnlyAdmin):
         applies=lambda wallet: wallet.frozen_at is None,
     )
     def freeze(self, request: HttpRequest, wallets: QuerySet[Wallet], reason: str) -> None:
-        self.each(request, wallets, "Frozen", lambda wallet: _set_frozen(wallet, frozen=True), note=reason)
+        self.each(
+            request, wallets, "Frozen", lambda wallet: _set_frozen(wallet, frozen=True), note=reason
+        )
 
     @confirmed(
         "Unfreeze",
@@ -144,7 +176,13 @@ class WalletAdmin(OfCustomer, ReadOnlyAdmin):
         applies=lambda wallet: wallet.frozen_at is not None,
     )
     def unfreeze(self, request: HttpRequest, wallets: QuerySet[Wallet], reason: str) -> None:
-        self.each(request, wallets, "Unfrozen", lambda wallet: _set_frozen(wallet, frozen=False), note=reason)
+        self.each(
+            request,
+            wallets,
+            "Unfrozen",
+            lambda wallet: _set_frozen(wallet, frozen=False),
+            note=reason,
+        )
 
 
 def _set_frozen(wallet: Wallet, *, frozen: bool) -> None:
@@ -166,13 +204,31 @@ class LedgerEntryAdmin(OfWallet, ReadOnlyAdmin):
 
 @admin.register(Reservation)
 class ReservationAdmin(OfWallet, ReadOnlyAdmin):
-    list_display = ("created_at", "owner", "key", "amount", "captured", "state", "expires_at", "reported_at")
+    list_display = (
+        "created_at",
+        "owner",
+        "key",
+        "amount",
+        "captured",
+        "state",
+        "expires_at",
+        "reported_at",
+    )
     list_filter = ("state",)
 
 
 @admin.register(CreditGrant)
 class CreditGrantAdmin(OfWallet, JobRowAdmin):
-    list_display = ("name", "owner", "kind", "granted", "remaining", "priority", "starts_at", "ends_at")
+    list_display = (
+        "name",
+        "owner",
+        "kind",
+        "granted",
+        "remaining",
+        "priority",
+        "starts_at",
+        "ends_at",
+    )
     list_filter = ("kind", WorkFilter)
     exact_fields = ("remote_id", "segment_id", "key")
 
@@ -187,7 +243,15 @@ class ContractAdmin(OfCustomer, JobRowAdmin):
 
 @admin.register(Subscription)
 class SubscriptionAdmin(OfCustomer, JobRowAdmin):
-    list_display = ("customer", "plan", "state", "period", "period_start_at", "period_end_at", "failure")
+    list_display = (
+        "customer",
+        "plan",
+        "state",
+        "period",
+        "period_start_at",
+        "period_end_at",
+        "failure",
+    )
     list_filter = ("state", "plan", WorkFilter)
     exact_fields = ("key",)
 
@@ -205,7 +269,9 @@ class PaymentAdmin(OfCustomer, JobRowAdmin):
         explains="Gives the money back for a plan that was charged and can no longer be granted. The customer reads the reason.",
         asks=Reason,
         applies=lambda payment: (
-            payment.kind == Payment.Kind.PLAN and payment.state == Payment.State.CHARGED and payment.grant_id is None
+            payment.kind == Payment.Kind.PLAN
+            and payment.state == Payment.State.CHARGED
+            and payment.grant_id is None
         ),
     )
     def refund(self, request: HttpRequest, payments: QuerySet[Payment], reason: str) -> None:
@@ -243,7 +309,15 @@ class PaymentMethodAdmin(OfCustomer, ReadOnlyAdmin):
 
 @admin.register(ChargeAtTestGateway)
 class ChargeAtTestGatewayAdmin(ReadOnlyAdmin):
-    list_display = ("created_at", "key", "state", "amount_cents", "currency", "description", "refunded_at")
+    list_display = (
+        "created_at",
+        "key",
+        "state",
+        "amount_cents",
+        "currency",
+        "description",
+        "refunded_at",
+    )
     search_fields = ("=key",)
     ordering = ("-pk",)
 
@@ -261,7 +335,14 @@ class TroubleFilter(admin.SimpleListFilter):
 
 @admin.register(AutoRecharge)
 class AutoRechargeAdmin(OfCustomer, JobRowAdmin):
-    list_display = ("customer", "enabled", "threshold_credits", "recharge_to_credits", "failure", "stuck_at")
+    list_display = (
+        "customer",
+        "enabled",
+        "threshold_credits",
+        "recharge_to_credits",
+        "failure",
+        "stuck_at",
+    )
     list_filter = (TroubleFilter, "enabled", WorkFilter)
 
 
@@ -270,7 +351,9 @@ class InboundWebhookAdmin(CustomerSearch, JobRowAdmin):
     list_display = ("received_at", "source", "type", "customer_ref", "processed_at", "outcome")
     list_filter = ("source", WorkFilter)
     exact_fields = ("event_id", "type", "customer_ref")
-    search_help_text = "E-mail address (or its beginning), customer id, Metronome id, event id, or type"
+    search_help_text = (
+        "E-mail address (or its beginning), customer id, Metronome id, event id, or type"
+    )
     exclude = ("payload",)
     readonly_fields = ("body",)
     actions = ["retry", "replay"]
@@ -292,7 +375,10 @@ class InboundWebhookAdmin(CustomerSearch, JobRowAdmin):
     def body(self, event: InboundWebhook) -> str:
         return format_html("<pre>{}</pre>", json.dumps(event.payload, indent=2, ensure_ascii=False))
 
-    @confirmed("Replay", explains="Processed again, processed ones too. What they tell of is read anew at Metronome.")
+    @confirmed(
+        "Replay",
+        explains="Processed again, processed ones too. What they tell of is read anew at Metronome.",
+    )
     def replay(self, request: HttpRequest, queryset: QuerySet[InboundWebhook]) -> None:
         self.make_due(request, "Replay", queryset, chosen=queryset.count())
 
@@ -300,8 +386,15 @@ class InboundWebhookAdmin(CustomerSearch, JobRowAdmin):
 @admin.register(Drift)
 class DriftAdmin(OfWallet, ReadOnlyAdmin):
     list_display = (
-        "owner", "state", "difference", "wallet_balance", "metronome_balance", "first_seen_at", "last_seen_at", "approved_by",
-    )  # fmt: skip
+        "owner",
+        "state",
+        "difference",
+        "wallet_balance",
+        "metronome_balance",
+        "first_seen_at",
+        "last_seen_at",
+        "approved_by",
+    )
     list_filter = ("state",)
     list_select_related = ("wallet__customer__user", "approved_by")
     actions = ["approve"]

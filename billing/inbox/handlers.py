@@ -21,8 +21,9 @@ Handler = Callable[[InboundWebhook, datetime], str]
 def table() -> dict[str, Handler]:
     """Type, or family of types, to handler. A type without a line is recorded and ignored.
 
-    A handler takes an event as a hint that something changed and reads the state itself, because events come late,
-    twice and in any order. It must be safe to run again, and returns what it did in words for an operator.
+    A handler takes an event as a hint that something changed and reads the state itself, because
+    events come late, twice and in any order. It must be safe to run again, and returns what it did
+    in words for an operator.
     """
     return {
         "payment_gate.external_initiate": start_recharge,
@@ -44,8 +45,10 @@ def table() -> dict[str, Handler]:
 
 logger = logging.getLogger(__name__)
 
-UNKNOWN_CUSTOMER_SECONDS = 60  # Metronome may speak of a customer whose id provisioning is just storing
-CATCH_UP_SECONDS = 60  # an expiry reaches us from the worker's clock, Metronome's alert about it may be faster
+# Metronome may speak of a customer whose id provisioning is just storing.
+UNKNOWN_CUSTOMER_SECONDS = 60
+# An expiry reaches us from the worker's clock, Metronome's alert about it may be faster.
+CATCH_UP_SECONDS = 60
 
 
 class FieldMissing(Rejected):
@@ -57,7 +60,8 @@ class UnknownCustomer(Exception):
 
 
 def process(event: InboundWebhook, now: datetime) -> None:
-    """Run the event's handler and note the outcome. Running it again, by Replay, changes nothing that still holds."""
+    """Run the event's handler and note the outcome. Running it again, by Replay, changes nothing
+    that still holds."""
     handlers = TABLES[event.source]()
     handler = handlers.get(event.type) or handlers.get(f"{event.type.partition('.')[0]}.*")
     try:
@@ -67,11 +71,12 @@ def process(event: InboundWebhook, now: datetime) -> None:
     InboundWebhook.objects.filter(pk=event.pk).update(processed_at=now, outcome=outcome[:200])
 
 
-# --- Handlers -------------------------------------------------------------------------------------------------------
+# --- Handlers -------------------------------------------------------------------------------------
 
 
 def start_recharge(event: InboundWebhook, now: datetime) -> str:
-    """Metronome wants a recharge paid: a worker has the card charged and tells Metronome how it went."""
+    """Metronome wants a recharge paid: a worker has the card charged and tells Metronome how it
+    went."""
     customer, fields = _customer(event, now), _fields(event)
     workflow_id = fields.get("workflow_id")
     if not isinstance(workflow_id, str) or not 0 < len(workflow_id) <= 64:
@@ -88,10 +93,13 @@ def start_recharge(event: InboundWebhook, now: datetime) -> str:
 
 
 def look_at_recharge(event: InboundWebhook, now: datetime) -> str:
-    """A payment went well, badly, or waits for the customer. Our own rows know better: have a worker look at them."""
+    """A payment went well, badly, or waits for the customer. Our own rows know better: have a
+    worker look at them."""
     customer, fields = _customer(event, now), _fields(event)
     schedule.run_now(customer.pk, now)
-    recharge = Recharge.objects.filter(customer=customer, invoice_id=str(fields.get("invoice_id") or "-")).first()
+    recharge = Recharge.objects.filter(
+        customer=customer, invoice_id=str(fields.get("invoice_id") or "-")
+    ).first()
     status = str(fields.get("payment_status") or event.type.rpartition(".")[2])[:40]
     if recharge is None:
         return f"{status}: no recharge of ours; contract is read again"
@@ -106,7 +114,8 @@ def read_contract(event: InboundWebhook, now: datetime) -> str:
 
 
 def end_segment(event: InboundWebhook, now: datetime) -> str:
-    """The end of some credits. With an offset it is an announcement, worth a mail while some of them are left."""
+    """The end of some credits. With an offset it is an announcement, worth a mail while some of
+    them are left."""
     customer = _customer(event, now)
     schedule.run_now(customer.pk, now)
     if not event.payload.get("offset_duration") or event.processed_at:
@@ -127,9 +136,13 @@ def tell_out_of_credits(event: InboundWebhook, now: datetime) -> str:
         return "no mail: processed before"
     if Wallet.objects.filter(customer=customer, balance__gt=0).exists():
         if now - event.received_at < timedelta(seconds=CATCH_UP_SECONDS):
-            raise Snooze("Metronome sees no credits, we do: one of us is about to learn", seconds=15)
+            raise Snooze(
+                "Metronome sees no credits, we do: one of us is about to learn", seconds=15
+            )
         return "no mail: there are credits"
-    if AutoRecharge.objects.filter(customer=customer, enabled=True).exists() or _has_open_payment(customer):
+    if AutoRecharge.objects.filter(customer=customer, enabled=True).exists() or _has_open_payment(
+        customer
+    ):
         return "no mail: a payment is on its way"
     emails.send(customer=customer, template="out_of_credits", context={})
     return "mail: out of credits"
@@ -138,7 +151,9 @@ def tell_out_of_credits(event: InboundWebhook, now: datetime) -> str:
 def record_invoice(event: InboundWebhook, now: datetime) -> str:
     invoice_id = str(_fields(event).get("invoice_id") or "")[:64]
     recharge = Recharge.objects.filter(invoice_id=invoice_id).first() if invoice_id else None
-    return f"invoice {invoice_id or 'without id'}" + (f" of recharge {recharge.pk}" if recharge else "")
+    return f"invoice {invoice_id or 'without id'}" + (
+        f" of recharge {recharge.pk}" if recharge else ""
+    )
 
 
 def log_error(event: InboundWebhook, now: datetime) -> str:
@@ -152,7 +167,7 @@ def record_test(event: InboundWebhook, now: datetime) -> str:
     return "test received"
 
 
-# --- What an event is about -----------------------------------------------------------------------------------------
+# --- What an event is about -----------------------------------------------------------------------
 
 
 def _fields(event: InboundWebhook) -> dict[str, Any]:
@@ -161,7 +176,8 @@ def _fields(event: InboundWebhook) -> dict[str, Any]:
 
 
 def _customer(event: InboundWebhook, now: datetime) -> Customer:
-    """The customer of the event. Raises Snooze while it may be just being provisioned, then UnknownCustomer."""
+    """The customer of the event. Raises Snooze while it may be just being provisioned, then
+    UnknownCustomer."""
     if not event.customer_ref:
         raise UnknownCustomer
     if customer := Customer.objects.filter(metronome_id=event.customer_ref).first():

@@ -1,7 +1,9 @@
-"""Metronome's webhooks come in here: verified, stored once, answered. A worker does the rest (`billing.inbox.handlers`).
+"""Metronome's webhooks come in here: verified, stored once, answered. A worker does the rest
+(`billing.inbox.handlers`).
 
-All three addresses take every type, because Metronome sends every notification to every destination. Whatever arrives
-gets an answer below 500; only what could not be stored is worth a retry by Metronome, which goes on for two days.
+All three addresses take every type, because Metronome sends every notification to every
+destination. Whatever arrives gets an answer below 500; only what could not be stored is worth a
+retry by Metronome, which goes on for two days.
 """
 
 from __future__ import annotations
@@ -96,7 +98,8 @@ def store(
 
 
 def _body(request: HttpRequest) -> bytes:
-    """The exact bytes, never more than one over the limit in memory, whatever length the sender declares or hides."""
+    """The exact bytes, never more than one over the limit in memory, whatever length the sender
+    declares or hides."""
     declared = request.META.get("CONTENT_LENGTH") or ""
     if declared.isdecimal() and int(declared[:20]) > BODY_BYTES_MAX:
         raise TooLarge
@@ -112,7 +115,9 @@ def _body(request: HttpRequest) -> bytes:
 def _verify(request: HttpRequest, body: bytes, now: datetime) -> None:
     secrets = [secret for secret in settings.METRONOME_WEBHOOK_SECRETS if secret]
     if not secrets and settings.DEBUG:
-        logger.warning("webhook accepted unverified: METRONOME_WEBHOOK_SECRET is not set and DEBUG is on")
+        logger.warning(
+            "webhook accepted unverified: METRONOME_WEBHOOK_SECRET is not set and DEBUG is on"
+        )
         return
     if not secrets:
         logger.error("webhooks are refused until METRONOME_WEBHOOK_SECRET is set")
@@ -136,7 +141,8 @@ def _finite(text: str) -> float:
 
 
 def _check_storable(value: Any, *, depth: int) -> None:
-    """PostgreSQL's jsonb refuses NUL and lone surrogates, SQLite's JSON deep nesting; neither may become an error 500."""
+    """PostgreSQL's jsonb refuses NUL and lone surrogates, SQLite's JSON deep nesting; neither may
+    become an error 500."""
     if depth > DEPTH_MAX:
         raise Malformed("The body is nested too deeply.")
     if isinstance(value, str):

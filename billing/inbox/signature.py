@@ -1,4 +1,5 @@
-"""Metronome's webhook signature: hex HMAC-SHA256 of the date header, one line feed and the exact body.
+"""Metronome's webhook signature: hex HMAC-SHA256 of the date header, one line feed and the exact
+body.
 
 https://docs.metronome.com/guides/platform-configuration/setup-webhooks
 """
@@ -12,20 +13,25 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
 SIGNATURE_HEADER = "Metronome-Webhook-Signature"
-DATE_HEADERS = ("X-Metronome-Date", "Date")  # both carry the same text, but proxies may rewrite `Date`
+# Both carry the same text, but proxies may rewrite `Date`.
+DATE_HEADERS = ("X-Metronome-Date", "Date")
 AGE_SECONDS_MAX = 300  # either way, as Metronome's own verifier
 
 
 class SignatureInvalid(Exception):
-    """The request does not prove that Metronome sent it now. The message says why; it is for the log only."""
+    """The request does not prove that Metronome sent it now. The message says why; it is for the
+    log only."""
 
 
 def sign(*, secret: str, date: str, body: bytes) -> str:
     return hmac.new(secret.encode(), date.encode() + b"\n" + body, hashlib.sha256).hexdigest()
 
 
-def verify(*, headers: Mapping[str, str], body: bytes, secrets: Sequence[str], now: datetime) -> None:
-    """Raise SignatureInvalid unless one of `secrets` signed exactly this body within five minutes of `now`.
+def verify(
+    *, headers: Mapping[str, str], body: bytes, secrets: Sequence[str], now: datetime
+) -> None:
+    """Raise SignatureInvalid unless one of `secrets` signed exactly this body within five minutes
+    of `now`.
 
     Several secrets are valid at once so that one can be rotated without losing a delivery.
     """
@@ -35,7 +41,8 @@ def verify(*, headers: Mapping[str, str], body: bytes, secrets: Sequence[str], n
         raise SignatureInvalid("no signature or no date")
     if abs(now - _parsed(date)) > timedelta(seconds=AGE_SECONDS_MAX):
         raise SignatureInvalid(f"dated {date!r}: more than {AGE_SECONDS_MAX} s from now")
-    # Bytes, because compare_digest refuses text that is not ASCII; a list, because `any` would stop at the first match.
+    # Bytes, because compare_digest refuses text that is not ASCII; a list, because `any` would stop
+    # at the first match.
     matches = [
         hmac.compare_digest(sign(secret=secret, date=date, body=body).encode(), signature.encode())
         for secret in secrets

@@ -42,5 +42,7 @@ def in_flight(*, wallet_id: int, now: datetime) -> tuple[int, int]:
 def version_and_in_flight(*, wallet_id: int, now: datetime) -> tuple[int, int, int]:
     """The wallet's version and the result of `in_flight`, read in one statement."""
     recently = sql.at(now - timedelta(seconds=BALANCE_LAG_SECONDS))
-    version, unacknowledged, recent = sql.one(IN_FLIGHT, [wallet_id, wallet_id, recently, wallet_id])
+    version, unacknowledged, recent = sql.one(
+        IN_FLIGHT, [wallet_id, wallet_id, recently, wallet_id]
+    )
     return version, int(unacknowledged), int(recent)

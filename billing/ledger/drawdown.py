@@ -85,7 +85,9 @@ def allocate(pools: Sequence[Pool], usage: Mapping[datetime, int]) -> Allocation
     return allocation
 
 
-def _take(hour: datetime, credits: int, ids: Iterable[int], left: dict[int, int], allocation: Allocation) -> int:
+def _take(
+    hour: datetime, credits: int, ids: Iterable[int], left: dict[int, int], allocation: Allocation
+) -> int:
     """Take `credits` from the pools in the order of `ids`. Returns what they could not cover."""
     for pool_id in ids:
         if part := min(credits, left[pool_id]):
@@ -101,8 +103,8 @@ def plan_reallocation(
     """Allocate again what was consumed of these grants, together with additional `usage`.
 
     `ordered` are grants in draw order, `consumed` is what they cover now, `usage` is in credits by
-    full hour. Returns the changes against `consumed` (credits, signed) and the new remaining credits
-    of each grant. Writes nothing.
+    full hour. Returns the changes against `consumed` (credits, signed) and the new remaining
+    credits of each grant. Writes nothing.
     """
     before, wanted = Counter[int](), Counter(usage)
     for (hour, grant_id), credits in consumed.items():
@@ -110,7 +112,10 @@ def plan_reallocation(
         wanted[hour] += credits
     # Start from remaining + consumed. Expired credits are left out: no usage can draw them.
     changes = allocate(
-        [Pool(one.id, one.remaining + before[one.id], covers_since(one), one.ends_at) for one in ordered],
+        [
+            Pool(one.id, one.remaining + before[one.id], covers_since(one), one.ends_at)
+            for one in ordered
+        ],
         wanted,
     )
     changes.subtract(consumed)
@@ -120,7 +125,9 @@ def plan_reallocation(
     return changes, [one.remaining - taken[one.id] for one in ordered]
 
 
-def remaining_after_reservations(wallet_id: int, grant_ids: Sequence[int], *, seconds: int) -> dict[int, int]:
+def remaining_after_reservations(
+    wallet_id: int, grant_ids: Sequence[int], *, seconds: int
+) -> dict[int, int]:
     """Remaining credits by grant id if all open reservations were captured in full.
 
     Empty if there are no open reservations. `seconds` as in `consumed_since`.
@@ -133,7 +140,9 @@ def remaining_after_reservations(wallet_id: int, grant_ids: Sequence[int], *, se
     if not reserved:
         return {}
     consumed = consumed_since(wallet_id, floor_hour(min(reserved)), seconds=seconds)
-    grants = CreditGrant.objects.filter(id__in={*grant_ids, *(grant_id for _, grant_id in consumed)})
+    grants = CreditGrant.objects.filter(
+        id__in={*grant_ids, *(grant_id for _, grant_id in consumed)}
+    )
     ordered = sorted(grants, key=draw_order)
     remaining = plan_reallocation(ordered, consumed, reserved)[1]
     return dict(zip([one.id for one in ordered], remaining, strict=True))
@@ -141,7 +150,9 @@ def remaining_after_reservations(wallet_id: int, grant_ids: Sequence[int], *, se
 
 def partly_consumed_grants(wallet_id: int, now: datetime) -> list[CreditGrant]:
     """Grants in force of which something was consumed, in reverse draw order."""
-    consumed = CreditGrant.objects.filter(wallet_id=wallet_id, remaining__lt=F("granted"), starts_at__lte=now)
+    consumed = CreditGrant.objects.filter(
+        wallet_id=wallet_id, remaining__lt=F("granted"), starts_at__lte=now
+    )
     return sorted(consumed.exclude(ends_at__lte=now), key=draw_order, reverse=True)
 
 
@@ -164,9 +175,9 @@ def drawable(wallet_id: int, moment: datetime) -> list[tuple[int, int]]:
 def covers_since(grant: CreditGrant) -> datetime:
     """The first full hour whose usage the grant may cover.
 
-    Not before its start, and not in a month whose invoice was final when Metronome created the grant
-    (or when we first saw it, if Metronome gave no time). Months are UTC months, as on Metronome's
-    invoices.
+    Not before its start, and not in a month whose invoice was final when Metronome created the
+    grant (or when we first saw it, if Metronome gave no time). Months are UTC months, as on
+    Metronome's invoices.
     """
     made_at = grant.made_at or grant.created_at
     first_open_month = floor_hour(made_at - INVOICE_GRACE).replace(day=1, hour=0)
@@ -188,7 +199,9 @@ def consumed_since(wallet_id: int, since: datetime, *, seconds: int) -> Allocati
         "consumptions", "reservation__created_at"
     ):
         for grant_id, credits, *unix_hour in consumptions:
-            hour = datetime.fromtimestamp(unix_hour[0], UTC) if unix_hour else floor_hour(reserved_at)
+            hour = (
+                datetime.fromtimestamp(unix_hour[0], UTC) if unix_hour else floor_hour(reserved_at)
+            )
             if hour >= since:
                 consumed[hour, grant_id] += credits
     return consumed

@@ -77,7 +77,9 @@ def record_grant(*, wallet_id: int, segment: Segment, now: datetime) -> tuple[in
             **{name: getattr(segment, name) for name in SEGMENT_FIELDS},
         )
         CreditGrant.objects.bulk_create([grant], ignore_conflicts=True)
-        grant_id = CreditGrant.objects.values_list("id", flat=True).get(segment_id=segment.segment_id)
+        grant_id = CreditGrant.objects.values_list("id", flat=True).get(
+            segment_id=segment.segment_id
+        )
         is_new = _start(wallet_id, grant_id, now)
         # A grant recorded before its start may have changed since, or its start may have moved into
         # the past.
@@ -119,7 +121,9 @@ def expire_ended(*, wallet_id: int, now: datetime, at: datetime | None = None) -
         available = Wallet.objects.select_for_update().get(id=wallet_id).available
         # Reservations draw from grants in draw order. Keeping all reserved credits in the ended
         # grant, regardless of the grants before it, would let the difference be spent twice.
-        remaining = drawdown.remaining_after_reservations(wallet_id, drawable, seconds=RESERVATION_SECONDS)
+        remaining = drawdown.remaining_after_reservations(
+            wallet_id, drawable, seconds=RESERVATION_SECONDS
+        )
         for one in CreditGrant.objects.filter(id__in=drawable, ends_at__lte=at).order_by("id"):
             # `available` also limits this: an end moved into the past leaves reservations that
             # were made after it.
@@ -127,9 +131,9 @@ def expire_ended(*, wallet_id: int, now: datetime, at: datetime | None = None) -
                 cursor.execute(CONSUME, [amount, one.id])
                 write(wallet_id, -amount, LedgerEntry.Kind.EXPIRY, now=now, grant_id=one.id)
                 available, expired = available - amount, expired + amount
-                Wallet.objects.filter(id=wallet_id).exclude(expired_last_at__gte=one.ends_at).update(
-                    expired_last_at=one.ends_at
-                )
+                Wallet.objects.filter(id=wallet_id).exclude(
+                    expired_last_at__gte=one.ends_at
+                ).update(expired_last_at=one.ends_at)
         cursor.execute(SET_NEXT_EXPIRY, [wallet_id, wallet_id])
     return expired
 
@@ -187,7 +191,11 @@ def _change_grant(grant_id: int, segment: Segment, now: datetime) -> None:
     if change < 0 and started:
         wallet = Wallet.objects.select_for_update().get(id=grant.wallet_id)
         change = -min(-change, wallet.available)
-    fields = {name: getattr(segment, name) for name in SEGMENT_FIELDS if getattr(segment, name) != getattr(grant, name)}
+    fields = {
+        name: getattr(segment, name)
+        for name in SEGMENT_FIELDS
+        if getattr(segment, name) != getattr(grant, name)
+    }
     if segment.made_at and not grant.made_at:
         fields["made_at"] = segment.made_at
     if not (change or fields):
@@ -255,7 +263,11 @@ def reallocate(
             else:
                 row.update(remaining=left)
     set_next_expiry(wallet_id)  # a used-up grant may have credits again
-    return [(grant_id, credits, int(hour.timestamp())) for (hour, grant_id), credits in changes.items() if credits]
+    return [
+        (grant_id, credits, int(hour.timestamp()))
+        for (hour, grant_id), credits in changes.items()
+        if credits
+    ]
 
 
 def _return_to_grants(grants: Iterable[tuple[CreditGrant, int]], amount: int) -> int:

@@ -99,7 +99,9 @@ UPDATE billing_reservation SET state = %s, captured = %s, resolved_at = %s
  WHERE id = %s AND state = 'open' AND amount >= %s RETURNING wallet_id, amount, created_at"""
 
 
-def reserve(*, wallet_id: int, key: str, amount: int, now: datetime, seconds: int = RESERVATION_SECONDS) -> Reserved:
+def reserve(
+    *, wallet_id: int, key: str, amount: int, now: datetime, seconds: int = RESERVATION_SECONDS
+) -> Reserved:
     """Reserve `amount` credits under `key` for `seconds`.
 
     The same key and amount again return the first reservation, whatever its state. The reservation
@@ -114,7 +116,9 @@ def reserve(*, wallet_id: int, key: str, amount: int, now: datetime, seconds: in
         raise ValueError("a reservation needs at least one credit")
     # Read before the transaction, so that refusals and repeated keys take no lock. The conditional
     # UPDATE below decides.
-    available, frozen_at, expired_last_at, expires_next_at, *first = sql.one(READ_FOR_RESERVE, [key, wallet_id])
+    available, frozen_at, expired_last_at, expires_next_at, *first = sql.one(
+        READ_FOR_RESERVE, [key, wallet_id]
+    )
     if first[0] is not None:
         return _same_reservation(first, amount)
     if frozen_at:
@@ -131,9 +135,13 @@ def reserve(*, wallet_id: int, key: str, amount: int, now: datetime, seconds: in
         if available < amount:
             raise InsufficientCredits(needed=amount, available=available)
         expires_at = now + timedelta(seconds=seconds)
-        cursor.execute(INSERT_RESERVATION, [wallet_id, key, amount, sql.at(now), sql.at(expires_at)])
+        cursor.execute(
+            INSERT_RESERVATION, [wallet_id, key, amount, sql.at(now), sql.at(expires_at)]
+        )
         reservation_id: int = cursor.fetchone()[0]
-        cursor.execute(RESERVE_AVAILABLE, [amount, wallet_id, amount, sql.at(expiry_checked_at), sql.at(now)])
+        cursor.execute(
+            RESERVE_AVAILABLE, [amount, wallet_id, amount, sql.at(expiry_checked_at), sql.at(now)]
+        )
         if cursor.rowcount == 1:
             return Reserved(reservation_id, amount, Reservation.State.OPEN, now)
         # The wallet has changed since it was read. Leaving the block rolls the reservation back.
@@ -206,7 +214,9 @@ def spend_all(*, wallet_id: int, spends: Sequence[Spend], now: datetime) -> list
                 expiry_checked_at = NO_EXPIRY_CHECK
         consumptions = reallocate(wallet_id, floor_hour(first_at), now, usage)
         total, count = usage.total(), len(reservations)
-        spent = sql.one(SPEND_AVAILABLE, [total, count, wallet_id, total, sql.at(expiry_checked_at)])
+        spent = sql.one(
+            SPEND_AVAILABLE, [total, count, wallet_id, total, sql.at(expiry_checked_at)]
+        )
         if spent is None:
             raise _refusal(wallet_id, total)
         balance, version = spent[0] + total, spent[1] - count
@@ -272,7 +282,9 @@ def _open_amount(reservation_id: int) -> int:
     return amount
 
 
-def _resolve(reservation_id: int, state: str, captured: int, now: datetime) -> tuple[int, int, datetime]:
+def _resolve(
+    reservation_id: int, state: str, captured: int, now: datetime
+) -> tuple[int, int, datetime]:
     """Resolve an open reservation. Returns (wallet id, reserved credits, when it was made)."""
     with connection.cursor() as cursor:
         cursor.execute(RESOLVE, [state, captured, sql.at(now), reservation_id, captured])

@@ -70,9 +70,9 @@ def snapshot(customer: Customer) -> dict[str, Any]:
     }
 
 
-# SQL instead of the ORM: every change of a watched wallet runs STATES, and composing it as a queryset
-# took ten times as long as running it. Recharges are looked up through the wallet's grants, of which
-# there are dozens, because it may have millions of entries.
+# SQL instead of the ORM: every change of a watched wallet runs STATES, and composing it as a
+# queryset took ten times as long as running it. Recharges are looked up through the wallet's
+# grants, of which there are dozens, because it may have millions of entries.
 ACTIVE_PLAN = """(SELECT s.plan FROM billing_subscription s
                   WHERE s.customer_id = w.customer_id AND s.state = 'active')"""
 STATES = f"""

@@ -44,8 +44,8 @@ Send = Callable[[Any], Awaitable[None]]
 
 STREAMS_MAX = 2_000  # per process; for more, run another web process
 CUSTOMER_STREAMS_MAX = 20  # tabs and devices of one person; limits a runaway script
-# After that the browser reconnects and is checked again. So a logged-out or deactivated user listens
-# no longer than this.
+# After that the browser reconnects and is checked again. So a logged-out or deactivated user
+# listens no longer than this.
 LIFE_SECONDS = 600
 HEARTBEAT_SECONDS = 15  # proxies close connections that are silent for 30 or 60 seconds
 # How long a browser waits to reconnect. Up to as much again is added at random, so that browsers do
@@ -119,7 +119,10 @@ async def _send_response(response: HttpResponse, send: Send) -> None:
     if stays_open:
         del response["Content-Length"]
     cookies = [("Set-Cookie", cookie.OutputString()) for cookie in response.cookies.values()]
-    head = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in [*response.items(), *cookies]]
+    head = [
+        (name.lower().encode("latin-1"), value.encode("latin-1"))
+        for name, value in [*response.items(), *cookies]
+    ]
     await send({"type": "http.response.start", "status": response.status_code, "headers": head})
     body = {"type": "http.response.body", "body": response.content, "more_body": stays_open}
     await send(body)

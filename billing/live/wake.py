@@ -20,8 +20,8 @@ from django.db import transaction
 
 logger = logging.getLogger(__name__)
 
-# One group for all wallets. A process joins it once, however many streams it serves, and one message
-# names all wallets that changed while the previous message was being sent.
+# One group for all wallets. A process joins it once, however many streams it serves, and one
+# message names all wallets that changed while the previous message was being sent.
 GROUP = "wallets"
 SEND_SECONDS = 2  # a layer that takes longer counts as down
 JOIN_SECONDS = 10  # the same for joining the group, which connects and may retry several times
@@ -71,9 +71,9 @@ async def _receive(woken: Callable[[Collection[int]], None]) -> None:
 class _Publisher:
     """Passes wallet ids from any thread to the event loop that sends them to the layer.
 
-    Where streams are served this is the server's loop, as the in-memory layer's queues belong to it.
-    Elsewhere (a worker, a web process without streams) it is a loop in a thread of its own, started
-    when first needed.
+    Where streams are served this is the server's loop, as the in-memory layer's queues belong to
+    it. Elsewhere (a worker, a web process without streams) it is a loop in a thread of its own,
+    started when first needed.
     """
 
     def __init__(self) -> None:

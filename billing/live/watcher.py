@@ -1,7 +1,7 @@
 """The watcher: one database reader for all event streams of a process.
 
-Each second it reads version and plan of the wallets that have a stream, and compares them with those
-it last reported. As it compares versions and not times, no change can be missed. A wake-up
+Each second it reads version and plan of the wallets that have a stream, and compares them with
+those it last reported. As it compares versions and not times, no change can be missed. A wake-up
 (`billing.live.wake`) only makes it read sooner.
 """
 

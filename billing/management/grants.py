@@ -19,4 +19,6 @@ def grant_now(gift: ComplimentaryGrant, *, now: datetime) -> Outcome:
         return Outcome(gift.customer, "waiting", f"{error}; a worker goes on with it", is_open=True)
     except Rejected as error:
         return Outcome(gift.customer, "failed", str(error), is_open=True)
-    return Outcome(gift.customer, "granted", f"{gift.credits:,} credits until {gift.ends_at:%Y-%m-%d}")
+    return Outcome(
+        gift.customer, "granted", f"{gift.credits:,} credits until {gift.ends_at:%Y-%m-%d}"
+    )

@@ -10,8 +10,8 @@ The adapter decides nothing, stores nothing and repeats no call: retries belong 
 jobs call it. Every write may be sent twice, because it carries a uniqueness key, has a natural key,
 or sets a final state.
 
-This module exports the everyday calls. Set-up, catalogue and reading usage are in their modules. All
-calls use the client of `client.client`.
+This module exports the everyday calls. Set-up, catalogue and reading usage are in their modules.
+All calls use the client of `client.client`.
 """
 
 from . import client

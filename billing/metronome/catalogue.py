@@ -140,7 +140,9 @@ def check_notifications(now: datetime) -> list[str]:
     texts = [f"notifications of type {type} are off" for type in NOTIFICATIONS if type not in on]
     warnings = notifications.offset_notifications()
     texts += [
-        f"no notification {offset} of {type}" for type, offset in WARNINGS_OF_END if (type, offset) not in warnings
+        f"no notification {offset} of {type}"
+        for type, offset in WARNINGS_OF_END
+        if (type, offset) not in warnings
     ]
     customer_id = notifications.any_customer_id()  # alerts can be listed by customer only
     if customer_id and _alert() not in notifications.alerts(customer_id=customer_id):
@@ -186,7 +188,9 @@ def _ensure_pricing_unit(now: datetime, say: Callable[[str], None]) -> str:
         if settings.VOCALIS_CREDIT_TYPE_ID:
             raise SetupConflict(texts[0])
         unit_id = setup.create_pricing_unit(name=plans.PRICING_UNIT_NAME)
-        say(f"pricing unit “{plans.PRICING_UNIT_NAME}”: created {unit_id}; set VOCALIS_CREDIT_TYPE_ID to it")
+        say(
+            f"pricing unit “{plans.PRICING_UNIT_NAME}”: created {unit_id}; set VOCALIS_CREDIT_TYPE_ID to it"
+        )
         return unit_id
     say(f"pricing unit: {setup.credit_type_id()}")
     return setup.credit_type_id()
@@ -198,18 +202,24 @@ def _ensure_metric(wanted: Metric, say: Callable[[str], None]) -> str:
         metric = replace(wanted, id=setup.create_metric(wanted))
         say(f"billable metric “{wanted.name}”: created {metric.id}")
     elif replace(metric, id="") != wanted:
-        raise SetupConflict(f"billable metric “{wanted.name}” is {metric}; archive or rename it, then run this again")
+        raise SetupConflict(
+            f"billable metric “{wanted.name}” is {metric}; archive or rename it, then run this again"
+        )
     else:
         say(f"billable metric “{wanted.name}”: {metric.id}")
     return metric.id
 
 
-def _ensure_product(name: str, metric_id: str, group_key: Sequence[str], say: Callable[[str], None]) -> str:
+def _ensure_product(
+    name: str, metric_id: str, group_key: Sequence[str], say: Callable[[str], None]
+) -> str:
     product = _by_name(setup.products(), name)
     if product:
         say(f"product “{name}”: {product.id}")
         return product.id
-    product_id = setup.create_product(name=name, type="USAGE", metric_id=metric_id, pricing_group_key=group_key)
+    product_id = setup.create_product(
+        name=name, type="USAGE", metric_id=metric_id, pricing_group_key=group_key
+    )
     say(f"product “{name}”: created {product_id}")
     return product_id
 
@@ -218,7 +228,9 @@ def _ensure_rate_card(unit_id: str, say: Callable[[str], None]) -> str:
     name = settings.METRONOME_RATE_CARD_NAME
     card = _by_name(setup.rate_cards(), name)
     if card is None:
-        card_id = setup.create_rate_card(name=name, unit_id=unit_id, cents_per_unit=CENTS_PER_CREDIT)
+        card_id = setup.create_rate_card(
+            name=name, unit_id=unit_id, cents_per_unit=CENTS_PER_CREDIT
+        )
         say(f"rate card “{name}”: created {card_id}")
         return card_id
     if unit_id not in card.cents_per_unit:
@@ -228,7 +240,9 @@ def _ensure_rate_card(unit_id: str, say: Callable[[str], None]) -> str:
     return card.id
 
 
-def _ensure_rates(card_id: str, product_ids: dict[str, str], now: datetime, say: Callable[[str], None]) -> None:
+def _ensure_rates(
+    card_id: str, product_ids: dict[str, str], now: datetime, say: Callable[[str], None]
+) -> None:
     found = setup.rates(rate_card_id=card_id, at=now)
     for name, groups, price in PRICES:
         rate = _rate(product_ids[name], groups, price)
@@ -257,7 +271,9 @@ def _ensure_warning(type: str, offset: str, now: datetime) -> None:
         return (type, offset) in notifications.offset_notifications()
 
     def create(key: str) -> None:
-        notifications.create_offset_notification(key=key, name="Credits end in 3 days", type=type, offset=offset)
+        notifications.create_offset_notification(
+            key=key, name="Credits end in 3 days", type=type, offset=offset
+        )
 
     _create_under_key(f"vocalis-{type}-soon", now, exists, create)
 
@@ -275,7 +291,9 @@ def _ensure_alert(now: datetime) -> None:
         )
 
     # Without a customer, alerts cannot be listed.
-    _create_under_key(f"vocalis-credits-used-up-{unit_id}", now if customer_id else None, exists, create)
+    _create_under_key(
+        f"vocalis-credits-used-up-{unit_id}", now if customer_id else None, exists, create
+    )
 
 
 def _create_under_key(

@@ -65,7 +65,9 @@ _cache: WeakKeyDictionary[Metronome, dict[str, Any]] = WeakKeyDictionary()
 def client() -> Metronome:
     """The process's one client, created on first use. Threads may share it."""
     if not settings.METRONOME_API_KEY:
-        raise MetronomeUnavailable("METRONOME_API_KEY is not set", pause_seconds=REFUSED_PAUSE_SECONDS)
+        raise MetronomeUnavailable(
+            "METRONOME_API_KEY is not set", pause_seconds=REFUSED_PAUSE_SECONDS
+        )
     return Metronome(
         bearer_token=settings.METRONOME_API_KEY,
         base_url=settings.METRONOME_API_URL,
@@ -107,7 +109,9 @@ def cached(name: str, find: Callable[[], T]) -> T:
 
 
 @contextmanager
-def translate_errors(what: str, *, conflict: type[MetronomeRejected] | None = None) -> Iterator[None]:
+def translate_errors(
+    what: str, *, conflict: type[MetronomeRejected] | None = None
+) -> Iterator[None]:
     """Raise any failure within the block as MetronomeUnavailable or MetronomeRejected.
 
     `what` names the call in the message. `conflict` is the exception for status 409; without it a
@@ -211,8 +215,8 @@ def find_id_by_name(what: str, name: str, pages: Callable[[], Any]) -> str:
 def oldest_first(items: list[Any]) -> list[Any]:
     """Sorted by creation.
 
-    Several objects may share a name, if created by hand or by concurrent set-ups. All code must then
-    pick the same one.
+    Several objects may share a name, if created by hand or by concurrent set-ups. All code must
+    then pick the same one.
     """
 
     def created_at(item: Any) -> str:

@@ -44,7 +44,11 @@ def create_contract(*, customer_id: str, key: str, name: str, starts_at: datetim
     card_id = rate_card_id()
     with translate_errors("create a contract", conflict=AlreadyDone):
         made = writer().v1.contracts.create(
-            customer_id=customer_id, rate_card_id=card_id, name=name, starting_at=starts_at, uniqueness_key=key
+            customer_id=customer_id,
+            rate_card_id=card_id,
+            name=name,
+            starting_at=starts_at,
+            uniqueness_key=key,
         )
         return require_id(made.data)
 
@@ -137,5 +141,7 @@ def release(*, workflow_id: str, outcome: Literal["paid", "failed"]) -> bool:
 def invoice_status(*, customer_id: str, invoice_id: str) -> str:
     """The invoice's status in capitals: DRAFT, FINALIZED, VOID, or another of Metronome's."""
     with translate_errors("read an invoice"):
-        found = reader().v1.customers.invoices.retrieve(customer_id=customer_id, invoice_id=invoice_id)
+        found = reader().v1.customers.invoices.retrieve(
+            customer_id=customer_id, invoice_id=invoice_id
+        )
         return str(found.data.status).upper()

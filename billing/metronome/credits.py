@@ -60,8 +60,9 @@ def add_grant(
 ) -> Commit | None:
     """Add credits to a contract under `key`: a commit with an invoice if paid, otherwise a credit.
 
-    `starts_at` and `ends_at` must be on the hour. Returns the commit, or None if the answer does not
-    contain it; `commits` then lists it by `description`. Raises AlreadyDone if the key was used.
+    `starts_at` and `ends_at` must be on the hour. Returns the commit, or None if the answer does
+    not contain it; `commits` then lists it by `description`. Raises AlreadyDone if the key was
+    used.
 
     The credits apply to all products. A restriction would change the order in which Metronome draws
     from commits, as it prefers the one with fewer products.
@@ -74,7 +75,9 @@ def add_grant(
         "priority": priority,
         "access_schedule": {
             "credit_type_id": unit_id,
-            "schedule_items": [{"amount": credits, "starting_at": starts_at, "ending_before": ends_at}],
+            "schedule_items": [
+                {"amount": credits, "starting_at": starts_at, "ending_before": ends_at}
+            ],
         },
     }
     change: dict[str, Any] = {"add_credits": [grant]}

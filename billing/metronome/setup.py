@@ -89,7 +89,9 @@ def credit_type_id() -> str:
     if settings.VOCALIS_CREDIT_TYPE_ID:
         return settings.VOCALIS_CREDIT_TYPE_ID
     units = reader().v1.pricing_units.list
-    return cached("pricing unit", lambda: find_id_by_name("pricing unit", plans.PRICING_UNIT_NAME, units))
+    return cached(
+        "pricing unit", lambda: find_id_by_name("pricing unit", plans.PRICING_UNIT_NAME, units)
+    )
 
 
 def rate_card_id() -> str:
@@ -138,7 +140,9 @@ def pricing_units() -> list[PricingUnit]:
 
 def create_pricing_unit(*, name: str) -> str:
     with translate_errors("create a pricing unit"):
-        made = writer().v1.pricing_units.create(name=name, extra_headers=idempotency_header("unit", name))
+        made = writer().v1.pricing_units.create(
+            name=name, extra_headers=idempotency_header("unit", name)
+        )
         return require_id(made.data)
 
 

@@ -57,7 +57,9 @@ def ingest(events: Sequence[dict[str, Any]]) -> None:
     """
     options: RequestOptions = {"timeout": READ_TIMEOUT_SECONDS, "headers": {"Accept": "*/*"}}
     with translate_errors("ingest"):
-        answer = client.client().post("/v1/ingest", cast_to=httpx.Response, body=list(events), options=options)
+        answer = client.client().post(
+            "/v1/ingest", cast_to=httpx.Response, body=list(events), options=options
+        )
         require_empty(answer)
 
 
@@ -83,7 +85,8 @@ def usage(
     metric ids to the property to group by, or "".
     """
     metrics: list[Any] = [
-        {"id": metric_id} | ({"group_by": {"key": key}} if key else {}) for metric_id, key in group_keys.items()
+        {"id": metric_id} | ({"group_by": {"key": key}} if key else {})
+        for metric_id, key in group_keys.items()
     ]
     with translate_errors("read usage"):
         found = all_pages(

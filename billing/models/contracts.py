@@ -12,7 +12,8 @@ from jobs.models import JobRow, JobRowQuerySet
 
 
 class Contract(JobRow):
-    """The customer's one Metronome contract, open-ended; plans, packs and recharges are commits on it.
+    """The customer's one Metronome contract, open-ended; plans, packs and recharges are commits on
+    it.
 
     As a job it owes a sync: `due_at` is when grants and balance are read from Metronome next.
     """
@@ -21,7 +22,9 @@ class Contract(JobRow):
 
     customer = models.OneToOneField(Customer, on_delete=models.PROTECT, related_name="contract")
     metronome_id = models.CharField(max_length=64, null=True, blank=True, unique=True)  # noqa: DJ001  NULL: not made yet
-    starts_at = models.DateTimeField(help_text="Floored to the hour; usage before it would not be rated.")
+    starts_at = models.DateTimeField(
+        help_text="Floored to the hour; usage before it would not be rated."
+    )
     recharge_enabled = models.BooleanField(
         null=True, help_text="Auto-recharge as last read at Metronome. Empty: not configured there."
     )
@@ -42,7 +45,8 @@ class SubscriptionQuerySet(JobRowQuerySet):
 
 
 class Subscription(JobRow):
-    """A chosen plan. Each granted period is one commit (or credit) on the contract, keyed by subscription and period."""
+    """A chosen plan. Each granted period is one commit (or credit) on the contract, keyed by
+    subscription and period."""
 
     class State(models.TextChoices):
         REQUESTED = "requested"
@@ -53,16 +57,22 @@ class Subscription(JobRow):
     customer = models.ForeignKey(Customer, on_delete=models.PROTECT, related_name="subscriptions")
     plan = models.CharField(max_length=20, help_text="A key of billing.plans.PLANS.")
     state = models.CharField(max_length=10, choices=State.choices, default=State.REQUESTED)
-    key = models.CharField(max_length=128, help_text="The form's key: the same choice sent twice is one subscription.")
+    key = models.CharField(
+        max_length=128, help_text="The form's key: the same choice sent twice is one subscription."
+    )
     anchor_at = models.DateTimeField(
         null=True, blank=True, help_text="Start of the first period; months count from its day."
     )
-    period = models.PositiveIntegerField(default=0, help_text="Number of the current period, from 0.")
+    period = models.PositiveIntegerField(
+        default=0, help_text="Number of the current period, from 0."
+    )
     period_start_at = models.DateTimeField(null=True, blank=True)
     period_end_at = models.DateTimeField(null=True, blank=True)
     failure = models.TextField(blank=True, default="", help_text="Shown to the customer.")
     told_at = models.DateTimeField(
-        null=True, blank=True, help_text="When the customer was told by mail that the plan was not renewed."
+        null=True,
+        blank=True,
+        help_text="When the customer was told by mail that the plan was not renewed.",
     )
     created_at = models.DateTimeField()
     ended_at = models.DateTimeField(null=True, blank=True)
@@ -73,11 +83,17 @@ class Subscription(JobRow):
         abstract = False
         constraints = [
             models.UniqueConstraint(fields=["customer", "key"], name="subscription_key_unique"),
-            models.UniqueConstraint(fields=["customer"], condition=Q(plan="trial"), name="subscription_one_trial"),
             models.UniqueConstraint(
-                fields=["customer"], condition=Q(state="requested"), name="subscription_one_requested"
+                fields=["customer"], condition=Q(plan="trial"), name="subscription_one_trial"
             ),
-            models.UniqueConstraint(fields=["customer"], condition=Q(state="active"), name="subscription_one_active"),
+            models.UniqueConstraint(
+                fields=["customer"],
+                condition=Q(state="requested"),
+                name="subscription_one_requested",
+            ),
+            models.UniqueConstraint(
+                fields=["customer"], condition=Q(state="active"), name="subscription_one_active"
+            ),
         ]
 
     def __str__(self) -> str:

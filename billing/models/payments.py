@@ -16,12 +16,17 @@ from .wallets import CreditGrant
 
 
 class PaymentMethod(models.Model):
-    """How to charge a customer. The card itself stays at the gateway; here is only its reference there."""
+    """How to charge a customer. The card itself stays at the gateway; here is only its reference
+    there."""
 
-    customer = models.OneToOneField(Customer, on_delete=models.PROTECT, related_name="payment_method")
+    customer = models.OneToOneField(
+        Customer, on_delete=models.PROTECT, related_name="payment_method"
+    )
     gateway = models.CharField(max_length=20)
     reference = models.CharField(max_length=200, help_text="The card's id at the gateway.")
-    label = models.CharField(max_length=100, help_text="What the customer sees, such as “Test card •••• 4242”.")
+    label = models.CharField(
+        max_length=100, help_text="What the customer sees, such as “Test card •••• 4242”."
+    )
 
     def __str__(self) -> str:
         return self.label
@@ -42,12 +47,14 @@ class PaymentQuerySet(JobRowQuerySet):
 
 
 class Payment(JobRow):
-    """Money movement with recovery points: every state is a place a worker can die and another go on from.
+    """Money movement with recovery points: every state is a place a worker can die and another go
+    on from.
 
     A charged payment is done when whoever asked for it has noted the credits it bought (`grant`).
     """
 
-    due_within_seconds = 3_600  # one charged and not granted, or not confirmed, is looked at each hour
+    # One charged and not granted, or not confirmed, is looked at each hour.
+    due_within_seconds = 3_600
 
     class Kind(models.TextChoices):
         PLAN = "plan"
@@ -77,13 +84,18 @@ class Payment(JobRow):
         max_length=200, blank=True, default="", help_text="The charge's id at the gateway."
     )
     charge_number = models.PositiveIntegerField(
-        default=0, help_text="Raised when another card is charged instead of one that waited for a confirmation."
+        default=0,
+        help_text="Raised when another card is charged instead of one that waited for a confirmation.",
     )
     confirm_by_at = models.DateTimeField(
-        null=True, blank=True, help_text="Until when the customer's bank may have the payment confirmed."
+        null=True,
+        blank=True,
+        help_text="Until when the customer's bank may have the payment confirmed.",
     )
     told_at = models.DateTimeField(
-        null=True, blank=True, help_text="When the customer was told by mail that their bank wants it confirmed."
+        null=True,
+        blank=True,
+        help_text="When the customer was told by mail that their bank wants it confirmed.",
     )
     grant = models.OneToOneField(
         CreditGrant,
@@ -106,9 +118,12 @@ class Payment(JobRow):
     class Meta(JobRow.Meta):
         abstract = False
         constraints = [
-            models.UniqueConstraint(fields=["subscription", "period"], name="payment_once_a_period"),
+            models.UniqueConstraint(
+                fields=["subscription", "period"], name="payment_once_a_period"
+            ),
             models.CheckConstraint(
-                condition=Q(grant__isnull=True) | Q(state="charged"), name="payment_granted_is_charged"
+                condition=Q(grant__isnull=True) | Q(state="charged"),
+                name="payment_granted_is_charged",
             ),
         ]
         indexes = [
@@ -117,7 +132,8 @@ class Payment(JobRow):
             models.Index(fields=["-created_at"], name="payment_newest"),
             models.Index(fields=["state", "-created_at"], name="payment_by_state"),
             models.Index(fields=["gateway_reference"], name="payment_by_charge"),
-            # The condition of `open()`, word for word: that is how PostgreSQL knows that it may use it.
+            # The condition of `open()`, word for word: that is how PostgreSQL knows that it may use
+            # it.
             models.Index(fields=["customer"], name="payment_open", condition=OPEN_PAYMENT),
         ]
 
@@ -134,7 +150,8 @@ def dollars(cents: int) -> str:
 
 
 class ChargeAtTestGateway(models.Model):
-    """The test gateway's own books, as a real provider keeps them on its side: one charge a key. Nobody is charged."""
+    """The test gateway's own books, as a real provider keeps them on its side: one charge a key.
+    Nobody is charged."""
 
     class State(models.TextChoices):
         PAID = "paid"
@@ -158,7 +175,8 @@ class ChargeAtTestGateway(models.Model):
 
 
 class ComplimentaryGrant(JobRow):
-    """Credits a person decided to give: a kindness, or back for something that went wrong. As a job it owes the grant."""
+    """Credits a person decided to give: a kindness, or back for something that went wrong. As a job
+    it owes the grant."""
 
     due_within_seconds = 0
 
@@ -166,21 +184,35 @@ class ComplimentaryGrant(JobRow):
         COMPLIMENTARY = "complimentary"
         CREDIT_BACK = "credit_back"
 
-    customer = models.ForeignKey(Customer, on_delete=models.PROTECT, related_name="complimentary_grants")
+    customer = models.ForeignKey(
+        Customer, on_delete=models.PROTECT, related_name="complimentary_grants"
+    )
     kind = models.CharField(max_length=20, choices=Kind.choices)
-    key = models.CharField(max_length=128, unique=True, help_text="Names the grant at Metronome: one gift, one grant.")
+    key = models.CharField(
+        max_length=128, unique=True, help_text="Names the grant at Metronome: one gift, one grant."
+    )
     credits = models.BigIntegerField()
     reason = models.CharField(max_length=200)
-    by = models.ForeignKey("accounts.User", on_delete=models.PROTECT, related_name="complimentary_grants_given")
+    by = models.ForeignKey(
+        "accounts.User", on_delete=models.PROTECT, related_name="complimentary_grants_given"
+    )
     ends_at = models.DateTimeField()
     grant = models.OneToOneField(
-        CreditGrant, on_delete=models.PROTECT, null=True, blank=True, help_text="Empty until Metronome has it."
+        CreditGrant,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        help_text="Empty until Metronome has it.",
     )
     created_at = models.DateTimeField()
 
     class Meta(JobRow.Meta):
         abstract = False
-        constraints = [models.CheckConstraint(condition=Q(credits__gt=0), name="complimentarygrant_of_something")]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(credits__gt=0), name="complimentarygrant_of_something"
+            )
+        ]
 
     def __str__(self) -> str:
         return f"{self.kind} of {self.credits:,} credits"

@@ -24,22 +24,32 @@ class AutoRechargeQuerySet(JobRowQuerySet):
 class AutoRecharge(JobRow):
     """The customer's recharge settings. As a job it owes their mirror on the Metronome contract."""
 
-    customer = models.OneToOneField(Customer, on_delete=models.PROTECT, related_name="auto_recharge")
+    customer = models.OneToOneField(
+        Customer, on_delete=models.PROTECT, related_name="auto_recharge"
+    )
     enabled = models.BooleanField(default=False)
     threshold_credits = models.BigIntegerField()
     recharge_to_credits = models.BigIntegerField()
     settings_version = models.PositiveIntegerField(
         default=0, help_text="Raised by each change; Metronome is to be told of it."
     )
-    applied_version = models.PositiveIntegerField(default=0, help_text="The version Metronome was last brought to.")
+    applied_version = models.PositiveIntegerField(
+        default=0, help_text="The version Metronome was last brought to."
+    )
     failure = models.TextField(
-        blank=True, default="", help_text="Why the last recharge failed; shown until it is enabled again."
+        blank=True,
+        default="",
+        help_text="Why the last recharge failed; shown until it is enabled again.",
     )
     low_since_at = models.DateTimeField(
-        null=True, blank=True, help_text="At or under the threshold with nothing under way since then."
+        null=True,
+        blank=True,
+        help_text="At or under the threshold with nothing under way since then.",
     )
     stuck_at = models.DateTimeField(
-        null=True, blank=True, help_text="The recharge did not come; it was toggled once to make Metronome look again."
+        null=True,
+        blank=True,
+        help_text="The recharge did not come; it was toggled once to make Metronome look again.",
     )
 
     objects = AutoRechargeQuerySet.as_manager()  # type: ignore[misc]
@@ -60,7 +70,8 @@ OPEN_RECHARGE = ~Q(state__in=["granted", "failed"])
 
 
 class Recharge(JobRow):
-    """One recharge, from Metronome's question for a payment to its credits. Every state is a recovery point."""
+    """One recharge, from Metronome's question for a payment to its credits. Every state is a
+    recovery point."""
 
     due_within_seconds = 3_600  # as its payment
 
@@ -74,21 +85,39 @@ class Recharge(JobRow):
 
     customer = models.ForeignKey(Customer, on_delete=models.PROTECT, related_name="recharges")
     state = models.CharField(max_length=10, choices=State.choices, default=State.REQUESTED)
-    workflow_id = models.CharField(max_length=64, unique=True, help_text="Metronome's name for this recharge.")
-    invoice_id = models.CharField(max_length=64, blank=True, default="", help_text="Metronome's invoice of it.")
-    invoice_total = models.CharField(max_length=40, help_text="Cents as Metronome sent them, fractions and all.")
-    payment = models.OneToOneField(Payment, on_delete=models.PROTECT, null=True, blank=True, related_name="recharge")
+    workflow_id = models.CharField(
+        max_length=64, unique=True, help_text="Metronome's name for this recharge."
+    )
+    invoice_id = models.CharField(
+        max_length=64, blank=True, default="", help_text="Metronome's invoice of it."
+    )
+    invoice_total = models.CharField(
+        max_length=40, help_text="Cents as Metronome sent them, fractions and all."
+    )
+    payment = models.OneToOneField(
+        Payment, on_delete=models.PROTECT, null=True, blank=True, related_name="recharge"
+    )
     doubted_at = models.DateTimeField(
-        null=True, blank=True, help_text="When Metronome first called the recharge over without saying how it ended."
+        null=True,
+        blank=True,
+        help_text="When Metronome first called the recharge over without saying how it ended.",
     )
     release_refusal = models.TextField(
-        blank=True, default="", help_text="Why Metronome did not want a paid release; then we grant the credits."
+        blank=True,
+        default="",
+        help_text="Why Metronome did not want a paid release; then we grant the credits.",
     )
-    grant = models.OneToOneField(CreditGrant, on_delete=models.PROTECT, null=True, blank=True, related_name="recharge")
-    failure = models.TextField(blank=True, default="", help_text="Why it was not paid, in words for the customer.")
+    grant = models.OneToOneField(
+        CreditGrant, on_delete=models.PROTECT, null=True, blank=True, related_name="recharge"
+    )
+    failure = models.TextField(
+        blank=True, default="", help_text="Why it was not paid, in words for the customer."
+    )
     created_at = models.DateTimeField()
     settled_at = models.DateTimeField(
-        null=True, blank=True, help_text="When its credits were there, or the customer had been told that it failed."
+        null=True,
+        blank=True,
+        help_text="When its credits were there, or the customer had been told that it failed.",
     )
 
     objects = RechargeQuerySet.as_manager()  # type: ignore[misc]
@@ -96,7 +125,9 @@ class Recharge(JobRow):
     class Meta(JobRow.Meta):
         abstract = False
         constraints = [
-            models.UniqueConstraint(fields=["customer"], condition=OPEN_RECHARGE, name="recharge_one_open"),
+            models.UniqueConstraint(
+                fields=["customer"], condition=OPEN_RECHARGE, name="recharge_one_open"
+            ),
         ]
         indexes = [
             *JobRow.Meta.indexes,

@@ -1,4 +1,5 @@
-"""What may be spent, why, and what is held. `billing.ledger` alone writes Wallet, LedgerEntry, Reservation and CreditGrant."""
+"""What may be spent, why, and what is held. `billing.ledger` alone writes Wallet, LedgerEntry,
+Reservation and CreditGrant."""
 
 from __future__ import annotations
 
@@ -20,19 +21,24 @@ class Wallet(models.Model):
     reserved = models.BigIntegerField(default=0, help_text="Credits held by open reservations.")
     version = models.BigIntegerField(default=0)
     expires_next_at = models.DateTimeField(
-        null=True, blank=True, help_text="When the next grant ends; the gate refuses to spend past it."
+        null=True,
+        blank=True,
+        help_text="When the next grant ends; the gate refuses to spend past it.",
     )
     expired_last_at = models.DateTimeField(
         null=True,
         blank=True,
         help_text="When the last grant ended that was written off; nothing is held for a moment before.",
     )
-    frozen_at = models.DateTimeField(null=True, blank=True, help_text="Set by an operator: nothing can be reserved.")
+    frozen_at = models.DateTimeField(
+        null=True, blank=True, help_text="Set by an operator: nothing can be reserved."
+    )
 
     class Meta:
         constraints = [
             models.CheckConstraint(
-                condition=Q(reserved__gte=0, reserved__lte=F("balance")), name="wallet_reserved_within_balance"
+                condition=Q(reserved__gte=0, reserved__lte=F("balance")),
+                name="wallet_reserved_within_balance",
             )
         ]
 
@@ -58,8 +64,11 @@ class Reservation(models.Model):
         RELEASED = "released"
         EXPIRED = "expired"
 
-    # The unique key below begins with the wallet: an index of its own would only slow every update of the row.
-    wallet = models.ForeignKey(Wallet, on_delete=models.PROTECT, related_name="reservations", db_index=False)
+    # The unique key below begins with the wallet: an index of its own would only slow every update
+    # of the row.
+    wallet = models.ForeignKey(
+        Wallet, on_delete=models.PROTECT, related_name="reservations", db_index=False
+    )
     key = models.CharField(max_length=128)
     amount = models.BigIntegerField()
     captured = models.BigIntegerField(default=0)
@@ -67,7 +76,9 @@ class Reservation(models.Model):
     created_at = models.DateTimeField()
     expires_at = models.DateTimeField()
     resolved_at = models.DateTimeField(null=True, blank=True)
-    reported_at = models.DateTimeField(null=True, blank=True, help_text="When Metronome acknowledged the usage.")
+    reported_at = models.DateTimeField(
+        null=True, blank=True, help_text="When Metronome acknowledged the usage."
+    )
 
     objects = ReservationQuerySet.as_manager()
 
@@ -75,17 +86,26 @@ class Reservation(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["wallet", "key"], name="reservation_key_unique"),
             models.CheckConstraint(
-                condition=Q(amount__gt=0, captured__gte=0, captured__lte=F("amount")), name="reservation_amounts"
+                condition=Q(amount__gt=0, captured__gte=0, captured__lte=F("amount")),
+                name="reservation_amounts",
             ),
         ]
         indexes = [
             models.Index(fields=["expires_at"], name="reservation_open", condition=Q(state="open")),
-            models.Index(fields=["wallet"], name="reservation_wallet_open", condition=Q(state="open")),
             models.Index(
-                fields=["state", "-id"], name="reservation_given_back", condition=Q(state__in=["released", "expired"])
+                fields=["wallet"], name="reservation_wallet_open", condition=Q(state="open")
+            ),
+            models.Index(
+                fields=["state", "-id"],
+                name="reservation_given_back",
+                condition=Q(state__in=["released", "expired"]),
             ),
             # Both what Metronome has not acknowledged (NULL) and what it has lately.
-            models.Index(fields=["wallet", "reported_at"], name="reservation_captured", condition=Q(state="captured")),
+            models.Index(
+                fields=["wallet", "reported_at"],
+                name="reservation_captured",
+                condition=Q(state="captured"),
+            ),
         ]
 
     def __str__(self) -> str:
@@ -93,7 +113,8 @@ class Reservation(models.Model):
 
 
 class CreditGrant(JobRow):
-    """Mirror of one segment of one Metronome commit or credit. As a job it owes its start or its expiry."""
+    """Mirror of one segment of one Metronome commit or credit. As a job it owes its start or its
+    expiry."""
 
     class Kind(models.TextChoices):
         COMMIT = "commit"
@@ -101,14 +122,19 @@ class CreditGrant(JobRow):
 
     wallet = models.ForeignKey(Wallet, on_delete=models.PROTECT, related_name="grants")
     kind = models.CharField(max_length=10, choices=Kind.choices)
-    remote_id = models.CharField(max_length=64, help_text="Id of the commit or credit at Metronome.")
+    remote_id = models.CharField(
+        max_length=64, help_text="Id of the commit or credit at Metronome."
+    )
     segment_id = models.CharField(
         max_length=64,
         unique=True,
         help_text="Id of its access segment: one entry each, from whichever path hears first.",
     )
     key = models.CharField(
-        max_length=128, blank=True, default="", help_text="Our uniqueness key, kept as the commit's description."
+        max_length=128,
+        blank=True,
+        default="",
+        help_text="Our uniqueness key, kept as the commit's description.",
     )
     name = models.CharField(max_length=200)
     granted = models.BigIntegerField(help_text="Credits.")
@@ -122,7 +148,9 @@ class CreditGrant(JobRow):
     starts_at = models.DateTimeField()
     ends_at = models.DateTimeField()
     made_at = models.DateTimeField(
-        null=True, blank=True, help_text="When Metronome made it, if it said so: what was final then it does not pay."
+        null=True,
+        blank=True,
+        help_text="When Metronome made it, if it said so: what was final then it does not pay.",
     )
     created_at = models.DateTimeField()
 
@@ -130,12 +158,15 @@ class CreditGrant(JobRow):
         abstract = False
         constraints = [
             models.CheckConstraint(
-                condition=Q(remaining__gte=0, remaining__lte=F("granted")), name="grant_remaining_within_granted"
+                condition=Q(remaining__gte=0, remaining__lte=F("granted")),
+                name="grant_remaining_within_granted",
             )
         ]
         indexes = [
             *JobRow.Meta.indexes,
-            models.Index(fields=["wallet", "priority"], name="grant_to_draw", condition=Q(remaining__gt=0)),
+            models.Index(
+                fields=["wallet", "priority"], name="grant_to_draw", condition=Q(remaining__gt=0)
+            ),
         ]
 
     def __str__(self) -> str:
@@ -152,17 +183,22 @@ class LedgerEntry(models.Model):
         EXPIRY = "expiry"
         ADJUSTMENT = "adjustment"
 
-    wallet = models.ForeignKey(Wallet, on_delete=models.PROTECT, related_name="entries", db_index=False)
+    wallet = models.ForeignKey(
+        Wallet, on_delete=models.PROTECT, related_name="entries", db_index=False
+    )
     kind = models.CharField(max_length=15, choices=Kind.choices)
     amount = models.BigIntegerField(help_text="Credits, signed.")
     balance_after = models.BigIntegerField()
     version = models.BigIntegerField(help_text="The wallet's version this entry made.")
-    grant = models.ForeignKey(CreditGrant, on_delete=models.PROTECT, null=True, blank=True, related_name="entries")
+    grant = models.ForeignKey(
+        CreditGrant, on_delete=models.PROTECT, null=True, blank=True, related_name="entries"
+    )
     reservation = models.OneToOneField(
         Reservation, on_delete=models.PROTECT, null=True, blank=True, related_name="entry"
     )
     consumptions = models.JSONField(
-        default=list, help_text="[grant, credits] as drawn, with the hour (Unix time) if decided anew."
+        default=list,
+        help_text="[grant, credits] as drawn, with the hour (Unix time) if decided anew.",
     )
     note = models.CharField(max_length=200, blank=True, default="")
     created_at = models.DateTimeField()
@@ -171,10 +207,19 @@ class LedgerEntry(models.Model):
         verbose_name_plural = "ledger entries"
         constraints = [
             models.UniqueConstraint(fields=["wallet", "version"], name="entry_version_unique"),
-            models.UniqueConstraint(fields=["grant"], condition=Q(kind="grant"), name="entry_one_grant"),
+            models.UniqueConstraint(
+                fields=["grant"], condition=Q(kind="grant"), name="entry_one_grant"
+            ),
         ]
-        # Captures are nearly all of the rows; what else happened to a wallet is found without reading them.
-        indexes = [models.Index(fields=["wallet", "created_at"], name="entry_no_capture", condition=~Q(kind="capture"))]
+        # Captures are nearly all of the rows; what else happened to a wallet is found without
+        # reading them.
+        indexes = [
+            models.Index(
+                fields=["wallet", "created_at"],
+                name="entry_no_capture",
+                condition=~Q(kind="capture"),
+            )
+        ]
 
     def __str__(self) -> str:
         return f"{self.amount:+} {self.kind}"
@@ -190,7 +235,9 @@ class Drift(models.Model):
 
     wallet = models.ForeignKey(Wallet, on_delete=models.PROTECT, related_name="drifts")
     state = models.CharField(max_length=10, choices=State.choices, default=State.OPEN)
-    difference = models.BigIntegerField(help_text="Credits at Metronome minus credits here, beyond what is under way.")
+    difference = models.BigIntegerField(
+        help_text="Credits at Metronome minus credits here, beyond what is under way."
+    )
     wallet_balance = models.BigIntegerField()
     metronome_balance = models.BigIntegerField()
     first_seen_at = models.DateTimeField()
@@ -212,7 +259,11 @@ class Drift(models.Model):
     )
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["wallet"], condition=Q(state="open"), name="drift_one_open")]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["wallet"], condition=Q(state="open"), name="drift_one_open"
+            )
+        ]
 
     def __str__(self) -> str:
         return f"{self.difference:+} ({self.state})"

@@ -22,7 +22,9 @@ class InboundWebhook(JobRow):
     payload = models.JSONField()
     received_at = models.DateTimeField(db_index=True)
     processed_at = models.DateTimeField(null=True, blank=True)
-    outcome = models.CharField(max_length=200, blank=True, default="", help_text="What was done, or why nothing was.")
+    outcome = models.CharField(
+        max_length=200, blank=True, default="", help_text="What was done, or why nothing was."
+    )
 
     class Meta(JobRow.Meta):
         abstract = False

@@ -33,7 +33,8 @@ def incomplete_customers(*, everyone: bool = False) -> QuerySet[Customer]:
 
 
 def look_up(customer: Customer) -> tuple[str, str]:
-    """What completing the customer comes to ("checked", "linked" or "created"), and its id at Metronome if there is one."""
+    """What completing the customer comes to ("checked", "linked" or "created"), and its id at
+    Metronome if there is one."""
     if customer.metronome_id:
         return "checked", customer.metronome_id
     found = metronome.find_customer(alias=customer.stable_alias)
@@ -41,7 +42,8 @@ def look_up(customer: Customer) -> tuple[str, str]:
 
 
 def complete(customer: Customer, *, now: datetime) -> IngestAlias | None:
-    """Create or link the customer at Metronome and push its aliases. Returns an alias that somebody else has there.
+    """Create or link the customer at Metronome and push its aliases. Returns an alias that somebody
+    else has there.
 
     Raises what the job raises; Snooze if a worker has the customer in hand.
     """

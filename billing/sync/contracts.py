@@ -34,7 +34,9 @@ def ensure(customer: Customer, *, now: datetime) -> Contract:
         raise Snooze("the customer is not at Metronome yet")
     # Stored before the call, so that a retry requests the same start. There is no usage before the
     # first plan, so any start before it will do.
-    contract = Contract.objects.get_or_create(customer=customer, defaults={"starts_at": floor_hour(now)})[0]
+    contract = Contract.objects.get_or_create(
+        customer=customer, defaults={"starts_at": floor_hour(now)}
+    )[0]
     if contract.metronome_id:
         return contract
     name = f"vocalis:{customer.pk}"
@@ -48,9 +50,13 @@ def ensure(customer: Customer, *, now: datetime) -> Contract:
     except metronome.AlreadyDone as error:
         found = metronome.find_contract(customer_id=metronome_id, name=name)
         if not found:
-            raise metronome.MetronomeUnavailable(f"the contract was created but is not listed yet: {error}") from error
+            raise metronome.MetronomeUnavailable(
+                f"the contract was created but is not listed yet: {error}"
+            ) from error
         contract_id = found
-    Contract.objects.filter(pk=contract.pk, metronome_id=None).schedule(now, metronome_id=contract_id)
+    Contract.objects.filter(pk=contract.pk, metronome_id=None).schedule(
+        now, metronome_id=contract_id
+    )
     contract.refresh_from_db()
     return contract
 
@@ -104,7 +110,9 @@ def grant(
         listed = metronome.commits(customer_id=metronome_id)
         found = [commit for commit in listed if commit.description == key]
         if not found:
-            raise metronome.MetronomeUnavailable(f"the credits under {key} were added but are not listed yet")
+            raise metronome.MetronomeUnavailable(
+                f"the credits under {key} were added but are not listed yet"
+            )
         commit = found[0]
     wallet = wallet_of(customer.pk)
     grant_ids = grants.record(wallet.id, commit, now=now)

@@ -74,7 +74,9 @@ def _create(customer: Customer) -> str:
     except metronome.AlreadyDone as error:  # a concurrent worker created it
         found = metronome.find_customer(alias=customer.stable_alias)
         if not found:
-            raise metronome.MetronomeUnavailable(f"the customer was created but is not listed yet: {error}") from error
+            raise metronome.MetronomeUnavailable(
+                f"the customer was created but is not listed yet: {error}"
+            ) from error
         # The other worker may have used an older name.
         rename_customer(customer_id=found, name=_name(customer))
         return found
@@ -118,7 +120,9 @@ def _conflict(email: IngestAlias, metronome_id: str, now: datetime) -> bool:
     if Customer.objects.filter(metronome_id=owner, due_at__isnull=False, dead_at=None).exists():
         stable_alias = email.customer.stable_alias
         metronome.set_aliases(customer_id=metronome_id, aliases=[stable_alias])
-        raise metronome.MetronomeUnavailable(f"the alias {email.name} is being released by another customer")
+        raise metronome.MetronomeUnavailable(
+            f"the alias {email.name} is being released by another customer"
+        )
     _note_conflict(email, f"belongs to another Metronome customer, {owner}")
     return True
 

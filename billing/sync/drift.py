@@ -52,7 +52,9 @@ class Comparison:
     is_quiet: bool
 
 
-def compare(contract: Contract, *, now: datetime, commits: Sequence[metronome.Commit]) -> Comparison | None:
+def compare(
+    contract: Contract, *, now: datetime, commits: Sequence[metronome.Commit]
+) -> Comparison | None:
     """Compare the wallet with Metronome, without changing anything. Calls Metronome.
 
     `commits` are those just read from Metronome. Grants missing among them may or may not be
@@ -87,12 +89,16 @@ def overdue(wallet_id: int, *, now: datetime) -> int:
 
     They still explain a difference of their size, perhaps for ever.
     """
-    captured = Reservation.objects.filter(wallet_id=wallet_id, state=Reservation.State.CAPTURED, reported_at=None)
+    captured = Reservation.objects.filter(
+        wallet_id=wallet_id, state=Reservation.State.CAPTURED, reported_at=None
+    )
     late = captured.filter(resolved_at__lte=now - timedelta(seconds=OVERDUE_SECONDS))
     return late.aggregate(credits=Sum("captured", default=0))["credits"]
 
 
-def check_drift(contract: Contract, *, now: datetime, commits: Sequence[metronome.Commit]) -> Drift | None:
+def check_drift(
+    contract: Contract, *, now: datetime, commits: Sequence[metronome.Commit]
+) -> Drift | None:
     """Compare, then open, update, adjust or close the wallet's Drift row.
 
     Returns the row if it is open or adjusted. Calls Metronome.
@@ -115,7 +121,9 @@ def approve_drift(drift: Drift, *, user: User, now: datetime) -> bool:
 
     The next comparison makes the adjustment, and only if the difference is still the same.
     """
-    approved = Drift.objects.filter(pk=drift.pk, state=Drift.State.OPEN, difference=drift.difference)
+    approved = Drift.objects.filter(
+        pk=drift.pk, state=Drift.State.OPEN, difference=drift.difference
+    )
     if not approved.update(approved_by=user):
         return False
     schedule.run_now(drift.wallet.customer_id, now)
@@ -126,7 +134,9 @@ def _recent_grant_changes(wallet_id: int, now: datetime) -> tuple[int, int]:
     """Credits granted, and credits expired or taken back, that Metronome may not show yet."""
     recently = now - timedelta(seconds=ledger.BALANCE_LAG_SECONDS)
     kinds = [LedgerEntry.Kind.GRANT, LedgerEntry.Kind.GRANT_CHANGE, LedgerEntry.Kind.EXPIRY]
-    sums = LedgerEntry.objects.filter(wallet_id=wallet_id, created_at__gt=recently, kind__in=kinds).aggregate(
+    sums = LedgerEntry.objects.filter(
+        wallet_id=wallet_id, created_at__gt=recently, kind__in=kinds
+    ).aggregate(
         added=Sum("amount", filter=Q(amount__gt=0), default=0),
         removed=Sum("amount", filter=Q(amount__lt=0), default=0),
     )
@@ -180,7 +190,9 @@ def _adjust(drift: Drift, now: datetime) -> None:
         if not open_row.update(state=Drift.State.ADJUSTED):
             return
         note = f"Metronome had {drift.metronome_balance:,}, we {drift.wallet_balance:,}"
-        entry = ledger.adjust(wallet_id=drift.wallet_id, amount=drift.difference, note=note, now=now)
+        entry = ledger.adjust(
+            wallet_id=drift.wallet_id, amount=drift.difference, note=note, now=now
+        )
         if entry is None:  # all credits are reserved; the next comparison tries again
             transaction.set_rollback(True)
             return

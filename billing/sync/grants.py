@@ -33,7 +33,9 @@ def read_grants(contract: Contract, *, now: datetime) -> list[metronome.Commit]:
     wallet = ledger.wallet_of(contract.customer_id)
     # The last time at which a sync may have read them.
     synced_at = min(now, contract.synced_at or contract.starts_at)
-    commits = metronome.commits(customer_id=contract.customer.metronome_id or "", usable_since=synced_at - ENDED_FOR)
+    commits = metronome.commits(
+        customer_id=contract.customer.metronome_id or "", usable_since=synced_at - ENDED_FOR
+    )
     for segment in unmirrored_segments(wallet.id, commits, now=now):
         ledger.record_grant(wallet_id=wallet.id, segment=segment, now=now)
     _take_back_unlisted(wallet.id, commits, now)
@@ -41,9 +43,13 @@ def read_grants(contract: Contract, *, now: datetime) -> list[metronome.Commit]:
     return commits
 
 
-def unmirrored_segments(wallet_id: int, commits: Iterable[metronome.Commit], *, now: datetime) -> list[ledger.Segment]:
+def unmirrored_segments(
+    wallet_id: int, commits: Iterable[metronome.Commit], *, now: datetime
+) -> list[ledger.Segment]:
     """The segments of `commits` that have no grant here, or one that differs."""
-    mirrored = {grant.segment_id: grant for grant in CreditGrant.objects.filter(wallet_id=wallet_id)}
+    mirrored = {
+        grant.segment_id: grant for grant in CreditGrant.objects.filter(wallet_id=wallet_id)
+    }
     found = []
     for segment in (segment for commit in commits for segment in _segments(commit)):
         grant = mirrored.get(segment.segment_id)
@@ -55,7 +61,10 @@ def unmirrored_segments(wallet_id: int, commits: Iterable[metronome.Commit], *, 
 
 def record(wallet_id: int, commit: metronome.Commit, *, now: datetime) -> list[int]:
     """Mirror one commit or credit. Returns the ids of its grants, one per segment."""
-    return [ledger.record_grant(wallet_id=wallet_id, segment=segment, now=now)[0] for segment in _segments(commit)]
+    return [
+        ledger.record_grant(wallet_id=wallet_id, segment=segment, now=now)[0]
+        for segment in _segments(commit)
+    ]
 
 
 def _segments(commit: metronome.Commit) -> list[ledger.Segment]:
@@ -95,7 +104,9 @@ def fractions(commits: Iterable[metronome.Commit]) -> Decimal:
 
     Less than one credit per segment.
     """
-    amounts = (segment.amount for commit in commits if not commit.archived for segment in commit.segments)
+    amounts = (
+        segment.amount for commit in commits if not commit.archived for segment in commit.segments
+    )
     return sum((amount % 1 for amount in amounts if amount > 0), Decimal(0))
 
 

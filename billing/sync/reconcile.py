@@ -22,7 +22,9 @@ from .grants import unmirrored_segments
 
 # A recharge younger than this may be missing its payment only because the two are not linked yet.
 UNPAID_SECONDS = 600
-ABOUT_A_MINUTE = "a difference is adjusted once it has stayed the same for a minute: check again then"
+ABOUT_A_MINUTE = (
+    "a difference is adjusted once it has stayed the same for a minute: check again then"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +82,9 @@ def read_account(wallet: Wallet, *, now: datetime) -> Account:
     unmirrored: list[ledger.Segment] = []
     if contract is None:
         if wallet.balance:
-            causes.append("credits without a contract at Metronome: backfill_customers, then backfill_contracts")
+            causes.append(
+                "credits without a contract at Metronome: backfill_customers, then backfill_contracts"
+            )
     else:
         commits = metronome.commits(customer_id=contract.customer.metronome_id or "")
         unmirrored = unmirrored_segments(wallet.pk, commits, now=now)
@@ -90,7 +94,9 @@ def read_account(wallet: Wallet, *, now: datetime) -> Account:
         ]
         comparison = compare(contract, now=now, commits=commits)
     if late := overdue(wallet.pk, now=now):
-        causes.append(f"{late:,} credits of usage have not reached Metronome in an hour: see the usage events")
+        causes.append(
+            f"{late:,} credits of usage have not reached Metronome in an hour: see the usage events"
+        )
     drift = Drift.objects.filter(wallet=wallet, state=Drift.State.OPEN).first()
     if comparison and comparison.difference and not causes:
         causes.append(_drift_cause(drift))
@@ -115,7 +121,9 @@ def paid_cents(wallet: Wallet) -> int:
     return granted.aggregate(cents=Sum("amount_cents", default=0))["cents"]
 
 
-def _pairs(wallet: Wallet, commits: Iterable[metronome.Commit], unmirrored_ids: set[str]) -> tuple[Pair, ...]:
+def _pairs(
+    wallet: Wallet, commits: Iterable[metronome.Commit], unmirrored_ids: set[str]
+) -> tuple[Pair, ...]:
     """All grants and segments, those that end last first."""
     here = {grant.segment_id: grant for grant in wallet.grants.select_related("payment")}
     pairs = []
@@ -125,7 +133,10 @@ def _pairs(wallet: Wallet, commits: Iterable[metronome.Commit], unmirrored_ids: 
             grant = here.pop(segment.id, None)
             is_mirrored = segment.id not in unmirrored_ids
             pairs.append(Pair(commit.name, segment.ends_at, grant, amount, is_mirrored=is_mirrored))
-    pairs += [Pair(grant.name, grant.ends_at, grant, None, is_mirrored=not grant.remaining) for grant in here.values()]
+    pairs += [
+        Pair(grant.name, grant.ends_at, grant, None, is_mirrored=not grant.remaining)
+        for grant in here.values()
+    ]
     return tuple(sorted(pairs, key=lambda pair: pair.ends_at, reverse=True))
 
 
@@ -141,7 +152,9 @@ def _payment_causes(wallet: Wallet, now: datetime) -> list[str]:
     for recharge in Recharge.objects.open().dead().filter(customer_id=wallet.customer_id):
         label = f"recharge {recharge.pk} of {recharge.amount_dollars}"
         causes.append(f"{label} was given up: {recharge.last_error}")
-    recharged = CreditGrant.objects.filter(wallet=wallet, kind=CreditGrant.Kind.COMMIT, name=plans.RECHARGE_COMMIT_NAME)
+    recharged = CreditGrant.objects.filter(
+        wallet=wallet, kind=CreditGrant.Kind.COMMIT, name=plans.RECHARGE_COMMIT_NAME
+    )
     linked_by = now - timedelta(seconds=UNPAID_SECONDS)
     for grant in recharged.filter(payment=None, created_at__lt=linked_by):
         causes.append(f"“{grant.name}” of {grant.granted:,} credits came without a payment here")

@@ -33,7 +33,9 @@ def client(box):
 def client_of(box, **options):
     options = {"max_retries": 0, "_strict_response_validation": True, **options}
     http_client = httpx.Client(transport=box.transport())
-    return Metronome(bearer_token="sandbox", base_url="http://sandbox", http_client=http_client, **options)
+    return Metronome(
+        bearer_token="sandbox", base_url="http://sandbox", http_client=http_client, **options
+    )
 
 
 @pytest.fixture

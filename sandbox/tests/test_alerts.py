@@ -14,7 +14,13 @@ def alice(shop):
 
 
 def make(client, **options):
-    options = {"alert_type": BALANCE, "name": "Low", "threshold": 0, "credit_type_id": VC, **options}
+    options = {
+        "alert_type": BALANCE,
+        "name": "Low",
+        "threshold": 0,
+        "credit_type_id": VC,
+        **options,
+    }
     return client.v1.alerts.create(**options).data.id
 
 
@@ -23,7 +29,9 @@ def fired(box, wire, type_=BALANCE):
     return [one["properties"] for one in wire.of(f"alerts.{type_}")]
 
 
-def test_it_fires_at_the_threshold_once_and_again_only_after_recovery(box, wire, client, shop, alice):
+def test_it_fires_at_the_threshold_once_and_again_only_after_recovery(
+    box, wire, client, shop, alice
+):
     alert = make(client, threshold=1_000)
     contract = shop.contract(alice, shop.commit(10_000))
     shop.speak("alice", 8_999)
@@ -43,7 +51,9 @@ def test_it_fires_at_the_threshold_once_and_again_only_after_recovery(box, wire,
         "triggered_by": "usage",
     }
 
-    client.v2.contracts.edit(contract_id=contract, customer_id=alice, add_commits=[shop.commit(5_000)])
+    client.v2.contracts.edit(
+        contract_id=contract, customer_id=alice, add_commits=[shop.commit(5_000)]
+    )
     shop.speak("alice", 5_000)
     assert [one["remaining_balance"] for one in fired(box, wire)] == [1_000, 500]
 
@@ -89,7 +99,9 @@ def test_states_are_listed_and_a_reset_fires_again(box, wire, client, shop, alic
     alert = make(client)
     shop.contract(alice, shop.commit(10))
     shop.speak("alice", 10)
-    assert [one.customer_status for one in client.v1.customers.alerts.list(customer_id=alice)] == ["in_alarm"]
+    assert [one.customer_status for one in client.v1.customers.alerts.list(customer_id=alice)] == [
+        "in_alarm"
+    ]
     assert len(fired(box, wire)) == 1
 
     client.v1.customers.alerts.reset(alert_id=alert, customer_id=alice)
@@ -163,7 +175,9 @@ def test_resolved_is_sent_only_when_switched_on(box, wire, client, shop, alice):
     make(client)
     contract = shop.contract(alice, shop.commit(10))
     shop.speak("alice", 10)
-    client.v2.contracts.edit(contract_id=contract, customer_id=alice, add_commits=[shop.commit(100)])
+    client.v2.contracts.edit(
+        contract_id=contract, customer_id=alice, add_commits=[shop.commit(100)]
+    )
 
     resolved = fired(box, wire, BALANCE.replace("_reached", "_resolved"))
     assert [one["remaining_balance"] for one in resolved] == [100]
@@ -171,7 +185,9 @@ def test_resolved_is_sent_only_when_switched_on(box, wire, client, shop, alice):
 
 def test_unknown_alerts_and_unsupported_types_say_so(client, shop, alice):
     with pytest.raises(NotFoundError):
-        client.v1.customers.alerts.retrieve(alert_id="0a0a0a0a-0000-4000-8000-000000000000", customer_id=alice)
+        client.v1.customers.alerts.retrieve(
+            alert_id="0a0a0a0a-0000-4000-8000-000000000000", customer_id=alice
+        )
     with pytest.raises(APIStatusError) as caught:
         make(client, alert_type="invoice_total_reached")
     assert caught.value.status_code == 501

@@ -24,10 +24,17 @@ def test_a_pricing_unit_can_be_made_and_archived(client):
 
 
 def test_a_metric_needs_its_keys_among_the_property_filters(client):
-    with pytest.raises(BadRequestError, match="The specified aggregation key must be one of the property filter names"):
-        client.v1.billable_metrics.create(name="m", aggregation_type="SUM", aggregation_key="text_length")
+    with pytest.raises(
+        BadRequestError,
+        match="The specified aggregation key must be one of the property filter names",
+    ):
+        client.v1.billable_metrics.create(
+            name="m", aggregation_type="SUM", aggregation_key="text_length"
+        )
     with pytest.raises(BadRequestError, match="group keys"):
-        client.v1.billable_metrics.create(name="m", aggregation_type="COUNT", group_keys=[["voice_type"]])
+        client.v1.billable_metrics.create(
+            name="m", aggregation_type="COUNT", group_keys=[["voice_type"]]
+        )
 
 
 def test_a_metric_reads_back_renames_and_archives(client, shop):
@@ -42,14 +49,21 @@ def test_a_metric_reads_back_renames_and_archives(client, shop):
     client.v1.billable_metrics.archive(id=shop.speech_metric)
 
     assert "Characters" not in {one.name for one in client.v1.billable_metrics.list()}
-    assert "Characters" in {one.name for one in client.v1.billable_metrics.list(include_archived=True)}
+    assert "Characters" in {
+        one.name for one in client.v1.billable_metrics.list(include_archived=True)
+    }
 
 
-def test_a_product_has_its_name_in_its_current_state_and_updates_take_effect_in_time(box, client, shop):
+def test_a_product_has_its_name_in_its_current_state_and_updates_take_effect_in_time(
+    box, client, shop
+):
     client.v1.contracts.products.update(
         product_id=shop.credits, starting_at=HOUR + timedelta(hours=2), name="Voice credits"
     )
-    assert client.v1.contracts.products.retrieve(id=shop.credits).data.current.name == "Vocalis Credits"
+    assert (
+        client.v1.contracts.products.retrieve(id=shop.credits).data.current.name
+        == "Vocalis Credits"
+    )
 
     box.clock.advance(seconds=7200)
 
@@ -59,21 +73,30 @@ def test_a_product_has_its_name_in_its_current_state_and_updates_take_effect_in_
 
 
 def test_a_product_update_off_the_hour_is_refused(client, shop):
-    with pytest.raises(BadRequestError, match="Product update effective at is required to be on an hour boundary"):
-        client.v1.contracts.products.update(product_id=shop.credits, starting_at=HOUR + timedelta(minutes=1), name="x")
+    with pytest.raises(
+        BadRequestError, match="Product update effective at is required to be on an hour boundary"
+    ):
+        client.v1.contracts.products.update(
+            product_id=shop.credits, starting_at=HOUR + timedelta(minutes=1), name="x"
+        )
 
 
 def test_archived_products_are_listed_only_when_asked_for(client, shop):
     client.v1.contracts.products.archive(product_id=shop.cloning)
 
     assert shop.cloning not in {one.id for one in client.v1.contracts.products.list()}
-    assert [one.id for one in client.v1.contracts.products.list(archive_filter="ARCHIVED")] == [shop.cloning]
+    assert [one.id for one in client.v1.contracts.products.list(archive_filter="ARCHIVED")] == [
+        shop.cloning
+    ]
 
 
 def test_pricing_group_keys_must_be_a_group_key_of_the_metric(client, shop):
     with pytest.raises(BadRequestError, match="together in one group key"):
         client.v1.contracts.products.create(
-            name="p", type="USAGE", billable_metric_id=shop.speech_metric, pricing_group_key=["language"]
+            name="p",
+            type="USAGE",
+            billable_metric_id=shop.speech_metric,
+            pricing_group_key=["language"],
         )
 
 
@@ -90,14 +113,18 @@ def test_a_conversion_can_be_added_but_not_changed(client, shop):
     cards = client.v1.contracts.rate_cards
     cards.update(
         rate_card_id=shop.card,
-        add_credit_type_conversions=[{"custom_credit_type_id": tokens, "fiat_per_custom_credit": 2}],
+        add_credit_type_conversions=[
+            {"custom_credit_type_id": tokens, "fiat_per_custom_credit": 2}
+        ],
     )
 
     assert len(cards.retrieve(id=shop.card).data.credit_type_conversions) == 2
     with pytest.raises(BadRequestError, match="cannot be changed"):
         cards.update(
             rate_card_id=shop.card,
-            add_credit_type_conversions=[{"custom_credit_type_id": VC, "fiat_per_custom_credit": 1}],
+            add_credit_type_conversions=[
+                {"custom_credit_type_id": VC, "fiat_per_custom_credit": 1}
+            ],
         )
 
 
@@ -139,7 +166,9 @@ def test_the_rates_in_force_are_listed_and_a_repeated_start_replaces(client, sho
         for one in rates.list(
             rate_card_id=shop.card,
             at=HOUR - timedelta(hours=1),
-            selectors=[{"product_id": shop.speech, "pricing_group_values": {"voice_type": "premium"}}],
+            selectors=[
+                {"product_id": shop.speech, "pricing_group_values": {"voice_type": "premium"}}
+            ],
         )
     ]
 
@@ -149,7 +178,9 @@ def test_the_rates_in_force_are_listed_and_a_repeated_start_replaces(client, sho
         ("Voice cloning", None): 25_000,
     }
     assert before == [2]
-    schedule = client.v1.contracts.rate_cards.retrieve_rate_schedule(rate_card_id=shop.card, starting_at=HOUR)
+    schedule = client.v1.contracts.rate_cards.retrieve_rate_schedule(
+        rate_card_id=shop.card, starting_at=HOUR
+    )
     assert len(schedule.data) == 4
 
 

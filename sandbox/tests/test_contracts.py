@@ -14,7 +14,9 @@ def alice(shop):
 
 
 def read(client, customer, contract):
-    return client.v2.contracts.retrieve(contract_id=contract, customer_id=customer, include_balance=True).data
+    return client.v2.contracts.retrieve(
+        contract_id=contract, customer_id=customer, include_balance=True
+    ).data
 
 
 def test_create_answers_with_the_whole_contract(client, shop, alice):
@@ -24,7 +26,9 @@ def test_create_answers_with_the_whole_contract(client, shop, alice):
         rate_card_id=shop.card,
         name="vocalis:1",
         commits=[shop.commit(100)],
-        credits=[{"product_id": shop.credits, "access_schedule": shop.commit(50)["access_schedule"]}],
+        credits=[
+            {"product_id": shop.credits, "access_schedule": shop.commit(50)["access_schedule"]}
+        ],
     ).data.contract
 
     assert (made.name, len(made.commits), len(made.credits)) == ("vocalis:1", 1, 1)
@@ -70,7 +74,9 @@ def test_unknown_contracts_and_customers_are_404_with_a_code(client, shop, alice
         client.v2.contracts.edit(contract_id=unknown, customer_id=alice)
     assert caught.value.body["code"] == "NotFound"
     with pytest.raises(NotFoundError):
-        client.v2.contracts.retrieve(contract_id=shop.contract(alice), customer_id=shop.customer("bob"))
+        client.v2.contracts.retrieve(
+            contract_id=shop.contract(alice), customer_id=shop.customer("bob")
+        )
 
 
 def test_the_older_shape_has_initial_and_current_terms(client, shop, alice):
@@ -84,7 +90,11 @@ def test_the_older_shape_has_initial_and_current_terms(client, shop, alice):
 
 def test_an_edit_adds_commits_and_credits_and_names_them(client, shop, alice):
     contract = shop.contract(alice)
-    credit = {"product_id": shop.credits, "access_schedule": shop.commit(70)["access_schedule"], "priority": 5}
+    credit = {
+        "product_id": shop.credits,
+        "access_schedule": shop.commit(70)["access_schedule"],
+        "priority": 5,
+    }
 
     edit = client.v2.contracts.edit(
         contract_id=contract,
@@ -95,8 +105,15 @@ def test_an_edit_adds_commits_and_credits_and_names_them(client, shop, alice):
     ).data.edit
 
     shown = read(client, alice, contract)
-    assert (edit.add_commits[0].id, edit.add_credits[0].id) == (shown.commits[0].id, shown.credits[0].id)
-    assert (shown.commits[0].description, shown.commits[0].balance, shown.credits[0].balance) == ("key-1", 100, 70)
+    assert (edit.add_commits[0].id, edit.add_credits[0].id) == (
+        shown.commits[0].id,
+        shown.credits[0].id,
+    )
+    assert (shown.commits[0].description, shown.commits[0].balance, shown.credits[0].balance) == (
+        "key-1",
+        100,
+        70,
+    )
     history = client.v2.contracts.get_edit_history(contract_id=contract, customer_id=alice).data
     assert [one.id for one in history] == [edit.id]
     assert (history[0].timestamp, history[0].uniqueness_key) == (NOW, "once")
@@ -105,7 +122,9 @@ def test_an_edit_adds_commits_and_credits_and_names_them(client, shop, alice):
 def test_two_equal_edits_without_a_key_make_two_commits(client, shop, alice):
     contract = shop.contract(alice)
     for _ in range(2):
-        client.v2.contracts.edit(contract_id=contract, customer_id=alice, add_commits=[shop.commit(100)])
+        client.v2.contracts.edit(
+            contract_id=contract, customer_id=alice, add_commits=[shop.commit(100)]
+        )
 
     assert shop.net(alice) == 200
 
@@ -128,12 +147,16 @@ def test_an_edit_that_is_refused_changes_nothing(client, shop, alice):
 
 def test_archiving_a_commit_takes_its_balance_and_voids_its_waiting_invoice(client, shop, alice):
     later = shop.commit(100, name="later")
-    later["invoice_schedule"] = {"schedule_items": [{"timestamp": NOW + timedelta(days=3), "amount": 500}]}
+    later["invoice_schedule"] = {
+        "schedule_items": [{"timestamp": NOW + timedelta(days=3), "amount": 500}]
+    }
     contract = shop.contract(alice, later, shop.commit(40, name="other"))
     shop.speak("alice", 10)
     commit = next(one for one in shop.balances(alice) if one.name == "later")
 
-    client.v2.contracts.edit(contract_id=contract, customer_id=alice, archive_commits=[{"id": commit.id}])
+    client.v2.contracts.edit(
+        contract_id=contract, customer_id=alice, archive_commits=[{"id": commit.id}]
+    )
 
     assert {one.name: one.balance for one in shop.balances(alice)} == {"other": 30}
     assert len(shop.balances(alice, include_archived=True)) == 2
@@ -151,7 +174,10 @@ def test_an_access_segment_can_be_shrunk_to_what_was_used(client, shop, alice):
         contract_id=contract,
         customer_id=alice,
         update_commits=[
-            {"commit_id": commit.id, "access_schedule": {"update_schedule_items": [{"id": item, "amount": 30}]}}
+            {
+                "commit_id": commit.id,
+                "access_schedule": {"update_schedule_items": [{"id": item, "amount": 30}]},
+            }
         ],
     )
 
@@ -169,7 +195,11 @@ def test_segments_can_be_added_and_removed(client, shop, alice):
             "remove_schedule_items": [{"id": commit.access_schedule.schedule_items[0].id}],
             "add_schedule_items": [
                 {"amount": 7, "starting_at": HOUR, "ending_before": HOUR + timedelta(days=1)},
-                {"amount": 9, "starting_at": HOUR + timedelta(days=1), "ending_before": HOUR + timedelta(days=2)},
+                {
+                    "amount": 9,
+                    "starting_at": HOUR + timedelta(days=1),
+                    "ending_before": HOUR + timedelta(days=2),
+                },
             ],
         },
     )
@@ -193,10 +223,15 @@ def test_a_contract_cannot_end_before_its_final_invoice_unless_allowed(box, clie
     box.clock.move_to(NOW.replace(month=4, day=2, hour=0, minute=0))
     end = HOUR + timedelta(days=1)
     with pytest.raises(BadRequestError, match="finalized invoices"):
-        client.v1.contracts.update_end_date(contract_id=contract, customer_id=alice, ending_before=end)
+        client.v1.contracts.update_end_date(
+            contract_id=contract, customer_id=alice, ending_before=end
+        )
 
     client.v1.contracts.update_end_date(
-        contract_id=contract, customer_id=alice, ending_before=end, allow_ending_before_finalized_invoice=True
+        contract_id=contract,
+        customer_id=alice,
+        ending_before=end,
+        allow_ending_before_finalized_invoice=True,
     )
 
 
@@ -214,10 +249,14 @@ def test_contracts_are_listed_by_date_and_archived_ones_on_request(client, shop,
 
 def test_a_rate_card_can_be_named_by_its_alias(client, shop, alice):
     client.v1.contracts.rate_cards.update(rate_card_id=shop.card, aliases=[{"name": "vocalis"}])
-    made = client.v1.contracts.create(customer_id=alice, starting_at=HOUR, rate_card_alias="vocalis").data
+    made = client.v1.contracts.create(
+        customer_id=alice, starting_at=HOUR, rate_card_alias="vocalis"
+    ).data
 
     assert made.contract.rate_card_id == shop.card
-    rates = client.v1.contracts.retrieve_rate_schedule(contract_id=made.id, customer_id=alice, at=NOW)
+    rates = client.v1.contracts.retrieve_rate_schedule(
+        contract_id=made.id, customer_id=alice, at=NOW
+    )
     assert len(rates.data) == 3
 
 
@@ -258,10 +297,14 @@ def test_recurring_credits_come_one_period_ahead(box, client, shop, alice):
     assert shop.net(alice) == 1_000
     rows = shop.balances(alice)
     assert len(rows) == 3
-    assert {one.recurring_credit_id for one in rows} == {read(client, alice, contract).recurring_credits[0].id}
+    assert {one.recurring_credit_id for one in rows} == {
+        read(client, alice, contract).recurring_credits[0].id
+    }
 
 
-def test_recurring_commits_are_invoiced_and_prorated_with_the_statement_schedule(box, client, shop, alice):
+def test_recurring_commits_are_invoiced_and_prorated_with_the_statement_schedule(
+    box, client, shop, alice
+):
     template = {
         "product_id": shop.credits,
         "priority": 10,
@@ -274,7 +317,9 @@ def test_recurring_commits_are_invoiced_and_prorated_with_the_statement_schedule
     box.clock.move_to(HOUR.replace(day=16, hour=12))
 
     assert shop.net(alice) == 3_100 * 15.5 / 31
-    (invoice, *_) = client.v1.customers.invoices.list(customer_id=alice, type="SCHEDULED", status="FINALIZED")
+    (invoice, *_) = client.v1.customers.invoices.list(
+        customer_id=alice, type="SCHEDULED", status="FINALIZED"
+    )
     assert invoice.total == 155
 
 
@@ -301,16 +346,30 @@ def test_manual_entries_change_the_balance_and_the_ledger(client, shop, alice):
 
 def test_customer_level_commits_are_made_listed_ended_and_archived(client, shop, alice):
     schedule = shop.commit(100)["access_schedule"]
-    common = {"customer_id": alice, "priority": 5, "product_id": shop.credits, "access_schedule": schedule}
-    commit = client.v1.customers.commits.create(**common, type="PREPAID", uniqueness_key="c").data.id
+    common = {
+        "customer_id": alice,
+        "priority": 5,
+        "product_id": shop.credits,
+        "access_schedule": schedule,
+    }
+    commit = client.v1.customers.commits.create(
+        **common, type="PREPAID", uniqueness_key="c"
+    ).data.id
     credit = client.v1.customers.credits.create(**common).data.id
     with pytest.raises(ConflictError):
         client.v1.customers.commits.create(**common, type="PREPAID", uniqueness_key="c")
     shop.contract(alice, shop.commit(1))
 
     assert [one.id for one in client.v1.customers.commits.list(customer_id=alice)] == [commit]
-    assert len(list(client.v1.customers.commits.list(customer_id=alice, include_contract_commits=True))) == 2
-    assert [one.id for one in client.v1.customers.credits.list(customer_id=alice, credit_id=credit)] == [credit]
+    assert (
+        len(
+            list(client.v1.customers.commits.list(customer_id=alice, include_contract_commits=True))
+        )
+        == 2
+    )
+    assert [
+        one.id for one in client.v1.customers.credits.list(customer_id=alice, credit_id=credit)
+    ] == [credit]
     assert len(shop.balances(alice, include_contract_balances=False)) == 2
 
     client.v1.customers.credits.update_end_date(
@@ -319,7 +378,9 @@ def test_customer_level_commits_are_made_listed_ended_and_archived(client, shop,
     (shown,) = client.v1.customers.credits.list(customer_id=alice)
     assert shown.access_schedule.schedule_items[0].ending_before == HOUR + timedelta(days=1)
     body = {"customer_id": alice, "commit_id": commit}
-    assert client.post("/v2/contracts/commits/archive", cast_to=object, body=body) == {"data": {"id": commit}}
+    assert client.post("/v2/contracts/commits/archive", cast_to=object, body=body) == {
+        "data": {"id": commit}
+    }
     assert list(client.v1.customers.commits.list(customer_id=alice)) == []
 
 
@@ -329,11 +390,17 @@ def test_an_invoiced_customer_commit_needs_a_contract_to_invoice(client, shop, a
         client.v1.customers.commits.create(customer_id=alice, priority=1, **item)
 
     contract = shop.contract(alice)
-    client.v1.customers.commits.create(customer_id=alice, priority=1, invoice_contract_id=contract, **item)
-    assert [one.total for one in client.v1.customers.invoices.list(customer_id=alice, type="SCHEDULED")] == [500]
+    client.v1.customers.commits.create(
+        customer_id=alice, priority=1, invoice_contract_id=contract, **item
+    )
+    assert [
+        one.total for one in client.v1.customers.invoices.list(customer_id=alice, type="SCHEDULED")
+    ] == [500]
 
 
 def test_what_is_not_supported_says_so(client, shop, alice):
-    with pytest.raises(APIStatusError, match="does not support contracts with package_id") as caught:
+    with pytest.raises(
+        APIStatusError, match="does not support contracts with package_id"
+    ) as caught:
         client.v1.contracts.create(customer_id=alice, starting_at=HOUR, package_id=shop.card)
     assert caught.value.status_code == 501

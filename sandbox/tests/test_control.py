@@ -9,7 +9,9 @@ from .world import HOUR, NOW
 @pytest.fixture
 def control(box):
     with httpx.Client(
-        transport=box.transport(), base_url="http://sandbox/_sandbox", headers={"Authorization": "Bearer sandbox"}
+        transport=box.transport(),
+        base_url="http://sandbox/_sandbox",
+        headers={"Authorization": "Bearer sandbox"},
     ) as http:
         yield http
 
@@ -34,7 +36,14 @@ def test_the_clock_is_read_advanced_and_set_and_things_happen(control, client, s
 
 
 @pytest.mark.parametrize(
-    "body", [{}, {"advance_seconds": -1}, {"advance_seconds": "x"}, {"now": "2020-01-01T00:00:00Z"}, {"now": "soon"}]
+    "body",
+    [
+        {},
+        {"advance_seconds": -1},
+        {"advance_seconds": "x"},
+        {"now": "2020-01-01T00:00:00Z"},
+        {"now": "soon"},
+    ],
 )
 def test_time_does_not_go_back_or_sideways(box, control, body):
     assert control.post("/clock", json=body).status_code == 400
@@ -60,7 +69,10 @@ def test_reset_forgets_everything_but_the_units(control, client, shop):
 
 
 def test_settings_change_while_it_runs(control, box):
-    assert control.post("/settings", json={"page_size": 3, "latency_seconds": 2}).json()["page_size"] == 3
+    assert (
+        control.post("/settings", json={"page_size": 3, "latency_seconds": 2}).json()["page_size"]
+        == 3
+    )
     assert (box.world.settings.page_size, box.world.settings.latency_seconds) == (3, 2)
     for wrong in ({"colour": "red"}, {"strict": "yes"}, {"page_size": 0}):
         assert control.post("/settings", json=wrong).status_code == 400
@@ -76,7 +88,14 @@ def test_the_start_page_shows_a_person_what_there_is(box, control, client, shop)
 
     assert answer.status_code == 200
     assert "text/html" in answer.headers["Content-Type"]
-    for shown in ("&lt;b&gt;Alice&lt;/b&gt;", "Trial", "50,000", "webhooks.test", "FINALIZED", "Bearer"):
+    for shown in (
+        "&lt;b&gt;Alice&lt;/b&gt;",
+        "Trial",
+        "50,000",
+        "webhooks.test",
+        "FINALIZED",
+        "Bearer",
+    ):
         assert shown in answer.text
     assert "<b>Alice" not in answer.text
 

@@ -12,7 +12,9 @@ README = (Path(__file__).parents[1] / "README.md").read_text()
 def test_the_coverage_table_equals_the_routes():
     rows = re.findall(r"^\| `(\w+)` \| `(/v\d[^`]*)` \| (yes|501) \|$", README, re.MULTILINE)
 
-    assert rows == [(route.method, route.path, "yes" if route.handler else "501") for route in ROUTES]
+    assert rows == [
+        (route.method, route.path, "yes" if route.handler else "501") for route in ROUTES
+    ]
 
 
 def test_no_call_is_listed_twice():

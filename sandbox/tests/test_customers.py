@@ -5,7 +5,9 @@ from .world import NOW
 
 
 def test_a_customer_reads_back_with_its_first_alias_as_external_id(client):
-    created = client.v1.customers.create(name="Alice", ingest_aliases=["vocalis_1", "vocalis_a@example.com"]).data
+    created = client.v1.customers.create(
+        name="Alice", ingest_aliases=["vocalis_1", "vocalis_a@example.com"]
+    ).data
 
     detail = client.v1.customers.retrieve(customer_id=created.id).data
 
@@ -64,7 +66,10 @@ def test_archiving_keeps_the_customer_readable_its_alias_taken_and_its_balance_g
     assert list(client.v1.customers.list()) == []
     assert [one.id for one in client.v1.customers.list(only_archived=True)] == [alice]
     assert shop.net(alice) == 0
-    assert client.v2.contracts.retrieve(contract_id=contract, customer_id=alice).data.archived_at == NOW
+    assert (
+        client.v2.contracts.retrieve(contract_id=contract, customer_id=alice).data.archived_at
+        == NOW
+    )
     with pytest.raises(ConflictError):
         shop.customer("alice")
 
@@ -85,13 +90,22 @@ def test_unknown_and_malformed_ids_are_told_apart(client):
 
 def test_archiving_a_billing_configuration_switches_recharge_off(client, shop):
     alice = shop.customer("alice")
-    contract = shop.contract(alice, shop.commit(100_000), prepaid_balance_threshold_configuration=shop.recharge())
+    contract = shop.contract(
+        alice, shop.commit(100_000), prepaid_balance_threshold_configuration=shop.recharge()
+    )
     made = client.v1.customers.set_billing_configurations(
-        data=[{"customer_id": alice, "billing_provider": "stripe", "delivery_method": "direct_to_billing_provider"}]
+        data=[
+            {
+                "customer_id": alice,
+                "billing_provider": "stripe",
+                "delivery_method": "direct_to_billing_provider",
+            }
+        ]
     ).data
-    assert [one.id for one in client.v1.customers.retrieve_billing_configurations(customer_id=alice).data] == [
-        made[0].id
-    ]
+    assert [
+        one.id
+        for one in client.v1.customers.retrieve_billing_configurations(customer_id=alice).data
+    ] == [made[0].id]
 
     client.v1.customers.archive_billing_configurations(
         customer_id=alice, customer_billing_provider_configuration_ids=[made[0].id]
@@ -105,10 +119,14 @@ def test_archiving_a_billing_configuration_switches_recharge_off(client, shop):
 def test_custom_fields_need_a_declared_key(client, shop):
     alice = shop.customer("alice")
     with pytest.raises(BadRequestError, match="does not exist"):
-        client.v1.custom_fields.set_values(entity="customer", entity_id=alice, custom_fields={"tier": "gold"})
+        client.v1.custom_fields.set_values(
+            entity="customer", entity_id=alice, custom_fields={"tier": "gold"}
+        )
 
     client.v1.custom_fields.add_key(entity="customer", key="tier", enforce_uniqueness=False)
-    client.v1.custom_fields.set_values(entity="customer", entity_id=alice, custom_fields={"tier": "gold"})
+    client.v1.custom_fields.set_values(
+        entity="customer", entity_id=alice, custom_fields={"tier": "gold"}
+    )
 
     assert client.v1.customers.retrieve(customer_id=alice).data.custom_fields == {"tier": "gold"}
     with pytest.raises(BadRequestError, match="Duplicate custom field key"):

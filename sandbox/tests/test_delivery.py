@@ -26,7 +26,9 @@ PUBLISHED_SIGNATURE = "b82652fa2246cf1d8a27e591f155c865f68b46c19b9213fd9c052f241
 @pytest.fixture
 def http(box):
     with httpx.Client(
-        transport=box.transport(), base_url="http://sandbox", headers={"Authorization": "Bearer sandbox"}
+        transport=box.transport(),
+        base_url="http://sandbox",
+        headers={"Authorization": "Bearer sandbox"},
     ) as http:
         yield http
 
@@ -73,7 +75,9 @@ def test_a_delivery_is_listed_with_what_became_of_it(box, wire, http):
 
 
 @pytest.mark.parametrize("failure", [300, 401, 500, OSError("refused")])
-def test_what_is_not_accepted_is_tried_again_with_growing_pauses_and_a_fresh_date(box, wire, http, failure):
+def test_what_is_not_accepted_is_tried_again_with_growing_pauses_and_a_fresh_date(
+    box, wire, http, failure
+):
     wire.status = failure
     announce(http)
     times = []
@@ -150,7 +154,10 @@ def test_a_receiver_may_call_the_api_while_it_is_being_called(wire):
     ("kind", "check"),
     [
         ("duplicate", lambda sent: sent[0][1] == sent[1][1]),
-        ("bad_signature", lambda sent: signature(sent[0]) != sent[0][2]["Metronome-Webhook-Signature"]),
+        (
+            "bad_signature",
+            lambda sent: signature(sent[0]) != sent[0][2]["Metronome-Webhook-Signature"],
+        ),
         (
             "stale",
             lambda sent: (

@@ -17,7 +17,11 @@ def left(shop, customer):
 
 def test_lower_priority_numbers_go_first(shop):
     alice = shop.customer()
-    shop.contract(alice, shop.commit(100, name="late", priority=100), shop.commit(100, name="early", priority=10))
+    shop.contract(
+        alice,
+        shop.commit(100, name="late", priority=100),
+        shop.commit(100, name="early", priority=10),
+    )
     shop.speak("alice", 120)
 
     assert left(shop, alice) == {"early": 0, "late": 80}
@@ -25,7 +29,11 @@ def test_lower_priority_numbers_go_first(shop):
 
 def test_at_one_priority_what_cost_nothing_goes_first(shop):
     alice = shop.customer()
-    shop.contract(alice, shop.commit(100, name="paid", cents=10, days=1), shop.commit(100, name="gift", days=9))
+    shop.contract(
+        alice,
+        shop.commit(100, name="paid", cents=10, days=1),
+        shop.commit(100, name="gift", days=9),
+    )
     shop.speak("alice", 120)
 
     assert left(shop, alice) == {"gift": 0, "paid": 80}
@@ -33,7 +41,9 @@ def test_at_one_priority_what_cost_nothing_goes_first(shop):
 
 def test_then_what_ends_first(shop):
     alice = shop.customer()
-    shop.contract(alice, shop.commit(100, name="long", days=30), shop.commit(100, name="short", days=3))
+    shop.contract(
+        alice, shop.commit(100, name="long", days=30), shop.commit(100, name="short", days=3)
+    )
     shop.speak("alice", 120)
 
     assert left(shop, alice) == {"short": 0, "long": 80}
@@ -56,7 +66,9 @@ def test_a_commit_for_another_product_or_voice_is_not_touched(shop):
     shop.contract(
         alice,
         shop.commit(100, name="cloning", applicable_product_ids=[shop.cloning]),
-        shop.commit(100, name="premium", specifiers=[{"pricing_group_values": {"voice_type": "premium"}}]),
+        shop.commit(
+            100, name="premium", specifiers=[{"pricing_group_values": {"voice_type": "premium"}}]
+        ),
     )
     shop.speak("alice", 50)
     shop.speak("alice", 10, voice="premium")
@@ -69,7 +81,11 @@ def test_a_contract_goes_before_the_customer_and_a_credit_like_a_free_commit(cli
     shop.contract(alice, shop.commit(100, name="contract"))
     schedule = shop.commit(100)["access_schedule"]
     client.v1.customers.credits.create(
-        customer_id=alice, priority=100, product_id=shop.credits, access_schedule=schedule, name="customer"
+        customer_id=alice,
+        priority=100,
+        product_id=shop.credits,
+        access_schedule=schedule,
+        name="customer",
     )
     shop.speak("alice", 120)
 
@@ -86,13 +102,18 @@ def test_the_time_of_the_usage_chooses_the_segment(shop):
     )
     shop.speak("alice", 30, at=NOW - timedelta(days=1))
     shop.speak("alice", 20)
-    ledgers = {one.name: [entry.amount for entry in one.ledger] for one in shop.balances(alice, include_ledgers=True)}
+    ledgers = {
+        one.name: [entry.amount for entry in one.ledger]
+        for one in shop.balances(alice, include_ledgers=True)
+    }
 
     assert ledgers == {"yesterday": [100, -70, -30], "today": [100, -20]}
     assert left(shop, alice) == {"yesterday": 0, "today": 80}
 
 
-def test_what_nothing_covers_is_converted_on_the_draft_invoice_to_the_fraction_of_a_cent(client, shop):
+def test_what_nothing_covers_is_converted_on_the_draft_invoice_to_the_fraction_of_a_cent(
+    client, shop
+):
     alice = shop.customer()
     shop.contract(alice, shop.commit(100))
     shop.speak("alice", 101)
@@ -101,7 +122,9 @@ def test_what_nothing_covers_is_converted_on_the_draft_invoice_to_the_fraction_o
 
     assert shop.net(alice) == 0
     assert invoice.total == 0.025
-    lines = [(line.type, line.total, line.quantity, line.credit_type.name) for line in invoice.line_items]
+    lines = [
+        (line.type, line.total, line.quantity, line.credit_type.name) for line in invoice.line_items
+    ]
     assert lines == [
         ("usage", 100, 100, "Vocalis Credits (VC)"),
         ("applied_commit_or_credit", -100, None, "Vocalis Credits (VC)"),
@@ -127,12 +150,16 @@ def test_dollars_cover_what_credits_did_not(client, shop):
 @given(
     amounts=st.lists(st.integers(0, 500), min_size=1, max_size=5),
     speech=st.lists(
-        st.tuples(st.integers(0, 400), st.sampled_from(["standard", "premium"]), st.integers(0, 30)), max_size=12
+        st.tuples(
+            st.integers(0, 400), st.sampled_from(["standard", "premium"]), st.integers(0, 30)
+        ),
+        max_size=12,
     ),
     days=st.integers(1, 3),
 )
 def test_nothing_appears_or_vanishes(amounts, speech, days):
-    """Balance = granted − drawn − expired; what is drawn and what is converted is exactly what was used."""
+    """Balance = granted − drawn − expired; what is drawn and what is converted is exactly what was
+    used."""
     box = Sandbox(now=NOW, evaluate_every_seconds=0, seed=1)
     client = client_of(box)
     shop = Shop(client)
@@ -140,7 +167,10 @@ def test_nothing_appears_or_vanishes(amounts, speech, days):
     start = HOUR - timedelta(days=2)
     shop.contract(
         alice,
-        *[shop.commit(amount, starting_at=start, days=days + index) for index, amount in enumerate(amounts)],
+        *[
+            shop.commit(amount, starting_at=start, days=days + index)
+            for index, amount in enumerate(amounts)
+        ],
         starting_at=start,
     )
     used = Decimal(0)
@@ -152,7 +182,10 @@ def test_nothing_appears_or_vanishes(amounts, speech, days):
     drawn = -sum(entry.amount for one in rows for entry in one.ledger if "DEDUCTION" in entry.type)
     invoice = client.v1.customers.invoices.list(customer_id=alice, type="USAGE").data[0]
 
-    assert all(one.balance >= 0 and sum(entry.amount for entry in one.ledger) == one.balance for one in rows)
+    assert all(
+        one.balance >= 0 and sum(entry.amount for entry in one.ledger) == one.balance
+        for one in rows
+    )
     assert drawn <= sum(amounts)
     assert Decimal(str(invoice.total)) == (used - Decimal(str(drawn))) * Decimal("0.025")
     assert shop.net(alice) == sum(one.balance for one in rows)

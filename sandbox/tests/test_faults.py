@@ -8,7 +8,9 @@ from .conftest import client_of
 @pytest.fixture
 def control(box):
     with httpx.Client(
-        transport=box.transport(), base_url="http://sandbox/_sandbox", headers={"Authorization": "Bearer sandbox"}
+        transport=box.transport(),
+        base_url="http://sandbox/_sandbox",
+        headers={"Authorization": "Bearer sandbox"},
     ) as http:
         yield http
 
@@ -109,7 +111,9 @@ def test_a_lost_answer_over_plain_wsgi_is_a_broken_connection_for_the_server_to_
         "HTTP_AUTHORIZATION": "Bearer sandbox",
     }
 
-    body = b"".join(box(environ | {"wsgi.input": None}, lambda status, headers: seen.update(headers)))
+    body = b"".join(
+        box(environ | {"wsgi.input": None}, lambda status, headers: seen.update(headers))
+    )
 
     assert len(body) < int(seen["Content-Length"])
 

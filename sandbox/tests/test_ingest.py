@@ -32,7 +32,9 @@ def test_a_batch_has_1_to_100_events(client, shop, alice, size):
 def test_a_repeated_transaction_counts_once_whatever_it_says(client, shop, alice):
     shop.speak("alice", 100, key="same")
     shop.speak("alice", 999, key="same")
-    client.v1.usage.ingest(usage=[shop.event("alice", 7, key="twin"), shop.event("alice", 7, key="twin")])
+    client.v1.usage.ingest(
+        usage=[shop.event("alice", 7, key="twin"), shop.event("alice", 7, key="twin")]
+    )
 
     assert shop.net(alice) == 10_000 - 107
 
@@ -59,10 +61,14 @@ def test_lengths_may_be_numbers_or_numeric_strings(client, shop, alice):
     assert shop.net(alice) == 10_000 - 120.5
 
 
-@pytest.mark.parametrize(("shift", "message"), [(timedelta(hours=24.1), "future"), (timedelta(days=-34.1), "past")])
+@pytest.mark.parametrize(
+    ("shift", "message"), [(timedelta(hours=24.1), "future"), (timedelta(days=-34.1), "past")]
+)
 def test_an_event_too_far_from_now_refuses_the_batch(client, shop, alice, shift, message):
     with pytest.raises(BadRequestError, match=message):
-        client.v1.usage.ingest(usage=[shop.event("alice", 1), shop.event("alice", 1, at=NOW + shift)])
+        client.v1.usage.ingest(
+            usage=[shop.event("alice", 1), shop.event("alice", 1, at=NOW + shift)]
+        )
 
     assert shop.net(alice) == 10_000
 

@@ -17,7 +17,9 @@ def invoices(client, customer, **options):
     return list(client.v1.customers.invoices.list(customer_id=customer, **options))
 
 
-def test_a_usage_invoice_is_drafted_at_once_and_final_a_day_after_its_month(box, client, shop, alice):
+def test_a_usage_invoice_is_drafted_at_once_and_final_a_day_after_its_month(
+    box, client, shop, alice
+):
     shop.contract(alice, shop.commit(100))
     shop.speak("alice", 60)
     (draft,) = invoices(client, alice)
@@ -50,7 +52,9 @@ def test_a_final_invoice_no_longer_moves_and_its_deductions_stay(box, client, sh
     ]
 
 
-def test_late_usage_within_the_grace_still_draws_from_a_segment_that_ended(box, client, shop, alice):
+def test_late_usage_within_the_grace_still_draws_from_a_segment_that_ended(
+    box, client, shop, alice
+):
     shop.contract(alice, shop.commit(100, days=10))
     box.clock.move_to(HOUR + timedelta(days=12))
     shop.speak("alice", 40, at=NOW)
@@ -70,7 +74,12 @@ def test_purchases_are_final_at_their_date(box, client, shop, alice):
     }
     shop.contract(alice, item)
     first, second = invoices(client, alice, type="SCHEDULED")
-    assert (first.status, first.total, second.status, second.total) == ("FINALIZED", 4_900, "DRAFT", 25)
+    assert (first.status, first.total, second.status, second.total) == (
+        "FINALIZED",
+        4_900,
+        "DRAFT",
+        25,
+    )
     assert first.line_items[0].type == "commit_purchase"
 
     box.clock.advance(timedelta(days=5))
@@ -85,7 +94,9 @@ def test_a_contract_started_in_the_past_has_its_past_invoices(client, shop, alic
     assert found == [(1, "FINALIZED"), (2, "FINALIZED"), (3, "DRAFT")]
 
 
-def test_void_gives_back_what_the_invoice_took_and_regenerate_takes_it_again(box, client, shop, alice):
+def test_void_gives_back_what_the_invoice_took_and_regenerate_takes_it_again(
+    box, client, shop, alice
+):
     shop.contract(alice, shop.commit(1_000, days=365))
     shop.speak("alice", 300)
     box.clock.move_to(END_OF_MARCH + timedelta(days=1))
@@ -118,7 +129,9 @@ def test_the_pdf_shows_the_total_and_is_a_pdf(client, shop, alice):
     shop.contract(alice, shop.commit(100, cents=4_900))
     (invoice,) = invoices(client, alice, type="SCHEDULED")
 
-    body = client.v1.customers.invoices.retrieve_pdf(customer_id=alice, invoice_id=invoice.id).read()
+    body = client.v1.customers.invoices.retrieve_pdf(
+        customer_id=alice, invoice_id=invoice.id
+    ).read()
 
     assert body.startswith(b"%PDF-1.4") and body.endswith(b"%%EOF\n")
     assert b"Total: 4900 USD \\(cents\\)" in body
@@ -130,7 +143,9 @@ def test_another_customers_invoice_is_not_found(client, shop, alice):
     shop.contract(alice)
     (invoice,) = invoices(client, alice)
     with pytest.raises(NotFoundError):
-        client.v1.customers.invoices.retrieve(customer_id=shop.customer("bob"), invoice_id=invoice.id)
+        client.v1.customers.invoices.retrieve(
+            customer_id=shop.customer("bob"), invoice_id=invoice.id
+        )
 
 
 def test_a_contract_that_ends_has_its_last_invoice_at_its_end(box, client, shop, alice):
@@ -146,11 +161,18 @@ def test_a_contract_that_ends_has_its_last_invoice_at_its_end(box, client, shop,
 @pytest.mark.parametrize(
     ("schedule", "end"),
     [
-        ({"frequency": "MONTHLY", "day": "CONTRACT_START"}, NOW.replace(month=4, day=10, hour=0, minute=0)),
+        (
+            {"frequency": "MONTHLY", "day": "CONTRACT_START"},
+            NOW.replace(month=4, day=10, hour=0, minute=0),
+        ),
         ({"frequency": "WEEKLY", "day": "CONTRACT_START"}, NOW.replace(day=17, hour=0, minute=0)),
         ({"frequency": "QUARTERLY"}, NOW.replace(month=6, day=1, hour=0, minute=0)),
         (
-            {"frequency": "MONTHLY", "day": "CUSTOM_DATE", "billing_anchor_date": "2026-01-31T00:00:00Z"},
+            {
+                "frequency": "MONTHLY",
+                "day": "CUSTOM_DATE",
+                "billing_anchor_date": "2026-01-31T00:00:00Z",
+            },
             NOW.replace(day=31, hour=0, minute=0),
         ),
     ],

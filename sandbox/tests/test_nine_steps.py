@@ -19,8 +19,14 @@ def test_a_customer_signs_up_speaks_recharges_fails_recovers_and_expires(box, cl
         credit_type_id=VC,
     )
     for type_ in ("commit.create", "contract.start"):
-        client.post("/v2/notifications/edit", cast_to=object, body={"policy": {"type": type_}, "is_enabled": True})
-    client.v2.notifications.offset.create(name="Ends soon", policy={"type": "commit.segment.end", "offset": "-P3D"})
+        client.post(
+            "/v2/notifications/edit",
+            cast_to=object,
+            body={"policy": {"type": type_}, "is_enabled": True},
+        )
+    client.v2.notifications.offset.create(
+        name="Ends soon", policy={"type": "commit.segment.end", "offset": "-P3D"}
+    )
 
     # 3. Customer and trial
     alice = shop.customer("alice")
@@ -41,17 +47,28 @@ def test_a_customer_signs_up_speaks_recharges_fails_recovers_and_expires(box, cl
 
     # 5. A plan bought, twice by mistake
     purchase = shop.commit(250_000, days=30, cents=4_900)
-    edit = {"contract_id": contract, "customer_id": alice, "add_commits": [purchase], "uniqueness_key": "creator"}
+    edit = {
+        "contract_id": contract,
+        "customer_id": alice,
+        "add_commits": [purchase],
+        "uniqueness_key": "creator",
+    }
     added = client.v2.contracts.edit(**edit).data.edit.add_commits[0]
     with pytest.raises(ConflictError, match="This uniqueness key has already been used"):
         client.v2.contracts.edit(**edit)
     assert shop.net(alice) == 280_000
     invoice = client.v1.customers.invoices.list(customer_id=alice, type="SCHEDULED").data[0]
-    assert (invoice.status, invoice.total, invoice.line_items[0].commit_id) == ("FINALIZED", 4_900, added.id)
+    assert (invoice.status, invoice.total, invoice.line_items[0].commit_id) == (
+        "FINALIZED",
+        4_900,
+        added.id,
+    )
 
     # 6. Recharge: burn to the threshold, release
     client.v2.contracts.edit(
-        contract_id=contract, customer_id=alice, add_prepaid_balance_threshold_configuration=shop.recharge()
+        contract_id=contract,
+        customer_id=alice,
+        add_prepaid_balance_threshold_configuration=shop.recharge(),
     )
     shop.speak("alice", 255_000)
     box.tick()
@@ -61,7 +78,9 @@ def test_a_customer_signs_up_speaks_recharges_fails_recovers_and_expires(box, cl
     assert initiate["invoice_currency"] == "USD"
     assert shop.release(initiate["workflow_id"], "paid").content == b""
     assert shop.net(alice) == 200_000
-    with pytest.raises(BadRequestError, match="not in COMMITTING state, already in state COMMITTED"):
+    with pytest.raises(
+        BadRequestError, match="not in COMMITTING state, already in state COMMITTED"
+    ):
         shop.release(initiate["workflow_id"], "paid")
 
     # 7. A recharge that fails, the end of the balance, and the way back
@@ -69,7 +88,9 @@ def test_a_customer_signs_up_speaks_recharges_fails_recovers_and_expires(box, cl
     box.tick()
     failing = wire.of("payment_gate.external_initiate")[1]["properties"]
     shop.release(failing["workflow_id"], "failed")
-    void = client.v1.customers.invoices.retrieve(customer_id=alice, invoice_id=failing["invoice_id"]).data
+    void = client.v1.customers.invoices.retrieve(
+        customer_id=alice, invoice_id=failing["invoice_id"]
+    ).data
     config = client.v2.contracts.retrieve(contract_id=contract, customer_id=alice).data
     assert void.status == "VOID"
     assert config.prepaid_balance_threshold_configuration.is_enabled is False
@@ -103,7 +124,9 @@ def test_a_customer_signs_up_speaks_recharges_fails_recovers_and_expires(box, cl
     box.clock.move_to(HOUR + timedelta(days=365))
     box.tick()
     ledgers = {one.id: one.ledger for one in shop.balances(alice, include_ledgers=True)}
-    last = [ledger[-1].type for ledger in ledgers.values() if sum(entry.amount for entry in ledger) == 0]
+    last = [
+        ledger[-1].type for ledger in ledgers.values() if sum(entry.amount for entry in ledger) == 0
+    ]
     assert len(ledgers) == 4 and "PREPAID_COMMIT_EXPIRATION" in last
     assert shop.net(alice) == 0
 

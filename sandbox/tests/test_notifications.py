@@ -58,14 +58,20 @@ def test_the_life_of_a_contract_is_told_in_order(box, wire, client, shop):
     for verb in ("create", "start", "edit", "end", "archive"):
         switch(client, f"contract.{verb}")
     alice = shop.customer()
-    contract = shop.contract(alice, starting_at=HOUR + timedelta(hours=2), ending_before=HOUR + timedelta(hours=4))
-    client.v2.contracts.edit(contract_id=contract, customer_id=alice, update_contract_name="renamed")
+    contract = shop.contract(
+        alice, starting_at=HOUR + timedelta(hours=2), ending_before=HOUR + timedelta(hours=4)
+    )
+    client.v2.contracts.edit(
+        contract_id=contract, customer_id=alice, update_contract_name="renamed"
+    )
     box.clock.advance(seconds=5 * 3600)
     box.tick()
     client.v1.contracts.archive(contract_id=contract, customer_id=alice, void_invoices=False)
     box.tick()
 
-    assert wire.types == [f"contract.{verb}" for verb in ("create", "edit", "start", "end", "archive")]
+    assert wire.types == [
+        f"contract.{verb}" for verb in ("create", "edit", "start", "end", "archive")
+    ]
 
 
 def test_an_offset_fires_before_the_end_with_the_time_of_the_end(box, wire, client, shop):
@@ -89,7 +95,9 @@ def test_an_offset_made_later_covers_what_is_there_but_never_the_past(box, wire,
     alice = shop.customer()
     shop.contract(alice, shop.commit(10, days=2, name="too late"), shop.commit(10, name="in time"))
 
-    client.v2.notifications.offset.create(name="o", policy={"type": "commit.segment.end", "offset": "-P3D"})
+    client.v2.notifications.offset.create(
+        name="o", policy={"type": "commit.segment.end", "offset": "-P3D"}
+    )
     box.clock.advance(timedelta(days=20))
     box.tick()
 
@@ -97,7 +105,9 @@ def test_an_offset_made_later_covers_what_is_there_but_never_the_past(box, wire,
 
 
 def test_an_offset_follows_the_segment_when_it_moves(box, wire, client, shop):
-    client.v2.notifications.offset.create(name="o", policy={"type": "commit.segment.end", "offset": "-P3D"})
+    client.v2.notifications.offset.create(
+        name="o", policy={"type": "commit.segment.end", "offset": "-P3D"}
+    )
     alice = shop.customer()
     shop.contract(alice, shop.commit(10))
     commit = shop.balances(alice)[0]
@@ -106,7 +116,10 @@ def test_an_offset_follows_the_segment_when_it_moves(box, wire, client, shop):
         customer_id=alice,
         access_schedule={
             "update_schedule_items": [
-                {"id": commit.access_schedule.schedule_items[0].id, "ending_before": HOUR + timedelta(days=28)}
+                {
+                    "id": commit.access_schedule.schedule_items[0].id,
+                    "ending_before": HOUR + timedelta(days=28),
+                }
             ]
         },
     )
@@ -117,12 +130,16 @@ def test_an_offset_follows_the_segment_when_it_moves(box, wire, client, shop):
 
 
 def test_a_positive_offset_fires_after_an_action(box, wire, client, shop):
-    client.v2.notifications.offset.create(name="o", policy={"type": "contract.create", "offset": "PT3M"})
+    client.v2.notifications.offset.create(
+        name="o", policy={"type": "contract.create", "offset": "PT3M"}
+    )
     shop.contract(shop.customer())
     box.clock.advance(seconds=180)
     box.tick()
 
-    assert [(one["type"], one["timestamp"]) for one in wire.bodies] == [("contract.create", "2026-03-10T09:30:00.000Z")]
+    assert [(one["type"], one["timestamp"]) for one in wire.bodies] == [
+        ("contract.create", "2026-03-10T09:30:00.000Z")
+    ]
 
 
 def test_archived_or_changed_offsets_do_not_fire_the_old_way(box, wire, client, shop):
@@ -131,7 +148,9 @@ def test_archived_or_changed_offsets_do_not_fire_the_old_way(box, wire, client, 
     moved = offsets.create(name="moved", policy={"type": "contract.end", "offset": "-P2D"}).data
     shop.contract(shop.customer(), ending_before=HOUR + timedelta(days=10))
     offsets.archive(id=gone.id)
-    client.v2.notifications.offset.edit(id=moved.id, policy={"type": "contract.end", "offset": "-PT6H"})
+    client.v2.notifications.offset.edit(
+        id=moved.id, policy={"type": "contract.end", "offset": "-PT6H"}
+    )
     box.clock.advance(timedelta(days=20))
     box.tick()
 

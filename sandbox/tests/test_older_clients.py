@@ -9,7 +9,9 @@ from .world import HOUR, NOW, VC
 @pytest.fixture
 def http(box):
     with httpx.Client(
-        transport=box.transport(), base_url="http://sandbox", headers={"Authorization": "Bearer sandbox"}
+        transport=box.transport(),
+        base_url="http://sandbox",
+        headers={"Authorization": "Bearer sandbox"},
     ) as http:
         yield http
 
@@ -38,7 +40,9 @@ def test_a_customer_of_the_first_days_has_an_external_id(http):
 
 
 def test_minimal_bodies_suffice_for_the_whole_way(http, shop):
-    customer = http.post("/v1/customers", json={"name": "A", "ingest_aliases": ["a"]}).json()["data"]["id"]
+    customer = http.post("/v1/customers", json={"name": "A", "ingest_aliases": ["a"]}).json()[
+        "data"
+    ]["id"]
     contract = http.post(
         "/v1/contracts/create",
         json={
@@ -52,7 +56,11 @@ def test_minimal_bodies_suffice_for_the_whole_way(http, shop):
                     "access_schedule": {
                         "credit_type_id": VC,
                         "schedule_items": [
-                            {"amount": 500, "starting_at": HOUR.isoformat(), "ending_before": "2027-01-01T00:00:00Z"}
+                            {
+                                "amount": 500,
+                                "starting_at": HOUR.isoformat(),
+                                "ending_before": "2027-01-01T00:00:00Z",
+                            }
                         ],
                     },
                 }
@@ -73,10 +81,14 @@ def test_minimal_bodies_suffice_for_the_whole_way(http, shop):
     (row,) = http.post("/v1/contracts/customerBalances/list", json=body).json()["data"]
     assert (row["balance"], row["contract"]["id"]) == (380, contract)
     (without,) = http.post(
-        "/v1/contracts/customerBalances/list", json={"customer_id": customer, "include_contract_balances": True}
+        "/v1/contracts/customerBalances/list",
+        json={"customer_id": customer, "include_contract_balances": True},
     ).json()["data"]
     assert "balance" not in without
-    assert http.post("/v1/contracts/list", json={"customer_id": customer}).json()["data"][0]["id"] == contract
+    assert (
+        http.post("/v1/contracts/list", json={"customer_id": customer}).json()["data"][0]["id"]
+        == contract
+    )
 
 
 def test_a_paged_contract_list_has_both_shapes_of_end(http, shop):
@@ -89,6 +101,7 @@ def test_a_paged_contract_list_has_both_shapes_of_end(http, shop):
 def test_dates_without_a_zone_are_utc(http, shop):
     customer = shop.customer()
     made = http.post(
-        "/v1/contracts/create", json={"customer_id": customer, "starting_at": NOW.strftime("%Y-%m-%dT%H:00:00")}
+        "/v1/contracts/create",
+        json={"customer_id": customer, "starting_at": NOW.strftime("%Y-%m-%dT%H:00:00")},
     ).json()["data"]["contract"]
     assert made["starting_at"] == "2026-03-10T09:00:00.000Z"

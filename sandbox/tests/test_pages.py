@@ -20,7 +20,9 @@ def test_every_list_is_complete_over_its_pages(client, shop):
         v1.pricing_units.create(name=f"unit {number}")
         v1.contracts.rate_cards.create(name=f"card {number}")
         v1.alerts.create(alert_type="spend_threshold_reached", name=f"alert {number}", threshold=1)
-        client.v2.notifications.offset.create(name=str(number), policy={"type": "contract.end", "offset": "-P1D"})
+        client.v2.notifications.offset.create(
+            name=str(number), policy={"type": "contract.end", "offset": "-P1D"}
+        )
 
     assert [one.id for one in v1.customers.list()] == customers
     assert len(list(v1.pricing_units.list())) == 6
@@ -34,7 +36,9 @@ def test_every_list_is_complete_over_its_pages(client, shop):
     assert len(list(v1.customers.invoices.list(customer_id=alice))) == 5
     assert len(list(v1.customers.alerts.list(customer_id=alice))) == 4
     assert [one.name for one in client.v2.notifications.offset.list()] == list("0123")
-    usage = v1.usage.list(window_size="DAY", starting_on="2026-03-01T00:00:00Z", ending_before="2026-03-04T00:00:00Z")
+    usage = v1.usage.list(
+        window_size="DAY", starting_on="2026-03-01T00:00:00Z", ending_before="2026-03-04T00:00:00Z"
+    )
     assert len(list(usage)) == 5 * 2 * 3
 
 
@@ -56,7 +60,9 @@ def test_invoices_newest_first_page_too(client, shop):
     alice = shop.customer()
     for number in range(5):
         shop.contract(alice, shop.commit(1, cents=number + 1))
-    found = [one.id for one in client.v1.customers.invoices.list(customer_id=alice, sort="date_desc")]
+    found = [
+        one.id for one in client.v1.customers.invoices.list(customer_id=alice, sort="date_desc")
+    ]
 
     assert len(found) == len(set(found)) == 10
 

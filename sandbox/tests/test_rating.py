@@ -18,7 +18,9 @@ def test_voice_types_cost_what_their_rates_say_and_an_unpriced_one_nothing(shop)
 def test_a_price_change_counts_from_its_hour(client, shop):
     alice = shop.customer()
     shop.contract(
-        alice, shop.commit(100_000, starting_at=HOUR - timedelta(hours=2)), starting_at=HOUR - timedelta(hours=2)
+        alice,
+        shop.commit(100_000, starting_at=HOUR - timedelta(hours=2)),
+        starting_at=HOUR - timedelta(hours=2),
     )
     client.v1.contracts.rate_cards.rates.add(
         rate_card_id=shop.card,
@@ -42,7 +44,8 @@ def test_tiers_fill_up_over_the_billing_period(client, shop):
         name="Tiered", type="USAGE", billable_metric_id=shop.speech_metric
     ).data.id
     card = client.v1.contracts.rate_cards.create(
-        name="Tiered", credit_type_conversions=[{"custom_credit_type_id": VC, "fiat_per_custom_credit": 0.025}]
+        name="Tiered",
+        credit_type_conversions=[{"custom_credit_type_id": VC, "fiat_per_custom_credit": 0.025}],
     ).data.id
     client.v1.contracts.rate_cards.rates.add(
         rate_card_id=card,
@@ -67,7 +70,13 @@ def test_tiers_fill_up_over_the_billing_period(client, shop):
     ("override", "cost"),
     [
         ({"type": "MULTIPLIER", "multiplier": 0.5}, 500),
-        ({"type": "OVERWRITE", "overwrite_rate": {"rate_type": "FLAT", "price": 3, "credit_type_id": VC}}, 3_000),
+        (
+            {
+                "type": "OVERWRITE",
+                "overwrite_rate": {"rate_type": "FLAT", "price": 3, "credit_type_id": VC},
+            },
+            3_000,
+        ),
         ({"entitled": False}, 0),
     ],
 )
@@ -76,7 +85,9 @@ def test_overrides_change_the_price_for_one_contract(client, shop, override, cos
     contract = shop.contract(
         alice,
         shop.commit(100_000),
-        overrides=[{"starting_at": HOUR, "override_specifiers": [{"product_id": shop.speech}], **override}],
+        overrides=[
+            {"starting_at": HOUR, "override_specifiers": [{"product_id": shop.speech}], **override}
+        ],
     )
 
     shop.speak("alice", 1_000)
@@ -95,7 +106,9 @@ def test_other_aggregations_are_rated_too(client, shop, kind, cost):
         event_type_filter={"in_values": ["seats"]},
         property_filters=[{"name": "seats", "exists": True}],
     ).data.id
-    product = client.v1.contracts.products.create(name=kind, type="USAGE", billable_metric_id=metric).data.id
+    product = client.v1.contracts.products.create(
+        name=kind, type="USAGE", billable_metric_id=metric
+    ).data.id
     client.v1.contracts.rate_cards.rates.add(
         rate_card_id=shop.card,
         product_id=product,
@@ -107,7 +120,9 @@ def test_other_aggregations_are_rated_too(client, shop, kind, cost):
     )
     alice = shop.customer()
     shop.contract(
-        alice, shop.commit(1_000, starting_at=HOUR - timedelta(hours=5)), starting_at=HOUR - timedelta(hours=5)
+        alice,
+        shop.commit(1_000, starting_at=HOUR - timedelta(hours=5)),
+        starting_at=HOUR - timedelta(hours=5),
     )
     for hours, seats in ((3, "10"), (2, "30"), (1, "30"), (0, "20")):
         event = {**shop.event("alice", 0, at=NOW - timedelta(hours=hours)), "event_type": "seats"}
@@ -164,10 +179,15 @@ def test_events_can_be_priced_before_they_are_sent(client, shop):
     alice = shop.customer()
     shop.contract(alice, shop.commit(100))
     shop.speak("alice", 60)
-    event = {"event_type": "voice_generation", "properties": {"text_length": "100", "voice_type": "standard"}}
+    event = {
+        "event_type": "voice_generation",
+        "properties": {"text_length": "100", "voice_type": "standard"},
+    }
 
     alone = client.v1.customers.preview_events(customer_id=alice, events=[event]).data[0]
-    merged = client.v1.customers.preview_events(customer_id=alice, events=[event], mode="merge").data[0]
+    merged = client.v1.customers.preview_events(
+        customer_id=alice, events=[event], mode="merge"
+    ).data[0]
 
     assert (alone.total, merged.total) == (0, 1.5)
     assert shop.net(alice) == 40

@@ -13,7 +13,9 @@ from .world import NOW
 @pytest.fixture
 def http(box):
     with httpx.Client(
-        transport=box.transport(), base_url="http://sandbox", headers={"Authorization": "Bearer sandbox"}
+        transport=box.transport(),
+        base_url="http://sandbox",
+        headers={"Authorization": "Bearer sandbox"},
     ) as http:
         yield http
 
@@ -26,7 +28,9 @@ def test_without_the_right_bearer_nothing_is_told(http, header):
 
 def test_the_sdk_sees_its_authentication_error(box):
     http_client = httpx.Client(transport=box.transport())
-    client = Metronome(bearer_token="wrong", base_url="http://sandbox", http_client=http_client, max_retries=0)
+    client = Metronome(
+        bearer_token="wrong", base_url="http://sandbox", http_client=http_client, max_retries=0
+    )
     with pytest.raises(AuthenticationError):
         client.v1.customers.list()
 
@@ -42,7 +46,9 @@ def test_unknown_paths_wrong_methods_and_unsupported_calls_are_told_apart(http):
     )
 
 
-@pytest.mark.parametrize("body", [b"{", b"[]", b"nonsense", b'{"name": NaN}', b"\xff", b"[" * 100_000])
+@pytest.mark.parametrize(
+    "body", [b"{", b"[]", b"nonsense", b'{"name": NaN}', b"\xff", b"[" * 100_000]
+)
 def test_malformed_json_is_400(http, body):
     answer = http.post("/v1/customers", content=body)
     assert answer.status_code == 400
@@ -119,7 +125,9 @@ def test_an_idempotency_key_replays_errors_too_and_is_free_after_a_day(box, clie
 
 
 def test_the_same_seed_gives_the_same_ids():
-    ids = [client_of(Sandbox(now=NOW, seed=3)).v1.customers.create(name="a").data.id for _ in range(2)]
+    ids = [
+        client_of(Sandbox(now=NOW, seed=3)).v1.customers.create(name="a").data.id for _ in range(2)
+    ]
     assert ids[0] == ids[1]
 
 

@@ -31,7 +31,8 @@ def free_port():
 
 @contextmanager
 def receiving(may_answer=None):
-    """A receiver over HTTP; answers at once, or when the event says so. Yields its address and what it received."""
+    """A receiver over HTTP; answers at once, or when the event says so. Yields its address and what
+    it received."""
     received = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -61,8 +62,25 @@ def receiver():
 @pytest.fixture
 def served(receiver, tmp_path):
     port = free_port()
-    command = [sys.executable, "-m", "sandbox", "--port", str(port), "--api-key", "k", "--webhook-url", receiver[0]]
-    command += ["--webhook-secret", "s", "--state", str(tmp_path / "state.sqlite3"), "--evaluate-every", "0"]
+    command = [
+        sys.executable,
+        "-m",
+        "sandbox",
+        "--port",
+        str(port),
+        "--api-key",
+        "k",
+        "--webhook-url",
+        receiver[0],
+    ]
+    command += [
+        "--webhook-secret",
+        "s",
+        "--state",
+        str(tmp_path / "state.sqlite3"),
+        "--evaluate-every",
+        "0",
+    ]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout.readline() == f"Metronome sandbox on http://localhost:{port}\n"
     yield process, port
@@ -81,13 +99,17 @@ def test_it_serves_sends_signed_webhooks_and_stops_when_told(served, receiver):
     process, port = served
     received = receiver[1]
     direct = httpx.Client(trust_env=False)
-    with Metronome(bearer_token="k", base_url=f"http://localhost:{port}", max_retries=0, http_client=direct) as client:
+    with Metronome(
+        bearer_token="k", base_url=f"http://localhost:{port}", max_retries=0, http_client=direct
+    ) as client:
         assert client.v1.customers.create(name="Alice").data.name == "Alice"
         client.post("/_sandbox/webhooks/test", cast_to=object)
         wait_for(lambda: received)
         body, headers = received[0]
         assert json.loads(body)["type"] == "webhooks.test"
-        assert headers["Metronome-Webhook-Signature"] == sign("s", headers["X-Metronome-Date"], body)
+        assert headers["Metronome-Webhook-Signature"] == sign(
+            "s", headers["X-Metronome-Date"], body
+        )
 
         client.post(
             "/_sandbox/faults",
@@ -109,7 +131,10 @@ def test_an_answer_swallowed_by_the_server_is_a_broken_connection(served):
     with httpx.Client(
         trust_env=False, base_url=f"http://127.0.0.1:{port}", headers={"Authorization": "Bearer k"}
     ) as http:
-        http.post("/_sandbox/faults", json={"match": "/v1/customers", "kind": "timeout_before", "seconds": 0})
+        http.post(
+            "/_sandbox/faults",
+            json={"match": "/v1/customers", "kind": "timeout_before", "seconds": 0},
+        )
         with pytest.raises(httpx.RemoteProtocolError):
             http.get("/v1/customers")
         assert http.get("/v1/customers").status_code == 200
@@ -128,7 +153,9 @@ def test_a_port_in_use_is_one_clear_line_and_exit_2():
 
 
 def test_one_secret_serves_all_urls_and_a_missing_one_is_refused(capsys):
-    options = arguments(["--webhook-url", "http://a", "--webhook-url", "http://b", "--webhook-secret", "s"])
+    options = arguments(
+        ["--webhook-url", "http://a", "--webhook-url", "http://b", "--webhook-secret", "s"]
+    )
     assert options.webhook_secret == ["s", "s"]
     with pytest.raises(SystemExit):
         arguments(["--webhook-url", "http://a"])

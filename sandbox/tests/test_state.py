@@ -51,17 +51,27 @@ def test_everything_is_there_again(reopen, wire):
     )
     alice = shop.customer("alice")
     contract = shop.contract(
-        alice, shop.commit(100_000), prepaid_balance_threshold_configuration=shop.recharge(), uniqueness_key="once"
+        alice,
+        shop.commit(100_000),
+        prepaid_balance_threshold_configuration=shop.recharge(),
+        uniqueness_key="once",
     )
     shop.speak("alice", 80_000, key="same")
     client.post("/_sandbox/webhooks/test", cast_to=object)
-    before = client.v2.contracts.retrieve(contract_id=contract, customer_id=alice, include_ledgers=True).data
+    before = client.v2.contracts.retrieve(
+        contract_id=contract, customer_id=alice, include_ledgers=True
+    ).data
 
     box = reopen()
     client = client_of(box)
     shop.client = client
 
-    assert client.v2.contracts.retrieve(contract_id=contract, customer_id=alice, include_ledgers=True).data == before
+    assert (
+        client.v2.contracts.retrieve(
+            contract_id=contract, customer_id=alice, include_ledgers=True
+        ).data
+        == before
+    )
     shop.speak("alice", 80_000, key="same")
     assert shop.net(alice) == 20_000
     assert client.v1.customers.create(name="new").data.id not in {alice, contract}
@@ -73,7 +83,11 @@ def test_everything_is_there_again(reopen, wire):
     assert answer.status_code == 409
     box.clock.advance(seconds=5)
     box.tick()
-    assert wire.types == ["webhooks.test", "payment_gate.threshold_reached", "payment_gate.external_initiate"]
+    assert wire.types == [
+        "webhooks.test",
+        "payment_gate.threshold_reached",
+        "payment_gate.external_initiate",
+    ]
 
 
 def test_what_was_waiting_goes_on_waiting(reopen, wire):
@@ -82,7 +96,9 @@ def test_what_was_waiting_goes_on_waiting(reopen, wire):
     shop = Shop(client)
     wire.status = OSError("down")
     client.post("/_sandbox/webhooks/test", cast_to=object)
-    client.v2.notifications.offset.create(name="o", policy={"type": "commit.segment.end", "offset": "-P3D"})
+    client.v2.notifications.offset.create(
+        name="o", policy={"type": "commit.segment.end", "offset": "-P3D"}
+    )
     alice = shop.customer()
     shop.contract(alice, shop.commit(10))
     box.tick()
@@ -103,8 +119,15 @@ def test_the_clock_goes_on_where_it_was(reopen):
 def test_strange_properties_survive(reopen):
     client = client_of(reopen())
     strange = {"$sandbox.at": "x", "nested": {"$sandbox.number": "1"}, "é\u2028": [1, 2.5, None]}
-    event = {"transaction_id": "t", "customer_id": "c", "event_type": "e", "timestamp": NOW.isoformat()}
-    client.v1.usage.ingest(usage=[{**event, "properties": strange}, {**event, "transaction_id": "u"}])
+    event = {
+        "transaction_id": "t",
+        "customer_id": "c",
+        "event_type": "e",
+        "timestamp": NOW.isoformat(),
+    }
+    client.v1.usage.ingest(
+        usage=[{**event, "properties": strange}, {**event, "transaction_id": "u"}]
+    )
 
     found = client_of(reopen()).v1.usage.search(transaction_ids=["t", "u"])
 
@@ -132,7 +155,9 @@ def test_nothing_answered_is_lost_when_the_process_is_killed(tmp_path):
         "os.kill(os.getpid(), 9)\n"
     )
     path = tmp_path / "state.sqlite3"
-    run = subprocess.run([sys.executable, "-c", code, str(path)], cwd=os.getcwd(), check=False, timeout=60)
+    run = subprocess.run(
+        [sys.executable, "-c", code, str(path)], cwd=os.getcwd(), check=False, timeout=60
+    )
     assert run.returncode == -signal.SIGKILL
 
     box = Sandbox(state_path=path)

@@ -26,14 +26,20 @@ def config_of(client, customer, contract):
 
 
 def test_nothing_happens_above_the_threshold(box, wire, shop, alice):
-    shop.contract(alice, shop.commit(100_000), prepaid_balance_threshold_configuration=shop.recharge())
+    shop.contract(
+        alice, shop.commit(100_000), prepaid_balance_threshold_configuration=shop.recharge()
+    )
     shop.speak("alice", 74_999)
 
     assert initiates(box, wire) == []
 
 
-def test_reaching_the_threshold_exactly_opens_one_workflow_however_often_it_is_evaluated(box, wire, shop, alice):
-    contract = shop.contract(alice, shop.commit(100_000), prepaid_balance_threshold_configuration=shop.recharge())
+def test_reaching_the_threshold_exactly_opens_one_workflow_however_often_it_is_evaluated(
+    box, wire, shop, alice
+):
+    contract = shop.contract(
+        alice, shop.commit(100_000), prepaid_balance_threshold_configuration=shop.recharge()
+    )
     shop.speak("alice", 75_000)
     shop.speak("alice", 10_000)
 
@@ -52,14 +58,20 @@ def test_reaching_the_threshold_exactly_opens_one_workflow_however_often_it_is_e
 
 
 def test_an_invoice_total_can_have_fractions_of_a_cent(box, wire, shop, alice):
-    shop.contract(alice, shop.commit(100_000), prepaid_balance_threshold_configuration=shop.recharge())
+    shop.contract(
+        alice, shop.commit(100_000), prepaid_balance_threshold_configuration=shop.recharge()
+    )
     shop.speak("alice", 75_001)
 
     assert initiates(box, wire)[0]["invoice_total"] == 4375.025
 
 
-def test_paid_makes_a_commit_of_the_amount_fixed_at_evaluation_for_a_year(box, wire, client, shop, alice):
-    shop.contract(alice, shop.commit(100_000), prepaid_balance_threshold_configuration=shop.recharge())
+def test_paid_makes_a_commit_of_the_amount_fixed_at_evaluation_for_a_year(
+    box, wire, client, shop, alice
+):
+    shop.contract(
+        alice, shop.commit(100_000), prepaid_balance_threshold_configuration=shop.recharge()
+    )
     shop.speak("alice", 80_000)
     initiate = initiates(box, wire)[0]
     shop.speak("alice", 5_000)
@@ -72,9 +84,14 @@ def test_paid_makes_a_commit_of_the_amount_fixed_at_evaluation_for_a_year(box, w
     assert (segment.starting_at, segment.ending_before) == (HOUR, HOUR.replace(year=2027))
     assert fresh.invoice_schedule.schedule_items[0].invoice_id == initiate["invoice_id"]
     assert shop.net(alice) == 195_000
-    invoice = client.v1.customers.invoices.retrieve(customer_id=alice, invoice_id=initiate["invoice_id"]).data
+    invoice = client.v1.customers.invoices.retrieve(
+        customer_id=alice, invoice_id=initiate["invoice_id"]
+    ).data
     assert (invoice.status, invoice.type, invoice.total) == ("FINALIZED", "SCHEDULED", 4_500)
-    assert (invoice.line_items[0].type, invoice.line_items[0].commit_id) == ("commit_purchase", fresh.id)
+    assert (invoice.line_items[0].type, invoice.line_items[0].commit_id) == (
+        "commit_purchase",
+        fresh.id,
+    )
 
 
 def test_the_commit_takes_its_terms_from_the_configuration(box, wire, shop, alice):
@@ -93,7 +110,9 @@ def test_the_commit_takes_its_terms_from_the_configuration(box, wire, shop, alic
     assert fresh.access_schedule.schedule_items[0].ending_before == HOUR + timedelta(days=30)
 
 
-def test_failed_voids_the_invoice_and_switches_the_configuration_off(box, wire, client, shop, alice):
+def test_failed_voids_the_invoice_and_switches_the_configuration_off(
+    box, wire, client, shop, alice
+):
     contract = shop.contract(alice, prepaid_balance_threshold_configuration=shop.recharge())
     initiate = initiates(box, wire)[0]
 
@@ -102,21 +121,27 @@ def test_failed_voids_the_invoice_and_switches_the_configuration_off(box, wire, 
 
     assert config_of(client, alice, contract).is_enabled is False
     assert shop.balances(alice) == []
-    invoice = client.v1.customers.invoices.retrieve(customer_id=alice, invoice_id=initiate["invoice_id"]).data
+    invoice = client.v1.customers.invoices.retrieve(
+        customer_id=alice, invoice_id=initiate["invoice_id"]
+    ).data
     assert invoice.status == "VOID"
     status = wire.of("payment_gate.payment_status")[0]["properties"]
     assert (status["payment_status"], status["invoice_id"]) == ("failed", initiate["invoice_id"])
     assert status["error_message"]
 
 
-@pytest.mark.parametrize(("first", "second"), [("paid", "paid"), ("paid", "failed"), ("failed", "PAID")])
+@pytest.mark.parametrize(
+    ("first", "second"), [("paid", "paid"), ("paid", "failed"), ("failed", "PAID")]
+)
 def test_a_second_release_is_refused_and_says_what_it_is(box, wire, shop, alice, first, second):
     shop.contract(alice, prepaid_balance_threshold_configuration=shop.recharge())
     workflow_id = initiates(box, wire)[0]["workflow_id"]
     shop.release(workflow_id, first)
 
     state = "COMMITTED" if first == "paid" else "CANCELED"
-    with pytest.raises(BadRequestError, match=f"is not in COMMITTING state, already in state {state}"):
+    with pytest.raises(
+        BadRequestError, match=f"is not in COMMITTING state, already in state {state}"
+    ):
         shop.release(workflow_id, second)
 
 
@@ -143,14 +168,18 @@ def test_switching_on_again_after_a_failure_evaluates_at_once(box, wire, client,
     assert len(initiates(box, wire)) == 2
 
 
-def test_switching_off_ends_an_open_workflow_so_that_switching_on_asks_again(box, wire, client, shop, alice):
+def test_switching_off_ends_an_open_workflow_so_that_switching_on_asks_again(
+    box, wire, client, shop, alice
+):
     contract = shop.contract(alice, prepaid_balance_threshold_configuration=shop.recharge())
     lost = initiates(box, wire)[0]["workflow_id"]
 
     for enabled in (False, True):
         change = {"is_enabled": enabled}
         client.v2.contracts.edit(
-            contract_id=contract, customer_id=alice, update_prepaid_balance_threshold_configuration=change
+            contract_id=contract,
+            customer_id=alice,
+            update_prepaid_balance_threshold_configuration=change,
         )
 
     with pytest.raises(BadRequestError, match="already in state CANCELED"):
@@ -163,7 +192,9 @@ def test_evaluation_waits_its_time_after_usage(wire):
     client = client_of(box)
     shop = Shop(client)
     alice = shop.customer("alice")
-    shop.contract(alice, shop.commit(100_000), prepaid_balance_threshold_configuration=shop.recharge())
+    shop.contract(
+        alice, shop.commit(100_000), prepaid_balance_threshold_configuration=shop.recharge()
+    )
     shop.speak("alice", 90_000)
 
     box.clock.advance(seconds=179)
@@ -177,21 +208,31 @@ def test_add_and_update_are_not_interchangeable(client, shop, alice):
     ids = {"contract_id": contract, "customer_id": alice}
 
     with pytest.raises(BadRequestError, match="has no prepaid balance threshold"):
-        client.v2.contracts.edit(**ids, update_prepaid_balance_threshold_configuration={"is_enabled": True})
+        client.v2.contracts.edit(
+            **ids, update_prepaid_balance_threshold_configuration={"is_enabled": True}
+        )
     client.v2.contracts.edit(**ids, add_prepaid_balance_threshold_configuration=shop.recharge())
     with pytest.raises(BadRequestError, match="has a prepaid balance threshold"):
         client.v2.contracts.edit(**ids, add_prepaid_balance_threshold_configuration=shop.recharge())
 
     client.v2.contracts.edit(
         **ids,
-        update_prepaid_balance_threshold_configuration={"threshold_amount": 30_000, "recharge_to_amount": 90_000},
+        update_prepaid_balance_threshold_configuration={
+            "threshold_amount": 30_000,
+            "recharge_to_amount": 90_000,
+        },
     )
     config = config_of(client, alice, contract)
-    assert (config.threshold_amount, config.recharge_to_amount, config.is_enabled) == (30_000, 90_000, True)
+    assert (config.threshold_amount, config.recharge_to_amount, config.is_enabled) == (
+        30_000,
+        90_000,
+        True,
+    )
 
 
 @pytest.mark.parametrize(
-    ("threshold", "to", "message"), [(19_999, 200_000, r"at least \$5"), (25_000, 64_999, r"at least \$10 above")]
+    ("threshold", "to", "message"),
+    [(19_999, 200_000, r"at least \$5"), (25_000, 64_999, r"at least \$10 above")],
 )
 def test_the_minimums_are_five_dollars_and_ten_above(shop, alice, threshold, to, message):
     with pytest.raises(BadRequestError, match=message):
@@ -211,8 +252,12 @@ def test_a_discount_lowers_the_charge_not_the_credits(box, wire, shop, alice):
 
 def test_all_balances_the_contract_can_use_count(box, wire, client, shop, alice):
     schedule = shop.commit(60_000)["access_schedule"]
-    client.v1.customers.credits.create(customer_id=alice, priority=1, product_id=shop.credits, access_schedule=schedule)
-    shop.contract(alice, shop.commit(40_000), prepaid_balance_threshold_configuration=shop.recharge())
+    client.v1.customers.credits.create(
+        customer_id=alice, priority=1, product_id=shop.credits, access_schedule=schedule
+    )
+    shop.contract(
+        alice, shop.commit(40_000), prepaid_balance_threshold_configuration=shop.recharge()
+    )
     shop.speak("alice", 74_999)
     assert initiates(box, wire) == []
     shop.speak("alice", 1)
@@ -221,7 +266,9 @@ def test_all_balances_the_contract_can_use_count(box, wire, client, shop, alice)
 
 
 def test_expiry_alone_can_open_a_workflow(box, wire, shop, alice):
-    shop.contract(alice, shop.commit(100_000), prepaid_balance_threshold_configuration=shop.recharge())
+    shop.contract(
+        alice, shop.commit(100_000), prepaid_balance_threshold_configuration=shop.recharge()
+    )
     box.clock.advance(timedelta(days=15))
 
     assert initiates(box, wire)[0]["invoice_total"] == 5_000

@@ -47,7 +47,11 @@ def test_usage_is_split_by_a_group(client, shop, alice):
 
 
 def test_grouped_usage_by_hour_and_by_the_current_period(client, shop, alice):
-    ask = {"billable_metric_id": shop.speech_metric, "customer_id": alice, "group_key": ["voice_type"]}
+    ask = {
+        "billable_metric_id": shop.speech_metric,
+        "customer_id": alice,
+        "group_key": ["voice_type"],
+    }
     hours = client.v1.usage.list_with_groups(
         **ask, window_size="HOUR", starting_on=MIDNIGHT, ending_before=MIDNIGHT + DAY
     )

@@ -50,11 +50,16 @@ class Shop:
             aggregation_type="SUM",
             aggregation_key="text_length",
             event_type_filter={"in_values": ["voice_generation"]},
-            property_filters=[{"name": "text_length", "exists": True}, {"name": "voice_type", "exists": True}],
+            property_filters=[
+                {"name": "text_length", "exists": True},
+                {"name": "voice_type", "exists": True},
+            ],
             group_keys=[["voice_type"]],
         )
         cloning = v1.billable_metrics.create(
-            name="Cloning", aggregation_type="COUNT", event_type_filter={"in_values": ["voice_cloning"]}
+            name="Cloning",
+            aggregation_type="COUNT",
+            event_type_filter={"in_values": ["voice_cloning"]},
         )
         self.speech_metric = speech.data.id
         products = v1.contracts.products
@@ -64,19 +69,38 @@ class Shop:
             billable_metric_id=speech.data.id,
             pricing_group_key=["voice_type"],
         ).data.id
-        self.cloning = products.create(name="Voice cloning", type="USAGE", billable_metric_id=cloning.data.id).data.id
+        self.cloning = products.create(
+            name="Voice cloning", type="USAGE", billable_metric_id=cloning.data.id
+        ).data.id
         self.credits = products.create(name="Vocalis Credits", type="FIXED").data.id
         cards = v1.contracts.rate_cards
         self.card = cards.create(
             name="Vocalis",
-            credit_type_conversions=[{"custom_credit_type_id": VC, "fiat_per_custom_credit": 0.025}],
+            credit_type_conversions=[
+                {"custom_credit_type_id": VC, "fiat_per_custom_credit": 0.025}
+            ],
         ).data.id
-        common = {"entitled": True, "rate_type": "FLAT", "credit_type_id": VC, "starting_at": "2026-01-01T00:00:00Z"}
+        common = {
+            "entitled": True,
+            "rate_type": "FLAT",
+            "credit_type_id": VC,
+            "starting_at": "2026-01-01T00:00:00Z",
+        }
         cards.rates.add_many(
             rate_card_id=self.card,
             rates=[
-                {**common, "product_id": self.speech, "price": 1, "pricing_group_values": {"voice_type": "standard"}},
-                {**common, "product_id": self.speech, "price": 2, "pricing_group_values": {"voice_type": "premium"}},
+                {
+                    **common,
+                    "product_id": self.speech,
+                    "price": 1,
+                    "pricing_group_values": {"voice_type": "standard"},
+                },
+                {
+                    **common,
+                    "product_id": self.speech,
+                    "price": 2,
+                    "pricing_group_values": {"voice_type": "premium"},
+                },
                 {**common, "product_id": self.cloning, "price": 25_000},
             ],
         )
@@ -101,12 +125,18 @@ class Shop:
             **extra,
         }
         if cents is not None:
-            item["invoice_schedule"] = {"schedule_items": [{"timestamp": NOW, "unit_price": cents, "quantity": 1}]}
+            item["invoice_schedule"] = {
+                "schedule_items": [{"timestamp": NOW, "unit_price": cents, "quantity": 1}]
+            }
         return item
 
     def contract(self, customer_id, *commits, starting_at=HOUR, **extra):
         return self.client.v1.contracts.create(
-            customer_id=customer_id, starting_at=starting_at, rate_card_id=self.card, commits=list(commits), **extra
+            customer_id=customer_id,
+            starting_at=starting_at,
+            rate_card_id=self.card,
+            commits=list(commits),
+            **extra,
         ).data.id
 
     def recharge(self, threshold=25_000, to=200_000, enabled=True, **extra):
@@ -133,7 +163,9 @@ class Shop:
         self.client.v1.usage.ingest(usage=[self.event(subject, characters, **options)])
 
     def net(self, customer_id, unit=VC):
-        return self.client.v1.contracts.get_net_balance(customer_id=customer_id, credit_type_id=unit).data.balance
+        return self.client.v1.contracts.get_net_balance(
+            customer_id=customer_id, credit_type_id=unit
+        ).data.balance
 
     def balances(self, customer_id, **options):
         options = {"include_balance": True, "include_contract_balances": True, **options}

@@ -124,7 +124,9 @@ def tuning_errors(name: str, settings: Settings) -> dict[str, list[str]]:
         for setting in wanted.values()
         if not setting.allows(settings.get(setting.name, setting.default))
     }
-    return errors | {unknown: ["There is no such setting."] for unknown in settings.keys() - wanted.keys()}
+    return errors | {
+        unknown: ["There is no such setting."] for unknown in settings.keys() - wanted.keys()
+    }
 
 
 def close() -> None:

@@ -46,7 +46,9 @@ PITCHES = range(100)
 PACES_WORDS_PER_MINUTE = range(80, 401)
 
 TUNING = (
-    Setting("variant", "Timbre", "en-us+m1", choices=VARIANTS, refusal="Choose one of the timbres."),
+    Setting(
+        "variant", "Timbre", "en-us+m1", choices=VARIANTS, refusal="Choose one of the timbres."
+    ),
     Setting(
         "pitch",
         "Pitch",
@@ -129,8 +131,13 @@ class Espeak:
             raise EngineFailed(f"eSpeak NG refuses the voice {voice.variant!r}.", permanent=True)
         if status == TOO_LONG:
             minutes = espeak_helper.MAX_AUDIO_SECONDS // 60
-            raise EngineFailed(f"The text makes more than {minutes} minutes of audio. Shorten it.", permanent=True)
-        return Speech(audio=_wav_header(len(samples)) + samples, duration_seconds=len(samples) / 2 / SAMPLE_RATE)
+            raise EngineFailed(
+                f"The text makes more than {minutes} minutes of audio. Shorten it.", permanent=True
+            )
+        return Speech(
+            audio=_wav_header(len(samples)) + samples,
+            duration_seconds=len(samples) / 2 / SAMPLE_RATE,
+        )
 
     def close(self) -> None:
         with self._lock:
@@ -150,7 +157,9 @@ class Espeak:
                     # second. 5,000 characters of prose take half a second, so what is silent for
                     # half a minute is frozen.
                     now = time.monotonic()
-                    return helper.ask(text, voice, deadline if last_try else now + (deadline - now) / 2)
+                    return helper.ask(
+                        text, voice, deadline if last_try else now + (deadline - now) / 2
+                    )
             except (HelperGone, TimeoutError) as error:
                 logger.warning("A helper of eSpeak NG was lost and is replaced: %s", error)
         raise EngineFailed("The speech engine did not answer. Try again in a moment.")
@@ -227,7 +236,11 @@ class Helper:
                 stdin=theirs.fileno(),
                 stdout=subprocess.DEVNULL,
                 # No secrets of ours in a process that parses what customers write.
-                env={name: value for name, value in os.environ.items() if name in ("LANG", "LD_LIBRARY_PATH")},
+                env={
+                    name: value
+                    for name, value in os.environ.items()
+                    if name in ("LANG", "LD_LIBRARY_PATH")
+                },
                 # A group of its own: Ctrl-C is for the web process, and `end` reaches the fork that
                 # is speaking too.
                 process_group=0,
@@ -285,7 +298,9 @@ def voice_settings(settings: Settings) -> VoiceSettings:
     try:
         voice = VoiceSettings(**settings)
     except TypeError as error:
-        raise EngineFailed(f"These are no settings of eSpeak NG: {error}", permanent=True) from error
+        raise EngineFailed(
+            f"These are no settings of eSpeak NG: {error}", permanent=True
+        ) from error
     language, plus, variant = str(voice.variant).partition("+")
     languages, variants = _installed()
     if language not in languages or (plus and variant not in variants):
@@ -296,7 +311,9 @@ def voice_settings(settings: Settings) -> VoiceSettings:
         ("pace", voice.pace, PACES_WORDS_PER_MINUTE),
     ):
         if type(value) is not int or value not in allowed:
-            raise EngineFailed(f"The {name} goes from {allowed[0]} to {allowed[-1]}.", permanent=True)
+            raise EngineFailed(
+                f"The {name} goes from {allowed[0]} to {allowed[-1]}.", permanent=True
+            )
     return voice
 
 
@@ -326,5 +343,13 @@ def _time_left(deadline: float) -> float:
 
 
 def _wav_header(size: int) -> bytes:
-    fmt = struct.pack("<IHHIIHH", 16, 1, 1, SAMPLE_RATE, 2 * SAMPLE_RATE, 2, 16)  # PCM, one channel, 16 bit
-    return b"RIFF" + struct.pack("<I", 36 + size) + b"WAVEfmt " + fmt + b"data" + struct.pack("<I", size)
+    # PCM, one channel, 16 bit.
+    fmt = struct.pack("<IHHIIHH", 16, 1, 1, SAMPLE_RATE, 2 * SAMPLE_RATE, 2, 16)
+    return (
+        b"RIFF"
+        + struct.pack("<I", 36 + size)
+        + b"WAVEfmt "
+        + fmt
+        + b"data"
+        + struct.pack("<I", size)
+    )

@@ -16,7 +16,8 @@ import signal
 import struct
 import sys
 
-REQUEST = struct.Struct("!6I")  # seconds to live, pitch, pitch range, pace, bytes of voice name, bytes of text
+# Seconds to live, pitch, pitch range, pace, bytes of voice name, bytes of text.
+REQUEST = struct.Struct("!6I")
 ANSWER = struct.Struct("!BI")  # one of the four below, bytes that follow
 SPOKEN, SILENT, TOO_LONG, NO_VOICE = range(4)
 
@@ -42,12 +43,14 @@ def main(library_path: str, data_path: str) -> None:
     # The library prints remarks on standard error; only Python's own go to the log.
     sys.stderr = os.fdopen(os.dup(2), "w")
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # Nobody reads the answer any more: end without a word.
+    # Nobody reads the answer any more: end without a word.
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     library = ctypes.CDLL(library_path)
     rate = library.espeak_Initialize(_OUTPUT_SYNCHRONOUS, 0, os.fsencode(data_path), _DONT_EXIT)
     if rate != SAMPLE_RATE:
         raise SystemExit(f"eSpeak NG did not start: {rate}")
-    library.espeak_SetVoiceByName(b"en-us")  # Reads the voice list and the dictionary once for all forks.
+    # Reads the voice list and the dictionary once for all forks.
+    library.espeak_SetVoiceByName(b"en-us")
     while header := _read(REQUEST.size):
         seconds, pitch, pitch_range, pace, voice_size, text_size = REQUEST.unpack(header)
         voice, text = _read(voice_size), _read(text_size)
@@ -56,13 +59,17 @@ def main(library_path: str, data_path: str) -> None:
         if child == 0:
             _limit_child(parent, seconds)
             try:
-                _answer(*_speak(library, voice, text, {_PITCH: pitch, _RANGE: pitch_range, _RATE: pace}))
+                _answer(
+                    *_speak(library, voice, text, {_PITCH: pitch, _RANGE: pitch_range, _RATE: pace})
+                )
             except BaseException:
                 sys.excepthook(*sys.exc_info())
                 os._exit(1)
             os._exit(0)
         if os.waitpid(child, 0)[1] != 0:
-            sys.exit(1)  # There may be half an answer on the wire: the reader must see an end, not the next answer.
+            # There may be half an answer on the wire: the reader must see an end, not the next
+            # answer.
+            sys.exit(1)
 
 
 def _limit_child(parent: int, seconds: int) -> None:
@@ -70,14 +77,17 @@ def _limit_child(parent: int, seconds: int) -> None:
     library's callback.
     """
     signal.alarm(seconds)
-    sys.unraisablehook = lambda error: os._exit(1)  # ctypes goes on after an error: the audio would have a hole.
+    # Ctypes goes on after an error: the audio would have a hole.
+    sys.unraisablehook = lambda error: os._exit(1)
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_DEATH_SIGNAL, signal.SIGKILL)
         if os.getppid() != parent:
             os._exit(1)
 
 
-def _speak(library: ctypes.CDLL, voice: bytes, text: bytes, parameters: dict[int, int]) -> tuple[int, bytes]:
+def _speak(
+    library: ctypes.CDLL, voice: bytes, text: bytes, parameters: dict[int, int]
+) -> tuple[int, bytes]:
     samples = bytearray()
     too_long = False
 

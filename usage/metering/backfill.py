@@ -17,7 +17,9 @@ from .comparison import Bucket, Discrepancy
 COUNTED_AFTER = timedelta(minutes=3)  # by then what was made due is sent and counted
 
 
-def differences(customer: Customer, *, since: datetime, until: datetime) -> list[tuple[Bucket, int, Decimal]]:
+def differences(
+    customer: Customer, *, since: datetime, until: datetime
+) -> list[tuple[Bucket, int, Decimal]]:
     """The buckets of a customer at Metronome whose sums differ: (bucket, local, remote)."""
     found = comparison.differing([customer], since=since, until=until)
     return [(bucket, local, remote) for _, bucket, local, remote in found]
@@ -39,8 +41,12 @@ def repair(
 
 def send_again(discrepancy: Discrepancy, *, now: datetime) -> int:
     """Make due for the worker what is missing at Metronome. Returns how many events."""
-    return UsageEvent.objects.filter(pk__in=[event.pk for event in discrepancy.missing]).run_now(now)
+    return UsageEvent.objects.filter(pk__in=[event.pk for event in discrepancy.missing]).run_now(
+        now
+    )
 
 
 def has_usage(customer: Customer, *, since: datetime, until: datetime) -> bool:
-    return UsageEvent.objects.filter(customer=customer, happened_at__gte=since, happened_at__lt=until).exists()
+    return UsageEvent.objects.filter(
+        customer=customer, happened_at__gte=since, happened_at__lt=until
+    ).exists()

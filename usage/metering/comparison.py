@@ -32,7 +32,8 @@ from .reporter import WINDOW
 
 CLOSED_AFTER = timedelta(seconds=RESERVATION_SECONDS + BALANCE_LAG_SECONDS)
 STARTING = timedelta(minutes=1)  # `--since 34d` is a little older by the time the command compares
-METRICS = {metric.event_types[0]: metric for metric in catalogue.METRICS}  # by the one event type each counts
+# By the one event type each counts.
+METRICS = {metric.event_types[0]: metric for metric in catalogue.METRICS}
 NAMED_MAX = 20  # events named in the admin
 
 
@@ -70,7 +71,9 @@ class Discrepancy:
 
     @property
     def unexplained(self) -> Decimal:
-        explained = sum(quantity(event) for event in (*self.missing, *self.uncounted, *self.waiting))
+        explained = sum(
+            quantity(event) for event in (*self.missing, *self.uncounted, *self.waiting)
+        )
         return self.remote - (self.local - explained)
 
     @property
@@ -84,12 +87,19 @@ class Discrepancy:
         parts = [f"here {self.local:,}, at Metronome {_number(self.remote)}"]
         for events, what in (
             (self.missing, "missing there"),
-            (self.uncounted, "there, but counted for nobody (backfill_customers, bootstrap_metronome)"),
+            (
+                self.uncounted,
+                "there, but counted for nobody (backfill_customers, bootstrap_metronome)",
+            ),
             (self.waiting, "still on their way"),
         ):
             if events:
                 names = ", ".join(event.transaction_id for event in events[:named_max])
-                more = f" and {len(events) - named_max:,} more" if named_max and len(events) > named_max else ""
+                more = (
+                    f" and {len(events) - named_max:,} more"
+                    if named_max and len(events) > named_max
+                    else ""
+                )
                 parts.append(f"{what}: {names}{more}")
         if self.unexplained > 0:
             parts.append(f"{_number(self.unexplained)} there that no event here explains")
@@ -165,11 +175,20 @@ def _local_units(
     for event_type, metric in METRICS.items():
         key, counted = _group_key(metric), metric.aggregation_key
         group = (
-            Coalesce(KT(f"properties__{key}"), Value(""), output_field=text) if key else Value("", output_field=text)
+            Coalesce(KT(f"properties__{key}"), Value(""), output_field=text)
+            if key
+            else Value("", output_field=text)
         )
-        number = Sum(Cast(KT(f"properties__{counted}"), BigIntegerField()), default=0) if counted else Count("pk")
+        number = (
+            Sum(Cast(KT(f"properties__{counted}"), BigIntegerField()), default=0)
+            if counted
+            else Count("pk")
+        )
         events = UsageEvent.objects.filter(
-            customer__in=customers, event_type=event_type, happened_at__gte=since, happened_at__lt=until
+            customer__in=customers,
+            event_type=event_type,
+            happened_at__gte=since,
+            happened_at__lt=until,
         ).annotate(window_at=Trunc("happened_at", window.lower(), tzinfo=UTC), group=group)
         rows = events.values_list("customer_id", "window_at", "group").annotate(number=number)
         for customer_id, window_at, voice_type, units in rows:
@@ -183,7 +202,10 @@ def _remote_units(
     event_types = {metronome_usage.metric_id(metric.name): name for name, metric in METRICS.items()}
     found = metronome_usage.usage(
         customer_ids=[customer.metronome_id or "" for customer in customers],
-        group_keys={metric_id: _group_key(METRICS[event_type]) for metric_id, event_type in event_types.items()},
+        group_keys={
+            metric_id: _group_key(METRICS[event_type])
+            for metric_id, event_type in event_types.items()
+        },
         starting_on=since.replace(hour=0),
         ending_before=(until - timedelta(hours=1)).replace(hour=0) + timedelta(days=1),
         window=window,
@@ -197,7 +219,12 @@ def _remote_units(
 
 
 def explained(
-    customer: Customer, bucket: Bucket, local: int, remote: Decimal, *, searched_max: int | None = None
+    customer: Customer,
+    bucket: Bucket,
+    local: int,
+    remote: Decimal,
+    *,
+    searched_max: int | None = None,
 ) -> Discrepancy:
     """The difference with its events.
 
@@ -227,7 +254,10 @@ def explained(
 def _events(customer: Customer, bucket: Bucket) -> QuerySet[UsageEvent]:
     hour = (bucket.hour_at, bucket.hour_at + timedelta(hours=1))
     events = UsageEvent.objects.filter(
-        customer=customer, event_type=bucket.event_type, happened_at__gte=hour[0], happened_at__lt=hour[1]
+        customer=customer,
+        event_type=bucket.event_type,
+        happened_at__gte=hour[0],
+        happened_at__lt=hour[1],
     ).order_by("pk")
     key = _group_key(METRICS[bucket.event_type])
     return events.filter(**{f"properties__{key}": bucket.voice_type}) if key else events

@@ -36,7 +36,8 @@ from .reporter import WINDOW, WINDOW_MARGIN
 COLUMNS = ("transaction_id", "customer", "event_type", "timestamp")
 ERRORS_MAX = 50  # shown at once
 READ_AHEAD = 5_000  # rows in memory, so that those of one customer come together
-AT_ONCE = 100  # rows of one customer in one transaction: the grants to draw from are chosen once for all
+# Rows of one customer in one transaction: the grants to draw from are chosen once for all.
+AT_ONCE = 100
 PROPERTY_BYTES_MAX = 256  # what Metronome keeps of a value
 TEXT_LENGTH_MAX = 10_000_000
 
@@ -76,14 +77,20 @@ def check(path: Path, *, now: datetime) -> int:
     # A temporary file of SQLite's, gone when closed: the memory stays flat however long the file
     # is.
     with closing(sqlite3.connect("")) as seen:
-        seen.execute("CREATE TABLE seen (transaction_id TEXT PRIMARY KEY, line INT, customer TEXT, credits INT)")
+        seen.execute(
+            "CREATE TABLE seen (transaction_id TEXT PRIMARY KEY, line INT, customer TEXT, credits INT)"
+        )
         for row in _rows(path, now=now, errors=errors):
             values = (row.transaction_id, row.line, str(row.customer_id), row.credits)
             try:
                 seen.execute("INSERT INTO seen VALUES (?, ?, ?, ?)", values)
             except sqlite3.IntegrityError:
-                (first,) = seen.execute("SELECT line FROM seen WHERE transaction_id = ?", values[:1]).fetchone()
-                errors.append(f"line {row.line}: transaction_id {row.transaction_id} is on line {first} already")
+                (first,) = seen.execute(
+                    "SELECT line FROM seen WHERE transaction_id = ?", values[:1]
+                ).fetchone()
+                errors.append(
+                    f"line {row.line}: transaction_id {row.transaction_id} is on line {first} already"
+                )
             if len(errors) >= ERRORS_MAX:
                 break
         else:
@@ -133,23 +140,31 @@ def _capture(batch: list[Row], wallet_id: int, now: datetime) -> None:
         reservation_ids = ledger.spend_all(wallet_id=wallet_id, spends=spends, now=now)
         UsageEvent.objects.bulk_create(
             UsageEvent(
-                transaction_id=row.transaction_id, customer_id=row.customer_id, event_type=row.event_type,
-                happened_at=row.happened_at, properties=row.properties, credits=row.credits,
-                reservation_id=reservation_id, created_at=now, **due(row.happened_at),
-            ) for row, reservation_id in zip(batch, reservation_ids, strict=True)
-        )  # fmt: skip
+                transaction_id=row.transaction_id,
+                customer_id=row.customer_id,
+                event_type=row.event_type,
+                happened_at=row.happened_at,
+                properties=row.properties,
+                credits=row.credits,
+                reservation_id=reservation_id,
+                created_at=now,
+                **due(row.happened_at),
+            )
+            for row, reservation_id in zip(batch, reservation_ids, strict=True)
+        )
 
 
 def _refused(row: Row, error: Exception) -> Result:
     text = str(error) or type(error).__name__
     if isinstance(error, IntegrityError):
-        if UsageEvent.objects.filter(transaction_id=row.transaction_id).exists():  # imported by another run meanwhile
+        # Imported by another run meanwhile.
+        if UsageEvent.objects.filter(transaction_id=row.transaction_id).exists():
             return Result(row.line, "there already")
         text = f"transaction_id {row.transaction_id} is the key of other credits reserved or spent"
     return Result(row.line, "failed", text)
 
 
-# --- Rows -----------------------------------------------------------------------------------------------------------
+# --- Rows -----------------------------------------------------------------------------------------
 
 
 def _rows(path: Path, *, now: datetime, errors: list[str]) -> Iterator[Row]:
@@ -165,15 +180,25 @@ def _rows(path: Path, *, now: datetime, errors: list[str]) -> Iterator[Row]:
     except OSError as error:
         raise FileInvalid(f"{path}: {error.strerror}") from error
     except (UnicodeDecodeError, csv.Error) as error:
-        raise FileInvalid(f"{path} is no CSV file in UTF-8, after line {reader.line_num}: {error}") from error
+        raise FileInvalid(
+            f"{path} is no CSV file in UTF-8, after line {reader.line_num}: {error}"
+        ) from error
 
 
-def _checked(chunk: list[tuple[int, dict[Any, Any]]], now: datetime, errors: list[str]) -> Iterator[Row]:
+def _checked(
+    chunk: list[tuple[int, dict[Any, Any]]], now: datetime, errors: list[str]
+) -> Iterator[Row]:
     aliases = {str(fields.get("customer") or "") for _, fields in chunk}
     owners = dict(IngestAlias.objects.filter(name__in=aliases).values_list("name", "customer_id"))
-    begun = dict(Contract.objects.filter(customer__in=owners.values()).values_list("customer_id", "starts_at"))
+    begun = dict(
+        Contract.objects.filter(customer__in=owners.values()).values_list(
+            "customer_id", "starts_at"
+        )
+    )
     ids = {str(fields.get("transaction_id") or "") for _, fields in chunk}
-    known = {event.transaction_id: event for event in UsageEvent.objects.filter(transaction_id__in=ids)}
+    known = {
+        event.transaction_id: event for event in UsageEvent.objects.filter(transaction_id__in=ids)
+    }
     for line, fields in chunk:
         try:
             row = _row(line, fields, owners, now)
@@ -222,7 +247,9 @@ def _happened_at(text: str, now: datetime) -> datetime:
     if happened_at > now:
         raise RowInvalid("timestamp is in the future")
     if happened_at < now - WINDOW + WINDOW_MARGIN:
-        raise RowInvalid(f"timestamp is older than the {WINDOW.days} days of which Metronome takes events")
+        raise RowInvalid(
+            f"timestamp is older than the {WINDOW.days} days of which Metronome takes events"
+        )
     return happened_at.astimezone(UTC)
 
 
@@ -247,7 +274,9 @@ def _check_same(row: Row, event: UsageEvent) -> None:
 
 def _check_counted(row: Row, begun_at: datetime | None) -> None:
     if begun_at is None:
-        raise RowInvalid("the customer has no contract at Metronome yet, which counts nothing from before it begins")
+        raise RowInvalid(
+            "the customer has no contract at Metronome yet, which counts nothing from before it begins"
+        )
     if row.happened_at < begun_at:
         raise RowInvalid(
             f"{row.happened_at:%Y-%m-%d %H:%M:%S} UTC is before the customer's contract began at Metronome, "

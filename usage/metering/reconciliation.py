@@ -40,14 +40,16 @@ CUSTOMERS = {
 PAUSE_SECONDS = 2  # between two listings
 PAGE = 500  # customers asked at once whether they had usage
 PAGES_MAX = 40  # in one job: less than a second, then others run
-SEARCHED_MAX = 1_000  # events looked up one by one to name those that differ; backfill_usage names any number
-LAST_LOOK_AFTER = WINDOW + HOUR  # runs look back no further; by then the numbers of an hour are final
+# Events looked up one by one to name those that differ; backfill_usage names any number.
+SEARCHED_MAX = 1_000
+# Runs look back no further; by then the numbers of an hour are final.
+LAST_LOOK_AFTER = WINDOW + HOUR
 LEASE_SECONDS = 600  # ten customers with ten searches each, slowly answered
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 STORED = Decimal("0.000001")  # what the column keeps
 
 
-# --- Runs -----------------------------------------------------------------------------------------------------------
+# --- Runs -----------------------------------------------------------------------------------------
 
 
 def reconcile(run: ReconciliationRun, now: datetime) -> datetime:
@@ -56,7 +58,8 @@ def reconcile(run: ReconciliationRun, now: datetime) -> datetime:
     Returns when the job is due again.
     """
     length = SCHEDULE[ReconciliationRun.Kind(run.kind)]
-    if run.after is None:  # nobody is compared yet: begin anew, to cover what closed since, in an outage say
+    # Nobody is compared yet: begin anew, to cover what closed since, in an outage say.
+    if run.after is None:
         _begin(run, length, now)
     since, until = run.since_at, run.until_at
     if since is None or until is None:
@@ -71,7 +74,13 @@ def reconcile(run: ReconciliationRun, now: datetime) -> datetime:
     return until + length + CLOSED_AFTER
 
 
-RECONCILE = RowJob("usage.reconcile", ReconciliationRun, reconcile, lease_seconds=LEASE_SECONDS, make_rows=make_rows)
+RECONCILE = RowJob(
+    "usage.reconcile",
+    ReconciliationRun,
+    reconcile,
+    lease_seconds=LEASE_SECONDS,
+    make_rows=make_rows,
+)
 
 
 def _begin(run: ReconciliationRun, length: timedelta, now: datetime) -> None:
@@ -84,7 +93,9 @@ def _floor(moment: datetime, length: timedelta) -> datetime:
     return moment - (moment - EPOCH) % length
 
 
-def _next_customers(run: ReconciliationRun, since: datetime, until: datetime) -> tuple[list[Customer], UUID | None]:
+def _next_customers(
+    run: ReconciliationRun, since: datetime, until: datetime
+) -> tuple[list[Customer], UUID | None]:
     """The next customers to compare, and the new cursor: None if the run ends with them."""
     limit = CUSTOMERS[ReconciliationRun.Kind(run.kind)]
     after = run.after or UUID(int=0)
@@ -96,7 +107,9 @@ def _next_customers(run: ReconciliationRun, since: datetime, until: datetime) ->
             .values_list("pk", flat=True)[:PAGE]
         )
         is_last = len(page) < PAGE
-        wanted = page if run.kind == ReconciliationRun.Kind.DAYS else _with_usage(page, since, until)
+        wanted = (
+            page if run.kind == ReconciliationRun.Kind.DAYS else _with_usage(page, since, until)
+        )
         if len(wanted) > limit:
             return _customers(wanted[:limit]), wanted[limit - 1]
         if wanted or is_last:
@@ -117,10 +130,16 @@ def _with_usage(page: list[UUID], since: datetime, until: datetime) -> list[UUID
     """
     if not page:
         return []
-    events = UsageEvent.objects.filter(customer__in=page, happened_at__gte=since, happened_at__lt=until)
+    events = UsageEvent.objects.filter(
+        customer__in=page, happened_at__gte=since, happened_at__lt=until
+    )
     discrepancies = UsageDiscrepancy.objects.open().filter(customer__in=page)
     return sorted(
-        {pk for rows in (events, discrepancies) for pk in rows.values_list("customer_id", flat=True).distinct()}
+        {
+            pk
+            for rows in (events, discrepancies)
+            for pk in rows.values_list("customer_id", flat=True).distinct()
+        }
     )
 
 
@@ -132,11 +151,15 @@ def _keep(run: ReconciliationRun, **fields: object) -> None:
         setattr(run, name, value)
 
 
-# --- Discrepancies --------------------------------------------------------------------------------------------------
+# --- Discrepancies --------------------------------------------------------------------------------
 
 
 def _compare(
-    run: ReconciliationRun, customers: list[Customer], since: datetime, until: datetime, now: datetime
+    run: ReconciliationRun,
+    customers: list[Customer],
+    since: datetime,
+    until: datetime,
+    now: datetime,
 ) -> None:
     try:
         if customers and run.kind == ReconciliationRun.Kind.DAYS:
@@ -161,15 +184,20 @@ def compare(customers: list[Customer], *, since: datetime, until: datetime, now:
     """
     oldest = min(since, now - WINDOW)
     rows = UsageDiscrepancy.objects.open().filter(customer__in=customers, hour_at__gte=oldest)
-    old = dict(rows.values_list("pk", "hour_at"))  # before listing: one that opens meanwhile may lie outside of it
+    # Before listing: one that opens meanwhile may lie outside of it.
+    old = dict(rows.values_list("pk", "hour_at"))
     since = min([since, *old.values()])
-    until = max([until, *(hour_at + HOUR for hour_at in old.values())])  # an old run may end before they began
+    # An old run may end before they began.
+    until = max([until, *(hour_at + HOUR for hour_at in old.values())])
     found = {
         _note(customer, bucket, local, remote, now)
-        for customer, bucket, local, remote in comparison.differing(customers, since=since, until=until)
+        for customer, bucket, local, remote in comparison.differing(
+            customers, since=since, until=until
+        )
     }
     agreeing = UsageDiscrepancy.objects.open().filter(pk__among=list(old.keys() - found))
-    _resolve(agreeing.filter(last_seen_at__lte=now), now)  # not what another worker has seen differ since
+    # Not what another worker has seen differ since.
+    _resolve(agreeing.filter(last_seen_at__lte=now), now)
 
 
 def _note(customer: Customer, bucket: Bucket, local: int, remote: Decimal, now: datetime) -> int:
@@ -179,19 +207,31 @@ def _note(customer: Customer, bucket: Bucket, local: int, remote: Decimal, now: 
     """
     remote = remote.quantize(STORED)
     same = UsageDiscrepancy.objects.filter(
-        customer=customer, **bucket._asdict(), local_units=local, remote_units=remote, is_in_transit=False
+        customer=customer,
+        **bucket._asdict(),
+        local_units=local,
+        remote_units=remote,
+        is_in_transit=False,
     )
     if pk := same.values_list("pk", flat=True).first():
         same.open().update(last_seen_at=now)
         return pk
     discrepancy = comparison.explained(customer, bucket, local, remote, searched_max=SEARCHED_MAX)
     seen = {
-        "local_units": local, "remote_units": remote, "is_in_transit": discrepancy.is_in_transit, "detail": str(discrepancy),
-        "last_seen_at": now, "resolved_at": None,
-    }  # fmt: skip
-    with transaction.atomic():  # or a row might never get its last look: its numbers may not change again
+        "local_units": local,
+        "remote_units": remote,
+        "is_in_transit": discrepancy.is_in_transit,
+        "detail": str(discrepancy),
+        "last_seen_at": now,
+        "resolved_at": None,
+    }
+    # Or a row might never get its last look: its numbers may not change again.
+    with transaction.atomic():
         row, _ = UsageDiscrepancy.objects.update_or_create(
-            customer=customer, **bucket._asdict(), defaults=seen, create_defaults=seen | {"first_seen_at": now}
+            customer=customer,
+            **bucket._asdict(),
+            defaults=seen,
+            create_defaults=seen | {"first_seen_at": now},
         )
         # No run may come by once the totals agree.
         last_look_at = row.hour_at + LAST_LOOK_AFTER
@@ -205,10 +245,16 @@ def _resolve(rows: UsageDiscrepancyQuerySet, now: datetime) -> None:
     # The numbers are set equal: left as they were, the same difference later would pass for one
     # that was closed by hand. A repair that was given up is over, too.
     units = F("local_units")
-    rows.cancel(resolved_at=now, last_seen_at=now, remote_units=units, is_in_transit=False, repair_asked=False)
+    rows.cancel(
+        resolved_at=now,
+        last_seen_at=now,
+        remote_units=units,
+        is_in_transit=False,
+        repair_asked=False,
+    )
 
 
-# --- What an operator does ------------------------------------------------------------------------------------------
+# --- What an operator does ------------------------------------------------------------------------
 
 
 def ask_repair(rows: UsageDiscrepancyQuerySet, *, now: datetime) -> int:
@@ -231,8 +277,12 @@ def recheck(row: UsageDiscrepancy, now: datetime) -> datetime | None:
     bucket, next_hour_at = Bucket(row.hour_at, row.event_type, row.voice_type), row.hour_at + HOUR
     if row.repair_asked:
         if row.hour_at < now - WINDOW:
-            raise Rejected(f"older than the {WINDOW.days} days in which Metronome takes events; settle it by hand")
-        for discrepancy in comparison.discrepancies(row.customer, since=row.hour_at, until=next_hour_at):
+            raise Rejected(
+                f"older than the {WINDOW.days} days in which Metronome takes events; settle it by hand"
+            )
+        for discrepancy in comparison.discrepancies(
+            row.customer, since=row.hour_at, until=next_hour_at
+        ):
             if discrepancy.bucket == bucket:
                 backfill.send_again(discrepancy, now=now)
         # If it was asked for again while we held the row, it stays asked for.

@@ -35,7 +35,8 @@ logger = logging.getLogger(__name__)
 
 BATCH = 100  # what one ingest call may carry
 CLAIM = 500  # five calls: claiming and completing rows by the hundred took longer than sending them
-AHEAD = timedelta(seconds=1)  # how long one call goes on claiming before the worker's other jobs run
+# How long one call goes on claiming before the worker's other jobs run.
+AHEAD = timedelta(seconds=1)
 LEASE_SECONDS = 120  # more than the time-outs of ten calls: a claim waits for the one before
 NEEDED = (
     "id",
@@ -49,8 +50,10 @@ NEEDED = (
 )
 WINDOW = timedelta(days=34)  # older events are refused, and with them the whole batch they are in
 WINDOW_MARGIN = timedelta(minutes=5)  # on the way, and between the clocks
-ABOUT_EVENTS = {400, 413, 422}  # what the answer says is about these events, not about us or Metronome's state
-LONE_REJECTS = 5  # that many with one message are not bad events: we and Metronome disagree on something
+# What the answer says is about these events, not about us or Metronome's state.
+ABOUT_EVENTS = {400, 413, 422}
+# That many with one message are not bad events: we and Metronome disagree on something.
+LONE_REJECTS = 5
 PAUSE_SECONDS = 300
 
 
@@ -82,7 +85,9 @@ class Reporter:
         with ThreadPoolExecutor(max_workers=1) as sender:
             sent = _begin(events, sender)
             while events:
-                ahead = self._claim(clock()) if len(events) == CLAIM and clock() < now + AHEAD else []
+                ahead = (
+                    self._claim(clock()) if len(events) == CLAIM and clock() < now + AHEAD else []
+                )
                 outcome = sent()
                 if not outcome.error:
                     sent = _begin(ahead, sender)
@@ -96,15 +101,21 @@ class Reporter:
         return taken
 
     def _claim(self, now: datetime) -> list[UsageEvent]:
-        events = queue.claim(UsageEvent, fields=NEEDED, now=now, limit=CLAIM, lease_seconds=LEASE_SECONDS)
-        self._bury([event for event in events if event.happened_at < now - WINDOW + WINDOW_MARGIN], now)
+        events = queue.claim(
+            UsageEvent, fields=NEEDED, now=now, limit=CLAIM, lease_seconds=LEASE_SECONDS
+        )
+        self._bury(
+            [event for event in events if event.happened_at < now - WINDOW + WINDOW_MARGIN], now
+        )
         return events
 
     def _complete(self, outcome: Outcome, clock: Callable[[], datetime]) -> None:
         if outcome.sent:
             with transaction.atomic():
                 queue.complete(outcome.sent, sent_at=clock())
-                ledger.acknowledge(reservation_ids=[event.reservation_id for event in outcome.sent], now=clock())
+                ledger.acknowledge(
+                    reservation_ids=[event.reservation_id for event in outcome.sent], now=clock()
+                )
             schedule.soon({event.customer_id for event in outcome.sent}, now=clock())
         for event, why in outcome.refused:
             logger.error("usage event %s: %s; needs a person", event, why)
@@ -112,19 +123,27 @@ class Reporter:
 
     def _bury(self, late: list[UsageEvent], now: datetime) -> None:
         if late:
-            error = Rejected("older than the 34 days in which Metronome takes events; settle it by hand")
+            error = Rejected(
+                "older than the 34 days in which Metronome takes events; settle it by hand"
+            )
             logger.error("%s usage events are %s", len(late), error)
             queue.fail_all(late, error, now=now)
 
     def _wait(self, events: list[UsageEvent], error: Exception, now: datetime) -> None:
         """Give them back for later. If every event would fail alike, pause the job."""
-        pause = PAUSE_SECONDS if isinstance(error, Misunderstood) else getattr(error, "pause_seconds", 0)
+        pause = (
+            PAUSE_SECONDS
+            if isinstance(error, Misunderstood)
+            else getattr(error, "pause_seconds", 0)
+        )
         if pause:
             pause_job(REPORT.name, seconds=pause, reason=str(error), now=now)
             queue.fail_all(events, Snooze(str(error), seconds=pause), now=now)
             return
         expected = isinstance(error, Unavailable)
-        logger.warning("%s usage events wait: %s", len(events), error, exc_info=None if expected else error)
+        logger.warning(
+            "%s usage events wait: %s", len(events), error, exc_info=None if expected else error
+        )
         queue.fail_all(events, error, now=now)
 
 

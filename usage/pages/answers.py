@@ -10,7 +10,10 @@ from django.shortcuts import render
 from accounts.access import wants_json
 from usage.speech.problems import Problem
 
-TITLES = {"audio_lost": "This audio is lost", "audio_unreachable": "This audio cannot be read just now"}
+TITLES = {
+    "audio_lost": "This audio is lost",
+    "audio_unreachable": "This audio cannot be read just now",
+}
 WORDS = {
     "audio_lost": "Speak the text again in the studio; that takes its credits again. "
     "Write to us, and we credit back what the lost audio cost.",
@@ -18,7 +21,11 @@ WORDS = {
 
 
 def as_json(problem: Problem, *, status: int | None = None) -> HttpResponse:
-    body = {"errors": problem.errors} if problem.errors else {"error": problem.message, **problem.details}
+    body = (
+        {"errors": problem.errors}
+        if problem.errors
+        else {"error": problem.message, **problem.details}
+    )
     return _with_headers(JsonResponse(body, status=status or problem.status), problem)
 
 
@@ -30,7 +37,9 @@ def as_page(request: HttpRequest, problem: Problem, *, status: int | None = None
         "title": TITLES.get(problem.code, "This did not work"),
         "message": WORDS.get(problem.code, problem.message),
     }
-    return _with_headers(render(request, "usage/problem.html", context, status=status or problem.status), problem)
+    return _with_headers(
+        render(request, "usage/problem.html", context, status=status or problem.status), problem
+    )
 
 
 def _with_headers(response: HttpResponse, problem: Problem) -> HttpResponse:

@@ -27,7 +27,9 @@ from . import answers
 @customer_required
 def page(request: CustomerRequest, generation_id: uuid.UUID) -> HttpResponseBase:
     rows = Generation.objects.defer("text")
-    generation = get_object_or_404(rows, id=generation_id, customer=request.customer, state=Generation.State.DONE)
+    generation = get_object_or_404(
+        rows, id=generation_id, customer=request.customer, state=Generation.State.DONE
+    )
     # An attempt writes its file once, so its name tells one content from another.
     etag = f'"{PurePosixPath(generation.audio).stem}"'
     modified_at = generation.finished_at or generation.created_at
@@ -44,7 +46,9 @@ def page(request: CustomerRequest, generation_id: uuid.UUID) -> HttpResponseBase
     return response
 
 
-def _read(request: HttpRequest, generation: Generation, etag: str, modified_at: datetime) -> HttpResponse:
+def _read(
+    request: HttpRequest, generation: Generation, etag: str, modified_at: datetime
+) -> HttpResponse:
     wanted = request.headers.get("Range", "") if _is_current(request, etag, modified_at) else ""
     try:
         with audio.open_audio(generation) as file:

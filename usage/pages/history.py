@@ -49,7 +49,9 @@ def day_totals(customer: Customer, now: datetime) -> list[dict[str, Any]]:
     """Uses and credits of the last days that have any, by UTC day, newest first."""
     since = (now - timedelta(days=DAYS - 1)).replace(hour=0, minute=0, second=0, microsecond=0)
     events = UsageEvent.objects.filter(customer=customer, happened_at__gte=since)
-    by_day = events.values(day=TruncDate("happened_at")).annotate(uses=Count("credits"), credits=Sum("credits"))
+    by_day = events.values(day=TruncDate("happened_at")).annotate(
+        uses=Count("credits"), credits=Sum("credits")
+    )
     # Sorted here: asked for an order, PostgreSQL sorts the events instead of the days.
     return sorted((dict(day) for day in by_day.order_by()), key=itemgetter("day"), reverse=True)
 
@@ -75,4 +77,6 @@ def _older_than(before: str, customer: Customer) -> QuerySet[Generation]:
     except (ValueError, Generation.DoesNotExist):
         return rows
     # The first bound lets the index find the place; the second settles rows of the same instant.
-    return rows.filter(created_at__lte=last.created_at).filter(Q(created_at__lt=last.created_at) | Q(id__lt=last.id))
+    return rows.filter(created_at__lte=last.created_at).filter(
+        Q(created_at__lt=last.created_at) | Q(id__lt=last.id)
+    )

@@ -31,7 +31,8 @@ WORDS = {
 NEEDS_NEW_KEY = {"key_reused", "speech_failed"}
 
 
-@csrf_exempt  # here, and checked below: whoever is not logged in should hear that, and not of a missing token
+# Here, and checked below: whoever is not logged in should hear that, and not of a missing token.
+@csrf_exempt
 @unsent.kept("name", *(setting.name for setting in own_voice.tunable()))
 @customer_required
 @csrf_protect
@@ -56,7 +57,8 @@ def preview(request: CustomerRequest) -> HttpResponseBase:
     except problems.EXPECTED as error:
         return answers.as_json(problems.problem_of(error))
     response = HttpResponse(bytes(speech.audio), content_type=speech.content_type)
-    response["Cache-Control"] = "private, max-age=86400"  # the same settings always give the same bytes
+    # The same settings always give the same bytes.
+    response["Cache-Control"] = "private, max-age=86400"
     return response
 
 
@@ -76,20 +78,31 @@ def _set_up(request: CustomerRequest) -> HttpResponse:
     except problems.EXPECTED as error:
         problem = problems.problem_of(error)
     shown = answers.on_form(problem, WORDS)
-    response = _render(request, request.POST, key="" if problem.code in NEEDS_NEW_KEY else key, **shown)
+    response = _render(
+        request, request.POST, key="" if problem.code in NEEDS_NEW_KEY else key, **shown
+    )
     response.status_code = problem.status
     return response
 
 
-def _render(request: CustomerRequest, fields: QueryDict, *, key: str = "", **shown: Any) -> HttpResponse:
-    tuned = {setting.name: fields.get(setting.name) or str(setting.default) for setting in own_voice.tunable()}
+def _render(
+    request: CustomerRequest, fields: QueryDict, *, key: str = "", **shown: Any
+) -> HttpResponse:
+    tuned = {
+        setting.name: fields.get(setting.name) or str(setting.default)
+        for setting in own_voice.tunable()
+    }
     errors = shown.pop("errors", {})
     query = QueryDict(mutable=True)
     query.update(tuned)
     context = {
         "tuned": tuned,
         "settings": [
-            {"setting": setting, "value": tuned[setting.name], "error": " ".join(errors.get(setting.name, []))}
+            {
+                "setting": setting,
+                "value": tuned[setting.name],
+                "error": " ".join(errors.get(setting.name, [])),
+            }
             for setting in own_voice.tunable()
         ],
         "errors": errors,
@@ -99,7 +112,9 @@ def _render(request: CustomerRequest, fields: QueryDict, *, key: str = "", **sho
         "preview_url": f"{reverse('own-voice-preview')}?{query.urlencode()}",
         "credits": plans.OWN_VOICE_CREDITS,
         "available": ledger.wallet_of(request.customer.id).available,
-        "own_voices": request.customer.voices.filter(state=Voice.State.READY).order_by("created_at"),
+        "own_voices": request.customer.voices.filter(state=Voice.State.READY).order_by(
+            "created_at"
+        ),
         **shown,
     }
     return render(request, "usage/own_voice.html", context)
@@ -107,7 +122,9 @@ def _render(request: CustomerRequest, fields: QueryDict, *, key: str = "", **sho
 
 def _settings(fields: QueryDict) -> dict[str, str | int]:
     return {
-        setting.name: _number(fields.get(setting.name, "")) if setting.is_number else fields.get(setting.name, "")
+        setting.name: _number(fields.get(setting.name, ""))
+        if setting.is_number
+        else fields.get(setting.name, "")
         for setting in own_voice.tunable()
     }
 

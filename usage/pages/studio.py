@@ -57,7 +57,7 @@ def page(request: CustomerRequest) -> HttpResponseBase:
     return response
 
 
-# --- Programs -------------------------------------------------------------------------------------------------------
+# --- Programs -------------------------------------------------------------------------------------
 
 
 def _answer(request: CustomerRequest) -> HttpResponse:
@@ -105,7 +105,7 @@ def _fields(request: CustomerRequest) -> dict[str, str] | None:
     return None
 
 
-# --- People ---------------------------------------------------------------------------------------------------------
+# --- People ---------------------------------------------------------------------------------------
 
 
 def _submit(request: CustomerRequest) -> HttpResponse:
@@ -115,15 +115,22 @@ def _submit(request: CustomerRequest) -> HttpResponse:
     text, voice, key = (request.POST.get(name, "") for name in ("text", "voice", "key"))
     try:
         generation = speak(
-            customer=request.customer, text=text, voice_id=voice, key=key or str(uuid.uuid4()), now=timezone.now()
+            customer=request.customer,
+            text=text,
+            voice_id=voice,
+            key=key or str(uuid.uuid4()),
+            now=timezone.now(),
         )
         return redirect(f"{reverse('studio')}?done={generation.id}")
-    except problems.StillRunning as error:  # a double click: the page shows when the first click's speech is there
+    # A double click: the page shows when the first click's speech is there.
+    except problems.StillRunning as error:
         return redirect(f"{reverse('studio')}?done={error.row_id}")
     except problems.EXPECTED as error:
         problem = problems.problem_of(error)
     shown = answers.on_form(problem, WORDS)
-    response = _render(request, text=text, voice=voice, key="" if problem.code in NEEDS_NEW_KEY else key, **shown)
+    response = _render(
+        request, text=text, voice=voice, key="" if problem.code in NEEDS_NEW_KEY else key, **shown
+    )
     response.status_code = problem.status
     return response
 
@@ -139,11 +146,25 @@ def _render(
 ) -> HttpResponse:
     house = list(voices.HOUSE.values())
     groups = [
-        ("Standard", pricing.CREDITS_PER_CHARACTER[VoiceType.STANDARD], _of_type(house, VoiceType.STANDARD)),
-        ("Premium", pricing.CREDITS_PER_CHARACTER[VoiceType.PREMIUM], _of_type(house, VoiceType.PREMIUM)),
-        ("Your own", pricing.CREDITS_PER_CHARACTER[VoiceType.STANDARD], voices.of(request.customer)),
+        (
+            "Standard",
+            pricing.CREDITS_PER_CHARACTER[VoiceType.STANDARD],
+            _of_type(house, VoiceType.STANDARD),
+        ),
+        (
+            "Premium",
+            pricing.CREDITS_PER_CHARACTER[VoiceType.PREMIUM],
+            _of_type(house, VoiceType.PREMIUM),
+        ),
+        (
+            "Your own",
+            pricing.CREDITS_PER_CHARACTER[VoiceType.STANDARD],
+            voices.of(request.customer),
+        ),
     ]
-    recent = request.customer.generations.filter(state=Generation.State.DONE).order_by("-created_at", "-id")
+    recent = request.customer.generations.filter(state=Generation.State.DONE).order_by(
+        "-created_at", "-id"
+    )
     if done:
         recent = recent.exclude(id=done.id)
     shown_recent = list(recent.defer("body_hash")[:RECENT])

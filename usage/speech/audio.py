@@ -24,7 +24,13 @@ logger = logging.getLogger(__name__)
 EXTENSIONS = {WAV: "wav"}  # by content type
 # These do not pass by themselves. A file without permission belongs to them: nobody gets at it
 # until a person acts.
-GONE = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError, SuspiciousFileOperation)
+GONE = (
+    FileNotFoundError,
+    PermissionError,
+    IsADirectoryError,
+    NotADirectoryError,
+    SuspiciousFileOperation,
+)
 
 
 def name_for(generation: Generation) -> str:

@@ -38,6 +38,7 @@ def capture_and_report(
             credits=reservation.amount,
             reservation_id=reservation.id,
             created_at=now,
-            **due(reservation.created_at),  # at once, even for a worker whose clock is a little behind ours
+            # At once, even for a worker whose clock is a little behind ours.
+            **due(reservation.created_at),
         )
         ledger.capture(reservation_id=reservation.id, amount=reservation.amount, now=now)

@@ -20,7 +20,16 @@ from billing import ledger, plans
 from billing.live.wake import wake
 from billing.models import Reservation
 from jobs.clock import ticking
-from usage.engines import EngineFailed, NothingToSpeak, Setting, Settings, Speech, engine, tuning, tuning_errors
+from usage.engines import (
+    EngineFailed,
+    NothingToSpeak,
+    Setting,
+    Settings,
+    Speech,
+    engine,
+    tuning,
+    tuning_errors,
+)
 from usage.models import Voice
 
 from . import capture
@@ -76,7 +85,8 @@ def set_up(*, customer: Customer, name: str, settings: Settings, key: str, now: 
         credits=plans.OWN_VOICE_CREDITS,
         created_at=now,
     )
-    for left in abandoned(now).filter(customer=customer):  # rather than wait for the worker to do it
+    # Rather than wait for the worker to do it.
+    for left in abandoned(now).filter(customer=customer):
         give_up(left, now)
     wallet_id = ledger.wallet_of(customer.id).id
     first = Voice.objects.filter(customer=customer, key=key).first()
@@ -110,7 +120,9 @@ def set_up(*, customer: Customer, name: str, settings: Settings, key: str, now: 
 
 def abandoned(now: datetime) -> QuerySet[Voice]:
     """Voices whose set-up was begun by a process that is gone."""
-    return Voice.objects.filter(state=Voice.State.PENDING, created_at__lt=now - timedelta(seconds=ABANDONED_SECONDS))
+    return Voice.objects.filter(
+        state=Voice.State.PENDING, created_at__lt=now - timedelta(seconds=ABANDONED_SECONDS)
+    )
 
 
 def give_up(voice: Voice, now: datetime) -> None:
@@ -133,7 +145,9 @@ def _name(name: str) -> str:
 
 def _again(first: Voice, wanted: Voice) -> Voice:
     """The answer to a key that was used before."""
-    if any(getattr(first, field) != getattr(wanted, field) for field in ("name", "engine", "settings")):
+    if any(
+        getattr(first, field) != getattr(wanted, field) for field in ("name", "engine", "settings")
+    ):
         raise KeyReused
     if first.state == Voice.State.PENDING:
         raise StillRunning(first.id)
@@ -166,7 +180,9 @@ def _fail(voice: Voice, failure: str, now: datetime) -> None:
         pending = Voice.objects.filter(id=voice.id, state=Voice.State.PENDING)
         if not pending.update(state=Voice.State.FAILED, failure=failure):
             return
-        rows = Reservation.objects.open().filter(wallet__customer=voice.customer_id, key=f"voice-{voice.id}")
+        rows = Reservation.objects.open().filter(
+            wallet__customer=voice.customer_id, key=f"voice-{voice.id}"
+        )
         for reservation_id in rows.values_list("id", flat=True):
             with suppress(ledger.AlreadyResolved):
                 ledger.release(reservation_id=reservation_id, now=now)

@@ -37,8 +37,10 @@ from .problems import KeyReused, Refused, SpeechFailed, StillRunning, UnknownVoi
 logger = logging.getLogger(__name__)
 
 SPEAK_SECONDS = 60  # the longest a request waits for the engine
-TAKEN_SECONDS = SPEAK_SECONDS + 30  # after which nobody can still be at it, storing the audio included
-ABANDONED_SECONDS = ledger.RESERVATION_SECONDS + 30  # by then the reservation has expired, and nobody came back
+# After which nobody can still be at it, storing the audio included.
+TAKEN_SECONDS = SPEAK_SECONDS + 30
+# By then the reservation has expired, and nobody came back.
+ABANDONED_SECONDS = ledger.RESERVATION_SECONDS + 30
 KEY = re.compile(r"[!-~]{1,128}")
 UNEXPECTED = "Something went wrong on our side."
 
@@ -139,7 +141,9 @@ def _take_over(generation: Generation, wallet_id: int, now: datetime) -> ledger.
     if pending and generation.taken_at > now - timedelta(seconds=TAKEN_SECONDS):
         raise StillRunning(generation.id)
     former_audio = audio.name_for(generation)
-    unchanged = Generation.objects.filter(id=generation.id, state=generation.state, taken_at=generation.taken_at)
+    unchanged = Generation.objects.filter(
+        id=generation.id, state=generation.state, taken_at=generation.taken_at
+    )
     generation.state, generation.taken_at = Generation.State.PENDING, now
     with transaction.atomic():
         if not unchanged.update(state=generation.state, taken_at=now, failure="", finished_at=None):
@@ -215,7 +219,9 @@ def _synthesise(generation: Generation, speaker: voices.Speaker) -> Speech:
     return speech
 
 
-def _finish(generation: Generation, speech: Speech, stored: str, reservation: ledger.Reserved, now: datetime) -> None:
+def _finish(
+    generation: Generation, speech: Speech, stored: str, reservation: ledger.Reserved, now: datetime
+) -> None:
     with transaction.atomic():
         # Capturing what is reserved does not change what is available, so this is also what is
         # available after it.
@@ -235,16 +241,23 @@ def _finish(generation: Generation, speech: Speech, stored: str, reservation: le
             reservation=reservation,
             transaction_id=f"vocalis-gen-{generation.id}",
             event_type="voice_generation",
-            properties={"voice_type": generation.voice_type, "text_length": str(generation.characters)},
+            properties={
+                "voice_type": generation.voice_type,
+                "text_length": str(generation.characters),
+            },
             now=now,
         )
     for name, value in outcome.items():
         setattr(generation, name, value)
 
 
-def _give_back(generation: Generation, reservation: ledger.Reserved, failure: str, now: datetime) -> None:
+def _give_back(
+    generation: Generation, reservation: ledger.Reserved, failure: str, now: datetime
+) -> None:
     with transaction.atomic():
-        if _mine(generation).update(state=Generation.State.FAILED, failure=failure, finished_at=now):
+        if _mine(generation).update(
+            state=Generation.State.FAILED, failure=failure, finished_at=now
+        ):
             with suppress(ledger.AlreadyResolved):  # expired: then it is back already
                 ledger.release(reservation_id=reservation.id, now=now)
     _delete_orphan(generation)
@@ -252,13 +265,17 @@ def _give_back(generation: Generation, reservation: ledger.Reserved, failure: st
 
 def _mine(generation: Generation) -> QuerySet[Generation]:
     """The row, as long as the attempt with this `taken_at` owns it."""
-    return Generation.objects.filter(id=generation.id, state=Generation.State.PENDING, taken_at=generation.taken_at)
+    return Generation.objects.filter(
+        id=generation.id, state=Generation.State.PENDING, taken_at=generation.taken_at
+    )
 
 
 def _delete_orphan(generation: Generation) -> None:
     """Delete what this attempt stored, unless it is the audio after all: a commit may succeed with
     its answer lost.
     """
-    done = Generation.objects.filter(id=generation.id, state=Generation.State.DONE, taken_at=generation.taken_at)
+    done = Generation.objects.filter(
+        id=generation.id, state=Generation.State.DONE, taken_at=generation.taken_at
+    )
     if not done.exists():
         audio.delete(audio.name_for(generation))

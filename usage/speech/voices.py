@@ -32,8 +32,22 @@ class Speaker:
 HOUSE: dict[str, Speaker] = {
     speaker.id: speaker
     for speaker in (
-        Speaker("standard-ava", "Ava", VoiceType.STANDARD, "espeak", {"variant": "en-us+f4"}, "American, calm"),
-        Speaker("standard-oliver", "Oliver", VoiceType.STANDARD, "espeak", {"variant": "en-gb-x-rp"}, "British, plain"),
+        Speaker(
+            "standard-ava",
+            "Ava",
+            VoiceType.STANDARD,
+            "espeak",
+            {"variant": "en-us+f4"},
+            "American, calm",
+        ),
+        Speaker(
+            "standard-oliver",
+            "Oliver",
+            VoiceType.STANDARD,
+            "espeak",
+            {"variant": "en-gb-x-rp"},
+            "British, plain",
+        ),
         Speaker(
             "premium-nora",
             "Nora",
@@ -72,9 +86,12 @@ def resolve(customer: Customer, voice_id: str) -> Speaker:
 def of(customer: Customer) -> list[Speaker]:
     """The customer's own voices, oldest first."""
     return [
-        own_speaker(voice) for voice in customer.voices.filter(state=Voice.State.READY).order_by("created_at", "id")
+        own_speaker(voice)
+        for voice in customer.voices.filter(state=Voice.State.READY).order_by("created_at", "id")
     ]
 
 
 def own_speaker(voice: Voice) -> Speaker:
-    return Speaker(str(voice.id), voice.name, VoiceType.STANDARD, voice.engine, voice.settings, "Your own")
+    return Speaker(
+        str(voice.id), voice.name, VoiceType.STANDARD, voice.engine, voice.settings, "Your own"
+    )

@@ -20,7 +20,9 @@ pytestmark = pytest.mark.django_db
 def generation(stage, alice):
     """Eleven credits' worth of speech, reported."""
     establish(stage, alice)
-    made = speak.speak(customer=alice, text="Hello world", voice_id="standard-ava", key="k", now=stage.now())
+    made = speak.speak(
+        customer=alice, text="Hello world", voice_id="standard-ava", key="k", now=stage.now()
+    )
     stage.drain()
     return made
 
@@ -28,11 +30,18 @@ def generation(stage, alice):
 def test_a_credit_back_is_a_credit_of_its_own_on_both_sides(stage, alice, staff, generation):
     before = list(UsageEvent.objects.values())
 
-    gift = credit_back.credit_back(generation=generation, by=staff, reason="It stuttered", now=stage.now())
+    gift = credit_back.credit_back(
+        generation=generation, by=staff, reason="It stuttered", now=stage.now()
+    )
     stage.drain()
 
     grant = CreditGrant.objects.get(key=f"vocalis-credit-back-{generation.pk}")
-    assert (grant.priority, grant.granted, grant.kind, grant.name) == (5, 11, "credit", "Credits back")
+    assert (grant.priority, grant.granted, grant.kind, grant.name) == (
+        5,
+        11,
+        "credit",
+        "Credits back",
+    )
     assert LedgerEntry.objects.filter(kind="grant", grant=grant, amount=11).exists()
     assert balance(alice) == remote_balance(alice) == 30_000
     assert list(UsageEvent.objects.values()) == before
@@ -43,10 +52,14 @@ def test_a_credit_back_is_a_credit_of_its_own_on_both_sides(stage, alice, staff,
 
 
 def test_a_second_credit_back_is_the_first(stage, alice, staff, generation):
-    first = credit_back.credit_back(generation=generation, by=staff, reason="It stuttered", now=stage.now())
+    first = credit_back.credit_back(
+        generation=generation, by=staff, reason="It stuttered", now=stage.now()
+    )
     stage.drain()
 
-    again = credit_back.credit_back(generation=generation, by=staff, reason="Again", now=stage.now())
+    again = credit_back.credit_back(
+        generation=generation, by=staff, reason="Again", now=stage.now()
+    )
     stage.drain()
 
     assert again == first
@@ -57,26 +70,42 @@ def test_a_second_credit_back_is_the_first(stage, alice, staff, generation):
 @pytest.mark.parametrize("state", ["pending", "failed"])
 def test_what_cost_nothing_is_not_credited_back(staff, alice, now, state):
     generation = Generation.objects.create(
-        customer=alice, key="k", body_hash="h", text="x", voice="standard-ava", voice_name="Ava", voice_type="standard",
-        characters=1, credits=1, state=state, created_at=now, taken_at=now,
-    )  # fmt: skip
+        customer=alice,
+        key="k",
+        body_hash="h",
+        text="x",
+        voice="standard-ava",
+        voice_name="Ava",
+        voice_type="standard",
+        characters=1,
+        credits=1,
+        state=state,
+        created_at=now,
+        taken_at=now,
+    )
 
     with pytest.raises(credit_back.NotCreditable, match=state):
         credit_back.credit_back(generation=generation, by=staff, reason="r", now=now)
     assert not ComplimentaryGrant.objects.exists()
 
 
-# --- credit_back_generation ----------------------------------------------------------------------------------------------
+# --- credit_back_generation -----------------------------------------------------------------------
 
 
 def test_the_command_credits_back_at_once_and_in_a_name(stage, alice, staff, generation):
-    code, text = run("credit_back_generation", generation.pk, "--reason", "It stuttered", "--by", staff.email)
+    code, text = run(
+        "credit_back_generation", generation.pk, "--reason", "It stuttered", "--by", staff.email
+    )
 
     assert code == 0
     assert "alice@example.com: granted 11 credits until" in text
     assert balance(alice) == remote_balance(alice) == 30_000
     generation.refresh_from_db()
-    assert (generation.credit_back.kind, generation.credit_back.by, generation.credit_back.grant.granted) == (
+    assert (
+        generation.credit_back.kind,
+        generation.credit_back.by,
+        generation.credit_back.grant.granted,
+    ) == (
         "credit_back",
         staff,
         11,
@@ -104,7 +133,9 @@ def test_a_dry_run_of_the_command_changes_nothing(stage, alice, staff, generatio
     assert not ComplimentaryGrant.objects.exists()
 
 
-def test_the_command_goes_on_with_a_credit_back_that_waits(stage, alice, staff, generation, monkeypatch):
+def test_the_command_goes_on_with_a_credit_back_that_waits(
+    stage, alice, staff, generation, monkeypatch
+):
     with monkeypatch.context() as outage:
         outage.setattr(metronome, "add_grant", refuse(metronome.MetronomeUnavailable("no answer")))
         code, text = run("credit_back_generation", generation.pk, "--reason", "Sorry")
@@ -118,18 +149,35 @@ def test_the_command_goes_on_with_a_credit_back_that_waits(stage, alice, staff, 
 @pytest.mark.parametrize("flags", [(), ("--dry-run",)])
 def test_the_command_refuses_what_cost_nothing(staff, alice, now, flags):
     generation = Generation.objects.create(
-        customer=alice, key="k", body_hash="h", text="x", voice="standard-ava", voice_name="Ava", voice_type="standard",
-        characters=1, credits=1, state="failed", created_at=now, taken_at=now,
-    )  # fmt: skip
+        customer=alice,
+        key="k",
+        body_hash="h",
+        text="x",
+        voice="standard-ava",
+        voice_name="Ava",
+        voice_type="standard",
+        characters=1,
+        credits=1,
+        state="failed",
+        created_at=now,
+        taken_at=now,
+    )
 
     assert run("credit_back_generation", generation.pk, "--reason", "Sorry", *flags) == (
-        1, "Not credited back: the generation is failed: nothing was charged for it.",
-    )  # fmt: skip
+        1,
+        "Not credited back: the generation is failed: nothing was charged for it.",
+    )
     assert not ComplimentaryGrant.objects.exists()
 
 
 def test_the_command_names_a_generation_that_is_not_there(staff, alice):
     unknown = "00000000-0000-4000-8000-000000000000"
 
-    assert "argument --reason: say why" in run("credit_back_generation", unknown, "--reason", "?!").text
-    assert run("credit_back_generation", unknown, "--reason", "Sorry") == (1, f"There is no generation {unknown}.")
+    assert (
+        "argument --reason: say why"
+        in run("credit_back_generation", unknown, "--reason", "?!").text
+    )
+    assert run("credit_back_generation", unknown, "--reason", "Sorry") == (
+        1,
+        f"There is no generation {unknown}.",
+    )

@@ -19,7 +19,16 @@ def test_normalising_twice_changes_nothing(raw):
 
 @pytest.mark.parametrize(
     ("raw", "characters"),
-    [("", 0), ("abc", 3), ("a\r\nb", 3), ("e\u0301", 1), ("😀", 1), ("👩‍💻", 3), ("\u0958", 2), (" a ", 3)],
+    [
+        ("", 0),
+        ("abc", 3),
+        ("a\r\nb", 3),
+        ("e\u0301", 1),
+        ("😀", 1),
+        ("👩‍💻", 3),
+        ("\u0958", 2),
+        (" a ", 3),
+    ],
 )
 def test_count_is_code_points_after_normalising(raw, characters):
     assert text.count(raw) == characters
@@ -32,7 +41,9 @@ def test_check_returns_the_text_that_is_counted():
 def test_five_thousand_characters_are_accepted_and_one_more_is_refused_with_both_numbers():
     assert len(text.check("e\u0301" * 5000)) == 5000
 
-    with pytest.raises(text.TextRefused, match="5,001 characters and at most 5,000 .* Shorten it by 1"):
+    with pytest.raises(
+        text.TextRefused, match="5,001 characters and at most 5,000 .* Shorten it by 1"
+    ):
         text.check("a" * 5001)
 
 
@@ -55,7 +66,9 @@ def test_a_text_too_long_in_any_form_is_refused_and_counted_as_it_was_typed():
 def test_more_accents_on_one_letter_than_any_language_has_are_refused_by_place():
     assert text.check("a" + "\u0327" * 30)
 
-    with pytest.raises(text.TextRefused, match="Character 32 is one more than 30 accents on one letter"):
+    with pytest.raises(
+        text.TextRefused, match="Character 32 is one more than 30 accents on one letter"
+    ):
         text.check("a" + "\u0327" * 31)
 
 
@@ -64,7 +77,9 @@ def test_the_empty_text_is_refused():
         text.check("")
 
 
-@pytest.mark.parametrize("control", ["\0", "\x01", "\x0b", "\x0c", "\x1b", "\x7f", "\x85", "\ud800", "\udfff"])
+@pytest.mark.parametrize(
+    "control", ["\0", "\x01", "\x0b", "\x0c", "\x1b", "\x7f", "\x85", "\ud800", "\udfff"]
+)
 def test_control_characters_and_half_surrogates_are_refused_by_place_and_number(control):
     with pytest.raises(text.TextRefused, match=rf"Character 3 \(U\+{ord(control):04X}\)"):
         text.check("ab" + control)

@@ -68,9 +68,14 @@ def delete(customer: Customer, *, dry_run: bool, now: datetime) -> Iterator[tupl
 def _check(customer: Customer, now: datetime) -> None:
     if customer.user.is_staff:
         raise NotDeletable(f"{customer} is a member of staff.")
-    paying = any(rows.filter(customer=customer).exists() for rows in (Payment.objects.open(), Recharge.objects.open()))
+    paying = any(
+        rows.filter(customer=customer).exists()
+        for rows in (Payment.objects.open(), Recharge.objects.open())
+    )
     if paying or subscriptions.requested_plan(customer):
-        raise NotDeletable("A payment or a plan is on its way. Settle it, or try again in a minute.")
+        raise NotDeletable(
+            "A payment or a plan is on its way. Settle it, or try again in a minute."
+        )
     speaking_since = now - timedelta(seconds=TAKEN_SECONDS)
     pending = Q(state=Generation.State.PENDING, taken_at__gt=speaking_since)
     setting_up = Voice.objects.filter(customer=customer, state=Voice.State.PENDING)
@@ -81,7 +86,9 @@ def _check(customer: Customer, now: datetime) -> None:
 def _call_off_payments(customer: Customer, now: datetime) -> None:
     """Who wants to be forgotten confirms nothing any more; a worker calls it off at the gateway."""
     if not customer.user.is_staff:
-        for payment in Payment.objects.filter(customer=customer, state=Payment.State.REQUIRES_ACTION):
+        for payment in Payment.objects.filter(
+            customer=customer, state=Payment.State.REQUIRES_ACTION
+        ):
             payments.call_off(payment, failure="You wanted to be forgotten.", now=now)
 
 
@@ -102,7 +109,8 @@ def _close(customer: Customer, now: datetime) -> None:
 
 def _forget_speech(generation: Generation) -> None:
     if generation.audio:
-        default_storage.delete(generation.audio)  # first: a row without its name would leave the file for ever
+        # First: a row without its name would leave the file for ever.
+        default_storage.delete(generation.audio)
     Generation.objects.filter(pk=generation.pk).update(text="", audio="", body_hash="")
 
 
@@ -113,11 +121,17 @@ def _forget_person(customer: Customer, now: datetime) -> None:
     """
     email = f"deleted-{customer.pk}@deleted.invalid"
     with transaction.atomic():
-        customer.user.refresh_from_db(fields=["email"])  # it may have changed until the account was closed
+        # It may have changed until the account was closed.
+        customer.user.refresh_from_db(fields=["email"])
         user = User(password="")
         user.set_unusable_password()
         User.objects.filter(pk=customer.user_id).update(
-            email=email, first_name=NAME, last_name="", password=user.password, is_active=False, last_login=None
+            email=email,
+            first_name=NAME,
+            last_name="",
+            password=user.password,
+            is_active=False,
+            last_login=None,
         )
         IngestAlias.objects.filter(customer=customer, kind=IngestAlias.Kind.EMAIL).delete()
         IngestAlias.objects.filter(customer=customer).update(pushed_at=None)

@@ -21,7 +21,8 @@ from usage.models import UsageDiscrepancy, UsageEvent
 
 DAYS_MIN = 7  # Metronome repeats a webhook for two days, and people ask about last week's
 DAYS_MAX = 36_500
-EVENT_DAYS_MIN = 35  # while Metronome takes and compares events: to send again, to compare, to know what was closed
+# While Metronome takes and compares events: to send again, to compare, to know what was closed.
+EVENT_DAYS_MIN = 35
 
 
 class DaysOutOfRange(ValueError):
@@ -38,16 +39,28 @@ def prunable(*, days: int, now: datetime) -> dict[str, QuerySet[Any]]:
     events_before = now - timedelta(days=max(days, EVENT_DAYS_MIN))
     return {
         "webhooks": InboundWebhook.objects.filter(
-            received_at__lt=before, processed_at__isnull=False, due_at=None, dead_at=None, lease=None
+            received_at__lt=before,
+            processed_at__isnull=False,
+            due_at=None,
+            dead_at=None,
+            lease=None,
         ),
         "usage events": UsageEvent.objects.filter(
-            happened_at__lt=events_before, sent_at__lt=events_before, due_at=None, dead_at=None, lease=None,
+            happened_at__lt=events_before,
+            sent_at__lt=events_before,
+            due_at=None,
+            dead_at=None,
+            lease=None,
             reservation__reported_at__isnull=False,
         ),
-        "usage discrepancies": UsageDiscrepancy.objects.filter(resolved_at__lt=events_before, due_at=None, lease=None),
-        "password resets": PasswordReset.objects.filter(asked_at__lt=before, due_at=None, lease=None),
+        "usage discrepancies": UsageDiscrepancy.objects.filter(
+            resolved_at__lt=events_before, due_at=None, lease=None
+        ),
+        "password resets": PasswordReset.objects.filter(
+            asked_at__lt=before, due_at=None, lease=None
+        ),
         "sessions": Session.objects.filter(expire_date__lt=now),
-    }  # fmt: skip
+    }
 
 
 def prune(*, days: int, dry_run: bool, now: datetime) -> Iterator[tuple[str, Any]]:
@@ -65,7 +78,9 @@ def prune(*, days: int, dry_run: bool, now: datetime) -> Iterator[tuple[str, Any
         yield from _delete(what, rows, keys, dry_run)
 
 
-def _delete(what: str, rows: QuerySet[Any], keys: list[Any], dry_run: bool) -> Iterator[tuple[str, Any]]:
+def _delete(
+    what: str, rows: QuerySet[Any], keys: list[Any], dry_run: bool
+) -> Iterator[tuple[str, Any]]:
     if keys and not dry_run:
         rows.filter(pk__in=keys).delete()  # with the conditions: one that was replayed since stays
     for key in keys:

@@ -17,7 +17,9 @@ def nav_link(context: dict[str, Any], name: str, label: str) -> SafeString:
     """A link of the main navigation, which tells a screen reader that it is the page one is on."""
     url = reverse(name)
     current = context["request"].path == url
-    return format_html('<a href="{}"{}>{}</a>', url, SafeString(' aria-current="page"' if current else ""), label)
+    return format_html(
+        '<a href="{}"{}>{}</a>', url, SafeString(' aria-current="page"' if current else ""), label
+    )
 
 
 @register.simple_tag

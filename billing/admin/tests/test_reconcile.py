@@ -1,4 +1,5 @@
-"""The operator's page on one wallet: what differs is shown beside what is the same, and one click has it mended."""
+"""The operator's page on one wallet: what differs is shown beside what is the same, and one click
+has it mended."""
 
 from __future__ import annotations
 
@@ -45,10 +46,13 @@ def test_a_wallet_that_agrees_says_so_and_shows_its_grants(operator, page):
     html = text(operator, page)
 
     assert "Wallet, Metronome and payments agree." in html
-    assert html.count('<td class="number">30,000</td>') >= 4  # wallet, Metronome, granted here and there
+    # Wallet, Metronome, granted here and there.
+    assert html.count('<td class="number">30,000</td>') >= 4
 
 
-def test_credits_made_by_hand_are_shown_and_mirrored_by_one_click(operator, page, contract, alice, staff):
+def test_credits_made_by_hand_are_shown_and_mirrored_by_one_click(
+    operator, page, contract, alice, staff
+):
     add_by_hand(contract, 5_000)
     html = text(operator, page)
     assert "Metronome has 5,000 credits more than" in html
@@ -63,7 +67,9 @@ def test_credits_made_by_hand_are_shown_and_mirrored_by_one_click(operator, page
     assert (entry.user, entry.change_message) == (staff, "Reconcile.")
 
 
-def test_a_large_difference_is_adjusted_when_a_person_agrees_to_its_size(operator, page, stage, alice, staff):
+def test_a_large_difference_is_adjusted_when_a_person_agrees_to_its_size(
+    operator, page, stage, alice, staff
+):
     spend_there(alice, stage, 4_000)
     stage.advance(minutes=2)
     assert "Repair, and agree to adjust by -4,000 credits" in text(operator, page)
@@ -93,9 +99,16 @@ def test_a_difference_that_is_no_number_is_not_agreed_to(operator, page, stage, 
 
 def test_a_payment_that_was_given_up_is_shown_and_tried_again(operator, page, stage, alice):
     payment = Payment.objects.create(
-        customer=alice, kind="plan", state="charged", amount_cents=4_900, gateway="test", created_at=stage.now(),
-        due_at=stage.now(), dead_at=stage.now(), last_error="NeverGranted: ended",
-    )  # fmt: skip
+        customer=alice,
+        kind="plan",
+        state="charged",
+        amount_cents=4_900,
+        gateway="test",
+        created_at=stage.now(),
+        due_at=stage.now(),
+        dead_at=stage.now(),
+        last_error="NeverGranted: ended",
+    )
     assert f"payment {payment.pk} of $49.00 was given up" in text(operator, page)
 
     operator.post(page)
@@ -124,13 +137,18 @@ def test_who_agreed_while_metronome_was_away_is_written_down(operator, page, sta
 
     assert Drift.objects.get().approved_by == staff
     entry = LogEntry.objects.latest("id")
-    assert (entry.user, entry.change_message) == (staff, "Reconcile, agreeing to adjust by -4,000 credits.")
+    assert (entry.user, entry.change_message) == (
+        staff,
+        "Reconcile, agreeing to adjust by -4,000 credits.",
+    )
 
 
 def test_who_may_look_may_not_repair_nor_agree(client, page, stage, alice):
     spend_there(alice, stage, 4_000)
     stage.advance(minutes=2)
-    user = User.objects.create_user("viewer@example.com", PASSWORD, is_staff=True, first_name="V", last_name="V")
+    user = User.objects.create_user(
+        "viewer@example.com", PASSWORD, is_staff=True, first_name="V", last_name="V"
+    )
     user.user_permissions.set(Permission.objects.filter(codename="view_wallet"))
     client.force_login(user)
 
@@ -144,4 +162,6 @@ def test_who_may_look_may_not_repair_nor_agree(client, page, stage, alice):
 
 
 def test_a_wallet_that_does_not_exist_is_not_found(operator, page):
-    assert operator.get(reverse("admin:billing_wallet_reconcile", args=[999_999])).status_code == 404
+    assert (
+        operator.get(reverse("admin:billing_wallet_reconcile", args=[999_999])).status_code == 404
+    )

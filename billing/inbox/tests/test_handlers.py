@@ -22,11 +22,15 @@ def known(alice, now):
     """Alice, at Metronome as customer-1 with a contract that is synced in an hour."""
     alice.metronome_id = "customer-1"
     alice.save(update_fields=["metronome_id"])
-    Contract.objects.create(customer=alice, metronome_id="contract-1", starts_at=now, due_at=now + timedelta(hours=1))
+    Contract.objects.create(
+        customer=alice, metronome_id="contract-1", starts_at=now, due_at=now + timedelta(hours=1)
+    )
     return alice
 
 
-def receive(event_type: str, now, *, event_id: str = "event-1", flat: bool = False, **fields) -> InboundWebhook:
+def receive(
+    event_type: str, now, *, event_id: str = "event-1", flat: bool = False, **fields
+) -> InboundWebhook:
     fields = {"customer_id": "customer-1"} | fields
     payload = {"id": event_id, "type": event_type} | (fields if flat else {"properties": fields})
     return store(source=InboundWebhook.Source.METRONOME, payload=payload, now=now)[0]
@@ -57,9 +61,21 @@ def test_external_initiate_makes_a_recharge(known, now):
     event = work(initiate(now), now)
 
     recharge = Recharge.objects.get()
-    assert (recharge.customer, recharge.workflow_id, recharge.invoice_id) == (known, "workflow-1", "invoice-1")
-    assert (recharge.invoice_total, recharge.amount_cents, recharge.due_at) == ("4375.025", 4_375, now)
-    assert (event.outcome, event.processed_at, event.due_at) == (f"recharge {recharge.pk}", now, None)
+    assert (recharge.customer, recharge.workflow_id, recharge.invoice_id) == (
+        known,
+        "workflow-1",
+        "invoice-1",
+    )
+    assert (recharge.invoice_total, recharge.amount_cents, recharge.due_at) == (
+        "4375.025",
+        4_375,
+        now,
+    )
+    assert (event.outcome, event.processed_at, event.due_at) == (
+        f"recharge {recharge.pk}",
+        now,
+        None,
+    )
 
 
 def test_a_replayed_external_initiate_is_the_same_recharge(known, now):
@@ -74,11 +90,17 @@ def test_a_replayed_external_initiate_is_the_same_recharge(known, now):
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"invoice_total": None}, {"invoice_total": -4_375}, {"invoice_total": "a lot"}, {"invoice_total": 0},
-        {"invoice_currency": "EUR"}, {"workflow_id": None}, {"workflow_id": ""}, {"workflow_id": "w" * 65},
+        {"invoice_total": None},
+        {"invoice_total": -4_375},
+        {"invoice_total": "a lot"},
+        {"invoice_total": 0},
+        {"invoice_currency": "EUR"},
+        {"workflow_id": None},
+        {"workflow_id": ""},
+        {"workflow_id": "w" * 65},
         {"workflow_id": ["w"]},
     ],
-)  # fmt: skip
+)
 def test_a_demand_nobody_can_meet_is_dead_and_says_why(known, now, wrong):
     event = work(initiate(now, **wrong), now)
 
@@ -116,7 +138,9 @@ def test_an_event_about_an_unknown_customer_is_recorded_and_ignored(alice, now):
 
     work(event, now + timedelta(seconds=61))
 
-    assert event.__class__.objects.get().outcome == "ignored: no customer here has this Metronome id"
+    assert (
+        event.__class__.objects.get().outcome == "ignored: no customer here has this Metronome id"
+    )
     assert not Recharge.objects.exists()
 
 
@@ -166,18 +190,27 @@ def test_the_test_button_is_answered(db, now):
     assert work(event, now).outcome == "test received"
 
 
-# --- Payment states -------------------------------------------------------------------------------------------------
+# --- Payment states -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("status", ["failed", "paid", "succeeded"])
-def test_a_payment_status_has_the_open_recharge_its_payment_and_the_contract_looked_at(known, now, status):
+def test_a_payment_status_has_the_open_recharge_its_payment_and_the_contract_looked_at(
+    known, now, status
+):
     work(initiate(now), now)
     flow.advance(Recharge.objects.get(), now)
     Payment.objects.update(due_at=None)
     Recharge.objects.update(due_at=None)
 
     event = work(
-        receive("payment_gate.payment_status", now, event_id="e2", invoice_id="invoice-1", payment_status=status), now
+        receive(
+            "payment_gate.payment_status",
+            now,
+            event_id="e2",
+            invoice_id="invoice-1",
+            payment_status=status,
+        ),
+        now,
     )
 
     recharge = Recharge.objects.get()
@@ -188,7 +221,14 @@ def test_a_payment_status_has_the_open_recharge_its_payment_and_the_contract_loo
 
 def test_a_payment_status_before_its_external_initiate_harms_nothing(known, now):
     event = work(
-        receive("payment_gate.payment_status", now, event_id="e2", invoice_id="invoice-1", payment_status="paid"), now
+        receive(
+            "payment_gate.payment_status",
+            now,
+            event_id="e2",
+            invoice_id="invoice-1",
+            payment_status="paid",
+        ),
+        now,
     )
     work(initiate(now), now)
 
@@ -201,7 +241,14 @@ def test_a_settled_recharge_stays_settled(known, now):
     Recharge.objects.update(state=Recharge.State.GRANTED, due_at=None)
 
     work(
-        receive("payment_gate.payment_status", now, event_id="e2", invoice_id="invoice-1", payment_status="failed"), now
+        receive(
+            "payment_gate.payment_status",
+            now,
+            event_id="e2",
+            invoice_id="invoice-1",
+            payment_status="failed",
+        ),
+        now,
     )
 
     recharge = Recharge.objects.get()
@@ -212,22 +259,33 @@ def test_a_payment_that_waits_for_the_customer_is_looked_at(known, now):
     work(initiate(now), now)
 
     event = work(
-        receive("payment_gate.payment_pending_action_required", now, event_id="e2", invoice_id="invoice-1"), now
+        receive(
+            "payment_gate.payment_pending_action_required",
+            now,
+            event_id="e2",
+            invoice_id="invoice-1",
+        ),
+        now,
     )
 
     assert event.outcome.startswith("payment_pending_action_required: recharge ")
 
 
 def test_somebody_elses_invoice_touches_no_recharge_of_ours(known, bob, now):
-    Recharge.objects.create(customer=bob, workflow_id="w", invoice_id="invoice-1", invoice_total="1", created_at=now)
+    Recharge.objects.create(
+        customer=bob, workflow_id="w", invoice_id="invoice-1", invoice_total="1", created_at=now
+    )
 
-    event = work(receive("payment_gate.payment_status", now, invoice_id="invoice-1", payment_status="paid"), now)
+    event = work(
+        receive("payment_gate.payment_status", now, invoice_id="invoice-1", payment_status="paid"),
+        now,
+    )
 
     assert "no recharge of ours" in event.outcome
     assert Recharge.objects.get().due_at is None
 
 
-# --- Out of credits -------------------------------------------------------------------------------------------------
+# --- Out of credits -------------------------------------------------------------------------------
 
 
 def test_running_out_of_credits_is_mailed_once(known, now):
@@ -242,7 +300,9 @@ def test_running_out_of_credits_is_mailed_once(known, now):
 
 
 def test_no_mail_when_a_recharge_will_come(known, now):
-    AutoRecharge.objects.create(customer=known, enabled=True, threshold_credits=25_000, recharge_to_credits=200_000)
+    AutoRecharge.objects.create(
+        customer=known, enabled=True, threshold_credits=25_000, recharge_to_credits=200_000
+    )
 
     assert work(receive(OUT, now), now).outcome == "no mail: a payment is on its way"
     assert not mail.outbox
@@ -267,7 +327,7 @@ def test_an_expiry_seen_a_moment_after_the_alert_is_mailed(known, wallet, now):
     assert len(mail.outbox) == 1
 
 
-# --- Credits that end -----------------------------------------------------------------------------------------------
+# --- Credits that end -----------------------------------------------------------------------------
 
 
 def ending(wallet, now, **fields) -> InboundWebhook:
@@ -319,7 +379,7 @@ def test_a_mail_server_that_is_down_has_the_event_tried_again(known, now, monkey
     assert len(mail.outbox) == 1
 
 
-# --- Invoices and reports -------------------------------------------------------------------------------------------
+# --- Invoices and reports -------------------------------------------------------------------------
 
 
 def test_an_invoice_event_names_its_recharge(known, now):
@@ -332,14 +392,20 @@ def test_an_invoice_event_names_its_recharge(known, now):
 
 def test_a_billing_error_is_logged_for_operators(known, now, caplog):
     with caplog.at_level(logging.ERROR):
-        work(receive("invoice.billing_provider_error", now, billing_provider_error="no address"), now)
+        work(
+            receive("invoice.billing_provider_error", now, billing_provider_error="no address"), now
+        )
 
     assert "invoice.billing_provider_error: no address" in caplog.text
 
 
 def test_every_handler_survives_an_event_without_fields(known, now):
     for number, event_type in enumerate(handlers.table()):
-        payload = {"id": f"bare-{number}", "type": event_type.replace("*", "something"), "customer_id": "customer-1"}
+        payload = {
+            "id": f"bare-{number}",
+            "type": event_type.replace("*", "something"),
+            "customer_id": "customer-1",
+        }
         event = store(source=InboundWebhook.Source.METRONOME, payload=payload, now=now)[0]
         try:
             handlers.process(event, now)
@@ -347,7 +413,7 @@ def test_every_handler_survives_an_event_without_fields(known, now):
             continue
 
 
-# --- With Metronome -------------------------------------------------------------------------------------------------
+# --- With Metronome -------------------------------------------------------------------------------
 
 
 def test_every_webhook_of_metronome_is_understood(stage, webhooks, alice):

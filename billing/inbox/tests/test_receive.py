@@ -21,8 +21,17 @@ from billing.inbox import receive, signature
 from billing.models import InboundWebhook
 
 PATHS = [f"/api/webhooks/metronome/{name}" for name in ("alerts", "payment-gating", "invoices")]
-WRAPPED = {"id": "event-1", "properties": {"customer_id": "customer-1"}, "type": "payment_gate.threshold_reached"}
-FLAT = {"id": "event-2", "type": "commit.create", "timestamp": "2026-01-01T00:00:00Z", "customer_id": "customer-2"}
+WRAPPED = {
+    "id": "event-1",
+    "properties": {"customer_id": "customer-1"},
+    "type": "payment_gate.threshold_reached",
+}
+FLAT = {
+    "id": "event-2",
+    "type": "commit.create",
+    "timestamp": "2026-01-01T00:00:00Z",
+    "customer_id": "customer-2",
+}
 
 
 def signed(body: bytes, *, at=None, secret: str = "sandbox-webhook-secret") -> dict[str, str]:
@@ -36,12 +45,18 @@ def signed(body: bytes, *, at=None, secret: str = "sandbox-webhook-secret") -> d
 def post(client, payload, *, path=PATHS[0], headers=None, **more):
     body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
     return client.post(
-        path, body, content_type="application/json", headers=signed(body) if headers is None else headers, **more
+        path,
+        body,
+        content_type="application/json",
+        headers=signed(body) if headers is None else headers,
+        **more,
     )
 
 
 @pytest.mark.parametrize("path", PATHS)
-@pytest.mark.parametrize(("payload", "customer_id"), [(WRAPPED, "customer-1"), (FLAT, "customer-2")])
+@pytest.mark.parametrize(
+    ("payload", "customer_id"), [(WRAPPED, "customer-1"), (FLAT, "customer-2")]
+)
 def test_every_path_takes_both_envelopes(client, db, path, payload, customer_id):
     answer = post(client, payload, path=path)
 
@@ -53,7 +68,13 @@ def test_every_path_takes_both_envelopes(client, db, path, payload, customer_id)
 
 
 def test_an_id_that_another_provider_used_too_is_another_event(client, db, now):
-    other = {"source": "other", "event_id": WRAPPED["id"], "type": "t", "payload": {}, "received_at": now}
+    other = {
+        "source": "other",
+        "event_id": WRAPPED["id"],
+        "type": "t",
+        "payload": {},
+        "received_at": now,
+    }
     InboundWebhook.objects.create(**other)
 
     answer = post(client, WRAPPED)
@@ -88,7 +109,9 @@ def test_the_address_told_to_others_has_no_slash_at_its_end():
         ("/api/billing/balance/", " Leave out the slash at the end: /api/billing/balance"),
     ],
 )
-def test_a_wrong_address_of_the_api_is_said_in_json_and_never_redirected(client, db, settings, debug, path, hint):
+def test_a_wrong_address_of_the_api_is_said_in_json_and_never_redirected(
+    client, db, settings, debug, path, hint
+):
     settings.DEBUG = debug
 
     answer = post(client, WRAPPED, path=path)
@@ -141,7 +164,9 @@ def test_a_bad_signature_is_refused_and_stores_nothing(client, db, headers):
 def test_a_stale_date_is_refused_and_stores_nothing(client, db, seconds):
     body = json.dumps(WRAPPED).encode()
 
-    answer = post(client, body, headers=signed(body, at=timezone.now() + timedelta(seconds=seconds)))
+    answer = post(
+        client, body, headers=signed(body, at=timezone.now() + timedelta(seconds=seconds))
+    )
 
     assert answer.status_code == 401
     assert not InboundWebhook.objects.exists()
@@ -151,7 +176,9 @@ def test_the_exact_bytes_are_verified(client, db):
     spaced = json.dumps(WRAPPED, indent=3).encode() + b"\n "
 
     assert post(client, spaced).status_code == 200
-    assert post(client, FLAT, headers=signed(json.dumps(FLAT, indent=1).encode())).status_code == 401
+    assert (
+        post(client, FLAT, headers=signed(json.dumps(FLAT, indent=1).encode())).status_code == 401
+    )
 
 
 def test_no_csrf_token_is_asked_for(db):
@@ -163,7 +190,9 @@ def test_other_methods_are_refused(client, db, method):
     assert getattr(client, method)(PATHS[0]).status_code == 405
 
 
-def test_without_a_secret_events_are_refused_and_the_log_names_the_setting(client, db, settings, caplog):
+def test_without_a_secret_events_are_refused_and_the_log_names_the_setting(
+    client, db, settings, caplog
+):
     settings.METRONOME_WEBHOOK_SECRETS = []
     settings.DEBUG = False
 
@@ -172,7 +201,9 @@ def test_without_a_secret_events_are_refused_and_the_log_names_the_setting(clien
     assert not InboundWebhook.objects.exists()
 
 
-def test_without_a_secret_events_are_taken_while_debugging_and_the_log_says_so(client, db, settings, caplog):
+def test_without_a_secret_events_are_taken_while_debugging_and_the_log_says_so(
+    client, db, settings, caplog
+):
     settings.METRONOME_WEBHOOK_SECRETS = []
     settings.DEBUG = True
 
@@ -267,7 +298,9 @@ def request_with(rf, stream, **environ):
 def test_a_declared_ten_megabytes_is_refused_without_reading_any(rf):
     stream = Endless()
 
-    answer = receive.receive(request_with(rf, stream, CONTENT_LENGTH=str(10 * receive.BODY_BYTES_MAX)))
+    answer = receive.receive(
+        request_with(rf, stream, CONTENT_LENGTH=str(10 * receive.BODY_BYTES_MAX))
+    )
 
     assert (answer.status_code, stream.taken) == (413, 0)
 
@@ -290,7 +323,11 @@ def test_a_body_that_breaks_off_is_refused(rf):
 
 
 anything = strategies.recursive(
-    strategies.none() | strategies.booleans() | strategies.integers() | strategies.floats() | strategies.text(),
+    strategies.none()
+    | strategies.booleans()
+    | strategies.integers()
+    | strategies.floats()
+    | strategies.text(),
     lambda inner: strategies.lists(inner) | strategies.dictionaries(strategies.text(), inner),
     max_leaves=12,
 )
@@ -299,12 +336,17 @@ bodies = (
     | strategies.text().map(lambda text: text.encode("utf-8", "surrogatepass"))
     | anything.map(lambda value: json.dumps(value).encode())
     | strategies.fixed_dictionaries(
-        {"id": anything | strategies.text(min_size=1), "type": anything | strategies.text(min_size=1)},
+        {
+            "id": anything | strategies.text(min_size=1),
+            "type": anything | strategies.text(min_size=1),
+        },
         optional={"properties": anything, "customer_id": anything, "note": anything},
     ).map(lambda value: json.dumps(value).encode())
 )
 fuzzed = hypothesis_settings(
-    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+    max_examples=300,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 
 
@@ -318,7 +360,10 @@ class TestFuzz(TestCase):
         assert InboundWebhook.objects.count() == (answer.status_code == 200)
 
     @fuzzed
-    @given(body=bodies, signature_text=strategies.text(strategies.characters(codec="latin-1"), max_size=70))
+    @given(
+        body=bodies,
+        signature_text=strategies.text(strategies.characters(codec="latin-1"), max_size=70),
+    )
     def test_no_unsigned_body_changes_anything(self, body, signature_text):
         printable = "".join(letter for letter in signature_text if letter.isprintable())
         headers = signed(body) | {"Metronome-Webhook-Signature": printable}

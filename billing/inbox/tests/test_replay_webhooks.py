@@ -14,10 +14,18 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture(autouse=True)
 def events(now):
-    for event_id, event_type, hours in (("e-1", "webhooks.test", 1), ("e-2", "webhooks.test", 50), ("e-3", "other", 2)):
+    for event_id, event_type, hours in (
+        ("e-1", "webhooks.test", 1),
+        ("e-2", "webhooks.test", 50),
+        ("e-3", "other", 2),
+    ):
         received_at = now - timedelta(hours=hours)
         InboundWebhook.objects.create(
-            event_id=event_id, type=event_type, payload={}, received_at=received_at, processed_at=received_at
+            event_id=event_id,
+            type=event_type,
+            payload={},
+            received_at=received_at,
+            processed_at=received_at,
         )
 
 
@@ -54,7 +62,9 @@ def test_a_worker_processes_them_again(stage, now):
 
 
 def test_events_of_another_provider_under_the_same_id_are_left_alone(now):
-    other = InboundWebhook.objects.create(source="other", event_id="e-1", type="t", payload={}, received_at=now)
+    other = InboundWebhook.objects.create(
+        source="other", event_id="e-1", type="t", payload={}, received_at=now
+    )
 
     run("replay_webhooks", "--source", "metronome", "--id", "e-1")
 

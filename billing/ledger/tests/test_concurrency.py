@@ -29,7 +29,14 @@ def wallet(alice) -> Wallet:
 
 
 def record(
-    wallet: Wallet, name: str, credits: int, priority: int, *, starts_at=NOON, ends_at=NOON + 365 * DAY, now=NOON
+    wallet: Wallet,
+    name: str,
+    credits: int,
+    priority: int,
+    *,
+    starts_at=NOON,
+    ends_at=NOON + 365 * DAY,
+    now=NOON,
 ):
     segment = ledger.Segment(
         kind="credit",
@@ -108,7 +115,11 @@ def test_concurrent_changes_of_a_wallet_neither_deadlock_nor_break_an_invariant(
         for number in range(60):
             try:
                 with suppress(ledger.InsufficientCredits, ledger.AlreadyResolved):
-                    change(dice, f"{name}-{number}", NOON + 30 * MINUTE + next(ticks) * timedelta(seconds=10))
+                    change(
+                        dice,
+                        f"{name}-{number}",
+                        NOON + 30 * MINUTE + next(ticks) * timedelta(seconds=10),
+                    )
             except Exception as error:
                 failures.append(error)
         connection.close()
@@ -117,10 +128,23 @@ def test_concurrent_changes_of_a_wallet_neither_deadlock_nor_break_an_invariant(
         grants = list(wallet.grants.order_by("-id")[:8])
         one, at = dice.choice(grants), hours.floor_hour(now)
         match dice.choice(
-            ["spend", "spend", "reserve", "capture", "grant", "resize", "end", "start or end", "expire", "adjust"]
+            [
+                "spend",
+                "spend",
+                "reserve",
+                "capture",
+                "grant",
+                "resize",
+                "end",
+                "start or end",
+                "expire",
+                "adjust",
+            ]
         ):
             case "spend":
-                reservation = ledger.reserve(wallet_id=wallet.pk, key=key, amount=dice.randint(1, 300), now=now)
+                reservation = ledger.reserve(
+                    wallet_id=wallet.pk, key=key, amount=dice.randint(1, 300), now=now
+                )
                 ledger.capture(reservation_id=reservation.id, now=now)
             case "reserve":
                 ledger.reserve(wallet_id=wallet.pk, key=key, amount=dice.randint(1, 300), now=now)
@@ -128,20 +152,38 @@ def test_concurrent_changes_of_a_wallet_neither_deadlock_nor_break_an_invariant(
                 for reservation_id in Reservation.objects.open().values_list("id", flat=True)[:1]:
                     ledger.capture(reservation_id=reservation_id, now=now)
             case "grant":
-                record(wallet, key, 300, dice.choice([5, 100]), starts_at=at - HOUR, ends_at=at + HOUR, now=now)
+                record(
+                    wallet,
+                    key,
+                    300,
+                    dice.choice([5, 100]),
+                    starts_at=at - HOUR,
+                    ends_at=at + HOUR,
+                    now=now,
+                )
             case "resize":
                 record(
-                    wallet, one.name, dice.choice([0, 600]), 10, starts_at=one.starts_at, ends_at=one.ends_at, now=now
+                    wallet,
+                    one.name,
+                    dice.choice([0, 600]),
+                    10,
+                    starts_at=one.starts_at,
+                    ends_at=one.ends_at,
+                    now=now,
                 )
             case "end":
                 end = max(at, one.starts_at + HOUR)
-                record(wallet, one.name, one.granted, 10, starts_at=one.starts_at, ends_at=end, now=now)
+                record(
+                    wallet, one.name, one.granted, 10, starts_at=one.starts_at, ends_at=end, now=now
+                )
             case "start or end":
                 ledger.start_or_end_grant(grant_id=one.pk, now=now)
             case "expire":
                 ledger.expire_ended(wallet_id=wallet.pk, now=now)
             case "adjust":
-                ledger.adjust(wallet_id=wallet.pk, amount=dice.choice([-200, 200]), note="", now=now)
+                ledger.adjust(
+                    wallet_id=wallet.pk, amount=dice.choice([-200, 200]), note="", now=now
+                )
 
     threads = [threading.Thread(target=work, args=(f"t{number}",)) for number in range(6)]
     for thread in threads:
@@ -153,7 +195,9 @@ def test_concurrent_changes_of_a_wallet_neither_deadlock_nor_break_an_invariant(
     wallet.refresh_from_db()
     started = wallet.grants.filter(entries__kind="grant")
     assert wallet.balance == wallet.entries.aggregate(sum=Sum("amount"))["sum"]
-    assert wallet.reserved == Reservation.objects.open().aggregate(sum=Sum("amount", default=0))["sum"]
+    assert (
+        wallet.reserved == Reservation.objects.open().aggregate(sum=Sum("amount", default=0))["sum"]
+    )
     assert wallet.balance >= started.aggregate(sum=Sum("remaining"))["sum"]
     for grant in started:
         received = grant.entries.filter(kind__in=["grant", "grant_change"])
@@ -194,7 +238,15 @@ def test_a_grant_whose_start_moves_into_the_past_starts_at_once(wallet):
 @pytest.mark.django_db
 def test_a_grant_whose_start_and_end_move_into_the_past_leaves_no_credits(wallet):
     record(wallet, "plan", 100, 10, starts_at=NOON + 120 * MINUTE, ends_at=NOON + 240 * MINUTE)
-    record(wallet, "plan", 100, 10, starts_at=NOON - 120 * MINUTE, ends_at=NOON - 60 * MINUTE, now=NOON + MINUTE)
+    record(
+        wallet,
+        "plan",
+        100,
+        10,
+        starts_at=NOON - 120 * MINUTE,
+        ends_at=NOON - 60 * MINUTE,
+        now=NOON + MINUTE,
+    )
 
     ledger.expire_ended(wallet_id=wallet.pk, now=NOON + MINUTE)
 

@@ -16,7 +16,10 @@ pytestmark = pytest.mark.django_db
 
 # What distinguishes the grant drawn first from the second: each criterion against all later ones.
 DIFFERENCES = {
-    "lower priority": ({"priority": 1, "is_free": False, "days": 9, "began": 1}, {"priority": 2, "is_free": True}),
+    "lower priority": (
+        {"priority": 1, "is_free": False, "days": 9, "began": 1},
+        {"priority": 2, "is_free": True},
+    ),
     "free before paid": ({"is_free": True, "days": 9, "began": 1}, {"is_free": False}),
     "sooner end": ({"days": 2, "began": 1}, {"days": 3, "began": 5}),
     "earlier start": ({"began": 5}, {"began": 4}),
@@ -30,7 +33,9 @@ def record(request, alice, now):
     first, second = request.param
 
     def make(place: str) -> CreditGrant:
-        wanted = {"priority": 10, "is_free": True, "days": 5, "began": 3} | (first if place == "first" else second)
+        wanted = {"priority": 10, "is_free": True, "days": 5, "began": 3} | (
+            first if place == "first" else second
+        )
         segment = ledger.Segment(
             kind="credit",
             remote_id=f"of-{place}",
@@ -50,7 +55,9 @@ def record(request, alice, now):
 
 
 def spend(alice, amount, now):
-    reservation = ledger.reserve(wallet_id=ledger.wallet_of(alice.pk).pk, key=f"spend-{amount}", amount=amount, now=now)
+    reservation = ledger.reserve(
+        wallet_id=ledger.wallet_of(alice.pk).pk, key=f"spend-{amount}", amount=amount, now=now
+    )
     ledger.capture(reservation_id=reservation.id, now=now)
 
 
@@ -108,4 +115,6 @@ def test_a_grant_that_has_ended_is_drawn_last_whatever_its_priority(alice, now):
 
     drawable = [grant_id for grant_id, _ in ledger.drawdown.drawable(wallet.pk, now)]
 
-    assert drawable == [CreditGrant.objects.get(segment_id=name).pk for name in ("lasting", "ended")]
+    assert drawable == [
+        CreditGrant.objects.get(segment_id=name).pk for name in ("lasting", "ended")
+    ]

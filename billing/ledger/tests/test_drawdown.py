@@ -57,11 +57,17 @@ def left(wallet):
     """Remaining credits by grant name. Checks that their sum is the balance."""
     wallet.refresh_from_db()
     found = dict(wallet.grants.values_list("name", "remaining"))
-    assert wallet.balance == sum(found.values()) == sum(wallet.entries.values_list("amount", flat=True))
+    assert (
+        wallet.balance
+        == sum(found.values())
+        == sum(wallet.entries.values_list("amount", flat=True))
+    )
     return found
 
 
-def test_a_grant_received_after_its_end_covers_its_hours_and_frees_credits_for_later_usage(receive, noon):
+def test_a_grant_received_after_its_end_covers_its_hours_and_frees_credits_for_later_usage(
+    receive, noon
+):
     receive("plan", 100, priority=10, starts_at=noon, at=noon)
     wallet = receive("pack", 100, priority=100, starts_at=noon, at=noon)
     use(wallet, 100, at=noon + MINUTE)
@@ -93,7 +99,9 @@ def test_each_backdated_grant_takes_over_usage_from_earlier_backdated_ones(recei
         ((2, 2, 0), (2, 9, 0), 40),
     ],
 )
-def test_usage_of_a_month_that_is_final_at_metronome_stays_covered_as_it_was(receive, made, received, drawn):
+def test_usage_of_a_month_that_is_final_at_metronome_stays_covered_as_it_was(
+    receive, made, received, drawn
+):
     wallet = receive("pack", 200, priority=100, starts_at=at(1, 31, 10), at=at(1, 31, 10))
     use(wallet, 60, at=at(1, 31, 23))
     use(wallet, 40, at=at(2, 1, 0))
@@ -106,7 +114,9 @@ def test_usage_of_a_month_that_is_final_at_metronome_stays_covered_as_it_was(rec
 def test_a_reallocation_of_a_final_month_leaves_out_grants_made_since(receive):
     """Metronome had the gift in time, though it arrives here last. It did not have the plan."""
     receive("pack", 200, priority=100, starts_at=at(1, 31, 10), at=at(1, 31, 10))
-    wallet = receive("plan", 150, priority=10, starts_at=at(1, 31, 10), made_at=at(2, 2, 0), at=at(2, 2, 0))
+    wallet = receive(
+        "plan", 150, priority=10, starts_at=at(1, 31, 10), made_at=at(2, 2, 0), at=at(2, 2, 0)
+    )
     use(wallet, 60, at=at(1, 31, 23), captured_at=at(2, 2, 0))
     assert left(wallet) == {"pack": 140, "plan": 150}
     use(wallet, 40, at=at(2, 2, 1))
@@ -119,7 +129,13 @@ def test_a_reallocation_of_a_final_month_leaves_out_grants_made_since(receive):
 def test_a_reservation_in_a_final_month_keeps_no_credits_of_a_grant_made_since(receive):
     receive("pack", 200, priority=100, starts_at=at(1, 31, 10), at=at(1, 31, 10))
     wallet = receive(
-        "plan", 150, priority=10, starts_at=at(1, 31, 10), ends_at=at(2, 2, 2), made_at=at(2, 2, 0), at=at(2, 2, 0)
+        "plan",
+        150,
+        priority=10,
+        starts_at=at(1, 31, 10),
+        ends_at=at(2, 2, 2),
+        made_at=at(2, 2, 0),
+        at=at(2, 2, 0),
     )
     ledger.reserve(wallet_id=wallet.id, key="slow", amount=60, now=at(1, 31, 23))
 
@@ -192,7 +208,9 @@ def test_usage_captured_after_the_next_hours_usage_moves_that_to_later_grants(re
     """Otherwise credits that a gift frees would return to the plan, and at Metronome to the pack."""
     receive("plan", 100, priority=10, starts_at=noon, at=noon)
     wallet = receive("pack", 100, priority=100, starts_at=noon, at=noon)
-    reservation = ledger.reserve(wallet_id=wallet.id, key="late", amount=60, now=noon + HOUR - MINUTE)
+    reservation = ledger.reserve(
+        wallet_id=wallet.id, key="late", amount=60, now=noon + HOUR - MINUTE
+    )
     use(wallet, 80, at=noon + HOUR)
     ledger.capture(reservation_id=reservation.id, now=noon + HOUR + MINUTE)
     assert left(wallet) == {"plan": 0, "pack": 60}
@@ -203,8 +221,9 @@ def test_usage_captured_after_the_next_hours_usage_moves_that_to_later_grants(re
 
 
 def test_a_reservation_keeps_no_credits_of_an_ended_grant_if_it_draws_another_first(receive, noon):
-    """The first grant was consumed by later usage, which moves to the last grant when the reservation
-    is captured. Keeping credits of the ended grant too would let them be spent twice."""
+    """The first grant was consumed by later usage, which moves to the last grant when the
+    reservation is captured. Keeping credits of the ended grant too would let them be spent twice.
+    """
     nine = noon - 3 * HOUR
     ten = nine + HOUR
     receive("early", 60, priority=20, starts_at=nine, ends_at=ten, at=nine)
@@ -257,7 +276,12 @@ def test_each_hour_draws_from_the_pools_that_cover_it_in_order(noon):
         Pool(3, 10, noon + HOUR, noon + DAY),
     ]
     usage = {noon + HOUR: 12, noon: 14}  # not in order of time
-    assert allocate(pools, usage) == {(noon, 1): 10, (noon, 2): 4, (noon + HOUR, 2): 6, (noon + HOUR, 3): 6}
+    assert allocate(pools, usage) == {
+        (noon, 1): 10,
+        (noon, 2): 4,
+        (noon + HOUR, 2): 6,
+        (noon + HOUR, 3): 6,
+    }
 
 
 def test_uncovered_usage_draws_last_from_what_is_left(noon):

@@ -146,7 +146,9 @@ def test_capture_draws_in_metronomes_order(alice, now):
     for at in range(5):
         reservation = ledger.reserve(wallet_id=wallet.id, key=str(at), amount=100, now=now)
         ledger.capture(reservation_id=reservation.id, now=now)
-        drawn += [g.segment_id for g in wallet.grants.filter(remaining=0) if g.segment_id not in drawn]
+        drawn += [
+            g.segment_id for g in wallet.grants.filter(remaining=0) if g.segment_id not in drawn
+        ]
     assert drawn == ["gift", "plan-soon", "plan-late", "plan-paid", "pack"]
     assert assert_sound(wallet).balance == 0
 
@@ -237,11 +239,16 @@ def test_a_reservation_made_after_an_expiry_is_dated_no_earlier_than_the_end(ali
     wallet = ending_and_lasting(alice, now)
     ledger.expire_ended(wallet_id=wallet.id, now=now)
 
-    reservation = ledger.reserve(wallet_id=wallet.id, key="a", amount=100, now=now - timedelta(milliseconds=5))
+    reservation = ledger.reserve(
+        wallet_id=wallet.id, key="a", amount=100, now=now - timedelta(milliseconds=5)
+    )
 
     assert reservation.created_at == Reservation.objects.get().created_at == now
     ledger.capture(reservation_id=reservation.id, now=now)
-    assert dict(CreditGrant.objects.values_list("segment_id", "remaining")) == {"ends": 0, "lasts": 900}
+    assert dict(CreditGrant.objects.values_list("segment_id", "remaining")) == {
+        "ends": 0,
+        "lasts": 900,
+    }
 
 
 def test_a_reservation_that_read_the_wallet_before_an_expiry_is_dated_anew(alice, now, monkeypatch):
@@ -256,7 +263,9 @@ def test_a_reservation_that_read_the_wallet_before_an_expiry_is_dated_anew(alice
 
     monkeypatch.setattr(ledger.sql, "one", read_and_expire)
 
-    reservation = ledger.reserve(wallet_id=wallet.id, key="a", amount=100, now=now - timedelta(milliseconds=5))
+    reservation = ledger.reserve(
+        wallet_id=wallet.id, key="a", amount=100, now=now - timedelta(milliseconds=5)
+    )
 
     assert reads and reservation.created_at == Reservation.objects.get().created_at == now
     assert assert_sound(wallet).available == 900
@@ -310,7 +319,9 @@ def test_a_backdated_grant_does_not_cover_usage_before_its_start(alice, now):
     wallet = fund(alice, 100, now - timedelta(hours=3), segment_id="pack", priority=100)
     for hours in (2, 0):
         at = now - timedelta(hours=hours)
-        reservation = ledger.reserve(wallet_id=wallet.id, key=f"{hours} hours ago", amount=30, now=at)
+        reservation = ledger.reserve(
+            wallet_id=wallet.id, key=f"{hours} hours ago", amount=30, now=at
+        )
         ledger.capture(reservation_id=reservation.id, now=at)
 
     fund(alice, 50, now, segment_id="plan", priority=10)
@@ -383,7 +394,9 @@ def test_a_thousand_concurrent_spends_of_ten_from_500_succeed_fifty_times(wallet
     def spend(thread: int) -> None:
         for at in range(125):
             try:
-                reservation = ledger.reserve(wallet_id=wallet.id, key=f"{thread}-{at}", amount=10, now=now)
+                reservation = ledger.reserve(
+                    wallet_id=wallet.id, key=f"{thread}-{at}", amount=10, now=now
+                )
                 ledger.capture(reservation_id=reservation.id, amount=10, now=now)
                 outcomes.append("spent")
             except ledger.InsufficientCredits:

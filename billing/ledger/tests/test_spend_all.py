@@ -20,7 +20,9 @@ NOON, HOUR, MINUTE = datetime(2026, 1, 1, 12, tzinfo=UTC), timedelta(hours=1), t
 NOW = NOON + 20 * HOUR + 30 * MINUTE
 
 
-def record(wallet, name, credits, priority, *, starts_at=NOON, ends_at=NOON + timedelta(days=365), now=NOON):
+def record(
+    wallet, name, credits, priority, *, starts_at=NOON, ends_at=NOON + timedelta(days=365), now=NOON
+):
     segment = ledger.Segment(
         kind="credit",
         remote_id=name,
@@ -44,9 +46,29 @@ def furnished(db):
         wallet = ledger.wallet_of(customer.pk)
         record(wallet, "plan", 300, 10, ends_at=NOON + 8 * HOUR)
         record(wallet, "pack", 5_000, 100)
-        use(wallet, [Spend("live-1", 50, NOON + 7 * HOUR), Spend("live-2", 40, NOON + 9 * HOUR)], now=None)
-        record(wallet, "gift", 200, 5, starts_at=NOON + 4 * HOUR, ends_at=NOON + 30 * HOUR, now=NOON + 10 * HOUR)
-        record(wallet, "next", 400, 10, starts_at=NOON + 8 * HOUR, ends_at=NOON + 15 * HOUR, now=NOON + 10 * HOUR)
+        use(
+            wallet,
+            [Spend("live-1", 50, NOON + 7 * HOUR), Spend("live-2", 40, NOON + 9 * HOUR)],
+            now=None,
+        )
+        record(
+            wallet,
+            "gift",
+            200,
+            5,
+            starts_at=NOON + 4 * HOUR,
+            ends_at=NOON + 30 * HOUR,
+            now=NOON + 10 * HOUR,
+        )
+        record(
+            wallet,
+            "next",
+            400,
+            10,
+            starts_at=NOON + 8 * HOUR,
+            ends_at=NOON + 15 * HOUR,
+            now=NOON + 10 * HOUR,
+        )
         ledger.expire_ended(wallet_id=wallet.pk, now=NOON + 16 * HOUR)
         return wallet
 
@@ -60,7 +82,9 @@ def use(wallet, spends, now) -> None:
     """
     Wallet.objects.filter(pk=wallet.pk).update(expired_last_at=None)
     for one in spends:
-        reservation = ledger.reserve(wallet_id=wallet.pk, key=one.key, amount=one.amount, now=one.at)
+        reservation = ledger.reserve(
+            wallet_id=wallet.pk, key=one.key, amount=one.amount, now=one.at
+        )
         ledger.capture(reservation_id=reservation.id, now=now or one.at)
 
 
@@ -99,7 +123,11 @@ def test_spending_too_much_changes_nothing(furnished, alice):
     before = state(wallet)
 
     with pytest.raises(ledger.InsufficientCredits) as caught:
-        ledger.spend_all(wallet_id=wallet.pk, spends=[Spend("a", 1, NOON), Spend("b", before[0], NOON + HOUR)], now=NOW)
+        ledger.spend_all(
+            wallet_id=wallet.pk,
+            spends=[Spend("a", 1, NOON), Spend("b", before[0], NOON + HOUR)],
+            now=NOW,
+        )
 
     assert (caught.value.needed, caught.value.available) == (before[0] + 1, before[0])
     assert state(wallet) == before
@@ -120,7 +148,9 @@ def test_a_taken_key_or_a_frozen_wallet_changes_nothing(furnished, alice):
     wallet = furnished(alice)
     before = state(wallet)
     with pytest.raises(IntegrityError):
-        ledger.spend_all(wallet_id=wallet.pk, spends=[Spend("a", 1, NOON), Spend("live-1", 1, NOON)], now=NOW)
+        ledger.spend_all(
+            wallet_id=wallet.pk, spends=[Spend("a", 1, NOON), Spend("live-1", 1, NOON)], now=NOW
+        )
 
     ledger.set_frozen(wallet_id=wallet.pk, frozen=True, now=NOW)
     with pytest.raises(ledger.WalletFrozen):
@@ -176,7 +206,9 @@ def test_credits_reserved_of_an_ended_grant_do_not_prevent_spending(alice):
     record(wallet, "pack", 100, 100)
     ledger.reserve(wallet_id=wallet.pk, key="slow", amount=60, now=NOON + 59 * MINUTE)
 
-    ledger.spend_all(wallet_id=wallet.pk, spends=[Spend("k", 70, NOON + HOUR)], now=NOON + HOUR + MINUTE)
+    ledger.spend_all(
+        wallet_id=wallet.pk, spends=[Spend("k", 70, NOON + HOUR)], now=NOON + HOUR + MINUTE
+    )
 
     wallet.refresh_from_db()
     assert (wallet.balance, wallet.reserved, wallet.available) == (90, 60, 30)

@@ -7,7 +7,14 @@ from billing.live import balance
 from billing.models import AutoRecharge, CreditGrant, LedgerEntry, Recharge, Subscription, Wallet
 from conftest import fund
 
-ZEROS = {"balance": 0, "reserved": 0, "available": 0, "version": 0, "plan": None, "auto_recharge": False}
+ZEROS = {
+    "balance": 0,
+    "reserved": 0,
+    "available": 0,
+    "version": 0,
+    "plan": None,
+    "auto_recharge": False,
+}
 
 
 def provision(customer, metronome_id="m-alice"):
@@ -28,9 +35,15 @@ def test_the_balance_is_zero_and_without_an_id_until_the_customer_is_provisioned
 def test_the_balance_shows_wallet_plan_and_whether_auto_recharge_is_on(client, alice, wallet, now):
     provision(alice)
     ledger.reserve(wallet_id=wallet.id, key="k", amount=120, now=now)
-    Subscription.objects.create(customer=alice, plan="creator", key="1", state="active", created_at=now)
-    Subscription.objects.create(customer=alice, plan="pro", key="2", state="requested", created_at=now)
-    AutoRecharge.objects.create(customer=alice, enabled=True, threshold_credits=1, recharge_to_credits=2)
+    Subscription.objects.create(
+        customer=alice, plan="creator", key="1", state="active", created_at=now
+    )
+    Subscription.objects.create(
+        customer=alice, plan="pro", key="2", state="requested", created_at=now
+    )
+    AutoRecharge.objects.create(
+        customer=alice, enabled=True, threshold_credits=1, recharge_to_credits=2
+    )
     client.force_login(alice.user)
 
     assert client.get("/api/billing/balance").json() == {
@@ -44,7 +57,9 @@ def test_the_balance_shows_wallet_plan_and_whether_auto_recharge_is_on(client, a
     }
 
 
-def test_the_balance_takes_one_query_beside_session_and_login(client, alice, wallet, django_assert_num_queries):
+def test_the_balance_takes_one_query_beside_session_and_login(
+    client, alice, wallet, django_assert_num_queries
+):
     client.force_login(alice.user)
 
     with django_assert_num_queries(4):  # session, user, customer, balance
@@ -76,11 +91,15 @@ def test_the_balance_cannot_be_posted_to(client, alice):
     assert client.post("/api/billing/balance").status_code == 405
 
 
-def test_the_header_reads_the_balance_once_and_only_where_it_is_shown(rf, alice, wallet, django_assert_num_queries):
+def test_the_header_reads_the_balance_once_and_only_where_it_is_shown(
+    rf, alice, wallet, django_assert_num_queries
+):
     provision(alice)
     request = rf.get("/")
     request.user = alice.user
-    page = engines["django"].from_string("{{ balance.available }} {{ balance.plan }} {{ events_url }}")
+    page = engines["django"].from_string(
+        "{{ balance.available }} {{ balance.plan }} {{ events_url }}"
+    )
 
     with django_assert_num_queries(0):
         engines["django"].from_string("nothing of it").render({}, request)
@@ -94,7 +113,12 @@ def test_the_header_is_empty_for_an_anonymous_visitor(rf):
     request = rf.get("/")
     request.user = AnonymousUser()
 
-    assert engines["django"].from_string("[{{ balance.available }}{{ events_url }}]").render({}, request) == "[]"
+    assert (
+        engines["django"]
+        .from_string("[{{ balance.available }}{{ events_url }}]")
+        .render({}, request)
+        == "[]"
+    )
 
 
 def test_states_reads_many_wallets_in_one_query(alice, bob, wallet, now, django_assert_num_queries):
@@ -131,7 +155,9 @@ def test_a_recharge_is_known_by_its_row_whatever_the_name_of_its_commit(alice, w
 
 def test_marks_differ_when_the_version_or_the_plan_does(alice, wallet, now):
     before = balance.marks([wallet.id])
-    Subscription.objects.create(customer=alice, plan="trial", key="1", state="active", created_at=now)
+    Subscription.objects.create(
+        customer=alice, plan="trial", key="1", state="active", created_at=now
+    )
     with_plan = balance.marks([wallet.id])
     fund(alice, 1, now + timedelta(seconds=1))
 

@@ -61,7 +61,9 @@ class Browser:
             "scheme": "http",
             "server": ("localhost", 80),
             "client": ("127.0.0.1", 1),
-            "headers": [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()],
+            "headers": [
+                (name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()
+            ],
         }
         self.inbox = asyncio.Queue()
         self.status, self.headers, self.body, self.ended = 0, {}, b"", False
@@ -140,7 +142,9 @@ def test_a_stream_begins_with_connected_and_the_balance(alice, wallet, cookie):
         assert "content-length" not in browser.headers
         retry, connected = browser.body.split(b"\n\n")[:2]
         assert 2_000 <= int(retry.removeprefix(b"retry: ")) <= 4_000
-        assert connected == b'event: connected\ndata: {"type": "connected", "customer_id": "m-alice"}'
+        assert (
+            connected == b'event: connected\ndata: {"type": "connected", "customer_id": "m-alice"}'
+        )
         assert browser.updates == [
             {
                 "type": "balance_updated",
@@ -163,7 +167,12 @@ def test_a_stream_carries_the_security_headers_of_every_page(alice, cookie, clie
         await browser.leave()
         page = await database_sync_to_async(client.get)("/api/billing/balance")
 
-        names = ("x-content-type-options", "referrer-policy", "x-frame-options", "content-security-policy")
+        names = (
+            "x-content-type-options",
+            "referrer-policy",
+            "x-frame-options",
+            "content-security-policy",
+        )
         for name in names:
             assert browser.headers[name] == page.headers[name]
 
@@ -202,19 +211,25 @@ def test_a_change_is_not_shown_to_anyone_else(alice, wallet, cookie, bobs_cookie
     run(test)
 
 
-def test_a_change_in_another_process_arrives_without_a_wake_up(alice, wallet, cookie, now, monkeypatch):
+def test_a_change_in_another_process_arrives_without_a_wake_up(
+    alice, wallet, cookie, now, monkeypatch
+):
     monkeypatch.setattr("billing.live.watcher.READ_SECONDS", 0.05)
 
     async def test():
         browser = await Browser(cookie).open()
-        await database_sync_to_async(ledger.reserve)(wallet_id=wallet.id, key="a", amount=10, now=now)
+        await database_sync_to_async(ledger.reserve)(
+            wallet_id=wallet.id, key="a", amount=10, now=now
+        )
         await until(lambda: browser.versions == [1, 2])
         await browser.leave()
 
     run(test)
 
 
-def test_a_customer_who_never_had_a_credit_is_shown_zero_and_then_the_first_ones(alice, cookie, now):
+def test_a_customer_who_never_had_a_credit_is_shown_zero_and_then_the_first_ones(
+    alice, cookie, now
+):
     async def test():
         browser = await Browser(cookie).open()
         assert browser.updates[0]["balance"] == 0
@@ -228,7 +243,9 @@ def test_a_customer_who_never_had_a_credit_is_shown_zero_and_then_the_first_ones
     assert Wallet.objects.count() == 1
 
 
-def test_a_stream_reports_once_that_credits_are_from_an_automatic_recharge(alice, wallet, cookie, now):
+def test_a_stream_reports_once_that_credits_are_from_an_automatic_recharge(
+    alice, wallet, cookie, now
+):
     def recharge():
         with transaction.atomic():  # so that the watcher sees credits and name together
             fund(alice, 1_000, now, segment_id="recharge")
@@ -259,7 +276,9 @@ def test_a_stream_reports_once_that_credits_are_from_an_automatic_recharge(alice
         ({"last_event_id": "9" * 400}, False),
     ],
 )
-def test_a_reconnecting_browser_is_told_of_a_recharge_it_missed(alice, wallet, cookie, now, seen, is_reported):
+def test_a_reconnecting_browser_is_told_of_a_recharge_it_missed(
+    alice, wallet, cookie, now, seen, is_reported
+):
     fund(alice, 1_000, now, segment_id="recharge")
     CreditGrant.objects.filter(segment_id="recharge").update(name="Auto-recharge")
 
@@ -267,12 +286,16 @@ def test_a_reconnecting_browser_is_told_of_a_recharge_it_missed(alice, wallet, c
         browser = await Browser(cookie, **seen).open()
         await browser.leave()
 
-        assert [(update["balance"], update["auto_recharge"]) for update in browser.updates] == [(1_500, is_reported)]
+        assert [(update["balance"], update["auto_recharge"]) for update in browser.updates] == [
+            (1_500, is_reported)
+        ]
 
     run(test)
 
 
-def test_a_slow_client_is_sent_the_newest_state_instead_of_all_it_missed(alice, wallet, cookie, now):
+def test_a_slow_client_is_sent_the_newest_state_instead_of_all_it_missed(
+    alice, wallet, cookie, now
+):
     async def test():
         browser = await Browser(cookie).open()
         browser.ready.clear()
@@ -328,7 +351,9 @@ def test_one_stream_too_many_for_a_customer_ends_the_oldest(alice, wallet, cooki
     run(test)
 
 
-def test_one_stream_too_many_for_a_process_ends_the_oldest(alice, wallet, cookie, bobs_cookie, monkeypatch):
+def test_one_stream_too_many_for_a_process_ends_the_oldest(
+    alice, wallet, cookie, bobs_cookie, monkeypatch
+):
     monkeypatch.setattr(stream, "STREAMS_MAX", 1)
 
     async def test():
@@ -382,7 +407,9 @@ def test_the_watcher_runs_from_the_first_stream_to_the_last(alice, wallet, cooki
         (lambda cookie: Browser(cookie, customer_id="m-alice/more"), 404, None),
     ],
 )
-def test_a_stream_is_opened_for_its_owner_only(alice, cookie, bobs_cookie, request_of, status, error):
+def test_a_stream_is_opened_for_its_owner_only(
+    alice, cookie, bobs_cookie, request_of, status, error
+):
     async def test():
         browser = await request_of(cookie).open()
         await asyncio.wait_for(browser.task, 5)

@@ -166,7 +166,9 @@ def test_listening_resumes_when_the_layer_is_back(broken_layer, monkeypatch):
         await asyncio.sleep(0.05)
         monkeypatch.setattr(wake, "get_channel_layer", get_channel_layer)
         await asyncio.sleep(0.05)
-        await get_channel_layer().group_send(wake.GROUP, {"type": "wallets.changed", "wallets": [3]})
+        await get_channel_layer().group_send(
+            wake.GROUP, {"type": "wallets.changed", "wallets": [3]}
+        )
         await asyncio.sleep(0.05)
         listener.cancel()
 

@@ -97,7 +97,9 @@ def test_a_wallet_without_a_stream_is_not_read(watcher, reports, wallet, now):
     assert versions(reports) == []
 
 
-def test_a_change_between_reading_the_first_state_and_watching_is_reported(watcher, reports, wallet, now):
+def test_a_change_between_reading_the_first_state_and_watching_is_reported(
+    watcher, reports, wallet, now
+):
     first = state_of(wallet)
     ledger.reserve(wallet_id=wallet.id, key="k", amount=10, now=now)
 
@@ -106,7 +108,9 @@ def test_a_change_between_reading_the_first_state_and_watching_is_reported(watch
     assert reports.get(timeout=5)[0].version == 2
 
 
-@pytest.mark.parametrize(("error", "traced"), [(OperationalError("gone"), False), (DatabaseError("a bug"), True)])
+@pytest.mark.parametrize(
+    ("error", "traced"), [(OperationalError("gone"), False), (DatabaseError("a bug"), True)]
+)
 def test_a_failing_database_is_logged_and_what_was_missed_is_reported_later(
     watcher, reports, wallet, now, monkeypatch, caplog, error, traced
 ):
@@ -126,7 +130,10 @@ def test_a_failing_database_is_logged_and_what_was_missed_is_reported_later(
 
     assert failed.wait(5)
     assert reports.get(timeout=5)[0].version == 2
-    assert f"reading wallets failed ({error})" in caplog.text and ("Traceback" in caplog.text) == traced
+    assert (
+        f"reading wallets failed ({error})" in caplog.text
+        and ("Traceback" in caplog.text) == traced
+    )
 
 
 def test_a_stopped_watcher_ends_its_thread(wallet, reports):

@@ -1,4 +1,5 @@
-"""Make or find the contracts of customers who have a plan and, as far as we know, no contract at Metronome."""
+"""Make or find the contracts of customers who have a plan and, as far as we know, no contract at
+Metronome."""
 
 from __future__ import annotations
 
@@ -24,7 +25,9 @@ class Command(Operation):
     def total(self, *, all: bool, **options: Any) -> int:
         return backfill.customers_without_contract(everyone=all).count()
 
-    def outcomes(self, *, dry_run: bool, now: datetime, all: bool, **options: Any) -> Iterator[Outcome]:
+    def outcomes(
+        self, *, dry_run: bool, now: datetime, all: bool, **options: Any
+    ) -> Iterator[Outcome]:
         for customer in walk(backfill.customers_without_contract(everyone=all)):
             yield attempt(customer, partial(_contract, customer, dry_run, now))
 

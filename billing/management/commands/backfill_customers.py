@@ -19,12 +19,18 @@ class Command(Operation):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         super().add_arguments(parser)
-        parser.add_argument("--all", action="store_true", help="those too that seem complete: push their aliases again")
+        parser.add_argument(
+            "--all",
+            action="store_true",
+            help="those too that seem complete: push their aliases again",
+        )
 
     def total(self, *, all: bool, **options: Any) -> int:
         return backfill.incomplete_customers(everyone=all).count()
 
-    def outcomes(self, *, dry_run: bool, now: datetime, all: bool, **options: Any) -> Iterator[Outcome]:
+    def outcomes(
+        self, *, dry_run: bool, now: datetime, all: bool, **options: Any
+    ) -> Iterator[Outcome]:
         for customer in walk(backfill.incomplete_customers(everyone=all)):
             yield attempt(customer, partial(_complete, customer, dry_run, now))
 
@@ -35,4 +41,6 @@ def _complete(customer: Customer, dry_run: bool, now: datetime) -> Outcome:
         return Outcome(customer, f"would be {word}", found or customer.stable_alias, is_open=True)
     taken = backfill.complete(customer, now=now)
     note = f", but the alias {taken.name} {taken.conflict}" if taken else ""
-    return Outcome(customer, word, f"{customer.metronome_id}{note}" if note or word != "checked" else "")
+    return Outcome(
+        customer, word, f"{customer.metronome_id}{note}" if note or word != "checked" else ""
+    )

@@ -21,9 +21,17 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--check", action="store_true", help="change nothing; list what differs and exit 1 if any")
         parser.add_argument(
-            "--wait", type=float, default=0, metavar="SECONDS", help="wait this long for Metronome to answer"
+            "--check",
+            action="store_true",
+            help="change nothing; list what differs and exit 1 if any",
+        )
+        parser.add_argument(
+            "--wait",
+            type=float,
+            default=0,
+            metavar="SECONDS",
+            help="wait this long for Metronome to answer",
         )
 
     def handle(self, *, check: bool, wait: float, verbosity: int, **options: Any) -> None:
@@ -33,7 +41,9 @@ class Command(BaseCommand):
                 differences = catalogue.differences(now=timezone.now())
             else:
                 differences = []
-                catalogue.ensure(now=timezone.now(), say=self.stdout.write if verbosity else lambda text: None)
+                catalogue.ensure(
+                    now=timezone.now(), say=self.stdout.write if verbosity else lambda text: None
+                )
         except (MetronomeUnavailable, MetronomeRejected, catalogue.SetupConflict) as error:
             raise CommandError(str(error)) from error
         if differences:
@@ -48,6 +58,7 @@ class Command(BaseCommand):
                 setup.pricing_units()
                 return
             except MetronomeUnavailable as error:
-                if time.monotonic() >= until or error.pause_seconds:  # a refused key is not a slow start
+                # A refused key is not a slow start.
+                if time.monotonic() >= until or error.pause_seconds:
                     raise
                 time.sleep(LOOK_SECONDS)

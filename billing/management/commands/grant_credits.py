@@ -26,8 +26,12 @@ class Command(Operation):
         super().add_arguments(parser)
         parser.add_argument("customer", metavar="EMAIL_OR_ID")
         parser.add_argument("credits", type=int, metavar="CREDITS")
-        parser.add_argument("--reason", type=why, required=True, help="kept in the log, so it must say something")
-        parser.add_argument("--by", metavar="STAFF_EMAIL", help="who decides it; by default the only superuser")
+        parser.add_argument(
+            "--reason", type=why, required=True, help="kept in the log, so it must say something"
+        )
+        parser.add_argument(
+            "--by", metavar="STAFF_EMAIL", help="who decides it; by default the only superuser"
+        )
         parser.add_argument(
             "--days",
             type=int,
@@ -37,21 +41,43 @@ class Command(Operation):
         parser.add_argument("--key", default="", help="tells this gift from an equal earlier one")
 
     def outcomes(
-        self, *, dry_run: bool, now: datetime, customer: str, credits: int, reason: str, by: str | None, days: int,
-        key: str, **options: Any,
-    ) -> Iterator[Outcome]:  # fmt: skip
+        self,
+        *,
+        dry_run: bool,
+        now: datetime,
+        customer: str,
+        credits: int,
+        reason: str,
+        by: str | None,
+        days: int,
+        key: str,
+        **options: Any,
+    ) -> Iterator[Outcome]:
         receiver, giver = customer_named(customer), staff_named(by)
         if not (0 < credits <= complimentary.CREDITS_MAX and 0 < days <= complimentary.DAYS_MAX):
-            raise Refused(f"Credits are 1 to {complimentary.CREDITS_MAX:,}, and days 1 to {complimentary.DAYS_MAX:,}.")
-        same = hashlib.sha256(f"{receiver.pk}\n{credits}\n{reason}\n{key}".encode()).hexdigest()[:32]
+            raise Refused(
+                f"Credits are 1 to {complimentary.CREDITS_MAX:,}, and days 1 to {complimentary.DAYS_MAX:,}."
+            )
+        same = hashlib.sha256(f"{receiver.pk}\n{credits}\n{reason}\n{key}".encode()).hexdigest()[
+            :32
+        ]
         there = ComplimentaryGrant.objects.filter(key=f"vocalis-gift-{same}").first()
         if there and there.grant_id:
-            yield Outcome(receiver, "granted before", f"on {there.created_at:%Y-%m-%d} by {there.by}")
+            yield Outcome(
+                receiver, "granted before", f"on {there.created_at:%Y-%m-%d} by {there.by}"
+            )
         elif dry_run:
-            yield Outcome(receiver, "would be granted", f"{credits:,} credits for {days} days", is_open=True)
+            yield Outcome(
+                receiver, "would be granted", f"{credits:,} credits for {days} days", is_open=True
+            )
         else:
             gift = complimentary.give(
-                customer=receiver, credits=credits, reason=reason, by=giver, key=f"vocalis-gift-{same}", days=days,
+                customer=receiver,
+                credits=credits,
+                reason=reason,
+                by=giver,
+                key=f"vocalis-gift-{same}",
+                days=days,
                 now=now,
-            )  # fmt: skip
+            )
             yield grant_now(gift, now=now)

@@ -28,21 +28,32 @@ class Command(Operation):
         parser.add_argument("--customer", metavar="EMAIL_OR_ID", help="only this one")
         parser.add_argument("--fix", action="store_true", help="repair what can be repaired now")
         parser.add_argument(
-            "--by", metavar="STAFF_EMAIL", help="with --fix: who agrees to adjust differences of any size"
+            "--by",
+            metavar="STAFF_EMAIL",
+            help="with --fix: who agrees to adjust differences of any size",
         )
 
     def total(self, **options: Any) -> int:
         return 1 if options["customer"] is not None else Wallet.objects.count()
 
     def outcomes(
-        self, *, dry_run: bool, now: datetime, customer: str | None, fix: bool, by: str | None, **options: Any
+        self,
+        *,
+        dry_run: bool,
+        now: datetime,
+        customer: str | None,
+        fix: bool,
+        by: str | None,
+        **options: Any,
     ) -> Iterator[Outcome]:
         person = staff_named(by) if by is not None else None
         wallets = Wallet.objects.select_related("customer__user")
         if customer is not None:
             wallets = wallets.filter(customer=customer_named(customer))
         for wallet in walk(wallets):
-            yield attempt(wallet.customer, partial(_reconcile, wallet, fix and not dry_run, person, now))
+            yield attempt(
+                wallet.customer, partial(_reconcile, wallet, fix and not dry_run, person, now)
+            )
 
 
 def _reconcile(wallet: Wallet, fix: bool, by: User | None, now: datetime) -> Outcome:
@@ -54,4 +65,6 @@ def _reconcile(wallet: Wallet, fix: bool, by: User | None, now: datetime) -> Out
         return Outcome(wallet.customer, "agree")
     if account.agrees:
         return Outcome(wallet.customer, "repaired", str(account))
-    return Outcome(wallet.customer, "moving" if account.is_moving else "differ", str(account), is_open=True)
+    return Outcome(
+        wallet.customer, "moving" if account.is_moving else "differ", str(account), is_open=True
+    )

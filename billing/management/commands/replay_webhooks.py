@@ -22,7 +22,9 @@ class Command(Operation):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         super().add_arguments(parser)
-        parser.add_argument("--id", metavar="EVENT_ID", action="append", help="this one; repeatable")
+        parser.add_argument(
+            "--id", metavar="EVENT_ID", action="append", help="this one; repeatable"
+        )
         sources = InboundWebhook.Source.values
         parser.add_argument("--source", choices=sources, help="sent by this provider")
         parser.add_argument("--type", help="of this type, such as commit.create")

@@ -40,7 +40,16 @@ def inventory() -> dict[str, int]:
     }
 
 
-ONE_OF_EACH = {"units": 2, "metrics": 2, "products": 3, "cards": 1, "rates": 3, "offsets": 2, "types": 15}  # VC and USD
+# VC and USD.
+ONE_OF_EACH = {
+    "units": 2,
+    "metrics": 2,
+    "products": 3,
+    "cards": 1,
+    "rates": 3,
+    "offsets": 2,
+    "types": 15,
+}
 
 
 def test_it_creates_everything_and_the_check_passes(sandbox):
@@ -111,7 +120,9 @@ def test_a_rate_card_without_conversion_gets_one(sandbox, settings):
 
 def test_a_wrong_conversion_needs_a_person(sandbox, settings):
     setup.create_rate_card(
-        name=settings.METRONOME_RATE_CARD_NAME, unit_id=metronome.credit_type_id(), cents_per_unit=Decimal("2.5")
+        name=settings.METRONOME_RATE_CARD_NAME,
+        unit_id=metronome.credit_type_id(),
+        cents_per_unit=Decimal("2.5"),
     )
     with pytest.raises(CommandError, match=r"worth 2\.5 cents, not 0\.025"):
         bootstrap()
@@ -141,8 +152,15 @@ def test_notifications_are_enabled_and_the_alert_watches_all_customers(sandbox):
     bootstrap()
     customer_id = metronome.create_customer(name="Alice", alias="alice")
 
-    assert {"commit.create", "credit.segment.end", "contract.start"} <= notifications.enabled_notifications()
-    assert notifications.offset_notifications() == {("commit.segment.end", "-P3D"), ("credit.segment.end", "-P3D")}
+    assert {
+        "commit.create",
+        "credit.segment.end",
+        "contract.start",
+    } <= notifications.enabled_notifications()
+    assert notifications.offset_notifications() == {
+        ("commit.segment.end", "-P3D"),
+        ("credit.segment.end", "-P3D"),
+    }
     assert notifications.alerts(customer_id=customer_id) == [
         (catalogue.ALERT_TYPE, Decimal(0), metronome.credit_type_id())
     ]

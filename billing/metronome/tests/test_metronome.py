@@ -22,7 +22,12 @@ from billing.metronome import (
 )
 
 CUSTOMER = "5f794d50-085a-4db6-8d15-286e518b7225"
-EVENT = {"transaction_id": "t", "customer_id": "c", "event_type": "e", "timestamp": "2026-01-01T00:00:00Z"}
+EVENT = {
+    "transaction_id": "t",
+    "customer_id": "c",
+    "event_type": "e",
+    "timestamp": "2026-01-01T00:00:00Z",
+}
 
 
 @pytest.fixture
@@ -59,15 +64,26 @@ def calls(now):
     metronome.client._cache.setdefault(metronome.client.client(), {}).update(
         {"rate card": CUSTOMER, "credits product": CUSTOMER}
     )
-    grant = {"key": "k", "name": "n", "credits": 1, "starts_at": hour, "ends_at": hour, "priority": 1}
+    grant = {
+        "key": "k",
+        "name": "n",
+        "credits": 1,
+        "starts_at": hour,
+        "ends_at": hour,
+        "priority": 1,
+    }
     return {
         "find_customer": lambda: metronome.find_customer(alias="a"),
         "create_customer": lambda: metronome.create_customer(name="n", alias="a"),
         "set_aliases": lambda: metronome.set_aliases(customer_id=CUSTOMER, aliases=["a"]),
-        "create_contract": lambda: metronome.create_contract(customer_id=CUSTOMER, key="k", name="n", starts_at=hour),
+        "create_contract": lambda: metronome.create_contract(
+            customer_id=CUSTOMER, key="k", name="n", starts_at=hour
+        ),
         "find_contract": lambda: metronome.find_contract(customer_id=CUSTOMER, name="n"),
         "recharge_configuration": lambda: metronome.recharge_configuration(**ids),
-        "set_recharge": lambda: metronome.set_recharge(**ids, enabled=True, threshold_credits=1, recharge_to_credits=2),
+        "set_recharge": lambda: metronome.set_recharge(
+            **ids, enabled=True, threshold_credits=1, recharge_to_credits=2
+        ),
         "release": lambda: metronome.release(workflow_id="w", outcome="paid"),
         "add_grant": lambda: metronome.add_grant(**ids, **grant, invoiced_at=now),
         "commits": lambda: metronome.commits(customer_id=CUSTOMER),
@@ -78,7 +94,9 @@ def calls(now):
             customer_ids=[CUSTOMER], group_keys={CUSTOMER: ""}, starting_on=hour, ending_before=hour
         ),
         "find_events": lambda: usage.find_events(["t"]),
-        "invoice_status": lambda: contracts.invoice_status(customer_id=CUSTOMER, invoice_id=CUSTOMER),
+        "invoice_status": lambda: contracts.invoice_status(
+            customer_id=CUSTOMER, invoice_id=CUSTOMER
+        ),
         "rename_customer": lambda: customers.rename_customer(customer_id=CUSTOMER, name="n"),
         "pricing_units": setup.pricing_units,
         "create_pricing_unit": lambda: setup.create_pricing_unit(name="n"),
@@ -86,7 +104,9 @@ def calls(now):
         "create_metric": lambda: setup.create_metric(metric),
         "products": setup.products,
         "rate_cards": setup.rate_cards,
-        "create_rate_card": lambda: setup.create_rate_card(name="n", unit_id=CUSTOMER, cents_per_unit=Decimal("0.025")),
+        "create_rate_card": lambda: setup.create_rate_card(
+            name="n", unit_id=CUSTOMER, cents_per_unit=Decimal("0.025")
+        ),
         "add_conversion": lambda: setup.add_conversion(
             rate_card_id=CUSTOMER, unit_id=CUSTOMER, cents_per_unit=Decimal("0.025")
         ),
@@ -94,7 +114,9 @@ def calls(now):
         "add_rate": lambda: setup.add_rate(rate_card_id=CUSTOMER, rate=rate, starts_at=hour),
         "any_customer_id": notifications.any_customer_id,
         "alerts": lambda: notifications.alerts(customer_id=CUSTOMER),
-        "create_alert": lambda: notifications.create_alert(key="k", name="n", type="t", threshold=0, unit_id="u"),
+        "create_alert": lambda: notifications.create_alert(
+            key="k", name="n", type="t", threshold=0, unit_id="u"
+        ),
         "enabled_notifications": notifications.enabled_notifications,
         "enable_notification": lambda: notifications.enable_notification("commit.create"),
         "offset_notifications": notifications.offset_notifications,
@@ -111,7 +133,9 @@ ODD_ANSWERS = {
     "no data": lambda: httpx.Response(200, json={"message": "all good"}),
     "data of the wrong kind": lambda: httpx.Response(200, json={"data": "soon"}),
     "a list of the wrong kind": lambda: httpx.Response(200, json={"data": [1, 2]}),
-    "broken JSON": lambda: httpx.Response(200, content=b'{"data": [', headers={"content-type": "application/json"}),
+    "broken JSON": lambda: httpx.Response(
+        200, content=b'{"data": [', headers={"content-type": "application/json"}
+    ),
 }
 NO_CONTENT = {"set_aliases", "release", "ingest"}  # any JSON, or no content, means success
 
@@ -126,7 +150,9 @@ def test_an_unreadable_answer_is_unavailable(answering, now, kind):
             call()
 
 
-@pytest.mark.parametrize("error", [httpx.ConnectError("refused"), httpx.ReadTimeout("slow"), httpx.ReadError("cut")])
+@pytest.mark.parametrize(
+    "error", [httpx.ConnectError("refused"), httpx.ReadTimeout("slow"), httpx.ReadError("cut")]
+)
 def test_no_answer_is_unavailable(answering, now, error):
     answering(error)
     for call in calls(now).values():
@@ -164,14 +190,26 @@ def test_a_client_error_is_rejected(answering, now, status):
 
 
 def test_a_used_key_is_already_done(answering, now):
-    answering(httpx.Response(409, json={"code": "Conflict", "message": "This uniqueness key has already been used."}))
-    keyed = ("create_customer", "create_contract", "add_grant", "create_alert", "create_offset_notification")
+    answering(
+        httpx.Response(
+            409, json={"code": "Conflict", "message": "This uniqueness key has already been used."}
+        )
+    )
+    keyed = (
+        "create_customer",
+        "create_contract",
+        "add_grant",
+        "create_alert",
+        "create_offset_notification",
+    )
     for name in keyed:
         with pytest.raises(AlreadyDone):
             calls(now)[name]()
 
 
-@pytest.mark.parametrize("name", ["net_balance", "commits", "ingest", "release", "recharge_configuration"])
+@pytest.mark.parametrize(
+    "name", ["net_balance", "commits", "ingest", "release", "recharge_configuration"]
+)
 def test_any_other_conflict_is_unavailable(answering, now, name):
     answering(httpx.Response(409, json={"message": "another request is in progress"}))
     with pytest.raises(MetronomeUnavailable):
@@ -201,7 +239,7 @@ def test_without_a_key_nothing_is_sent(settings):
         metronome.client.client.__wrapped__()
 
 
-# --- Release --------------------------------------------------------------------------------------------------------
+# --- Release --------------------------------------------------------------------------------------
 
 COMMITTED = "Workflow w is not in COMMITTING state, already in state COMMITTED"
 CANCELED = "Workflow w is not in COMMITTING state, already in state CANCELED"
@@ -220,7 +258,8 @@ def test_a_release_of_a_workflow_that_ended_somehow_is_false(answering, outcome)
 
 
 @pytest.mark.parametrize(
-    ("outcome", "message"), [("paid", CANCELED), ("failed", COMMITTED), ("paid", "no such workflow")]
+    ("outcome", "message"),
+    [("paid", CANCELED), ("failed", COMMITTED), ("paid", "no such workflow")],
 )
 def test_a_release_with_the_other_outcome_is_rejected(answering, outcome, message):
     answering(httpx.Response(400, json={"message": message}))
@@ -236,7 +275,7 @@ def test_a_release_may_have_no_content(answering, status):
     assert requests[0].headers["authorization"] == "Bearer secret-key"
 
 
-# --- Against the sandbox --------------------------------------------------------------------------------------------
+# --- Against the sandbox --------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -244,7 +283,9 @@ def account(stage):
     """(customer id, contract id) of a bare contract."""
     customer_id = metronome.create_customer(name="Alice", alias="alice")
     hour = floor_hour(stage.now())
-    return customer_id, metronome.create_contract(customer_id=customer_id, key="c", name="vocalis:a", starts_at=hour)
+    return customer_id, metronome.create_contract(
+        customer_id=customer_id, key="c", name="vocalis:a", starts_at=hour
+    )
 
 
 def add(account, stage, key="k", credits=1_000, paid_cents=None):
@@ -267,11 +308,20 @@ def add(account, stage, key="k", credits=1_000, paid_cents=None):
 def test_a_paid_grant_is_a_commit_with_its_invoice_in_cents(stage, account):
     commit = add(account, stage, paid_cents=4_900)
 
-    assert (commit.kind, commit.is_free, commit.description, commit.priority) == ("commit", False, "k", 10)
+    assert (commit.kind, commit.is_free, commit.description, commit.priority) == (
+        "commit",
+        False,
+        "k",
+        10,
+    )
     assert [segment.amount for segment in commit.segments] == [1_000]
     (listed,) = metronome.commits(customer_id=account[0])
     assert (listed.id, listed.segments, listed.is_free) == (commit.id, commit.segments, False)
-    invoices = metronome.client.client().v1.customers.invoices.list(customer_id=account[0], type="SCHEDULED").data
+    invoices = (
+        metronome.client.client()
+        .v1.customers.invoices.list(customer_id=account[0], type="SCHEDULED")
+        .data
+    )
     assert [(invoice.id, invoice.total) for invoice in invoices] == [(listed.invoice_ids[0], 4_900)]
 
 
@@ -294,7 +344,9 @@ def test_all_pages_of_a_list_are_read(stage, account):
     for number in range(5):
         add(account, stage, key=f"k{number}")
 
-    assert {commit.description for commit in metronome.commits(customer_id=account[0])} == {f"k{n}" for n in range(5)}
+    assert {commit.description for commit in metronome.commits(customer_id=account[0])} == {
+        f"k{n}" for n in range(5)
+    }
 
 
 def test_credits_in_another_unit_are_left_out(stage, account):
@@ -303,7 +355,9 @@ def test_credits_in_another_unit_are_left_out(stage, account):
     hour = floor_hour(stage.now())
     schedule = {
         "credit_type_id": unit_id,
-        "schedule_items": [{"amount": 5, "starting_at": hour, "ending_before": hour + timedelta(days=1)}],
+        "schedule_items": [
+            {"amount": 5, "starting_at": hour, "ending_before": hour + timedelta(days=1)}
+        ],
     }
     metronome.client.client().v2.contracts.edit(
         customer_id=customer_id,
@@ -318,10 +372,16 @@ def test_the_recharge_configuration_is_added_once_and_then_updated(stage, accoun
     ids = {"customer_id": customer_id, "contract_id": contract_id}
     assert metronome.recharge_configuration(**ids) is None
 
-    metronome.set_recharge(**ids, enabled=False, threshold_credits=25_000, recharge_to_credits=200_000)
-    metronome.set_recharge(**ids, enabled=False, threshold_credits=30_000, recharge_to_credits=300_000)
+    metronome.set_recharge(
+        **ids, enabled=False, threshold_credits=25_000, recharge_to_credits=200_000
+    )
+    metronome.set_recharge(
+        **ids, enabled=False, threshold_credits=30_000, recharge_to_credits=300_000
+    )
 
-    assert metronome.recharge_configuration(**ids) == metronome.RechargeConfiguration(False, 30_000, 300_000)
+    assert metronome.recharge_configuration(**ids) == metronome.RechargeConfiguration(
+        False, 30_000, 300_000
+    )
 
 
 def test_a_lost_answer_is_unavailable_though_the_call_took_effect(stage, account):

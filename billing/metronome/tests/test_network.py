@@ -47,7 +47,9 @@ def client(settings):
 
 @pytest.mark.parametrize("no_proxy", ["", "localhost", "example.com"])
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.0.0.2"])
-def test_the_sdk_calls_this_machine_without_a_proxy(proxy, local, client, monkeypatch, host, no_proxy):
+def test_the_sdk_calls_this_machine_without_a_proxy(
+    proxy, local, client, monkeypatch, host, no_proxy
+):
     monkeypatch.setenv("NO_PROXY", no_proxy)
 
     with client(f"http://{host}:{local}") as ours:
@@ -63,7 +65,9 @@ def test_the_sdk_uses_the_proxy_for_other_machines(proxy, client):
     assert proxy == ["http://metronome.example/v1/customers"]
 
 
-def test_an_unsupported_proxy_does_not_prevent_calls_to_this_machine(proxy, local, client, monkeypatch):
+def test_an_unsupported_proxy_does_not_prevent_calls_to_this_machine(
+    proxy, local, client, monkeypatch
+):
     """httpx creates the transports of all proxies at once, and needs a package for SOCKS."""
     monkeypatch.setenv("ALL_PROXY", "socks5://127.0.0.1:1")
 

@@ -31,10 +31,14 @@ def at_metronome(customer):
 
 
 def aliases_there(customer):
-    return set(metronome.client.client().v1.customers.retrieve(customer_id=customer.metronome_id).data.ingest_aliases)
+    return set(
+        metronome.client.client()
+        .v1.customers.retrieve(customer_id=customer.metronome_id)
+        .data.ingest_aliases
+    )
 
 
-# --- backfill_customers ---------------------------------------------------------------------------------------------
+# --- backfill_customers ---------------------------------------------------------------------------
 
 
 def test_missing_customers_are_created_with_their_aliases(stage, alice, bob):
@@ -119,7 +123,9 @@ def test_a_refused_customer_does_not_stop_the_others(stage, alice, bob, monkeypa
 
 def test_an_outage_stops_the_run_and_the_next_run_continues(stage, alice, bob, monkeypatch):
     create = metronome.create_customer
-    monkeypatch.setattr(metronome, "create_customer", refuse(metronome.MetronomeUnavailable("no answer")))
+    monkeypatch.setattr(
+        metronome, "create_customer", refuse(metronome.MetronomeUnavailable("no answer"))
+    )
     code, text = run("backfill_customers")
     monkeypatch.setattr(metronome, "create_customer", create)
 
@@ -143,7 +149,7 @@ def test_a_killed_run_leaves_one_customer(stage, alice, monkeypatch):
     assert [row.id for row in stage.sandbox.world.store.customers] == [alice.metronome_id]
 
 
-# --- backfill_contracts ---------------------------------------------------------------------------------------------
+# --- backfill_contracts ---------------------------------------------------------------------------
 
 
 def test_missing_contracts_are_created_for_customers_with_a_plan(stage, alice, bob):

@@ -83,7 +83,10 @@ def test_a_contract_whose_answer_was_lost_is_found_by_name_on_any_page(stage, kn
     card_id, hour = metronome.rate_card_id(), hours.floor_hour(stage.now())
     for number in range(3):
         metronome.client.client().v1.contracts.create(
-            customer_id=known.metronome_id, rate_card_id=card_id, starting_at=hour, name=f"by hand {number}"
+            customer_id=known.metronome_id,
+            rate_card_id=card_id,
+            starting_at=hour,
+            name=f"by hand {number}",
         )
     stage.sandbox.faults.add("/v1/contracts/create", "timeout_after")
     with pytest.raises(metronome.MetronomeUnavailable):
@@ -99,7 +102,12 @@ def test_a_grant_is_added_to_both_balances_at_once(stage, known):
     grant_id = grant(known, stage.now())
 
     mirrored = CreditGrant.objects.get(pk=grant_id)
-    assert (mirrored.granted, mirrored.key, mirrored.kind, mirrored.is_free) == (1_000, "gift-1", "credit", True)
+    assert (mirrored.granted, mirrored.key, mirrored.kind, mirrored.is_free) == (
+        1_000,
+        "gift-1",
+        "credit",
+        True,
+    )
     assert (balance(known), remote_balance(known)) == (1_000, 1_000)
 
 
@@ -138,7 +146,9 @@ def test_a_paid_grant_is_a_commit_invoiced_in_cents(stage, known):
     mirrored = CreditGrant.objects.get(pk=grant(known, stage.now(), paid_cents=4_900))
     assert (mirrored.kind, mirrored.is_free) == ("commit", False)
     invoices = (
-        metronome.client.client().v1.customers.invoices.list(customer_id=known.metronome_id, type="SCHEDULED").data
+        metronome.client.client()
+        .v1.customers.invoices.list(customer_id=known.metronome_id, type="SCHEDULED")
+        .data
     )
     assert [invoice.total for invoice in invoices] == [4_900]
 

@@ -51,7 +51,11 @@ def test_a_customer_that_exists_is_found_and_not_created(stage, alice):
 def test_a_new_name_is_pushed_to_metronome(stage, alice):
     stage.drain()
     profile.change(
-        user=alice.user, first_name="A" * 80, last_name="B" * 100, email="alice@example.com", now=stage.now()
+        user=alice.user,
+        first_name="A" * 80,
+        last_name="B" * 100,
+        email="alice@example.com",
+        now=stage.now(),
     )
     stage.drain()
 
@@ -63,7 +67,13 @@ def test_a_new_name_is_pushed_to_metronome(stage, alice):
 def test_a_name_changed_during_a_lost_call_is_pushed(stage, alice):
     stage.sandbox.faults.add("/v1/customers", "timeout_after", every=2)
     stage.drain()
-    profile.change(user=alice.user, first_name="Alicia", last_name="T", email="alice@example.com", now=stage.now())
+    profile.change(
+        user=alice.user,
+        first_name="Alicia",
+        last_name="T",
+        email="alice@example.com",
+        now=stage.now(),
+    )
     stage.advance(minutes=3)
     stage.drain()
 
@@ -121,7 +131,9 @@ def test_a_customer_a_concurrent_worker_created_is_used(stage, alice, monkeypatc
 
 
 @pytest.mark.parametrize("is_answered", [True, False])
-def test_what_a_worker_overwrites_after_its_lease_is_corrected(stage, alice, monkeypatch, is_answered):
+def test_what_a_worker_overwrites_after_its_lease_is_corrected(
+    stage, alice, monkeypatch, is_answered
+):
     stage.drain()
     Customer.objects.run_now(stage.now())
     real = metronome.set_aliases
@@ -129,7 +141,13 @@ def test_what_a_worker_overwrites_after_its_lease_is_corrected(stage, alice, mon
     def late(**arguments):
         monkeypatch.setattr(metronome, "set_aliases", real)
         stage.advance(seconds=121)
-        profile.change(user=alice.user, first_name="New", last_name="Name", email="new@example.com", now=stage.now())
+        profile.change(
+            user=alice.user,
+            first_name="New",
+            last_name="Name",
+            email="new@example.com",
+            now=stage.now(),
+        )
         Worker(all_jobs(), clock=stage.now).drain()
         real(**arguments)
         if not is_answered:
@@ -140,7 +158,11 @@ def test_what_a_worker_overwrites_after_its_lease_is_corrected(stage, alice, mon
     stage.drain()
 
     (remote,) = remote_customers()
-    assert [remote.name, *remote.ingest_aliases] == ["New Name", alice.stable_alias, "vocalis_new@example.com"]
+    assert [remote.name, *remote.ingest_aliases] == [
+        "New Name",
+        alice.stable_alias,
+        "vocalis_new@example.com",
+    ]
     assert Customer.objects.get().due_at is None
 
 
@@ -152,7 +174,10 @@ def test_an_email_alias_of_another_customer_is_noted_and_left_there(stage, alice
     assert other in email_alias(alice).conflict
     assert email_alias(alice).pushed_at is None
     aliases = {remote.id: remote.ingest_aliases for remote in remote_customers()}
-    assert aliases == {other: ["vocalis_alice@example.com"], alice.metronome_id: [alice.stable_alias]}
+    assert aliases == {
+        other: ["vocalis_alice@example.com"],
+        alice.metronome_id: [alice.stable_alias],
+    }
     assert (alice.due_at, alice.dead_at) == (None, None)
 
 

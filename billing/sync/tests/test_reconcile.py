@@ -21,7 +21,8 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def contract(stage, alice, monkeypatch):
-    """Alice with 30,000 credits on both sides and nothing in flight. Commands use the stage's clock."""
+    """Alice with 30,000 credits on both sides and nothing in flight. Commands use the stage's
+    clock."""
     monkeypatch.setattr("operations.command.timezone.now", stage.now)
     contract = establish(stage, alice)
     stage.advance(minutes=2)
@@ -69,7 +70,9 @@ def test_a_dry_run_of_fix_changes_nothing(contract, alice):
     assert not Drift.objects.exists()
 
 
-def test_a_small_difference_is_repaired_once_it_has_stayed_the_same_for_a_minute(stage, contract, alice):
+def test_a_small_difference_is_repaired_once_it_has_stayed_the_same_for_a_minute(
+    stage, contract, alice
+):
     spend_there(alice, stage, 300)
     stage.advance(minutes=2)
 
@@ -131,9 +134,15 @@ def test_a_dead_payment_is_named_and_retried(stage, contract, alice):
 
 def test_a_recharge_that_was_given_up_is_named_and_tried_again(stage, contract, alice):
     recharge = Recharge.objects.create(
-        customer=alice, state="released", workflow_id="w", invoice_total="4900", created_at=stage.now(),
-        due_at=stage.now(), dead_at=stage.now(), last_error="MetronomeRejected: 400",
-    )  # fmt: skip
+        customer=alice,
+        state="released",
+        workflow_id="w",
+        invoice_total="4900",
+        created_at=stage.now(),
+        due_at=stage.now(),
+        dead_at=stage.now(),
+        last_error="MetronomeRejected: 400",
+    )
 
     code, text = run("reconcile_balances")
     assert code == 1
@@ -146,9 +155,14 @@ def test_a_recharge_that_was_given_up_is_named_and_tried_again(stage, contract, 
 
 def test_granted_payments_are_shown_beside_the_balances(stage, contract, alice):
     Payment.objects.create(
-        customer=alice, kind="plan", state="charged", amount_cents=4_900, gateway="test", created_at=stage.now(),
+        customer=alice,
+        kind="plan",
+        state="charged",
+        amount_cents=4_900,
+        gateway="test",
+        created_at=stage.now(),
         grant=CreditGrant.objects.get(),
-    )  # fmt: skip
+    )
 
     account = reconcile.read_account(Wallet.objects.get(customer=alice), now=stage.now())
 
@@ -169,7 +183,10 @@ def test_credits_without_a_contract_are_named(stage, bob):
 def test_one_customer_can_be_selected(contract, alice, bob, now):
     fund(bob, 500, now)
 
-    assert run("reconcile_balances", "--customer", "alice@example.com") == (0, "Summary: 1 agree.\n")
+    assert run("reconcile_balances", "--customer", "alice@example.com") == (
+        0,
+        "Summary: 1 agree.\n",
+    )
     assert run("reconcile_balances", "--customer", "") == (1, "There is no customer .")
 
 

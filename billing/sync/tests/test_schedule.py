@@ -55,12 +55,18 @@ def test_a_busy_wallet_is_read_every_minute(stage, alice, contract, reason):
     elif reason == "drift":
         spend_there(alice, stage, 10)
     elif reason == "low":
-        AutoRecharge.objects.create(customer=alice, enabled=True, threshold_credits=30_000, recharge_to_credits=90_000)
+        AutoRecharge.objects.create(
+            customer=alice, enabled=True, threshold_credits=30_000, recharge_to_credits=90_000
+        )
     elif reason == "requested":
         subscriptions.select_plan(customer=alice, plan="trial", key="k", now=stage.now())
     else:
         Payment.objects.create(
-            customer=alice, kind="recharge", amount_cents=100, gateway="test", created_at=stage.now()
+            customer=alice,
+            kind="recharge",
+            amount_cents=100,
+            gateway="test",
+            created_at=stage.now(),
         )
     contract.refresh_from_db()
     again_at = jobs.synchronise(contract, stage.now())
@@ -82,7 +88,8 @@ def test_soon_works_while_a_slow_read_is_ending(stage, alice, contract, monkeypa
 
     def slow(*args):
         busy = real(*args)
-        stage.sandbox.clock.advance(timedelta(seconds=70))  # the lease ends sooner than BUSY_SECONDS from now
+        # The lease ends sooner than BUSY_SECONDS from now.
+        stage.sandbox.clock.advance(timedelta(seconds=70))
         schedule.soon([alice.pk], now=stage.now())
         return busy
 

@@ -14,7 +14,15 @@ from billing.sync import contracts
 from billing.sync.drift import OVERDUE_SECONDS, approve_drift, check_drift, overdue
 from billing.sync.grants import read_grants, unmirrored_segments
 from billing.sync.schedule import run_now
-from billing.tests.money_stage import balance, burn, establish, remote_balance, spend_here, spend_there, switch_on
+from billing.tests.money_stage import (
+    balance,
+    burn,
+    establish,
+    remote_balance,
+    spend_here,
+    spend_there,
+    switch_on,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -42,13 +50,20 @@ def add_by_hand(contract, credits, *, days=30, **fields):
     hour = contract.starts_at
     schedule = {
         "credit_type_id": metronome.credit_type_id(),
-        "schedule_items": [{"amount": credits, "starting_at": hour, "ending_before": hour + timedelta(days=days)}],
+        "schedule_items": [
+            {"amount": credits, "starting_at": hour, "ending_before": hour + timedelta(days=days)}
+        ],
     }
     made = metronome.client.client().v2.contracts.edit(
         customer_id=contract.customer.metronome_id,
         contract_id=contract.metronome_id,
         add_credits=[
-            {"product_id": metronome.credits_product_id(), "name": "By hand", "access_schedule": schedule} | fields
+            {
+                "product_id": metronome.credits_product_id(),
+                "name": "By hand",
+                "access_schedule": schedule,
+            }
+            | fields
         ],
     )
     return made.data.edit.add_credits[0].id
@@ -60,7 +75,7 @@ def edit(contract, **change):
     )
 
 
-# --- Grants ---------------------------------------------------------------------------------------------------------
+# --- Grants ---------------------------------------------------------------------------------------
 
 
 def test_credits_added_by_hand_are_mirrored(stage, alice, contract):
@@ -96,7 +111,9 @@ def test_a_grant_whose_amount_changes_at_metronome_follows(stage, alice, contrac
             update_credits=[
                 {
                     "credit_id": remote_id,
-                    "access_schedule": {"update_schedule_items": [{"id": commit.segments[0].id, "amount": amount}]},
+                    "access_schedule": {
+                        "update_schedule_items": [{"id": commit.segments[0].id, "amount": amount}]
+                    },
                 }
             ],
         )
@@ -136,7 +153,9 @@ def test_a_new_grant_that_is_not_listed_yet_is_not_taken_back(stage, alice, cont
 
 def test_an_answer_without_a_list_takes_nothing_back(stage, alice, contract):
     stage.advance(hours=1)
-    stage.sandbox.faults.add("/v1/contracts/customerBalances/list", "status", status=200, body={"message": "soon"})
+    stage.sandbox.faults.add(
+        "/v1/contracts/customerBalances/list", "status", status=200, body={"message": "soon"}
+    )
     with pytest.raises(metronome.MetronomeUnavailable):
         read_grants(contract, now=stage.now())
     assert balance(alice) == 30_000
@@ -205,7 +224,7 @@ def test_the_creation_time_of_a_grant_is_stored_once_metronome_returns_it(stage,
     assert unmirrored_segments(Wallet.objects.get().pk, commits(alice), now=stage.now()) == []
 
 
-# --- Drift ----------------------------------------------------------------------------------------------------------
+# --- Drift ----------------------------------------------------------------------------------------
 
 
 def test_agreement_is_no_drift(stage, alice, contract):
@@ -341,7 +360,9 @@ def test_nothing_is_adjusted_while_usage_is_in_flight(stage, alice, contract):
 
 
 @pytest.mark.parametrize("reported", [True, False])
-def test_usage_that_never_arrives_explains_its_credits_and_no_others(stage, alice, contract, reported):
+def test_usage_that_never_arrives_explains_its_credits_and_no_others(
+    stage, alice, contract, reported
+):
     """The event was given up, refused by Metronome or received without an answer."""
     spend_here(alice, stage, 400)
     if reported:
@@ -352,7 +373,8 @@ def test_usage_that_never_arrives_explains_its_credits_and_no_others(stage, alic
 
     spend_there(alice, stage, 900, name="unknown")
     noted = check(contract, stage)
-    assert noted.difference == (-900 if reported else -500)  # the smallest difference that is certain
+    # The smallest difference that is certain.
+    assert noted.difference == (-900 if reported else -500)
     stage.advance(minutes=1)
     assert check(contract, stage).entry.amount == noted.difference
     assert check(contract, stage) is None
@@ -431,7 +453,9 @@ def test_what_is_reserved_cannot_be_adjusted_away(stage, alice, contract):
     assert balance(alice) == remote_balance(alice) == 29_500
 
 
-def test_a_wallet_that_changes_during_the_comparison_is_not_judged(stage, alice, contract, monkeypatch):
+def test_a_wallet_that_changes_during_the_comparison_is_not_judged(
+    stage, alice, contract, monkeypatch
+):
     real = metronome.net_balance
 
     def meanwhile(**arguments):
@@ -488,12 +512,14 @@ def test_a_grant_that_ended_while_sync_was_down_is_read_however_long_ago(stage, 
     assert CreditGrant.objects.filter(name="By hand").exists()
 
 
-# --- Auto-recharge --------------------------------------------------------------------------------------------------
+# --- Auto-recharge --------------------------------------------------------------------------------
 
 
 def test_the_recharge_configuration_is_read_with_the_grants(stage, alice, contract):
     switch_on(stage, alice)
-    Contract.objects.update(recharge_enabled=None, recharge_threshold_credits=None, recharge_to_credits=None)
+    Contract.objects.update(
+        recharge_enabled=None, recharge_threshold_credits=None, recharge_to_credits=None
+    )
     run_now(alice.pk, stage.now())
     stage.drain()
     contract.refresh_from_db()
@@ -515,6 +541,9 @@ def test_credits_in_other_units_do_not_count(stage, alice, contract):
     hour = contract.starts_at
     items = [{"amount": 5, "starting_at": hour, "ending_before": hour + timedelta(days=9)}]
     schedule = {"credit_type_id": apples, "schedule_items": items}
-    edit(contract, add_credits=[{"product_id": metronome.credits_product_id(), "access_schedule": schedule}])
+    edit(
+        contract,
+        add_credits=[{"product_id": metronome.credits_product_id(), "access_schedule": schedule}],
+    )
     read_grants(contract, now=stage.now())
     assert balance(alice) == 30_000

@@ -70,7 +70,8 @@ def test_a_slower_pace_takes_longer():
 
 
 @pytest.mark.parametrize(
-    "variant", ["en-gb", "en-us+nobody", "en-us+", "", "+f3", "../lang/gmw/en-US", "en-us+../mb/x", "EN-US"]
+    "variant",
+    ["en-gb", "en-us+nobody", "en-us+", "", "+f3", "../lang/gmw/en-US", "en-us+../mb/x", "EN-US"],
 )
 def test_a_voice_that_is_not_installed_is_refused_for_good(variant):
     with pytest.raises(EngineFailed, match="has no voice") as failure:
@@ -169,7 +170,9 @@ def test_threads_that_start_together_share_one_engine():
         assert len(set(pool.map(get, range(8)))) == 1
 
 
-@pytest.mark.parametrize("voice", [{}, {"variant": "en-us", "speed": 1}, {"variant": None}, {"variant": 5}])
+@pytest.mark.parametrize(
+    "voice", [{}, {"variant": "en-us", "speed": 1}, {"variant": None}, {"variant": 5}]
+)
 def test_settings_of_another_engine_are_refused_for_good(voice):
     with pytest.raises(EngineFailed) as failure:
         speak(voice=voice)
@@ -187,4 +190,10 @@ def test_a_personal_voice_takes_what_the_engine_offers_and_nothing_else():
     wrong = {"variant": "en-us+croak", "pitch": 50.0, "range": True, "pace": "175", "speed": 1}
 
     assert engines.tuning_errors("espeak", {"variant": "en-us+f3", "pace": 400}) == {}
-    assert sorted(engines.tuning_errors("espeak", wrong)) == ["pace", "pitch", "range", "speed", "variant"]
+    assert sorted(engines.tuning_errors("espeak", wrong)) == [
+        "pace",
+        "pitch",
+        "range",
+        "speed",
+        "variant",
+    ]

@@ -1,4 +1,5 @@
-"""What happens to a request when its helper process dies, freezes or is busy, and to the helpers when their parent goes."""
+"""What happens to a request when its helper process dies, freezes or is busy, and to the helpers
+when their parent goes."""
 
 import os
 import queue
@@ -121,7 +122,9 @@ def test_two_lost_helpers_in_a_row_fail_the_request_but_not_the_next(espeak):
     assert not failure.value.permanent
     assert not doomed._running
     doomed.__class__ = Espeak
-    assert doomed.speak(text="hello", settings=AMERICAN) == espeak.speak(text="hello", settings=AMERICAN)
+    assert doomed.speak(text="hello", settings=AMERICAN) == espeak.speak(
+        text="hello", settings=AMERICAN
+    )
     doomed.close()
 
 

@@ -33,9 +33,14 @@ class Command(Operation):
     def add_arguments(self, parser: ArgumentParser) -> None:
         super().add_arguments(parser)
         parser.add_argument(
-            "--since", type=moment, metavar="TIME", help="2026-01-31T10:00 (UTC), or an age: 30m, 36h, 34d"
+            "--since",
+            type=moment,
+            metavar="TIME",
+            help="2026-01-31T10:00 (UTC), or an age: 30m, 36h, 34d",
         )
-        parser.add_argument("--until", type=moment, metavar="TIME", help="likewise; by default the last closed hour")
+        parser.add_argument(
+            "--until", type=moment, metavar="TIME", help="likewise; by default the last closed hour"
+        )
         parser.add_argument("--customer", metavar="EMAIL_OR_ID", help="only this one")
         parser.add_argument(
             "--from-csv",
@@ -95,11 +100,17 @@ def repair(
     for customer in walk(customers.select_related("user")):
         found: list[tuple[Bucket, int, Decimal]] = []
         yield attempt(customer, partial(_compare, customer, since, until, found))
-        for bucket, local, remote in found:  # one by one: the events of all of them may be a million
-            yield attempt(f"{customer} {bucket}", partial(_repair, customer, bucket, local, remote, dry_run, now))
+        # One by one: the events of all of them may be a million.
+        for bucket, local, remote in found:
+            yield attempt(
+                f"{customer} {bucket}",
+                partial(_repair, customer, bucket, local, remote, dry_run, now),
+            )
 
 
-def _compare(customer: Customer, since: datetime, until: datetime, found: list[tuple[Bucket, int, Decimal]]) -> Outcome:
+def _compare(
+    customer: Customer, since: datetime, until: datetime, found: list[tuple[Bucket, int, Decimal]]
+) -> Outcome:
     if not customer.metronome_id:
         waits = backfill.has_usage(customer, since=since, until=until)
         note = "not at Metronome yet: backfill_customers" if waits else ""
@@ -108,8 +119,12 @@ def _compare(customer: Customer, since: datetime, until: datetime, found: list[t
     return Outcome(customer, "with differences" if found else "agree")
 
 
-def _repair(customer: Customer, bucket: Bucket, local: int, remote: Decimal, dry_run: bool, now: datetime) -> Outcome:
+def _repair(
+    customer: Customer, bucket: Bucket, local: int, remote: Decimal, dry_run: bool, now: datetime
+) -> Outcome:
     discrepancy = backfill.repair(customer, bucket, local, remote, dry_run=dry_run, now=now)
     word = "open" if not discrepancy.missing else "would be sent again" if dry_run else "sent again"
     rest = bool(discrepancy.uncounted or discrepancy.waiting or discrepancy.unexplained)
-    return Outcome(f"{customer} {bucket}", word, discrepancy.described(), is_open=rest or dry_run, is_part=True)
+    return Outcome(
+        f"{customer} {bucket}", word, discrepancy.described(), is_open=rest or dry_run, is_part=True
+    )

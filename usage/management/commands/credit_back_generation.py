@@ -25,14 +25,29 @@ class Command(Operation):
     def add_arguments(self, parser: ArgumentParser) -> None:
         super().add_arguments(parser)
         parser.add_argument("generation", type=UUID, metavar="ID")
-        parser.add_argument("--reason", type=why, required=True, help="kept in the log, so it must say something")
-        parser.add_argument("--by", metavar="STAFF_EMAIL", help="who decides it; by default the only superuser")
+        parser.add_argument(
+            "--reason", type=why, required=True, help="kept in the log, so it must say something"
+        )
+        parser.add_argument(
+            "--by", metavar="STAFF_EMAIL", help="who decides it; by default the only superuser"
+        )
 
     def outcomes(
-        self, *, dry_run: bool, now: datetime, generation: UUID, reason: str, by: str | None, **options: Any
+        self,
+        *,
+        dry_run: bool,
+        now: datetime,
+        generation: UUID,
+        reason: str,
+        by: str | None,
+        **options: Any,
     ) -> Iterator[Outcome]:
         giver = staff_named(by)
-        row = Generation.objects.select_related("customer__user", "credit_back__by").filter(pk=generation).first()
+        row = (
+            Generation.objects.select_related("customer__user", "credit_back__by")
+            .filter(pk=generation)
+            .first()
+        )
         if row is None:
             raise Refused(f"There is no generation {generation}.")
         if row.credit_back and row.credit_back.grant_id:
@@ -42,7 +57,9 @@ class Command(Operation):
                 f"on {row.credit_back.created_at:%Y-%m-%d} by {row.credit_back.by}",
             )
         elif dry_run and row.state == Generation.State.DONE:
-            yield Outcome(row.customer, "would be credited back", f"{row.credits:,} credits", is_open=True)
+            yield Outcome(
+                row.customer, "would be credited back", f"{row.credits:,} credits", is_open=True
+            )
         else:
             try:
                 credited = credit_back.credit_back(generation=row, by=giver, reason=reason, now=now)

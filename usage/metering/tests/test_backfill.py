@@ -1,4 +1,5 @@
-"""Usage is compared by closed hour and voice type, and what is missing at Metronome is sent again, counted once."""
+"""Usage is compared by closed hour and voice type, and what is missing at Metronome is sent again,
+counted once."""
 
 from __future__ import annotations
 
@@ -22,18 +23,25 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def spend(stage, alice, monkeypatch):
-    """`spend("a", 100)`: that many characters of alice now, under that transaction id; reported by stage.drain()."""
+    """`spend("a", 100)`: that many characters of alice now, under that transaction id; reported by
+    stage.drain()."""
     monkeypatch.setattr("operations.command.timezone.now", stage.now)
     establish(stage, alice)
 
     def do(name, characters, voice_type="standard"):
         now = stage.now()
         credits = characters * (2 if voice_type == "premium" else 1)
-        reservation = ledger.reserve(wallet_id=Wallet.objects.get(customer=alice).pk, key=name, amount=credits, now=now)
+        reservation = ledger.reserve(
+            wallet_id=Wallet.objects.get(customer=alice).pk, key=name, amount=credits, now=now
+        )
         capture.capture_and_report(
-            customer_id=alice.pk, reservation=reservation, transaction_id=name, event_type="voice_generation",
-            properties={"voice_type": voice_type, "text_length": str(characters)}, now=now,
-        )  # fmt: skip
+            customer_id=alice.pk,
+            reservation=reservation,
+            transaction_id=name,
+            event_type="voice_generation",
+            properties={"voice_type": voice_type, "text_length": str(characters)},
+            now=now,
+        )
 
     return do
 
@@ -42,7 +50,9 @@ def lose(stage, *names):
     """Note events as sent that never arrived."""
     events = UsageEvent.objects.filter(transaction_id__in=names)
     events.update(due_at=None, sent_at=stage.now())
-    ledger.acknowledge(reservation_ids=events.values_list("reservation_id", flat=True), now=stage.now())
+    ledger.acknowledge(
+        reservation_ids=events.values_list("reservation_id", flat=True), now=stage.now()
+    )
 
 
 def close_the_hour(stage):
@@ -51,9 +61,11 @@ def close_the_hour(stage):
 
 def ingest(stage, name, **fields):
     event = {
-        "transaction_id": name, "event_type": "voice_generation", "timestamp": stage.now().isoformat(),
+        "transaction_id": name,
+        "event_type": "voice_generation",
+        "timestamp": stage.now().isoformat(),
         "properties": {"voice_type": "standard", "text_length": "40"},
-    }  # fmt: skip
+    }
     metronome.ingest([event | fields])
 
 
@@ -109,16 +121,22 @@ def test_the_events_of_one_hour_at_a_time_are_in_memory(stage, alice, spend, mon
         close_the_hour(stage)
     looked_into = []
     explained = comparison.explained
-    monkeypatch.setattr(comparison, "explained", lambda *args: looked_into.append(1) or explained(*args))
+    monkeypatch.setattr(
+        comparison, "explained", lambda *args: looked_into.append(1) or explained(*args)
+    )
     since, everybody = stage.now() - timedelta(days=1), Customer.objects.all()
 
     first, last = comparison.closed_hours(since, stage.now(), now=stage.now())
 
-    outcomes = backfill_usage.repair(everybody, since=first, until=last, dry_run=True, now=stage.now())
+    outcomes = backfill_usage.repair(
+        everybody, since=first, until=last, dry_run=True, now=stage.now()
+    )
 
     assert [(len(looked_into), outcome.word) for outcome in outcomes] == [
-        (0, "with differences"), (1, "would be sent again"), (2, "would be sent again")
-    ]  # fmt: skip
+        (0, "with differences"),
+        (1, "would be sent again"),
+        (2, "would be sent again"),
+    ]
 
 
 def test_sending_an_event_twice_counts_once(stage, alice, spend):
@@ -188,11 +206,17 @@ def test_events_that_match_no_customer_at_metronome_are_named(stage, alice, spen
 
 
 def test_own_voices_are_compared_by_number(stage, alice, spend):
-    reservation = ledger.reserve(wallet_id=Wallet.objects.get().pk, key="v", amount=25_000, now=stage.now())
+    reservation = ledger.reserve(
+        wallet_id=Wallet.objects.get().pk, key="v", amount=25_000, now=stage.now()
+    )
     capture.capture_and_report(
-        customer_id=alice.pk, reservation=reservation, transaction_id="v", event_type="voice_cloning",
-        properties={"voice_id": "1"}, now=stage.now(),
-    )  # fmt: skip
+        customer_id=alice.pk,
+        reservation=reservation,
+        transaction_id="v",
+        event_type="voice_cloning",
+        properties={"voice_id": "1"},
+        now=stage.now(),
+    )
     lose(stage, "v")
     close_the_hour(stage)
 
@@ -220,13 +244,18 @@ def test_older_than_34_days_is_refused(stage, spend):
 def test_the_whole_34_days_can_be_compared(stage, spend):
     read_a_moment_ago = stage.now() - timedelta(days=34, seconds=2)
 
-    assert "Summary: 1 agree." in run("backfill_usage", "--since", read_a_moment_ago.isoformat()).text
+    assert (
+        "Summary: 1 agree." in run("backfill_usage", "--since", read_a_moment_ago.isoformat()).text
+    )
 
 
 def test_a_time_without_a_closed_hour_is_refused(stage, spend):
     until = stage.now().strftime("%Y-%m-%dT%H:%M")
 
-    assert "There is no closed hour in that time" in run("backfill_usage", "--since", until, "--until", until).text
+    assert (
+        "There is no closed hour in that time"
+        in run("backfill_usage", "--since", until, "--until", until).text
+    )
     assert run("backfill_usage") == (1, "Say since when: --since 2026-01-31T10:00, or --since 34d.")
 
 
@@ -240,7 +269,10 @@ def test_a_customer_not_yet_at_metronome_is_named(stage, alice, bob, spend):
     code, text = run("backfill_usage", "--since", "1d", "--customer", "bob@example.com")
 
     assert code == 1
-    assert "bob@example.com: without a Metronome customer not at Metronome yet: backfill_customers" in text
+    assert (
+        "bob@example.com: without a Metronome customer not at Metronome yet: backfill_customers"
+        in text
+    )
 
 
 def test_a_customer_without_a_name_is_not_everybody(stage, spend):
@@ -259,6 +291,8 @@ def test_days_and_pages_are_put_together(stage, alice, spend):
         stage.advance(days=1)
     stage.sandbox.world.settings.page_size = 1
 
-    since, until = comparison.closed_hours(stage.now() - timedelta(days=10), stage.now(), now=stage.now())
+    since, until = comparison.closed_hours(
+        stage.now() - timedelta(days=10), stage.now(), now=stage.now()
+    )
 
     assert list(comparison.discrepancies(alice, since=since, until=until)) == []

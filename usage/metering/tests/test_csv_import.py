@@ -68,7 +68,10 @@ def test_a_second_run_imports_nothing_twice(stage, alice, load, at):
 
     assert load(line) == (0, "Summary: nothing to do.\n")
     assert balance(alice) == 29_900
-    assert "1 imported" in load(line, f"t-2,{alice.stable_alias},voice_generation,{at},standard,1").text
+    assert (
+        "1 imported"
+        in load(line, f"t-2,{alice.stable_alias},voice_generation,{at},standard,1").text
+    )
 
 
 def test_one_bad_row_stops_the_whole_file_and_every_bad_row_is_named(alice, load, at, stage):
@@ -114,7 +117,8 @@ def test_one_bad_row_stops_the_whole_file_and_every_bad_row_is_named(alice, load
 def test_more_usage_than_credits_is_refused_before_anything_is_done(alice, load, at):
     name = alice.stable_alias
     code, text = load(
-        f"t-1,{name},voice_generation,{at},standard,20000", f"t-2,{name},voice_generation,{at},standard,20000"
+        f"t-1,{name},voice_generation,{at},standard,20000",
+        f"t-2,{name},voice_generation,{at},standard,20000",
     )
 
     assert code == 1
@@ -138,7 +142,9 @@ def test_a_transaction_id_of_other_usage_is_refused(alice, load, at):
 
 
 def test_a_dry_run_checks_and_imports_nothing(alice, load, at):
-    code, text = load(f"t-1,{alice.stable_alias},voice_generation,{at},standard,100", options=["--dry-run"])
+    code, text = load(
+        f"t-1,{alice.stable_alias},voice_generation,{at},standard,100", options=["--dry-run"]
+    )
 
     assert code == 1
     assert "would be imported 1 new events" in text
@@ -147,7 +153,9 @@ def test_a_dry_run_checks_and_imports_nothing(alice, load, at):
 
 def test_own_voices_and_further_properties_come_in(alice, load, at):
     head = "timestamp,customer,transaction_id,event_type,voice_id,studio"
-    code, _ = load(f"{at},{alice.stable_alias},t-1,voice_cloning,v1,Nord", head=head, encoding="utf-8-sig")
+    code, _ = load(
+        f"{at},{alice.stable_alias},t-1,voice_cloning,v1,Nord", head=head, encoding="utf-8-sig"
+    )
 
     assert code == 0
     event = UsageEvent.objects.get()
@@ -184,7 +192,10 @@ def test_what_is_no_csv_in_utf_8_is_refused(load, tmp_path, db):
 def test_what_can_be_read_only_once_is_refused(tmp_path, db):
     os.mkfifo(tmp_path / "pipe")
 
-    assert "is no file: it is read twice" in run("backfill_usage", "--from-csv", tmp_path / "pipe").text
+    assert (
+        "is no file: it is read twice"
+        in run("backfill_usage", "--from-csv", tmp_path / "pipe").text
+    )
 
 
 def test_usage_from_before_the_contract_is_refused(stage, alice, load, at):
@@ -211,9 +222,13 @@ def test_a_customer_without_a_contract_is_refused(bob, load, at):
     assert "line 2: the customer has no contract at Metronome yet" in text
 
 
-def test_an_import_interrupted_between_two_batches_goes_on_exactly_once(stage, alice, at, tmp_path, load, monkeypatch):
+def test_an_import_interrupted_between_two_batches_goes_on_exactly_once(
+    stage, alice, at, tmp_path, load, monkeypatch
+):
     monkeypatch.setattr("usage.metering.csv_import.AT_ONCE", 3)
-    lines = [f"t-{n},{alice.stable_alias},voice_generation,{at},standard,{n + 1}" for n in range(10)]
+    lines = [
+        f"t-{n},{alice.stable_alias},voice_generation,{at},standard,{n + 1}" for n in range(10)
+    ]
     path = tmp_path / "usage.csv"
     path.write_text("\n".join([HEAD, *lines]))
     run_once = csv_import.load(path, now=stage.now())
@@ -222,7 +237,10 @@ def test_an_import_interrupted_between_two_batches_goes_on_exactly_once(stage, a
     run_once.close()
     assert UsageEvent.objects.count() == Reservation.objects.filter(state="captured").count() == 6
 
-    assert load(*lines) == (0, "Summary: 4 imported.\nNo worker is running: it goes on when one does.\n")
+    assert load(*lines) == (
+        0,
+        "Summary: 4 imported.\nNo worker is running: it goes on when one does.\n",
+    )
     assert UsageEvent.objects.count() == 10
     assert balance(alice) == 30_000 - sum(range(1, 11))
     stage.drain()
@@ -232,7 +250,10 @@ def test_an_import_interrupted_between_two_batches_goes_on_exactly_once(stage, a
 def test_rows_that_find_too_few_credits_after_the_check_fail_alone(stage, alice, at, tmp_path):
     path = tmp_path / "usage.csv"
     lengths = [100, 200, 50]
-    lines = [f"t-{n},{alice.stable_alias},voice_generation,{at},standard,{m}" for n, m in enumerate(lengths)]
+    lines = [
+        f"t-{n},{alice.stable_alias},voice_generation,{at},standard,{m}"
+        for n, m in enumerate(lengths)
+    ]
     path.write_text("\n".join([HEAD, *lines]))
     assert csv_import.check(path, now=stage.now()) == 3
     spend_here(alice, stage, 29_800)  # somebody spends meanwhile

@@ -13,11 +13,19 @@ def test_metronome_rates_what_was_captured(stage, alice):
     stage.drain()
     alice.refresh_from_db()
 
-    spoken = [("standard", "Café\r\nau lait"), ("premium", "A premium sentence."), ("standard-oliver", "x" * 3_000)]
+    spoken = [
+        ("standard", "Café\r\nau lait"),
+        ("premium", "A premium sentence."),
+        ("standard-oliver", "x" * 3_000),
+    ]
     for number, (voice, text) in enumerate(spoken):
         speak.speak(customer=alice, text=text, voice_id=voice, key=str(number), now=stage.now())
-    own = own_voice.set_up(customer=alice, name="Mine", settings={"variant": "en-us+f3"}, key="own", now=stage.now())
-    speak.speak(customer=alice, text="With my own voice.", voice_id=str(own.id), key="mine", now=stage.now())
+    own = own_voice.set_up(
+        customer=alice, name="Mine", settings={"variant": "en-us+f3"}, key="own", now=stage.now()
+    )
+    speak.speak(
+        customer=alice, text="With my own voice.", voice_id=str(own.id), key="mine", now=stage.now()
+    )
     stage.drain()
     stage.advance(minutes=1)
 

@@ -1,4 +1,5 @@
-"""Usage is compared by itself after each hour and each day; what differs becomes a row, and the row closes when it is mended."""
+"""Usage is compared by itself after each hour and each day; what differs becomes a row, and the row
+closes when it is mended."""
 
 from __future__ import annotations
 
@@ -9,7 +10,14 @@ import pytest
 
 from billing import hours, metronome
 from billing.sync import customers
-from billing.tests.money_stage import Killed, balance, drain_killed, establish, refuse, remote_balance
+from billing.tests.money_stage import (
+    Killed,
+    balance,
+    drain_killed,
+    establish,
+    refuse,
+    remote_balance,
+)
 from billing.tests.operate import run
 from conftest import make_customer
 from jobs.worker import Worker
@@ -29,8 +37,11 @@ LISTING = "POST /v1/usage"
 def stage(stage, monkeypatch):
     monkeypatch.setattr("operations.command.timezone.now", stage.now)
     make_rows(stage.now())
-    stage.sandbox.clock.advance(timedelta(hours=24) - (stage.now() - reconciliation.EPOCH) % timedelta(hours=24))
-    stage.advance(hours=9, minutes=20)  # the hour before is closed; only who means to crosses midnight
+    stage.sandbox.clock.advance(
+        timedelta(hours=24) - (stage.now() - reconciliation.EPOCH) % timedelta(hours=24)
+    )
+    # The hour before is closed; only who means to crosses midnight.
+    stage.advance(hours=9, minutes=20)
     return stage
 
 
@@ -53,7 +64,9 @@ def test_usage_that_agrees_leaves_no_row(stage, alice):
 
     assert listings(stage) == 1
     assert not UsageDiscrepancy.objects.exists()
-    assert ReconciliationRun.objects.get(kind="hours").since_at == stage.now().replace(minute=0, second=0)
+    assert ReconciliationRun.objects.get(kind="hours").since_at == stage.now().replace(
+        minute=0, second=0
+    )
 
 
 def test_nobody_is_asked_about_who_had_no_usage(stage, alice):
@@ -73,7 +86,9 @@ def test_an_hour_is_compared_once_it_is_closed_and_not_again(stage, alice):
     assert listings(stage) == 1
 
 
-def test_missing_events_are_named_and_the_row_closes_when_they_were_sent_again(stage, alice, caplog):
+def test_missing_events_are_named_and_the_row_closes_when_they_were_sent_again(
+    stage, alice, caplog
+):
     spend(stage, alice, "there", 100)
     stage.drain()
     spend(stage, alice, "lost", 50)
@@ -82,14 +97,20 @@ def test_missing_events_are_named_and_the_row_closes_when_they_were_sent_again(s
     next_hour(stage)
 
     row = UsageDiscrepancy.objects.standing().get()
-    assert (row.customer, row.hour_at, row.event_type, row.voice_type) == (alice, hour, "voice_generation", "standard")
+    assert (row.customer, row.hour_at, row.event_type, row.voice_type) == (
+        alice,
+        hour,
+        "voice_generation",
+        "standard",
+    )
     assert (row.local_units, row.remote_units, row.detail) == (
         150,
         100,
         "here 150, at Metronome 100; missing there: lost",
     )
     assert f"usage of customer {alice.pk} differs: {row}: {row.detail}" in caplog.text
-    assert UsageEvent.objects.get(transaction_id="lost").due_at is None  # repair is a person's decision
+    # Repair is a person's decision.
+    assert UsageEvent.objects.get(transaction_id="lost").due_at is None
 
     assert reconciliation.ask_repair(UsageDiscrepancy.objects.all(), now=stage.now()) == 1
     work(stage, minutes=4)
@@ -163,7 +184,9 @@ def test_a_difference_closed_by_hand_opens_again_only_with_other_numbers(stage, 
 
     row = UsageDiscrepancy.objects.get()
     UsageDiscrepancy.objects.update(local_units=row.local_units + 1)
-    reconciliation.compare([alice], since=row.hour_at, until=row.hour_at + timedelta(hours=1), now=stage.now())
+    reconciliation.compare(
+        [alice], since=row.hour_at, until=row.hour_at + timedelta(hours=1), now=stage.now()
+    )
     assert UsageDiscrepancy.objects.open().get() == row
 
 
@@ -171,7 +194,10 @@ def test_the_same_difference_after_it_was_resolved_is_a_new_one(stage, alice):
     spend(stage, alice, "lost")
     lose(stage, "lost")
     next_hour(stage)
-    hour = UsageDiscrepancy.objects.get().hour_at, UsageDiscrepancy.objects.get().hour_at + timedelta(hours=1)
+    hour = (
+        UsageDiscrepancy.objects.get().hour_at,
+        UsageDiscrepancy.objects.get().hour_at + timedelta(hours=1),
+    )
     UsageEvent.objects.update(happened_at=hour[0] - timedelta(hours=1))
     reconciliation.compare([alice], since=hour[0], until=hour[1], now=stage.now())
     assert UsageDiscrepancy.objects.get(hour_at=hour[0]).resolved_at
@@ -234,7 +260,9 @@ def test_the_daily_look_finds_usage_that_only_metronome_has(stage, alice, bob):
     row = UsageDiscrepancy.objects.standing().get()
     assert (row.customer, row.local_units, row.remote_units) == (bob, 0, 40)
     assert row.detail == "here 0, at Metronome 40; 40 there that no event here explains"
-    assert ReconciliationRun.objects.get(kind="days").since_at == stage.now().replace(hour=0, minute=0, second=0)
+    assert ReconciliationRun.objects.get(kind="days").since_at == stage.now().replace(
+        hour=0, minute=0, second=0
+    )
 
 
 def test_after_a_pause_one_run_compares_all_hours_since_with_one_listing(stage, alice):
@@ -250,7 +278,9 @@ def test_after_a_pause_one_run_compares_all_hours_since_with_one_listing(stage, 
     assert UsageDiscrepancy.objects.standing().count() == 2
 
 
-def test_a_run_begun_before_an_outage_compares_the_hours_since_as_well_with_one_listing(stage, alice):
+def test_a_run_begun_before_an_outage_compares_the_hours_since_as_well_with_one_listing(
+    stage, alice
+):
     spend(stage, alice, "lost-1")
     lose(stage, "lost-1")
     stage.sandbox.faults.add(match="/v1/usage", kind="status", times=None, status=503)
@@ -269,7 +299,8 @@ def test_a_run_begun_before_an_outage_compares_the_hours_since_as_well_with_one_
 
 
 def test_an_old_run_looks_at_discrepancies_of_later_hours_as_well(stage, alice):
-    """Interrupted in its midst, it goes on with the end it began with; meanwhile the daily look found a discrepancy."""
+    """Interrupted in its midst, it goes on with the end it began with; meanwhile the daily look
+    found a discrepancy."""
     spend(stage, alice, "first")
     stage.drain()
     began = hours.floor_hour(stage.now())
@@ -341,7 +372,9 @@ def test_a_customer_gone_at_metronome_does_not_stop_the_others(stage, alice, bob
     for customer, name in ((alice, "lost-a"), (bob, "lost-b")):
         spend(stage, customer, name)
         lose(stage, name)
-    type(alice).objects.filter(pk=alice.pk).update(metronome_id="4db51251-61de-4bfe-b9ce-495e244f3491")
+    type(alice).objects.filter(pk=alice.pk).update(
+        metronome_id="4db51251-61de-4bfe-b9ce-495e244f3491"
+    )
     next_hour(stage)
 
     assert UsageDiscrepancy.objects.get().customer == bob
@@ -383,7 +416,10 @@ def test_more_events_than_can_be_searched_by_the_hour_are_not_searched(stage, al
     lose(stage, "lost")
     next_hour(stage)
 
-    assert UsageDiscrepancy.objects.get().detail == "here 200, at Metronome 100; 100 less there than its events say"
+    assert (
+        UsageDiscrepancy.objects.get().detail
+        == "here 200, at Metronome 100; 100 less there than its events say"
+    )
     assert stage.sandbox.world.calls["POST /v1/events/search"] == 0
 
 

@@ -1,4 +1,5 @@
-"""Rounds and repairs of several workers at once, and of one that is killed: no difference is lost, and no wish for a repair."""
+"""Rounds and repairs of several workers at once, and of one that is killed: no difference is lost,
+and no wish for a repair."""
 
 from __future__ import annotations
 
@@ -24,7 +25,9 @@ pytestmark = pytest.mark.django_db
 def alice(stage, alice):
     """At twenty past nine: the hour before is closed."""
     make_rows(stage.now())
-    stage.sandbox.clock.advance(timedelta(hours=24) - (stage.now() - reconciliation.EPOCH) % timedelta(hours=24))
+    stage.sandbox.clock.advance(
+        timedelta(hours=24) - (stage.now() - reconciliation.EPOCH) % timedelta(hours=24)
+    )
     stage.advance(hours=9, minutes=20)
     establish(stage, alice)
     work(stage)
@@ -32,7 +35,8 @@ def alice(stage, alice):
 
 
 def overtake_listing(monkeypatch, act):
-    """Do something else once, after the next listing has been read and before anything is made of it."""
+    """Do something else once, after the next listing has been read and before anything is made of
+    it."""
     real = comparison.differing
 
     def overtaken(customers, **hours):
@@ -51,17 +55,24 @@ def test_a_difference_noted_while_other_hours_are_listed_is_not_closed(stage, al
     stage.sandbox.clock.advance(timedelta(hours=3))
 
     def daily_look():
-        reconciliation.compare([alice], since=hour, until=hour + reconciliation.HOUR, now=stage.now())
+        reconciliation.compare(
+            [alice], since=hour, until=hour + reconciliation.HOUR, now=stage.now()
+        )
 
     overtake_listing(monkeypatch, daily_look)
     reconciliation.compare(
-        [alice], since=hour + reconciliation.HOUR, until=hour + 2 * reconciliation.HOUR, now=stage.now()
+        [alice],
+        since=hour + reconciliation.HOUR,
+        until=hour + 2 * reconciliation.HOUR,
+        now=stage.now(),
     )
 
     assert UsageDiscrepancy.objects.standing().get().hour_at == hour
 
 
-def test_a_worker_that_listed_earlier_does_not_close_what_was_seen_to_differ_since(stage, alice, monkeypatch):
+def test_a_worker_that_listed_earlier_does_not_close_what_was_seen_to_differ_since(
+    stage, alice, monkeypatch
+):
     spend(stage, alice, "a")
     lose(stage, "a")
     hour = hours.floor_hour(stage.now())
@@ -88,7 +99,9 @@ def test_a_worker_that_listed_earlier_does_not_close_what_was_seen_to_differ_sin
     )
 
 
-def test_a_discrepancy_gets_its_last_look_even_if_the_worker_that_recorded_it_was_killed(stage, alice):
+def test_a_discrepancy_gets_its_last_look_even_if_the_worker_that_recorded_it_was_killed(
+    stage, alice
+):
     spend(stage, alice, "lost")
     lose(stage, "lost")
     stage.advance(minutes=75)

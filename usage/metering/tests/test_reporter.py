@@ -32,11 +32,17 @@ def owe(alice, now):
             ledger.capture(reservation_id=hold.id, now=at)
             rows.append(
                 UsageEvent.objects.create(
-                    transaction_id=f"vocalis-gen-{key}", customer=alice, event_type="voice_generation", credits=7,
-                    happened_at=at, created_at=at, due_at=now, reservation_id=hold.id,
+                    transaction_id=f"vocalis-gen-{key}",
+                    customer=alice,
+                    event_type="voice_generation",
+                    credits=7,
+                    happened_at=at,
+                    created_at=at,
+                    due_at=now,
+                    reservation_id=hold.id,
                     properties={"voice_type": "standard", "text_length": text_length},
                 )
-            )  # fmt: skip
+            )
         return rows
 
     return make
@@ -70,7 +76,9 @@ def ids_at(sandbox):
 
 
 def events_at(sandbox):
-    return metronome.client.client().post("/v1/events/search", cast_to=object, body={"transactionIds": every_id()})
+    return metronome.client.client().post(
+        "/v1/events/search", cast_to=object, body={"transactionIds": every_id()}
+    )
 
 
 def every_id():
@@ -81,7 +89,9 @@ def waiting():
     return UsageEvent.objects.filter(sent_at=None, dead_at=None)
 
 
-def test_a_batch_is_one_call_and_is_completed_together(owe, heard, sandbox, now, django_assert_max_num_queries):
+def test_a_batch_is_one_call_and_is_completed_together(
+    owe, heard, sandbox, now, django_assert_max_num_queries
+):
     rows = owe(100)
 
     with django_assert_max_num_queries(10):
@@ -90,7 +100,12 @@ def test_a_batch_is_one_call_and_is_completed_together(owe, heard, sandbox, now,
     assert heard.sizes == [100]
     assert ids_at(sandbox) == sorted(row.transaction_id for row in rows)
     event = UsageEvent.objects.earliest("id")
-    assert event.sent_at >= now and event.due_at is None and event.lease is None and event.delivery == "sent"
+    assert (
+        event.sent_at >= now
+        and event.due_at is None
+        and event.lease is None
+        and event.delivery == "sent"
+    )
     assert not Reservation.objects.filter(reported_at=None).exists()
     assert ledger.in_flight(wallet_id=event.reservation.wallet_id, now=now) == (0, 700)
 
@@ -98,11 +113,18 @@ def test_a_batch_is_one_call_and_is_completed_together(owe, heard, sandbox, now,
 def test_an_event_read_in_part_is_a_row_like_any_other(owe, alice, django_assert_num_queries):
     (row,) = owe(1)
     with django_assert_num_queries(1):
-        part = UsageEvent.objects.select_related("customer").only("transaction_id", "customer__created_at").get()
+        part = (
+            UsageEvent.objects.select_related("customer")
+            .only("transaction_id", "customer__created_at")
+            .get()
+        )
         assert part == row and part.customer == alice and part.transaction_id == row.transaction_id
 
     with django_assert_num_queries(2):
-        assert (part.credits, part.properties) == (7, {"voice_type": "standard", "text_length": "7"})
+        assert (part.credits, part.properties) == (
+            7,
+            {"voice_type": "standard", "text_length": "7"},
+        )
     part.last_error = "was down"
     part.save(update_fields=["last_error"])
     assert UsageEvent.objects.get().last_error == "was down"
@@ -133,7 +155,9 @@ def test_more_than_a_hundred_go_in_batches_oldest_first(owe, heard, now):
     assert heard[0][0]["transaction_id"] == rows[-1].transaction_id
 
 
-def test_a_worker_killed_after_the_call_sends_again_and_metronome_counts_once(owe, heard, sandbox, now, monkeypatch):
+def test_a_worker_killed_after_the_call_sends_again_and_metronome_counts_once(
+    owe, heard, sandbox, now, monkeypatch
+):
     rows = owe(3)
     with monkeypatch.context() as patch:
         patch.setattr(queue, "complete", lambda *args, **kwargs: (_ for _ in ()).throw(SystemExit))
@@ -166,7 +190,9 @@ def test_two_workers_never_take_the_same_event(owe, heard, now, monkeypatch):
     assert not waiting().exists()
 
 
-def test_a_long_queue_is_claimed_ahead_while_the_claim_before_is_sent(owe, heard, sandbox, now, monkeypatch):
+def test_a_long_queue_is_claimed_ahead_while_the_claim_before_is_sent(
+    owe, heard, sandbox, now, monkeypatch
+):
     monkeypatch.setattr(reporter, "CLAIM", 10)
     rows = owe(25)
     claims = SimpleQueue()
@@ -202,7 +228,9 @@ def test_a_long_queue_lets_the_other_jobs_run(owe, heard, now, monkeypatch):
     assert [REPORT.run(now) for _ in range(4)] == [10, 10, 5, 0]
 
 
-def test_an_outage_gives_back_what_was_claimed_ahead_and_asks_no_more(owe, heard, sandbox, now, monkeypatch):
+def test_an_outage_gives_back_what_was_claimed_ahead_and_asks_no_more(
+    owe, heard, sandbox, now, monkeypatch
+):
     monkeypatch.setattr(reporter, "CLAIM", 10)
     rows = owe(40)
 
@@ -263,20 +291,30 @@ def test_the_sandbox_refuses_a_bad_event_and_takes_the_others(owe, heard, sandbo
 
     REPORT.run(now)
 
-    assert [row.delivery for row in UsageEvent.objects.order_by("id")] == ["sent", "problem", "sent", "sent"]
+    assert [row.delivery for row in UsageEvent.objects.order_by("id")] == [
+        "sent",
+        "problem",
+        "sent",
+        "sent",
+    ]
 
 
 def test_many_events_refused_alike_pause_the_job_and_none_dies(owe, heard, now):
     owe(40)
 
     def deaf(events):
-        raise metronome.MetronomeRejected(f"ingest: 400 bad event {events[0]['transaction_id']}", status=400)
+        raise metronome.MetronomeRejected(
+            f"ingest: 400 bad event {events[0]['transaction_id']}", status=400
+        )
 
     heard.answer = deaf
     assert REPORT.run(now) == 0
 
     paused = PausedJob.objects.get(name="usage.report")
-    assert paused.paused_until >= now + timedelta(seconds=PAUSE_SECONDS) and "refused alike" in paused.reason
+    assert (
+        paused.paused_until >= now + timedelta(seconds=PAUSE_SECONDS)
+        and "refused alike" in paused.reason
+    )
     assert waiting().filter(attempts=0).count() == 40
     assert heard.sizes.count(1) == LONE_REJECTS
     assert REPORT.run(now) == 0
@@ -313,14 +351,24 @@ def test_refusals_that_hit_every_event_pause_the_job(owe, heard, sandbox, now, s
     assert heard.sizes == [5]
 
 
-@pytest.mark.parametrize("fault", [{"kind": "status", "status": 500}, {"kind": "status", "status": 429},
-                                   {"kind": "timeout_before"}, {"kind": "timeout_after"}, {"kind": "error_after"}])  # fmt: skip
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"kind": "status", "status": 500},
+        {"kind": "status", "status": 429},
+        {"kind": "timeout_before"},
+        {"kind": "timeout_after"},
+        {"kind": "error_after"},
+    ],
+)
 def test_what_may_pass_is_tried_again(owe, heard, sandbox, now, fault):
     rows = owe(5)
     sandbox.faults.add("/v1/ingest", **fault)
 
     assert REPORT.run(now) == 0
-    assert waiting().filter(attempts=1, lease=None, due_at__gt=now).exclude(last_error="").count() == 5
+    assert (
+        waiting().filter(attempts=1, lease=None, due_at__gt=now).exclude(last_error="").count() == 5
+    )
     assert not PausedJob.objects.exists()
 
     assert REPORT.run(now + timedelta(minutes=3)) == 5
@@ -401,7 +449,9 @@ def test_events_wait_for_a_customer_metronome_does_not_know(owe, heard, sandbox,
 
 
 def test_a_wallet_whose_usage_was_sent_is_looked_at_within_a_minute(owe, heard, alice, now):
-    Contract.objects.create(customer=alice, metronome_id="c", starts_at=now, due_at=now + timedelta(hours=1))
+    Contract.objects.create(
+        customer=alice, metronome_id="c", starts_at=now, due_at=now + timedelta(hours=1)
+    )
     owe(3)
 
     REPORT.run(now)

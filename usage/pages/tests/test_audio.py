@@ -1,4 +1,5 @@
-"""The audio of a generation: whole or in ranges, to its owner alone, and told in words when it is lost."""
+"""The audio of a generation: whole or in ranges, to its owner alone, and told in words when it is
+lost."""
 
 from __future__ import annotations
 
@@ -53,7 +54,9 @@ def test_audio_comes_whole_with_safe_headers(page, sound):
     assert answer["Accept-Ranges"] == "bytes" and answer["Content-Length"] == "100"
     assert answer["Cache-Control"].startswith("private")
     assert answer["Content-Disposition"].startswith("inline")
-    assert page.get(sound, {"download": "1"})["Content-Disposition"].startswith("attachment; filename=")
+    assert page.get(sound, {"download": "1"})["Content-Disposition"].startswith(
+        "attachment; filename="
+    )
 
 
 @pytest.mark.parametrize(
@@ -80,11 +83,23 @@ def test_audio_comes_in_ranges_for_seeking(page, sound, asked, first, last):
 def test_a_range_outside_is_416(page, sound, asked):
     answer = page.get(sound, headers={"Range": asked})
 
-    assert (answer.status_code, answer["Content-Range"], answer.content) == (416, "bytes */100", b"")
+    assert (answer.status_code, answer["Content-Range"], answer.content) == (
+        416,
+        "bytes */100",
+        b"",
+    )
 
 
 @pytest.mark.parametrize(
-    "asked", ["bytes=-", "bytes=20-10", "bytes=0-1,5-6", "lines=1-2", "bytes=a-b", "bytes=" + "9" * 50 + "-"]
+    "asked",
+    [
+        "bytes=-",
+        "bytes=20-10",
+        "bytes=0-1,5-6",
+        "lines=1-2",
+        "bytes=a-b",
+        "bytes=" + "9" * 50 + "-",
+    ],
 )
 def test_a_range_that_is_none_is_ignored(page, sound, asked):
     assert page.get(sound, headers={"Range": asked}).status_code == 200
@@ -120,7 +135,14 @@ def test_a_part_is_sent_if_the_rest_is_of_the_same_audio(page, sound):
 
 @pytest.mark.parametrize(
     "validator",
-    ['"another"', "", "nonsense", "Sun, 06 Nov 1994 08:49:37 GMT", "Fri, 01 Jan 2100 00:00:00 GMT", "weak"],
+    [
+        '"another"',
+        "",
+        "nonsense",
+        "Sun, 06 Nov 1994 08:49:37 GMT",
+        "Fri, 01 Jan 2100 00:00:00 GMT",
+        "weak",
+    ],
 )
 def test_a_validator_of_another_audio_gets_the_whole(page, sound, validator):
     if validator == "weak":
@@ -216,7 +238,9 @@ def test_a_form_whose_audio_is_lost_gets_a_new_key(page, sound):
     answer = page.post("/studio/", FORM)
 
     assert answer.status_code == 410
-    assert "Press Speak to speak it again" in answer.text and 'name="key" value="k"' not in answer.text
+    assert (
+        "Press Speak to speak it again" in answer.text and 'name="key" value="k"' not in answer.text
+    )
     assert ">\nHello</textarea>" in answer.text
 
 
@@ -231,7 +255,9 @@ def test_lost_audio_that_was_credited_back_says_so(page, alice, sound, staff, no
 
 
 @pytest.mark.parametrize("error", [OSError(5, "Input/output error"), TimeoutError("no answer")])
-def test_a_storage_that_does_not_answer_is_503_and_its_audio_not_called_lost(page, sound, monkeypatch, error):
+def test_a_storage_that_does_not_answer_is_503_and_its_audio_not_called_lost(
+    page, sound, monkeypatch, error
+):
     def broken(name, mode="rb"):
         raise error
 

@@ -46,7 +46,9 @@ def html_of(page, **query) -> str:
     return answer.content.decode()
 
 
-def test_the_billing_history_tells_what_credits_were_used_for(page, alice, wallet, now, django_assert_max_num_queries):
+def test_the_billing_history_tells_what_credits_were_used_for(
+    page, alice, wallet, now, django_assert_max_num_queries
+):
     say(alice, now, text="Hello.")
     fund(alice, 25_000, now)
     settings = {"variant": "en-us+m3", "pitch": 40, "range": 60, "pace": 150}
@@ -149,7 +151,9 @@ def test_others_see_nothing(page, bob, now):
 
 def test_own_voices_are_usage_too(page, alice, now):
     fund(alice, 30_000, now)
-    own_voice.set_up(customer=alice, name="Mine", settings={"variant": "en-us+f3"}, key="v", now=now)
+    own_voice.set_up(
+        customer=alice, name="Mine", settings={"variant": "en-us+f3"}, key="v", now=now
+    )
 
     html = html_of(page)
     assert "Own voices" in html and ">25,000<" in html and ">Waiting<" in html

@@ -86,7 +86,9 @@ def test_a_program_may_send_json(page, wallet, engine):
     assert (answer.status_code, answer.json()["credits"]) == (201, 8)
 
 
-@pytest.mark.parametrize("body", ["{", "[]", '"text"', '{"text": 5, "voice": "standard"}', "[" * 100_000, b"\xff"])
+@pytest.mark.parametrize(
+    "body", ["{", "[]", '"text"', '{"text": 5, "voice": "standard"}', "[" * 100_000, b"\xff"]
+)
 def test_a_body_that_is_no_object_of_strings_is_a_bad_request(page, wallet, body):
     answer = page.post(STUDIO, body, content_type="application/json", **JSON)
 
@@ -136,8 +138,11 @@ def test_too_few_credits_are_402_with_the_missing_amount(page, wallet, engine):
 
     assert answer.status_code == 402
     assert answer.json() == {
-        "error": "600 credits needed, 500 available", "missing": 100, "needed": 600, "available": 500,
-    }  # fmt: skip
+        "error": "600 credits needed, 500 available",
+        "missing": 100,
+        "needed": 600,
+        "available": 500,
+    }
     assert balances() == (500, 0)
 
 
@@ -163,15 +168,21 @@ def test_wrong_fields_are_422_by_name(page, wallet, engine, fields, wrong):
 
 
 @pytest.mark.parametrize("headers", [{}, JSON], ids=["person", "program"])
-@pytest.mark.parametrize("text", ["a" + "\u0301\u0327" * 150_000, "a" + "\u0301\u0327" * 5_000], ids=["long", "marks"])
-def test_a_text_that_would_be_slow_to_normalise_is_refused_at_once(page, wallet, engine, headers, text):
+@pytest.mark.parametrize(
+    "text", ["a" + "\u0301\u0327" * 150_000, "a" + "\u0301\u0327" * 5_000], ids=["long", "marks"]
+)
+def test_a_text_that_would_be_slow_to_normalise_is_refused_at_once(
+    page, wallet, engine, headers, text
+):
     began = time.process_time()
 
     answer = page.post(STUDIO, {"text": text, "voice": "standard"}, **headers)
 
     assert time.process_time() - began < 2  # 20 seconds, in which no other thread ran
     assert answer.status_code == 422
-    assert ("characters that can be spoken at once" if len(text) > 20_000 else "30 accents") in answer.text
+    assert (
+        "characters that can be spoken at once" if len(text) > 20_000 else "30 accents"
+    ) in answer.text
     assert balances() == (500, 0)
 
 
@@ -185,7 +196,9 @@ def test_exactly_five_thousand_characters_are_taken(page, alice, now, engine):
     assert ask(page, text="é" * 4_999 + "\r\n").json()["credits"] == 5_000
 
 
-def test_the_same_request_still_running_is_409_with_retry_after(page, alice, wallet, engine, monkeypatch):
+def test_the_same_request_still_running_is_409_with_retry_after(
+    page, alice, wallet, engine, monkeypatch
+):
     inner = []
     engine.during = lambda: inner or inner.append(ask(page, key="same"))
 
@@ -205,7 +218,10 @@ def test_a_failing_engine_is_503_and_free(page, wallet, engine):
     engine.during = raising(EngineFailed("The speech engine is busy."))
 
     answer = ask(page, key="same")
-    assert (answer.status_code, answer.json()["error"]) == (503, "The speech engine is busy. Nothing was charged.")
+    assert (answer.status_code, answer.json()["error"]) == (
+        503,
+        "The speech engine is busy. Nothing was charged.",
+    )
     assert balances() == (500, 0)
 
     engine.during = lambda: None
@@ -323,7 +339,10 @@ def test_an_old_form_with_another_text_asks_to_press_again(page, wallet, engine)
 
     assert answer.status_code == 422 and b"Press Speak" in answer.content
     assert key_in(answer) != "same"
-    assert page.post(STUDIO, {"text": "Two", "voice": "standard", "key": key_in(answer)}).status_code == 302
+    assert (
+        page.post(STUDIO, {"text": "Two", "voice": "standard", "key": key_in(answer)}).status_code
+        == 302
+    )
     assert balances() == (494, 0)
 
 
@@ -376,5 +395,7 @@ def test_someone_elses_voice_cannot_be_used(page, bob, wallet, now):
         created_at=now,
     )
 
-    assert ask(page, voice=str(voice.id)).json()["errors"] == {"voice": ["Choose one of the voices."]}
+    assert ask(page, voice=str(voice.id)).json()["errors"] == {
+        "voice": ["Choose one of the voices."]
+    }
     assert "Bob&#x27;s" not in page.get(STUDIO).content.decode()

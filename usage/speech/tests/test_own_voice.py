@@ -87,7 +87,11 @@ def test_too_few_credits_leave_no_trace(alice, wallet, now):
 def test_wrong_settings_are_named_together(alice, rich, now):
     with pytest.raises(problems.Refused) as refused:
         set_up(
-            alice, now, name="  ", settings={"variant": "en-us+nobody", "pitch": 100, "range": -1, "pace": 401}, key=""
+            alice,
+            now,
+            name="  ",
+            settings={"variant": "en-us+nobody", "pitch": 100, "range": -1, "pace": 401},
+            key="",
         )
 
     assert sorted(refused.value.errors) == ["key", "name", "pace", "pitch", "range", "variant"]
@@ -177,7 +181,9 @@ def test_a_reservation_that_expired_meanwhile_makes_no_voice(alice, rich, now, m
     from billing import ledger
 
     monkeypatch.setattr(
-        own_voice, "preview", lambda settings: ledger.expire_reservations(now=now + timedelta(minutes=11))
+        own_voice,
+        "preview",
+        lambda settings: ledger.expire_reservations(now=now + timedelta(minutes=11)),
     )
     with pytest.raises(problems.SpeechFailed, match="too long"):
         set_up(alice, now)
@@ -193,7 +199,14 @@ def test_the_page_says_what_it_is_and_what_it_costs(page, rich):
 
 
 def test_the_page_sets_up_what_was_listened_to(page, alice, rich):
-    form = {"name": "Mine", "variant": "en-us+m3", "pitch": "40", "range": "60", "pace": "150", "key": "key-1"}
+    form = {
+        "name": "Mine",
+        "variant": "en-us+m3",
+        "pitch": "40",
+        "range": "60",
+        "pace": "150",
+        "key": "key-1",
+    }
 
     for _ in range(2):  # a double click
         assert page.post(reverse("own-voice"), form).url == reverse("own-voice")
@@ -206,7 +219,8 @@ def test_the_page_sets_up_what_was_listened_to(page, alice, rich):
 
 def test_the_page_names_the_missing_credits(page, alice, wallet):
     answer = page.post(
-        reverse("own-voice"), {"name": "Mine", "variant": "en-us+m3", "pitch": "40", "range": "60", "pace": "150"}
+        reverse("own-voice"),
+        {"name": "Mine", "variant": "en-us+m3", "pitch": "40", "range": "60", "pace": "150"},
     )
 
     assert answer.status_code == 402
@@ -217,7 +231,8 @@ def test_the_page_names_the_missing_credits(page, alice, wallet):
 @pytest.mark.parametrize("pitch", ["", "x", "-1", "100", "9" * 5000, "²"])
 def test_the_page_shows_wrong_settings_at_their_field(page, rich, pitch):
     answer = page.post(
-        reverse("own-voice"), {"name": "Mine", "variant": "en-us+m3", "pitch": pitch, "range": "60", "pace": "150"}
+        reverse("own-voice"),
+        {"name": "Mine", "variant": "en-us+m3", "pitch": pitch, "range": "60", "pace": "150"},
     )
 
     assert answer.status_code == 422

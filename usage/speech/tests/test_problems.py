@@ -16,7 +16,8 @@ from usage.speech import problems
 # What these rooms raise and catch again before it gets to a page, each with the reason.
 NEVER_LEAVES = {
     ledger.AlreadyResolved,  # speak reserves again and captures at once, set_up raises SpeechFailed
-    ledger.KeyReused,  # the keys of reservations are made from our own rows, whose amount never changes
+    # The keys of reservations are made from our own rows, whose amount never changes.
+    ledger.KeyReused,
 }
 EXAMPLES = [
     (problems.Refused({"text": ["Too long."]}), 422, "refused"),
@@ -42,7 +43,11 @@ def raised_in(package) -> set[type[Exception]]:
             names.append(module.name)
     for name in names:
         for value in vars(importlib.import_module(name)).values():
-            if isinstance(value, type) and issubclass(value, Exception) and value.__module__ == name:
+            if (
+                isinstance(value, type)
+                and issubclass(value, Exception)
+                and value.__module__ == name
+            ):
                 found.add(value)
     return found
 
@@ -54,7 +59,9 @@ def test_every_error_of_speech_text_and_ledger_has_an_entry():
     assert {error for error in errors if error not in problems.TABLE} == NEVER_LEAVES
 
 
-@pytest.mark.parametrize(("error", "status", "code"), EXAMPLES, ids=lambda value: type(value).__name__)
+@pytest.mark.parametrize(
+    ("error", "status", "code"), EXAMPLES, ids=lambda value: type(value).__name__
+)
 def test_an_error_has_a_status_a_code_and_words(error, status, code):
     problem = problems.problem_of(error)
 
@@ -80,7 +87,9 @@ def test_an_error_nobody_foresaw_has_no_answer():
         problems.problem_of(ZeroDivisionError())
 
 
-@pytest.mark.parametrize(("error", "status", "code"), EXAMPLES, ids=lambda value: type(value).__name__)
+@pytest.mark.parametrize(
+    ("error", "status", "code"), EXAMPLES, ids=lambda value: type(value).__name__
+)
 def test_a_form_shows_something_for_each(error, status, code):
     shown = answers.on_form(problems.problem_of(error), {})
 

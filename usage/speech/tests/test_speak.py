@@ -84,8 +84,13 @@ def test_speaking_stores_audio_captures_and_makes_one_event_due(alice, wallet, n
     assert generation.state == "done" and not generation.replayed
     assert (generation.characters, generation.credits, generation.available_after) == (12, 12, 488)
     assert balances(wallet) == (488, 0)
-    with default_storage.open(generation.audio) as file, wave.open(io.BytesIO(file.read())) as audio:
-        assert audio.getnframes() / audio.getframerate() == pytest.approx(generation.duration_seconds)
+    with (
+        default_storage.open(generation.audio) as file,
+        wave.open(io.BytesIO(file.read())) as audio,
+    ):
+        assert audio.getnframes() / audio.getframerate() == pytest.approx(
+            generation.duration_seconds
+        )
     event = UsageEvent.objects.get()
     assert event.transaction_id == f"vocalis-gen-{generation.id}"
     assert (event.event_type, event.customer, event.credits) == ("voice_generation", alice, 12)
@@ -188,7 +193,10 @@ def test_tiers_name_their_first_voice_and_ids_their_tier(alice):
 
 
 def test_every_house_voice_speaks_and_sounds_different(alice, wallet, now):
-    sounds = {speaker.id: say(alice, now, voice=speaker.id, key=speaker.id) for speaker in voices.HOUSE.values()}
+    sounds = {
+        speaker.id: say(alice, now, voice=speaker.id, key=speaker.id)
+        for speaker in voices.HOUSE.values()
+    }
 
     audio = set()
     for generation in sounds.values():
@@ -242,7 +250,9 @@ def test_an_engine_that_fails_costs_nothing_and_may_be_asked_again(alice, wallet
     assert UsageEvent.objects.count() == 1
 
 
-@pytest.mark.parametrize("error", [EngineFailed("No such voice.", permanent=True), NothingToSpeak("Nothing to say.")])
+@pytest.mark.parametrize(
+    "error", [EngineFailed("No such voice.", permanent=True), NothingToSpeak("Nothing to say.")]
+)
 def test_what_can_never_be_spoken_is_refused(alice, wallet, now, engine, error):
     engine.during = failing(error)
 
@@ -306,7 +316,9 @@ def test_a_request_still_running_is_not_begun_again(alice, wallet, now, engine, 
 
 
 @pytest.mark.parametrize("point", ["_synthesise", "audio.store", "_finish"])
-def test_an_abandoned_request_is_taken_over_with_its_reservation(alice, wallet, now, killed_in, point):
+def test_an_abandoned_request_is_taken_over_with_its_reservation(
+    alice, wallet, now, killed_in, point
+):
     with killed_in(point):
         say(alice, now)
     assert balances(wallet) == (500, 12)
@@ -317,10 +329,13 @@ def test_an_abandoned_request_is_taken_over_with_its_reservation(alice, wallet, 
     assert balances(wallet) == (488, 0)
     assert Reservation.objects.get().state == "captured"
     assert UsageEvent.objects.get().happened_at == now  # the promise was made with the first hold
-    assert stored(alice) == [generation.audio.split("/")[1]]  # what the killed process stored is gone
+    # What the killed process stored is gone.
+    assert stored(alice) == [generation.audio.split("/")[1]]
 
 
-def test_an_abandoned_request_whose_reservation_expired_reserves_anew(alice, wallet, now, engine, killed_in):
+def test_an_abandoned_request_whose_reservation_expired_reserves_anew(
+    alice, wallet, now, engine, killed_in
+):
     with killed_in("_finish"):
         say(alice, now)
     later = now + timedelta(minutes=11)
@@ -348,7 +363,10 @@ def test_a_reservation_that_expires_while_speaking_is_made_again(alice, wallet, 
 def test_a_late_capture_takes_nothing_that_was_spent_meanwhile(alice, wallet, now, engine):
     def spend_it_elsewhere():
         ledger.expire_reservations(now=now + timedelta(minutes=11))
-        ledger.capture(reservation_id=ledger.reserve(wallet_id=wallet.id, key="other", amount=495, now=now).id, now=now)
+        ledger.capture(
+            reservation_id=ledger.reserve(wallet_id=wallet.id, key="other", amount=495, now=now).id,
+            now=now,
+        )
 
     engine.during = spend_it_elsewhere
     with pytest.raises(ledger.InsufficientCredits):
@@ -416,8 +434,15 @@ def test_what_nobody_comes_back_for_ends_failed(alice, wallet, now, engine, kill
 
 def test_an_own_voice_speaks_at_the_standard_rate(alice, wallet, now):
     voice = Voice.objects.create(
-        customer=alice, key="v", name="Mine", state="ready", engine="espeak", settings={"variant": "en-us+f3", "pitch": 70}, credits=25_000, created_at=now
-    )  # fmt: skip
+        customer=alice,
+        key="v",
+        name="Mine",
+        state="ready",
+        engine="espeak",
+        settings={"variant": "en-us+f3", "pitch": 70},
+        credits=25_000,
+        created_at=now,
+    )
 
     generation = say(alice, now, text="Hello", voice=str(voice.id))
 

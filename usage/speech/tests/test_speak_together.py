@@ -46,20 +46,30 @@ def together(threads, do):
 
 
 def test_one_key_in_many_requests_is_spoken_once(alice, wallet, now):
-    answers = together(8, lambda _: speak.speak(customer=alice, text="Hello", voice_id="standard", key="same", now=now))
+    answers = together(
+        8,
+        lambda _: speak.speak(
+            customer=alice, text="Hello", voice_id="standard", key="same", now=now
+        ),
+    )
 
     done = [answer for answer in answers if isinstance(answer, Generation)]
     assert sum(not answer.replayed for answer in done) == 1
     assert {type(answer) for answer in answers} <= {Generation, problems.StillRunning}
     assert (
-        Generation.objects.count() == UsageEvent.objects.count() == LedgerEntry.objects.filter(kind="capture").count()
+        Generation.objects.count()
+        == UsageEvent.objects.count()
+        == LedgerEntry.objects.filter(kind="capture").count()
     )
     assert Wallet.objects.values_list("balance", "reserved").get() == (495, 0)
 
 
 def test_many_requests_never_spend_more_than_there_is(alice, wallet, now):
     answers = together(
-        12, lambda number: speak.speak(customer=alice, text="x" * 100, voice_id="standard", key=f"k{number}", now=now)
+        12,
+        lambda number: speak.speak(
+            customer=alice, text="x" * 100, voice_id="standard", key=f"k{number}", now=now
+        ),
     )
 
     assert sum(isinstance(answer, Generation) for answer in answers) == 5
@@ -75,7 +85,10 @@ def test_an_abandoned_request_is_taken_over_by_one(alice, wallet, now, monkeypat
     later = now + timedelta(seconds=speak.TAKEN_SECONDS)
 
     answers = together(
-        6, lambda _: speak.speak(customer=alice, text="Hello", voice_id="standard", key="same", now=later)
+        6,
+        lambda _: speak.speak(
+            customer=alice, text="Hello", voice_id="standard", key="same", now=later
+        ),
     )
 
     assert sum(isinstance(answer, Generation) and not answer.replayed for answer in answers) == 1
@@ -91,7 +104,9 @@ def test_one_own_voice_is_set_up_at_a_time_and_a_double_click_pays_once(alice, n
 
     answers = together(
         6,
-        lambda _: own_voice.set_up(customer=alice, name="Mine", settings={"variant": "en-us+f3"}, key="same", now=now),
+        lambda _: own_voice.set_up(
+            customer=alice, name="Mine", settings={"variant": "en-us+f3"}, key="same", now=now
+        ),
     )
 
     assert {type(answer) for answer in answers} <= {Voice, problems.StillRunning}

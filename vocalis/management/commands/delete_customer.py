@@ -28,13 +28,19 @@ class Command(Operation):
     def add_arguments(self, parser: ArgumentParser) -> None:
         super().add_arguments(parser)
         parser.add_argument("customer", metavar="EMAIL_OR_ID")
-        parser.add_argument("--no-input", action="store_false", dest="interactive", help="do not ask")
+        parser.add_argument(
+            "--no-input", action="store_false", dest="interactive", help="do not ask"
+        )
 
     def outcomes(
         self, *, dry_run: bool, now: datetime, customer: str, interactive: bool, **options: Any
     ) -> Iterator[Outcome]:
         person = customer_named(customer)
-        if interactive and not dry_run and _answer(f"Type {person} to delete this customer for good: ") != str(person):
+        if (
+            interactive
+            and not dry_run
+            and _answer(f"Type {person} to delete this customer for good: ") != str(person)
+        ):
             raise Refused("Nothing was deleted.")
         try:
             for step, subject in deletion.delete(person, dry_run=dry_run, now=now):

@@ -26,10 +26,14 @@ class Command(Operation):
 
     def total(self, *, days: int, **options: Any) -> int:
         try:
-            return sum(rows.count() for rows in prune.prunable(days=days, now=timezone.now()).values())
+            return sum(
+                rows.count() for rows in prune.prunable(days=days, now=timezone.now()).values()
+            )
         except prune.DaysOutOfRange as error:
             raise Refused(str(error)) from error
 
-    def outcomes(self, *, dry_run: bool, now: datetime, days: int, **options: Any) -> Iterator[Outcome]:
+    def outcomes(
+        self, *, dry_run: bool, now: datetime, days: int, **options: Any
+    ) -> Iterator[Outcome]:
         for what, key in prune.prune(days=days, dry_run=dry_run, now=now):
             yield Outcome(key, f"{what} {'would go' if dry_run else 'deleted'}", is_open=dry_run)

@@ -34,7 +34,9 @@ class Command(BaseCommand):
     help = "Set up this machine's database and sandbox and run sandbox, worker and web until Ctrl-C (make run)."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        processes = with_workers(parse_procfile((settings.BASE_DIR / "Procfile").read_text()).processes)
+        processes = with_workers(
+            parse_procfile((settings.BASE_DIR / "Procfile").read_text()).processes
+        )
         ports = {"web": settings.PORT}
         if own_sandbox():
             ports["sandbox"] = settings.SANDBOX_PORT
@@ -51,7 +53,8 @@ class Command(BaseCommand):
         manager = Supervisor()
         for name, command in processes.items():
             manager.add_process(name, command, env=environment())
-        # A closed terminal must stop the processes as Ctrl-C does; honcho itself knows only the other two signals.
+        # A closed terminal must stop the processes as Ctrl-C does; honcho itself knows only the
+        # other two signals.
         SIGNALS.setdefault(signal.SIGHUP, {"name": "SIGHUP", "rc": 129})
         signal.signal(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))
         threading.Thread(target=self.announce, args=[manager], daemon=True).start()
@@ -73,11 +76,17 @@ class Command(BaseCommand):
                 self.stderr.write(f"The sandbox could not be set up: {error}")
                 manager.terminate()
                 return
-        if not wait_for(site_answers) or not wait_for(lambda: not worker.unserved_queues(timezone.now())):
-            self.stderr.write(f"Not everything came up within {READY_SECONDS} seconds; the lines above may say why.")
+        if not wait_for(site_answers) or not wait_for(
+            lambda: not worker.unserved_queues(timezone.now())
+        ):
+            self.stderr.write(
+                f"Not everything came up within {READY_SECONDS} seconds; the lines above may say why."
+            )
             return
         lines = [f"Vocalis is ready:  http://localhost:{settings.PORT}"]
-        lines.append(f"{'Metronome sandbox:' if own_sandbox() else 'Metronome:        '} {settings.METRONOME_API_URL}")
+        lines.append(
+            f"{'Metronome sandbox:' if own_sandbox() else 'Metronome:        '} {settings.METRONOME_API_URL}"
+        )
         self.stdout.write("\n" + "\n".join([*lines, "Ctrl-C stops everything."]) + "\n\n")
         self.stdout.flush()
 
@@ -85,7 +94,9 @@ class Command(BaseCommand):
 def with_workers(processes: Mapping[str, str]) -> dict[str, str]:
     """The Procfile's processes, and a worker for each queue beside the default one."""
     others = [queue for queue in worker.queues() if queue != worker.DEFAULT_QUEUE]
-    return dict(processes) | {f"worker-{queue}": f"{processes['worker']} --queue {queue}" for queue in others}
+    return dict(processes) | {
+        f"worker-{queue}": f"{processes['worker']} --queue {queue}" for queue in others
+    }
 
 
 def environment() -> dict[str, str]:
@@ -101,7 +112,8 @@ def environment() -> dict[str, str]:
 
 
 def own_sandbox() -> bool:
-    """Whether .env points at the sandbox of this machine, rather than at a Metronome that is somebody else's business."""
+    """Whether .env points at the sandbox of this machine, rather than at a Metronome that is
+    somebody else's business."""
     url = settings.METRONOME_API_URL
     return is_local(url) and urlsplit(url).port == settings.SANDBOX_PORT
 

@@ -1,4 +1,5 @@
-"""A customer who asks for it is forgotten, here and at Metronome; the ledger stays and names nobody."""
+"""A customer who asks for it is forgotten, here and at Metronome; the ledger stays and names
+nobody."""
 
 from __future__ import annotations
 
@@ -16,7 +17,15 @@ from django.utils import timezone
 from accounts import profile
 from accounts.models import Customer, IngestAlias, PasswordReset, User
 from billing import metronome, recharge
-from billing.models import AutoRecharge, InboundWebhook, LedgerEntry, Payment, PaymentMethod, Recharge, Wallet
+from billing.models import (
+    AutoRecharge,
+    InboundWebhook,
+    LedgerEntry,
+    Payment,
+    PaymentMethod,
+    Recharge,
+    Wallet,
+)
 from billing.payments import cards
 from billing.payments.gateways.test import CONFIRMED_CARD
 from billing.subscriptions import choose as subscriptions
@@ -40,10 +49,16 @@ def life(stage, alice, staff, monkeypatch):
     establish(stage, alice)
     subscriptions.select_plan(customer=alice, plan="creator", key="k", now=stage.now())
     recharge.save_settings(
-        customer=alice, enabled=True, threshold_credits=25_000, recharge_to_credits=200_000, now=stage.now()
+        customer=alice,
+        enabled=True,
+        threshold_credits=25_000,
+        recharge_to_credits=200_000,
+        now=stage.now(),
     )
     stage.drain()
-    speak.speak(customer=alice, text="My secret words", voice_id="standard-ava", key="k", now=stage.now())
+    speak.speak(
+        customer=alice, text="My secret words", voice_id="standard-ava", key="k", now=stage.now()
+    )
     complimentary.give(customer=alice, credits=10, reason="r", by=staff, key="g", now=stage.now())
     PasswordReset.objects.create(email=alice.user.email, asked_at=stage.now())
     stage.drain()
@@ -61,7 +76,9 @@ def everything_we_know():
         for row in model.objects.all()
     ]
     rows += Customer.objects.get().aliases.all()
-    return serializers.serialize("json", [row for row in rows if not getattr(row, "is_staff", False)])
+    return serializers.serialize(
+        "json", [row for row in rows if not getattr(row, "is_staff", False)]
+    )
 
 
 def test_the_person_goes_and_the_ledger_stays(stage, life):
@@ -103,9 +120,13 @@ def test_nothing_goes_on_in_their_name(stage, life, client):
     assert subscriptions.current_plan(life) is None
     assert not AutoRecharge.objects.get().enabled
     contract = life.contract
-    assert metronome.recharge_configuration(
-        customer_id=metronome.find_customer(alias=life.stable_alias), contract_id=contract.metronome_id
-    ).enabled is False  # fmt: skip
+    assert (
+        metronome.recharge_configuration(
+            customer_id=metronome.find_customer(alias=life.stable_alias),
+            contract_id=contract.metronome_id,
+        ).enabled
+        is False
+    )
     assert Wallet.objects.get().frozen_at
 
 
@@ -118,7 +139,9 @@ def test_no_mail_goes_to_who_is_gone(stage, webhooks, life):
         stage.advance(days=30)
         stage.drain()
 
-    assert InboundWebhook.objects.filter(type="credit.segment.end", processed_at__isnull=False).exists()
+    assert InboundWebhook.objects.filter(
+        type="credit.segment.end", processed_at__isnull=False
+    ).exists()
     assert not mail.outbox
 
 
@@ -129,7 +152,11 @@ def test_the_address_is_free_for_a_new_account(stage, life):
 
     assert (
         register(
-            email="alice@example.com", password=PASSWORD, first_name="New", last_name="Alice", now=timezone.now()
+            email="alice@example.com",
+            password=PASSWORD,
+            first_name="New",
+            last_name="Alice",
+            now=timezone.now(),
         ).pk
         != life.pk
     )
@@ -163,11 +190,21 @@ def test_a_deletion_that_was_cut_off_is_finished_by_the_next(stage, life, monkey
 
 def test_a_payment_that_waits_for_the_customer_is_called_off(stage, life):
     payment = Payment.objects.create(
-        customer=life, kind="recharge", amount_cents=1, gateway="test", created_at=stage.now(), due_at=stage.now()
+        customer=life,
+        kind="recharge",
+        amount_cents=1,
+        gateway="test",
+        created_at=stage.now(),
+        due_at=stage.now(),
     )
     cards.choose(customer_id=life.pk, reference=CONFIRMED_CARD.reference, now=stage.now())
     Recharge.objects.create(
-        customer=life, state="paying", payment=payment, workflow_id="w", invoice_total="1", created_at=stage.now()
+        customer=life,
+        state="paying",
+        payment=payment,
+        workflow_id="w",
+        invoice_total="1",
+        created_at=stage.now(),
     )
     stage.drain()
     assert delete("--dry-run").code == 1
@@ -182,11 +219,18 @@ def test_a_payment_that_waits_for_the_customer_is_called_off(stage, life):
 
 def test_it_waits_for_money_and_speech_on_their_way(stage, life):
     payment = Payment.objects.create(
-        customer=life, kind="recharge", state="charging", amount_cents=1, gateway="test", created_at=stage.now()
+        customer=life,
+        kind="recharge",
+        state="charging",
+        amount_cents=1,
+        gateway="test",
+        created_at=stage.now(),
     )
     assert "A payment or a plan is on its way" in delete().text
     Payment.objects.filter(pk=payment.pk).update(state="failed")
-    recharge_row = Recharge.objects.create(customer=life, workflow_id="w", invoice_total="1", created_at=stage.now())
+    recharge_row = Recharge.objects.create(
+        customer=life, workflow_id="w", invoice_total="1", created_at=stage.now()
+    )
     assert "A payment or a plan is on its way" in delete().text
     Recharge.objects.filter(pk=recharge_row.pk).update(state="failed")
 
@@ -200,7 +244,10 @@ def test_staff_and_strangers_are_refused(life, staff):
     User.objects.filter(pk=life.user_id).update(is_staff=True)
 
     assert "is a member of staff" in delete().text
-    assert "There is no customer staff@example.com" in run("delete_customer", staff.email, "--no-input").text
+    assert (
+        "There is no customer staff@example.com"
+        in run("delete_customer", staff.email, "--no-input").text
+    )
 
 
 def test_a_person_is_asked_first(stage, life, monkeypatch):
@@ -213,11 +260,14 @@ def test_a_person_is_asked_first(stage, life, monkeypatch):
 def test_nothing_is_deleted_where_nobody_can_be_asked(stage, life, monkeypatch):
     monkeypatch.setattr("sys.stdin", StringIO())
 
-    assert "Nobody was there to confirm it, so nothing was deleted." in run("delete_customer", "alice@example.com").text
+    assert (
+        "Nobody was there to confirm it, so nothing was deleted."
+        in run("delete_customer", "alice@example.com").text
+    )
     assert User.objects.filter(email="alice@example.com").exists()
 
 
-# --- At Metronome, whatever is under way there ----------------------------------------------------------------------
+# --- At Metronome, whatever is under way there ----------------------------------------------------
 
 
 @pytest.fixture
@@ -228,7 +278,10 @@ def clock(stage, monkeypatch):
 
 def at_metronome():
     """Name and aliases of every customer there."""
-    return [(remote.name, *remote.ingest_aliases) for remote in metronome.client.client().v1.customers.list()]
+    return [
+        (remote.name, *remote.ingest_aliases)
+        for remote in metronome.client.client().v1.customers.list()
+    ]
 
 
 def drain(stage):
@@ -236,7 +289,8 @@ def drain(stage):
 
 
 def delete_before(stage, monkeypatch, module, call, fate):
-    """Whoever comes to `call` first, its words ready, stands still until the customer is deleted and Metronome told."""
+    """Whoever comes to `call` first, its words ready, stands still until the customer is deleted
+    and Metronome told."""
     real = getattr(module, call)
 
     def late(**arguments):
@@ -253,11 +307,15 @@ def delete_before(stage, monkeypatch, module, call, fate):
 
 @pytest.mark.parametrize("fate", ["goes on", "is killed", "hears nothing"])
 @pytest.mark.parametrize("call", ["create_customer", "rename_customer", "set_aliases"])
-def test_a_worker_that_writes_the_old_name_late_brings_nobody_back(stage, clock, alice, monkeypatch, call, fate):
+def test_a_worker_that_writes_the_old_name_late_brings_nobody_back(
+    stage, clock, alice, monkeypatch, call, fate
+):
     if call == "rename_customer":
         drain(stage)
         Customer.objects.run_now(stage.now())
-    delete_before(stage, monkeypatch, customers if call == "rename_customer" else metronome, call, fate)
+    delete_before(
+        stage, monkeypatch, customers if call == "rename_customer" else metronome, call, fate
+    )
     try:
         drain(stage)
     except Killed:
@@ -271,7 +329,9 @@ def test_a_worker_that_writes_the_old_name_late_brings_nobody_back(stage, clock,
 
 
 @pytest.mark.parametrize("fate", ["goes on", "is killed"])
-def test_a_backfill_that_writes_the_old_address_late_brings_nobody_back(stage, clock, alice, monkeypatch, fate):
+def test_a_backfill_that_writes_the_old_address_late_brings_nobody_back(
+    stage, clock, alice, monkeypatch, fate
+):
     drain(stage)
     delete_before(stage, monkeypatch, metronome, "set_aliases", fate)
     try:
@@ -284,7 +344,9 @@ def test_a_backfill_that_writes_the_old_address_late_brings_nobody_back(stage, c
 
 
 @pytest.mark.parametrize("kind", ["timeout_before", "timeout_after", "error_after"])
-def test_who_was_deleted_before_metronome_answered_is_known_there_without_name_and_address(stage, clock, alice, kind):
+def test_who_was_deleted_before_metronome_answered_is_known_there_without_name_and_address(
+    stage, clock, alice, kind
+):
     stage.sandbox.faults.add("/v1/customers", kind, every=2, times=3)
     drain(stage)
     delete()
@@ -297,7 +359,9 @@ def test_who_was_deleted_before_metronome_answered_is_known_there_without_name_a
     assert at_metronome() == [("Deleted customer", alice.stable_alias)]
 
 
-def test_who_was_deleted_while_being_made_by_another_worker_loses_the_name_it_gave(stage, clock, alice, monkeypatch):
+def test_who_was_deleted_while_being_made_by_another_worker_loses_the_name_it_gave(
+    stage, clock, alice, monkeypatch
+):
     real = metronome.create_customer
 
     def overtaken(**arguments):
@@ -311,7 +375,9 @@ def test_who_was_deleted_while_being_made_by_another_worker_loses_the_name_it_ga
     assert at_metronome() == [("Deleted customer", alice.stable_alias)]
 
 
-def test_a_deletion_is_told_only_once_metronome_confirms_it_and_is_looked_at_an_hour_later(stage, clock, alice):
+def test_a_deletion_is_told_only_once_metronome_confirms_it_and_is_looked_at_an_hour_later(
+    stage, clock, alice
+):
     drain(stage)
     delete()
     stable = IngestAlias.objects.get()
@@ -335,7 +401,13 @@ def test_a_deletion_is_told_only_once_metronome_confirms_it_and_is_looked_at_an_
 
 def test_a_profile_saved_while_its_owner_is_deleted_brings_nobody_back(stage, life):
     delete()
-    profile.change(user=life.user, first_name="Alice", last_name="T", email="alice@new.example", now=stage.now())
+    profile.change(
+        user=life.user,
+        first_name="Alice",
+        last_name="T",
+        email="alice@new.example",
+        now=stage.now(),
+    )
     stage.drain()
 
     assert "lice" not in everything_we_know()
@@ -348,7 +420,9 @@ def test_a_form_of_the_admin_that_was_opened_before_brings_nobody_back(stage, li
     form = client.get(url).context["adminform"].form
     delete()
 
-    answer = client.post(url, {name: value for name, value in form.initial.items() if value is not None})
+    answer = client.post(
+        url, {name: value for name, value in form.initial.items() if value is not None}
+    )
 
     assert answer.status_code == 302
     assert "lice" not in everything_we_know()
@@ -356,7 +430,13 @@ def test_a_form_of_the_admin_that_was_opened_before_brings_nobody_back(stage, li
 
 def test_an_address_that_changed_just_before_the_deletion_is_forgotten_too(stage, life):
     found = Customer.objects.select_related("user").get()
-    profile.change(user=life.user, first_name="Alice", last_name="T", email="alice@new.example", now=stage.now())
+    profile.change(
+        user=life.user,
+        first_name="Alice",
+        last_name="T",
+        email="alice@new.example",
+        now=stage.now(),
+    )
     PasswordReset.objects.create(email="alice@new.example", asked_at=stage.now())
     list(deletion.delete(found, dry_run=False, now=stage.now()))
 

@@ -1,4 +1,5 @@
-"""Old rows go; what the ledger refers to, what still owes work, and what may be asked for again stays."""
+"""Old rows go; what the ledger refers to, what still owes work, and what may be asked for again
+stays."""
 
 from __future__ import annotations
 
@@ -36,7 +37,9 @@ def event(alice, name, at, **fields):
         now=at,
     )
     ledger.acknowledge(reservation_ids=[reservation.id], now=at)
-    UsageEvent.objects.filter(transaction_id=name).update(**({"sent_at": at, "due_at": None} | fields))
+    UsageEvent.objects.filter(transaction_id=name).update(
+        **({"sent_at": at, "due_at": None} | fields)
+    )
     return reservation.id
 
 
@@ -55,14 +58,23 @@ def rows(alice, now):
     event(alice, "dead", old, dead_at=now, due_at=now)
     for hour, resolved_at in enumerate((old, now - timedelta(days=20), None)):
         UsageDiscrepancy.objects.create(
-            customer=alice, hour_at=old + timedelta(hours=hour), event_type="voice_generation", local_units=1, remote_units=0,
-            is_in_transit=False, first_seen_at=old, last_seen_at=old, resolved_at=resolved_at,
-        )  # fmt: skip
+            customer=alice,
+            hour_at=old + timedelta(hours=hour),
+            event_type="voice_generation",
+            local_units=1,
+            remote_units=0,
+            is_in_transit=False,
+            first_seen_at=old,
+            last_seen_at=old,
+            resolved_at=resolved_at,
+        )
     for name, due_at in (("old", None), ("waits", now)):
         PasswordReset.objects.create(email=f"{name}@example.com", asked_at=old, due_at=due_at)
     PasswordReset.objects.create(email="young@example.com", asked_at=now)
     for key, days in (("ended", -1), ("live", 1)):
-        Session.objects.create(session_key=key, session_data="", expire_date=now + timedelta(days=days))
+        Session.objects.create(
+            session_key=key, session_data="", expire_date=now + timedelta(days=days)
+        )
 
 
 def test_what_is_settled_and_old_goes_and_all_else_stays(rows):
@@ -73,11 +85,21 @@ def test_what_is_settled_and_old_goes_and_all_else_stays(rows):
     assert code == 0
     kinds = ("password resets", "sessions", "usage discrepancies", "usage events", "webhooks")
     assert text == f"Summary: {', '.join(f'1 {kind} deleted' for kind in kinds)}.\n"
-    assert set(PasswordReset.objects.values_list("email", flat=True)) == {"waits@example.com", "young@example.com"}
+    assert set(PasswordReset.objects.values_list("email", flat=True)) == {
+        "waits@example.com",
+        "young@example.com",
+    }
     assert set(InboundWebhook.objects.values_list("event_id", flat=True)) == {
-        "young", "replayed", "dead", "never-processed"
-    }  # fmt: skip
-    assert set(UsageEvent.objects.values_list("transaction_id", flat=True)) == {"within-34-days", "unsent", "dead"}
+        "young",
+        "replayed",
+        "dead",
+        "never-processed",
+    }
+    assert set(UsageEvent.objects.values_list("transaction_id", flat=True)) == {
+        "within-34-days",
+        "unsent",
+        "dead",
+    }
     assert Session.objects.get().session_key == "live"
     assert (LedgerEntry.objects.count(), Reservation.objects.count()) == (entries, reservations)
     assert run("prune", "--days", 30).text == "Summary: nothing to do.\n"
@@ -94,14 +116,19 @@ def test_a_dry_run_deletes_nothing(rows):
 
     assert code == 1
     assert "1 webhooks would go" in text
-    assert (InboundWebhook.objects.count(), UsageEvent.objects.count(), Session.objects.count()) == (5, 4, 2)
+    assert (
+        InboundWebhook.objects.count(),
+        UsageEvent.objects.count(),
+        Session.objects.count(),
+    ) == (5, 4, 2)
 
 
 @pytest.mark.parametrize("days", [-1, 6, 36_501, 10**12])
 def test_less_than_a_week_and_more_than_a_century_is_refused(db, days):
     assert run("prune", "--days", days) == (
-        1, "--days is 7 to 36,500: Metronome repeats webhooks for two days, and operators replay them."
-    )  # fmt: skip
+        1,
+        "--days is 7 to 36,500: Metronome repeats webhooks for two days, and operators replay them.",
+    )
 
 
 def test_rows_go_chunk_by_chunk(rows, now, monkeypatch):
@@ -115,10 +142,20 @@ def test_rows_go_chunk_by_chunk(rows, now, monkeypatch):
 def test_the_usage_page_calls_a_pruned_event_sent(client, alice, now, rows):
     reservation_id = Reservation.objects.get(key="old").pk
     Generation.objects.create(
-        customer=alice, key="k", body_hash="h", text="Hello", voice="standard-ava", voice_name="Ava",
-        voice_type="standard", characters=1, credits=1, state="done", reservation_id=reservation_id, created_at=now,
+        customer=alice,
+        key="k",
+        body_hash="h",
+        text="Hello",
+        voice="standard-ava",
+        voice_name="Ava",
+        voice_type="standard",
+        characters=1,
+        credits=1,
+        state="done",
+        reservation_id=reservation_id,
+        created_at=now,
         taken_at=now,
-    )  # fmt: skip
+    )
     run("prune", "--days", 30)
 
     client.login(username=alice.user.email, password=PASSWORD)

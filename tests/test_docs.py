@@ -17,6 +17,7 @@ DOCUMENTS = [
     *sorted(ROOT.glob("*.md")),
     *sorted((ROOT / "docs").glob("*.md")),
     *sorted((ROOT / "sandbox").glob("*.md")),
+    ROOT / "billing/README.md",
 ]
 OPERATIONS = (ROOT / "docs/operations.md").read_text()
 

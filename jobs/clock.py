@@ -10,8 +10,8 @@ from datetime import datetime, timedelta
 def ticking(now: datetime) -> Callable[[], datetime]:
     """A clock that shows `now` and runs from there.
 
-    For work that waits for others between two writes: the second write's moment is later than `now`, on whichever clock
-    the caller lives (a test's or a simulation's may be years away).
+    For work that makes several writes with calls between them: later writes carry later moments, on
+    the caller's own clock (that of a test or a simulation may be years away).
     """
     began = time.monotonic()
     return lambda: now + timedelta(seconds=time.monotonic() - began)

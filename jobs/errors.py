@@ -1,13 +1,16 @@
-"""The two kinds of trouble a step can meet at the edge, and the wish to wait. Adapters raise subclasses of these."""
+"""What a job raises: two kinds of error of the outside world, and the wish to run later.
+
+Adapters raise subclasses of the first two.
+"""
 
 from __future__ import annotations
 
 
 class Unavailable(Exception):
-    """Try again later: the other side is down, slow, limiting us, or lost our answer.
+    """Try again later: the other side is down, slow or limiting us, or its answer was lost.
 
-    `pause_seconds`: when set, every row of the lane would fail alike (a refused API key); the lane rests that long and
-    no row counts an attempt. `retry_after_seconds`: what the other side asked for, if it did.
+    `pause_seconds`: set if every row of the job would fail alike (a refused API key). The job pauses
+    that long, and no row counts an attempt. `retry_after_seconds`: what the other side asked for.
     """
 
     def __init__(self, message: str, *, pause_seconds: int = 0, retry_after_seconds: float = 0) -> None:
@@ -17,11 +20,11 @@ class Unavailable(Exception):
 
 
 class Rejected(Exception):
-    """Never: the other side understood and refuses. The row is dead until a person decides."""
+    """Do not try again: the other side understood and refused. The row is dead until a person decides."""
 
 
 class Snooze(Exception):
-    """A predecessor is missing (no Metronome customer yet). Look again in `seconds`; no attempt is counted."""
+    """Run again in `seconds`, because something else must come first; no attempt is counted."""
 
     def __init__(self, message: str, *, seconds: float = 2) -> None:
         super().__init__(message)

@@ -1,7 +1,8 @@
-"""Rows that still owe the outside world something, and the workers that pay.
+"""Rows that jobs work on, the workers that run, and the jobs that are paused.
 
-State is the queue: a model that mixes in `JobRow` is its own task. There is no task table, so the admin shows the thing
-itself (a payment, a webhook, a usage event) with its attempts and its last error.
+The row is the task: a model that mixes in `JobRow` carries the state of its own job. There is no
+table of tasks, so the admin shows the thing itself (a payment, a webhook, a usage event) with its
+attempts and its last error.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from django.db.models.functions import Coalesce
 
 class JobRowQuerySet(models.QuerySet):
     def due(self, now: datetime) -> Self:
-        """Rows a worker may take now: due, alive, and not in another worker's hands."""
+        """Rows a worker may claim now: due, not dead, and not leased to another worker."""
         return self.filter(Q(leased_until=None) | Q(leased_until__lt=now), due_at__lte=now, dead_at=None)
 
     def dead(self) -> Self:
@@ -70,8 +71,8 @@ class JobRow(models.Model):
         null=True, blank=True, help_text="Given up; needs a person. Retry makes it due again."
     )
 
-    # How far ahead a row of this kind is ever due, back-offs and leases apart; None: as far as you like (the end of a plan).
-    # Beyond that a clock was wrong (jobs.queue.set_right).
+    # How far ahead a row of this model is ever due, apart from back-offs and leases. Beyond that a
+    # clock was wrong (jobs.queue.set_right). None: any distance is right, as for the end of a plan.
     due_within_seconds: ClassVar[int | None] = None
 
     objects = JobRowQuerySet.as_manager()
@@ -99,7 +100,7 @@ class Heartbeat(models.Model):
 
 
 class PausedJob(models.Model):
-    """A step that is paused because every row of it would fail alike (a refused key, say)."""
+    """A job that pauses because every row of it would fail alike (a refused API key, say)."""
 
     name = models.CharField(max_length=50, primary_key=True)
     paused_until = models.DateTimeField()

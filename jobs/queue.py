@@ -1,7 +1,8 @@
-"""Claim, settle and fail rows that mix in `jobs.models.JobRow`.
+"""Claim rows that mix in `jobs.models.JobRow`, and give them back: completed, or failed.
 
-A claim is a lease, not a lock: a worker killed at any instruction leaves a row that is due again when the lease ends.
-So whatever is done under a claim must be safe to do twice, and a lease must outlive the slowest call made under it.
+A claim is a lease, not a lock: a worker killed at any instruction leaves a row that is due again
+when the lease ends. So whatever is done under a claim must be safe to do twice, and a lease must
+outlive the slowest call made under it, or be renewed meanwhile (`extend`).
 """
 
 from __future__ import annotations
@@ -22,10 +23,10 @@ J = TypeVar("J", bound=JobRow)
 
 BACKOFF_FIRST_SECONDS = 1
 BACKOFF_MAX_SECONDS = 120  # after an outage of any length everything is tried again within two minutes
-UNAVAILABLE_ATTEMPTS_MAX = 2_000  # about 2.7 days at the cap: a weekend, and as long as Metronome retries its webhooks
+UNAVAILABLE_ATTEMPTS_MAX = 2_000  # 2.7 days at the cap: a weekend, and as long as Metronome retries
 AHEAD_MAX_SECONDS = 900  # longer than any lease, back-off (two minutes) and wait that others ask for (five)
 LEASE_MAX_SECONDS = 600
-UNEXPECTED_ATTEMPTS_MAX = 10  # an error nobody foresaw is a bug; some ten minutes of retries, then a person looks
+UNEXPECTED_ATTEMPTS_MAX = 10  # an unforeseen error is a bug: ten minutes of retries, then a person
 
 
 def claim(
@@ -37,13 +38,17 @@ def claim(
     among: Sequence[Any] | None = None,
     fields: Sequence[str] = (),
 ) -> list[J]:
-    """Take up to `limit` due rows for this worker alone, oldest first: of all, or of those with the primary keys `among`.
-    `fields` are the attributes to load, with the key and `attempts`; all by default.
+    """Lease up to `limit` due rows to this worker, oldest first.
 
-    The rows are locked before the UPDATE: `UPDATE … WHERE id IN (SELECT … LIMIT n)` by itself hands the same rows to two
-    workers on PostgreSQL. SQLite has no row locks and needs none: our transactions there start with BEGIN IMMEDIATE.
-    `due_at` moves to the end of the lease, whose microseconds are drawn with the token, so that nobody else names that
-    moment: whoever finds another value there knows that the row was nudged, even by a clock that stands still.
+    `among`: only rows with these primary keys. `fields`: the attributes to load, the key and
+    `attempts` among them; by default all.
+
+    The rows are locked before the UPDATE: `UPDATE … WHERE id IN (SELECT … LIMIT n)` alone gives the
+    same rows to two workers on PostgreSQL. SQLite has no row locks and needs none, because our
+    transactions start there with BEGIN IMMEDIATE.
+
+    claim() sets due_at to the end of the lease. If it differs when the job ends, another run was
+    requested meanwhile, and we leave it.
     """
     token = secrets.token_hex(16)
     until = _lease_end(now, lease_seconds, token)
@@ -73,21 +78,21 @@ def claim(
 
 
 def complete(rows: Sequence[JobRow], *, due_at: datetime | None = None, **also: Any) -> int:
-    """Give rows of one claim back as done, due again at `due_at` or never. Returns how many were still ours.
+    """Give rows of one claim back as done, due again at `due_at` or never.
 
-    `also` are further columns to set in the same UPDATE. A row that was nudged while we held it stays due, so a nudge
-    is never lost.
+    `also` are further columns to set in the same UPDATE. A row on which another run was requested
+    meanwhile stays due. Returns how many rows were still ours.
     """
     return _give_back(rows, due_at=due_at, attempts=0, last_error="", **also) if rows else 0
 
 
 def fail(row: JobRow, error: Exception, *, now: datetime) -> None:
-    """Give a claimed row back after `error`: later for what may pass, dead for what will not."""
+    """Give a claimed row back after `error`: due later if that may pass, else dead."""
     _fail_alike([row], row.attempts, error, now)
 
 
 def fail_all(rows: Sequence[JobRow], error: Exception, *, now: datetime) -> None:
-    """Give rows of one claim back after the one `error` they share: as `fail`, in an UPDATE per count of attempts."""
+    """`fail` for rows of one claim with the same error, in one UPDATE for each count of attempts."""
     for attempts in sorted({row.attempts for row in rows}):
         _fail_alike([row for row in rows if row.attempts == attempts], attempts, error, now)
 
@@ -122,17 +127,17 @@ def extend(row: J, *, seconds: int, now: datetime) -> bool:
 
 
 def set_right(model: type[JobRow], *, now: datetime) -> int:
-    """Make due now what is leased, or put off, further ahead than any worker does it: a clock was ahead when it was written.
-    Without that such rows wait until the right clock gets there. Returns how many they were.
+    """Make rows due now that are leased or put off further ahead than any worker does.
 
-    As safe as a nudge. A worker whose clock is ahead still loses its lease, as one that was too slow would.
+    Their writer's clock was ahead; they would wait until the right clock gets there. A worker whose
+    clock still is ahead loses its lease, like one that was too slow. Returns how many rows there were.
     """
     beyond = now + timedelta(seconds=AHEAD_MAX_SECONDS)
     rows = model._default_manager.filter(due_at__isnull=False, dead_at=None)
     leased = rows.filter(leased_until__gt=beyond).update(
         lease=None, leased_until=None, due_at=Case(When(due_at__gt=now, then=now), default=F("due_at"))
     )
-    put_off = Q(due_at__gt=beyond) & ~Q(last_error="")  # settling clears the error: who has one is backing off
+    put_off = Q(due_at__gt=beyond) & ~Q(last_error="")  # complete() clears it: backing off
     if model.due_within_seconds is not None:
         put_off |= Q(due_at__gt=beyond + timedelta(seconds=model.due_within_seconds))
     return leased + rows.filter(put_off, leased_until=None).update(due_at=now)
@@ -154,7 +159,7 @@ def _fail_alike(rows: Sequence[JobRow], attempts: int, error: Exception, now: da
 
 
 def backoff_seconds(attempts: int) -> float:
-    """Doubling wait with a cap, and half to full of it at random so that rows which failed together spread out."""
+    """A doubling wait with a cap; half to full of it by chance, so that rows failing together spread out."""
     ceiling = min(BACKOFF_MAX_SECONDS, BACKOFF_FIRST_SECONDS * 2 ** min(attempts, 20))
     return ceiling * random.uniform(0.5, 1)
 
@@ -197,7 +202,7 @@ def _give_back(
 
 
 # --- SQL ------------------------------------------------------------------------------------------------------------
-# Not by the ORM: composing its statements took a worker four times as long as the database took to execute them.
+# Not by the ORM: composing its statements took four times as long as executing them.
 
 DUE = "due_at <= %s AND dead_at IS NULL AND (leased_until IS NULL OR leased_until < %s)"  # as JobRowQuerySet.due
 

@@ -35,9 +35,9 @@ logger = logging.getLogger(__name__)
 DEFAULT_QUEUE = "default"
 
 IDLE_SECONDS = 1  # how long a new row waits at most for an idle worker; asking takes some 5 ms of a core
-JOB_RUNS_MAX = 10  # how often one step runs in a turn before the next has its chance,
+JOB_RUNS_MAX = 10  # how often one job runs in a pass before the next one does,
 JOB_SECONDS = 10  # or for how long
-SLOW_SECONDS = 2  # a step that takes longer ends the turn
+SLOW_SECONDS = 2  # a job that takes longer ends the pass
 TROUBLE_SECONDS = 2  # pause after the database failed
 HEARTBEAT_SECONDS = 10
 HEARTBEAT_STALE_SECONDS = 60  # six missed beats: health calls the worker gone
@@ -70,10 +70,10 @@ class Job(Protocol):
 
 @dataclass(frozen=True)
 class RowJob:
-    """A step that takes one claimed row at a time.
+    """A job that takes one row at a time, which it claims.
 
-    `perform(row, now)` runs outside any transaction and may call the outside world. It returns when to look at the row
-    again (None: nothing owed any more) or raises one of `jobs.errors`.
+    `perform(row, now)` runs outside any transaction and may call the outside world. It returns when
+    to run again on the row (None: not again), or raises one of `jobs.errors`.
     """
 
     name: str
@@ -187,7 +187,7 @@ def jobs_on(names: Collection[str]) -> list[Job]:
 
 
 class Worker:
-    """One process of the loop. Any number may run: claims keep them off each other's rows."""
+    """Runs jobs pass by pass until it is stopped. Any number may run: claims keep their rows apart."""
 
     def __init__(self, jobs: Sequence[Job], *, clock: Callable[[], datetime] = timezone.now) -> None:
         self.jobs = jobs
@@ -197,23 +197,26 @@ class Worker:
         self.stopping = threading.Event()
         self.beat_at: datetime | None = None
         self.kept_up_at: datetime | None = None
-        self.slow_at: dict[str, float] = {}  # by step, if its last time was slow
+        self.slow_at: dict[str, float] = {}  # by job, if its last run was slow
 
     def run(self) -> None:
-        """Work until `stop`. The item in hand is finished; the next one is not begun."""
+        """Work until `stop`, which lets the row in hand be finished and begins no other."""
         try:
             while not self.stopping.is_set():
-                if not self._turn_safely():
+                if not self._pass_safely():
                     self.stopping.wait(IDLE_SECONDS)
         finally:
             with suppress(Error):  # health finds the silence out by itself
                 Heartbeat.objects.filter(worker=self.name).delete()
 
-    def drain(self, *, turns_max: int = 1_000) -> int:
-        """Work until nothing is due or nothing can be done, for tests and cron. Returns how many rows were done."""
+    def drain(self, *, passes_max: int = 1_000) -> int:
+        """Work until nothing is due or nothing can be done, for tests and cron.
+
+        Returns how many rows were taken.
+        """
         taken = fruitless = 0
-        for _ in range(turns_max):
-            done, is_whole = self._turn()
+        for _ in range(passes_max):
+            done, is_whole = self._pass()
             taken += done
             fruitless = 0 if done else fruitless + 1
             if not done and (is_whole or fruitless == len(self.jobs)):
@@ -223,29 +226,29 @@ class Worker:
     def stop(self) -> None:
         self.stopping.set()
 
-    def turn(self) -> int:
-        """One round over the steps that have something due. An idle turn costs one query.
+    def run_pass(self) -> int:
+        """Run the jobs that have something due. An idle pass costs one query.
 
-        A slow step, whose other side hangs perhaps, ends the turn and comes last in the next ones: quick ones wait for one
-        slow step at most, and slow ones take turns.
+        A job slower than SLOW_SECONDS ends the pass and runs last in the next one, so one hanging API
+        delays the other jobs by one call at most.
         """
-        return self._turn()[0]
+        return self._pass()[0]
 
-    def _turn(self) -> tuple[int, bool]:
-        """How many rows were taken, and whether all steps had their chance."""
+    def _pass(self) -> tuple[int, bool]:
+        """How many rows were taken, and whether every job could run."""
         now, taken = self.clock(), 0
         self._beat(now)
-        for step in sorted(self._due_steps(now), key=lambda step: self.slow_at.get(step.name, 0)):
+        for job in sorted(self._due_jobs(now), key=lambda job: self.slow_at.get(job.name, 0)):
             began_at = time.monotonic()
-            taken += self._run(step)
+            taken += self._run(job)
             if time.monotonic() - began_at > SLOW_SECONDS:
-                self.slow_at[step.name] = time.monotonic()
+                self.slow_at[job.name] = time.monotonic()
                 return taken, False
-            self.slow_at.pop(step.name, None)
+            self.slow_at.pop(job.name, None)
         return taken, True
 
-    def _run(self, step: Job) -> int:
-        """Some rows of one step: few enough that a long queue, or a slow other side, does not keep the other steps waiting."""
+    def _run(self, job: Job) -> int:
+        """Run one job some times: few enough that many rows, or slow calls, do not delay the others."""
         taken = 0
         until = time.monotonic() + JOB_SECONDS
         for _ in range(JOB_RUNS_MAX):
@@ -254,25 +257,26 @@ class Worker:
             now = self.clock()
             self._beat(now)
             try:
-                done = step.run(now)
+                done = job.run(now)
             except (OperationalError, InterfaceError):
                 raise
-            except Exception:  # the loop's boundary: one broken step must not stop the others
-                logger.exception("step %s failed", step.name)
+            except Exception:  # the loop's boundary: one broken job must not stop the others
+                logger.exception("job %s failed", job.name)
                 break
             taken += done
             if not done:
                 break
         return taken
 
-    def _turn_safely(self) -> int:
+    def _pass_safely(self) -> int:
         try:
             self._keep_up(self.clock())
-            return self.turn()
+            return self.run_pass()
         except Error as error:
-            away = isinstance(error, (OperationalError, InterfaceError))  # for an hour, perhaps: no traceback each time
+            # It may be away for an hour: no traceback each time.
+            away = isinstance(error, (OperationalError, InterfaceError))
             logger.error("the database is not answering (%s); trying again", error, exc_info=None if away else error)
-            close_old_connections()  # only now: a worker keeps its connection between turns
+            close_old_connections()  # only now: a worker keeps its connection between passes
             self.stopping.wait(TROUBLE_SECONDS)
             return 0
 
@@ -298,13 +302,13 @@ class Worker:
             if rows := queue.set_right(model, now=now):
                 logger.warning("a clock was ahead: %s %s are due now", rows, model._meta.verbose_name_plural)
 
-    def _due_steps(self, now: datetime) -> list[Job]:
+    def _due_jobs(self, now: datetime) -> list[Job]:
         is_beating, is_any_paused, *due = self._exist(now)
         if not is_beating:  # an operator cleared the table
             self.beat_at = None
             return []
         names = set(_paused(now).values_list("name", flat=True)) if is_any_paused else set()
-        return [step for step, is_due in zip(self.jobs, due, strict=True) if is_due and step.name not in names]
+        return [job for job, is_due in zip(self.jobs, due, strict=True) if is_due and job.name not in names]
 
     def _beat(self, now: datetime) -> None:
         if self.beat_at and timedelta(0) <= now - self.beat_at < timedelta(seconds=HEARTBEAT_SECONDS):
@@ -319,7 +323,7 @@ class Worker:
     @cached_property
     def _exist(self) -> Exist:
         beat = "SELECT 1 FROM jobs_heartbeat WHERE worker = %s", [self.name]
-        return Exist(beat, *map(composed, [_paused, *(step.due for step in self.jobs)]))
+        return Exist(beat, *map(composed, [_paused, *(job.due for job in self.jobs)]))
 
 
 def _paused(now: datetime) -> QuerySet[PausedJob]:

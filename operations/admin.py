@@ -1,4 +1,4 @@
-"""How rows look in the admin: what the software writes is read-only, and whatever owes work shows it and can be retried."""
+"""How rows look in the admin: read-only where the software writes them, with Retry where a job does."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ class WorkFilter(admin.SimpleListFilter):
 
 
 class JobRowAdmin(ReadOnlyAdmin):
-    """A row that owes work: shows what, since when and with what trouble; Retry makes it due now."""
+    """A row that a job works on: shows when it is due and its last error; Retry runs the job now."""
 
     list_filter: ClassVar[Any] = (WorkFilter,)
     actions = ["retry"]
@@ -169,7 +169,7 @@ class JobRowAdmin(ReadOnlyAdmin):
     def trouble(self, row: JobRow) -> str:
         return row.last_error[:120]
 
-    @admin.action(description="Retry: do what is owed now", permissions=["operate"])
+    @admin.action(description="Retry: run the job now", permissions=["operate"])
     def retry(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
         if not too_many(self, request, queryset):
             self.make_due(request, "Retry", queryset.filter(due_at__isnull=False), chosen=queryset.count())

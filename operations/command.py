@@ -170,19 +170,19 @@ def attempt(subject: object, act: Callable[[], Outcome]) -> Outcome:
     raise AssertionError("unreachable")
 
 
-def run_all_now(rows: QuerySet[J], *, dry_run: bool, now: datetime, word: str) -> Iterator[Outcome]:
-    """Make rows due, a chunk in one UPDATE."""
+def make_due(rows: QuerySet[J], *, dry_run: bool, now: datetime, word: str) -> Iterator[Outcome]:
+    """Make rows due now, CHUNK by CHUNK, each in one UPDATE."""
     chunk: list[J] = []
     for row in walk(rows):
         chunk.append(row)
         if len(chunk) == CHUNK:
-            yield from _nudge(chunk, dry_run, now, word)
+            yield from _make_due(chunk, dry_run, now, word)
             chunk = []
     if chunk:
-        yield from _nudge(chunk, dry_run, now, word)
+        yield from _make_due(chunk, dry_run, now, word)
 
 
-def _nudge(chunk: list[J], dry_run: bool, now: datetime, word: str) -> Iterator[Outcome]:
+def _make_due(chunk: list[J], dry_run: bool, now: datetime, word: str) -> Iterator[Outcome]:
     if not dry_run:
         manager: Any = type(chunk[0])._default_manager
         manager.filter(pk__in=[row.pk for row in chunk]).run_now(now)

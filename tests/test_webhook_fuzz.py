@@ -221,7 +221,7 @@ def test_no_body_is_an_error_of_ours_and_none_counts_without_its_signature(
     assert InboundWebhook.objects.count() > BODIES / len(PATHS) / 20, "enough of them went in"
 
     logging.disable(logging.NOTSET)
-    Worker([handlers.PROCESS], clock=lambda: now + timedelta(minutes=1)).drain(turns_max=100_000)
+    Worker([handlers.PROCESS], clock=lambda: now + timedelta(minutes=1)).drain(passes_max=100_000)
     assert "failed on row" not in caplog.text, "a handler stumbled"
 
 

@@ -41,10 +41,10 @@ def test_a_row_that_was_put_off_by_a_clock_ahead_is_done_at_once(error, event, n
         raise error
 
     clock, done = Clock(now + AHEAD), []
-    worker_at(clock, fail)._turn_safely()
+    worker_at(clock, fail)._pass_safely()
     clock.at = now + timedelta(seconds=5)
 
-    worker_at(clock, lambda row, now: done.append(row.pk))._turn_safely()
+    worker_at(clock, lambda row, now: done.append(row.pk))._pass_safely()
 
     assert done == [event.pk]
 
@@ -58,9 +58,9 @@ def test_a_worker_that_sees_its_own_clock_go_back_beats_and_works_at_once(event,
             raise Unavailable("503")
 
     one = worker_at(clock, perform)
-    one._turn_safely()
+    one._pass_safely()
     clock.at = now + timedelta(seconds=5)
-    one._turn_safely()
+    one._pass_safely()
 
     assert done == [now + AHEAD, clock.at]
     assert Heartbeat.objects.get().beat_at == clock.at
@@ -100,7 +100,7 @@ def test_rows_that_are_rightly_due_later_stay(alice, now):
     assert (plan.due_at, leased.due_at, backing_off.due_at) == (day, held.leased_until, soon)
 
 
-def test_what_is_dead_or_owes_nothing_stays_so(now):
+def test_what_is_dead_or_has_nothing_to_do_stays_so(now):
     ROWS.create(event_id="done", type="t", payload={}, received_at=now)
     ROWS.create(
         event_id="dead", type="t", payload={}, received_at=now, due_at=now + AHEAD, dead_at=now, last_error="400"
@@ -112,7 +112,7 @@ def test_what_is_dead_or_owes_nothing_stays_so(now):
 def test_a_pause_made_by_a_clock_ahead_ends(event, now):
     pause_job("test", seconds=60, reason="401", now=now + AHEAD)
 
-    worker_at(Clock(now))._turn_safely()
+    worker_at(Clock(now))._pass_safely()
 
     assert not PausedJob.objects.exists()
     assert ROWS.get().due_at is None
@@ -135,16 +135,16 @@ def test_a_heartbeat_of_a_clock_that_differs_a_little_is_alive(seconds, now):
 def test_the_look_at_the_clock_is_taken_every_ten_minutes_only(now, django_assert_num_queries):
     clock = Clock(now)
     one = worker_at(clock)
-    one._turn_safely()
+    one._pass_safely()
     clock.at = now + timedelta(seconds=1)
 
     with django_assert_num_queries(1):
-        one._turn_safely()
+        one._pass_safely()
 
 
 def test_no_wait_of_a_worker_is_longer_than_what_counts_as_ahead():
     from billing.metronome.client import RETRY_AFTER_MAX_SECONDS
 
-    leases = [getattr(step, "lease_seconds", 0) for step in worker.all_jobs()]
+    leases = [getattr(job, "lease_seconds", 0) for job in worker.all_jobs()]
 
     assert max(*leases, queue.BACKOFF_MAX_SECONDS, RETRY_AFTER_MAX_SECONDS) < queue.AHEAD_MAX_SECONDS

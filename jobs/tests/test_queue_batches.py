@@ -20,14 +20,14 @@ def claimed(db, now):
     return queue.claim(Customer, now=now, limit=10, lease_seconds=60)
 
 
-def test_settle_sets_further_columns_in_the_same_update(claimed, now, django_assert_num_queries):
+def test_complete_sets_further_columns_in_the_same_update(claimed, now, django_assert_num_queries):
     with django_assert_num_queries(1):
         assert queue.complete(claimed, created_at=now - timedelta(days=1)) == 3
 
     assert Customer.objects.filter(due_at=None, lease=None, created_at=now - timedelta(days=1)).count() == 3
 
 
-def test_settle_leaves_rows_alone_that_another_worker_took(claimed, now):
+def test_complete_leaves_rows_alone_that_another_worker_took(claimed, now):
     queue.claim(Customer, now=now + timedelta(seconds=61), limit=1, lease_seconds=60)
 
     assert queue.complete(claimed, created_at=now - timedelta(days=1)) == 2
@@ -54,7 +54,7 @@ def test_fail_all_kills_what_is_rejected_and_counts_no_waiting(claimed, now):
     assert Customer.objects.filter(attempts=0, due_at=now + timedelta(seconds=9)).count() == 2
 
 
-def test_fail_all_keeps_a_nudge(claimed, now):
+def test_fail_all_keeps_a_run_asked_for(claimed, now):
     Customer.objects.filter(pk=claimed[0].pk).run_now(now)
 
     queue.fail_all(claimed, Rejected("never"), now=now)

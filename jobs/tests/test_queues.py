@@ -76,8 +76,8 @@ def test_a_queue_is_served_while_a_worker_of_it_lives(spoken, now):
 @pytest.mark.django_db
 def test_a_worker_started_anew_under_its_old_name_tells_its_new_queues(spoken, now):
     """In a container, name and process id are the same each time."""
-    Worker(jobs_on(["default"]), clock=lambda: now).turn()
-    Worker(jobs_on(["speech"]), clock=lambda: now).turn()
+    Worker(jobs_on(["default"]), clock=lambda: now).run_pass()
+    Worker(jobs_on(["speech"]), clock=lambda: now).run_pass()
 
     assert Heartbeat.objects.get().queues == ["speech"]
 

@@ -1,4 +1,4 @@
-"""The loop around the rows: which steps run, what a failure does, and what an idle turn costs."""
+"""The loop around the rows: which jobs run, what a failure does, and what an idle pass costs."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_drain_works_until_nothing_is_due(add, now):
     assert not ROWS.exclude(due_at=None).exists()
 
 
-def test_a_row_is_due_again_when_its_step_says(add, now):
+def test_a_row_is_due_again_when_its_job_says(add, now):
     add("event")
 
     worker_for(lambda row, now: now + timedelta(minutes=5), now).drain()
@@ -126,8 +126,8 @@ def test_a_side_that_is_down_is_asked_once_a_pass_and_job_not_once_a_row(add, no
 
     worker = worker_for(perform, now)
 
-    assert (worker.turn(), len(calls)) == (0, 1), "nothing was done: the loop pauses for a second"
-    assert (worker.turn(), len(calls)) == (2, 3), "it is back: at full speed again"
+    assert (worker.run_pass(), len(calls)) == (0, 1), "nothing was done: the loop pauses for a second"
+    assert (worker.run_pass(), len(calls)) == (2, 3), "it is back: at full speed again"
     assert sorted(ROWS.values_list("attempts", flat=True)) == [0, 0, 1]
 
 
@@ -159,32 +159,32 @@ def test_a_paused_job_resumes_by_itself_and_holds_up_no_other(add, now):
     quiet = RowJob("paused", InboundWebhook, lambda row, now: pytest.fail("this job is paused"))
     busy = RowJob("busy", InboundWebhook, lambda row, now: now)
 
-    assert Worker([quiet, busy], clock=lambda: now).turn() == worker_module.JOB_RUNS_MAX
+    assert Worker([quiet, busy], clock=lambda: now).run_pass() == worker_module.JOB_RUNS_MAX
 
     done = []
     worker_for(lambda row, now: done.append(row), now + timedelta(seconds=61), name="paused").drain()
     assert len(done) == 1
 
 
-def test_a_long_queue_does_not_keep_other_steps_waiting(add, now):
+def test_a_long_queue_does_not_keep_other_jobs_waiting(add, now):
     add(*(f"event-{at}" for at in range(50)))
     order = []
     first = RowJob("first", InboundWebhook, lambda row, now: order.append("first"))
     second = RowJob("second", InboundWebhook, lambda row, now: order.append("second"))
 
-    Worker([first, second], clock=lambda: now).turn()
+    Worker([first, second], clock=lambda: now).run_pass()
 
     assert order == ["first"] * worker_module.JOB_RUNS_MAX + ["second"] * worker_module.JOB_RUNS_MAX
 
 
-def test_a_slow_step_gives_way_too(add, now, monkeypatch):
+def test_a_slow_job_gives_way_too(add, now, monkeypatch):
     add("one", "two")
     monkeypatch.setattr(worker_module, "JOB_SECONDS", -1)
 
-    assert worker_for(lambda row, now: None, now).turn() == 0
+    assert worker_for(lambda row, now: None, now).run_pass() == 0
 
 
-def test_quick_steps_wait_for_one_slow_step_at_most_and_slow_ones_take_turns(add, now, monkeypatch):
+def test_quick_jobs_wait_for_one_slow_job_at_most_and_slow_ones_alternate(add, now, monkeypatch):
     add("never done")
     clock, order = SimpleNamespace(monotonic=lambda: clock.seconds, seconds=0), []
     monkeypatch.setattr(worker_module, "time", clock)
@@ -204,19 +204,19 @@ def test_quick_steps_wait_for_one_slow_step_at_most_and_slow_ones_take_turns(add
     hangs = Takes("hangs", 30)
     worker = Worker([hangs, Takes("hangs too", 10), Takes("quick", 0), Takes("quick too", 1)], clock=lambda: now)
     for _ in range(5):
-        worker.turn()
+        worker.run_pass()
     assert " > ".join(order) == (
         "hangs > hangs too > quick > quick too > hangs > quick > quick too > hangs too > quick > quick too > hangs"
     )
 
     hangs.seconds = 0
     order.clear()
-    worker.turn()
-    worker.turn()
+    worker.run_pass()
+    worker.run_pass()
     assert " > ".join(order) == "quick > quick too > hangs too > quick > quick too > hangs > hangs too"
 
 
-def test_a_drain_comes_to_all_steps_however_slow(add, now, monkeypatch):
+def test_a_drain_comes_to_all_jobs_however_slow(add, now, monkeypatch):
     add("event")
     monkeypatch.setattr(worker_module, "SLOW_SECONDS", -1)
     nothing = BatchJob("nothing", ROWS.due, lambda now: 0)
@@ -233,7 +233,7 @@ def test_stop_begins_no_further_row(add, now):
     assert ROWS.filter(due_at=None).count() == 1
 
 
-def test_a_broken_step_does_not_stop_the_others(add, now, caplog):
+def test_a_broken_job_does_not_stop_the_others(add, now, caplog):
     add("event")
 
     class Broken:
@@ -248,7 +248,7 @@ def test_a_broken_step_does_not_stop_the_others(add, now, caplog):
     Worker([Broken(), RowJob("test", InboundWebhook, lambda row, now: None)], clock=lambda: now).drain()
 
     assert ROWS.get().due_at is None
-    assert "step broken failed" in caplog.text
+    assert "job broken failed" in caplog.text
 
 
 def test_a_lost_database_is_waited_for(now, monkeypatch, caplog):
@@ -256,14 +256,14 @@ def test_a_lost_database_is_waited_for(now, monkeypatch, caplog):
     worker = Worker([], clock=lambda: now)
     answers = [OperationalError("gone"), None]
 
-    def turn() -> int:
+    def run_pass() -> int:
         answer = answers.pop(0)
         if answer:
             raise answer
         worker.stop()
         return 0
 
-    monkeypatch.setattr(worker, "turn", turn)
+    monkeypatch.setattr(worker, "run_pass", run_pass)
 
     worker.run()
 
@@ -271,20 +271,20 @@ def test_a_lost_database_is_waited_for(now, monkeypatch, caplog):
     assert "the database is not answering (gone)" in caplog.text and "Traceback" not in caplog.text
 
 
-def test_an_idle_turn_costs_few_queries(now, django_assert_num_queries):
-    """Of all steps of the product together; the heartbeat adds its own every ten seconds."""
+def test_an_idle_pass_costs_few_queries(now, django_assert_num_queries):
+    """Of all jobs of the product together; the heartbeat adds its own every ten seconds."""
     worker = Worker(all_jobs(), clock=lambda: now)
-    worker.turn()
+    worker.run_pass()
 
     with django_assert_num_queries(1):
-        worker.turn()
+        worker.run_pass()
 
 
 def test_the_heartbeat_shows_a_worker_and_goes_when_it_stops(now):
     assert not alive(now)
     worker = Worker([], clock=lambda: now)
 
-    worker.turn()
+    worker.run_pass()
     assert Heartbeat.objects.get().worker == worker.name
     assert alive(now + timedelta(seconds=59))
     assert not alive(now + timedelta(seconds=61))
@@ -296,11 +296,11 @@ def test_the_heartbeat_shows_a_worker_and_goes_when_it_stops(now):
 
 def test_the_heartbeat_comes_back_after_an_operator_cleared_the_table(now):
     worker = Worker([], clock=lambda: now)
-    worker.turn()
+    worker.run_pass()
     Heartbeat.objects.all().delete()
 
-    worker.turn()
-    worker.turn()
+    worker.run_pass()
+    worker.run_pass()
 
     assert alive(now)
 
@@ -308,7 +308,7 @@ def test_the_heartbeat_comes_back_after_an_operator_cleared_the_table(now):
 def test_heartbeats_of_long_gone_workers_are_forgotten(now):
     Heartbeat.objects.create(worker="gone", started_at=now, beat_at=now - timedelta(hours=25))
 
-    Worker([], clock=lambda: now).turn()
+    Worker([], clock=lambda: now).run_pass()
 
     assert not Heartbeat.objects.filter(worker="gone").exists()
 

@@ -143,7 +143,7 @@ class Stage(MetronomeSide):
             act()
 
     def work(self) -> None:
-        self.dice.choice(self.workers).turn()
+        self.dice.choice(self.workers).run_pass()
 
     def pass_hours(self, hours: int) -> None:
         """A worker comes by at the end. Nothing keeps usage from Metronome for the 34 days in which it

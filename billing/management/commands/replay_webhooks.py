@@ -10,7 +10,7 @@ from typing import Any
 from django.db.models import QuerySet
 
 from billing.models import InboundWebhook
-from operations.command import Operation, Outcome, Refused, moment, run_all_now
+from operations.command import Operation, Outcome, Refused, make_due, moment
 
 
 class Command(Operation):
@@ -42,7 +42,7 @@ class Command(Operation):
         sent = _of(options["source"]).filter(event_id__in=options["id"] or ())
         if unknown := set(options["id"] or ()) - set(sent.values_list("event_id", flat=True)):
             raise Refused(f"There is no webhook {', '.join(sorted(unknown))}.")
-        return run_all_now(_chosen(**options), dry_run=dry_run, now=now, word="made due")
+        return make_due(_chosen(**options), dry_run=dry_run, now=now, word="made due")
 
 
 def _of(source: str | None) -> QuerySet[InboundWebhook]:

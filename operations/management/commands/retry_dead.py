@@ -10,7 +10,7 @@ from typing import Any
 from django.apps import apps
 
 from jobs.models import JobRow
-from operations.command import Operation, Outcome, Refused, run_all_now
+from operations.command import Operation, Outcome, Refused, make_due
 
 
 class Command(Operation):
@@ -26,7 +26,7 @@ class Command(Operation):
 
     def outcomes(self, *, dry_run: bool, now: datetime, model: str | None, **options: Any) -> Iterator[Outcome]:
         for kind in _kinds(model):
-            for outcome in run_all_now(_dead(kind), dry_run=dry_run, now=now, word="made due"):
+            for outcome in make_due(_dead(kind), dry_run=dry_run, now=now, word="made due"):
                 row: Any = outcome.subject
                 name = f"{kind._meta.verbose_name} {row.pk}"
                 yield Outcome(name, outcome.word, row.last_error if dry_run else "", outcome.is_open)
@@ -37,7 +37,7 @@ def _kinds(name: str | None) -> list[type[JobRow]]:
     wanted = [kind for kind in kinds if name is None or name.lower() in (kind._meta.label_lower, kind._meta.model_name)]
     if not wanted:
         names = ", ".join(kind._meta.label_lower for kind in kinds)
-        raise Refused(f"{name} owes no work. These do: {names}.")
+        raise Refused(f"{name} is no kind of row that jobs work on. These are: {names}.")
     return wanted
 
 

@@ -24,7 +24,7 @@ def test_a_worker_makes_the_rows_when_it_starts(now):
     worker.run()
     assert not RUNS.exists(), "a stopped one does nothing"
 
-    worker._turn_safely()
+    worker._pass_safely()
     assert set(RUNS.values_list("kind", flat=True)) == {"hours", "days"}
 
 
@@ -32,11 +32,11 @@ def test_a_worker_makes_the_rows_when_it_starts(now):
 def test_a_row_that_somebody_deleted_is_made_again_within_ten_minutes(now):
     clock = [now]
     worker = Worker([RECONCILE], clock=lambda: clock[0])
-    worker._turn_safely()
+    worker._pass_safely()
     RUNS.filter(kind="days").delete()
 
     clock[0] = now + timedelta(minutes=10)
-    worker._turn_safely()
+    worker._pass_safely()
 
     assert RUNS.filter(kind="days").exists()
 

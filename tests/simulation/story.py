@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from traceback import extract_tb
 
-from billing.models import CreditGrant, LedgerEntry, Wallet
+from billing.models import CreditGrant, LedgerEntry, Payment, Recharge, Wallet
 
 STEPS_TOLD = 20
 
@@ -44,6 +44,13 @@ def _books() -> Iterator[str]:
             yield (
                 f"  grant {grant.pk} {grant.name}: {grant.remaining:,} of {grant.granted:,} left, "
                 f"{grant.starts_at:%Y-%m-%d %H:%M} to {grant.ends_at:%Y-%m-%d %H:%M}, heard of {grant.created_at:%m-%d %H:%M}"
+            )
+        for payment in Payment.objects.filter(customer=wallet.customer_id).order_by("created_at", "pk"):
+            yield f"  {payment.created_at:%Y-%m-%d %H:%M:%S} {payment}, grant {payment.grant_id} {payment.failure}"
+        for recharge in Recharge.objects.filter(customer=wallet.customer_id).order_by("pk"):
+            yield (
+                f"  {recharge.created_at:%Y-%m-%d %H:%M:%S} {recharge}, grant {recharge.grant_id} "
+                f"{recharge.release_refusal}{recharge.failure}"
             )
         for entry in LedgerEntry.objects.filter(wallet=wallet).order_by("id"):
             paid = f", paid by {entry.consumptions}" if entry.consumptions else ""

@@ -16,8 +16,10 @@ from .wallets import CreditGrant
 
 
 class PaymentMethod(models.Model):
-    """How to charge a customer. The card itself stays at the gateway; here is only its reference
-    there."""
+    """How to charge a customer.
+
+    The card itself stays at the gateway; here is only its reference there.
+    """
 
     customer = models.OneToOneField(
         Customer, on_delete=models.PROTECT, related_name="payment_method"
@@ -53,7 +55,7 @@ class Payment(JobRow):
     A charged payment is done when whoever asked for it has noted the credits it bought (`grant`).
     """
 
-    # One charged and not granted, or not confirmed, is looked at each hour.
+    # one charged and not granted, or not confirmed, is looked at each hour
     due_within_seconds = 3_600
 
     class Kind(models.TextChoices):
@@ -84,8 +86,7 @@ class Payment(JobRow):
         max_length=200, blank=True, default="", help_text="The charge's id at the gateway."
     )
     charge_number = models.PositiveIntegerField(
-        default=0,
-        help_text="Raised when another card is charged instead of one that waited for a confirmation.",
+        default=0, help_text="Raised when another card is charged instead of one that waits."
     )
     confirm_by_at = models.DateTimeField(
         null=True,
@@ -93,9 +94,7 @@ class Payment(JobRow):
         help_text="Until when the customer's bank may have the payment confirmed.",
     )
     told_at = models.DateTimeField(
-        null=True,
-        blank=True,
-        help_text="When the customer was told by mail that their bank wants it confirmed.",
+        null=True, blank=True, help_text="When the customer was asked by mail to confirm it."
     )
     grant = models.OneToOneField(
         CreditGrant,
@@ -106,9 +105,7 @@ class Payment(JobRow):
         help_text="The credits this paid for.",
     )
     failure = models.TextField(
-        blank=True,
-        default="",
-        help_text="Why it failed, in words for the customer; while it requires action: why it is being called off.",
+        blank=True, default="", help_text="Why it failed or is called off, in words for the customer."
     )
     created_at = models.DateTimeField()
     settled_at = models.DateTimeField(null=True, blank=True)
@@ -132,8 +129,7 @@ class Payment(JobRow):
             models.Index(fields=["-created_at"], name="payment_newest"),
             models.Index(fields=["state", "-created_at"], name="payment_by_state"),
             models.Index(fields=["gateway_reference"], name="payment_by_charge"),
-            # The condition of `open()`, word for word: that is how PostgreSQL knows that it may use
-            # it.
+            # The condition of `open()`, word for word: so PostgreSQL knows that it may use it.
             models.Index(fields=["customer"], name="payment_open", condition=OPEN_PAYMENT),
         ]
 
@@ -151,7 +147,9 @@ def dollars(cents: int) -> str:
 
 class ChargeAtTestGateway(models.Model):
     """The test gateway's own books, as a real provider keeps them on its side: one charge a key.
-    Nobody is charged."""
+
+    Nobody is charged.
+    """
 
     class State(models.TextChoices):
         PAID = "paid"
@@ -175,8 +173,10 @@ class ChargeAtTestGateway(models.Model):
 
 
 class ComplimentaryGrant(JobRow):
-    """Credits a person decided to give: a kindness, or back for something that went wrong. As a job
-    it owes the grant."""
+    """Credits a person decided to give: a kindness, or back for something that went wrong.
+
+    As a job it owes the grant.
+    """
 
     due_within_seconds = 0
 

@@ -70,8 +70,10 @@ OPEN_RECHARGE = ~Q(state__in=["granted", "failed"])
 
 
 class Recharge(JobRow):
-    """One recharge, from Metronome's question for a payment to its credits. Every state is a
-    recovery point."""
+    """One recharge, from Metronome's question for a payment to its credits.
+
+    Every state is a recovery point.
+    """
 
     due_within_seconds = 3_600  # as its payment
 

@@ -1,4 +1,6 @@
-"""A payment that the customer's bank wants confirmed: on to the bank, or calling it off; and the bank of the test gateway."""
+"""A payment that the customer's bank wants confirmed: on to the bank, or calling it off; and the
+bank of the test gateway.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""What a customer waits for longer than usual, told from our own rows: whatever the reason, no page asks Metronome."""
+"""What a customer waits for longer than usual, told from our own rows: whatever the reason, no page
+asks Metronome.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +49,9 @@ def late(customer: Customer, *, now: datetime) -> dict[str, datetime | None]:
 
 
 def context(request: HttpRequest) -> dict[str, Any]:
-    """Context processor: `delays` as in `late`, read only by pages that show them (billing/_delays.html)."""
+    """Context processor: `delays` as in `late`, read only by pages that show them
+    (billing/_delays.html).
+    """
     return {"delays": SimpleLazyObject(lambda: _of_login(request))}
 
 

@@ -132,9 +132,13 @@ def _open_payments(customer: Customer) -> dict[str, Any]:
 
 
 def _entries(customer: Customer, before: str) -> dict[str, Any]:
-    """A page of the ledger, newest first. Pages are cut by version, so they stay put and cost the same at any depth."""
+    """A page of the ledger, newest first.
+
+    Pages are cut by version, so they stay put and cost the same at any depth.
+    """
     wallet = Wallet.objects.filter(customer=customer).first() or Wallet()
-    # By the wallet's own id: through a join, PostgreSQL would sort all of its entries instead of reading an index.
+    # By the wallet's own id: through a join, PostgreSQL would sort all of its entries instead of
+    # reading an index.
     used_for = ("reservation__generation", "reservation__voice")
     entries = LedgerEntry.objects.filter(wallet_id=wallet.pk).select_related("grant", *used_for).order_by("-version")
     entries = entries.defer("reservation__generation__text")

@@ -1,4 +1,7 @@
-"""Which card a customer pays with. The card itself stays at the gateway; here is its reference there."""
+"""Which card a customer pays with.
+
+The card itself stays at the gateway; here is its reference there.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,9 @@ def shown(customer_id: UUID) -> Card | None:
 
 
 def card_of(customer_id: UUID) -> PaymentMethod | None:
-    """The customer's card at the gateway in use; on first need the one the gateway begins with, where it has one."""
+    """The customer's card at the gateway in use; on first need the one the gateway begins with,
+    where it has one.
+    """
     name = settings.PAYMENT_GATEWAY
     method = PaymentMethod.objects.filter(customer_id=customer_id).first()
     if method and method.gateway == name:
@@ -35,7 +40,10 @@ def card_of(customer_id: UUID) -> PaymentMethod | None:
 
 
 def choose(*, customer_id: UUID, reference: str, now: datetime) -> PaymentMethod:
-    """Pay with this card from now on, also what waits for a confirmation with another one. Raises UnknownCard."""
+    """Pay with this card from now on, also what waits for a confirmation with another one.
+
+    Raises UnknownCard.
+    """
     offered = gateway().cards_of(customer_id=customer_id)
     card = next((card for card in offered if card.reference == reference), None)
     if card is None:

@@ -1,17 +1,18 @@
 """Payments: money taken always ends as credits or as a refund.
 
-    initiated → charging → charged → (done, when whoever asked for it notes the credits: `mark_granted`)
+    initiated → charging → charged → (done, when its credits are noted by `mark_granted`)
                     │  ↑       └──(by `request_refund`)──→ refunding → refunded
                     │  │ another card
                     ├→ requires_action → charged | failed
                     └──(declined)──→ failed
 
-A payment requires action while the customer's bank wants it confirmed. Nothing is taken then and nothing is tried again;
-the charge at the gateway is cancelled before another card is charged (under another key) and before the payment fails.
+A payment requires action while the customer's bank wants it confirmed. Nothing is taken then and
+nothing is tried again; the charge at the gateway is cancelled before another card is charged (under
+another key) and before the payment fails.
 
-Every state is a recovery point: a worker killed at any instruction leaves a row from which the next one goes on. Each
-outside call is safe to repeat (the charge has our key) and each move is a conditional UPDATE, so that a worker that was
-overtaken changes nothing.
+Every state is a recovery point: a worker killed at any instruction leaves a row from which the next
+one goes on. Each outside call is safe to repeat (the charge has our key) and each move is a
+conditional UPDATE, so that a worker that was overtaken changes nothing.
 """
 
 from __future__ import annotations
@@ -33,11 +34,13 @@ from .requests import charge_key, is_waited_for, tell
 State = Payment.State
 
 CONFIRM_SECONDS = 7 * 86_400
-UNCONFIRMED_LOOK_SECONDS = 3_600  # a confirmation makes the payment due; this is for one that got lost
+# a confirmation makes the payment due; this is for one that got lost
+UNCONFIRMED_LOOK_SECONDS = 3_600
 NOT_CONFIRMED = "It was not confirmed with your bank within 7 days."
 NOBODY_WAITS = "What it was for has ended."
 CALLED_OFF_THERE = "The bank called it off."
-UNGRANTED_LOOK_SECONDS = 3_600  # how often a charged payment is checked for somebody who can still grant its credits
+# how often a charged payment is checked for somebody who can still grant its credits
+UNGRANTED_LOOK_SECONDS = 3_600
 
 
 class NeverGranted(Rejected):
@@ -58,7 +61,10 @@ def _begin(payment: Payment, now: datetime) -> None:
 
 
 def _charge(payment: Payment, now: datetime) -> None:
-    """Take the money once. What a lost answer hides is looked up first: the card may have changed since."""
+    """Take the money once.
+
+    What a lost answer hides is looked up first: the card may have changed since.
+    """
     provider, key = gateway(payment.gateway), charge_key(payment)
     try:
         charge = provider.find(key=key)
@@ -82,7 +88,8 @@ def _charge(payment: Payment, now: datetime) -> None:
 def _follow(payment: Payment, charge: Charge, now: datetime) -> None:
     """Go where the charge at the gateway stands."""
     match charge.state:
-        case ChargeState.PAID:  # although it was to be called off, perhaps: then the confirmation came first
+        # although it was to be called off, perhaps: then the confirmation came first
+        case ChargeState.PAID:
             _move_and_tell(payment, State.CHARGED, now, gateway_reference=charge.reference, failure="")
         case ChargeState.WAITING:
             confirm_by_at = payment.confirm_by_at or now + timedelta(seconds=CONFIRM_SECONDS)
@@ -92,7 +99,9 @@ def _follow(payment: Payment, charge: Charge, now: datetime) -> None:
 
 
 def _await_confirmation(payment: Payment, now: datetime) -> datetime | None:
-    """See whether it is confirmed; call it off when it was given up, is too old, or another card was chosen."""
+    """See whether it is confirmed; call it off when it was given up, is too old, or another card
+    was chosen.
+    """
     provider, key = gateway(payment.gateway), charge_key(payment)
     charge = provider.find(key=key)
     if charge is None:
@@ -152,7 +161,9 @@ POINTS: dict[str, Callable[[Payment, datetime], datetime | None]] = {
 
 
 def _move(payment: Payment, state: str, **fields: Any) -> None:
-    """On, from what was read: the state, which charge it was about, and whether it is being called off."""
+    """On, from what was read: the state, which charge it was about, and whether it is being called
+    off.
+    """
     as_read = Payment.objects.filter(
         pk=payment.pk, state=payment.state, charge_number=payment.charge_number, failure=payment.failure
     )

@@ -1,7 +1,9 @@
-"""Asking for a payment, or for its refund: rows that a worker brings to their end (`billing.payments.processing`).
+"""Asking for a payment, or for its refund: rows that a worker brings to their end
+(`billing.payments.processing`).
 
-Whoever asks for a payment waits until it is CHARGED or FAILED (the row that points at it is made due then), grants what
-was paid for, and notes the credits with `mark_granted`. A charged payment without such a note is never done with.
+Whoever asks for a payment waits until it is CHARGED or FAILED (the row that points at it is made
+due then), grants what was paid for, and notes the credits with `mark_granted`. A charged payment
+without such a note is never done with.
 """
 
 from __future__ import annotations
@@ -41,7 +43,9 @@ def request_plan_payment(*, subscription: Subscription, period: int, amount_cent
 
 
 def request_recharge_payment(*, customer: Customer, amount_cents: int, now: datetime) -> Payment:
-    """The payment of one recharge: a new one each time, so the caller stores which it is in the same transaction."""
+    """The payment of one recharge: a new one each time, so the caller stores which it is in the
+    same transaction.
+    """
     return Payment.objects.create(
         customer=customer,
         kind=Payment.Kind.RECHARGE,
@@ -58,7 +62,7 @@ def mark_granted(payment: Payment, *, grant_id: int, now: datetime) -> None:
 
 
 def is_waited_for(payment: Payment) -> bool:
-    """Whether somebody can still grant what this payment pays for, and may be in the middle of it."""
+    """Whether somebody can still grant what this payment pays for, or is in the middle of it."""
     plan = Subscription.objects.live().filter(payments=payment)
     return plan.exists() or Recharge.objects.open().filter(payment=payment).exists()
 
@@ -66,7 +70,8 @@ def is_waited_for(payment: Payment) -> bool:
 def request_refund(payment: Payment, *, reason: str, now: datetime) -> None:
     """Have a worker give back what was charged and never granted. Raises NotRefundable.
 
-    A live subscription may be in the middle of granting it, and a recharge always can be: neither is refunded.
+    A live subscription may be in the middle of granting it, and a recharge always can be: neither
+    is refunded.
     """
     charged = Payment.objects.filter(pk=payment.pk, kind=Payment.Kind.PLAN, state=State.CHARGED, grant=None)
     if is_waited_for(payment) or not charged.run_now(now, state=State.REFUNDING, failure=reason):
@@ -74,7 +79,8 @@ def request_refund(payment: Payment, *, reason: str, now: datetime) -> None:
 
 
 def call_off(payment: Payment, *, failure: str, now: datetime) -> None:
-    """Have it fail, for this reason, if nobody has begun to charge it, or the customer's confirmation is missing.
+    """Have it fail, for this reason, if nobody has begun to charge it, or the customer's
+    confirmation is missing.
 
     A confirmation that comes first wins: then it is charged all the same.
     """
@@ -106,7 +112,9 @@ def mark_told(payment: Payment, *, now: datetime) -> None:
 
 
 def charge_key(payment: Payment) -> str:
-    """The gateway's idempotency key: made from our own row before the first attempt, and one for each card."""
+    """The gateway's idempotency key: made from our own row before the first attempt, and one for
+    each card.
+    """
     return f"vocalis-payment-{payment.pk}" + (f"-{payment.charge_number}" if payment.charge_number else "")
 
 

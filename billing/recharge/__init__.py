@@ -1,7 +1,8 @@
-"""Auto-recharge: the customer's settings, their mirror on the Metronome contract, each recharge, and the watch over one
-that does not come.
+"""Auto-recharge: the customer's settings, their mirror on the Metronome contract, each recharge,
+and the watch over one that does not come.
 
-Metronome decides when a recharge is due and for how much; the money itself moves in `billing.payments`.
+Metronome decides when a recharge is due and for how much; the money itself moves in
+`billing.payments`.
 """
 
 from .settings import (

@@ -1,14 +1,16 @@
 """One recharge, from Metronome's question for a payment to the credits.
 
     requested → paying → releasing → released → granted        paid
-                            └──(not paid)──→ failed            declined, not confirmed, or auto-recharge was switched off
+                            └──(not paid)──→ failed            declined, not confirmed, switched off
 
-Metronome opens a workflow and asks for money (`payment_gate.external_initiate`). We ask `billing.payments` for it, tell
-Metronome how that went (the release), and note the credits that come of it. If Metronome no longer wants a paid
-release, the same credits are granted under the payment's own key: money taken ends as credits.
+Metronome opens a workflow and asks for money (`payment_gate.external_initiate`). We ask
+`billing.payments` for it, tell Metronome how that went (the release), and note the credits that
+come of it. If Metronome no longer wants a paid release, the same credits are granted under the
+payment's own key: money taken ends as credits.
 
-Every state is a recovery point, each outside call is safe to repeat (a release and a commit have their keys), and each
-move is a conditional UPDATE, so that a worker that was overtaken changes nothing.
+Every state is a recovery point, each outside call is safe to repeat (a release and a commit have
+their keys), and each move is a conditional UPDATE, so that a worker that was overtaken changes
+nothing.
 """
 
 from __future__ import annotations
@@ -43,7 +45,8 @@ State = Recharge.State
 CENTS_MAX = 100_000_000  # a million dollars: more is an error of somebody's
 GRANT_DAYS = 365  # as long as Metronome lets a recharge live
 DOUBT_SECONDS = 1_800  # far longer than Metronome takes to list a commit
-PAYMENT_LOOK_SECONDS = 30  # the payment makes the recharge due when it is through; this is for a call that got lost
+# the payment makes the recharge due when it is through; this is for a call that got lost
+PAYMENT_LOOK_SECONDS = 30
 CONFIRMATION_LOOK_SECONDS = 3_600  # the same, while the payment waits for the customer
 SWITCHED_OFF = "Auto-recharge was switched off before the payment was made."
 
@@ -60,13 +63,15 @@ class CommitNotSeen(Unavailable):
     """The release was accepted, but Metronome does not list the commit yet."""
 
 
-# --- What Metronome asks for ----------------------------------------------------------------------------------------
+# --- What Metronome asks for ----------------------------------------------------------------------
 
 
 def request(
     *, customer: Customer, workflow_id: str, invoice_id: str, invoice_total: object, currency: str, now: datetime
 ) -> Recharge:
-    """The recharge of one workflow, made on first asking. `invoice_total` is in cents, as Metronome sent it.
+    """The recharge of one workflow, made on first asking.
+
+    `invoice_total` is in cents, as Metronome sent it.
 
     Raises InvoiceTotalInvalid, and RechargeUnderWay while another recharge of the customer is open.
     """
@@ -93,7 +98,7 @@ def _check_total(invoice_total: object, currency: str) -> None:
     text = str(invoice_total)
     try:
         total = Decimal(text)
-        # Compared as a Decimal: the int of one with a large exponent takes a worker's life to compute.
+        # As a Decimal: the int of one with a large exponent takes a worker's life to compute.
         can_be_charged = len(text) <= 40 and Decimal("0.5") <= total <= CENTS_MAX
     except InvalidOperation:
         raise InvoiceTotalInvalid(f"invoice_total {text[:40]!r} is not an amount") from None
@@ -103,7 +108,7 @@ def _check_total(invoice_total: object, currency: str) -> None:
         raise InvoiceTotalInvalid(f"invoice_currency {currency[:40]!r}: only USD can be charged")
 
 
-# --- What the worker does -------------------------------------------------------------------------------------------
+# --- What the worker does -------------------------------------------------------------------------
 
 
 def advance(recharge: Recharge, now: datetime) -> datetime | None:
@@ -146,7 +151,10 @@ def _await_payment(recharge: Recharge, now: datetime) -> datetime | None:
 
 
 def _release(recharge: Recharge, now: datetime) -> None:
-    """Tell Metronome the outcome. If it no longer wants a paid one, that is kept: the credits come another way then."""
+    """Tell Metronome the outcome.
+
+    If it no longer wants a paid one, that is kept: the credits come another way then.
+    """
     outcome: Literal["paid", "failed"] = "failed" if recharge.failure else "paid"
     try:
         is_certain = metronome.release(workflow_id=recharge.workflow_id, outcome=outcome)
@@ -165,8 +173,9 @@ def _release(recharge: Recharge, now: datetime) -> None:
 
 
 def _why_no_commit(recharge: Recharge, now: datetime) -> str:
-    """Empty if the commit of the recharge exists, else why none will come: Metronome calls the recharge over and does
-    not say how it ended, and its invoice is void or DOUBT_SECONDS have passed.
+    """Empty if the commit of the recharge exists, else why none will come: Metronome calls the
+    recharge over and does not say how it ended, and its invoice is void or DOUBT_SECONDS have
+    passed.
 
     Raises CommitNotSeen while the commit may still appear.
     """
@@ -203,7 +212,8 @@ def _grant(recharge: Recharge, now: datetime) -> None:
             recharge.customer,
             key=f"vocalis-payment-{payment.pk}",
             name=plans.RECHARGE_COMMIT_NAME,
-            credits=int(total * plans.CREDITS_PER_CENT),  # the commit's own size, which rounded cents do not give
+            # the commit's own size, which rounded cents do not give
+            credits=int(total * plans.CREDITS_PER_CENT),
             starts_at=now,
             ends_at=now + timedelta(days=GRANT_DAYS),
             priority=plans.PRIORITY_PACK,
@@ -222,7 +232,8 @@ def _grant(recharge: Recharge, now: datetime) -> None:
 def _grant_of_release(recharge: Recharge, now: datetime) -> int:
     """Our mirror of the commit that the release made: the one on the recharge's invoice.
 
-    Where Metronome does not name the invoice, the newest commit since that is neither ours nor another payment's.
+    Where Metronome does not name the invoice, the newest commit since that is neither ours nor
+    another payment's.
     """
     contract = Contract.objects.get(customer_id=recharge.customer_id)
     commits = [commit for commit in read_grants(contract, now=now) if commit.kind == "commit" and commit.segments]

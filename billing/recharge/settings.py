@@ -28,7 +28,10 @@ CONTRACT_LOOK_SECONDS = 60  # a customer without a plan has no contract yet that
 
 
 class SettingsInvalid(Exception):
-    """Metronome would refuse these settings. `errors`: field name to a sentence for the customer."""
+    """Metronome would refuse these settings.
+
+    `errors`: field name to a sentence for the customer.
+    """
 
     def __init__(self, errors: dict[str, str]) -> None:
         super().__init__(" ".join(errors.values()))
@@ -62,7 +65,10 @@ def save_settings(
 
 
 def is_switched_off(customer_id: UUID) -> bool:
-    """Whether the customer, or a failure, switched it off here. Without a row it was set up at Metronome by hand."""
+    """Whether the customer, or a failure, switched it off here.
+
+    Without a row it was set up at Metronome by hand.
+    """
     return AutoRecharge.objects.filter(customer_id=customer_id, enabled=False).exists()
 
 
@@ -72,7 +78,10 @@ def is_off_by_choice(customer_id: UUID) -> bool:
 
 
 def switch_off(*, customer_id: UUID, failure: str = "", now: datetime) -> None:
-    """Switch off here, and have a worker do it at Metronome. `failure`: of the recharge that made it so, for the customer."""
+    """Switch off here, and have a worker do it at Metronome.
+
+    `failure`: of the recharge that made it so, for the customer.
+    """
     with transaction.atomic():
         if AutoRecharge.objects.filter(customer_id=customer_id, enabled=True).update(
             enabled=False,
@@ -91,10 +100,13 @@ def _call_off_unpaid(customer_id: UUID, now: datetime) -> None:
 
 
 def follow_metronome(contract: Contract, *, enabled: bool, now: datetime) -> None:
-    """Metronome's switch as just read. Off there while on here, with nothing of ours under way: a payment failed.
+    """Metronome's switch as just read.
 
-    It is read once more before we believe it, for the customer may have switched on since the first reading. On there
-    while off here is the work of a worker that was overtaken and died: the mirror switches it off.
+    Off there while on here, with nothing of ours under way: a payment failed.
+
+    It is read once more before we believe it, for the customer may have switched on since the first
+    reading. On there while off here is the work of a worker that was overtaken and died: the mirror
+    switches it off.
     """
     ours = AutoRecharge.objects.filter(customer_id=contract.customer_id).first()
     if ours is None or ours.enabled == enabled or not is_mirrored(ours) or has_open_recharge(contract.customer_id):
@@ -120,7 +132,9 @@ def follow_metronome(contract: Contract, *, enabled: bool, now: datetime) -> Non
 
 
 def mirror(row: AutoRecharge, now: datetime) -> datetime | None:
-    """Bring Metronome's configuration to the customer's wish, and wake a recharge that does not come."""
+    """Bring Metronome's configuration to the customer's wish, and wake a recharge that does not
+    come.
+    """
     contract = Contract.objects.filter(customer_id=row.customer_id).exclude(metronome_id=None).first()
     if contract is None:
         if row.enabled:
@@ -140,7 +154,8 @@ def mirror(row: AutoRecharge, now: datetime) -> datetime | None:
         # They have changed meanwhile. If another worker has told Metronome of that before our push, ours undid it.
         AutoRecharge.objects.filter(pk=row.pk).run_now(now, applied_version=row.settings_version)
     remember(contract, found)
-    track_low_balance(contract, now)  # Metronome looks at the balance now, too: what it asks for may get lost
+    # Metronome looks at the balance now, too: what it asks for may get lost
+    track_low_balance(contract, now)
     row.refresh_from_db(fields=["low_since_at", "stuck_at"])
     if not (row.enabled and row.low_since_at) or row.stuck_at:
         return None

@@ -1,4 +1,6 @@
-"""The watch over recharges that do not come: Metronome should have asked for a payment, and did not, or we did not hear."""
+"""The watch over recharges that do not come: Metronome should have asked for a payment, and did
+not, or we did not hear.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,8 @@ from jobs.errors import Snooze
 
 logger = logging.getLogger(__name__)
 
-STUCK_SECONDS = 900  # five times the three minutes Metronome may take to notice, and a few of its webhook's retries
+# five times the three minutes Metronome may take to notice, and a few of its webhook's retries
+STUCK_SECONDS = 900
 
 
 def clear_low_balance(customer_id: UUID) -> None:
@@ -21,10 +24,11 @@ def clear_low_balance(customer_id: UUID) -> None:
 
 
 def track_low_balance(contract: Contract, now: datetime) -> None:
-    """Note since when the balance is at or below the threshold with no recharge open; clear the note once it is not.
-    Called whenever the contract is synced, or its recharge configured.
+    """Note since when the balance is at or below the threshold with no recharge open; clear the
+    note once it is not. Called whenever the contract is synced, or its recharge configured.
 
-    The row becomes due when that has lasted STUCK_SECONDS, so a wallet that is fine costs one query here.
+    The row becomes due when that has lasted STUCK_SECONDS, so a wallet that is fine costs one query
+    here.
     """
     row = AutoRecharge.objects.filter(customer_id=contract.customer_id, enabled=True).first()
     if row is None:
@@ -32,7 +36,8 @@ def track_low_balance(contract: Contract, now: datetime) -> None:
     if not _is_low(row):
         if row.low_since_at or row.stuck_at:
             clear_low_balance(row.customer_id)
-    elif row.low_since_at is None or (row.due_at is None and not row.stuck_at):  # a mirror may have settled it since
+    # a mirror may have settled it since
+    elif row.low_since_at is None or (row.due_at is None and not row.stuck_at):
         low_since_at = row.low_since_at or now
         AutoRecharge.objects.filter(pk=row.pk, low_since_at=row.low_since_at).schedule_if_idle(
             low_since_at + timedelta(seconds=STUCK_SECONDS), low_since_at=low_since_at
@@ -45,10 +50,12 @@ def is_stuck(row: AutoRecharge, now: datetime) -> bool:
 
 
 def make_metronome_look_again(row: AutoRecharge, customer_id: str, contract_id: str, now: datetime) -> None:
-    """Switch off at Metronome, once; the mirror switches on again, which makes Metronome evaluate at once.
+    """Switch off at Metronome, once; the mirror switches on again, which makes Metronome evaluate
+    at once.
 
-    The mark (`stuck_at`) comes after: a worker killed in between switches off again, which changes nothing, and then
-    marks. Meanwhile the settings count as not applied, so that nobody takes the switch for a payment that failed.
+    The mark (`stuck_at`) comes after: a worker killed in between switches off again, which changes
+    nothing, and then marks. Meanwhile the settings count as not applied, so that nobody takes the
+    switch for a payment that failed.
     """
     logger.error("customer %s: the balance is low since %s and no recharge came", row.customer_id, row.low_since_at)
     version = row.settings_version + 1

@@ -1,7 +1,7 @@
 """What a customer does with plans: choosing one, and ending it.
 
-A subscription is requested → active → ended, or failed when its first payment is declined. Choosing writes one row; the
-worker does the rest (`billing.subscriptions.renew`).
+A subscription is requested → active → ended, or failed when its first payment is declined. Choosing
+writes one row; the worker does the rest (`billing.subscriptions.renew`).
 """
 
 from __future__ import annotations
@@ -37,10 +37,12 @@ class ChangeUnderWay(PlanRefused):
 
 
 def select_plan(*, customer: Customer, plan: str, key: str, now: datetime) -> Subscription:
-    """Choose a plan. A worker charges it (if it costs anything), grants the credits and makes it the current one.
+    """Choose a plan.
 
-    The same form again (`key`), or the plan that is live already, gives the subscription that is there: a double click
-    and a second tab change nothing. Raises PlanRefused.
+    A worker charges it (if it costs anything), grants the credits and makes it the current one.
+
+    The same form again (`key`), or the plan that is live already, gives the subscription that is
+    there: a double click and a second tab change nothing. Raises PlanRefused.
     """
     chosen = plans.PLANS.get(plan)
     if chosen is None:
@@ -63,7 +65,9 @@ def select_plan(*, customer: Customer, plan: str, key: str, now: datetime) -> Su
 
 
 def cancel(*, customer: Customer, now: datetime) -> Subscription | None:
-    """End the current plan: nothing is charged any more, and credits stay until they expire. None if there is none.
+    """End the current plan: nothing is charged any more, and credits stay until they expire.
+
+    None if there is none.
 
     Raises ChangeUnderWay while the next period is being paid.
     """
@@ -73,9 +77,7 @@ def cancel(*, customer: Customer, now: datetime) -> Subscription | None:
             return None
         renewals = Payment.objects.open().filter(subscription=subscription)
         if renewals.filter(state=Payment.State.REQUIRES_ACTION).exists():
-            raise ChangeUnderWay(
-                "The payment for the next month waits for your confirmation: call it off under Billing."
-            )
+            raise ChangeUnderWay("The next payment waits for your confirmation: call it off under Billing.")
         if renewals.exists():
             raise ChangeUnderWay("The next month is just being paid. Try again in a minute.")
         end(subscription, now)
@@ -99,7 +101,8 @@ def _check_choice(chosen: plans.Plan, customer: Customer) -> None:
         name = plans.PLANS[under_way.plan].name
         if under_way.payments.filter(state=Payment.State.REQUIRES_ACTION).exists():
             raise ChangeUnderWay(
-                f"The payment for your {name} plan waits for your confirmation: confirm it or call it off under Billing."
+                f"The payment for your {name} plan waits for your confirmation: confirm it or call "
+                "it off under Billing."
             )
         raise ChangeUnderWay(f"Your {name} plan is still being set up. Try again in a minute.")
     if chosen.once:

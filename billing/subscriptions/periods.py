@@ -10,7 +10,9 @@ from billing.models import Subscription
 
 
 def period_of(subscription: Subscription, period: int) -> tuple[datetime, datetime]:
-    """Start and end of a period, counted from the anchor so that a short month shortens only itself."""
+    """Start and end of a period, counted from the anchor so that a short month shortens only
+    itself.
+    """
     anchor_at = subscription.anchor_at
     if anchor_at is None:
         raise ValueError("the subscription has not begun")

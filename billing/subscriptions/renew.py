@@ -24,7 +24,8 @@ from .periods import period_of
 logger = logging.getLogger(__name__)
 
 State = Subscription.State
-PAYMENT_LOOK_SECONDS = 30  # the payment makes the subscription due when it is through; this is for a call that got lost
+# the payment makes the subscription due when it is through; this is for a call that got lost
+PAYMENT_LOOK_SECONDS = 30
 CONFIRMATION_LOOK_SECONDS = 3_600  # the same, while the payment waits for the customer
 
 
@@ -50,7 +51,8 @@ def _activate(subscription: Subscription, now: datetime) -> datetime | None:
         _finish(subscription, State.FAILED, now, failure=f"The payment failed: {payment.failure}")
         return None
     if payment and payment.state == Payment.State.REQUIRES_ACTION:
-        return now + timedelta(seconds=CONFIRMATION_LOOK_SECONDS)  # the customer has the page before their eyes
+        # the customer has the page before their eyes
+        return now + timedelta(seconds=CONFIRMATION_LOOK_SECONDS)
     former = Subscription.objects.filter(customer=subscription.customer_id, state=State.ACTIVE)
     renewals = Payment.objects.open().filter(subscription__in=former)
     for renewal in renewals.filter(state=Payment.State.REQUIRES_ACTION):
@@ -84,7 +86,10 @@ def _tell_to_confirm(subscription: Subscription, payment: Payment, now: datetime
 
 
 def _next_period(subscription: Subscription, now: datetime) -> int:
-    """The period we are in; months that passed while no worker ran are not charged. One already asked for is finished."""
+    """The period we are in; months that passed while no worker ran are not charged.
+
+    One already asked for is finished.
+    """
     asked = Payment.objects.filter(subscription=subscription, period__gt=subscription.period)
     if period := asked.values_list("period", flat=True).order_by("period").first():
         return period
@@ -95,8 +100,8 @@ def _next_period(subscription: Subscription, now: datetime) -> int:
 
 
 def _payment(subscription: Subscription, period: int, now: datetime) -> Payment | None:
-    """The period's payment once it is through, paid or failed, or waits for the customer to confirm it; else Snooze.
-    None for a plan that costs nothing.
+    """The period's payment once it is through, paid or failed, or waits for the customer to confirm
+    it; else Snooze. None for a plan that costs nothing.
     """
     price_cents = plans.PLANS[subscription.plan].price_cents
     if not price_cents:
@@ -106,7 +111,8 @@ def _payment(subscription: Subscription, period: int, now: datetime) -> Payment 
         if state != subscription.state:
             raise Snooze("the subscription has just changed")
         asked = Payment.objects.filter(subscription=subscription, period=period).exists()
-        if period and not asked and requested_plan(subscription.customer):  # what is paid is granted first
+        # what is paid is granted first
+        if period and not asked and requested_plan(subscription.customer):
             raise Snooze("another plan is about to follow this one", seconds=PAYMENT_LOOK_SECONDS)
         payment = payments.request_plan_payment(
             subscription=subscription, period=period, amount_cents=price_cents, now=now
@@ -119,7 +125,8 @@ def _payment(subscription: Subscription, period: int, now: datetime) -> Payment 
 def _grant_period(subscription: Subscription, period: int, payment: Payment | None, now: datetime) -> datetime:
     plan, customer = plans.PLANS[subscription.plan], subscription.customer
     starts_at, ends_at = period_of(subscription, period)
-    if ends_at <= now:  # no worker for all of the period: what was promised or paid still buys a whole one
+    # no worker for all of the period: what was promised or paid still buys a whole one
+    if ends_at <= now:
         starts_at, ends_at = now, now + (ends_at - starts_at)
     grant_id = contracts.grant(
         customer,

@@ -1,4 +1,6 @@
-"""A payment that the customer's bank wants confirmed (card 3155): for plans, renewals and recharges, to whatever end."""
+"""A payment that the customer's bank wants confirmed (card 3155): for plans, renewals and
+recharges, to whatever end.
+"""
 
 from __future__ import annotations
 
@@ -71,7 +73,7 @@ def charges() -> list[tuple[str, str]]:
     return list(ChargeAtTestGateway.objects.order_by("pk").values_list("method_reference", "state"))
 
 
-# --- Confirmed ------------------------------------------------------------------------------------------------------
+# --- Confirmed ------------------------------------------------------------------------------------
 
 
 def test_a_plan_waits_for_the_confirmation_and_then_the_same_charge_is_paid(stage, alice):
@@ -175,7 +177,7 @@ def test_a_worker_killed_around_the_confirmation_charges_and_grants_once(stage, 
     assert agree(alice) == 250_000
 
 
-# --- Not confirmed --------------------------------------------------------------------------------------------------
+# --- Not confirmed --------------------------------------------------------------------------------
 
 
 def pass_a_week(stage) -> None:
@@ -233,7 +235,7 @@ def test_one_that_is_confirmed_at_the_last_moment_is_charged(stage, alice):
     assert agree(alice) == 250_000
 
 
-# --- Called off -----------------------------------------------------------------------------------------------------
+# --- Called off -----------------------------------------------------------------------------------
 
 
 def test_a_plan_that_is_called_off_does_not_begin_and_another_may_be_chosen(stage, alice):
@@ -352,7 +354,7 @@ def test_a_renewal_that_waits_does_not_hold_up_another_plan(stage, alice):
     assert len(charges()) == len(cards_before) + 1
 
 
-# --- Another card ---------------------------------------------------------------------------------------------------
+# --- Another card ---------------------------------------------------------------------------------
 
 
 def test_another_card_is_charged_under_a_key_of_its_own_once_the_waiting_charge_is_cancelled(stage, alice):
@@ -379,7 +381,8 @@ def test_a_card_that_wants_a_confirmation_again_gets_no_more_time(stage, alice):
     payment = wait_for_confirmation(stage, alice)
     stage.advance(days=6)
     use(alice, GOOD_CARD, stage)
-    use(alice, CONFIRMED_CARD, stage)  # before a worker came by: nothing is charged to the other one
+    # before a worker came by: nothing is charged to the other one
+    use(alice, CONFIRMED_CARD, stage)
     stage.drain()
     assert charges() == [("test-3155", ChargeState.WAITING)]
 
@@ -413,7 +416,7 @@ def test_a_worker_that_has_not_seen_the_calling_off_charges_no_other_card(stage,
     assert charges() == [("test-3155", ChargeState.CANCELLED)]
 
 
-# --- The page -------------------------------------------------------------------------------------------------------
+# --- The page -------------------------------------------------------------------------------------
 
 
 @pytest.fixture

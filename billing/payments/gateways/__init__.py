@@ -1,4 +1,7 @@
-"""Payment gateways: who moves the money. `settings.PAYMENT_GATEWAY` names the one new payments use."""
+"""Payment gateways: who moves the money.
+
+`settings.PAYMENT_GATEWAY` names the one new payments use.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,8 @@ class GatewayUnavailable(Unavailable):
 
 class ChargeState(StrEnum):
     PAID = "paid"
-    WAITING = "waiting"  # nothing is taken until the customer has confirmed it at the bank: `confirmation_url`
+    # nothing is taken until the customer has confirmed it at the bank: `confirmation_url`
+    WAITING = "waiting"
     CANCELLED = "cancelled"  # nothing was taken, and nothing will be
 
 
@@ -50,10 +54,14 @@ class Gateway(Protocol):
     is_real_money: bool
 
     def cards_of(self, *, customer_id: UUID) -> Sequence[Card]:
-        """What this customer may choose without entering card data, the one to begin with first. Asks nobody outside."""
+        """What this customer may choose without entering card data, the one to begin with first.
+
+        Asks nobody outside.
+        """
 
     def charge(self, *, key: str, amount_cents: int, currency: str, method_reference: str, description: str) -> Charge:
-        """Take the money, once per `key`; the charge is PAID, or WAITING for the customer to confirm it.
+        """Take the money, once per `key`; the charge is PAID, or WAITING for the customer to
+        confirm it.
 
         Raises GatewayDeclined or GatewayUnavailable.
         """
@@ -68,16 +76,24 @@ class Gateway(Protocol):
         """
 
     def cancel(self, *, key: str) -> Charge:
-        """See to it that a WAITING charge is never taken. Of one that was confirmed before: PAID. Safe to repeat.
+        """See to it that a WAITING charge is never taken.
+
+        Of one that was confirmed before: PAID. Safe to repeat.
 
         Raises GatewayUnavailable.
         """
 
     def refund(self, *, key: str) -> None:
-        """Give the whole PAID charge of `key` back, once. Raises GatewayDeclined or GatewayUnavailable."""
+        """Give the whole PAID charge of `key` back, once.
+
+        Raises GatewayDeclined or GatewayUnavailable.
+        """
 
 
 def gateway(name: str = "") -> Gateway:
-    """The gateway of this name, by default the one in use. Raises KeyError for a name nobody knows."""
+    """The gateway of this name, by default the one in use.
+
+    Raises KeyError for a name nobody knows.
+    """
     made: Gateway = import_string(GATEWAYS[name or settings.PAYMENT_GATEWAY])()
     return made

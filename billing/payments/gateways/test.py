@@ -1,4 +1,7 @@
-"""The test gateway: cards that only exist here. It keeps its own books, so that a key is charged once as anywhere."""
+"""The test gateway: cards that only exist here.
+
+It keeps its own books, so that a key is charged once as anywhere.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +53,10 @@ class TestGateway:
         return reverse("test_bank", args=[key])
 
     def confirm(self, *, key: str) -> bool:
-        """What the bank's page does: the waiting charge is paid. False if it does not wait (any more)."""
+        """What the bank's page does: the waiting charge is paid.
+
+        False if it does not wait (any more).
+        """
         return bool(ChargeAtTestGateway.objects.filter(key=key, state=State.WAITING).update(state=State.PAID))
 
     def cancel(self, *, key: str) -> Charge:

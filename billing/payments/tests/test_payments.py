@@ -10,7 +10,7 @@ from billing.payments.gateways.test import DECLINING_CARD, GOOD_CARD
 State = Payment.State
 
 
-# --- Plan payments --------------------------------------------------------------------------------------------------
+# --- Plan payments --------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -102,7 +102,7 @@ def test_such_a_payment_can_be_refunded_once(subscription, now):
     assert ChargeAtTestGateway.objects.get().refunded_at
 
 
-# --- The test gateway -----------------------------------------------------------------------------------------------
+# --- The test gateway -----------------------------------------------------------------------------
 
 
 def charge(key: str, reference: str = GOOD_CARD.reference):

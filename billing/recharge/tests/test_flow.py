@@ -43,7 +43,7 @@ def assert_recharged_once(customer, *, to: int = 200_000) -> Recharge:
     return recharge
 
 
-# --- What Metronome asks for ----------------------------------------------------------------------------------------
+# --- What Metronome asks for ----------------------------------------------------------------------
 
 
 def ask(customer, now, **changed) -> Recharge:
@@ -97,7 +97,7 @@ def test_a_second_recharge_waits_for_the_first(alice, now):
     assert ask(alice, now, workflow_id="workflow-2").pk != first.pk
 
 
-# --- The whole path -------------------------------------------------------------------------------------------------
+# --- The whole path -------------------------------------------------------------------------------
 
 
 def test_a_low_balance_is_recharged_by_itself(stage, webhooks, alice):
@@ -180,7 +180,7 @@ def test_a_release_that_fails_for_now_is_tried_again(stage, webhooks, alice, kin
     assert_recharged_once(alice)
 
 
-# --- Killed at any instruction --------------------------------------------------------------------------------------
+# --- Killed at any instruction --------------------------------------------------------------------
 
 
 POINTS = [(processing, state) for state in (Payment.State.CHARGING, Payment.State.CHARGED)] + [
@@ -288,7 +288,7 @@ def test_a_charge_whose_answer_was_lost_is_found_even_after_the_card_was_changed
     assert_recharged_once(alice)
 
 
-# --- Declined -------------------------------------------------------------------------------------------------------
+# --- Declined -------------------------------------------------------------------------------------
 
 
 def test_a_declined_card_switches_auto_recharge_off_and_tells_the_customer(stage, webhooks, alice):
@@ -396,7 +396,7 @@ def test_a_recharge_that_was_switched_off_meanwhile_is_not_charged(stage, webhoo
     assert remote_balance(alice) == 20_000
 
 
-# --- Money taken always ends as credits -----------------------------------------------------------------------------
+# --- Money taken always ends as credits -----------------------------------------------------------
 
 
 def test_credits_are_granted_under_the_payments_key_when_metronome_refuses_the_release(stage, webhooks, alice):

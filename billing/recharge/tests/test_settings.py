@@ -36,7 +36,7 @@ def at_metronome(customer) -> metronome.RechargeConfiguration | None:
     )
 
 
-# --- Settings -------------------------------------------------------------------------------------------------------
+# --- Settings -------------------------------------------------------------------------------------
 
 
 def test_metronomes_own_minimums_are_accepted(alice, now):
@@ -88,7 +88,7 @@ def test_saving_again_forgets_a_failure_and_revives_a_dead_row(alice, now):
     assert (row.enabled, row.failure, row.dead_at, row.attempts, row.due_at) == (True, "", None, 0, now)
 
 
-# --- The mirror -----------------------------------------------------------------------------------------------------
+# --- The mirror -----------------------------------------------------------------------------------
 
 
 def test_settings_are_mirrored_and_changed_and_switched_off(stage, alice):
@@ -170,7 +170,9 @@ def test_a_change_made_while_the_mirror_is_at_work_is_mirrored_too(stage, alice,
 
 
 def test_a_worker_that_was_overtaken_does_not_leave_metronome_with_old_settings(stage, alice, monkeypatch):
-    """It stands still before its push until the customer has switched off and another worker has told Metronome so."""
+    """It stands still before its push until the customer has switched off and another worker has
+    told Metronome so.
+    """
     establish(stage, alice)
     real, overtaken = metronome.set_recharge, []
 
@@ -225,7 +227,7 @@ def test_every_change_raises_the_version_and_the_mirror_applies_it(stage, alice)
     assert versions() == (2, 2)
 
 
-# --- Switched off at Metronome --------------------------------------------------------------------------------------
+# --- Switched off at Metronome --------------------------------------------------------------------
 
 
 def switch_off_there(customer) -> None:
@@ -296,12 +298,14 @@ def test_a_switch_that_is_still_being_mirrored_is_not_taken_for_a_failed_payment
     assert AutoRecharge.objects.get().enabled
 
 
-# --- The watch ------------------------------------------------------------------------------------------------------
+# --- The watch ------------------------------------------------------------------------------------
 
 
 @pytest.fixture
 def low(alice, now):
-    """Alice's recharge is on and mirrored, and her balance is under the threshold with nothing under way."""
+    """Alice's recharge is on and mirrored, and her balance is under the threshold with nothing
+    under way.
+    """
     AutoRecharge.objects.create(customer=alice, enabled=True, threshold_credits=25_000, recharge_to_credits=200_000)
     Wallet.objects.create(customer=alice, balance=20_000)
     return Contract.objects.create(customer=alice, metronome_id="contract-1", starts_at=now)

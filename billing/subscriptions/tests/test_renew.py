@@ -20,7 +20,7 @@ from billing.tests.money_stage import Killed, agree, drain_killed, pass_time, re
 pytestmark = pytest.mark.django_db
 
 
-# --- The first period -----------------------------------------------------------------------------------------------
+# --- The first period -----------------------------------------------------------------------------
 
 
 def test_the_trial_grants_its_credits_for_fourteen_days(stage, alice):
@@ -56,7 +56,9 @@ def test_a_second_try_after_a_lost_answer_gives_the_period_of_the_first(stage, a
 def test_a_plan_ends_with_its_credits_if_their_grant_was_heard_of_too_late(
     stage, alice, caplog, minutes, state, credits
 ):
-    """The answer got lost, and then there was no worker for all of the period; its last hour counts to its end."""
+    """The answer got lost, and then there was no worker for all of the period; its last hour counts
+    to its end.
+    """
     stage.advance(minutes=65 - stage.now().minute)
     subscription = select(alice, "trial", stage.now())
     stage.sandbox.faults.add("/v2/contracts/edit", "timeout_after")
@@ -205,7 +207,7 @@ def test_a_refused_grant_keeps_the_choice_for_a_person(stage, alice, monkeypatch
     assert Payment.objects.get().grant.granted == 250_000
 
 
-# --- Period after period --------------------------------------------------------------------------------------------
+# --- Period after period --------------------------------------------------------------------------
 
 
 def test_the_trial_ends_and_its_credits_with_it(stage, alice):
@@ -345,7 +347,9 @@ def test_a_change_at_the_end_of_a_month_is_not_charged_twice(stage, alice):
 
 
 def test_a_renewal_that_is_paid_is_granted_before_the_next_plan_begins(stage, alice):
-    """Chosen between the renewal's charge and its grant, the new plan must not wait for the old one to wait for it."""
+    """Chosen between the renewal's charge and its grant, the new plan must not wait for the old one
+    to wait for it.
+    """
     creator = select(alice, "creator", stage.now())
     stage.drain()
     stage.advance(days=31)

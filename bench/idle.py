@@ -63,7 +63,10 @@ def queries_a_pass() -> float:
 def main(url: str) -> dict[str, float]:
     remove = setup.django(url)
     try:
-        return {"cpu_percent": round(cpu_percent(), 2), "queries_a_pass": round(queries_a_pass(), 2)}
+        return {
+            "cpu_percent": round(cpu_percent(), 2),
+            "queries_a_pass": round(queries_a_pass(), 2),
+        }
     finally:
         remove()
 

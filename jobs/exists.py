@@ -23,7 +23,9 @@ class Exist:
 
     def __call__(self, now: datetime) -> list[bool]:
         adapt = connection.ops.adapt_datetimefield_value
-        parameters = [adapt(now + one) if isinstance(one, timedelta) else one for one in self.parameters]
+        parameters = [
+            adapt(now + one) if isinstance(one, timedelta) else one for one in self.parameters
+        ]
         with connection.cursor() as cursor:
             cursor.execute(self.sql, parameters)
             return [bool(found) for found in cursor.fetchone()]
@@ -32,8 +34,13 @@ class Exist:
 @cache
 def composed(of: Callable[[datetime], QuerySet[Any]]) -> tuple[str, list[Any]]:
     """The SQL of these rows and its parameters, in which a moment is a distance from now."""
-    (sql, first), (_, second) = (of(moment).order_by().values("pk").query.sql_with_params() for moment in MOMENTS)
-    return sql, [_moment(one) - MOMENTS[0] if one != other else one for one, other in zip(first, second, strict=True)]
+    (sql, first), (_, second) = (
+        of(moment).order_by().values("pk").query.sql_with_params() for moment in MOMENTS
+    )
+    return sql, [
+        _moment(one) - MOMENTS[0] if one != other else one
+        for one, other in zip(first, second, strict=True)
+    ]
 
 
 MOMENTS = datetime(2000, 1, 1, tzinfo=UTC), datetime(2000, 1, 2, tzinfo=UTC)  # any two
@@ -41,4 +48,8 @@ MOMENTS = datetime(2000, 1, 1, tzinfo=UTC), datetime(2000, 1, 2, tzinfo=UTC)  # 
 
 def _moment(parameter: datetime | str) -> datetime:
     """A moment as the driver gets it: on SQLite as text."""
-    return datetime.fromisoformat(parameter).replace(tzinfo=UTC) if isinstance(parameter, str) else parameter
+    return (
+        datetime.fromisoformat(parameter).replace(tzinfo=UTC)
+        if isinstance(parameter, str)
+        else parameter
+    )

@@ -24,7 +24,9 @@ def do_now(step: RowJob, rows: QuerySet[J], *, now: datetime) -> None:
     queue_rows: Any = rows
     queue_rows.run_now(now)
     keys = list(rows.values_list("pk", flat=True))
-    claimed = queue.claim(rows.model, among=keys, now=now, limit=1, lease_seconds=step.lease_seconds)
+    claimed = queue.claim(
+        rows.model, among=keys, now=now, limit=1, lease_seconds=step.lease_seconds
+    )
     if not claimed:
         raise Snooze("a worker is just at it")
     try:

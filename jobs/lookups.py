@@ -8,7 +8,8 @@ from django.db.models.lookups import In
 
 
 class Among(In):
-    """One array parameter on PostgreSQL: a placeholder for each of 500 ids takes as long again as the UPDATE itself."""
+    """One array parameter on PostgreSQL: a placeholder for each of 500 ids takes as long again as
+    the UPDATE itself."""
 
     lookup_name = "among"
 

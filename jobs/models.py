@@ -18,7 +18,9 @@ from django.db.models.functions import Coalesce
 class JobRowQuerySet(models.QuerySet):
     def due(self, now: datetime) -> Self:
         """Rows a worker may claim now: due, not dead, and not leased to another worker."""
-        return self.filter(Q(leased_until=None) | Q(leased_until__lt=now), due_at__lte=now, dead_at=None)
+        return self.filter(
+            Q(leased_until=None) | Q(leased_until__lt=now), due_at__lte=now, dead_at=None
+        )
 
     def dead(self) -> Self:
         return self.exclude(dead_at=None)
@@ -81,9 +83,13 @@ class JobRow(models.Model):
         abstract = True
         indexes = [
             models.Index(
-                fields=["due_at"], name="%(class)s_due", condition=Q(due_at__isnull=False, dead_at__isnull=True)
+                fields=["due_at"],
+                name="%(class)s_due",
+                condition=Q(due_at__isnull=False, dead_at__isnull=True),
             ),
-            models.Index(fields=["dead_at"], name="%(class)s_dead", condition=Q(dead_at__isnull=False)),
+            models.Index(
+                fields=["dead_at"], name="%(class)s_dead", condition=Q(dead_at__isnull=False)
+            ),
         ]
 
 

@@ -22,9 +22,11 @@ from .models import JobRow
 J = TypeVar("J", bound=JobRow)
 
 BACKOFF_FIRST_SECONDS = 1
-BACKOFF_MAX_SECONDS = 120  # after an outage of any length everything is tried again within two minutes
+# After an outage of any length everything is tried again within two minutes.
+BACKOFF_MAX_SECONDS = 120
 UNAVAILABLE_ATTEMPTS_MAX = 2_000  # 2.7 days at the cap: a weekend, and as long as Metronome retries
-AHEAD_MAX_SECONDS = 900  # longer than any lease, back-off (two minutes) and wait that others ask for (five)
+# Longer than any lease, back-off (two minutes) and wait that others ask for (five)
+AHEAD_MAX_SECONDS = 900
 LEASE_MAX_SECONDS = 600
 UNEXPECTED_ATTEMPTS_MAX = 10  # an unforeseen error is a bug: ten minutes of retries, then a person
 
@@ -54,9 +56,12 @@ def claim(
     until = _lease_end(now, lease_seconds, token)
     chosen, keys = ("", []) if among is None else _keyed(model, among)
     columns = ", ".join(_column(model, name) for name in fields) or "*"
-    lock = " FOR UPDATE SKIP LOCKED" if connection.features.has_select_for_update_skip_locked else ""
+    lock = (
+        " FOR UPDATE SKIP LOCKED" if connection.features.has_select_for_update_skip_locked else ""
+    )
     rows: Any = model._default_manager
-    if not _is_any_due(model, chosen, keys, now):  # the usual answer, for which no transaction need begin
+    # The usual answer, for which no transaction need begin.
+    if not _is_any_due(model, chosen, keys, now):
         return []
     with transaction.atomic():
         claimed: list[J] = list(
@@ -106,7 +111,9 @@ def extend(row: J, *, seconds: int, now: datetime) -> bool:
     still the end of it, as `claim` has left it.
     """
     if seconds > LEASE_MAX_SECONDS:
-        raise ValueError(f"a lease of {seconds} s would pass for the work of a clock that was ahead")
+        raise ValueError(
+            f"a lease of {seconds} s would pass for the work of a clock that was ahead"
+        )
     if row.lease is None:
         return False
     until = _lease_end(now, seconds, row.lease)
@@ -130,12 +137,15 @@ def set_right(model: type[JobRow], *, now: datetime) -> int:
     """Make rows due now that are leased or put off further ahead than any worker does.
 
     Their writer's clock was ahead; they would wait until the right clock gets there. A worker whose
-    clock still is ahead loses its lease, like one that was too slow. Returns how many rows there were.
+    clock still is ahead loses its lease, like one that was too slow. Returns how many rows there
+    were.
     """
     beyond = now + timedelta(seconds=AHEAD_MAX_SECONDS)
     rows = model._default_manager.filter(due_at__isnull=False, dead_at=None)
     leased = rows.filter(leased_until__gt=beyond).update(
-        lease=None, leased_until=None, due_at=Case(When(due_at__gt=now, then=now), default=F("due_at"))
+        lease=None,
+        leased_until=None,
+        due_at=Case(When(due_at__gt=now, then=now), default=F("due_at")),
     )
     put_off = Q(due_at__gt=beyond) & ~Q(last_error="")  # complete() clears it: backing off
     if model.due_within_seconds is not None:
@@ -146,10 +156,14 @@ def set_right(model: type[JobRow], *, now: datetime) -> int:
 def _fail_alike(rows: Sequence[JobRow], attempts: int, error: Exception, now: datetime) -> None:
     text = f"{type(error).__name__}: {error}"[:2_000]
     if isinstance(error, Snooze):
-        _give_back(rows, due_at=now + timedelta(seconds=error.seconds), attempts=attempts, last_error=text)
+        _give_back(
+            rows, due_at=now + timedelta(seconds=error.seconds), attempts=attempts, last_error=text
+        )
         return
     attempts += 1
-    attempts_max = UNAVAILABLE_ATTEMPTS_MAX if isinstance(error, Unavailable) else UNEXPECTED_ATTEMPTS_MAX
+    attempts_max = (
+        UNAVAILABLE_ATTEMPTS_MAX if isinstance(error, Unavailable) else UNEXPECTED_ATTEMPTS_MAX
+    )
     if isinstance(error, Rejected) or attempts >= attempts_max:
         _give_back(rows, due_at=now, attempts=attempts, last_error=text, dead_at=now)
         return
@@ -159,7 +173,8 @@ def _fail_alike(rows: Sequence[JobRow], attempts: int, error: Exception, now: da
 
 
 def backoff_seconds(attempts: int) -> float:
-    """A doubling wait with a cap; half to full of it by chance, so that rows failing together spread out."""
+    """A doubling wait with a cap; half to full of it by chance, so that rows failing together
+    spread out."""
     ceiling = min(BACKOFF_MAX_SECONDS, BACKOFF_FIRST_SECONDS * 2 ** min(attempts, 20))
     return ceiling * random.uniform(0.5, 1)
 
@@ -190,7 +205,10 @@ def _give_back(
             f" WHERE lease = %s{these}",
             [
                 *(_moment(due_at), _moment(dead_at), attempts, last_error),
-                *(_field(model, name).get_db_prep_save(value, connection) for name, value in also.items()),
+                *(
+                    _field(model, name).get_db_prep_save(value, connection)
+                    for name, value in also.items()
+                ),
                 *(rows[0].lease, *keys),
             ],
         )
@@ -201,16 +219,18 @@ def _give_back(
     return changed
 
 
-# --- SQL ------------------------------------------------------------------------------------------------------------
+# --- SQL ------------------------------------------------------------------------------------------
 # Not by the ORM: composing its statements took four times as long as executing them.
 
-DUE = "due_at <= %s AND dead_at IS NULL AND (leased_until IS NULL OR leased_until < %s)"  # as JobRowQuerySet.due
+# As JobRowQuerySet.due.
+DUE = "due_at <= %s AND dead_at IS NULL AND (leased_until IS NULL OR leased_until < %s)"
 
 
 def _is_any_due(model: type[JobRow], chosen: str, keys: Sequence[Any], now: datetime) -> bool:
     with connection.cursor() as cursor:
         cursor.execute(
-            f"SELECT 1 FROM {_table(model)} WHERE {DUE}{chosen} LIMIT 1", [_moment(now), _moment(now), *keys]
+            f"SELECT 1 FROM {_table(model)} WHERE {DUE}{chosen} LIMIT 1",
+            [_moment(now), _moment(now), *keys],
         )
         return cursor.fetchone() is not None
 

@@ -34,7 +34,8 @@ logger = logging.getLogger(__name__)
 
 DEFAULT_QUEUE = "default"
 
-IDLE_SECONDS = 1  # how long a new row waits at most for an idle worker; asking takes some 5 ms of a core
+# How long a new row waits at most for an idle worker; asking takes some 5 ms of a core.
+IDLE_SECONDS = 1
 JOB_RUNS_MAX = 10  # how often one job runs in a pass before the next one does,
 JOB_SECONDS = 10  # or for how long
 SLOW_SECONDS = 2  # a job that takes longer ends the pass
@@ -182,14 +183,18 @@ def queues() -> list[str]:
 def jobs_on(names: Collection[str]) -> list[Job]:
     """The jobs of these queues, in their order. Raises UnknownQueue."""
     if unknown := [name for name in names if name not in queues()]:
-        raise UnknownQueue(f"No job is on the queue {', '.join(unknown)}. The queues are: {', '.join(queues())}.")
+        raise UnknownQueue(
+            f"No job is on the queue {', '.join(unknown)}. The queues are: {', '.join(queues())}."
+        )
     return [job for job in all_jobs() if job.queue in names]
 
 
 class Worker:
     """Runs jobs pass by pass until it is stopped. Any number may run: claims keep their rows apart."""
 
-    def __init__(self, jobs: Sequence[Job], *, clock: Callable[[], datetime] = timezone.now) -> None:
+    def __init__(
+        self, jobs: Sequence[Job], *, clock: Callable[[], datetime] = timezone.now
+    ) -> None:
         self.jobs = jobs
         self.clock = clock
         self.name = f"{socket.gethostname()}-{os.getpid()}"
@@ -229,8 +234,8 @@ class Worker:
     def run_pass(self) -> int:
         """Run the jobs that have something due. An idle pass costs one query.
 
-        A job slower than SLOW_SECONDS ends the pass and runs last in the next one, so one hanging API
-        delays the other jobs by one call at most.
+        A job slower than SLOW_SECONDS ends the pass and runs last in the next one, so one hanging
+        API delays the other jobs by one call at most.
         """
         return self._pass()[0]
 
@@ -248,7 +253,8 @@ class Worker:
         return taken, True
 
     def _run(self, job: Job) -> int:
-        """Run one job some times: few enough that many rows, or slow calls, do not delay the others."""
+        """Run one job some times: few enough that many rows, or slow calls, do not delay the
+        others."""
         taken = 0
         until = time.monotonic() + JOB_SECONDS
         for _ in range(JOB_RUNS_MAX):
@@ -275,7 +281,11 @@ class Worker:
         except Error as error:
             # It may be away for an hour: no traceback each time.
             away = isinstance(error, (OperationalError, InterfaceError))
-            logger.error("the database is not answering (%s); trying again", error, exc_info=None if away else error)
+            logger.error(
+                "the database is not answering (%s); trying again",
+                error,
+                exc_info=None if away else error,
+            )
             close_old_connections()  # only now: a worker keeps its connection between passes
             self.stopping.wait(TROUBLE_SECONDS)
             return 0
@@ -300,7 +310,9 @@ class Worker:
         PausedJob.objects.filter(paused_until__gt=beyond).delete()
         for model in _job_models():
             if rows := queue.set_right(model, now=now):
-                logger.warning("a clock was ahead: %s %s are due now", rows, model._meta.verbose_name_plural)
+                logger.warning(
+                    "a clock was ahead: %s %s are due now", rows, model._meta.verbose_name_plural
+                )
 
     def _due_jobs(self, now: datetime) -> list[Job]:
         is_beating, is_any_paused, *due = self._exist(now)
@@ -308,13 +320,22 @@ class Worker:
             self.beat_at = None
             return []
         names = set(_paused(now).values_list("name", flat=True)) if is_any_paused else set()
-        return [job for job, is_due in zip(self.jobs, due, strict=True) if is_due and job.name not in names]
+        return [
+            job
+            for job, is_due in zip(self.jobs, due, strict=True)
+            if is_due and job.name not in names
+        ]
 
     def _beat(self, now: datetime) -> None:
-        if self.beat_at and timedelta(0) <= now - self.beat_at < timedelta(seconds=HEARTBEAT_SECONDS):
-            return  # and not if the clock went back: the beat would lie ahead of it, for hours perhaps
+        if self.beat_at and timedelta(0) <= now - self.beat_at < timedelta(
+            seconds=HEARTBEAT_SECONDS
+        ):
+            # And not if the clock went back: the beat would lie ahead of it, for hours perhaps.
+            return
         if not self.beat_at:
-            Heartbeat.objects.filter(beat_at__lt=now - timedelta(hours=HEARTBEAT_FORGET_HOURS)).delete()
+            Heartbeat.objects.filter(
+                beat_at__lt=now - timedelta(hours=HEARTBEAT_FORGET_HOURS)
+            ).delete()
         beat = {"beat_at": now, "queues": self.queues}
         if not Heartbeat.objects.filter(worker=self.name).update(**beat):
             Heartbeat.objects.get_or_create(worker=self.name, defaults=beat | {"started_at": now})
@@ -350,7 +371,9 @@ def _living(now: datetime) -> QuerySet[Heartbeat]:
 def dead_rows() -> dict[type[JobRow], int]:
     """How many rows need a person, by kind; kinds without one are left out."""
     are_there = zip(_job_models(), _dead_exist()(datetime.now(UTC)), strict=True)
-    return {model: model._default_manager.dead().count() for model, is_there in are_there if is_there}
+    return {
+        model: model._default_manager.dead().count() for model, is_there in are_there if is_there
+    }
 
 
 @cache

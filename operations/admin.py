@@ -1,4 +1,5 @@
-"""How rows look in the admin: read-only where the software writes them, with Retry where a job does."""
+"""How rows look in the admin: read-only where the software writes them, with Retry where a job
+does."""
 
 from __future__ import annotations
 
@@ -24,7 +25,8 @@ from jobs.models import Heartbeat, JobRow, PausedJob
 from .command import Refused
 from .confirmation import too_many
 
-ROWS_COUNTED_MAX = 10_000  # lists stop counting, and paging, here: a COUNT over millions takes seconds
+# Lists stop counting, and paging, here: a COUNT over millions takes seconds.
+ROWS_COUNTED_MAX = 10_000
 
 WORK_FIELDS = {field.name for field in JobRow._meta.fields}
 
@@ -41,13 +43,14 @@ class BoundedPaginator(Paginator):
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):
-    """Rows that only the software writes. Actions ask for the change permission, though nothing can be edited; each has
-    a button on the page of a row, too."""
+    """Rows that only the software writes. Actions ask for the change permission, though nothing can
+    be edited; each has a button on the page of a row, too."""
 
     paginator = BoundedPaginator
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER
-    sortable_by: ClassVar[Any] = ()  # by any column but the key, a million rows take seconds; search and filters do not
+    # By any column but the key, a million rows take seconds; search and filters do not.
+    sortable_by: ClassVar[Any] = ()
     list_per_page = 50
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
@@ -67,11 +70,19 @@ class ReadOnlyAdmin(admin.ModelAdmin):
         LogEntry.objects.log_actions(request.user.pk or 0, rows, CHANGE, message)
 
     def each(
-        self, request: HttpRequest, rows: Iterable[Any], done: str, act: Callable[[Any], object], *, note: str = ""
+        self,
+        request: HttpRequest,
+        rows: Iterable[Any],
+        done: str,
+        act: Callable[[Any], object],
+        *,
+        note: str = "",
     ) -> None:
-        """Do it to each row, together with its line in the log; a row that raises Refused is left alone, and it is said.
+        """Do it to each row, together with its line in the log; a row that raises Refused is left
+        alone, and it is said.
 
-        `act` is given the row as it is now, locked, so that of two who press at once the second is told.
+        `act` is given the row as it is now, locked, so that of two who press at once the second is
+        told.
         """
         count = 0
         for row in rows:
@@ -82,13 +93,21 @@ class ReadOnlyAdmin(admin.ModelAdmin):
                 count += 1
             except Refused as error:
                 self.message_user(request, f"{row}: {error}", messages.WARNING)
-        self.message_user(request, f"{done}: {count}.", messages.SUCCESS if count else messages.WARNING)
+        self.message_user(
+            request, f"{done}: {count}.", messages.SUCCESS if count else messages.WARNING
+        )
 
     def change_view(
-        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
         row = self.get_object(request, object_id)
-        return super().change_view(request, object_id, form_url, self.page_context(request, row) if row else None)
+        return super().change_view(
+            request, object_id, form_url, self.page_context(request, row) if row else None
+        )
 
     def describe(self, row: Any) -> str:
         """One row in a line, where it is about to be acted on."""
@@ -105,23 +124,35 @@ class ReadOnlyAdmin(admin.ModelAdmin):
         url = reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist")
         actions: dict[str, Any] = self.get_actions(request)
         return [
-            {"url": url, "action": name, "pk": str(row.pk), "label": text.partition(":")[0], "description": text}
+            {
+                "url": url,
+                "action": name,
+                "pk": str(row.pk),
+                "label": text.partition(":")[0],
+                "description": text,
+            }
             for name, (act, _, text) in actions.items()
             if getattr(act, "applies", lambda row: True)(row)
         ]
 
-    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
         """Django would show the list to whom an action is denied, as if it had been done."""
         wanted = request.POST.get("action", "")
         if wanted in (self.actions or ()) and wanted not in self.get_actions(request):
             raise PermissionDenied
         return super().changelist_view(request, extra_context)
 
-    def response_action(self, request: HttpRequest, *args: Any, **options: Any) -> HttpResponse | None:
+    def response_action(
+        self, request: HttpRequest, *args: Any, **options: Any
+    ) -> HttpResponse | None:
         """Back to the page whose button was pressed."""
         response = super().response_action(request, *args, **options)
         back = request.POST.get("back", "")
-        done = isinstance(response, HttpResponseRedirect) and response.url == request.get_full_path()
+        done = (
+            isinstance(response, HttpResponseRedirect) and response.url == request.get_full_path()
+        )
         if done and url_has_allowed_host_and_scheme(back, allowed_hosts=None):
             return HttpResponseRedirect(back)
         return response
@@ -152,7 +183,10 @@ class JobRowAdmin(ReadOnlyAdmin):
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         names = [str(name) for name in self.get_fields(request, obj)]
         work = [name for name in names if name in WORK_FIELDS]
-        return [(None, {"fields": [name for name in names if name not in work]}), ("Work", {"fields": work})]
+        return [
+            (None, {"fields": [name for name in names if name not in work]}),
+            ("Work", {"fields": work}),
+        ]
 
     def get_list_display(self, request: HttpRequest) -> Any:
         return [*super().get_list_display(request), "work", "attempts", "trouble"]
@@ -172,25 +206,38 @@ class JobRowAdmin(ReadOnlyAdmin):
     @admin.action(description="Retry: run the job now", permissions=["operate"])
     def retry(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
         if not too_many(self, request, queryset):
-            self.make_due(request, "Retry", queryset.filter(due_at__isnull=False), chosen=queryset.count())
+            self.make_due(
+                request, "Retry", queryset.filter(due_at__isnull=False), chosen=queryset.count()
+            )
 
     retry.applies = lambda row: row.due_at is not None  # type: ignore[attr-defined]
 
-    def make_due(self, request: HttpRequest, verb: str, queryset: QuerySet[Any], *, chosen: int) -> None:
-        rows: Any = self.model._default_manager.filter(pk__in=list(queryset.values_list("pk", flat=True)))
+    def make_due(
+        self, request: HttpRequest, verb: str, queryset: QuerySet[Any], *, chosen: int
+    ) -> None:
+        rows: Any = self.model._default_manager.filter(
+            pk__in=list(queryset.values_list("pk", flat=True))
+        )
         self.log(request, rows, f"{verb} by hand.")
         count = rows.run_now(timezone.now())
-        self.message_user(request, f"{verb}: {count} due now.", messages.SUCCESS if count else messages.WARNING)
+        self.message_user(
+            request, f"{verb}: {count} due now.", messages.SUCCESS if count else messages.WARNING
+        )
         if chosen > count:
-            self.message_user(request, f"{chosen - count} left alone: nothing to do for them.", messages.WARNING)
+            self.message_user(
+                request, f"{chosen - count} left alone: nothing to do for them.", messages.WARNING
+            )
 
 
 def related_links(request: HttpRequest, row: Model) -> list[str]:
-    """Links to everything that belongs to this row and that this person may look at, whatever app it is in."""
+    """Links to everything that belongs to this row and that this person may look at, whatever app
+    it is in."""
     links: list[str] = []
     for relation in row._meta.related_objects:
         model, meta = relation.related_model, relation.related_model._meta
-        if not admin.site.is_registered(model) or not admin.site.get_model_admin(model).has_view_permission(request):
+        if not admin.site.is_registered(model) or not admin.site.get_model_admin(
+            model
+        ).has_view_permission(request):
             continue
         url = reverse(f"admin:{meta.app_label}_{meta.model_name}_changelist")
         query = urlencode({f"{relation.field.name}__{row._meta.pk.name}__exact": row.pk})

@@ -1,8 +1,10 @@
-"""What the operations commands share: things looked at one after the other, with a way to see how far it is.
+"""What the operations commands share: things looked at one after the other, with a way to see how
+far it is.
 
-A command yields one `Outcome` for each thing. It may be interrupted after any of them and be run again: what is done is
-passed over or done to no effect. Exit code 0 means that nothing is left to do, 1 that something is (with --dry-run:
-would be), 130 that it was interrupted: by Ctrl-C, by SIGTERM, or by a reader that went away (`| head`).
+A command yields one `Outcome` for each thing. It may be interrupted after any of them and be run
+again: what is done is passed over or done to no effect. Exit code 0 means that nothing is left to
+do, 1 that something is (with --dry-run: would be), 130 that it was interrupted: by Ctrl-C, by
+SIGTERM, or by a reader that went away (`| head`).
 """
 
 from __future__ import annotations
@@ -29,7 +31,8 @@ from jobs.worker import alive
 
 J = TypeVar("J", bound=JobRow)
 
-PATIENCE_SECONDS: tuple[float, ...] = (1, 5, 20)  # waits before an unavailable other side ends the run
+# Waits before an unavailable other side ends the run.
+PATIENCE_SECONDS: tuple[float, ...] = (1, 5, 20)
 LINE_SECONDS = 10  # between lines of progress in a pipe
 BAR_SECONDS = 0.1
 BAR_CHARACTERS = 30
@@ -44,7 +47,8 @@ class Refused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one thing. `word` is counted in the summary; `detail` makes it a line of its own."""
+    """What became of one thing. `word` is counted in the summary; `detail` makes it a line of its
+    own."""
 
     subject: object
     word: str
@@ -56,7 +60,8 @@ class Outcome:
 class Operation(BaseCommand):
     """A command that is a series of outcomes."""
 
-    leaves_work: ClassVar[frozenset[str]] = frozenset()  # words of outcomes after which a worker does the rest
+    # Words of outcomes after which a worker does the rest.
+    leaves_work: ClassVar[frozenset[str]] = frozenset()
     progress: Progress
 
     def outcomes(self, *args: Any, **options: Any) -> Iterable[Outcome]:
@@ -64,11 +69,14 @@ class Operation(BaseCommand):
         raise NotImplementedError
 
     def total(self, *args: Any, **options: Any) -> int | None:
-        """How many outcomes there will be, if that is known beforehand; `outcomes` may find out and set `progress.total`."""
+        """How many outcomes there will be, if that is known beforehand; `outcomes` may find out and
+        set `progress.total`."""
         return None
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--dry-run", action="store_true", help="change nothing; say what would be done")
+        parser.add_argument(
+            "--dry-run", action="store_true", help="change nothing; say what would be done"
+        )
 
     def run_from_argv(self, argv: list[str]) -> None:
         signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -92,9 +100,12 @@ class Operation(BaseCommand):
             self._close(progress, tally, dry_run=options["dry_run"])
         except (KeyboardInterrupt, BrokenPipeError) as error:
             if isinstance(error, BrokenPipeError):
-                os.dup2(os.open(os.devnull, os.O_WRONLY), self.stdout.fileno())  # or the flush at exit fails again
+                # Or the flush at exit fails again.
+                os.dup2(os.open(os.devnull, os.O_WRONLY), self.stdout.fileno())
             self._close(progress, tally, dry_run=options["dry_run"], empty="nothing done")
-            raise CommandError(f"Interrupted {where(last)}. Run it again to go on.", returncode=130) from None
+            raise CommandError(
+                f"Interrupted {where(last)}. Run it again to go on.", returncode=130
+            ) from None
         except Refused as error:
             progress.clear()
             raise CommandError(str(error)) from error
@@ -104,7 +115,14 @@ class Operation(BaseCommand):
         if still_open:
             raise CommandError(f"Left to do: {still_open:,}.")
 
-    def _close(self, progress: Progress, tally: Counter[str], *, dry_run: bool, empty: str = "nothing to do") -> None:
+    def _close(
+        self,
+        progress: Progress,
+        tally: Counter[str],
+        *,
+        dry_run: bool,
+        empty: str = "nothing to do",
+    ) -> None:
         progress.clear()
         counts = ", ".join(f"{count:,} {word}" for word, count in sorted(tally.items())) or empty
         self._say(f"Summary: {counts}." + (" Nothing was changed." if dry_run else ""))
@@ -139,7 +157,9 @@ class Progress:
         self.show_at = time.monotonic() + self.seconds
         text = f"{self.done:,}" + (f" of {self.total:,}" if self.total else "")
         if self.on_terminal:
-            filled = min(BAR_CHARACTERS, BAR_CHARACTERS * self.done // self.total) if self.total else 0
+            filled = (
+                min(BAR_CHARACTERS, BAR_CHARACTERS * self.done // self.total) if self.total else 0
+            )
             bar = f"[{'#' * filled:.<{BAR_CHARACTERS}}] " if self.total else ""
             self.out.write(f"\r{bar}{text}\x1b[K\r", str, "")  # a line of the log then covers it
         else:
@@ -150,7 +170,7 @@ class Progress:
             self.out.write("\r\x1b[K", str, "")
 
 
-# --- What the operations are made of --------------------------------------------------------------------------------
+# --- What the operations are made of --------------------------------------------------------------
 
 
 def attempt(subject: object, act: Callable[[], Outcome]) -> Outcome:
@@ -166,7 +186,12 @@ def attempt(subject: object, act: Callable[[], Outcome]) -> Outcome:
                 raise
             time.sleep(max(seconds, error.retry_after_seconds))
         except (Rejected, Snooze) as error:
-            return Outcome(subject, "failed" if isinstance(error, Rejected) else "waiting", str(error), is_open=True)
+            return Outcome(
+                subject,
+                "failed" if isinstance(error, Rejected) else "waiting",
+                str(error),
+                is_open=True,
+            )
     raise AssertionError("unreachable")
 
 
@@ -193,12 +218,15 @@ def _make_due(chunk: list[J], dry_run: bool, now: datetime, word: str) -> Iterat
 def reason(text: str) -> str:
     """The type of an argument that says why, kept in the log: so that it says something."""
     if sum(character.isalpha() for character in text) < REASON_LETTERS:
-        raise ArgumentTypeError(f"say why, in {REASON_LETTERS} letters at least; it is kept in the log")
+        raise ArgumentTypeError(
+            f"say why, in {REASON_LETTERS} letters at least; it is kept in the log"
+        )
     return text.strip()
 
 
 def moment(text: str) -> datetime:
-    """The type of an argument that is a time: ISO 8601 (without a zone: UTC), or an age such as 90m, 36h or 7d."""
+    """The type of an argument that is a time: ISO 8601 (without a zone: UTC), or an age such as
+    90m, 36h or 7d."""
     try:
         if age := re.fullmatch(r"(\d{1,6})([mhd])", text):
             return timezone.now() - timedelta(**{UNITS[age[2]]: int(age[1])})

@@ -1,4 +1,5 @@
-"""Admin actions that ask before they act: what will happen, to which rows, and why. The answer goes into Django's log."""
+"""Admin actions that ask before they act: what will happen, to which rows, and why. The answer goes
+into Django's log."""
 
 from __future__ import annotations
 
@@ -24,7 +25,9 @@ class Sure(forms.Form):
 
 
 class Reason(forms.Form):
-    reason = forms.CharField(max_length=200, widget=AdminTextInputWidget, help_text="Kept in the log beside your name.")
+    reason = forms.CharField(
+        max_length=200, widget=AdminTextInputWidget, help_text="Kept in the log beside your name."
+    )
 
     def clean_reason(self) -> str:
         try:
@@ -36,7 +39,9 @@ class Reason(forms.Form):
 def too_many(model_admin: admin.ModelAdmin, request: HttpRequest, queryset: QuerySet[Any]) -> bool:
     """Whether these are more rows than an action takes; the page then says so."""
     if found := queryset[ROWS_MAX:].exists():
-        model_admin.message_user(request, f"Choose {ROWS_MAX} rows at most; nothing was done.", messages.ERROR)
+        model_admin.message_user(
+            request, f"Choose {ROWS_MAX} rows at most; nothing was done.", messages.ERROR
+        )
     return found
 
 
@@ -48,13 +53,16 @@ def confirmed(
     permission: str = "operate",
     applies: Callable[[Any], bool] = lambda row: True,
 ) -> Callable[[Callable[..., None]], Any]:
-    """Make an admin action of `act(admin, request, queryset, **answers)` that first shows a page with `explains` and the
-    fields of `asks`. `applies` says on which rows' pages it has a button."""
+    """Make an admin action of `act(admin, request, queryset, **answers)` that first shows a page
+    with `explains` and the fields of `asks`. `applies` says on which rows' pages it has a button.
+    """
 
     def decorate(act: Callable[..., None]) -> Any:
         @admin.action(description=description, permissions=[permission])
         @functools.wraps(act)
-        def ask_first(self: Any, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
+        def ask_first(
+            self: Any, request: HttpRequest, queryset: QuerySet[Any]
+        ) -> HttpResponse | None:
             if too_many(self, request, queryset):
                 return None
             rows = list(queryset)
@@ -68,10 +76,14 @@ def confirmed(
                 )
                 return None
             context = self.admin_site.each_context(request) | {
-                "opts": self.opts, "title": description, "explains": explains, "form": form,
+                "opts": self.opts,
+                "title": description,
+                "explains": explains,
+                "form": form,
                 "rows": [(row.pk, self.describe(row)) for row in rows],
-                "action": act.__name__, "back": request.POST.get("back", ""),
-            }  # fmt: skip
+                "action": act.__name__,
+                "back": request.POST.get("back", ""),
+            }
             return TemplateResponse(request, "admin/confirm.html", context)
 
         ask_first.applies = applies  # type: ignore[attr-defined]

@@ -105,7 +105,9 @@ class Payment(JobRow):
         help_text="The credits this paid for.",
     )
     failure = models.TextField(
-        blank=True, default="", help_text="Why it failed or is called off, in words for the customer."
+        blank=True,
+        default="",
+        help_text="Why it failed or is called off, in words for the customer.",
     )
     created_at = models.DateTimeField()
     settled_at = models.DateTimeField(null=True, blank=True)

@@ -30,9 +30,14 @@ def confirm(request: CustomerRequest, payment_id: UUID) -> HttpResponse:
     """On to where the bank asks."""
     payment = get_object_or_404(Payment, pk=payment_id, customer=request.customer)
     try:
-        url = payments.confirmation_url(payment, return_url=request.build_absolute_uri(reverse("billing")))
+        url = payments.confirmation_url(
+            payment, return_url=request.build_absolute_uri(reverse("billing"))
+        )
     except GatewayUnavailable:
-        messages.error(request, "Your bank cannot be reached right now. Nothing was charged. Try again in a minute.")
+        messages.error(
+            request,
+            "Your bank cannot be reached right now. Nothing was charged. Try again in a minute.",
+        )
         return redirect("billing")
     if url is None:
         messages.info(request, NOTHING_TO_CONFIRM)
@@ -56,7 +61,9 @@ def call_off(request: CustomerRequest, payment_id: UUID) -> HttpResponse:
 @customer_required
 def test_bank(request: CustomerRequest, key: str) -> HttpResponse:
     """Stands for the bank's own page, and for the webhook that tells us of what was done there."""
-    mine = Payment.objects.filter(customer=request.customer, gateway="test", state=Payment.State.REQUIRES_ACTION)
+    mine = Payment.objects.filter(
+        customer=request.customer, gateway="test", state=Payment.State.REQUIRES_ACTION
+    )
     payment = next((payment for payment in mine if payments.charge_key(payment) == key), None)
     if payment is None:
         messages.info(request, NOTHING_TO_CONFIRM)

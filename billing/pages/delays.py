@@ -44,7 +44,9 @@ def late(customer: Customer, *, now: datetime) -> dict[str, datetime | None]:
         account.values_list(_text(ACCOUNT), "created_at"),
         all=True,
     )
-    plan_words = {plan.key: f"the credits of your {plan.name} plan" for plan in plans.PLANS.values()}
+    plan_words = {
+        plan.key: f"the credits of your {plan.name} plan" for plan in plans.PLANS.values()
+    }
     return {plan_words.get(what, what): since for what, since in rows}
 
 

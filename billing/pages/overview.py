@@ -53,9 +53,12 @@ def overview(request: CustomerRequest) -> HttpResponse:
         "subscription": _plan_shown(customer),
         **_open_payments(customer),
         "now": timezone.now(),
-        "requested": Subscription.objects.filter(customer=customer, state=Subscription.State.REQUESTED).first(),
+        "requested": Subscription.objects.filter(
+            customer=customer, state=Subscription.State.REQUESTED
+        ).first(),
         "grants": sorted(
-            CreditGrant.objects.filter(wallet__customer=customer, remaining__gt=0), key=ledger.drawdown.draw_order
+            CreditGrant.objects.filter(wallet__customer=customer, remaining__gt=0),
+            key=ledger.drawdown.draw_order,
         ),
         "auto_recharge": AutoRecharge.objects.filter(customer=customer).first(),
         "payments": Payment.objects.filter(customer=customer)
@@ -75,7 +78,9 @@ def overview(request: CustomerRequest) -> HttpResponse:
 def choose_card(request: CustomerRequest) -> HttpResponse:
     try:
         method = cards.choose(
-            customer_id=request.customer.pk, reference=request.POST.get("card", ""), now=timezone.now()
+            customer_id=request.customer.pk,
+            reference=request.POST.get("card", ""),
+            now=timezone.now(),
         )
     except cards.UnknownCard:
         messages.error(request, "Choose one of the cards shown.")
@@ -91,8 +96,12 @@ def recharge_settings(request: CustomerRequest) -> HttpResponse:
     row = AutoRecharge.objects.filter(customer=request.customer).first()
     initial = {
         "enabled": row.enabled if row else False,
-        "threshold_credits": row.threshold_credits if row else plans.RECHARGE_THRESHOLD_CREDITS_DEFAULT,
-        "recharge_to_credits": row.recharge_to_credits if row else plans.RECHARGE_TO_CREDITS_DEFAULT,
+        "threshold_credits": row.threshold_credits
+        if row
+        else plans.RECHARGE_THRESHOLD_CREDITS_DEFAULT,
+        "recharge_to_credits": row.recharge_to_credits
+        if row
+        else plans.RECHARGE_TO_CREDITS_DEFAULT,
     }
     form = RechargeForm(request.POST or None, initial=initial | unsent.take(request))
     if request.method == "POST" and form.is_valid() and _save(request.customer, form):
@@ -119,16 +128,33 @@ def _save(customer: Customer, form: RechargeForm) -> bool:
 
 def _plan_shown(customer: Customer) -> dict[str, Any] | None:
     """The plan that counts now, else the last one, with what became of it."""
-    shown = Subscription.objects.filter(customer=customer).exclude(state=Subscription.State.REQUESTED)
-    row = shown.filter(state=Subscription.State.ACTIVE).first() or shown.order_by("-created_at").first()
-    return {"row": row, "plan": plans.PLANS[row.plan], "is_active": row.state == "active"} if row else None
+    shown = Subscription.objects.filter(customer=customer).exclude(
+        state=Subscription.State.REQUESTED
+    )
+    row = (
+        shown.filter(state=Subscription.State.ACTIVE).first()
+        or shown.order_by("-created_at").first()
+    )
+    return (
+        {"row": row, "plan": plans.PLANS[row.plan], "is_active": row.state == "active"}
+        if row
+        else None
+    )
 
 
 def _open_payments(customer: Customer) -> dict[str, Any]:
     """`unconfirmed` ones wait for the customer, the others go on by themselves."""
-    payments = Payment.objects.open().filter(customer=customer).select_related("subscription").order_by("created_at")
+    payments = (
+        Payment.objects.open()
+        .filter(customer=customer)
+        .select_related("subscription")
+        .order_by("created_at")
+    )
     unconfirmed = [payment for payment in payments if is_unconfirmed(payment)]
-    return {"open_payments": [row for row in payments if row not in unconfirmed], "unconfirmed": unconfirmed}
+    return {
+        "open_payments": [row for row in payments if row not in unconfirmed],
+        "unconfirmed": unconfirmed,
+    }
 
 
 def _entries(customer: Customer, before: str) -> dict[str, Any]:
@@ -140,10 +166,19 @@ def _entries(customer: Customer, before: str) -> dict[str, Any]:
     # By the wallet's own id: through a join, PostgreSQL would sort all of its entries instead of
     # reading an index.
     used_for = ("reservation__generation", "reservation__voice")
-    entries = LedgerEntry.objects.filter(wallet_id=wallet.pk).select_related("grant", *used_for).order_by("-version")
+    entries = (
+        LedgerEntry.objects.filter(wallet_id=wallet.pk)
+        .select_related("grant", *used_for)
+        .order_by("-version")
+    )
     entries = entries.defer("reservation__generation__text")
     if before.isdecimal() and len(before) < 19:
         entries = entries.filter(version__lt=int(before))
     page = list(entries[: ENTRIES_A_PAGE + 1])
     older = page[ENTRIES_A_PAGE - 1].version if len(page) > ENTRIES_A_PAGE else None
-    return {"wallet": wallet, "entries": page[:ENTRIES_A_PAGE], "older": older, "is_first_page": not before}
+    return {
+        "wallet": wallet,
+        "entries": page[:ENTRIES_A_PAGE],
+        "older": older,
+        "is_first_page": not before,
+    }

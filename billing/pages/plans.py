@@ -27,7 +27,8 @@ ENDED = "Your plan has ended. You will not be charged again; your credits stay u
 
 
 class PlanForm(forms.Form):
-    """`key` makes a double click one choice; without it (a program's post) the live plan is what is not doubled."""
+    """`key` makes a double click one choice; without it (a program's post) the live plan is what is
+    not doubled."""
 
     plan = forms.CharField(max_length=20, error_messages={"required": "Choose a plan."})
     key = forms.UUIDField(required=False)
@@ -78,12 +79,17 @@ def _tell(request: CustomerRequest, subscription: Subscription) -> None:
     if subscription.state == Subscription.State.ACTIVE:
         messages.success(request, f"{name} is your plan.")
     elif subscription.state != Subscription.State.REQUESTED:  # an old form sent again
-        messages.error(request, subscription.failure or f"This choice of {name} has ended. Choose again.")
+        messages.error(
+            request, subscription.failure or f"This choice of {name} has ended. Choose again."
+        )
 
 
 def _context(customer: Customer) -> dict[str, Any]:
     mine = Subscription.objects.filter(customer=customer)
-    current, requested = subscriptions.current_plan(customer), subscriptions.requested_plan(customer)
+    current, requested = (
+        subscriptions.current_plan(customer),
+        subscriptions.requested_plan(customer),
+    )
     last = mine.order_by("-created_at", "-pk").first()
     # Beside a plan that goes on, a choice that came to nothing is news for a day.
     if current and last and last.ended_at and last.ended_at < timezone.now() - timedelta(days=1):

@@ -21,7 +21,9 @@ class UnknownCard(Exception):
 
 def shown(customer_id: UUID) -> Card | None:
     """The card a payment made now would take. Writes nothing."""
-    method = PaymentMethod.objects.filter(customer_id=customer_id, gateway=settings.PAYMENT_GATEWAY).first()
+    method = PaymentMethod.objects.filter(
+        customer_id=customer_id, gateway=settings.PAYMENT_GATEWAY
+    ).first()
     if method:
         return Card(method.reference, method.label)
     return next(iter(gateway().cards_of(customer_id=customer_id)), None)
@@ -49,7 +51,9 @@ def choose(*, customer_id: UUID, reference: str, now: datetime) -> PaymentMethod
     if card is None:
         raise UnknownCard(reference)
     method = _store(customer_id, card)
-    Payment.objects.filter(customer_id=customer_id, state=Payment.State.REQUIRES_ACTION).run_now(now)
+    Payment.objects.filter(customer_id=customer_id, state=Payment.State.REQUIRES_ACTION).run_now(
+        now
+    )
     return method
 
 

@@ -90,7 +90,9 @@ def _follow(payment: Payment, charge: Charge, now: datetime) -> None:
     match charge.state:
         # although it was to be called off, perhaps: then the confirmation came first
         case ChargeState.PAID:
-            _move_and_tell(payment, State.CHARGED, now, gateway_reference=charge.reference, failure="")
+            _move_and_tell(
+                payment, State.CHARGED, now, gateway_reference=charge.reference, failure=""
+            )
         case ChargeState.WAITING:
             confirm_by_at = payment.confirm_by_at or now + timedelta(seconds=CONFIRM_SECONDS)
             _move_and_tell(payment, State.REQUIRES_ACTION, now, confirm_by_at=confirm_by_at)
@@ -111,7 +113,11 @@ def _await_confirmation(payment: Payment, now: datetime) -> datetime | None:
     if not failure and not is_waited_for(payment):
         failure = NOBODY_WAITS
     card = card_of(payment.customer_id)
-    is_other = card is not None and card.gateway == payment.gateway and card.reference != charge.method_reference
+    is_other = (
+        card is not None
+        and card.gateway == payment.gateway
+        and card.reference != charge.method_reference
+    )
     if charge.state == ChargeState.WAITING:
         if not (failure or is_other):
             return min(confirm_by_at, now + timedelta(seconds=UNCONFIRMED_LOOK_SECONDS))
@@ -134,7 +140,9 @@ def _await_grant(payment: Payment, now: datetime) -> datetime | None:
         return None
     if is_waited_for(payment):
         return now + timedelta(seconds=UNGRANTED_LOOK_SECONDS)
-    raise NeverGranted("charged, but what it paid for has ended: grant the credits by hand or refund the payment")
+    raise NeverGranted(
+        "charged, but what it paid for has ended: grant the credits by hand or refund the payment"
+    )
 
 
 def _refund(payment: Payment, now: datetime) -> None:
@@ -165,7 +173,10 @@ def _move(payment: Payment, state: str, **fields: Any) -> None:
     off.
     """
     as_read = Payment.objects.filter(
-        pk=payment.pk, state=payment.state, charge_number=payment.charge_number, failure=payment.failure
+        pk=payment.pk,
+        state=payment.state,
+        charge_number=payment.charge_number,
+        failure=payment.failure,
     )
     if not as_read.update(state=state, **fields):
         raise Snooze("another worker has moved this payment on")

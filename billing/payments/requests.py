@@ -26,7 +26,9 @@ class NotRefundable(Exception):
     """Only what was charged and not granted can be refunded."""
 
 
-def request_plan_payment(*, subscription: Subscription, period: int, amount_cents: int, now: datetime) -> Payment:
+def request_plan_payment(
+    *, subscription: Subscription, period: int, amount_cents: int, now: datetime
+) -> Payment:
     """The payment of one period of a plan, made on first asking."""
     return Payment.objects.get_or_create(
         subscription=subscription,
@@ -57,8 +59,11 @@ def request_recharge_payment(*, customer: Customer, amount_cents: int, now: date
 
 
 def mark_granted(payment: Payment, *, grant_id: int, now: datetime) -> None:
-    """Note the credits that a charged payment has bought. Safe to repeat; changes nothing that is not charged, or noted."""
-    Payment.objects.filter(pk=payment.pk, state=State.CHARGED, grant=None).cancel(grant_id=grant_id, settled_at=now)
+    """Note the credits that a charged payment has bought. Safe to repeat; changes nothing that is
+    not charged, or noted."""
+    Payment.objects.filter(pk=payment.pk, state=State.CHARGED, grant=None).cancel(
+        grant_id=grant_id, settled_at=now
+    )
 
 
 def is_waited_for(payment: Payment) -> bool:
@@ -73,7 +78,9 @@ def request_refund(payment: Payment, *, reason: str, now: datetime) -> None:
     A live subscription may be in the middle of granting it, and a recharge always can be: neither
     is refunded.
     """
-    charged = Payment.objects.filter(pk=payment.pk, kind=Payment.Kind.PLAN, state=State.CHARGED, grant=None)
+    charged = Payment.objects.filter(
+        pk=payment.pk, kind=Payment.Kind.PLAN, state=State.CHARGED, grant=None
+    )
     if is_waited_for(payment) or not charged.run_now(now, state=State.REFUNDING, failure=reason):
         raise NotRefundable
 
@@ -86,7 +93,9 @@ def call_off(payment: Payment, *, failure: str, now: datetime) -> None:
     """
     with transaction.atomic():
         rows = Payment.objects.filter(pk=payment.pk)
-        if rows.filter(state=State.INITIATED).cancel(state=State.FAILED, failure=failure, settled_at=now):
+        if rows.filter(state=State.INITIATED).cancel(
+            state=State.FAILED, failure=failure, settled_at=now
+        ):
             tell(payment, now)
         else:
             rows.filter(state=State.REQUIRES_ACTION, failure="").run_now(now, failure=failure)
@@ -115,7 +124,9 @@ def charge_key(payment: Payment) -> str:
     """The gateway's idempotency key: made from our own row before the first attempt, and one for
     each card.
     """
-    return f"vocalis-payment-{payment.pk}" + (f"-{payment.charge_number}" if payment.charge_number else "")
+    return f"vocalis-payment-{payment.pk}" + (
+        f"-{payment.charge_number}" if payment.charge_number else ""
+    )
 
 
 def look_again(payment: Payment, *, now: datetime) -> None:

@@ -67,7 +67,13 @@ class CommitNotSeen(Unavailable):
 
 
 def request(
-    *, customer: Customer, workflow_id: str, invoice_id: str, invoice_total: object, currency: str, now: datetime
+    *,
+    customer: Customer,
+    workflow_id: str,
+    invoice_id: str,
+    invoice_total: object,
+    currency: str,
+    now: datetime,
 ) -> Recharge:
     """The recharge of one workflow, made on first asking.
 
@@ -91,7 +97,9 @@ def request(
     except IntegrityError:
         if found := Recharge.objects.filter(workflow_id=workflow_id).first():
             return found
-        raise RechargeUnderWay("another recharge of this customer is under way", seconds=10) from None
+        raise RechargeUnderWay(
+            "another recharge of this customer is under way", seconds=10
+        ) from None
 
 
 def _check_total(invoice_total: object, currency: str) -> None:
@@ -163,7 +171,9 @@ def _release(recharge: Recharge, now: datetime) -> None:
     else:
         refusal = "" if is_certain or outcome == "failed" else _why_no_commit(recharge, now)
     if refusal:
-        logger.error("recharge %s: Metronome refused the release as %s: %s", recharge.pk, outcome, refusal)
+        logger.error(
+            "recharge %s: Metronome refused the release as %s: %s", recharge.pk, outcome, refusal
+        )
     if outcome == "paid":
         _move(recharge, State.RELEASED, release_refusal=refusal)
         return
@@ -197,7 +207,9 @@ def _invoice_status(recharge: Recharge) -> str:
     if not recharge.invoice_id:
         return "unknown"
     try:
-        return invoice_status(customer_id=recharge.customer.metronome_id or "", invoice_id=recharge.invoice_id)
+        return invoice_status(
+            customer_id=recharge.customer.metronome_id or "", invoice_id=recharge.invoice_id
+        )
     except metronome.MetronomeRejected as error:
         if error.status != 404:
             raise
@@ -236,11 +248,21 @@ def _grant_of_release(recharge: Recharge, now: datetime) -> int:
     another payment's.
     """
     contract = Contract.objects.get(customer_id=recharge.customer_id)
-    commits = [commit for commit in read_grants(contract, now=now) if commit.kind == "commit" and commit.segments]
-    on_invoice = [commit for commit in commits if recharge.invoice_id and recharge.invoice_id in commit.invoice_ids]
+    commits = [
+        commit
+        for commit in read_grants(contract, now=now)
+        if commit.kind == "commit" and commit.segments
+    ]
+    on_invoice = [
+        commit
+        for commit in commits
+        if recharge.invoice_id and recharge.invoice_id in commit.invoice_ids
+    ]
     unnamed = [
         commit
-        for commit in sorted(commits, key=lambda commit: commit.created_at or recharge.created_at, reverse=True)
+        for commit in sorted(
+            commits, key=lambda commit: commit.created_at or recharge.created_at, reverse=True
+        )
         if commit.name == plans.RECHARGE_COMMIT_NAME
         and not commit.invoice_ids
         and not commit.description
@@ -258,7 +280,11 @@ def _tell_failure(recharge: Recharge, now: datetime) -> None:
     """Tell the customer, at least once: `settled_at` says it was done."""
     if recharge.settled_at is None:
         if not is_off_by_choice(recharge.customer_id):
-            emails.send(customer=recharge.customer, template="recharge_failed", context={"recharge": recharge})
+            emails.send(
+                customer=recharge.customer,
+                template="recharge_failed",
+                context={"recharge": recharge},
+            )
         Recharge.objects.filter(pk=recharge.pk).update(settled_at=now)
 
 
@@ -284,7 +310,9 @@ def _payment(recharge: Recharge) -> Payment:
 
 
 def _move(recharge: Recharge, state: str, **fields: Any) -> None:
-    moved = Recharge.objects.filter(pk=recharge.pk, state=recharge.state).update(state=state, **fields)
+    moved = Recharge.objects.filter(pk=recharge.pk, state=recharge.state).update(
+        state=state, **fields
+    )
     if not moved:
         raise Snooze("another worker has moved this recharge on")
     for name, value in ({"state": state} | fields).items():

@@ -39,7 +39,12 @@ class SettingsInvalid(Exception):
 
 
 def save_settings(
-    *, customer: Customer, enabled: bool, threshold_credits: int, recharge_to_credits: int, now: datetime
+    *,
+    customer: Customer,
+    enabled: bool,
+    threshold_credits: int,
+    recharge_to_credits: int,
+    now: datetime,
 ) -> AutoRecharge:
     """Store the customer's wish and have a worker mirror it. Raises SettingsInvalid.
 
@@ -109,7 +114,12 @@ def follow_metronome(contract: Contract, *, enabled: bool, now: datetime) -> Non
     switches it off.
     """
     ours = AutoRecharge.objects.filter(customer_id=contract.customer_id).first()
-    if ours is None or ours.enabled == enabled or not is_mirrored(ours) or has_open_recharge(contract.customer_id):
+    if (
+        ours is None
+        or ours.enabled == enabled
+        or not is_mirrored(ours)
+        or has_open_recharge(contract.customer_id)
+    ):
         return
     as_read = AutoRecharge.objects.filter(
         pk=ours.pk, settings_version=ours.settings_version, applied_version=ours.settings_version
@@ -135,7 +145,9 @@ def mirror(row: AutoRecharge, now: datetime) -> datetime | None:
     """Bring Metronome's configuration to the customer's wish, and wake a recharge that does not
     come.
     """
-    contract = Contract.objects.filter(customer_id=row.customer_id).exclude(metronome_id=None).first()
+    contract = (
+        Contract.objects.filter(customer_id=row.customer_id).exclude(metronome_id=None).first()
+    )
     if contract is None:
         if row.enabled:
             raise Snooze("takes effect with the first plan", seconds=CONTRACT_LOOK_SECONDS)
@@ -143,7 +155,9 @@ def mirror(row: AutoRecharge, now: datetime) -> datetime | None:
     customer_id, contract_id = row.customer.metronome_id or "", contract.metronome_id or ""
     if is_stuck(row, now):
         make_metronome_look_again(row, customer_id, contract_id, now)
-    wish = metronome.RechargeConfiguration(row.enabled, row.threshold_credits, row.recharge_to_credits)
+    wish = metronome.RechargeConfiguration(
+        row.enabled, row.threshold_credits, row.recharge_to_credits
+    )
     found = metronome.recharge_configuration(customer_id=customer_id, contract_id=contract_id)
     if found != wish and (found or row.enabled):
         _push(customer_id, contract_id, wish)
@@ -151,7 +165,8 @@ def mirror(row: AutoRecharge, now: datetime) -> datetime | None:
     if not AutoRecharge.objects.filter(pk=row.pk, settings_version=row.settings_version).update(
         applied_version=row.settings_version
     ):
-        # They have changed meanwhile. If another worker has told Metronome of that before our push, ours undid it.
+        # They have changed meanwhile. If another worker has told Metronome of that before our push,
+        # ours undid it.
         AutoRecharge.objects.filter(pk=row.pk).run_now(now, applied_version=row.settings_version)
     remember(contract, found)
     # Metronome looks at the balance now, too: what it asks for may get lost

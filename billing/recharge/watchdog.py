@@ -49,7 +49,9 @@ def is_stuck(row: AutoRecharge, now: datetime) -> bool:
     return bool(row.enabled and waited and not row.stuck_at and _is_low(row))
 
 
-def make_metronome_look_again(row: AutoRecharge, customer_id: str, contract_id: str, now: datetime) -> None:
+def make_metronome_look_again(
+    row: AutoRecharge, customer_id: str, contract_id: str, now: datetime
+) -> None:
     """Switch off at Metronome, once; the mirror switches on again, which makes Metronome evaluate
     at once.
 
@@ -57,7 +59,11 @@ def make_metronome_look_again(row: AutoRecharge, customer_id: str, contract_id: 
     nothing, and then marks. Meanwhile the settings count as not applied, so that nobody takes the
     switch for a payment that failed.
     """
-    logger.error("customer %s: the balance is low since %s and no recharge came", row.customer_id, row.low_since_at)
+    logger.error(
+        "customer %s: the balance is low since %s and no recharge came",
+        row.customer_id,
+        row.low_since_at,
+    )
     version = row.settings_version + 1
     if not AutoRecharge.objects.filter(pk=row.pk, settings_version=row.settings_version).update(
         settings_version=version

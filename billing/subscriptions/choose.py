@@ -60,7 +60,9 @@ def select_plan(*, customer: Customer, plan: str, key: str, now: datetime) -> Su
             customer=customer, plan=plan, key=own_key, created_at=now, **due(now)
         )
         if chosen.price_cents:
-            payments.request_plan_payment(subscription=subscription, period=0, amount_cents=chosen.price_cents, now=now)
+            payments.request_plan_payment(
+                subscription=subscription, period=0, amount_cents=chosen.price_cents, now=now
+            )
     return subscription
 
 
@@ -72,12 +74,18 @@ def cancel(*, customer: Customer, now: datetime) -> Subscription | None:
     Raises ChangeUnderWay while the next period is being paid.
     """
     with transaction.atomic():
-        subscription = Subscription.objects.select_for_update().filter(customer=customer, state=State.ACTIVE).first()
+        subscription = (
+            Subscription.objects.select_for_update()
+            .filter(customer=customer, state=State.ACTIVE)
+            .first()
+        )
         if subscription is None:
             return None
         renewals = Payment.objects.open().filter(subscription=subscription)
         if renewals.filter(state=Payment.State.REQUIRES_ACTION).exists():
-            raise ChangeUnderWay("The next payment waits for your confirmation: call it off under Billing.")
+            raise ChangeUnderWay(
+                "The next payment waits for your confirmation: call it off under Billing."
+            )
         if renewals.exists():
             raise ChangeUnderWay("The next month is just being paid. Try again in a minute.")
         end(subscription, now)

@@ -1,4 +1,5 @@
-"""Credits a person gives: complimentary ones, and refunds. Always new credits at Metronome, never a change of old ones."""
+"""Credits a person gives: complimentary ones, and refunds. Always new credits at Metronome, never a
+change of old ones."""
 
 from __future__ import annotations
 
@@ -38,10 +39,11 @@ def give(
     days: int = COMPLIMENTARY_DAYS,
     now: datetime,
 ) -> ComplimentaryGrant:
-    """Have a worker grant the customer credits, drawn before all others. Who and why is in the admin's log.
+    """Have a worker grant the customer credits, drawn before all others. Who and why is in the
+    admin's log.
 
-    The same key again gives the same gift. Raises GrantDiffers; ValueError if `credits` is not within 1 and CREDITS_MAX,
-    or `days` not within 1 and DAYS_MAX.
+    The same key again gives the same gift. Raises GrantDiffers; ValueError if `credits` is not
+    within 1 and CREDITS_MAX, or `days` not within 1 and DAYS_MAX.
     """
     if not 0 < credits <= CREDITS_MAX:
         raise ValueError(f"a gift is 1 to {CREDITS_MAX:,} credits")
@@ -51,13 +53,21 @@ def give(
         gift, is_new = ComplimentaryGrant.objects.get_or_create(
             key=key,
             defaults={
-                "customer": customer, "kind": kind, "credits": credits, "reason": reason[:200], "by": by,
-                "ends_at": now + timedelta(days=days), "created_at": now, **due(now),
+                "customer": customer,
+                "kind": kind,
+                "credits": credits,
+                "reason": reason[:200],
+                "by": by,
+                "ends_at": now + timedelta(days=days),
+                "created_at": now,
+                **due(now),
             },
-        )  # fmt: skip
+        )
         if is_new:
             message = f"{kind.label} of {credits:,} credits ({key}): {reason}"
-            LogEntry.objects.log_actions(by.pk, Customer.objects.filter(pk=customer.pk), CHANGE, message)
+            LogEntry.objects.log_actions(
+                by.pk, Customer.objects.filter(pk=customer.pk), CHANGE, message
+            )
     if (gift.customer_id, gift.credits) != (customer.pk, credits):
         raise GrantDiffers(f"{key} is a {gift} already")
     return gift

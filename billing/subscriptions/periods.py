@@ -18,11 +18,15 @@ def period_of(subscription: Subscription, period: int) -> tuple[datetime, dateti
         raise ValueError("the subscription has not begun")
     days = plans.PLANS[subscription.plan].days
     if days:
-        return anchor_at + timedelta(days=days * period), anchor_at + timedelta(days=days * (period + 1))
+        return anchor_at + timedelta(days=days * period), anchor_at + timedelta(
+            days=days * (period + 1)
+        )
     return months_after(anchor_at, period), months_after(anchor_at, period + 1)
 
 
 def months_after(anchor_at: datetime, months: int) -> datetime:
     """The same day and time `months` later, or the last day of a month that is too short for it."""
     year, month = divmod(anchor_at.year * 12 + anchor_at.month - 1 + months, 12)
-    return anchor_at.replace(year=year, month=month + 1, day=min(anchor_at.day, monthrange(year, month + 1)[1]))
+    return anchor_at.replace(
+        year=year, month=month + 1, day=min(anchor_at.day, monthrange(year, month + 1)[1])
+    )

@@ -56,7 +56,9 @@ def _activate(subscription: Subscription, now: datetime) -> datetime | None:
     former = Subscription.objects.filter(customer=subscription.customer_id, state=State.ACTIVE)
     renewals = Payment.objects.open().filter(subscription__in=former)
     for renewal in renewals.filter(state=Payment.State.REQUIRES_ACTION):
-        payments.call_off(renewal, failure="you chose another plan instead of confirming it.", now=now)
+        payments.call_off(
+            renewal, failure="you chose another plan instead of confirming it.", now=now
+        )
     if renewals.exists():
         raise Snooze("the former plan is just being renewed", seconds=PAYMENT_LOOK_SECONDS)
     # Stored before the grant: a second try must give the same period.
@@ -69,7 +71,12 @@ def _renew(subscription: Subscription, now: datetime) -> datetime | None:
     period = _next_period(subscription, now)
     payment = _payment(subscription, period, now)
     if payment and payment.state == Payment.State.FAILED:
-        _finish(subscription, State.ENDED, now, failure=f"The payment for the next month failed: {payment.failure}")
+        _finish(
+            subscription,
+            State.ENDED,
+            now,
+            failure=f"The payment for the next month failed: {payment.failure}",
+        )
         _tell_failure(subscription, now)
         return None
     if payment and payment.state == Payment.State.REQUIRES_ACTION:
@@ -80,7 +87,10 @@ def _renew(subscription: Subscription, now: datetime) -> datetime | None:
 
 def _tell_to_confirm(subscription: Subscription, payment: Payment, now: datetime) -> None:
     if payments.is_unconfirmed(payment) and payment.told_at is None:
-        context = {"payment": payment, "what": f"the next month of your {plans.PLANS[subscription.plan].name} plan"}
+        context = {
+            "payment": payment,
+            "what": f"the next month of your {plans.PLANS[subscription.plan].name} plan",
+        }
         emails.send(customer=subscription.customer, template="confirm_payment", context=context)
         payments.mark_told(payment, now=now)
 
@@ -107,7 +117,11 @@ def _payment(subscription: Subscription, period: int, now: datetime) -> Payment 
     if not price_cents:
         return None
     with transaction.atomic():
-        state = Subscription.objects.select_for_update().values_list("state", flat=True).get(pk=subscription.pk)
+        state = (
+            Subscription.objects.select_for_update()
+            .values_list("state", flat=True)
+            .get(pk=subscription.pk)
+        )
         if state != subscription.state:
             raise Snooze("the subscription has just changed")
         asked = Payment.objects.filter(subscription=subscription, period=period).exists()
@@ -122,7 +136,9 @@ def _payment(subscription: Subscription, period: int, now: datetime) -> Payment 
     return payment
 
 
-def _grant_period(subscription: Subscription, period: int, payment: Payment | None, now: datetime) -> datetime:
+def _grant_period(
+    subscription: Subscription, period: int, payment: Payment | None, now: datetime
+) -> datetime:
     plan, customer = plans.PLANS[subscription.plan], subscription.customer
     starts_at, ends_at = period_of(subscription, period)
     # no worker for all of the period: what was promised or paid still buys a whole one
@@ -130,7 +146,9 @@ def _grant_period(subscription: Subscription, period: int, payment: Payment | No
         starts_at, ends_at = now, now + (ends_at - starts_at)
     grant_id = contracts.grant(
         customer,
-        key=f"vocalis-trial-{customer.pk}" if plan.once else f"vocalis-sub-{customer.pk}-{subscription.pk}-{period}",
+        key=f"vocalis-trial-{customer.pk}"
+        if plan.once
+        else f"vocalis-sub-{customer.pk}-{subscription.pk}-{period}",
         name=f"{plan.name} plan",
         credits=plan.credits,
         starts_at=starts_at,
@@ -145,7 +163,9 @@ def _grant_period(subscription: Subscription, period: int, payment: Payment | No
         starts_at, ends_at = grant.starts_at, grant.ends_at
         if ends_at <= now:
             logger.error(
-                "customer %s: the %s plan's credits were over before their grant was heard of", customer.pk, plan.name
+                "customer %s: the %s plan's credits were over before their grant was heard of",
+                customer.pk,
+                plan.name,
             )
     if payment:
         payments.mark_granted(payment, grant_id=grant_id, now=now)

@@ -1,4 +1,5 @@
-"""What the tests of payments, recharges and handlers share: a customer who is at Metronome, and ways to move money."""
+"""What the tests of payments, recharges and handlers share: a customer who is at Metronome, and
+ways to move money."""
 
 from __future__ import annotations
 
@@ -22,22 +23,33 @@ def establish(stage, customer, *, credits: int = 30_000) -> Contract:
     contract = contracts.ensure(customer, now=now)
     if credits:
         contracts.grant(
-            customer, key=f"test-{customer.pk}", name="Test credits", credits=credits, starts_at=now,
-            ends_at=now + timedelta(days=60), priority=plans.PRIORITY_PLAN, now=now,
-        )  # fmt: skip
+            customer,
+            key=f"test-{customer.pk}",
+            name="Test credits",
+            credits=credits,
+            starts_at=now,
+            ends_at=now + timedelta(days=60),
+            priority=plans.PRIORITY_PLAN,
+            now=now,
+        )
     customer.refresh_from_db()
     return contract
 
 
 def switch_on(stage, customer, *, threshold: int = 25_000, to: int = 200_000) -> None:
     recharge.save_settings(
-        customer=customer, enabled=True, threshold_credits=threshold, recharge_to_credits=to, now=stage.now()
+        customer=customer,
+        enabled=True,
+        threshold_credits=threshold,
+        recharge_to_credits=to,
+        now=stage.now(),
     )
     stage.drain()
 
 
 def burn(stage, customer, credits: int) -> None:
-    """Spend credits here and at Metronome, as a finished and reported generation does. Sends no webhooks yet."""
+    """Spend credits here and at Metronome, as a finished and reported generation does. Sends no
+    webhooks yet."""
     now = stage.now()
     wallet = Wallet.objects.get(customer=customer)
     key = f"burn-{wallet.version}"
@@ -56,7 +68,8 @@ def burn(stage, customer, credits: int) -> None:
 
 
 def run_to_low(stage, customer, *, left: int = 20_000) -> None:
-    """Recharge on at 25,000 → 200,000, then spent down to `left`; the webhooks are stored, nothing is processed."""
+    """Recharge on at 25,000 → 200,000, then spent down to `left`; the webhooks are stored, nothing
+    is processed."""
     contract = establish(stage, customer)
     switch_on(stage, customer)
     burn(stage, customer, balance(customer) - left)
@@ -67,11 +80,16 @@ def run_to_low(stage, customer, *, left: int = 20_000) -> None:
 def spend_there(customer, stage, credits, name="there"):
     """Usage Metronome hears of and we do not."""
     metronome.ingest(
-        [{
-            "transaction_id": name, "customer_id": customer.stable_alias, "event_type": "voice_generation",
-            "timestamp": stage.now().isoformat(), "properties": {"text_length": str(credits), "voice_type": "standard"},
-        }]
-    )  # fmt: skip
+        [
+            {
+                "transaction_id": name,
+                "customer_id": customer.stable_alias,
+                "event_type": "voice_generation",
+                "timestamp": stage.now().isoformat(),
+                "properties": {"text_length": str(credits), "voice_type": "standard"},
+            }
+        ]
+    )
 
 
 def spend_here(customer, stage, credits, key="here", acknowledged=False):
@@ -108,7 +126,8 @@ def remote_balance(customer) -> int:
 
 
 def drain_killed(stage) -> bool:
-    """Work until done or killed, then wait until the dead worker's lease has ended. Returns whether it was killed."""
+    """Work until done or killed, then wait until the dead worker's lease has ended. Returns whether
+    it was killed."""
     try:
         Worker(all_jobs(), clock=stage.now).drain()
     except Killed:

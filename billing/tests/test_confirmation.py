@@ -12,13 +12,28 @@ import time_machine
 from django.core import mail
 
 from billing import metronome, recharge
-from billing.models import AutoRecharge, ChargeAtTestGateway, CreditGrant, Payment, Recharge, Subscription
+from billing.models import (
+    AutoRecharge,
+    ChargeAtTestGateway,
+    CreditGrant,
+    Payment,
+    Recharge,
+    Subscription,
+)
 from billing.pages import delays
 from billing.payments import cards, processing
 from billing.payments import requests as payments
 from billing.payments.gateways.test import CONFIRMED_CARD, DECLINING_CARD, GOOD_CARD, TestGateway
 from billing.subscriptions import choose
-from billing.tests.money_stage import Killed, agree, balance, drain_killed, pass_time, run_to_low, select
+from billing.tests.money_stage import (
+    Killed,
+    agree,
+    balance,
+    drain_killed,
+    pass_time,
+    run_to_low,
+    select,
+)
 from conftest import make_customer
 
 pytestmark = pytest.mark.django_db
@@ -93,11 +108,15 @@ def test_a_plan_waits_for_the_confirmation_and_then_the_same_charge_is_paid(stag
     assert not mail.outbox, "the page they are on tells it"
 
 
-def test_nothing_is_tried_again_meanwhile_and_it_is_looked_at_once_an_hour(stage, alice, monkeypatch):
+def test_nothing_is_tried_again_meanwhile_and_it_is_looked_at_once_an_hour(
+    stage, alice, monkeypatch
+):
     payment = wait_for_confirmation(stage, alice)
     asked = []
     real = TestGateway.find
-    monkeypatch.setattr(TestGateway, "find", lambda self, *, key: (asked.append(key), real(self, key=key))[1])
+    monkeypatch.setattr(
+        TestGateway, "find", lambda self, *, key: (asked.append(key), real(self, key=key))[1]
+    )
     for _ in range(6 * 24):
         pass_time(stage, minutes=10)
 
@@ -124,7 +143,10 @@ def test_a_renewal_is_told_by_mail_once_and_granted_when_confirmed(stage, alice)
     payment = wait_in_renewal(stage, alice)
     pass_time(stage, hours=5)
     [letter] = [letter for letter in mail.outbox if "confirm" in letter.subject]
-    assert (letter.to, letter.subject) == (["alice@example.com"], "Your bank wants you to confirm a payment")
+    assert (letter.to, letter.subject) == (
+        ["alice@example.com"],
+        "Your bank wants you to confirm a payment",
+    )
     assert "$49.00 for the next month of your Creator plan" in letter.body
     assert "/billing/" in letter.body
 
@@ -150,7 +172,9 @@ def test_a_recharge_is_told_by_mail_once_and_granted_when_confirmed(stage, webho
 
 @pytest.mark.parametrize("moment", ["before", "after"])
 @pytest.mark.parametrize("point", [State.REQUIRES_ACTION, State.CHARGED])
-def test_a_worker_killed_around_the_confirmation_charges_and_grants_once(stage, alice, monkeypatch, point, moment):
+def test_a_worker_killed_around_the_confirmation_charges_and_grants_once(
+    stage, alice, monkeypatch, point, moment
+):
     real_move, deaths = processing._move, []
 
     def deadly(payment, state, **fields):
@@ -191,7 +215,10 @@ def test_a_plan_not_confirmed_within_a_week_does_not_begin(stage, alice):
     pass_a_week(stage)
 
     payment.refresh_from_db()
-    assert (payment.state, payment.failure) == (State.FAILED, "It was not confirmed with your bank within 7 days.")
+    assert (payment.state, payment.failure) == (
+        State.FAILED,
+        "It was not confirmed with your bank within 7 days.",
+    )
     assert payment.settled_at == stage.now()
     assert Subscription.objects.get().state == "failed"
     assert charges() == [("test-3155", ChargeState.CANCELLED)]
@@ -204,14 +231,20 @@ def test_a_renewal_not_confirmed_within_a_week_ends_the_plan_and_says_so(stage, 
     pass_a_week(stage)
 
     row = Subscription.objects.get()
-    failure = "The payment for the next month failed: It was not confirmed with your bank within 7 days."
+    failure = (
+        "The payment for the next month failed: It was not confirmed with your bank within 7 days."
+    )
     assert (row.state, row.failure) == ("ended", failure)
     assert charges()[1:] == [("test-3155", ChargeState.CANCELLED)]
-    assert [letter.subject for letter in mail.outbox if "renewed" in letter.subject] == ["Your plan was not renewed"]
+    assert [letter.subject for letter in mail.outbox if "renewed" in letter.subject] == [
+        "Your plan was not renewed"
+    ]
     assert agree(alice) == 0
 
 
-def test_a_recharge_not_confirmed_within_a_week_is_released_as_failed_and_auto_recharge_off(stage, webhooks, alice):
+def test_a_recharge_not_confirmed_within_a_week_is_released_as_failed_and_auto_recharge_off(
+    stage, webhooks, alice
+):
     wait_in_recharge(stage, alice)
     pass_a_week(stage)
     stage.drain()
@@ -219,10 +252,14 @@ def test_a_recharge_not_confirmed_within_a_week_is_released_as_failed_and_auto_r
     row, setting = Recharge.objects.get(), AutoRecharge.objects.get()
     assert (row.state, row.failure) == (Recharge.State.FAILED, processing.NOT_CONFIRMED)
     assert (setting.enabled, setting.failure) == (False, processing.NOT_CONFIRMED)
-    found = metronome.recharge_configuration(customer_id=alice.metronome_id, contract_id=alice.contract.metronome_id)
+    found = metronome.recharge_configuration(
+        customer_id=alice.metronome_id, contract_id=alice.contract.metronome_id
+    )
     assert not found.enabled
     assert charges() == [("test-3155", ChargeState.CANCELLED)]
-    assert [letter.subject for letter in mail.outbox][-1] == "Your automatic recharge did not go through"
+    assert [letter.subject for letter in mail.outbox][
+        -1
+    ] == "Your automatic recharge did not go through"
     assert balance(alice) == 20_000
 
 
@@ -307,7 +344,9 @@ def test_a_worker_killed_right_after_cancelling_goes_on(stage, alice, monkeypatc
     stage.drain()
 
     cancelled = [("test-3155", ChargeState.CANCELLED)]
-    assert charges() == cancelled + ([] if wish == "called off" else [("test-4242", ChargeState.PAID)])
+    assert charges() == cancelled + (
+        [] if wish == "called off" else [("test-4242", ChargeState.PAID)]
+    )
     assert Payment.objects.get().state == (State.FAILED if wish == "called off" else State.CHARGED)
 
 
@@ -315,7 +354,11 @@ def test_switching_auto_recharge_off_calls_its_payment_off(stage, webhooks, alic
     wait_in_recharge(stage, alice)
 
     recharge.save_settings(
-        customer=alice, enabled=False, threshold_credits=25_000, recharge_to_credits=200_000, now=stage.now()
+        customer=alice,
+        enabled=False,
+        threshold_credits=25_000,
+        recharge_to_credits=200_000,
+        now=stage.now(),
     )
     stage.drain()
 
@@ -357,7 +400,9 @@ def test_a_renewal_that_waits_does_not_hold_up_another_plan(stage, alice):
 # --- Another card ---------------------------------------------------------------------------------
 
 
-def test_another_card_is_charged_under_a_key_of_its_own_once_the_waiting_charge_is_cancelled(stage, alice):
+def test_another_card_is_charged_under_a_key_of_its_own_once_the_waiting_charge_is_cancelled(
+    stage, alice
+):
     payment = wait_for_confirmation(stage, alice)
     use(alice, GOOD_CARD, stage)
     stage.drain()
@@ -432,14 +477,19 @@ def text(answer) -> str:
 
 
 def form_of(answer, name: str) -> str:
-    return re.search(rf'action="(/billing/payments/[0-9a-f-]+/{name}/)"', answer.content.decode())[1]
+    return re.search(rf'action="(/billing/payments/[0-9a-f-]+/{name}/)"', answer.content.decode())[
+        1
+    ]
 
 
 def test_the_page_asks_for_the_confirmation_leads_to_the_bank_and_back(page, stage, alice):
     wait_for_confirmation(stage, alice)
     answer = page.get("/billing/")
     shown = text(answer)
-    assert "Your bank wants you to confirm the payment of $49.00 for your Creator plan. Nothing is charged" in shown
+    assert (
+        "Your bank wants you to confirm the payment of $49.00 for your Creator plan. Nothing is charged"
+        in shown
+    )
     assert "to be confirmed" in shown
     assert "being set up" not in shown.replace("Creator being set up", "")
     assert b"data-pending" not in answer.content

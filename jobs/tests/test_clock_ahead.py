@@ -1,4 +1,5 @@
-"""A clock that was two hours ahead and is set right again: what it wrote does not wait for the right one to get there."""
+"""A clock that was two hours ahead and is set right again: what it wrote does not wait for the
+right one to get there."""
 
 from __future__ import annotations
 
@@ -20,7 +21,9 @@ ROWS = InboundWebhook.objects
 
 @pytest.fixture
 def event(now):
-    return ROWS.create(event_id="event", type="test", payload={}, received_at=now, due_at=now + AHEAD)
+    return ROWS.create(
+        event_id="event", type="test", payload={}, received_at=now, due_at=now + AHEAD
+    )
 
 
 class Clock:
@@ -78,7 +81,9 @@ def test_a_lease_of_a_killed_worker_whose_clock_was_ahead_ends_at_once(event, no
 
 
 def test_a_new_row_of_a_kind_that_is_never_due_so_late_is_due_now(now):
-    reset = PasswordReset.objects.create(email="a@example.com", asked_at=now + AHEAD, due_at=now + AHEAD)
+    reset = PasswordReset.objects.create(
+        email="a@example.com", asked_at=now + AHEAD, due_at=now + AHEAD
+    )
 
     assert queue.set_right(PasswordReset, now=now) == 1
 
@@ -87,11 +92,18 @@ def test_a_new_row_of_a_kind_that_is_never_due_so_late_is_due_now(now):
 
 
 def test_rows_that_are_rightly_due_later_stay(alice, now):
-    (day, soon) = (now + timedelta(days=20), now + timedelta(seconds=worker.queue.BACKOFF_MAX_SECONDS))
-    plan = Subscription.objects.create(customer=alice, plan="starter", key="k", created_at=now, due_at=day)
+    (day, soon) = (
+        now + timedelta(days=20),
+        now + timedelta(seconds=worker.queue.BACKOFF_MAX_SECONDS),
+    )
+    plan = Subscription.objects.create(
+        customer=alice, plan="starter", key="k", created_at=now, due_at=day
+    )
     leased = ROWS.create(event_id="leased", type="t", payload={}, received_at=now, due_at=now)
     (held,) = queue.claim(InboundWebhook, now=now, limit=1, lease_seconds=600)
-    backing_off = ROWS.create(event_id="off", type="t", payload={}, received_at=now, due_at=soon, last_error="503")
+    backing_off = ROWS.create(
+        event_id="off", type="t", payload={}, received_at=now, due_at=soon, last_error="503"
+    )
 
     assert [queue.set_right(model, now=now) for model in (Subscription, InboundWebhook)] == [0, 0]
 
@@ -103,7 +115,13 @@ def test_rows_that_are_rightly_due_later_stay(alice, now):
 def test_what_is_dead_or_has_nothing_to_do_stays_so(now):
     ROWS.create(event_id="done", type="t", payload={}, received_at=now)
     ROWS.create(
-        event_id="dead", type="t", payload={}, received_at=now, due_at=now + AHEAD, dead_at=now, last_error="400"
+        event_id="dead",
+        type="t",
+        payload={},
+        received_at=now,
+        due_at=now + AHEAD,
+        dead_at=now,
+        last_error="400",
     )
 
     assert queue.set_right(InboundWebhook, now=now) == 0
@@ -147,4 +165,6 @@ def test_no_wait_of_a_worker_is_longer_than_what_counts_as_ahead():
 
     leases = [getattr(job, "lease_seconds", 0) for job in worker.all_jobs()]
 
-    assert max(*leases, queue.BACKOFF_MAX_SECONDS, RETRY_AFTER_MAX_SECONDS) < queue.AHEAD_MAX_SECONDS
+    assert (
+        max(*leases, queue.BACKOFF_MAX_SECONDS, RETRY_AFTER_MAX_SECONDS) < queue.AHEAD_MAX_SECONDS
+    )

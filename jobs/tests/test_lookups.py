@@ -13,7 +13,8 @@ from conftest import make_customer
 
 def test_finds_what_in_finds_by_number(db, now):
     rows = InboundWebhook.objects.bulk_create(
-        InboundWebhook(event_id=f"event-{at}", type="test", payload={}, received_at=now) for at in range(3)
+        InboundWebhook(event_id=f"event-{at}", type="test", payload={}, received_at=now)
+        for at in range(3)
     )
 
     found = InboundWebhook.objects.filter(pk__among=[rows[0].pk, rows[2].pk, rows[2].pk, 10**12])

@@ -1,4 +1,5 @@
-"""Claim, complete, fail, run_now, schedule and cancel, on rows of the inbox (the plainest job there is)."""
+"""Claim, complete, fail, run_now, schedule and cancel, on rows of the inbox (the plainest job there
+is)."""
 
 from __future__ import annotations
 
@@ -18,7 +19,14 @@ ROWS = InboundWebhook.objects
 def add(now, count: int = 1, **fields) -> list[InboundWebhook]:
     first = ROWS.count()
     return ROWS.bulk_create(
-        InboundWebhook(event_id=f"event-{first + at}", type="test", payload={}, received_at=now, due_at=now, **fields)
+        InboundWebhook(
+            event_id=f"event-{first + at}",
+            type="test",
+            payload={},
+            received_at=now,
+            due_at=now,
+            **fields,
+        )
         for at in range(count)
     )
 
@@ -78,7 +86,13 @@ class TestComplete:
         assert queue.complete(claim(now)) == 1
 
         row = ROWS.get()
-        assert (row.due_at, row.lease, row.leased_until, row.attempts, row.last_error) == (None, None, None, 0, "")
+        assert (row.due_at, row.lease, row.leased_until, row.attempts, row.last_error) == (
+            None,
+            None,
+            None,
+            0,
+            "",
+        )
 
     def test_with_a_moment_makes_the_row_due_then(self, now):
         add(now)
@@ -118,7 +132,8 @@ class TestRunNow:
 
     @pytest.mark.parametrize("later_seconds", [0, 1])
     def test_while_a_worker_holds_the_row_is_not_lost(self, now, later_seconds):
-        """Zero seconds: not even when row, claim and run_now carry the same time, as under a test's clock."""
+        """Zero seconds: not even when row, claim and run_now carry the same time, as under a test's
+        clock."""
         add(now)
         held = claim(now)
         later = now + timedelta(seconds=later_seconds)
@@ -130,7 +145,8 @@ class TestRunNow:
         assert len(claim(later)) == 1
 
     def test_at_the_very_end_of_the_lease_is_not_lost(self, now):
-        """The worker was as slow as its lease is long, to the microsecond of the clock that the row was claimed by."""
+        """The worker was as slow as its lease is long, to the microsecond of the clock that the row
+        was claimed by."""
         add(now)
         held = claim(now)
         end = now + timedelta(seconds=60)
@@ -223,7 +239,11 @@ class TestFail:
             row = ROWS.get()
             ceiling = min(queue.BACKOFF_MAX_SECONDS, 2**attempt)
             assert ceiling / 2 <= (row.due_at - now).total_seconds() <= ceiling
-            assert (row.attempts, row.last_error, row.dead_at) == (attempt, "Unavailable: 503", None)
+            assert (row.attempts, row.last_error, row.dead_at) == (
+                attempt,
+                "Unavailable: 503",
+                None,
+            )
             now = row.due_at
 
     def test_waits_at_least_as_long_as_the_other_side_asked(self, now):
@@ -245,7 +265,11 @@ class TestFail:
         queue.fail(claim(now)[0], Snooze("no customer"), now=now)
 
         row = ROWS.get()
-        assert (row.due_at, row.attempts, row.last_error) == (now + timedelta(seconds=2), 0, "Snooze: no customer")
+        assert (row.due_at, row.attempts, row.last_error) == (
+            now + timedelta(seconds=2),
+            0,
+            "Snooze: no customer",
+        )
 
     def test_rejected_is_dead_at_once_and_says_why(self, now):
         add(now)
@@ -253,7 +277,11 @@ class TestFail:
         queue.fail(claim(now)[0], Rejected("400 no such product"), now=now)
 
         row = ROWS.get()
-        assert (row.dead_at, row.attempts, row.last_error) == (now, 1, "Rejected: 400 no such product")
+        assert (row.dead_at, row.attempts, row.last_error) == (
+            now,
+            1,
+            "Rejected: 400 no such product",
+        )
         assert list(ROWS.dead()) == [row]
         assert claim(now + timedelta(days=1)) == []
 

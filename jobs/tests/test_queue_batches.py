@@ -24,14 +24,20 @@ def test_complete_sets_further_columns_in_the_same_update(claimed, now, django_a
     with django_assert_num_queries(1):
         assert queue.complete(claimed, created_at=now - timedelta(days=1)) == 3
 
-    assert Customer.objects.filter(due_at=None, lease=None, created_at=now - timedelta(days=1)).count() == 3
+    assert (
+        Customer.objects.filter(due_at=None, lease=None, created_at=now - timedelta(days=1)).count()
+        == 3
+    )
 
 
 def test_complete_leaves_rows_alone_that_another_worker_took(claimed, now):
     queue.claim(Customer, now=now + timedelta(seconds=61), limit=1, lease_seconds=60)
 
     assert queue.complete(claimed, created_at=now - timedelta(days=1)) == 2
-    assert Customer.objects.exclude(lease=None).exclude(created_at=now - timedelta(days=1)).count() == 1
+    assert (
+        Customer.objects.exclude(lease=None).exclude(created_at=now - timedelta(days=1)).count()
+        == 1
+    )
 
 
 def test_fail_all_waits_together_and_counts_each(claimed, now, django_assert_num_queries):

@@ -94,7 +94,11 @@ def test_who_lost_the_lease_extends_nothing(held, now):
     assert not queue.extend(held, seconds=600, now=late)
 
     row = ROWS.get()
-    assert (row.lease, row.leased_until, row.due_at) == (theirs.lease, theirs.leased_until, theirs.leased_until)
+    assert (row.lease, row.leased_until, row.due_at) == (
+        theirs.lease,
+        theirs.leased_until,
+        theirs.leased_until,
+    )
     assert queue.complete([theirs]) == 1
 
 
@@ -161,7 +165,9 @@ def test_a_row_is_either_extended_or_taken_by_another_worker(now):
         ROWS.run_now(now)
         [held] = claim(now)
 
-        extended, taken = both(lambda held=held: queue.extend(held, seconds=60, now=late), lambda: claim(late))
+        extended, taken = both(
+            lambda held=held: queue.extend(held, seconds=60, now=late), lambda: claim(late)
+        )
 
         assert extended == (taken == [])
         assert queue.complete([held]) == int(extended)

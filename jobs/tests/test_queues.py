@@ -19,13 +19,17 @@ ROWS = InboundWebhook.objects
 def spoken(monkeypatch) -> list[str]:
     """A job on the queue "speech", listed by an app as any other; what it did."""
     done: list[str] = []
-    speak = RowJob("test.speak", InboundWebhook, lambda row, now: done.append(row.event_id), queue="speech")
+    speak = RowJob(
+        "test.speak", InboundWebhook, lambda row, now: done.append(row.event_id), queue="speech"
+    )
     monkeypatch.setattr(usage.jobs, "JOBS", [*usage.jobs.JOBS, speak])
     return done
 
 
 def beat(now, *queues: str) -> None:
-    Heartbeat.objects.create(worker="-".join(queues), started_at=now, beat_at=now, queues=list(queues))
+    Heartbeat.objects.create(
+        worker="-".join(queues), started_at=now, beat_at=now, queues=list(queues)
+    )
 
 
 def test_the_jobs_of_today_are_on_the_default_queue():
@@ -83,7 +87,9 @@ def test_a_worker_started_anew_under_its_old_name_tells_its_new_queues(spoken, n
 
 
 def test_make_run_starts_a_worker_for_each_queue_that_has_jobs(spoken):
-    processes = run_all.with_workers({"worker": "exec python manage.py run_worker", "web": "daphne"})
+    processes = run_all.with_workers(
+        {"worker": "exec python manage.py run_worker", "web": "daphne"}
+    )
 
     assert processes == {
         "worker": "exec python manage.py run_worker",

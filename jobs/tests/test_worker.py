@@ -80,7 +80,12 @@ def test_a_bad_row_does_not_stop_the_others(add, now, caplog):
 
 def test_each_run_is_one_line_of_the_log_with_row_outcome_and_duration(add, now, caplog):
     caplog.set_level("DEBUG", "jobs.worker")
-    errors = {"bad": KeyError("bug"), "never": Rejected("400"), "later": Snooze("wait"), "down": Unavailable("503")}
+    errors = {
+        "bad": KeyError("bug"),
+        "never": Rejected("400"),
+        "later": Snooze("wait"),
+        "down": Unavailable("503"),
+    }
     add("done", *errors)
     keys = dict(ROWS.values_list("event_id", "pk"))
 
@@ -91,9 +96,15 @@ def test_each_run_is_one_line_of_the_log_with_row_outcome_and_duration(add, now,
 
     worker_for(perform, now).drain()
 
-    lines = {(record.levelname, re.sub(r"\(\d+ ms\)", "(N ms)", record.getMessage())) for record in caplog.records}
+    lines = {
+        (record.levelname, re.sub(r"\(\d+ ms\)", "(N ms)", record.getMessage()))
+        for record in caplog.records
+    }
     assert lines == {
-        ("INFO", f"test {keys['done']}: done, again at {now + timedelta(hours=1):%Y-%m-%d %H:%M:%S} (N ms)"),
+        (
+            "INFO",
+            f"test {keys['done']}: done, again at {now + timedelta(hours=1):%Y-%m-%d %H:%M:%S} (N ms)",
+        ),
         ("ERROR", f"test failed on row {keys['bad']} (N ms)"),
         ("ERROR", f"test {keys['never']}: 400; needs a person (N ms)"),
         ("DEBUG", f"test {keys['later']}: snoozed: wait (N ms)"),
@@ -106,7 +117,9 @@ def test_a_batch_is_one_line_of_the_log_and_an_idle_pass_none(add, now, caplog):
     caplog.set_level("DEBUG", "jobs.worker")
     add("event")
     left = [25]
-    worker = Worker([BatchJob("test.batch", ROWS.due, lambda now: left.pop() if left else 0)], clock=lambda: now)
+    worker = Worker(
+        [BatchJob("test.batch", ROWS.due, lambda now: left.pop() if left else 0)], clock=lambda: now
+    )
 
     worker.drain()
     worker_for(lambda row, now: None, now - timedelta(hours=1)).drain()
@@ -126,7 +139,9 @@ def test_a_side_that_is_down_is_asked_once_a_pass_and_job_not_once_a_row(add, no
 
     worker = worker_for(perform, now)
 
-    assert (worker.run_pass(), len(calls)) == (0, 1), "nothing was done: the loop pauses for a second"
+    assert (worker.run_pass(), len(calls)) == (0, 1), (
+        "nothing was done: the loop pauses for a second"
+    )
     assert (worker.run_pass(), len(calls)) == (2, 3), "it is back: at full speed again"
     assert sorted(ROWS.values_list("attempts", flat=True)) == [0, 0, 1]
 
@@ -162,7 +177,9 @@ def test_a_paused_job_resumes_by_itself_and_holds_up_no_other(add, now):
     assert Worker([quiet, busy], clock=lambda: now).run_pass() == worker_module.JOB_RUNS_MAX
 
     done = []
-    worker_for(lambda row, now: done.append(row), now + timedelta(seconds=61), name="paused").drain()
+    worker_for(
+        lambda row, now: done.append(row), now + timedelta(seconds=61), name="paused"
+    ).drain()
     assert len(done) == 1
 
 
@@ -202,7 +219,9 @@ def test_quick_jobs_wait_for_one_slow_job_at_most_and_slow_ones_alternate(add, n
             return 0
 
     hangs = Takes("hangs", 30)
-    worker = Worker([hangs, Takes("hangs too", 10), Takes("quick", 0), Takes("quick too", 1)], clock=lambda: now)
+    worker = Worker(
+        [hangs, Takes("hangs too", 10), Takes("quick", 0), Takes("quick too", 1)], clock=lambda: now
+    )
     for _ in range(5):
         worker.run_pass()
     assert " > ".join(order) == (
@@ -213,7 +232,9 @@ def test_quick_jobs_wait_for_one_slow_job_at_most_and_slow_ones_alternate(add, n
     order.clear()
     worker.run_pass()
     worker.run_pass()
-    assert " > ".join(order) == "quick > quick too > hangs too > quick > quick too > hangs > hangs too"
+    assert (
+        " > ".join(order) == "quick > quick too > hangs too > quick > quick too > hangs > hangs too"
+    )
 
 
 def test_a_drain_comes_to_all_jobs_however_slow(add, now, monkeypatch):
@@ -221,7 +242,12 @@ def test_a_drain_comes_to_all_jobs_however_slow(add, now, monkeypatch):
     monkeypatch.setattr(worker_module, "SLOW_SECONDS", -1)
     nothing = BatchJob("nothing", ROWS.due, lambda now: 0)
 
-    assert Worker([nothing, RowJob("test", InboundWebhook, lambda row, now: None)], clock=lambda: now).drain() == 1
+    assert (
+        Worker(
+            [nothing, RowJob("test", InboundWebhook, lambda row, now: None)], clock=lambda: now
+        ).drain()
+        == 1
+    )
 
 
 def test_stop_begins_no_further_row(add, now):
@@ -245,7 +271,9 @@ def test_a_broken_job_does_not_stop_the_others(add, now, caplog):
         def run(self, now):
             raise RuntimeError("no such thing")
 
-    Worker([Broken(), RowJob("test", InboundWebhook, lambda row, now: None)], clock=lambda: now).drain()
+    Worker(
+        [Broken(), RowJob("test", InboundWebhook, lambda row, now: None)], clock=lambda: now
+    ).drain()
 
     assert ROWS.get().due_at is None
     assert "job broken failed" in caplog.text

@@ -41,7 +41,8 @@ def run(outcomes, **options):
 
 def events(number, now, **fields):
     rows = [
-        InboundWebhook(event_id=f"e-{at}", type="test", payload={}, received_at=now, **fields) for at in range(number)
+        InboundWebhook(event_id=f"e-{at}", type="test", payload={}, received_at=now, **fields)
+        for at in range(number)
     ]
     InboundWebhook.objects.bulk_create(rows)
 
@@ -61,7 +62,9 @@ def test_what_is_left_to_do_makes_exit_code_1():
 
 
 def test_a_dry_run_says_that_nothing_was_changed():
-    out, _ = run(lambda dry_run, **options: [Outcome("a", "would go" if dry_run else "gone")], dry_run=True)
+    out, _ = run(
+        lambda dry_run, **options: [Outcome("a", "would go" if dry_run else "gone")], dry_run=True
+    )
 
     assert out == "Summary: 1 would go. Nothing was changed.\n"
 
@@ -75,7 +78,10 @@ def test_an_interrupted_run_says_where_and_exits_with_130():
     out, error = run(outcomes)
 
     assert "Summary: 2 done." in out
-    assert (str(error), error.returncode) == ("Interrupted after second. Run it again to go on.", 130)
+    assert (str(error), error.returncode) == (
+        "Interrupted after second. Run it again to go on.",
+        130,
+    )
 
 
 def test_sigterm_interrupts_as_ctrl_c_does(monkeypatch):
@@ -106,7 +112,10 @@ def test_a_reader_who_goes_away_interrupts_too():
 
     reading, writing = os.pipe()
     os.close(reading)
-    with os.fdopen(writing, "w") as out, pytest.raises(CommandError, match="Interrupted after first") as ended:
+    with (
+        os.fdopen(writing, "w") as out,
+        pytest.raises(CommandError, match="Interrupted after first") as ended,
+    ):
         call_command(Command(stdout=out, stderr=StringIO()))
 
     assert ended.value.returncode == 130
@@ -249,7 +258,9 @@ def test_patience_ends_and_a_refused_key_gets_none(monkeypatch):
     assert len(calls) == 4
 
 
-@pytest.mark.parametrize(("error", "word"), [(Rejected("never"), "failed"), (Snooze("wait"), "waiting")])
+@pytest.mark.parametrize(
+    ("error", "word"), [(Rejected("never"), "failed"), (Snooze("wait"), "waiting")]
+)
 def test_a_refusal_is_the_failure_of_one_thing(error, word):
     def act():
         raise error
@@ -260,7 +271,9 @@ def test_a_refusal_is_the_failure_of_one_thing(error, word):
 def test_work_done_now_is_settled_like_a_workers(now):
     events(1, now, dead_at=now, due_at=now, attempts=9, last_error="old")
 
-    do_now(RowJob("test", InboundWebhook, lambda row, now: None), InboundWebhook.objects.all(), now=now)
+    do_now(
+        RowJob("test", InboundWebhook, lambda row, now: None), InboundWebhook.objects.all(), now=now
+    )
 
     row = InboundWebhook.objects.get()
     assert (row.due_at, row.dead_at, row.last_error, row.lease) == (None, None, "", None)
@@ -288,7 +301,9 @@ def test_work_that_is_interrupted_can_be_done_by_the_next_run(now):
 
     with pytest.raises(KeyboardInterrupt):
         do_now(RowJob("test", InboundWebhook, interrupted), InboundWebhook.objects.all(), now=now)
-    do_now(RowJob("test", InboundWebhook, lambda row, now: None), InboundWebhook.objects.all(), now=now)
+    do_now(
+        RowJob("test", InboundWebhook, lambda row, now: None), InboundWebhook.objects.all(), now=now
+    )
 
     row = InboundWebhook.objects.get()
     assert (row.due_at, row.attempts, row.last_error, row.lease) == (None, 0, "", None)
@@ -298,7 +313,11 @@ def test_work_in_a_workers_hands_is_left_to_it(now):
     events(1, now, due_at=now, lease="theirs", leased_until=now + timedelta(minutes=2))
 
     with pytest.raises(Snooze, match="a worker is just at it"):
-        do_now(RowJob("test", InboundWebhook, lambda row, now: None), InboundWebhook.objects.all(), now=now)
+        do_now(
+            RowJob("test", InboundWebhook, lambda row, now: None),
+            InboundWebhook.objects.all(),
+            now=now,
+        )
 
     assert InboundWebhook.objects.get().lease == "theirs"
 
@@ -316,15 +335,18 @@ def test_a_moment_without_a_zone_is_utc():
     assert moment("2026-01-31T10:00+02:00").isoformat() == "2026-01-31T08:00:00+00:00"
 
 
-@pytest.mark.parametrize("text", ["yesterday", "34", "34w", "-1d", "1.5h", "999999d", "0001-01-01T00:00+05:00", ""])
+@pytest.mark.parametrize(
+    "text", ["yesterday", "34", "34w", "-1d", "1.5h", "999999d", "0001-01-01T00:00+05:00", ""]
+)
 def test_nonsense_is_no_moment(text):
     with pytest.raises(
-        CommandError, match=f"'{re.escape(text)}' is neither a time like .* nor an age like 30m, 36h or 34d"
+        CommandError,
+        match=f"'{re.escape(text)}' is neither a time like .* nor an age like 30m, 36h or 34d",
     ):
         call_command("replay_webhooks", f"--since={text}", stderr=StringIO())
 
 
-# --- retry_dead -----------------------------------------------------------------------------------------------------
+# --- retry_dead -----------------------------------------------------------------------------------
 
 
 def retry(*args):

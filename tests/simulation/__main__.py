@@ -1,5 +1,5 @@
-"""`make simulate SEED=7` replays one run and tells its story; `SEEDS=20000` runs many, on all cores; `FRESH=500` runs that
-many nobody has tried: the clock chooses where they begin."""
+"""`make simulate SEED=7` replays one run and tells its story; `SEEDS=20000` runs many, on all
+cores; `FRESH=500` runs that many nobody has tried: the clock chooses where they begin."""
 
 from __future__ import annotations
 
@@ -21,7 +21,9 @@ def main() -> int:
     parser.add_argument("--seed", type=int, help="replay this one")
     parser.add_argument("--seeds", type=int, default=1_000, help="how many to run, from --first on")
     parser.add_argument("--first", type=int, default=0)
-    parser.add_argument("--fresh", type=int, help="how many to run, from a seed that the clock chooses")
+    parser.add_argument(
+        "--fresh", type=int, help="how many to run, from a seed that the clock chooses"
+    )
     parser.add_argument("--step", type=int, default=1, help="run each n-th only")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     options = parser.parse_args()
@@ -41,7 +43,10 @@ def main() -> int:
     )
     logging.disable(logging.CRITICAL if options.seed is None else logging.NOTSET)
     try:
-        return run(range(options.first, options.first + options.seeds, options.step), tell=options.seed is not None)
+        return run(
+            range(options.first, options.first + options.seeds, options.step),
+            tell=options.seed is not None,
+        )
     finally:
         remove()
 
@@ -50,7 +55,15 @@ def in_parallel(options: argparse.Namespace) -> int:
     """One process a core, each with every n-th of the seeds and a database of its own."""
     children = [
         subprocess.Popen(
-            [sys.executable, "-m", "tests.simulation", "--processes", "1", "--step", str(options.processes)]
+            [
+                sys.executable,
+                "-m",
+                "tests.simulation",
+                "--processes",
+                "1",
+                "--step",
+                str(options.processes),
+            ]
             + ["--first", str(options.first + number), "--seeds", str(options.seeds - number)],
             env=os.environ | _database(number),
         )

@@ -1,8 +1,9 @@
 """How the simulated world misbehaves, all of it drawn from one seeded random generator.
 
-A process dies by raising `Died`, a BaseException no code of ours catches, and executes nothing more: before any SQL
-statement, right after any commit, before or after any call to Metronome or to the payment gateway, and while it speaks.
-Between two of its transactions, and while it waits for an answer, it may stand still while others go on.
+A process dies by raising `Died`, a BaseException no code of ours catches, and executes nothing
+more: before any SQL statement, right after any commit, before or after any call to Metronome or to
+the payment gateway, and while it speaks. Between two of its transactions, and while it waits for an
+answer, it may stand still while others go on.
 """
 
 from __future__ import annotations
@@ -44,18 +45,24 @@ class Process:
 
 
 class Chaos:
-    def __init__(self, dice: random.Random, others: Callable[[], None], note: Callable[[str], None]) -> None:
+    def __init__(
+        self, dice: random.Random, others: Callable[[], None], note: Callable[[str], None]
+    ) -> None:
         self.dice, self.others, self.note = dice, others, note
         self.calm = False  # no failures at all any more
         self.is_metronome_down = False
         self.deaths = 0
         self._overtaking: tuple[str, Callable[[], None]] | None = None
-        self._processes: list[Process] = []  # the last one runs, the one before it stands still meanwhile
+        # The last one runs, the one before it stands still meanwhile.
+        self._processes: list[Process] = []
 
     @contextmanager
     def process(self) -> Iterator[None]:
-        """Run as a process that may die or be overtaken at any of the points; its death ends the block quietly."""
-        watch = nullcontext() if self._processes else connection.execute_wrapper(self._before_statement)
+        """Run as a process that may die or be overtaken at any of the points; its death ends the
+        block quietly."""
+        watch = (
+            nullcontext() if self._processes else connection.execute_wrapper(self._before_statement)
+        )
         self._processes.append(Process(mortal=not self.calm))
         try:
             with watch:
@@ -68,7 +75,8 @@ class Chaos:
 
     @contextmanager
     def elsewhere(self) -> Iterator[None]:
-        """Inside, another company's machine is at work, or a moment that is one: nothing of ours dies or goes on."""
+        """Inside, another company's machine is at work, or a moment that is one: nothing of ours
+        dies or goes on."""
         self._processes.append(Process(mortal=False))
         try:
             yield
@@ -135,13 +143,20 @@ class Chaos:
             del connection.commit  # back to the method of the class
 
     def call(
-        self, what: str, effect: Callable[[], T], troubles: dict[str, Callable[[], T]], chance: float = CALL_FAILS
+        self,
+        what: str,
+        effect: Callable[[], T],
+        troubles: dict[str, Callable[[], T]],
+        chance: float = CALL_FAILS,
     ) -> T:
-        """Call the outside world. A trouble named "lost …" comes after the effect, any other instead of it."""
+        """Call the outside world. A trouble named "lost …" comes after the effect, any other
+        instead of it."""
         assert not connection.in_atomic_block, f"a call inside a transaction: {what}"
         self.may_die(DIE_AT_CALL, f"before {what}")
         self.others_may_act(OTHERS_AT_CALL, f"before {what}")
-        trouble = "" if self.calm or self.dice.random() > chance else self.dice.choice(list(troubles))
+        trouble = (
+            "" if self.calm or self.dice.random() > chance else self.dice.choice(list(troubles))
+        )
         if trouble:
             self.note(f"  {trouble}: {what}")
         if not trouble or trouble.startswith("lost"):
@@ -169,14 +184,20 @@ class UnreliableNetwork(httpx.BaseTransport):
             return lambda: httpx.Response(status, json={"message": "not now"}, request=request)
 
         troubles = {
-            "refused": fail(httpx.ConnectError), "timed out before": fail(httpx.ReadTimeout), "429": answer(429),
-            "500": answer(500), "lost by a time-out": fail(httpx.ReadTimeout), "lost by a 500": answer(500),
-        }  # fmt: skip
+            "refused": fail(httpx.ConnectError),
+            "timed out before": fail(httpx.ReadTimeout),
+            "429": answer(429),
+            "500": answer(500),
+            "lost by a time-out": fail(httpx.ReadTimeout),
+            "lost by a 500": answer(500),
+        }
         chance = CALL_FAILS
         if self.chaos.is_metronome_down:
             del troubles["lost by a time-out"], troubles["lost by a 500"]
             chance = 1
-        return self.chaos.call(request.url.path, lambda: self.inner.handle_request(request), troubles, chance)
+        return self.chaos.call(
+            request.url.path, lambda: self.inner.handle_request(request), troubles, chance
+        )
 
 
 class UnreliableGateway(TestGateway):
@@ -205,7 +226,8 @@ class UnreliableGateway(TestGateway):
 
 
 class QuickEngine:
-    """A third engine: instant silence, or a failure when the dice say so. Speech itself is tested elsewhere."""
+    """A third engine: instant silence, or a failure when the dice say so. Speech itself is tested
+    elsewhere."""
 
     def __init__(self, chaos: Chaos) -> None:
         self.chaos = chaos

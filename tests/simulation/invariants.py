@@ -46,23 +46,30 @@ def always() -> None:
     rules, sql, parameters = _rules()
     with connection.cursor() as cursor:
         cursor.execute(sql, parameters)
-        broken = [rule for rule, is_broken in zip(rules, cursor.fetchone(), strict=True) if is_broken]
+        broken = [
+            rule for rule, is_broken in zip(rules, cursor.fetchone(), strict=True) if is_broken
+        ]
     assert not broken, broken
 
 
 @cache
 def _rules() -> tuple[list[str], str, list[Any]]:
-    """The rules, and one query that says of each whether some row breaks it: composed once, asked a million times."""
+    """The rules, and one query that says of each whether some row breaks it: composed once, asked a
+    million times."""
     wallets, grants, entries = Wallet.objects, CreditGrant.objects, LedgerEntry.objects
     captured = Reservation.objects.filter(state=Reservation.State.CAPTURED)
-    kept = Reservation.objects.filter(state__in=[Reservation.State.OPEN, Reservation.State.CAPTURED])
+    kept = Reservation.objects.filter(
+        state__in=[Reservation.State.OPEN, Reservation.State.CAPTURED]
+    )
     done = Generation.objects.filter(state=Generation.State.DONE)
     started = grants.filter(entries__kind=LedgerEntry.Kind.GRANT)
     received = entries.filter(kind__in=[LedgerEntry.Kind.GRANT, LedgerEntry.Kind.GRANT_CHANGE])
     paid_for = Q(generation__state=Generation.State.DONE) | Q(voice__state=Voice.State.READY)
     recharging = Recharge.objects.open()
     broken: dict[str, QuerySet[Any]] = {
-        "a balance is the sum of its entries": wallets.exclude(balance=_sum(entries.all(), "wallet", "amount")),
+        "a balance is the sum of its entries": wallets.exclude(
+            balance=_sum(entries.all(), "wallet", "amount")
+        ),
         "what is reserved is the sum of the open holds": wallets.exclude(
             reserved=_sum(Reservation.objects.open(), "wallet", "amount")
         ),
@@ -72,16 +79,22 @@ def _rules() -> tuple[list[str], str, list[Any]]:
         "the gate knows when the next credits end": started.filter(remaining__gt=0).exclude(
             wallet__expires_next_at__lte=F("ends_at")
         ),
-        "a started grant is the sum of its entries": started.exclude(granted=_sum(received, "grant", "amount")),
+        "a started grant is the sum of its entries": started.exclude(
+            granted=_sum(received, "grant", "amount")
+        ),
         "every capture is one entry of its amount": captured.exclude(entry__amount=-F("captured")),
         "every capture is reported once": captured.exclude(usage_event__credits=F("captured")),
-        "nothing is reported for nothing": UsageEvent.objects.exclude(reservation__state=Reservation.State.CAPTURED),
+        "nothing is reported for nothing": UsageEvent.objects.exclude(
+            reservation__state=Reservation.State.CAPTURED
+        ),
         "what is done is paid for": done.exclude(reservation__state=Reservation.State.CAPTURED),
         "what is paid for is done": captured.exclude(paid_for),
         "a generation is held or paid once": kept.values(begins=Left("key", GENERATION_KEY))
         .annotate(holds=Count("id"))
         .filter(holds__gt=1),
-        "a frozen wallet holds nothing new": Reservation.objects.filter(created_at__gt=F("wallet__frozen_at")),
+        "a frozen wallet holds nothing new": Reservation.objects.filter(
+            created_at__gt=F("wallet__frozen_at")
+        ),
         "a customer has one recharge at a time": recharging.filter(
             Exists(recharging.filter(customer=OuterRef("customer"), pk__gt=OuterRef("pk")))
         ),
@@ -94,7 +107,9 @@ def _rules() -> tuple[list[str], str, list[Any]]:
         "what failed at Metronome was not charged": Recharge.objects.filter(
             ~Q(failure=""), payment__state__in=["charged", "refunding", "refunded"]
         ),
-        "an ended plan charges nothing more": Payment.objects.filter(created_at__gt=F("subscription__ended_at")),
+        "an ended plan charges nothing more": Payment.objects.filter(
+            created_at__gt=F("subscription__ended_at")
+        ),
     }
     asked = [rows.query.sql_with_params() for rows in broken.values()]
     parameters = [parameter for _, some in asked for parameter in some]
@@ -110,7 +125,9 @@ def at_rest(world: World) -> None:
     """Nothing is owed any more, and both sides agree to the credit."""
     assert not dead_rows(), f"rows that need a person: {dead_rows()}"
     assert not Reservation.objects.open().exists()
-    assert not Reservation.objects.filter(state=Reservation.State.CAPTURED, reported_at=None).exists()
+    assert not Reservation.objects.filter(
+        state=Reservation.State.CAPTURED, reported_at=None
+    ).exists()
     assert not Generation.objects.filter(state=Generation.State.PENDING).exists()
     assert not Voice.objects.filter(state=Voice.State.PENDING).exists()
     assert not Payment.objects.open().exists(), list(Payment.objects.open())
@@ -140,20 +157,35 @@ def events_agree(world: World) -> None:
     there = Counter(event.id for event in world.events_at_metronome())
     here = set(UsageEvent.objects.values_list("transaction_id", flat=True))
     assert set(there) == here, f"missing there {here - set(there)}, invented {set(there) - here}"
-    done = {f"vocalis-gen-{pk}" for pk in Generation.objects.filter(state="done").values_list("pk", flat=True)}
+    done = {
+        f"vocalis-gen-{pk}"
+        for pk in Generation.objects.filter(state="done").values_list("pk", flat=True)
+    }
     assert done <= here
 
 
 def charges_agree() -> None:
-    """Every charge is one payment of its amount, which ended in a grant of what it buys or was refunded, and nothing that
-    costs money was granted without its charge."""
-    kept = Payment.objects.filter(state=Payment.State.CHARGED).select_related("grant", "subscription", "recharge")
-    assert not Charge.objects.filter(state=Charge.State.WAITING).exists(), "nobody can confirm or cancel it any more"
-    charged = dict(Charge.objects.filter(state=Charge.State.PAID, refunded_at=None).values_list("key", "amount_cents"))
+    """Every charge is one payment of its amount, which ended in a grant of what it buys or was
+    refunded, and nothing that costs money was granted without its charge."""
+    kept = Payment.objects.filter(state=Payment.State.CHARGED).select_related(
+        "grant", "subscription", "recharge"
+    )
+    assert not Charge.objects.filter(state=Charge.State.WAITING).exists(), (
+        "nobody can confirm or cancel it any more"
+    )
+    charged = dict(
+        Charge.objects.filter(state=Charge.State.PAID, refunded_at=None).values_list(
+            "key", "amount_cents"
+        )
+    )
     assert charged == {charge_key(payment): payment.amount_cents for payment in kept}
     for payment in kept:
-        assert (payment.amount_cents, payment.grant and payment.grant.granted) == _bought(payment), payment
-    assert not CreditGrant.objects.filter(kind="commit", payment=None).exists(), "credits without a charge"
+        assert (payment.amount_cents, payment.grant and payment.grant.granted) == _bought(
+            payment
+        ), payment
+    assert not CreditGrant.objects.filter(kind="commit", payment=None).exists(), (
+        "credits without a charge"
+    )
 
 
 def _bought(payment: Payment) -> tuple[int | None, int]:
@@ -168,10 +200,14 @@ def _bought(payment: Payment) -> tuple[int | None, int]:
 
 def plans_agree() -> None:
     """Every plan that began has one grant of its size for its latest period, over full hours."""
-    for row in Subscription.objects.exclude(period_start_at=None).select_related("customer__contract"):
+    for row in Subscription.objects.exclude(period_start_at=None).select_related(
+        "customer__contract"
+    ):
         plan = plans.PLANS[row.plan]
         key = (
-            f"vocalis-trial-{row.customer_id}" if plan.once else f"vocalis-sub-{row.customer_id}-{row.pk}-{row.period}"
+            f"vocalis-trial-{row.customer_id}"
+            if plan.once
+            else f"vocalis-sub-{row.customer_id}-{row.pk}-{row.period}"
         )
         grant = CreditGrant.objects.get(key=key)
         begins_at = max(floor_hour(row.period_start_at), row.customer.contract.starts_at)
@@ -180,8 +216,11 @@ def plans_agree() -> None:
 
 
 def recharges_came() -> None:
-    """Whoever wants recharges is not left with little, unless operators were told after Metronome's wish was lost twice."""
-    wanted = AutoRecharge.objects.filter(enabled=True, stuck_at=None).exclude(customer__contract__metronome_id=None)
+    """Whoever wants recharges is not left with little, unless operators were told after Metronome's
+    wish was lost twice."""
+    wanted = AutoRecharge.objects.filter(enabled=True, stuck_at=None).exclude(
+        customer__contract__metronome_id=None
+    )
     waiting = wanted.filter(threshold_credits__gte=F("customer__wallet__balance"))
     assert not waiting.exists(), list(waiting)
 
@@ -191,16 +230,21 @@ def gifts_agree(world: World) -> None:
     for gift in ComplimentaryGrant.objects.select_related("grant"):
         assert gift.grant and gift.grant.granted == gift.credits, f"{gift} came as {gift.grant}"
         assert world.grants_at_metronome(gift.customer, gift.key) == 1
-    assert not Generation.objects.exclude(credit_back=None).exclude(credit_back__credits=F("credits")).exists()
-    assert not ComplimentaryGrant.objects.filter(kind=ComplimentaryGrant.Kind.CREDIT_BACK, generation=None).exists(), (
-        "refunded twice"
+    assert (
+        not Generation.objects.exclude(credit_back=None)
+        .exclude(credit_back__credits=F("credits"))
+        .exists()
     )
+    assert not ComplimentaryGrant.objects.filter(
+        kind=ComplimentaryGrant.Kind.CREDIT_BACK, generation=None
+    ).exists(), "refunded twice"
 
 
 def nothing_was_corrected(world: World) -> None:
-    """The mirror was exact: what was adjusted is at most what was taken away at Metronome when it was spent already, and
-    usage that reached Metronome after it had closed the month. Either may show a second time: to which grants such credits
-    belong is guessed, and a wrong guess comes to light when one of them ends."""
+    """The mirror was exact: what was adjusted is at most what was taken away at Metronome when it
+    was spent already, and usage that reached Metronome after it had closed the month. Either may
+    show a second time: to which grants such credits belong is guessed, and a wrong guess comes to
+    light when one of them ends."""
     adjustments = LedgerEntry.objects.filter(kind=LedgerEntry.Kind.ADJUSTMENT)
     sums: Counter[Any] = Counter()
     for customer_id, amount in adjustments.values_list("wallet__customer_id", "amount"):
@@ -210,15 +254,17 @@ def nothing_was_corrected(world: World) -> None:
 
 
 def _taken_away(world: World) -> Counter[Any]:
-    """Credits by customer that usage took of commits that were archived at Metronome. Of one never heard of here, only
-    Metronome knows what it paid in a month that is final: at most all of it."""
+    """Credits by customer that usage took of commits that were archived at Metronome. Of one never
+    heard of here, only Metronome knows what it paid in a month that is final: at most all of it."""
     grants = CreditGrant.objects.filter(remote_id__in=world.taken_away)
     owners = dict(grants.values_list("id", "wallet__customer"))
     credits: Counter[Any] = Counter()
     for commit_id in world.taken_away.keys() - set(grants.values_list("remote_id", flat=True)):
         customer_id, amount = world.taken_away[commit_id]
         credits[customer_id] += amount
-    for consumptions in LedgerEntry.objects.exclude(consumptions=[]).values_list("consumptions", flat=True):
+    for consumptions in LedgerEntry.objects.exclude(consumptions=[]).values_list(
+        "consumptions", flat=True
+    ):
         for grant_id, drawn, *_ in consumptions:
             if grant_id in owners:
                 credits[owners[grant_id]] += drawn
@@ -232,25 +278,35 @@ def deleted_are_forgotten(world: World) -> None:
         assert customer.user.get_full_name() == deletion.NAME
         assert customer.metronome_id, f"nobody can say whether Metronome has forgotten {customer}"
         names = world.names_at_metronome(customer)
-        assert names == [deletion.NAME, customer.stable_alias], f"{customer} is deleted, and known there as {names}"
-    aliases, ours = world.aliases_at_metronome(), set(IngestAlias.objects.values_list("name", flat=True))
+        assert names == [deletion.NAME, customer.stable_alias], (
+            f"{customer} is deleted, and known there as {names}"
+        )
+    aliases, ours = (
+        world.aliases_at_metronome(),
+        set(IngestAlias.objects.values_list("name", flat=True)),
+    )
     assert aliases <= ours, f"of nobody here any more: {aliases - ours}"
 
 
 def usage_agrees(world: World) -> None:
-    """Every day, and every hour of today, counts at Metronome what it counts here, and the worker has found the same."""
+    """Every day, and every hour of today, counts at Metronome what it counts here, and the worker
+    has found the same."""
     assert not UsageDiscrepancy.objects.open().exists(), list(UsageDiscrepancy.objects.open())
     customers = list(Customer.objects.all())
     began, until = floor_hour(world.began_at).replace(hour=0), floor_hour(world.now())
     today = until.replace(hour=0)
-    assert began == today or not list(comparison.differing(customers, since=began, until=today, window="DAY"))
+    assert began == today or not list(
+        comparison.differing(customers, since=began, until=today, window="DAY")
+    )
     assert today == until or not list(comparison.differing(customers, since=today, until=until))
 
 
 def books() -> list[tuple[Any, ...]]:
     """All that happened to the wallets, for comparing two runs."""
     return list(
-        LedgerEntry.objects.order_by("id").values_list("wallet", "kind", "amount", "consumptions", "created_at")
+        LedgerEntry.objects.order_by("id").values_list(
+            "wallet", "kind", "amount", "consumptions", "created_at"
+        )
     )
 
 
@@ -260,7 +316,11 @@ def customers_agree(world: World, customer: Customer) -> None:
         raise AssertionError(f"{customer} was never provisioned")
     assert world.customers_at_metronome(customer.stable_alias) == 1
     email = customer.aliases.filter(kind=IngestAlias.Kind.EMAIL).values_list("name", flat=True)
-    assert world.names_at_metronome(customer) == [customer.user.get_full_name(), customer.stable_alias, *email]
+    assert world.names_at_metronome(customer) == [
+        customer.user.get_full_name(),
+        customer.stable_alias,
+        *email,
+    ]
     balance = world.balance_at_metronome(customer)
     assert (wallet.balance if wallet else 0) == balance, (
         f"{customer}: {wallet and wallet.balance} here, {balance} there; "

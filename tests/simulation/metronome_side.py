@@ -36,7 +36,11 @@ class MetronomeSide:
         return [found["name"], *found["ingest_aliases"]]
 
     def aliases_at_metronome(self) -> set[str]:
-        return {alias for customer in self.sandbox.world.store.customers for alias in customer.ingest_aliases}
+        return {
+            alias
+            for customer in self.sandbox.world.store.customers
+            for alias in customer.ingest_aliases
+        }
 
     def contracts_at_metronome(self, customer: Customer) -> int:
         return len(self.sandbox.world.store.contracts.of_customer(customer.metronome_id or ""))
@@ -44,14 +48,22 @@ class MetronomeSide:
     def balance_at_metronome(self, customer: Customer) -> Decimal:
         kinds = [{"balance_types": ["PREPAID_COMMIT"]}, {"balance_types": ["CREDIT"]}]
         body = {
-            "customer_id": customer.metronome_id, "credit_type_id": settings.VOCALIS_CREDIT_TYPE_ID, "filters": kinds,
-        }  # fmt: skip
-        return Decimal(self._ask("POST", "/v1/contracts/customerBalances/getNetBalance", body)["data"]["balance"])
+            "customer_id": customer.metronome_id,
+            "credit_type_id": settings.VOCALIS_CREDIT_TYPE_ID,
+            "filters": kinds,
+        }
+        return Decimal(
+            self._ask("POST", "/v1/contracts/customerBalances/getNetBalance", body)["data"][
+                "balance"
+            ]
+        )
 
     def owed_for_usage(self, customer: Customer) -> Decimal:
         """What Metronome invoices the customer for usage that no credits paid."""
         invoices = self._pages("GET", f"/v1/customers/{customer.metronome_id}/invoices?limit=100")
-        return sum((invoice["total"] for invoice in invoices if invoice["type"] == "USAGE"), Decimal(0))
+        return sum(
+            (invoice["total"] for invoice in invoices if invoice["type"] == "USAGE"), Decimal(0)
+        )
 
     def _pages(self, method: str, path: str) -> list[Any]:
         answer = self._ask(method, path)
@@ -74,10 +86,13 @@ class MetronomeSide:
             )
 
     def counted_too_late(self) -> Counter[Any]:
-        """Credits by customer whose usage came when the invoice of its month was final: Metronome takes none for that."""
+        """Credits by customer whose usage came when the invoice of its month was final: Metronome
+        takes none for that."""
         credits: Counter[Any] = Counter()
         for event in self.events_at_metronome():
-            month_end = (event.timestamp.replace(day=1) + timedelta(days=32)).replace(day=1, hour=0, minute=0, second=0)
+            month_end = (event.timestamp.replace(day=1) + timedelta(days=32)).replace(
+                day=1, hour=0, minute=0, second=0
+            )
             if event.received_at >= month_end + GRACE:
                 usage = UsageEvent.objects.get(transaction_id=event.id)
                 credits[usage.customer_id] += usage.credits

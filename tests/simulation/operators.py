@@ -26,8 +26,14 @@ from .stage import Stage
 
 class Operators(Stage):
     def gift_at_metronome(self) -> None:
-        """Someone adds credits in Metronome's own interface; we hear of it by webhook or by the sweep."""
-        contract = Contract.objects.exclude(metronome_id=None).select_related("customer").order_by("id").first()
+        """Someone adds credits in Metronome's own interface; we hear of it by webhook or by the
+        sweep."""
+        contract = (
+            Contract.objects.exclude(metronome_id=None)
+            .select_related("customer")
+            .order_by("id")
+            .first()
+        )
         if contract and contract.customer.metronome_id:
             starts_at = floor_hour(self.now()) + timedelta(hours=self.dice.choice([0, 0, 0, 1]))
             ends_at = starts_at + timedelta(hours=self.dice.choice([1, 5, 200]))
@@ -37,19 +43,34 @@ class Operators(Stage):
             self.hotline.v2.contracts.edit(
                 customer_id=contract.customer.metronome_id,
                 contract_id=contract.metronome_id,
-                add_credits=[{
-                    "product_id": product_id, "name": "ComplimentaryGrant", "priority": plans.PRIORITY_COMPLIMENTARY,
-                    "access_schedule": {
-                        "credit_type_id": metronome.credit_type_id(),
-                        "schedule_items": [{"amount": amount, "starting_at": starts_at, "ending_before": ends_at}],
-                    },
-                }],
-            )  # fmt: skip
+                add_credits=[
+                    {
+                        "product_id": product_id,
+                        "name": "ComplimentaryGrant",
+                        "priority": plans.PRIORITY_COMPLIMENTARY,
+                        "access_schedule": {
+                            "credit_type_id": metronome.credit_type_id(),
+                            "schedule_items": [
+                                {
+                                    "amount": amount,
+                                    "starting_at": starts_at,
+                                    "ending_before": ends_at,
+                                }
+                            ],
+                        },
+                    }
+                ],
+            )
 
     def archive_at_metronome(self) -> None:
         """Someone takes such a gift away again, spent or not."""
-        for contract in Contract.objects.exclude(metronome_id=None).select_related("customer").order_by("id"):
-            customer_id, contract_id = contract.customer.metronome_id or "", contract.metronome_id or ""
+        for contract in (
+            Contract.objects.exclude(metronome_id=None).select_related("customer").order_by("id")
+        ):
+            customer_id, contract_id = (
+                contract.customer.metronome_id or "",
+                contract.metronome_id or "",
+            )
             with patch.object(metronome.client, "client", lambda: self.hotline):
                 made_there = [
                     commit
@@ -74,25 +95,38 @@ class Operators(Stage):
             key = self.key("gift")
             for _ in range(self.dice.choice([1, 1, 2])):
                 complimentary.give(
-                    customer=customer, credits=5_000, reason="kindness", by=self.staff, key=key,
-                    days=self.dice.choice([1, 30]), now=self.now(),
-                )  # fmt: skip
+                    customer=customer,
+                    credits=5_000,
+                    reason="kindness",
+                    by=self.staff,
+                    key=key,
+                    days=self.dice.choice([1, 30]),
+                    now=self.now(),
+                )
 
     def refund(self) -> None:
-        done = list(Generation.objects.filter(state=Generation.State.DONE).order_by("created_at", "key"))
+        done = list(
+            Generation.objects.filter(state=Generation.State.DONE).order_by("created_at", "key")
+        )
         if done:
             generation = self.dice.choice(done)
             for _ in range(self.dice.choice([1, 1, 2])):
-                credit_back.credit_back(generation=generation, by=self.staff, reason="noise", now=self.now())
+                credit_back.credit_back(
+                    generation=generation, by=self.staff, reason="noise", now=self.now()
+                )
 
     def give_money_back(self) -> None:
-        """Staff ask for refunds of whatever is charged; only what can never be granted may be refunded."""
+        """Staff ask for refunds of whatever is charged; only what can never be granted may be
+        refunded."""
         for payment in Payment.objects.filter(state=Payment.State.CHARGED).order_by("created_at"):
             with suppress(requests.NotRefundable):
-                requests.request_refund(payment, reason="The plan could not be granted.", now=self.now())
+                requests.request_refund(
+                    payment, reason="The plan could not be granted.", now=self.now()
+                )
 
     def look_twice(self) -> None:
-        """An impatient operator has everybody reconciled a minute after usage was sent, and again a few seconds later."""
+        """An impatient operator has everybody reconciled a minute after usage was sent, and again a
+        few seconds later."""
         self.work()
         self.advance(seconds=ledger.BALANCE_LAG_SECONDS + 1)
         for _ in range(2):
@@ -113,15 +147,18 @@ class Operators(Stage):
             approve_drift(drift, user=self.staff, now=self.now())
 
     def run_a_command(self) -> None:
-        """Any of the commands that look and repair, in the middle of everything; it may be killed, and run again."""
-        command = self.dice.choice([
-            ("reconcile_balances", "--fix", "--by", self.staff.email),
-            ("backfill_usage", "--since", "30d"),
-            ("backfill_customers", "--all"),
-            ("backfill_contracts", "--all"),
-            ("replay_webhooks", "--since", "36h"),
-            ("retry_dead",),
-        ])  # fmt: skip
+        """Any of the commands that look and repair, in the middle of everything; it may be killed,
+        and run again."""
+        command = self.dice.choice(
+            [
+                ("reconcile_balances", "--fix", "--by", self.staff.email),
+                ("backfill_usage", "--since", "30d"),
+                ("backfill_customers", "--all"),
+                ("backfill_contracts", "--all"),
+                ("replay_webhooks", "--since", "36h"),
+                ("retry_dead",),
+            ]
+        )
         self.log.append(f"  {command[0]}")
         with suppress(CommandError):
             call_command(*command, stdout=StringIO(), stderr=StringIO())
@@ -132,7 +169,8 @@ class Operators(Stage):
             self._delete(customer)
 
     def delete_meanwhile(self) -> None:
-        """While another process stands still: at worst for so long that a worker has told Metronome before it goes on."""
+        """While another process stands still: at worst for so long that a worker has told Metronome
+        before it goes on."""
         self.delete_customer()
         if self.dice.random() < 0.5:
             self.advance(minutes=3)
@@ -140,10 +178,18 @@ class Operators(Stage):
 
     def finish_deletions(self) -> None:
         """A run that was killed had closed the account, and found no time to forget its owner."""
-        for customer in Customer.objects.filter(user__is_active=False).exclude(user__first_name=deletion.NAME):
+        for customer in Customer.objects.filter(user__is_active=False).exclude(
+            user__first_name=deletion.NAME
+        ):
             self._delete(customer)
 
     @staticmethod
     def _delete(customer: Customer) -> None:
         with suppress(CommandError):
-            call_command("delete_customer", str(customer.pk), "--no-input", stdout=StringIO(), stderr=StringIO())
+            call_command(
+                "delete_customer",
+                str(customer.pk),
+                "--no-input",
+                stdout=StringIO(),
+                stderr=StringIO(),
+            )

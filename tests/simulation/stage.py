@@ -43,13 +43,15 @@ from .chaos import Chaos, QuickEngine, UnreliableGateway, UnreliableNetwork
 from .metronome_side import MetronomeSide
 
 START = datetime(2026, 1, 31, 9, 47, tzinfo=UTC)  # the anchor day every month clamps
-PLAN_CREDITS = {"trial": 20_000, "creator": 30_000, "pro": 90_000}  # small, so that they are used up
+# Small, so that they are used up.
+PLAN_CREDITS = {"trial": 20_000, "creator": 30_000, "pro": 90_000}
 SYNCING = {  # off and on
     "sqlite": ("PRAGMA synchronous=OFF", "PRAGMA synchronous=FULL"),
     "postgresql": ("SET synchronous_commit = off", "RESET synchronous_commit"),
 }
 LONGEST_WAIT_MINUTES = 11  # reservations and the longest lease last ten
-USAGE_LATE_AFTER = timedelta(days=14)  # 34 days are longer by more than the longest gap between workers
+# 34 days are longer by more than the longest gap between workers.
+USAGE_LATE_AFTER = timedelta(days=14)
 WEBHOOK_URL = "http://testserver/api/webhooks/metronome/alerts"
 
 
@@ -65,25 +67,35 @@ class Stage(MetronomeSide):
         self.chaos = Chaos(self.dice, self.meanwhile, self.log.append)
         self.spoken: list[tuple[Customer, str, str, str]] = []
         self.keys = 0
-        self.taken_away: dict[str, tuple[Any, int]] = {}  # commits archived at Metronome: whose, and credits
+        # Commits archived at Metronome: whose, and credits.
+        self.taken_away: dict[str, tuple[Any, int]] = {}
 
     @contextmanager
     def running(self) -> Iterator[Self]:
-        catalogue = _bootstrapped()  # before anything is drawn from the seed: only the first run of a process makes it
+        # Before anything is drawn from the seed: only the first run of a process makes it.
+        catalogue = _bootstrapped()
         with ExitStack() as stack:
             stack.enter_context(_at_full_speed())
             random.seed(self.seed)  # the back-off's jitter
-            stack.enter_context(patch("os.urandom", random.Random(self.seed).randbytes))  # the ids of our rows
+            # The ids of our rows.
+            stack.enter_context(patch("os.urandom", random.Random(self.seed).randbytes))
             _empty_tables()
             self.traveller = stack.enter_context(time_machine.travel(START, tick=False))
-            # Metronome's known delay is up to 15 seconds. A hundred and ten is more than what is allowed for as being under way:
-            # then only waiting for a difference to stand keeps a wrong adjustment away.
+            # Metronome's known delay is up to 15 seconds. A hundred and ten is more than what is
+            # allowed for as being under way: then only waiting for a difference to stand keeps a
+            # wrong adjustment away.
             self.sandbox = Sandbox(
-                credit_type_id=settings.VOCALIS_CREDIT_TYPE_ID, now=START, seed=self.seed, sender=self._receive,
-                webhooks=[(WEBHOOK_URL, settings.METRONOME_WEBHOOK_SECRETS[0])], state_path=catalogue,
-                evaluate_every_seconds=self.dice.choice([0, 1, 180]), latency_seconds=self.dice.choice([0, 5, 15, 110]),
-            )  # fmt: skip
-            self.sandbox.world.store.close()  # the file stays as it is; from here on everything is in memory
+                credit_type_id=settings.VOCALIS_CREDIT_TYPE_ID,
+                now=START,
+                seed=self.seed,
+                sender=self._receive,
+                webhooks=[(WEBHOOK_URL, settings.METRONOME_WEBHOOK_SECRETS[0])],
+                state_path=catalogue,
+                evaluate_every_seconds=self.dice.choice([0, 1, 180]),
+                latency_seconds=self.dice.choice([0, 5, 15, 110]),
+            )
+            # The file stays as it is; from here on everything is in memory.
+            self.sandbox.world.store.close()
             monotonic = SimpleNamespace(monotonic=lambda: self.now().timestamp())
             stack.enter_context(patch.object(clock, "time", monotonic))
             stack.enter_context(patch.object(worker, "time", monotonic))
@@ -98,15 +110,24 @@ class Stage(MetronomeSide):
             )
             self.client, self.hotline = self._client(reliable=False), self._client(reliable=True)
             stack.enter_context(patch.object(metronome.client, "client", lambda: self.client))
-            small = {key: replace(plans.PLANS[key], credits=credits) for key, credits in PLAN_CREDITS.items()}
+            small = {
+                key: replace(plans.PLANS[key], credits=credits)
+                for key, credits in PLAN_CREDITS.items()
+            }
             stack.enter_context(patch.dict(plans.PLANS, small))
-            stack.enter_context(patch.object(processing, "gateway", lambda name="": UnreliableGateway(self.chaos)))
+            stack.enter_context(
+                patch.object(processing, "gateway", lambda name="": UnreliableGateway(self.chaos))
+            )
             stack.enter_context(patch.object(speak, "engine", lambda name: QuickEngine(self.chaos)))
-            stack.enter_context(patch.object(own_voice, "engine", lambda name: QuickEngine(self.chaos)))
+            stack.enter_context(
+                patch.object(own_voice, "engine", lambda name: QuickEngine(self.chaos))
+            )
             make_rows(START)
             self.staff = User.objects.create(email="staff@example.com", is_staff=True)
             stack.enter_context(self.chaos.commits_kill())
-            self.workers = [worker.Worker(worker.all_jobs(), clock=self.sandbox.clock.now) for _ in range(2)]
+            self.workers = [
+                worker.Worker(worker.all_jobs(), clock=self.sandbox.clock.now) for _ in range(2)
+            ]
             stack.enter_context(patch.object(worker.logger, "exception", _unforeseen))
             for number, one in enumerate(self.workers):
                 one.name = f"worker-{number}"
@@ -127,9 +148,12 @@ class Stage(MetronomeSide):
     def _receive(self, url: str, body: bytes, headers: dict[str, str]) -> int:
         """A webhook arrives at a web process, which may die on it; then nobody answers."""
         status, path = 0, url.removeprefix("http://testserver")
-        request = RequestFactory().post(path, body, content_type="application/json", headers=headers)
+        request = RequestFactory().post(
+            path, body, content_type="application/json", headers=headers
+        )
         with self.chaos.process():
-            status = resolve(path).func(request).status_code  # without the middleware, which has no money to lose
+            # Without the middleware, which has no money to lose.
+            status = resolve(path).func(request).status_code
         if not status:
             raise OSError("the web process died")
         return status
@@ -146,8 +170,9 @@ class Stage(MetronomeSide):
         self.dice.choice(self.workers).run_pass()
 
     def pass_hours(self, hours: int) -> None:
-        """A worker comes by at the end. Nothing keeps usage from Metronome for the 34 days in which it
-        takes events: no outage of it, and no run of workers that are killed before they have reported."""
+        """A worker comes by at the end. Nothing keeps usage from Metronome for the 34 days in which
+        it takes events: no outage of it, and no run of workers that are killed before they have
+        reported."""
         self.advance(hours=hours)
         self.perform(self.work)
         self.chaos.is_metronome_down = False
@@ -204,12 +229,18 @@ def _sdk(transport: httpx.BaseTransport) -> Metronome:
 
 @cache
 def _bootstrapped() -> Path:
-    """The state of a Metronome that `bootstrap_metronome` has set up: the same for every run, so made once a process."""
+    """The state of a Metronome that `bootstrap_metronome` has set up: the same for every run, so
+    made once a process."""
     path = Path(mkdtemp(prefix="vocalis-simulation-")) / "metronome.sqlite3"
     atexit.register(rmtree, path.parent)
-    sandbox = Sandbox(credit_type_id=settings.VOCALIS_CREDIT_TYPE_ID, now=START, seed=0, state_path=path)
+    sandbox = Sandbox(
+        credit_type_id=settings.VOCALIS_CREDIT_TYPE_ID, now=START, seed=0, state_path=path
+    )
     client = _sdk(sandbox.transport())
-    with patch.object(metronome.client, "client", lambda: client), time_machine.travel(START, tick=False):
+    with (
+        patch.object(metronome.client, "client", lambda: client),
+        time_machine.travel(START, tick=False),
+    ):
         call_command("bootstrap_metronome", verbosity=0)
     sandbox.world.store.close()
     return path
@@ -218,7 +249,10 @@ def _bootstrapped() -> Path:
 @contextmanager
 def _at_full_speed() -> Iterator[None]:
     """One thread has the database to itself, nothing need outlive it, and its rubbish is little."""
-    settled, connections._connections = connections._connections, SimpleNamespace(default=connections["default"])
+    settled, connections._connections = (
+        connections._connections,
+        SimpleNamespace(default=connections["default"]),
+    )
     unsynced, synced = SYNCING[connection.vendor]
     with connection.cursor() as cursor:
         cursor.execute(unsynced)
@@ -234,9 +268,15 @@ def _at_full_speed() -> Iterator[None]:
         connections._connections = settled
 
 
-def _converted(cursor: SQLiteCursorWrapper, query: str, *, param_names: list[str] | None = None) -> str:
+def _converted(
+    cursor: SQLiteCursorWrapper, query: str, *, param_names: list[str] | None = None
+) -> str:
     """Django searches every statement anew for its placeholders."""
-    return _with_question_marks(query) if param_names is None else query % {name: f":{name}" for name in param_names}
+    return (
+        _with_question_marks(query)
+        if param_names is None
+        else query % {name: f":{name}" for name in param_names}
+    )
 
 
 @cache
@@ -246,7 +286,8 @@ def _with_question_marks(query: str) -> str:
 
 @cache
 def _keep_what_is_loaded() -> None:
-    """After the first run: modules need no collecting, and the SDK's generic models would be made again each time."""
+    """After the first run: modules need no collecting, and the SDK's generic models would be made
+    again each time."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)  # of what tests before this one have left
         gc.collect()
@@ -254,7 +295,8 @@ def _keep_what_is_loaded() -> None:
 
 
 def _unforeseen(message: str, *args: Any) -> None:
-    """The worker lives through errors nobody foresaw, to try again; here they are what they are, bugs."""
+    """The worker lives through errors nobody foresaw, to try again; here they are what they are,
+    bugs."""
     raise AssertionError(message % args)
 
 
@@ -263,4 +305,6 @@ def _empty_tables() -> None:
     tables = connection.introspection.django_table_names(only_existing=True, include_views=False)
     keep = {"django_migrations", "django_content_type", "auth_permission"}
     wanted = [table for table in tables if table not in keep]
-    connection.ops.execute_sql_flush(connection.ops.sql_flush(no_style(), wanted, reset_sequences=True))
+    connection.ops.execute_sql_flush(
+        connection.ops.sql_flush(no_style(), wanted, reset_sequences=True)
+    )

@@ -11,7 +11,8 @@ STEPS_TOLD = 20
 
 
 def tell(*, seed: int, error: BaseException, log: list[str]) -> str:
-    """The invariant, each customer's credits and the last steps; `make simulate SEED=…` tells the whole story."""
+    """The invariant, each customer's credits and the last steps; `make simulate SEED=…` tells the
+    whole story."""
     return "\n".join(
         [
             f"seed {seed}: {_broken(error)}",
@@ -45,7 +46,9 @@ def _books() -> Iterator[str]:
                 f"  grant {grant.pk} {grant.name}: {grant.remaining:,} of {grant.granted:,} left, "
                 f"{grant.starts_at:%Y-%m-%d %H:%M} to {grant.ends_at:%Y-%m-%d %H:%M}, heard of {grant.created_at:%m-%d %H:%M}"
             )
-        for payment in Payment.objects.filter(customer=wallet.customer_id).order_by("created_at", "pk"):
+        for payment in Payment.objects.filter(customer=wallet.customer_id).order_by(
+            "created_at", "pk"
+        ):
             yield f"  {payment.created_at:%Y-%m-%d %H:%M:%S} {payment}, grant {payment.grant_id} {payment.failure}"
         for recharge in Recharge.objects.filter(customer=wallet.customer_id).order_by("pk"):
             yield (

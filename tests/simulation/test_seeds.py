@@ -1,6 +1,7 @@
 """Three hundred seeded runs of the whole money path, in batches that pytest-xdist can spread.
 
-On PostgreSQL the first two hundred: the statements are the same, and what differs, real concurrency, is tested elsewhere.
+On PostgreSQL the first two hundred: the statements are the same, and what differs, real
+concurrency, is tested elsewhere.
 """
 
 import pytest
@@ -17,7 +18,8 @@ ON_SQLITE = settings.DATABASES["default"]["ENGINE"].endswith("sqlite3")
 SEEDS = 300 if ON_SQLITE else 200
 
 
-@pytest.mark.timeout(900)  # ten runs, on a busy machine; cut off in the middle of a query they would drag others down
+# Ten runs, on a busy machine; cut off in the middle of a query they would drag others down.
+@pytest.mark.timeout(900)
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("first", range(0, SEEDS, BATCH))
 def test_money_never_lies(first):
@@ -34,7 +36,9 @@ if ON_SQLITE:  # PostgreSQL gives rows that are due at the same moment in any or
 
 
 @pytest.mark.django_db(transaction=True)
-def test_workers_killed_at_every_visit_still_report_usage_in_the_34_days_metronome_takes(monkeypatch):
+def test_workers_killed_at_every_visit_still_report_usage_in_the_34_days_metronome_takes(
+    monkeypatch,
+):
     """Or bad luck alone would leave usage that nobody can report, as in seed 898."""
     world = World(898)
     with world.running():

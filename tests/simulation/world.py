@@ -1,4 +1,5 @@
-"""A whole Vocalis in one process on a virtual clock: customers, two workers, a web process, Metronome, and bad luck."""
+"""A whole Vocalis in one process on a virtual clock: customers, two workers, a web process,
+Metronome, and bad luck."""
 
 from __future__ import annotations
 
@@ -29,8 +30,12 @@ from .stage import LONGEST_WAIT_MINUTES
 STEPS = 55
 SETTLE_ROUNDS = 40
 REFUSALS = (
-    ledger.InsufficientCredits, ledger.WalletFrozen, problems.StillRunning, problems.SpeechFailed, problems.InProgress,
-)  # fmt: skip
+    ledger.InsufficientCredits,
+    ledger.WalletFrozen,
+    problems.StillRunning,
+    problems.SpeechFailed,
+    problems.InProgress,
+)
 
 
 class World(Operators):
@@ -51,20 +56,23 @@ class World(Operators):
             invariants.always()
 
     def meanwhile(self) -> None:
-        """What another process does while one stands still: at worst for so long that its lease or its hold runs out."""
-        self._one_of([
-            ("worker", self.work, 10),
-            ("a moment", lambda: self.advance(seconds=self.dice.randint(1, 30)), 4),
-            ("minutes", lambda: self.advance(minutes=self.dice.randint(1, 14)), 4),
-            ("speak", self.speak, 4),
-            ("speak again", self.speak_again, 2),
-            ("choose a plan", self.choose_plan, 1),
-            ("auto-recharge", self.set_recharge, 1),
-            ("confirm a payment", self.confirm_payment, 2),
-            ("gift by hand", self.gift_at_metronome, 1),
-            ("freeze", self.freeze, 1),
-            ("delete a customer", self.delete_meanwhile, 1),
-        ])  # fmt: skip
+        """What another process does while one stands still: at worst for so long that its lease or
+        its hold runs out."""
+        self._one_of(
+            [
+                ("worker", self.work, 10),
+                ("a moment", lambda: self.advance(seconds=self.dice.randint(1, 30)), 4),
+                ("minutes", lambda: self.advance(minutes=self.dice.randint(1, 14)), 4),
+                ("speak", self.speak, 4),
+                ("speak again", self.speak_again, 2),
+                ("choose a plan", self.choose_plan, 1),
+                ("auto-recharge", self.set_recharge, 1),
+                ("confirm a payment", self.confirm_payment, 2),
+                ("gift by hand", self.gift_at_metronome, 1),
+                ("freeze", self.freeze, 1),
+                ("delete a customer", self.delete_meanwhile, 1),
+            ]
+        )
 
     def _one_of(self, actions: list[tuple[str, Callable[[], None], int]]) -> None:
         name, act, _ = self.dice.choices(actions, [weight for _, _, weight in actions])[0]
@@ -102,13 +110,18 @@ class World(Operators):
             ("a command", self.run_a_command, 4),
             ("delete a customer", self.delete_customer, 1),
             ("webhooks misbehave", self.upset_webhooks, 4),
-            ("Metronome goes or comes", self.turn_metronome, 10 if self.chaos.is_metronome_down else 2),
+            (
+                "Metronome goes or comes",
+                self.turn_metronome,
+                10 if self.chaos.is_metronome_down else 2,
+            ),
             ("half a hold", self.leave_a_hold, 2),
             ("two at once", self.race_for_all, 2),
         ]
 
     def pass_days(self) -> None:
-        """Days on which nothing is asked of us; a worker comes by now and then, at worst after four of them."""
+        """Days on which nothing is asked of us; a worker comes by now and then, at worst after four
+        of them."""
         hours = 24 * self.dice.choice([1, 3, 11, 14])
         while hours > 0:
             gap = min(self.dice.choice([6, 24, 48, 96]), hours)
@@ -123,7 +136,11 @@ class World(Operators):
     def sign_up(self) -> None:
         self.counted = None
         customer = register(
-            email=f"{self.key('c')}@example.com", password="irrelevant", first_name="C", last_name="S", now=self.now()
+            email=f"{self.key('c')}@example.com",
+            password="irrelevant",
+            first_name="C",
+            last_name="S",
+            now=self.now(),
         )
         if self.dice.random() < 0.6:
             cards.choose(customer_id=customer.id, reference=GOOD_CARD.reference, now=self.now())
@@ -133,7 +150,11 @@ class World(Operators):
         if customer:
             name = self.key("c")
             profile.change(
-                user=customer.user, first_name=name, last_name="S", email=f"{name}@example.com", now=self.now()
+                user=customer.user,
+                first_name=name,
+                last_name="S",
+                email=f"{name}@example.com",
+                now=self.now(),
             )
 
     def choose_plan(self) -> None:
@@ -143,22 +164,36 @@ class World(Operators):
             with suppress(subscriptions.PlanRefused):
                 for _ in range(self.dice.choice([1, 1, 2])):
                     subscriptions.select_plan(
-                        customer=customer, plan=plan, key=f"{plan}-{self.dice.randint(0, 3)}", now=self.now()
+                        customer=customer,
+                        plan=plan,
+                        key=f"{plan}-{self.dice.randint(0, 3)}",
+                        now=self.now(),
                     )
 
     def speak(self) -> None:
         self.speak_for(self.anyone())
 
     def speak_over_an_end(self) -> None:
-        """A request holds credits when some of them end, and a worker comes by before it has spoken."""
+        """A request holds credits when some of them end, and a worker comes by before it has
+        spoken."""
         soon = (self.now(), self.now() + timedelta(days=31))
-        ending = CreditGrant.objects.filter(remaining__gt=0, ends_at__range=soon).order_by("ends_at", "id").first()
+        ending = (
+            CreditGrant.objects.filter(remaining__gt=0, ends_at__range=soon)
+            .order_by("ends_at", "id")
+            .first()
+        )
         if ending:
             while (left := ending.ends_at - self.now()) > timedelta(days=3):
                 self.pass_hours(min(self.dice.choice([72, 168]), left // timedelta(hours=1)))
-            self.advance(seconds=max((ending.ends_at - self.now()).total_seconds() - self.dice.randint(1, 90), 0))
+            self.advance(
+                seconds=max(
+                    (ending.ends_at - self.now()).total_seconds() - self.dice.randint(1, 90), 0
+                )
+            )
             customer = ending.wallet.customer
-            with self.chaos.overtaken("while it speaks", partial(self.perform, partial(self.pass_an_end, customer))):
+            with self.chaos.overtaken(
+                "while it speaks", partial(self.perform, partial(self.pass_an_end, customer))
+            ):
                 self.speak_for(customer)
 
     def pass_an_end(self, customer: Customer) -> None:
@@ -171,13 +206,17 @@ class World(Operators):
         if customer:
             voice = self.dice.choice(["standard", "premium"])
             left = ledger.wallet_of(customer.pk).available
-            text = "a" * self.dice.choice([1, 300, 300, 2_000, 5_000, 5_000, max(1, min(left, 5_000))])
+            text = "a" * self.dice.choice(
+                [1, 300, 300, 2_000, 5_000, 5_000, max(1, min(left, 5_000))]
+            )
             request = (customer, text, voice, self.key("key"))
             self.spoken.append(request)
             self._speak(request)
 
     def speak_again(self) -> None:
-        unanswered = set(Generation.objects.filter(state=Generation.State.PENDING).values_list("key", flat=True))
+        unanswered = set(
+            Generation.objects.filter(state=Generation.State.PENDING).values_list("key", flat=True)
+        )
         everyone = self.everyone()
         possible = [request for request in self.spoken if request[0] in everyone]
         if wanted := [request for request in possible if request[-1] in unanswered] or possible:
@@ -189,15 +228,26 @@ class World(Operators):
         with suppress(*REFUSALS):
             try:
                 speak.speak(customer=customer, text=text, voice_id=voice, key=key, now=self.now())
-            except problems.KeyReused:  # what was said under the key is forgotten, so nothing is the same as it
-                assert not Generation.objects.exclude(body_hash="").filter(customer=customer, key=key).exists()
+            # What was said under the key is forgotten, so nothing is the same as it.
+            except problems.KeyReused:
+                assert (
+                    not Generation.objects.exclude(body_hash="")
+                    .filter(customer=customer, key=key)
+                    .exists()
+                )
 
     def make_voice(self) -> None:
         customer = self.anyone()
         if customer:
             tuned = {"variant": "en-us+f3", "pitch": 40, "range": 50, "pace": 170}
             with suppress(*REFUSALS):
-                own_voice.set_up(customer=customer, name="Mine", settings=tuned, key=self.key("voice"), now=self.now())
+                own_voice.set_up(
+                    customer=customer,
+                    name="Mine",
+                    settings=tuned,
+                    key=self.key("voice"),
+                    now=self.now(),
+                )
 
     def leave_a_hold(self) -> None:
         """A request that reserved and was never heard of again."""
@@ -206,7 +256,8 @@ class World(Operators):
             self.hold(wallet.id, self.dice.randint(1, 900))
 
     def race_for_all(self) -> None:
-        """Two requests want all that is left; the second comes while the first has looked and not yet taken."""
+        """Two requests want all that is left; the second comes while the first has looked and not
+        yet taken."""
         wallet = Wallet.objects.order_by("id").first()
         if wallet and wallet.available:
             hold = partial(self.hold, wallet.id, wallet.available)
@@ -222,17 +273,26 @@ class World(Operators):
         if customer:
             threshold = self.dice.choice([20_000, 45_000, 60_000])
             recharge.save_settings(
-                customer=customer, enabled=self.dice.random() < 0.8, threshold_credits=threshold,
-                recharge_to_credits=threshold + self.dice.choice([40_000, 40_001, 77_777]), now=self.now(),
-            )  # fmt: skip
+                customer=customer,
+                enabled=self.dice.random() < 0.8,
+                threshold_credits=threshold,
+                recharge_to_credits=threshold + self.dice.choice([40_000, 40_001, 77_777]),
+                now=self.now(),
+            )
 
     def upset_recharge(self) -> None:
-        """Metronome's wish for a recharge gets lost, or the card is changed or all called off while one is made."""
-        where, act = self.dice.choice([
-            ("before /v2/contracts/edit", partial(self.sandbox.faults.add, "webhook", "drop", times=4)),
-            ("after charge", self.change_cards_of_payers),
-            (f"before {metronome.RELEASE_PATH}", self.switch_recharges_off),
-        ])  # fmt: skip
+        """Metronome's wish for a recharge gets lost, or the card is changed or all called off while
+        one is made."""
+        where, act = self.dice.choice(
+            [
+                (
+                    "before /v2/contracts/edit",
+                    partial(self.sandbox.faults.add, "webhook", "drop", times=4),
+                ),
+                ("after charge", self.change_cards_of_payers),
+                (f"before {metronome.RELEASE_PATH}", self.switch_recharges_off),
+            ]
+        )
         with self.chaos.overtaken(where, partial(self.perform, act)):
             self.set_recharge()
             for _ in range(4):
@@ -247,25 +307,34 @@ class World(Operators):
     def change_card(self) -> None:
         customer = self.anyone()
         if customer:
-            card = self.dice.choice([GOOD_CARD, GOOD_CARD, GOOD_CARD, CONFIRMED_CARD, CONFIRMED_CARD, DECLINING_CARD])
+            card = self.dice.choice(
+                [GOOD_CARD, GOOD_CARD, GOOD_CARD, CONFIRMED_CARD, CONFIRMED_CARD, DECLINING_CARD]
+            )
             cards.choose(customer_id=customer.id, reference=card.reference, now=self.now())
 
     def confirm_payment(self) -> None:
-        """At the bank, once or twice; we hear of it at once, or find out by ourselves. The page may be an old one."""
+        """At the bank, once or twice; we hear of it at once, or find out by ourselves. The page may
+        be an old one."""
         charges = Charge.objects.exclude(method_reference=GOOD_CARD.reference).order_by("pk")
         if charges:
             charge = self.dice.choice(list(charges))
             for _ in range(self.dice.choice([1, 1, 2])):
                 with self.chaos.elsewhere():
                     TestGateway().confirm(key=charge.key)
-                for payment in Payment.objects.filter(state=Payment.State.REQUIRES_ACTION).order_by("created_at"):
+                for payment in Payment.objects.filter(state=Payment.State.REQUIRES_ACTION).order_by(
+                    "created_at"
+                ):
                     if payments.charge_key(payment) == charge.key and self.dice.random() < 0.7:
                         payments.look_again(payment, now=self.now())
 
     def call_payment_off(self) -> None:
-        waiting = list(Payment.objects.filter(state=Payment.State.REQUIRES_ACTION).order_by("created_at"))
+        waiting = list(
+            Payment.objects.filter(state=Payment.State.REQUIRES_ACTION).order_by("created_at")
+        )
         if waiting:
-            payments.call_off(self.dice.choice(waiting), failure="You called it off.", now=self.now())
+            payments.call_off(
+                self.dice.choice(waiting), failure="You called it off.", now=self.now()
+            )
 
     def cancel_plan(self) -> None:
         customer = self.anyone()
@@ -274,7 +343,8 @@ class World(Operators):
                 subscriptions.cancel(customer=customer, now=self.now())
 
     def upset_plan(self) -> None:
-        """Somebody ends a plan in the database that is charged and not granted: all that is left is the money back."""
+        """Somebody ends a plan in the database that is charged and not granted: all that is left is
+        the money back."""
         with self.chaos.overtaken("after charge", self.end_plans):
             self.choose_plan()
             for _ in range(3):
@@ -287,12 +357,16 @@ class World(Operators):
             paid = Q(payments__state__in=[Payment.State.CHARGING, Payment.State.CHARGED])
             for row in live.filter(paid, lease=None).order_by("pk"):
                 period = row.payments.open().get().period
-                if not self.grants_at_metronome(row.customer, f"vocalis-sub-{row.customer_id}-{row.pk}-{period}"):
+                if not self.grants_at_metronome(
+                    row.customer, f"vocalis-sub-{row.customer_id}-{row.pk}-{period}"
+                ):
                     row.state, row.ended_at, row.due_at = Subscription.State.ENDED, self.now(), None
                     row.save(update_fields=["state", "ended_at", "due_at"])
 
     def upset_webhooks(self) -> None:
-        kind = self.dice.choice(["drop", "drop", "duplicate", "reorder", "delay", "bad_signature", "stale"])
+        kind = self.dice.choice(
+            ["drop", "drop", "duplicate", "reorder", "delay", "bad_signature", "stale"]
+        )
         self.sandbox.faults.add(
             "webhook",
             kind,
@@ -332,15 +406,24 @@ class World(Operators):
             invariants.at_rest(self)
             raise AssertionError("the books agreed in the end, but not for two hours")
         invariants.usage_agrees(self)
-        assert not Customer.objects.exclude(due_at=None).exists(), "it is never certain that Metronome knows them right"
+        assert not Customer.objects.exclude(due_at=None).exists(), (
+            "it is never certain that Metronome knows them right"
+        )
 
 
 def simulate(seed: int) -> World:
-    """One run. The same seed gives the same run; a broken invariant carries what `story.tell` says of it."""
+    """One run. The same seed gives the same run; a broken invariant carries what `story.tell` says
+    of it."""
     world = World(seed)
     with world.running():
         try:
-            for act in (world.sign_up, world.choose_plan, world.change_card, world.set_recharge, *[world.work] * 3):
+            for act in (
+                world.sign_up,
+                world.choose_plan,
+                world.change_card,
+                world.set_recharge,
+                *[world.work] * 3,
+            ):
                 world.perform(act)
             for _ in range(STEPS):
                 world.step()

@@ -81,7 +81,8 @@ def test_who_is_frozen_is_told_where_to_write(page, alice, wallet, now):
 
     answer = page.get("/billing/")
     assert "Your credits are on hold. Please write to us ." in text_of(answer)
-    assert answer.content.decode().count('href="mailto:hello@localhost"') == 2  # there, and in every page's footer
+    # There, and in every page's footer.
+    assert answer.content.decode().count('href="mailto:hello@localhost"') == 2
 
 
 def test_the_history_has_pages(page, wallet, now):
@@ -92,7 +93,10 @@ def test_the_history_has_pages(page, wallet, now):
     seen, url = [], "/billing/"
     while url:
         html = page.get(url).content.decode()
-        seen += [int(balance) for balance in re.findall(r"-1</td>\s*<td class=\"number\">(\d+)</td>", html)]
+        seen += [
+            int(balance)
+            for balance in re.findall(r"-1</td>\s*<td class=\"number\">(\d+)</td>", html)
+        ]
         older = re.search(r'href="(\?before=\d+)#ledger"', html)
         url = f"/billing/{older[1]}" if older else ""
 
@@ -106,7 +110,12 @@ def test_an_odd_page_address_shows_the_newest(page, wallet, before):
 
 def test_a_plan_is_shown_with_its_end(page, alice, now):
     Subscription.objects.create(
-        customer=alice, plan="trial", key="k", state="active", created_at=now, period_end_at=now + timedelta(days=14)
+        customer=alice,
+        plan="trial",
+        key="k",
+        state="active",
+        created_at=now,
+        period_end_at=now + timedelta(days=14),
     )
 
     assert re.search(r"Trial ends on \d+ \w+ \d{4}", read(page))
@@ -114,7 +123,9 @@ def test_a_plan_is_shown_with_its_end(page, alice, now):
 
 def test_what_is_on_its_way_is_said(page, alice, now):
     Subscription.objects.create(customer=alice, plan="creator", key="k", created_at=now)
-    Payment.objects.create(customer=alice, kind="recharge", amount_cents=4_375, gateway="test", created_at=now)
+    Payment.objects.create(
+        customer=alice, kind="recharge", amount_cents=4_375, gateway="test", created_at=now
+    )
 
     text = read(page)
 
@@ -133,9 +144,15 @@ def test_payments_show_how_they_ended(page, alice, now):
         ("refunded", "", None),
     ):
         Payment.objects.create(
-            customer=alice, kind="plan", amount_cents=123_456, gateway="test", state=state, failure=failure,
-            grant=bought, created_at=now,
-        )  # fmt: skip
+            customer=alice,
+            kind="plan",
+            amount_cents=123_456,
+            gateway="test",
+            state=state,
+            failure=failure,
+            grant=bought,
+            created_at=now,
+        )
 
     text = read(page)
 
@@ -146,28 +163,47 @@ def test_payments_show_how_they_ended(page, alice, now):
 
 def test_a_failed_recharge_is_explained_and_switched_on_again_by_one_button(page, alice, now):
     AutoRecharge.objects.create(
-        customer=alice, threshold_credits=30_000, recharge_to_credits=90_000, failure="The card was declined."
+        customer=alice,
+        threshold_credits=30_000,
+        recharge_to_credits=90_000,
+        failure="The card was declined.",
     )
     answer = page.get("/billing/")
     assert "Auto-recharge is off: The card was declined." in text_of(answer)
     fields = dict(
-        re.findall(r'<input type="hidden" name="(enabled|\w+_credits)" value="(\w+)">', answer.content.decode())
+        re.findall(
+            r'<input type="hidden" name="(enabled|\w+_credits)" value="(\w+)">',
+            answer.content.decode(),
+        )
     )
 
     page.post("/billing/recharge/", fields)
 
     row = AutoRecharge.objects.get()
-    assert (row.enabled, row.failure, row.threshold_credits, row.recharge_to_credits) == (True, "", 30_000, 90_000)
+    assert (row.enabled, row.failure, row.threshold_credits, row.recharge_to_credits) == (
+        True,
+        "",
+        30_000,
+        90_000,
+    )
 
 
 def test_nothing_of_another_customer_is_shown(page, bob, now):
     fund(bob, 77_777, now)
-    Payment.objects.create(customer=bob, kind="recharge", amount_cents=7_777, gateway="test", created_at=now)
+    Payment.objects.create(
+        customer=bob, kind="recharge", amount_cents=7_777, gateway="test", created_at=now
+    )
     Subscription.objects.create(customer=bob, plan="pro", key="k", created_at=now)
     AutoRecharge.objects.create(
-        customer=bob, enabled=True, threshold_credits=70_007, recharge_to_credits=700_007, failure="Bob's card"
+        customer=bob,
+        enabled=True,
+        threshold_credits=70_007,
+        recharge_to_credits=700_007,
+        failure="Bob's card",
     )
-    PaymentMethod.objects.create(customer=bob, gateway="test", reference="test-0002", label="Bob's card")
+    PaymentMethod.objects.create(
+        customer=bob, gateway="test", reference="test-0002", label="Bob's card"
+    )
 
     text = read(page) + read(page, "/billing/recharge/")
 
@@ -177,13 +213,16 @@ def test_nothing_of_another_customer_is_shown(page, bob, now):
 
 def test_customers_words_are_escaped(page, alice, now):
     AutoRecharge.objects.create(
-        customer=alice, threshold_credits=30_000, recharge_to_credits=90_000, failure="<script>alert(1)</script>"
+        customer=alice,
+        threshold_credits=30_000,
+        recharge_to_credits=90_000,
+        failure="<script>alert(1)</script>",
     )
 
     assert "<script>alert" not in page.get("/billing/").content.decode()
 
 
-# --- Cards ----------------------------------------------------------------------------------------------------------
+# --- Cards ----------------------------------------------------------------------------------------
 
 
 def test_a_card_is_chosen_and_shown(page, alice):
@@ -216,7 +255,7 @@ def test_a_card_is_chosen_by_post_only(page):
     assert not PaymentMethod.objects.exists()
 
 
-# --- Auto-recharge --------------------------------------------------------------------------------------------------
+# --- Auto-recharge --------------------------------------------------------------------------------
 
 
 def test_the_minimums_are_explained_before_they_are_hit(page):
@@ -233,16 +272,25 @@ def test_auto_recharge_is_switched_on_and_off(page, alice):
     assert "At 25,000 credits or fewer, top up to 200,000." in text_of(answer)
     assert "Takes effect with your first plan." in text_of(answer)
     row = AutoRecharge.objects.get()
-    assert (row.customer, row.enabled, row.threshold_credits, row.recharge_to_credits) == (alice, True, 25_000, 200_000)
+    assert (row.customer, row.enabled, row.threshold_credits, row.recharge_to_credits) == (
+        alice,
+        True,
+        25_000,
+        200_000,
+    )
     assert row.due_at
 
-    page.post("/billing/recharge/", {name: value for name, value in RECHARGE.items() if name != "enabled"})
+    page.post(
+        "/billing/recharge/", {name: value for name, value in RECHARGE.items() if name != "enabled"}
+    )
 
     assert not AutoRecharge.objects.get().enabled
 
 
 def test_the_form_starts_with_what_is_set(page, alice):
-    AutoRecharge.objects.create(customer=alice, enabled=True, threshold_credits=33_333, recharge_to_credits=444_444)
+    AutoRecharge.objects.create(
+        customer=alice, enabled=True, threshold_credits=33_333, recharge_to_credits=444_444
+    )
 
     html = page.get("/billing/recharge/").content.decode()
 
@@ -255,7 +303,10 @@ def test_the_form_starts_with_what_is_set(page, alice):
     ("change", "sentence"),
     [
         ({"threshold_credits": "19999"}, "The threshold is at least 20,000 credits ($5)."),
-        ({"recharge_to_credits": "64999"}, "At least 65,000 credits: 40,000 ($10) above a threshold of 25,000"),
+        (
+            {"recharge_to_credits": "64999"},
+            "At least 65,000 credits: 40,000 ($10) above a threshold of 25,000",
+        ),
         ({"threshold_credits": ""}, "This field is required."),
         ({"threshold_credits": "many"}, "Enter a whole number."),
         ({"threshold_credits": "-5"}, "The threshold is at least 20,000 credits ($5)."),
@@ -271,7 +322,16 @@ def test_settings_metronome_would_refuse_come_back_with_the_reason(page, change,
 
 @pytest.mark.parametrize(
     ("threshold", "recharge_to"),
-    [(5, 10), (-5, -10), (0, 10**30), (10**30, 10), (30_000, 10), (39_990_000, 39_995_000), ("", 10), (5, "")],
+    [
+        (5, 10),
+        (-5, -10),
+        (0, 10**30),
+        (10**30, 10),
+        (30_000, 10),
+        (39_990_000, 39_995_000),
+        ("", 10),
+        (5, ""),
+    ],
 )
 def test_the_numbers_named_by_the_messages_are_accepted_together(page, threshold, recharge_to):
     wrong = {"enabled": "on", "threshold_credits": threshold, "recharge_to_credits": recharge_to}

@@ -1,4 +1,5 @@
-"""The plans page: choosing works without JavaScript, says what is pending, and shows only one's own."""
+"""The plans page: choosing works without JavaScript, says what is pending, and shows only one's
+own."""
 
 from __future__ import annotations
 
@@ -50,17 +51,28 @@ def test_an_operator_without_customer_is_told(client, staff):
 
 def test_it_shows_all_plans_with_prices_and_that_nobody_is_charged(page):
     shown = text(page.get(URL))
-    for words in ("Trial", "50,000 credits for 14 days", "$49 a month", "250,000 credits every month", "$149 a month"):
+    for words in (
+        "Trial",
+        "50,000 credits for 14 days",
+        "$49 a month",
+        "250,000 credits every month",
+        "$149 a month",
+    ):
         assert words in shown
     assert "Write to us" in shown
     assert shown.count("Nobody is charged") == 2
     assert not PaymentMethod.objects.exists()
 
 
-def test_choosing_the_trial_says_that_credits_are_on_their_way_and_then_that_it_is_the_plan(live, stage, alice):
+def test_choosing_the_trial_says_that_credits_are_on_their_way_and_then_that_it_is_the_plan(
+    live, stage, alice
+):
     response = live.post(URL, {"plan": "trial", "key": uuid.uuid4()}, follow=True)
     assert response.redirect_chain == [(URL, 302)]
-    assert "Your Trial plan is being set up. Its 50,000 credits will arrive in a few seconds" in text(response)
+    assert (
+        "Your Trial plan is being set up. Its 50,000 credits will arrive in a few seconds"
+        in text(response)
+    )
     assert b" data-pending>" in response.content
     assert "You have used your trial" not in text(response)
 
@@ -143,7 +155,9 @@ def test_a_declined_card_is_said_and_another_choice_possible(live, stage, alice)
     assert "The payment failed:" in text(live.post(URL, form, follow=True))
 
 
-def test_a_declined_change_is_said_beside_the_plan_that_goes_on_until_it_is_old_or_made_good(live, stage, alice):
+def test_a_declined_change_is_said_beside_the_plan_that_goes_on_until_it_is_old_or_made_good(
+    live, stage, alice
+):
     live.post(URL, {"plan": "trial"})
     stage.drain()
     cards.choose(customer_id=alice.pk, reference=DECLINING_CARD.reference, now=stage.now())

@@ -59,7 +59,9 @@ class Gateway(Protocol):
         Asks nobody outside.
         """
 
-    def charge(self, *, key: str, amount_cents: int, currency: str, method_reference: str, description: str) -> Charge:
+    def charge(
+        self, *, key: str, amount_cents: int, currency: str, method_reference: str, description: str
+    ) -> Charge:
         """Take the money, once per `key`; the charge is PAID, or WAITING for the customer to
         confirm it.
 

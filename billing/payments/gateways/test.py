@@ -30,7 +30,9 @@ class TestGateway:
     def cards_of(self, *, customer_id: UUID) -> Sequence[Card]:
         return GOOD_CARD, DECLINING_CARD, CONFIRMED_CARD
 
-    def charge(self, *, key: str, amount_cents: int, currency: str, method_reference: str, description: str) -> Charge:
+    def charge(
+        self, *, key: str, amount_cents: int, currency: str, method_reference: str, description: str
+    ) -> Charge:
         if method_reference not in (GOOD_CARD.reference, CONFIRMED_CARD.reference):
             raise GatewayDeclined("The card was declined.")
         row, _ = ChargeAtTestGateway.objects.get_or_create(
@@ -57,10 +59,16 @@ class TestGateway:
 
         False if it does not wait (any more).
         """
-        return bool(ChargeAtTestGateway.objects.filter(key=key, state=State.WAITING).update(state=State.PAID))
+        return bool(
+            ChargeAtTestGateway.objects.filter(key=key, state=State.WAITING).update(
+                state=State.PAID
+            )
+        )
 
     def cancel(self, *, key: str) -> Charge:
-        ChargeAtTestGateway.objects.filter(key=key, state=State.WAITING).update(state=State.CANCELLED)
+        ChargeAtTestGateway.objects.filter(key=key, state=State.WAITING).update(
+            state=State.CANCELLED
+        )
         return _charge(ChargeAtTestGateway.objects.get(key=key))
 
     def refund(self, *, key: str) -> None:

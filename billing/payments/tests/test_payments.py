@@ -19,16 +19,24 @@ def subscription(alice, now) -> Subscription:
 
 
 def pay(subscription, now, *, period: int = 0) -> Payment:
-    payment = requests.request_plan_payment(subscription=subscription, period=period, amount_cents=4_900, now=now)
+    payment = requests.request_plan_payment(
+        subscription=subscription, period=period, amount_cents=4_900, now=now
+    )
     processing.advance(payment, now)
     payment.refresh_from_db()
     return payment
 
 
 def test_a_plan_payment_is_asked_for_once_a_period(subscription, now):
-    first = requests.request_plan_payment(subscription=subscription, period=0, amount_cents=4_900, now=now)
-    again = requests.request_plan_payment(subscription=subscription, period=0, amount_cents=4_900, now=now)
-    next_period = requests.request_plan_payment(subscription=subscription, period=1, amount_cents=4_900, now=now)
+    first = requests.request_plan_payment(
+        subscription=subscription, period=0, amount_cents=4_900, now=now
+    )
+    again = requests.request_plan_payment(
+        subscription=subscription, period=0, amount_cents=4_900, now=now
+    )
+    next_period = requests.request_plan_payment(
+        subscription=subscription, period=1, amount_cents=4_900, now=now
+    )
 
     assert first == again != next_period
 
@@ -62,14 +70,21 @@ def test_a_granted_plan_payment_is_settled(subscription, wallet, now):
         requests.mark_granted(payment, grant_id=grant.pk, now=now)
 
     payment.refresh_from_db()
-    assert (payment.state, payment.grant, payment.due_at, payment.settled_at) == (State.CHARGED, grant, None, now)
+    assert (payment.state, payment.grant, payment.due_at, payment.settled_at) == (
+        State.CHARGED,
+        grant,
+        None,
+        now,
+    )
     assert not Payment.objects.open().exists()
     with pytest.raises(requests.NotRefundable):
         requests.request_refund(payment, reason="asked for", now=now)
 
 
 def test_an_uncharged_payment_is_never_marked_granted(subscription, wallet, now):
-    payment = requests.request_plan_payment(subscription=subscription, period=0, amount_cents=4_900, now=now)
+    payment = requests.request_plan_payment(
+        subscription=subscription, period=0, amount_cents=4_900, now=now
+    )
 
     requests.mark_granted(payment, grant_id=CreditGrant.objects.get().pk, now=now)
 

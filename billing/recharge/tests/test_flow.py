@@ -7,7 +7,14 @@ from django.core import mail
 
 from billing import metronome
 from billing.inbox import handlers
-from billing.models import AutoRecharge, ChargeAtTestGateway, CreditGrant, InboundWebhook, Payment, Recharge
+from billing.models import (
+    AutoRecharge,
+    ChargeAtTestGateway,
+    CreditGrant,
+    InboundWebhook,
+    Payment,
+    Recharge,
+)
 from billing.payments import cards, processing
 from billing.payments.gateways import GatewayUnavailable
 from billing.payments.gateways.test import DECLINING_CARD, GOOD_CARD, TestGateway
@@ -58,7 +65,14 @@ def ask(customer, now, **changed) -> Recharge:
 
 @pytest.mark.parametrize(
     ("total", "cents"),
-    [(4_500, 4_500), (4_375.025, 4_375), ("4375.025", 4_375), (4_375.5, 4_376), (4_376.5, 4_377), (0.5, 1)],
+    [
+        (4_500, 4_500),
+        (4_375.025, 4_375),
+        ("4375.025", 4_375),
+        (4_375.5, 4_376),
+        (4_376.5, 4_377),
+        (0.5, 1),
+    ],
 )
 def test_an_invoice_total_is_rounded_half_up_and_kept_as_sent(alice, now, total, cents):
     recharge = ask(alice, now, invoice_total=total)
@@ -107,7 +121,11 @@ def test_a_low_balance_is_recharged_by_itself(stage, webhooks, alice):
 
     recharge = assert_recharged_once(alice)
     payment = recharge.payment
-    assert (payment.kind, payment.amount_cents, recharge.invoice_total) == ("recharge", 4_500, "4500")
+    assert (payment.kind, payment.amount_cents, recharge.invoice_total) == (
+        "recharge",
+        4_500,
+        "4500",
+    )
     assert recharge.grant.granted == 180_000
     assert recharge.grant.name == "Auto-recharge"
     assert recharge.settled_at == payment.settled_at == stage.now()
@@ -130,7 +148,9 @@ def test_recharging_goes_on_time_after_time(stage, webhooks, alice):
     assert (balance(alice), remote_balance(alice)) == (200_000, 200_000)
 
 
-def test_a_total_with_fractions_of_a_cent_is_charged_rounded_and_granted_exactly(stage, webhooks, alice):
+def test_a_total_with_fractions_of_a_cent_is_charged_rounded_and_granted_exactly(
+    stage, webhooks, alice
+):
     run_to_low(stage, alice, left=24_999)
 
     stage.drain()
@@ -227,11 +247,15 @@ def test_a_payment_whose_word_to_the_recharge_was_lost_is_found_out_within_half_
     stage.advance(seconds=31)
     stage.drain()
 
-    assert only_recharge().state == (State.GRANTED if state == Payment.State.CHARGED else State.FAILED)
+    assert only_recharge().state == (
+        State.GRANTED if state == Payment.State.CHARGED else State.FAILED
+    )
 
 
 @pytest.mark.parametrize("call", ["charge", "release", "read_grants"])
-def test_a_worker_killed_after_an_outside_call_repeats_it_harmlessly(stage, webhooks, alice, monkeypatch, call):
+def test_a_worker_killed_after_an_outside_call_repeats_it_harmlessly(
+    stage, webhooks, alice, monkeypatch, call
+):
     run_to_low(stage, alice)
     owner = {"charge": TestGateway, "release": metronome, "read_grants": flow}[call]
     real, deaths = getattr(owner, call), []
@@ -269,7 +293,9 @@ def test_two_workers_with_the_same_rows_ask_charge_and_grant_once(stage, webhook
     assert_recharged_once(alice)
 
 
-def test_a_charge_whose_answer_was_lost_is_found_even_after_the_card_was_changed(stage, webhooks, alice, monkeypatch):
+def test_a_charge_whose_answer_was_lost_is_found_even_after_the_card_was_changed(
+    stage, webhooks, alice, monkeypatch
+):
     run_to_low(stage, alice)
     real = TestGateway.charge
 
@@ -299,8 +325,15 @@ def test_a_declined_card_switches_auto_recharge_off_and_tells_the_customer(stage
     stage.sandbox.tick()
     stage.drain()
 
-    for row, failed in ((Payment.objects.get(), Payment.State.FAILED), (only_recharge(), State.FAILED)):
-        assert (row.state, row.failure, row.settled_at) == (failed, "The card was declined.", stage.now())
+    for row, failed in (
+        (Payment.objects.get(), Payment.State.FAILED),
+        (only_recharge(), State.FAILED),
+    ):
+        assert (row.state, row.failure, row.settled_at) == (
+            failed,
+            "The card was declined.",
+            stage.now(),
+        )
     setting = AutoRecharge.objects.get()
     assert (setting.enabled, setting.failure) == (False, "The card was declined.")
     contract = alice.contract
@@ -332,7 +365,9 @@ def test_after_the_card_is_fixed_switching_on_recharges_at_once(stage, webhooks,
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
-def test_a_worker_killed_while_a_failure_is_told_still_tells_it(stage, webhooks, alice, monkeypatch, moment):
+def test_a_worker_killed_while_a_failure_is_told_still_tells_it(
+    stage, webhooks, alice, monkeypatch, moment
+):
     cards.choose(customer_id=alice.pk, reference=DECLINING_CARD.reference, now=stage.now())
     run_to_low(stage, alice)
     real_send, deaths = flow.emails.send, []
@@ -399,16 +434,23 @@ def test_a_recharge_that_was_switched_off_meanwhile_is_not_charged(stage, webhoo
 # --- Money taken always ends as credits -----------------------------------------------------------
 
 
-def test_credits_are_granted_under_the_payments_key_when_metronome_refuses_the_release(stage, webhooks, alice):
+def test_credits_are_granted_under_the_payments_key_when_metronome_refuses_the_release(
+    stage, webhooks, alice
+):
     run_to_low(stage, alice, left=24_999)
-    stage.sandbox.faults.add(metronome.RELEASE_PATH, "status", status=404, body={"message": "no such workflow"})
+    stage.sandbox.faults.add(
+        metronome.RELEASE_PATH, "status", status=404, body={"message": "no such workflow"}
+    )
 
     stage.drain()
 
     recharge = only_recharge()
     assert recharge.state == State.GRANTED
     assert "no such workflow" in recharge.release_refusal
-    assert (recharge.grant.key, recharge.grant.granted) == (f"vocalis-payment-{recharge.payment_id}", 175_001)
+    assert (recharge.grant.key, recharge.grant.granted) == (
+        f"vocalis-payment-{recharge.payment_id}",
+        175_001,
+    )
     assert recharge.payment.grant == recharge.grant
     assert not recharge.grant.is_free
     assert (balance(alice), remote_balance(alice)) == (200_000, 200_000)
@@ -418,7 +460,9 @@ def test_credits_are_granted_under_the_payments_key_when_metronome_refuses_the_r
 def doubt(stage, **options):
     """Metronome calls the recharge over without saying how it ended, and has done nothing."""
     over = {"message": "Workflow w is not in COMMITTING state"}
-    return stage.sandbox.faults.add(metronome.RELEASE_PATH, "status", status=400, body=over, **options)
+    return stage.sandbox.faults.add(
+        metronome.RELEASE_PATH, "status", status=400, body=over, **options
+    )
 
 
 def test_a_release_in_doubt_is_done_if_its_commit_is_there(stage, webhooks, alice):
@@ -432,7 +476,9 @@ def test_a_release_in_doubt_is_done_if_its_commit_is_there(stage, webhooks, alic
     assert assert_recharged_once(alice).release_refusal == ""
 
 
-def test_a_release_in_doubt_whose_invoice_is_void_is_granted_at_once_under_the_payments_key(stage, webhooks, alice):
+def test_a_release_in_doubt_whose_invoice_is_void_is_granted_at_once_under_the_payments_key(
+    stage, webhooks, alice
+):
     run_to_low(stage, alice)
     doubt(stage)
     workflows = stage.sandbox.world.store.workflows
@@ -445,7 +491,9 @@ def test_a_release_in_doubt_whose_invoice_is_void_is_granted_at_once_under_the_p
 
 
 @pytest.mark.parametrize("invoice_id", [None, "4db51251-61de-4bfe-b9ce-495e244f3491", ""])
-def test_a_release_in_doubt_without_a_commit_is_granted_after_half_an_hour(stage, webhooks, alice, invoice_id):
+def test_a_release_in_doubt_without_a_commit_is_granted_after_half_an_hour(
+    stage, webhooks, alice, invoice_id
+):
     run_to_low(stage, alice)
     doubt(stage, times=None)
     stage.drain()
@@ -463,7 +511,9 @@ def test_a_release_in_doubt_without_a_commit_is_granted_after_half_an_hour(stage
 
     recharge = assert_recharged_once(alice)
     status = "DRAFT" if invoice_id is None else "unknown"
-    assert recharge.release_refusal == f"over there, and no commit has come of it (invoice {status})"
+    assert (
+        recharge.release_refusal == f"over there, and no commit has come of it (invoice {status})"
+    )
 
 
 def test_what_cannot_be_asked_about_a_release_in_doubt_grants_nothing(stage, webhooks, alice):
@@ -489,9 +539,13 @@ def test_a_failed_release_in_doubt_is_a_failed_recharge(stage, webhooks, alice):
     assert balance(alice) == 20_000
 
 
-def test_a_worker_killed_between_that_grant_and_its_note_grants_once(stage, webhooks, alice, monkeypatch):
+def test_a_worker_killed_between_that_grant_and_its_note_grants_once(
+    stage, webhooks, alice, monkeypatch
+):
     run_to_low(stage, alice)
-    stage.sandbox.faults.add(metronome.RELEASE_PATH, "status", status=404, body={"message": "no such workflow"})
+    stage.sandbox.faults.add(
+        metronome.RELEASE_PATH, "status", status=404, body={"message": "no such workflow"}
+    )
     real, deaths = contracts.grant, []
 
     def deadly(*args, **kwargs):
@@ -516,7 +570,9 @@ def test_a_commit_that_is_not_listed_yet_is_waited_for(stage, webhooks, alice, m
     real = metronome.commits
     with monkeypatch.context() as patch:
         patch.setattr(
-            metronome, "commits", lambda **asked: [one for one in real(**asked) if one.name != "Auto-recharge"]
+            metronome,
+            "commits",
+            lambda **asked: [one for one in real(**asked) if one.name != "Auto-recharge"],
         )
         stage.drain()
 
@@ -528,9 +584,15 @@ def test_a_commit_that_is_not_listed_yet_is_waited_for(stage, webhooks, alice, m
     assert_recharged_once(alice)
 
 
-def test_a_commit_without_its_invoice_is_found_by_name_and_time(stage, webhooks, alice, monkeypatch):
+def test_a_commit_without_its_invoice_is_found_by_name_and_time(
+    stage, webhooks, alice, monkeypatch
+):
     real = metronome.commits
-    monkeypatch.setattr(metronome, "commits", lambda **asked: [replace(one, invoice_ids=()) for one in real(**asked)])
+    monkeypatch.setattr(
+        metronome,
+        "commits",
+        lambda **asked: [replace(one, invoice_ids=()) for one in real(**asked)],
+    )
     run_to_low(stage, alice)
     stage.drain()
     burn(stage, alice, 180_000)

@@ -26,7 +26,11 @@ from jobs.worker import Worker
 
 def save(customer, now, *, enabled=True, threshold=25_000, to=200_000) -> AutoRecharge:
     return recharge.save_settings(
-        customer=customer, enabled=enabled, threshold_credits=threshold, recharge_to_credits=to, now=now
+        customer=customer,
+        enabled=enabled,
+        threshold_credits=threshold,
+        recharge_to_credits=to,
+        now=now,
     )
 
 
@@ -42,21 +46,33 @@ def at_metronome(customer) -> metronome.RechargeConfiguration | None:
 def test_metronomes_own_minimums_are_accepted(alice, now):
     row = save(alice, now, threshold=20_000, to=60_000)
 
-    assert (row.enabled, row.threshold_credits, row.recharge_to_credits, row.due_at) == (True, 20_000, 60_000, now)
+    assert (row.enabled, row.threshold_credits, row.recharge_to_credits, row.due_at) == (
+        True,
+        20_000,
+        60_000,
+        now,
+    )
 
 
 @pytest.mark.parametrize(
     ("threshold", "to", "field", "sentence"),
     [
         (19_999, 200_000, "threshold_credits", "at least 20,000 credits ($5)"),
-        (20_000, 59_999, "recharge_to_credits", "At least 60,000 credits: 40,000 ($10) above a threshold of 20,000"),
+        (
+            20_000,
+            59_999,
+            "recharge_to_credits",
+            "At least 60,000 credits: 40,000 ($10) above a threshold of 20,000",
+        ),
         (25_000, 25_000, "recharge_to_credits", "At least 65,000"),
         (100_000, 50_000, "recharge_to_credits", "At least 140,000"),
         (-1, 200_000, "threshold_credits", "at least 20,000"),
         (20_000, 40_000_001, "recharge_to_credits", "At most 40,000,000 credits ($10,000)"),
     ],
 )
-def test_what_metronome_would_refuse_is_refused_in_words(alice, now, threshold, to, field, sentence):
+def test_what_metronome_would_refuse_is_refused_in_words(
+    alice, now, threshold, to, field, sentence
+):
     with pytest.raises(recharge.SettingsInvalid) as refused:
         save(alice, now, threshold=threshold, to=to)
 
@@ -69,9 +85,12 @@ def test_metronome_agrees_about_the_minimums(stage, alice):
     for threshold, to in ((19_999, 200_000), (20_000, 59_999)):
         with pytest.raises(metronome.MetronomeRejected):
             metronome.set_recharge(
-                customer_id=alice.metronome_id, contract_id=alice.contract.metronome_id, enabled=True,
-                threshold_credits=threshold, recharge_to_credits=to,
-            )  # fmt: skip
+                customer_id=alice.metronome_id,
+                contract_id=alice.contract.metronome_id,
+                enabled=True,
+                threshold_credits=threshold,
+                recharge_to_credits=to,
+            )
 
     switch_on(stage, alice, threshold=20_000, to=60_000)
 
@@ -80,12 +99,20 @@ def test_metronome_agrees_about_the_minimums(stage, alice):
 
 def test_saving_again_forgets_a_failure_and_revives_a_dead_row(alice, now):
     save(alice, now)
-    AutoRecharge.objects.update(enabled=False, failure="The card was declined.", dead_at=now, attempts=3, due_at=None)
+    AutoRecharge.objects.update(
+        enabled=False, failure="The card was declined.", dead_at=now, attempts=3, due_at=None
+    )
 
     row = save(alice, now)
 
     row.refresh_from_db()
-    assert (row.enabled, row.failure, row.dead_at, row.attempts, row.due_at) == (True, "", None, 0, now)
+    assert (row.enabled, row.failure, row.dead_at, row.attempts, row.due_at) == (
+        True,
+        "",
+        None,
+        0,
+        now,
+    )
 
 
 # --- The mirror -----------------------------------------------------------------------------------
@@ -93,15 +120,22 @@ def test_saving_again_forgets_a_failure_and_revives_a_dead_row(alice, now):
 
 def test_settings_are_mirrored_and_changed_and_switched_off(stage, alice):
     contract = establish(stage, alice)
-    for wish in ((True, 25_000, 200_000), (True, 30_000, 100_000), (False, 30_000, 100_000), (True, 20_000, 60_000)):
+    for wish in (
+        (True, 25_000, 200_000),
+        (True, 30_000, 100_000),
+        (False, 30_000, 100_000),
+        (True, 20_000, 60_000),
+    ):
         save(alice, stage.now(), enabled=wish[0], threshold=wish[1], to=wish[2])
         stage.drain()
 
         assert at_metronome(alice) == metronome.RechargeConfiguration(*wish)
         contract.refresh_from_db()
         assert (
-            contract.recharge_enabled, contract.recharge_threshold_credits, contract.recharge_to_credits
-        ) == wish  # fmt: skip
+            contract.recharge_enabled,
+            contract.recharge_threshold_credits,
+            contract.recharge_to_credits,
+        ) == wish
     assert AutoRecharge.objects.get().due_at is None
 
 
@@ -169,7 +203,9 @@ def test_a_change_made_while_the_mirror_is_at_work_is_mirrored_too(stage, alice,
     assert at_metronome(alice) == metronome.RechargeConfiguration(True, 40_000, 90_000)
 
 
-def test_a_worker_that_was_overtaken_does_not_leave_metronome_with_old_settings(stage, alice, monkeypatch):
+def test_a_worker_that_was_overtaken_does_not_leave_metronome_with_old_settings(
+    stage, alice, monkeypatch
+):
     """It stands still before its push until the customer has switched off and another worker has
     told Metronome so.
     """
@@ -194,15 +230,20 @@ def test_a_worker_that_was_overtaken_does_not_leave_metronome_with_old_settings(
     assert not at_metronome(alice).enabled
 
 
-def test_what_an_overtaken_worker_switched_on_before_it_died_is_switched_off_by_the_next_sync(stage, alice):
+def test_what_an_overtaken_worker_switched_on_before_it_died_is_switched_off_by_the_next_sync(
+    stage, alice
+):
     contract = establish(stage, alice)
     switch_on(stage, alice)
     save(alice, stage.now(), enabled=False)
     stage.drain()
     metronome.set_recharge(
-        customer_id=alice.metronome_id, contract_id=alice.contract.metronome_id, enabled=True,
-        threshold_credits=25_000, recharge_to_credits=200_000,
-    )  # fmt: skip
+        customer_id=alice.metronome_id,
+        contract_id=alice.contract.metronome_id,
+        enabled=True,
+        threshold_credits=25_000,
+        recharge_to_credits=200_000,
+    )
 
     recharge.follow_metronome(contract, enabled=True, now=stage.now())
     stage.drain()
@@ -232,9 +273,12 @@ def test_every_change_raises_the_version_and_the_mirror_applies_it(stage, alice)
 
 def switch_off_there(customer) -> None:
     metronome.set_recharge(
-        customer_id=customer.metronome_id, contract_id=customer.contract.metronome_id, enabled=False,
-        threshold_credits=25_000, recharge_to_credits=200_000,
-    )  # fmt: skip
+        customer_id=customer.metronome_id,
+        contract_id=customer.contract.metronome_id,
+        enabled=False,
+        threshold_credits=25_000,
+        recharge_to_credits=200_000,
+    )
 
 
 def test_a_recharge_that_metronome_switched_off_is_off_here(stage, alice):
@@ -249,7 +293,9 @@ def test_a_recharge_that_metronome_switched_off_is_off_here(stage, alice):
     assert row.applied_version == row.settings_version == 2
 
 
-def test_a_worker_that_makes_metronome_look_again_is_not_taken_for_a_failed_payment(stage, alice, monkeypatch):
+def test_a_worker_that_makes_metronome_look_again_is_not_taken_for_a_failed_payment(
+    stage, alice, monkeypatch
+):
     """A sync reads the switch while it is off for a moment, and writes when it is on again."""
     contract = establish(stage, alice, credits=20_000)
     switch_on(stage, alice)
@@ -306,7 +352,9 @@ def low(alice, now):
     """Alice's recharge is on and mirrored, and her balance is under the threshold with nothing
     under way.
     """
-    AutoRecharge.objects.create(customer=alice, enabled=True, threshold_credits=25_000, recharge_to_credits=200_000)
+    AutoRecharge.objects.create(
+        customer=alice, enabled=True, threshold_credits=25_000, recharge_to_credits=200_000
+    )
     Wallet.objects.create(customer=alice, balance=20_000)
     return Contract.objects.create(customer=alice, metronome_id="contract-1", starts_at=now)
 
@@ -368,12 +416,16 @@ def test_the_balance_at_the_threshold_counts_as_low(low, now):
 
 
 @pytest.mark.parametrize("why", ["recovered", "under way"])
-def test_the_quarter_of_an_hour_over_with_nothing_to_heal_is_the_end_of_the_watch(stage, alice, why):
+def test_the_quarter_of_an_hour_over_with_nothing_to_heal_is_the_end_of_the_watch(
+    stage, alice, why
+):
     establish(stage, alice)
     switch_on(stage, alice)
     if why == "under way":
         Wallet.objects.update(balance=20_000)
-        Recharge.objects.create(customer=alice, workflow_id="w", invoice_total="1", created_at=stage.now())
+        Recharge.objects.create(
+            customer=alice, workflow_id="w", invoice_total="1", created_at=stage.now()
+        )
     since = stage.now() - timedelta(minutes=16)
     AutoRecharge.objects.update(low_since_at=since, due_at=stage.now())
 
@@ -425,7 +477,9 @@ def test_one_that_gets_lost_right_when_recharge_is_switched_on_heals_as_soon(sta
 def test_it_is_toggled_once_only(stage, alice, monkeypatch):
     lose_external_initiate(stage, alice)
     real, pushed = metronome.set_recharge, []
-    monkeypatch.setattr(metronome, "set_recharge", lambda **wish: (pushed.append(wish["enabled"]), real(**wish)))
+    monkeypatch.setattr(
+        metronome, "set_recharge", lambda **wish: (pushed.append(wish["enabled"]), real(**wish))
+    )
 
     pass_minutes(stage, 60)
     AutoRecharge.objects.all().run_now(stage.now())  # and not when somebody presses Retry
@@ -437,7 +491,9 @@ def test_it_is_toggled_once_only(stage, alice, monkeypatch):
 
 @pytest.mark.parametrize("moment", ["before", "after"])
 @pytest.mark.parametrize("push", [False, True], ids=["off", "on"])
-def test_a_worker_killed_while_toggling_leaves_it_on(stage, webhooks, alice, monkeypatch, push, moment):
+def test_a_worker_killed_while_toggling_leaves_it_on(
+    stage, webhooks, alice, monkeypatch, push, moment
+):
     lose_external_initiate(stage, alice)
     pass_minutes(stage, 14)
     real, deaths = metronome.set_recharge, []

@@ -68,7 +68,9 @@ def test_tabs_at_once_give_one_subscription_and_one_payment(alice, now):
     def click(number):
         try:
             barrier.wait()
-            results.append(select(alice, ("creator", "pro")[number % 2], now, key=f"tab {number}").plan)
+            results.append(
+                select(alice, ("creator", "pro")[number % 2], now, key=f"tab {number}").plan
+            )
         except ChangeUnderWay:
             results.append(None)
         finally:
@@ -103,6 +105,8 @@ def test_a_plan_that_is_being_renewed_is_not_ended_meanwhile(stage, alice):
     select(alice, "creator", stage.now())
     stage.drain()
     current = subscriptions.current_plan(alice)
-    subscriptions.payments.request_plan_payment(subscription=current, period=1, amount_cents=4_900, now=stage.now())
+    subscriptions.payments.request_plan_payment(
+        subscription=current, period=1, amount_cents=4_900, now=stage.now()
+    )
     with pytest.raises(ChangeUnderWay):
         subscriptions.cancel(customer=alice, now=stage.now())

@@ -24,13 +24,26 @@ def contract(stage, alice):
 
 
 def test_a_gift_arrives_on_both_sides_and_in_the_log(stage, alice, staff, contract):
-    code, text = run("grant_credits", "alice@example.com", 5_000, "--reason", "Sorry for Tuesday", "--by", staff.email)
+    code, text = run(
+        "grant_credits",
+        "alice@example.com",
+        5_000,
+        "--reason",
+        "Sorry for Tuesday",
+        "--by",
+        staff.email,
+    )
 
     assert code == 0
     assert "granted 5,000 credits until" in text
     assert balance(alice) == remote_balance(alice) == 35_000
     grant = CreditGrant.objects.get(complimentarygrant__isnull=False)
-    assert (grant.priority, grant.is_free, grant.kind, grant.name) == (5, True, "credit", "Complimentary credits")
+    assert (grant.priority, grant.is_free, grant.kind, grant.name) == (
+        5,
+        True,
+        "credit",
+        "Complimentary credits",
+    )
     entry = LogEntry.objects.get()
     assert (entry.user, entry.object_id) == (staff, str(alice.pk))
     assert "5,000 credits" in entry.change_message
@@ -38,7 +51,9 @@ def test_a_gift_arrives_on_both_sides_and_in_the_log(stage, alice, staff, contra
     assert LedgerEntry.objects.filter(kind="grant", grant=grant, amount=5_000).exists()
 
 
-def test_the_same_command_twice_is_one_gift_and_a_key_makes_it_another(stage, alice, staff, contract):
+def test_the_same_command_twice_is_one_gift_and_a_key_makes_it_another(
+    stage, alice, staff, contract
+):
     command = ("grant_credits", "alice@example.com", 5_000, "--reason", "Sorry")
     run(*command)
 
@@ -60,7 +75,9 @@ def test_a_dry_run_gives_nothing(stage, alice, staff, contract):
     assert not LogEntry.objects.exists()
 
 
-def test_a_gift_waits_out_an_outage_and_the_worker_makes_it(stage, alice, staff, contract, monkeypatch):
+def test_a_gift_waits_out_an_outage_and_the_worker_makes_it(
+    stage, alice, staff, contract, monkeypatch
+):
     add_grant = metronome.add_grant
     monkeypatch.setattr(metronome, "add_grant", refuse(metronome.MetronomeUnavailable("no answer")))
     code, text = run("grant_credits", "alice@example.com", 5_000, "--reason", "Sorry")
@@ -74,8 +91,12 @@ def test_a_gift_waits_out_an_outage_and_the_worker_makes_it(stage, alice, staff,
     assert ComplimentaryGrant.objects.get().grant.granted == 5_000
 
 
-def test_a_gift_that_comes_after_its_own_end_lasts_as_long_as_it_was_to(stage, alice, staff, contract):
-    complimentary.give(customer=alice, credits=700, reason="r", by=staff, key="k-1", days=1, now=stage.now())
+def test_a_gift_that_comes_after_its_own_end_lasts_as_long_as_it_was_to(
+    stage, alice, staff, contract
+):
+    complimentary.give(
+        customer=alice, credits=700, reason="r", by=staff, key="k-1", days=1, now=stage.now()
+    )
     stage.advance(days=2)
     stage.drain()
 
@@ -85,7 +106,9 @@ def test_a_gift_that_comes_after_its_own_end_lasts_as_long_as_it_was_to(stage, a
 
 
 def test_a_worker_killed_after_the_grant_gives_once(stage, alice, staff, contract, monkeypatch):
-    gift = complimentary.give(customer=alice, credits=700, reason="r", by=staff, key="k-1", now=stage.now())
+    gift = complimentary.give(
+        customer=alice, credits=700, reason="r", by=staff, key="k-1", now=stage.now()
+    )
     record = contracts.grants.record
     monkeypatch.setattr(contracts.grants, "record", refuse(Killed()))
     with pytest.raises(Killed):
@@ -100,7 +123,9 @@ def test_a_worker_killed_after_the_grant_gives_once(stage, alice, staff, contrac
 
 
 def test_a_gift_makes_the_contract_of_one_who_has_none(stage, alice, staff):
-    complimentary.give(customer=alice, credits=700, reason="r", by=staff, key="k-1", now=stage.now())
+    complimentary.give(
+        customer=alice, credits=700, reason="r", by=staff, key="k-1", now=stage.now()
+    )
     stage.advance(seconds=3)
     stage.drain()
 
@@ -116,7 +141,9 @@ def test_a_key_names_one_gift(stage, alice, staff, now):
     with pytest.raises(ValueError, match="1 to 40,000,000"):
         complimentary.give(customer=alice, credits=0, reason="r", by=staff, key="k-2", now=now)
     with pytest.raises(ValueError, match="1 to 3,660 days"):
-        complimentary.give(customer=alice, credits=1, reason="r", by=staff, key="k-2", days=3_661, now=now)
+        complimentary.give(
+            customer=alice, credits=1, reason="r", by=staff, key="k-2", days=3_661, now=now
+        )
 
 
 @pytest.mark.parametrize(
@@ -125,9 +152,18 @@ def test_a_key_names_one_gift(stage, alice, staff, now):
         (("nobody@example.com", 5), "There is no customer nobody@example.com."),
         (("alice@example.com", 0), "Credits are 1 to 40,000,000, and days 1 to 3,660."),
         (("alice@example.com", 40_000_001), "Credits are 1 to 40,000,000, and days 1 to 3,660."),
-        (("alice@example.com", 5, "--days", 0), "Credits are 1 to 40,000,000, and days 1 to 3,660."),
-        (("alice@example.com", 5, "--days", 3_000_000), "Credits are 1 to 40,000,000, and days 1 to 3,660."),
-        (("alice@example.com", 5, "--by", "alice@example.com"), "alice@example.com is nobody of the staff."),
+        (
+            ("alice@example.com", 5, "--days", 0),
+            "Credits are 1 to 40,000,000, and days 1 to 3,660.",
+        ),
+        (
+            ("alice@example.com", 5, "--days", 3_000_000),
+            "Credits are 1 to 40,000,000, and days 1 to 3,660.",
+        ),
+        (
+            ("alice@example.com", 5, "--by", "alice@example.com"),
+            "alice@example.com is nobody of the staff.",
+        ),
         (("alice@example.com", 5, "--by", ""), " is nobody of the staff."),
     ],
 )
@@ -140,19 +176,34 @@ def test_what_makes_no_sense_is_refused(alice, staff, args, text):
 def test_a_reason_must_say_something(alice, staff, reason):
     code, text = run("grant_credits", "alice@example.com", 5, f"--reason={reason}")
 
-    assert (code, text) == (1, "Error: argument --reason: say why, in 3 letters at least; it is kept in the log")
+    assert (code, text) == (
+        1,
+        "Error: argument --reason: say why, in 3 letters at least; it is kept in the log",
+    )
     assert not ComplimentaryGrant.objects.exists()
 
 
 def test_with_several_superusers_the_giver_must_be_named(alice, staff):
     other = make_customer("other@example.com", "Other", is_staff=True, is_superuser=True)
 
-    assert "Say who decides it" in run("grant_credits", "alice@example.com", 5, "--reason", "Sorry").text
+    assert (
+        "Say who decides it"
+        in run("grant_credits", "alice@example.com", 5, "--reason", "Sorry").text
+    )
     assert other.user.is_superuser
 
 
 def test_a_customer_is_found_by_whatever_an_operator_has(alice, staff):
     type(alice).objects.filter(pk=alice.pk).update(metronome_id="m-1")
 
-    for name in ("ALICE@example.com", alice.pk, "m-1", alice.stable_alias, "vocalis_alice@example.com"):
-        assert "alice@example.com: would be" in run("grant_credits", name, 5, "--reason", "Sorry", "--dry-run").text
+    for name in (
+        "ALICE@example.com",
+        alice.pk,
+        "m-1",
+        alice.stable_alias,
+        "vocalis_alice@example.com",
+    ):
+        assert (
+            "alice@example.com: would be"
+            in run("grant_credits", name, 5, "--reason", "Sorry", "--dry-run").text
+        )

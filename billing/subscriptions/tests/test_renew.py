@@ -34,7 +34,11 @@ def test_the_trial_grants_its_credits_for_fourteen_days(stage, alice):
     assert subscription.period_end_at - subscription.period_start_at == timedelta(days=14)
     assert not Payment.objects.exists()
     grant = CreditGrant.objects.get()
-    assert (grant.key, grant.is_free, grant.priority) == (f"vocalis-trial-{alice.pk}", True, plans.PRIORITY_PLAN)
+    assert (grant.key, grant.is_free, grant.priority) == (
+        f"vocalis-trial-{alice.pk}",
+        True,
+        plans.PRIORITY_PLAN,
+    )
 
 
 def test_a_second_try_after_a_lost_answer_gives_the_period_of_the_first(stage, alice):
@@ -48,11 +52,17 @@ def test_a_second_try_after_a_lost_answer_gives_the_period_of_the_first(stage, a
     pass_time(stage, hours=2)
 
     subscription.refresh_from_db()
-    assert (subscription.state, subscription.anchor_at, subscription.period_start_at) == ("active", asked_at, asked_at)
+    assert (subscription.state, subscription.anchor_at, subscription.period_start_at) == (
+        "active",
+        asked_at,
+        asked_at,
+    )
     assert agree(alice) == 50_000
 
 
-@pytest.mark.parametrize(("minutes", "state", "credits"), [(50, "active", 50_000), (90, "ended", 0)])
+@pytest.mark.parametrize(
+    ("minutes", "state", "credits"), [(50, "active", 50_000), (90, "ended", 0)]
+)
 def test_a_plan_ends_with_its_credits_if_their_grant_was_heard_of_too_late(
     stage, alice, caplog, minutes, state, credits
 ):
@@ -74,7 +84,9 @@ def test_a_plan_ends_with_its_credits_if_their_grant_was_heard_of_too_late(
     assert agree(alice) == credits
 
 
-@pytest.mark.parametrize(("plan", "credits", "cents"), [("creator", 250_000, 4_900), ("pro", 1_000_000, 14_900)])
+@pytest.mark.parametrize(
+    ("plan", "credits", "cents"), [("creator", 250_000, 4_900), ("pro", 1_000_000, 14_900)]
+)
 def test_a_paid_plan_is_charged_once_and_then_granted(stage, alice, plan, credits, cents):
     subscription = select(alice, plan, stage.now())
     stage.drain()
@@ -94,7 +106,11 @@ def test_a_plan_chosen_before_the_customer_is_known_waits(stage, alice):
     for _ in range(5):
         pass_time(stage, seconds=30)
     subscription.refresh_from_db()
-    assert (subscription.state, subscription.attempts, subscription.dead_at) == ("requested", 0, None)
+    assert (subscription.state, subscription.attempts, subscription.dead_at) == (
+        "requested",
+        0,
+        None,
+    )
 
     stage.sandbox.faults.clear()
     for _ in range(3):
@@ -237,7 +253,9 @@ def test_a_monthly_plan_renews_for_a_year(stage, alice):
 
     assert Payment.objects.exclude(grant=None).count() == ChargeAtTestGateway.objects.count() == 13
     assert metronome.find_contract(customer_id=alice.metronome_id, name=f"vocalis:{alice.pk}")
-    assert len(list(metronome.client.client().v2.contracts.list(customer_id=alice.metronome_id))) == 1
+    assert (
+        len(list(metronome.client.client().v2.contracts.list(customer_id=alice.metronome_id))) == 1
+    )
     assert not Drift.objects.filter(state="open").exists()
 
 
@@ -267,7 +285,9 @@ def test_a_declined_renewal_ends_the_plan_and_says_why_on_the_page_and_by_mail(s
     assert len([letter for letter in mail.outbox if "renewed" in letter.subject]) == 1
 
 
-def test_a_mail_server_that_is_down_delays_the_letter_and_not_the_end_of_the_plan(stage, alice, monkeypatch):
+def test_a_mail_server_that_is_down_delays_the_letter_and_not_the_end_of_the_plan(
+    stage, alice, monkeypatch
+):
     subscription = select(alice, "creator", stage.now())
     stage.drain()
     cards.choose(customer_id=alice.pk, reference=DECLINING_CARD.reference, now=stage.now())
@@ -282,7 +302,9 @@ def test_a_mail_server_that_is_down_delays_the_letter_and_not_the_end_of_the_pla
 
     pass_time(stage, minutes=3)
 
-    assert [letter.subject for letter in mail.outbox if "plan" in letter.subject] == ["Your plan was not renewed"]
+    assert [letter.subject for letter in mail.outbox if "plan" in letter.subject] == [
+        "Your plan was not renewed"
+    ]
 
 
 def test_months_without_a_worker_are_not_charged(stage, alice):

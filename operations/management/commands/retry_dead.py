@@ -24,17 +24,25 @@ class Command(Operation):
     def total(self, *, model: str | None, **options: Any) -> int:
         return sum(_dead(kind).count() for kind in _kinds(model))
 
-    def outcomes(self, *, dry_run: bool, now: datetime, model: str | None, **options: Any) -> Iterator[Outcome]:
+    def outcomes(
+        self, *, dry_run: bool, now: datetime, model: str | None, **options: Any
+    ) -> Iterator[Outcome]:
         for kind in _kinds(model):
             for outcome in make_due(_dead(kind), dry_run=dry_run, now=now, word="made due"):
                 row: Any = outcome.subject
                 name = f"{kind._meta.verbose_name} {row.pk}"
-                yield Outcome(name, outcome.word, row.last_error if dry_run else "", outcome.is_open)
+                yield Outcome(
+                    name, outcome.word, row.last_error if dry_run else "", outcome.is_open
+                )
 
 
 def _kinds(name: str | None) -> list[type[JobRow]]:
     kinds = [model for model in apps.get_models() if issubclass(model, JobRow)]
-    wanted = [kind for kind in kinds if name is None or name.lower() in (kind._meta.label_lower, kind._meta.model_name)]
+    wanted = [
+        kind
+        for kind in kinds
+        if name is None or name.lower() in (kind._meta.label_lower, kind._meta.model_name)
+    ]
     if not wanted:
         names = ", ".join(kind._meta.label_lower for kind in kinds)
         raise Refused(f"{name} is no kind of row that jobs work on. These are: {names}.")

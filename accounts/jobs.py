@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jobs.worker import Job
+from jobs.job import Job
 
 from . import password_reset
 

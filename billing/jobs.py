@@ -17,7 +17,8 @@ from billing.recharge import flow
 from billing.recharge import settings as recharge_settings
 from billing.subscriptions import complimentary, renew
 from billing.sync import customers, drift, expiry, grants, schedule
-from jobs.worker import Job, RowJob
+from jobs.job import Job
+from jobs.worker import RowJob
 
 from . import ledger, metronome, recharge
 

@@ -17,7 +17,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache, cached_property, partial
-from typing import Any, Protocol
+from typing import Any
 
 from django.apps import apps
 from django.db import Error, InterfaceError, OperationalError, close_old_connections
@@ -28,6 +28,7 @@ from django.utils.module_loading import autodiscover_modules
 from . import queue
 from .errors import Rejected, Snooze, Unavailable
 from .exists import Exist, composed
+from .job import Job
 from .models import Heartbeat, JobRow, PausedJob
 
 logger = logging.getLogger(__name__)
@@ -44,29 +45,6 @@ HEARTBEAT_SECONDS = 10
 HEARTBEAT_STALE_SECONDS = 60  # six missed beats: health calls the worker gone
 HEARTBEAT_FORGET_HOURS = 24
 KEEP_UP_SECONDS = 600  # how often a worker makes missing rows and looks for a clock that was ahead
-
-
-class Job(Protocol):
-    """One kind of work."""
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def queue(self) -> str:
-        """Which workers run it: those that serve this queue."""
-
-    def due(self, now: datetime, /) -> QuerySet[Any]:
-        """The rows waiting for this job; asked only whether there are any."""
-
-    def run(self, now: datetime, /) -> int:
-        """Work on one row, or on one batch of them.
-
-        Returns how many were taken; 0 means that nothing could be done for now.
-        """
-
-    def prepare(self, now: datetime, /) -> None:
-        """Make rows that must exist and do not. Each worker calls it at its start and now and then."""
 
 
 @dataclass(frozen=True)

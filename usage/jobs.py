@@ -5,7 +5,7 @@ The schedule, which says what is done hourly and daily, is in `usage/metering/sc
 
 from __future__ import annotations
 
-from jobs.worker import Job
+from jobs.job import Job
 
 from .metering import reconciliation, reporter
 from .speech import abandoned

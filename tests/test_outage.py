@@ -109,7 +109,7 @@ def test_an_hour_without_metronome_stops_nobody_and_is_made_up_for_by_itself(day
             and "the credits of your Trial plan" in page
             and "setting up your account" in page
         )
-    assert "putting your auto-recharge settings into force" in old.get("/billing/recharge/").text
+    assert "applying your auto-recharge settings" in old.get("/billing/recharge/").text
     assert "in a few seconds" not in again.get("/billing/plans/").text
     assert not dead_rows()
     assert UsageEvent.objects.filter(sent_at=None).count() == 12

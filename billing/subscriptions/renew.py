@@ -131,7 +131,8 @@ def _payment(subscription: Subscription, period: int, now: datetime) -> Payment 
         payment = payments.request_plan_payment(
             subscription=subscription, period=period, amount_cents=price_cents, now=now
         )
-    if payment.state in (Payment.State.INITIATED, Payment.State.CHARGING):
+    through = (Payment.State.CHARGED, Payment.State.FAILED, Payment.State.REQUIRES_ACTION)
+    if payment.state not in through:
         raise Snooze("waiting for the payment", seconds=PAYMENT_LOOK_SECONDS)
     return payment
 

@@ -204,6 +204,17 @@ def test_a_declined_card_fails_the_choice_and_another_may_follow(stage, alice):
     assert (again.state, agree(alice)) == ("active", 250_000)
 
 
+@pytest.mark.parametrize("state", ["refunding", "refunded"])
+def test_what_was_given_back_is_not_granted(stage, alice, state):
+    select(alice, "creator", stage.now())
+    Payment.objects.update(state=state)
+    Subscription.objects.all().run_now(stage.now())
+    renew.ADVANCE.run(stage.now())
+
+    assert "waiting for the payment" in Subscription.objects.get().last_error
+    assert not CreditGrant.objects.exists()
+
+
 def test_a_refused_grant_keeps_the_choice_for_a_person(stage, alice, monkeypatch):
     def refuse(*args, **kwargs):
         raise metronome.MetronomeRejected("no such product")
@@ -275,7 +286,7 @@ def test_a_declined_renewal_ends_the_plan_and_says_why_on_the_page_and_by_mail(s
     assert subscription.told_at
     [letter] = [letter for letter in mail.outbox if "renewed" in letter.subject]
     assert (letter.to, letter.subject) == (["alice@example.com"], "Your plan was not renewed")
-    assert f"your Creator plan has ended. {subscription.failure}\n" in letter.body
+    assert f"Your Creator plan has ended. {subscription.failure}\n" in letter.body
     assert "/billing" in letter.body
     assert "/plans" in letter.body
 

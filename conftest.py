@@ -1,5 +1,5 @@
-"""The cast and the stage of all tests: alice and bob, a funded wallet, the sandbox with the real
-SDK in front of it."""
+"""The cast and the stage of all tests:
+alice and bob, a funded wallet, the sandbox with the real SDK in front of it."""
 
 from __future__ import annotations
 
@@ -169,8 +169,8 @@ def sandbox(settings, monkeypatch):
 
 
 def deliver(url: str, body: bytes, headers: dict[str, str], *, at: datetime) -> int:
-    """Post a webhook of the sandbox to our endpoint, which reads `at` from its clock. Returns the
-    HTTP status."""
+    """Post a webhook of the sandbox to our endpoint, which reads `at` from its clock.
+    Returns the HTTP status."""
     with time_machine.travel(at, tick=False):
         answer = Client().post(
             urlsplit(url).path, body, content_type="application/json", headers=headers
@@ -180,8 +180,8 @@ def deliver(url: str, body: bytes, headers: dict[str, str], *, at: datetime) -> 
 
 @pytest.fixture
 def webhooks(sandbox, settings):
-    """The sandbox delivers its webhooks, signed, to our endpoint; `stage.advance()` and
-    `sandbox.tick()` send them."""
+    """The sandbox delivers its webhooks, signed, to our endpoint;
+    `stage.advance()` and `sandbox.tick()` send them."""
     url = "http://testserver/api/webhooks/metronome/alerts"
     sandbox.world.webhooks = [(url, settings.METRONOME_WEBHOOK_SECRETS[0])]
     return sandbox

@@ -17,7 +17,10 @@ from .models import Customer, User
 View = Callable[..., HttpResponseBase]
 
 LOG_IN_FIRST = "Log in first."
-NO_CUSTOMER = "This is an operator's account: it has no credits and no studio. Sign up with another e-mail address."
+NO_CUSTOMER = (
+    "This is an operator's account: it has no credits and no studio. "
+    "Sign up with another e-mail address."
+)
 
 
 class CustomerRequest(HttpRequest):

@@ -1,5 +1,4 @@
-"""People and customers. `CustomerSearch` is how every list of the admin finds what belongs to
-somebody."""
+"""People and customers. `CustomerSearch` finds what belongs to somebody, in every list."""
 
 from __future__ import annotations
 
@@ -149,8 +148,8 @@ class UserAdmin(DjangoUserAdmin):
 
 @admin.register(Customer)
 class CustomerAdmin(CustomerSearch, JobRowAdmin):
-    """The page of one customer shows what they have and leads to everything of theirs; see its
-    template."""
+    """The page of one customer shows what they have and leads to everything of theirs;
+    see its template."""
 
     list_display = ("user", "id", "metronome_id", "created_at")
     list_select_related = ("user",)

@@ -1,5 +1,5 @@
-"""Forms validate and convert; what is done with the answers is in signup, profile and
-password_reset."""
+"""Forms validate and convert;
+what is done with the answers is in signup, profile and password_reset."""
 
 from __future__ import annotations
 

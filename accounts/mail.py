@@ -21,7 +21,7 @@ def send(*, to: str, subject: str, template: str, context: dict[str, Any]) -> No
     """
     text = render_to_string(f"emails/{template}.txt", context)
     try:
-        # Send_mail's own leaves a socket open when it is refused at the log-in.
+        # send_mail's own connection leaves a socket open when the log-in is refused.
         with get_connection() as connection:
             send_mail(subject, text, None, [to], connection=connection)
     except (smtplib.SMTPException, OSError) as error:

@@ -65,8 +65,8 @@ class User(AbstractUser):
 
 
 class Customer(JobRow):
-    """The billing subject. As a job it owes its own provisioning: a Metronome customer, and its
-    ingest aliases there."""
+    """The billing subject. As a job it owes its own provisioning:
+    a Metronome customer, and its ingest aliases there."""
 
     due_within_seconds = 3_600  # one deleted is looked at again an hour later
 
@@ -83,8 +83,8 @@ class Customer(JobRow):
 
     @property
     def stable_alias(self) -> str:
-        """The ingest alias all our usage is reported under: known before Metronome knows the
-        customer, stable for life."""
+        """The ingest alias all our usage is reported under:
+        known before Metronome knows the customer, stable for life."""
         return stable_alias_of(self.id)
 
 
@@ -93,8 +93,8 @@ def stable_alias_of(customer_id: uuid.UUID) -> str:
 
 
 class IngestAlias(models.Model):
-    """A name under which usage may be reported at Metronome; there, too, a name belongs to one
-    customer only."""
+    """A name under which usage may be reported at Metronome;
+    there, too, a name belongs to one customer only."""
 
     class Kind(models.TextChoices):
         STABLE = "stable"

@@ -1,5 +1,5 @@
-"""What a chosen password must be beyond Django's own rules, which judge it in the form in which it
-is hashed."""
+"""What a chosen password must be beyond Django's own rules,
+which judge it in the form in which it is hashed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from . import typed
 
 
 class Fit:
-    """For AUTH_PASSWORD_VALIDATORS: a password that has one form, whatever keyboard it is typed on."""
+    """For AUTH_PASSWORD_VALIDATORS: a password with one form, whatever keyboard types it."""
 
     def validate(self, password: str, user: Any = None) -> None:
         try:

@@ -1,5 +1,5 @@
-"""A new account: the person, the customer that is billed for them, and the names their usage is
-reported under."""
+"""A new account: the person, the customer that is billed for them,
+and the names their usage is reported under."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class EmailTaken(Exception):
 def register(
     *, email: str, password: str, first_name: str, last_name: str, now: datetime
 ) -> Customer:
-    """Make the user, their customer and its aliases at once; the worker makes the customer at
-    Metronome. Raises EmailTaken."""
+    """Make the user, their customer and its aliases at once;
+    the worker makes the customer at Metronome. Raises EmailTaken."""
     email = typed.email(email)
     user = User(email=email, first_name=first_name, last_name=last_name)
     user.set_password(password)  # before the transaction: hashing is slow on purpose

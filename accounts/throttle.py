@@ -37,8 +37,8 @@ RATES = {
 
 
 def throttled(action: str, *, account: str = "email") -> Callable[[View], View]:
-    """Refuse the POSTs of a view with 429 once there were too many. `account` is the form field
-    that names the account."""
+    """Refuse the POSTs of a view with 429 once there were too many.
+    `account` is the form field that names the account."""
 
     def decorate(view: View) -> View:
         @wraps(view)
@@ -55,8 +55,8 @@ def throttled(action: str, *, account: str = "email") -> Callable[[View], View]:
 
 
 def throttled_password(field: str) -> Callable[[View], View]:
-    """The same for the POSTs of one who is logged in that say the current password in `field`: the
-    session may be another's."""
+    """The same for the POSTs of one who is logged in that say the current password in `field`:
+    the session may be another's."""
 
     def decorate(view: View) -> View:
         @wraps(view)
@@ -101,8 +101,8 @@ def address(request: HttpRequest) -> str:
 
 
 def _count(request: HttpRequest, action: str, account: str) -> HttpResponse | None:
-    """Count one more try, for the address and for the account if there is a name; a refusal if that
-    is one too many."""
+    """Count one more try, for the address and for the account if there is a name;
+    a refusal if that is one too many."""
     account_rate, address_rate = RATES[action]
     waits = [_wait_seconds(request, action, address_rate, f"address {address(request)}")]
     if name := typed.email(account):

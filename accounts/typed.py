@@ -24,8 +24,8 @@ class TooLong(Unfit):
 
 
 def normalise(text: str, *, characters_max: int) -> str:
-    """NFC, in a time that grows with the length only. The result may still be over
-    `characters_max`. Raises Unfit."""
+    """NFC, in a time that grows with the length only.
+    The result may still be over `characters_max`. Raises Unfit."""
     if len(text) > DECOMPOSED_MAX * characters_max:
         raise TooLong(f"This has more than {characters_max:,} characters. Shorten it.")
     if text.isascii():
@@ -35,20 +35,21 @@ def normalise(text: str, *, characters_max: int) -> str:
         marks = marks + 1 if unicodedata.category(character)[0] == "M" else 0
         if marks > MARKS_MAX:
             raise Unfit(
-                f"Character {place:,} is one more than {MARKS_MAX} accents on one letter. Remove some of them."
+                f"Character {place:,} is one more than {MARKS_MAX} accents on one letter. "
+                "Remove some of them."
             )
     return unicodedata.normalize("NFC", text)
 
 
 def email(text: str) -> str:
-    """The form in which an e-mail address is stored, counted and looked for. What is unfit is
-    nobody's address."""
+    """The form in which an e-mail address is stored, counted and looked for.
+    What is unfit is nobody's address."""
     return _lenient(_lenient(text.strip(), EMAIL_CHARACTERS_MAX).lower(), EMAIL_CHARACTERS_MAX)
 
 
 def password(text: str) -> str:
-    """The form in which a password is hashed and compared. What is unfit is left as it is, and
-    refused where one is chosen."""
+    """The form in which a password is hashed and compared.
+    What is unfit is left as it is, and refused where one is chosen."""
     return _lenient(text, PASSWORD_CHARACTERS_MAX)
 
 

@@ -1,5 +1,5 @@
-"""`make bench`: every benchmark in a process of its own, one JSON object. `make bench ARGS="gate
-studio"` runs some."""
+"""`make bench`: every benchmark in a process of its own, one JSON object.
+`make bench ARGS="gate studio"` runs some."""
 
 from __future__ import annotations
 

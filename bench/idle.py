@@ -1,5 +1,5 @@
-"""What a worker costs that has nothing to do: its share of a core, and its queries a turn. On both
-databases."""
+"""What a worker costs that has nothing to do: its share of a core, and its queries a turn.
+On both databases."""
 
 from __future__ import annotations
 
@@ -89,6 +89,5 @@ def both_databases() -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    print(
-        json.dumps(main(sys.argv[1]) if len(sys.argv) > 1 else {"idle": both_databases()}, indent=2)
-    )  # noqa: T201
+    figures = main(sys.argv[1]) if len(sys.argv) > 1 else {"idle": both_databases()}
+    print(json.dumps(figures, indent=2))  # noqa: T201

@@ -44,13 +44,17 @@ FEW_ROWS, FEW_DAYS = 600, 14
 
 WHO = """
 CREATE TEMP TABLE who AS
-SELECT row_number() OVER (ORDER BY w.id) - 1 AS n, w.id AS wallet, c.id AS customer, c.metronome_id, g.id AS grant_id
-  FROM billing_wallet w JOIN accounts_customer c ON c.id = w.customer_id JOIN billing_creditgrant g ON g.wallet_id = w.id
+SELECT row_number() OVER (ORDER BY w.id) - 1 AS n, w.id AS wallet, c.id AS customer,
+       c.metronome_id, g.id AS grant_id
+  FROM billing_wallet w
+  JOIN accounts_customer c ON c.id = w.customer_id
+  JOIN billing_creditgrant g ON g.wallet_id = w.id
  ORDER BY w.id LIMIT %(customers)s"""
 # Every tenth row is of the first customer.
 SPOKEN = """
 CREATE TEMP TABLE spoken AS
-SELECT i, at, md5('spoken' || i)::uuid AS id, who.*, row_number() OVER (PARTITION BY n ORDER BY i) AS nth,
+SELECT i, at, md5('spoken' || i)::uuid AS id, who.*,
+       row_number() OVER (PARTITION BY n ORDER BY i) AS nth,
        (SELECT COALESCE(MAX(id), 0) FROM billing_reservation) + i AS reservation
   FROM (SELECT i, now() - (%(rows)s - i) * interval '1 day' * %(days)s / %(rows)s AS at,
                CASE WHEN i %% 10 = 0 THEN 0 ELSE 1 + i %% (%(customers)s - 1) END AS n
@@ -58,41 +62,56 @@ SELECT i, at, md5('spoken' || i)::uuid AS id, who.*, row_number() OVER (PARTITIO
  ORDER BY i"""
 FILL = (
     """INSERT INTO billing_reservation
-       (id, wallet_id, key, amount, captured, state, created_at, expires_at, resolved_at, reported_at)
-SELECT reservation, wallet, 'gen-' || id || '-0', 100, 100, 'captured', at, at + interval '10 min', at, at + interval '1 s'
+       (id, wallet_id, key, amount, captured, state, created_at, expires_at, resolved_at,
+        reported_at)
+SELECT reservation, wallet, 'gen-' || id || '-0', 100, 100, 'captured', at,
+       at + interval '10 min', at, at + interval '1 s'
   FROM spoken""",
     "SELECT setval('billing_reservation_id_seq', (SELECT MAX(id) FROM billing_reservation))",
-    """INSERT INTO billing_ledgerentry (wallet_id, kind, amount, balance_after, version, reservation_id, consumptions, note, created_at)
-SELECT wallet, 'capture', -100, 1000000000 - 100 * nth, 1 + 2 * nth, reservation, jsonb_build_array(jsonb_build_array(grant_id, 100)), '', at
+    """INSERT INTO billing_ledgerentry
+       (wallet_id, kind, amount, balance_after, version, reservation_id, consumptions, note,
+        created_at)
+SELECT wallet, 'capture', -100, 1000000000 - 100 * nth, 1 + 2 * nth, reservation,
+       jsonb_build_array(jsonb_build_array(grant_id, 100)), '', at
   FROM spoken""",
-    """INSERT INTO usage_generation (id, customer_id, key, body_hash, text, voice, voice_name, voice_type, characters, credits,
-       state, tries, reservation_id, available_after, audio, content_type, duration_seconds, failure, created_at, taken_at,
-       finished_at)
-SELECT id, customer, id, md5(id::text), repeat('Every credit is counted once. ', 3), 'standard-ava', 'Ava', 'standard', 100, 100,
+    """INSERT INTO usage_generation
+       (id, customer_id, key, body_hash, text, voice, voice_name, voice_type, characters, credits,
+        state, tries, reservation_id, available_after, audio, content_type, duration_seconds,
+        failure, created_at, taken_at, finished_at)
+SELECT id, customer, id, md5(id::text), repeat('Every credit is counted once. ', 3),
+       'standard-ava', 'Ava', 'standard', 100, 100,
        'done', 0, reservation, 0, id || '.wav', 'audio/wav', 6.5, '', at, at, at FROM spoken""",
-    """INSERT INTO usage_usageevent (transaction_id, customer_id, event_type, happened_at, properties, credits, reservation_id,
-       sent_at, created_at, attempts, last_error)
-SELECT 'vocalis-gen-' || id, customer, 'voice_generation', at, '{"voice_type": "standard", "text_length": "100"}', 100, reservation,
+    """INSERT INTO usage_usageevent
+       (transaction_id, customer_id, event_type, happened_at, properties, credits, reservation_id,
+        sent_at, created_at, attempts, last_error)
+SELECT 'vocalis-gen-' || id, customer, 'voice_generation', at,
+       '{"voice_type": "standard", "text_length": "100"}', 100, reservation,
        at + interval '1 s', at, 0, '' FROM spoken""",
-    """INSERT INTO billing_inboundwebhook (source, event_id, type, customer_ref, payload, received_at, processed_at, outcome,
-       attempts, last_error)
-SELECT 'metronome', id, 'commit.segment.start', metronome_id, jsonb_build_object('id', id, 'customer_id', metronome_id), at, at, 'synced', 0, ''
+    """INSERT INTO billing_inboundwebhook
+       (source, event_id, type, customer_ref, payload, received_at, processed_at, outcome,
+        attempts, last_error)
+SELECT 'metronome', id, 'commit.segment.start', metronome_id,
+       jsonb_build_object('id', id, 'customer_id', metronome_id), at, at, 'synced', 0, ''
   FROM spoken""",
-    """INSERT INTO billing_payment (id, customer_id, kind, state, amount_cents, currency, gateway,
-       gateway_reference, charge_number, failure, created_at, settled_at, attempts, last_error)
-SELECT id, customer, 'recharge', 'failed', 4900, 'USD', 'test', id, 0, 'Declined.', at, at, 0, '' FROM spoken WHERE i %% 5 = 0""",
-    """INSERT INTO billing_recharge (customer_id, state, workflow_id, invoice_id, invoice_total, payment_id, release_refusal,
-       failure, created_at, settled_at, attempts, last_error)
-SELECT customer, 'failed', id, id, '4900', id, '', 'Declined.', at, at, 0, '' FROM spoken WHERE i %% 5 = 0""",
+    """INSERT INTO billing_payment
+       (id, customer_id, kind, state, amount_cents, currency, gateway,
+        gateway_reference, charge_number, failure, created_at, settled_at, attempts, last_error)
+SELECT id, customer, 'recharge', 'failed', 4900, 'USD', 'test', id, 0, 'Declined.', at, at, 0, ''
+  FROM spoken WHERE i %% 5 = 0""",
+    """INSERT INTO billing_recharge
+       (customer_id, state, workflow_id, invoice_id, invoice_total, payment_id, release_refusal,
+        failure, created_at, settled_at, attempts, last_error)
+SELECT customer, 'failed', id, id, '4900', id, '', 'Declined.', at, at, 0, ''
+  FROM spoken WHERE i %% 5 = 0""",
     """UPDATE billing_wallet SET balance = balance - 100 * s.nth, version = 1 + 2 * s.nth
   FROM (SELECT wallet, MAX(nth) AS nth FROM spoken GROUP BY wallet) s WHERE s.wallet = id""",
-    "UPDATE billing_creditgrant SET remaining = balance FROM billing_wallet w WHERE w.id = wallet_id",
+    """UPDATE billing_creditgrant SET remaining = balance
+  FROM billing_wallet w WHERE w.id = wallet_id""",
 )
 
 
 def fill(url: str, *, rows: int, days: int, customers: int) -> float:
-    """That many of each kind for the first `customers`, of the last `days`. Returns the seconds it
-    took."""
+    """That many rows of each kind, of the first `customers` and last `days`. Returns seconds."""
     started = time.perf_counter()
     with psycopg.connect(url, autocommit=True) as database:
         # The references are known to be right.

@@ -87,8 +87,8 @@ def report(wallet_id: int) -> float:
 
 
 def owe(wallet_id: int, number: int) -> None:
-    """That many captured events, due now. Written in bulk: how they came to be is not measured
-    here."""
+    """That many captured events, due now.
+    Written in bulk: how they came to be is not measured here."""
     from django.db import connection
 
     from billing.models import Reservation, Wallet

@@ -6,6 +6,6 @@ ROOT_URLCONF = "bench.urls"
 ASGI_APPLICATION = "vocalis.asgi.application"
 SECURE_SSL_REDIRECT = False
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = False
-STORAGES = STORAGES | {
+STORAGES = STORAGES | {  # noqa: F405
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
-}  # noqa: F405
+}

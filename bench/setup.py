@@ -25,8 +25,8 @@ START_SECONDS = 60  # of a server on a busy machine
 
 
 def django(database_url: str = "", **environment: str) -> Callable[[], None]:
-    """Set Django up on a fresh test database of `database_url`'s server (default: SQLite). Returns
-    what removes it."""
+    """Set Django up on a fresh test database of `database_url`'s server (default: SQLite).
+    Returns what removes it."""
     os.environ |= {"ENV_FILE": ".env.example", "DJANGO_SETTINGS_MODULE": "tests.settings"}
     # DEBUG would log every query.
     os.environ |= {"DEBUG": "off", "SECRET_KEY": "bench", **environment}
@@ -180,4 +180,5 @@ def cpu_seconds(process: int) -> float:
 def url(database: dict[str, Any]) -> str:
     if database["ENGINE"].endswith("sqlite3"):
         return f"sqlite:///{quote(str(database['NAME']))}"
-    return f"postgres://{database['USER']}@{database['HOST']}:{database['PORT'] or 5432}/{database['NAME']}"
+    host = f"{database['HOST']}:{database['PORT'] or 5432}"
+    return f"postgres://{database['USER']}@{host}/{database['NAME']}"

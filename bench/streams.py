@@ -159,8 +159,10 @@ class Sockets:
                 reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
                 writer.write(
                     f"GET /api/webhooks/events/{customer_id} HTTP/1.1\r\nHost: localhost\r\n"
-                    f"Accept: text/event-stream\r\nCache-Control: no-store\r\nAccept-Language: en-US,en;q=0.9\r\n"
-                    f"User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0\r\n"
+                    "Accept: text/event-stream\r\nCache-Control: no-store\r\n"
+                    "Accept-Language: en-US,en;q=0.9\r\n"
+                    "User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:140.0) "
+                    "Gecko/20100101 Firefox/140.0\r\n"
                     f"Cookie: csrftoken={'b' * 32}; sessionid={session}\r\n\r\n".encode()
                 )
                 await reader.readuntil(b"event: balance_updated")
@@ -224,7 +226,8 @@ def _database_connections(process: int) -> int:
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
             cursor.execute(
-                "SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+                "SELECT COUNT(*) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
             )
             return int(cursor.fetchone()[0])
     open_files = [os.readlink(descriptor) for descriptor in Path(f"/proc/{process}/fd").iterdir()]

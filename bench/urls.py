@@ -27,8 +27,8 @@ def insert(request: HttpRequest) -> JsonResponse:
 
 
 def change(wallet_id: int) -> tuple[int, float]:
-    """Change a wallet as a request does. Returns its new version and when that was committed
-    (monotonic clock)."""
+    """Change a wallet as a request does.
+    Returns its new version and when that was committed (monotonic clock)."""
     ledger.reserve(wallet_id=wallet_id, key=secrets.token_hex(16), amount=1, now=timezone.now())
     at = time.monotonic()
     wake(wallet_id)

@@ -1,5 +1,5 @@
-"""Mails about credits and payments. Sent by the worker, at least once: a death between mail and row
-repeats one."""
+"""Mails about credits and payments.
+Sent by the worker, at least once: a death between mail and row repeats one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Plans and prices: the one place pages, bootstrap_metronome and the health check read them from."""
+"""Plans and prices, for pages, bootstrap_metronome and the health check alike."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Threshold notifications ("alerts"): measured for each customer, sent when a customer enters the
-alarm."""
+"""Threshold notifications ("alerts"):
+measured for each customer, sent when a customer enters the alarm."""
 
 from collections.abc import Callable
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""Between WSGI and the sandbox: bodies read, answers written, and answers that get lost on the way."""
+"""Between WSGI and the sandbox: bodies read, answers written, and answers lost on the way."""
 
 import json
 from collections.abc import Callable, Iterable

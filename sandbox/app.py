@@ -89,8 +89,8 @@ class Sandbox:
     # Time and webhooks
 
     def tick(self) -> None:
-        """Do everything due by the clock: evaluations, starts and ends, invoices, offsets,
-        deliveries."""
+        """Do everything due by the clock:
+        evaluations, starts and ends, invoices, offsets, deliveries."""
         with self._lock:
             moments.run(self.world, self.clock.now())
             self.world.store.flush()
@@ -164,8 +164,8 @@ class Sandbox:
         return respond(answer, start_response)
 
     def transport(self) -> httpx.BaseTransport:
-        """For a client in this process: a call a fault swallows raises httpx.ReadTimeout, as it
-        would over HTTP."""
+        """For a client in this process:
+        a call a fault swallows raises httpx.ReadTimeout, as it would over HTTP."""
         return Transport(self)
 
     def _answer(self, environ: dict[str, Any]) -> tuple[Answer, Fault | None]:
@@ -216,7 +216,7 @@ class Sandbox:
             return answer
 
     def _idempotent(self, environ: dict[str, Any], path: str, body: bytes, now: datetime) -> Answer:
-        """The same key and body get the first answer again, also an error; another body is refused."""
+        """The same key and body get the first answer again, errors too; another body is refused."""
         key = environ.get("HTTP_IDEMPOTENCY_KEY")
         if not key or environ["REQUEST_METHOD"] != "POST" or path.startswith("/_sandbox/"):
             return self._route(environ, path, body, now)
@@ -308,8 +308,8 @@ class Sandbox:
     def _lose(
         self, answer: Answer, fault: Fault, environ: dict[str, Any], start_response: StartResponse
     ) -> Iterable[bytes]:
-        """Delay an answer, or swallow it. In process there is no one to keep waiting, so
-        `transport()` is told."""
+        """Delay an answer, or swallow it.
+        In process there is no one to keep waiting, so `transport()` is told."""
         if "sandbox.in_process" in environ:
             answer.headers.append((LOST, f"{fault.kind} {fault.seconds}"))
             return respond(answer, start_response)

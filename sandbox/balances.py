@@ -1,5 +1,5 @@
-"""What customers have left: balance lists, net balance, manual ledger entries, and commits of a
-customer rather than of one contract."""
+"""What customers have left: balance lists, net balance, manual ledger entries,
+and commits of a customer rather than of one contract."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -76,8 +76,8 @@ def _page(world: World, request: Request, rows: list[Commit]) -> dict[str, Any]:
 
 
 def get_net_balance(world: World, request: Request) -> Any:
-    """The sum over a customer's commits and credits of one unit. The unit is US dollars unless
-    another is named."""
+    """The sum over a customer's commits and credits of one unit.
+    The unit is US dollars unless another is named."""
     body = request.body
     customer = find(world.store.customers, body["customer_id"], "Customer")
     if str(body.get("access_type") or "SPEND").upper() == "QUANTITY":

@@ -173,7 +173,8 @@ def _check_state(world: World, kind: str, body: dict[str, Any]) -> None:
     keys = [*(body.get("pricing_group_key") or []), *(body.get("presentation_group_key") or [])]
     if keys and (metric is None or not any(set(keys) <= set(group) for group in metric.group_keys)):
         raise invalid(
-            "Pricing and presentation group keys must be together in one group key of the billable metric"
+            "Pricing and presentation group keys must be "
+            "together in one group key of the billable metric"
         )
 
 

@@ -1,13 +1,13 @@
-"""The sandbox's time. Real Metronome has no test clock; everything time-dependent here asks this
-one."""
+"""The sandbox's time. Real Metronome has no test clock;
+everything time-dependent here asks this one."""
 
 import threading
 from datetime import UTC, datetime, timedelta
 
 
 class Clock:
-    """Real time plus an offset, or, given a start, a virtual clock that stands still until it is
-    moved."""
+    """Real time plus an offset, or, given a start,
+    a virtual clock that stands still until it is moved."""
 
     def __init__(self, now: datetime | None = None) -> None:
         if now is not None and now.tzinfo is None:
@@ -46,8 +46,8 @@ class Clock:
         return self._offset
 
     def restore(self, now: datetime, offset: timedelta) -> None:
-        """Continue where a stored sandbox stopped: its offset, or its virtual moment if that is
-        later."""
+        """Continue where a stored sandbox stopped:
+        its offset, or its virtual moment if that is later."""
         with self._lock:
             if self.virtual:
                 self._frozen = max(self._frozen, now)

@@ -103,8 +103,8 @@ def _show_payment(world: World, commit: Commit) -> dict[str, Any]:
 
 
 def ledger(world: World, commit: Commit, now: datetime) -> list[dict[str, Any]]:
-    """Every movement up to now in order of time; the entries of segments that have started add up
-    to the balance."""
+    """Every movement up to now in order of time;
+    the entries of segments that have started add up to the balance."""
     prefix = "CREDIT" if commit.is_credit else f"{commit.type}_COMMIT"
     if commit.archived_at is not None:
         return []
@@ -150,7 +150,7 @@ def ledger(world: World, commit: Commit, now: datetime) -> list[dict[str, Any]]:
 def _draft_deductions(
     world: World, commit: Commit
 ) -> dict[str, list[tuple[str, str, datetime, Decimal]]]:
-    """By segment: what each draft usage invoice takes so far, dated like the final entry will be."""
+    """By segment: what each draft usage invoice takes so far, dated as the final entry will be."""
     rating = rate(world, commit.customer_id)
     found: dict[str, list[tuple[str, str, datetime, Decimal]]] = {}
     if not any(segment.id in rating.taken for segment in commit.segments):

@@ -121,8 +121,8 @@ def _invoice_contract(world: World, item: dict[str, Any], customer_id: str) -> s
 
 
 def add(world: World, commit: Commit, now: datetime) -> Commit:
-    """Store a built commit with everything that follows from it: invoices, notifications,
-    evaluation."""
+    """Store a built commit with everything that follows from it:
+    invoices, notifications, evaluation."""
     world.store.commits.put(commit)
     invoice_contract_id = commit.invoice_contract_id or commit.contract_id
     if not commit.do_not_invoice and invoice_contract_id:

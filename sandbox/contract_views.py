@@ -173,8 +173,7 @@ def _show_override(world: World, override: dict[str, Any]) -> dict[str, Any]:
 
 
 def show_v1(world: World, contract: Contract, request: Request) -> dict[str, Any]:
-    """The older shape, with the terms as first made under `initial` and as they are under
-    `current`."""
+    """The older shape: the terms as first made under `initial`, as they are under `current`."""
     state = show(world, contract, request.now, **_flags(request))
     terms = {
         key: value

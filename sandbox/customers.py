@@ -144,8 +144,8 @@ def get_configurations(world: World, request: Request) -> Any:
 
 
 def archive_configurations(world: World, request: Request) -> Any:
-    """Recharges through the provider cannot work without it, so the threshold configurations are
-    switched off."""
+    """Recharges through the provider cannot work without it,
+    so the threshold configurations are switched off."""
     customer = _find(world, request.body["customer_id"])
     wanted = set(request.body["customer_billing_provider_configuration_ids"])
     rows = [

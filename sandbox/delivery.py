@@ -55,8 +55,8 @@ _direct = urllib.request.build_opener(urllib.request.ProxyHandler({}), _NoRedire
 
 
 def _opener(url: str) -> urllib.request.OpenerDirector:
-    """To this machine goes no proxy, to elsewhere the one of HTTP_PROXY and its kin, if there is
-    one."""
+    """To this machine goes no proxy, to elsewhere the one of HTTP_PROXY and its kin,
+    if there is one."""
     host = urlsplit(url).hostname or ""
     try:
         local = host == "localhost" or ip_address(host).is_loopback

@@ -38,8 +38,8 @@ class Faults:
         self._next_id = 1
 
     def add(self, match: str, kind: str, **options: Any) -> Fault:
-        """Raises ValueError for a kind that does not exist for what is matched, or an unknown or
-        wrong option."""
+        """Raises ValueError for a kind that does not exist for what is matched,
+        or an unknown or wrong option."""
         kinds = WEBHOOK_KINDS if match == "webhook" else API_KINDS
         if kind not in kinds:
             raise ValueError(f"kind must be one of {', '.join(kinds)}")

@@ -50,8 +50,8 @@ def send_wrapped(world: World, type_: str, properties: dict[str, Any], at: datet
 
 @dataclass(frozen=True, slots=True)
 class Happening:
-    """One lifecycle event of a contract, commit or credit; `at` is the moment the notification is
-    about."""
+    """One lifecycle event of a contract, commit or credit;
+    `at` is the moment the notification is about."""
 
     type: str
     at: datetime
@@ -94,8 +94,8 @@ def commit_happening(
 
 
 def announce(world: World, happening: Happening, now: datetime) -> None:
-    """Send the system notification, if this type is switched on, and plan the positive offsets of
-    an action."""
+    """Send the system notification, if this type is switched on,
+    and plan the positive offsets of an action."""
     switch = world.store.switches.get(happening.type)
     if switch is not None and switch.value:
         send(world, _flat(world, happening), now)
@@ -120,8 +120,7 @@ def _plan_one(
 
 
 def fire_offset(world: World, owner_id: str, detail: str, at: datetime) -> None:
-    """Send an offset notification unless its configuration or its moment changed since it was
-    planned."""
+    """Send an offset notification, unless its configuration or moment changed since its planning."""
     config_id, offset, base = detail.split(" ")
     config = world.store.offsets.get(config_id)
     if config is None or config.archived_at or config.offset != offset:
@@ -174,8 +173,8 @@ def happenings(world: World, type_: str, owner_id: str | None = None) -> Iterato
 
 
 def plan_contract(world: World, contract: Contract, now: datetime) -> None:
-    """Schedule start and end of a contract. Past starts are announced at once, as Metronome does
-    for a start today."""
+    """Schedule start and end of a contract.
+    Past starts are announced at once, as Metronome does for a start today."""
     world.schedule(
         max(contract.starting_at, now), "contract.start", contract.id, stamp(contract.starting_at)
     )

@@ -12,11 +12,14 @@ from sandbox.world import World
 STYLE = """
 :root{color-scheme:light dark;--line:#8883;--dim:#888;--good:#2a8c4a;--bad:#c33}
 body{font:15px/1.5 system-ui,sans-serif;max-width:75rem;margin:2rem auto;padding:0 1.25rem}
-h1{font-size:1.5rem;margin:0 0 .25rem}h2{font-size:1.05rem;margin:2rem 0 .5rem}p{margin:.25rem 0;color:var(--dim)}
+h1{font-size:1.5rem;margin:0 0 .25rem}h2{font-size:1.05rem;margin:2rem 0 .5rem}
+p{margin:.25rem 0;color:var(--dim)}
 table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}
-th,td{text-align:left;padding:.35rem .75rem .35rem 0;border-bottom:1px solid var(--line);vertical-align:top}
+th,td{text-align:left;padding:.35rem .75rem .35rem 0;border-bottom:1px solid var(--line)}
+th,td{vertical-align:top}
 th{font-weight:600;color:var(--dim);font-size:.85rem}td.n,th.n{text-align:right}
-code{font:12.5px ui-monospace,monospace;color:var(--dim)}.good{color:var(--good)}.bad{color:var(--bad)}
+code{font:12.5px ui-monospace,monospace;color:var(--dim)}
+.good{color:var(--good)}.bad{color:var(--bad)}
 time{white-space:nowrap}.scroll{overflow-x:auto}
 """
 ROWS_SHOWN = 50
@@ -33,9 +36,11 @@ def answer(world: World, path: str) -> Answer:
             customer.name, f"<h1>{escape(customer.name)}</h1>" + _sections(world, [customer])
         )
     head = (
-        "<h1>Metronome, emulated</h1><p>This is the Vocalis sandbox: Metronome's API with a clock that can be moved, "
-        "for development and tests. Nothing here costs money.</p><p>Calls need the header "
-        f"<code>Authorization: Bearer …</code> with the sandbox's key. Its time is {_when(world.clock.now())}.</p>"
+        "<h1>Metronome, emulated</h1>"
+        "<p>This is the Vocalis sandbox: Metronome's API with a clock that can be moved, "
+        "for development and tests. Nothing here costs money.</p>"
+        "<p>Calls need the header <code>Authorization: Bearer …</code> with the sandbox's key. "
+        f"Its time is {_when(world.clock.now())}.</p>"
     )
     newest = list(reversed(list(world.store.customers)))[:ROWS_SHOWN]
     return _html("Metronome sandbox", head + _sections(world, newest) + _deliveries(world))
@@ -47,8 +52,10 @@ def _when(moment: datetime) -> str:
 
 def _html(title: str, body: str, status: int = 200) -> Answer:
     text = (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
-        f'<meta http-equiv="refresh" content="4"><title>{escape(title)}</title><style>{STYLE}</style>{body}</html>'
+        '<!doctype html><html lang="en"><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width">'
+        '<meta http-equiv="refresh" content="4">'
+        f"<title>{escape(title)}</title><style>{STYLE}</style>{body}</html>"
     )
     return Answer(text.encode(), "text/html; charset=utf-8", status)
 
@@ -93,7 +100,10 @@ def _sections(world: World, customers: list[Customer]) -> str:
             recharge = "none"
             if config:
                 state = "on" if config["is_enabled"] else "off"
-                recharge = f"{state}: {number(config['threshold_amount']):,} → {number(config['recharge_to_amount']):,}"
+                recharge = (
+                    f"{state}: {number(config['threshold_amount']):,} "
+                    f"→ {number(config['recharge_to_amount']):,}"
+                )
             end = _when(contract.ending_before) if contract.ending_before else "open"
             state = "archived" if contract.archived_at else "active"
             name = escape(contract.name or "")

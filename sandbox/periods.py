@@ -23,8 +23,8 @@ def add_months(moment: datetime, months: int) -> datetime:
 
 
 def step(anchor: datetime, frequency: str, count: int) -> datetime:
-    """The start of the count-th period after the anchor. Counted from the anchor, so the 31st
-    survives February."""
+    """The start of the count-th period after the anchor.
+    Counted from the anchor, so the 31st survives February."""
     if frequency in MONTHS:
         return add_months(anchor, MONTHS[frequency] * count)
     return anchor + timedelta(days=DAYS[frequency] * count)

@@ -53,8 +53,8 @@ class Metric(Record):
 
     @property
     def dimensions(self) -> tuple[str, ...]:
-        """Every property usage of this metric can be split by, each once, in order of first
-        mention."""
+        """Every property usage of this metric can be split by, each once,
+        in order of first mention."""
         return tuple(dict.fromkeys(key for keys in self.group_keys for key in keys))
 
 
@@ -164,7 +164,7 @@ class Adjustment:
 
 @dataclass(kw_only=True)
 class Commit(Record):
-    """A prepaid or postpaid commit, or (type CREDIT) a credit: they differ in little but the name."""
+    """A prepaid or postpaid commit, or (type CREDIT) a credit: little but the name differs."""
 
     customer_id: str
     contract_id: str | None = None  # None: belongs to the customer

@@ -89,8 +89,8 @@ class Table(Generic[R]):
             self._by_customer.setdefault(customer_id, []).append(row)
 
     def of_customer(self, customer_id: str) -> list[R]:
-        """Rows of one customer in order of creation. Rows of tables that are read so are never
-        removed."""
+        """Rows of one customer in order of creation.
+        Rows of tables that are read so are never removed."""
         return self._by_customer.get(customer_id, [])
 
     def clear(self) -> None:
@@ -156,7 +156,8 @@ class Store:
         self.db.execute("PRAGMA journal_mode=WAL")
         self.db.execute("PRAGMA synchronous=NORMAL")
         self.db.execute(
-            "CREATE TABLE IF NOT EXISTS row (kind TEXT, id TEXT, seq INTEGER, body TEXT, PRIMARY KEY (kind, id))"
+            "CREATE TABLE IF NOT EXISTS row"
+            " (kind TEXT, id TEXT, seq INTEGER, body TEXT, PRIMARY KEY (kind, id))"
         )
         by_kind = {table._kind: table for table in self.tables().values()}
         for kind, body in self.db.execute("SELECT kind, body FROM row ORDER BY seq"):

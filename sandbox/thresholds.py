@@ -1,7 +1,8 @@
 """Prepaid balance thresholds: recharge through an external payment gate.
 
     nothing open --(enabled and balance <= threshold)--> COMMITTING --release paid--> COMMITTED
-                                                                   \\-release failed-> CANCELED, is_enabled false
+                                                                   \\-release failed-> CANCELED,
+                                                                             is_enabled false
 
 A contract has one open workflow at most. The amount is fixed when it opens.
 """
@@ -209,8 +210,8 @@ def _commit_workflow(world: World, workflow: Workflow, at: datetime) -> None:
 
 
 def release(world: World, request: Request) -> Any:
-    """Tell the outcome of the payment. A workflow is released once; a second time is refused,
-    saying what it is."""
+    """Tell the outcome of the payment.
+    A workflow is released once; a second time is refused, saying what it is."""
     body = request.body if isinstance(request.body, dict) else {}
     outcome = str(body.get("outcome") or "").lower()
     if outcome not in ("paid", "failed"):

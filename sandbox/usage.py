@@ -131,8 +131,8 @@ Cells = list[tuple[datetime, Dimensions, Decimal]]
 
 @dataclass(kw_only=True)
 class Line(Record):
-    """One item of a usage list, so that it can be paged like stored rows. Only what is on the page
-    is summed up."""
+    """One item of a usage list, so that it can be paged like stored rows.
+    Only what is on the page is summed up."""
 
     show: Callable[[], dict[str, Any]]
 

@@ -11,8 +11,8 @@ from sandbox.world import World
 
 
 def preview(world: World, request: Request) -> Any:
-    """Mode replace rates these events alone, merge adds them to the usage there is. Nothing is
-    kept."""
+    """Mode replace rates these events alone, merge adds them to the usage there is.
+    Nothing is kept."""
     body = request.body
     customer = find(world.store.customers, request.params["customer_id"], "Customer")
     if not 1 <= len(body["events"]) <= MOST_EVENTS:

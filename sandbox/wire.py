@@ -51,8 +51,8 @@ class Request:
     origin: str = ""
 
     def option(self, name: str) -> Any:
-        """A list option: the official client puts the cursors of some POST lists in the query, of
-        others in the body."""
+        """A list option: the official client puts the cursors of some POST lists in the query,
+        of others in the body."""
         if name in self.query:
             return self.query[name]
         return self.body.get(name) if isinstance(self.body, dict) else None

@@ -168,8 +168,8 @@ class World:
             heappush(self._agenda, (at, due.seq, due.id))
 
     def schedule_evaluation(self, customer_id: str, now: datetime) -> None:
-        """One evaluation serves everything that happened before it: a second request for the same
-        time is dropped."""
+        """One evaluation serves everything that happened before it:
+        a second request for the same time is dropped."""
         settings = self.settings
         if customer_id in self._evaluating and not settings.latency_seconds:
             return

@@ -1,5 +1,5 @@
-"""How a person goes through the admin: to a page, through an action, past the question whether it
-is meant."""
+"""How a person goes through the admin:
+to a page, through an action, past the question whether it is meant."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def act(client, model, action: str, *rows, follow: bool = True, **answers):
 
 
 def confirm(client, model, action: str, *rows, **answers):
-    """Through the page that asks first, as a person goes: what it hides in its form is sent along."""
+    """Through the page that asks first, as a person goes: its hidden fields are sent along."""
     asked = act(client, model, action, *rows)
     assert asked.templates[0].name == "admin/confirm.html"
     hidden = {field.name: str(field.value()) for field in asked.context["form"].hidden_fields()}

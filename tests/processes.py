@@ -1,5 +1,5 @@
-"""Real processes for tests: the sandbox, the worker and the web server on ports and databases of
-their own."""
+"""Real processes for tests:
+the sandbox, the worker and the web server on ports and databases of their own."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def free_port() -> int:
 
 
 def settings_env(*, database_url: str, metronome_url: str, **more: str) -> dict[str, str]:
-    """The environment of a process that runs with .env.example on this database and this Metronome."""
+    """The environment of a process: .env.example, with this database and this Metronome."""
     return os.environ | {
         "DJANGO_SETTINGS_MODULE": "vocalis.settings",
         "ENV_FILE": ".env.example",
@@ -54,8 +54,8 @@ def direct(base_url: str = "", **options: Any) -> httpx.Client:
 def running(
     log: Path, *command: str, env: dict[str, str] | None = None
 ) -> Iterator[subprocess.Popen]:
-    """A Python process whose output goes to `log`, printed when the test is over (pytest shows it
-    if that failed)."""
+    """A Python process whose output goes to `log`,
+    printed when the test is over (pytest shows it if that failed)."""
     with log.open("wb") as output:
         process = subprocess.Popen(
             [sys.executable, *command], env=env, stdout=output, stderr=subprocess.STDOUT

@@ -80,7 +80,9 @@ ROWS = {
     "admin:view_on_site": "admin-login admin-login | admin-login admin-login | 404 404 | 404 404",
     "admin:app_list": "admin-login admin-login | admin-login admin-login | 404 404 | 200 200",
     "admin:auth_user_password_change": PERMITTED,
-    "admin:billing_wallet_reconcile": "admin-login admin-login | admin-login admin-login | 403 403 | 200 reconcile",
+    "admin:billing_wallet_reconcile": (
+        "admin-login admin-login | admin-login admin-login | 403 403 | 200 reconcile"
+    ),
 }
 # The pages every model has in the admin. What people edit there is named; everything else is only
 # read.

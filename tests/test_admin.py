@@ -1,4 +1,4 @@
-"""What operators see and may do: everything, read-only, with what it owes and a way to try again."""
+"""What operators see and may do: everything, read-only, with open jobs and a way to try again."""
 
 from __future__ import annotations
 
@@ -110,8 +110,8 @@ def test_search_finds_a_customer_by_id_and_alias(operator, shop, alice):
     "model", [LedgerEntry, Reservation, Payment, Recharge, InboundWebhook, Generation, UsageEvent]
 )
 def test_what_the_large_lists_are_searched_for_begins_an_index(model):
-    """Else PostgreSQL reads the whole table, for a customer's e-mail address, too: the parts are
-    joined by OR."""
+    """Else PostgreSQL reads the whole table, for a customer's e-mail address, too:
+    the parts are joined by OR."""
     indexed = {field.name for field in model._meta.fields if field.unique or field.db_index}
     for index in (*model._meta.indexes, *model._meta.constraints):
         if getattr(index, "fields", None) and index.condition is None:

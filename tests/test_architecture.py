@@ -1,5 +1,5 @@
-"""The rules that keep the rooms apart, read from the source itself. A violation is listed as `path
-imports name`."""
+"""The rules that keep the rooms apart, read from the source itself.
+A violation is listed as `path imports name`."""
 
 from __future__ import annotations
 
@@ -101,8 +101,8 @@ def test_imports_only_go_down():
 
 
 def test_commands_and_the_admin_alone_make_outcomes():
-    """What a command prints is its own affair: the rooms below raise exceptions of their own and
-    return values."""
+    """What a command prints is its own affair:
+    the rooms below raise exceptions of their own and return values."""
 
     def strays(path: str, name: str) -> bool:
         allowed = path.startswith("operations/") or "/management/" in path or "/admin" in path
@@ -202,8 +202,8 @@ def test_no_page_knows_a_speech_engine():
 
 
 def test_payments_are_about_money_only():
-    """Not about Metronome, mails or what was bought; who waits for a payment is told by way of the
-    rows."""
+    """Not about Metronome, mails or what was bought;
+    who waits for a payment is told by way of the rows."""
     allowed = ("accounts.", "billing.models", "billing.payments", "jobs.", "operations.")
 
     def strays(path: str, name: str) -> bool:
@@ -270,8 +270,8 @@ READERS = {"filter", "exclude", "get", "Q", "aggregate", "complete"}  # complete
 
 
 def job_columns_written(tree: ast.AST) -> Iterator[tuple[int, str]]:
-    """Line and name of each column of a job that is set: by keyword, in a dict, as an attribute or
-    in SQL."""
+    """Line and name of each column of a job that is set:
+    by keyword, in a dict, as an attribute or in SQL."""
     in_sql = re.compile(
         rf"\b(?:SET|INSERT INTO)\b.*?\b({'|'.join(sorted(JOB_COLUMNS))})\b", re.DOTALL
     )
@@ -375,8 +375,8 @@ def test_functions_stay_short_enough_to_read():
 
 
 def test_no_client_of_http_leaves_it_to_the_environment_whether_a_proxy_is_asked_for_this_machine():
-    """Each says so itself: by a transport, by trust_env, or in one of the two modules that decide
-    by the address."""
+    """Each says so itself: by a transport, by trust_env,
+    or in one of the two modules that decide by the address."""
     clients = {
         "httpx.Client",
         "httpx.AsyncClient",

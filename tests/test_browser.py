@@ -1,5 +1,5 @@
-"""One customer's way through the product in a real browser, with every process real: what the pages
-promise, they do."""
+"""One customer's way through the product in a real browser, with every process real:
+what the pages promise, they do."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ AVAILABLE = "header [data-balance=available]"
 
 @pytest.fixture
 def site(tmp_path):
-    """Sandbox, worker and web on a fresh database. Yields the site's address and an HTTP client of
-    the sandbox."""
+    """Sandbox, worker and web on a fresh database.
+    Yields the site's address and an HTTP client of the sandbox."""
     port = processes.free_port()
     address = f"http://127.0.0.1:{port}"
     hooks = [

@@ -44,7 +44,10 @@ def test_the_database_lies_inside_the_checkout_whatever_its_folder_is_called(tmp
     folder = tmp_path / name
     shutil.copytree(ROOT / "vocalis", folder / "vocalis")
     shutil.copy(ROOT / ".env.example", folder)
-    code = "from vocalis.settings import DATABASES, MEDIA_ROOT; print(DATABASES['default']['NAME'], MEDIA_ROOT, sep='\\n')"
+    code = (
+        "from vocalis.settings import DATABASES, MEDIA_ROOT; "
+        "print(DATABASES['default']['NAME'], MEDIA_ROOT, sep='\\n')"
+    )
 
     run = subprocess.run(
         [sys.executable, "-c", code],

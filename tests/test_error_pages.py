@@ -1,5 +1,5 @@
-"""Error pages come when little else works: they need no user, no database and, for 500, no context
-at all."""
+"""Error pages come when little else works:
+they need no user, no database and, for 500, no context at all."""
 
 import pytest
 from django.core.exceptions import BadRequest, PermissionDenied

@@ -1,5 +1,5 @@
-"""Who reads what of the integrations' health: names and statuses for all, details for staff and by
-a token."""
+"""Who reads what of the integrations' health:
+names and statuses for all, details for staff and by a token."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ def test_every_job_is_in_operations():
 
 
 def test_name_function_and_constant_of_a_job_are_one_name():
-    """`grants.start_or_end` is START_OR_END and calls start_or_end; with the noun if there are two."""
+    """`grants.start_or_end` is START_OR_END, calls start_or_end; with the noun if there are two."""
     for job in all_jobs():
         perform: Any = job.perform
         noun, _, verb = job.name.partition(".")

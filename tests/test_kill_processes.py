@@ -111,8 +111,8 @@ class Site:
 
 
 class Speaker(threading.Thread):
-    """A customer who speaks again and again, and does not know of an answer what got lost on its
-    way."""
+    """A customer who speaks again and again,
+    and does not know of an answer what got lost on its way."""
 
     def __init__(self, customer: Customer, webs: list[str], stop: threading.Event) -> None:
         super().__init__(daemon=True)

@@ -1,5 +1,5 @@
-"""PostgreSQL takes no NUL in a text, SQLite does: wherever one comes in, it must be refused before
-it is a query."""
+"""PostgreSQL takes no NUL in a text, SQLite does:
+wherever one comes in, it must be refused before it is a query."""
 
 from __future__ import annotations
 

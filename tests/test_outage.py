@@ -1,5 +1,5 @@
-"""What people see and what is left behind when something we stand on is away: Metronome, Redis, the
-database, the disk."""
+"""What people see and what is left behind when something we stand on is away:
+Metronome, Redis, the database, the disk."""
 
 from __future__ import annotations
 
@@ -211,8 +211,8 @@ def files(tmp_path):
 def test_a_database_that_leaves_in_the_middle_leaves_no_half_work(
     alice, wallet, now, caplog, tmp_path
 ):
-    """It goes away between the synthesis and the capture. The hold gives the credits back; nobody
-    needs to look."""
+    """It goes away between the synthesis and the capture.
+    The hold gives the credits back; nobody needs to look."""
     client = Client()
     client.force_login(alice.user)
     gone = []
@@ -329,8 +329,8 @@ def test_without_redis_people_sign_up_and_speak_and_streams_fall_back_to_the_tim
 
 
 def test_a_redis_that_leaves_does_not_fill_the_log():
-    """A subscriber of channels_redis logs a traceback a second until it is back. Ours says it, once
-    a minute."""
+    """A subscriber of channels_redis logs a traceback a second until it is back.
+    Ours says it, once a minute."""
     assert not logging.getLogger("channels_redis.pubsub").isEnabledFor(logging.ERROR)
     assert logging.getLogger("billing.live.wake").isEnabledFor(logging.WARNING)
 

@@ -256,7 +256,9 @@ PRODUCTION = """
 import json, django
 from django.conf import settings
 django.setup()
-settings.STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
+settings.STORAGES["staticfiles"] = {
+    "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
+}
 from django.test import Client
 client = Client(SERVER_NAME="vocalis.example")
 secure = client.get("/accounts/login/", secure=True)
@@ -266,7 +268,11 @@ print(json.dumps({
     "insecure": [insecure.headers.get("Location"), insecure.headers.get("Content-Security-Policy")],
     "headers": dict(secure.headers),
     "csrf": [bool(cookie["secure"]), cookie["samesite"]],
-    "session": [settings.SESSION_COOKIE_SECURE, settings.SESSION_COOKIE_HTTPONLY, settings.SESSION_COOKIE_SAMESITE],
+    "session": [
+        settings.SESSION_COOKIE_SECURE,
+        settings.SESSION_COOKIE_HTTPONLY,
+        settings.SESSION_COOKIE_SAMESITE,
+    ],
     "foreign host": Client(SERVER_NAME="evil.example").get("/health", secure=True).status_code,
 }))
 """

@@ -10,8 +10,8 @@ from conftest import fund
 
 
 def addresses() -> list[str]:
-    """Every fixed address with a slash at its end. Inside of the admin, Django sends strangers to
-    log in first."""
+    """Every fixed address with a slash at its end.
+    Inside of the admin, Django sends strangers to log in first."""
     found = []
     for entry in get_resolver().url_patterns:
         prefix = str(entry.pattern)

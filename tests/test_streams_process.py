@@ -1,5 +1,5 @@
-"""Event streams in a real daphne process: what many of them hold, and that it stops cleanly under
-them."""
+"""Event streams in a real daphne process:
+what many of them hold, and that it stops cleanly under them."""
 
 import os
 import re
@@ -137,7 +137,8 @@ def database_connections(process):
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
             cursor.execute(
-                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+                "SELECT count(*) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
             )
             return cursor.fetchone()[0]
     names = [os.path.realpath(file) for file in Path(f"/proc/{process.pid}/fd").iterdir()]

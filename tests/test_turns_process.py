@@ -1,5 +1,5 @@
-"""More requests than a web process works on at once, with a real daphne: they wait, and the
-database is not overrun."""
+"""More requests than a web process works on at once, with a real daphne:
+they wait, and the database is not overrun."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ def cookie(alice, now):
 
 @contextmanager
 def counted_connections():
-    """The numbers of connections to the test's database, all along but for the one that counts and
-    the test's own."""
+    """The numbers of connections to the test's database,
+    all along but for the one that counts and the test's own."""
     mine, over, counts = connection.settings_dict, threading.Event(), []
     ours = {
         "host": mine["HOST"],
@@ -44,7 +44,10 @@ def counted_connections():
         "user": mine["USER"],
         "password": mine["PASSWORD"],
     }
-    ask = "SELECT count(*) FROM pg_stat_activity WHERE datname = %s AND pid <> %s AND backend_type = 'client backend'"
+    ask = (
+        "SELECT count(*) FROM pg_stat_activity"
+        " WHERE datname = %s AND pid <> %s AND backend_type = 'client backend'"
+    )
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_backend_pid()")
         own = cursor.fetchone()[0]

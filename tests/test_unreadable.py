@@ -1,5 +1,5 @@
-"""Requests that cannot be read, through the application as the server calls it: 400, whatever the
-address."""
+"""Requests that cannot be read, through the application as the server calls it:
+400, whatever the address."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Every variable of .env.example has values that are refused at start, by its name and with what to
-write."""
+"""Every variable of .env.example has values that are refused at start,
+by its name and with what to write."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""The worker as a real process, between a real database and the sandbox as a real process: stopped,
-killed, restarted."""
+"""The worker as a real process, between a real database and the sandbox as a real process:
+stopped, killed, restarted."""
 
 from __future__ import annotations
 

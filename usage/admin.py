@@ -68,7 +68,10 @@ class GenerationAdmin(OfCustomer, ReadOnlyAdmin):
 
     @confirmed(
         "Credit back",
-        explains="Gives back what was spent on these, as new credits, once each. Usage that was reported stays reported.",
+        explains=(
+            "Gives back what was spent on these, as new credits, once each. "
+            "Usage that was reported stays reported."
+        ),
         asks=Reason,
         permission="give",
         applies=lambda generation: (
@@ -145,7 +148,10 @@ class UsageDiscrepancyAdmin(OfCustomer, JobRowAdmin):
 
     @confirmed(
         "Send what is missing",
-        explains="A worker sends again what Metronome does not have, and compares again once it is counted.",
+        explains=(
+            "A worker sends again what Metronome does not have, "
+            "and compares again once it is counted."
+        ),
         applies=lambda row: row.resolved_at is None,
     )
     def repair(self, request: HttpRequest, queryset: QuerySet[UsageDiscrepancy]) -> None:

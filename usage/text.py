@@ -37,7 +37,8 @@ def normalise(text: str) -> str:
         return typed.normalise(_with_line_feeds(text), characters_max=MAX_CHARACTERS)
     except typed.TooLong as error:
         raise TextRefused(
-            f"The text is far over the {MAX_CHARACTERS:,} characters that can be spoken at once. Shorten it."
+            f"The text is far over the {MAX_CHARACTERS:,} characters that can be spoken at once. "
+            "Shorten it."
         ) from error
     except typed.Unfit as error:
         raise TextRefused(str(error)) from error

@@ -34,8 +34,8 @@ class Site(admin.AdminSite):
     )
 
     def admin_view(self, view: Any, cacheable: bool = False) -> Any:
-        """Rows are named by the address, and by the boxes ticked in a list: neither is looked at by
-        a form."""
+        """Rows are named by the address, and by the boxes ticked in a list:
+        neither is looked at by a form."""
         inner: Any = super().admin_view(view, cacheable)
 
         def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
@@ -60,8 +60,8 @@ class Site(admin.AdminSite):
 
 
 def looks() -> list[dict[str, str]]:
-    """The checks of our own rows, each with where to go on and the right it takes to see it; dead
-    rows by kind."""
+    """The checks of our own rows, each with where to go on and the right it takes to see it;
+    dead rows by kind."""
     dead = worker.dead_rows()
     checks = [
         check
@@ -78,8 +78,8 @@ def looks() -> list[dict[str, str]]:
 
 
 def _look(name: str, status: str, detail: str, page: str) -> dict[str, str]:
-    """`page` names a changelist, such as "billing_drift?state=open"; what has none is for those who
-    watch the workers."""
+    """`page` names a changelist, such as "billing_drift?state=open";
+    what has none is for those who watch the workers."""
     label, _, query = page.partition("?")
     app, _, model = (label or "jobs_heartbeat").partition("_")
     url = reverse(f"admin:{label}_changelist") + f"?{query}" * bool(query) if label else ""

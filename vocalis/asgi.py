@@ -1,5 +1,5 @@
-"""The web process. Event streams go past Django's handler, which would hold a thread for each; see
-billing.live.stream."""
+"""The web process. Event streams go past Django's handler, which would hold a thread for each;
+see billing.live.stream."""
 
 import logging
 import os
@@ -41,8 +41,8 @@ Send = Callable[[Any], Awaitable[None]]
 
 
 class Request(ASGIRequest):
-    """A form that cannot be read is a bad request: it may name a character set that is none of
-    texts."""
+    """A form that cannot be read is a bad request:
+    it may name a character set that is none of texts."""
 
     _post: QueryDict
     _mark_post_parse_error: Callable[[], None]
@@ -84,8 +84,8 @@ class Pages(ASGIHandler):
             await self.send_response(response, send)
 
     def create_request(self, scope: Any, body_file: Any) -> Any:
-        """The headers are read before there is a request, so no middleware could answer for those
-        that cannot be."""
+        """The headers are read before there is a request,
+        so no middleware could answer for those that cannot be."""
         request: HttpRequest | None
         refusal: HttpResponseBase | None
         try:
@@ -123,8 +123,8 @@ async def application(scope: Message, receive: Receive, send: Send) -> None:
 
 
 async def read_body(receive: Receive) -> list[Message] | None:
-    """A request's body, or None if it is over the limit. Django looks at the declared length alone
-    and takes files of any."""
+    """A request's body, or None if it is over the limit.
+    Django looks at the declared length alone and takes files of any."""
     messages: list[Message] = []
     size = 0
     while True:

@@ -54,7 +54,8 @@ def _secrets() -> Iterator[checks.CheckMessage]:
         or len(settings.SECRET_KEY) < SECRET_KEY_LENGTH_MIN
     ):
         yield checks.Error(
-            "SECRET_KEY is missing, short enough to guess, or the one of the development settings, which everybody knows.",
+            "SECRET_KEY is missing, short enough to guess, "
+            "or the one of the development settings, which everybody knows.",
             hint='python -c "import secrets; print(secrets.token_urlsafe(50))" makes one.',
             id="vocalis.E002",
         )
@@ -63,7 +64,8 @@ def _secrets() -> Iterator[checks.CheckMessage]:
         or SANDBOX_WEBHOOK_SECRET in settings.METRONOME_WEBHOOK_SECRETS
     ):
         yield checks.Error(
-            "METRONOME_WEBHOOK_SECRET is empty, so that every webhook is refused, or the sandbox's, which everybody knows.",
+            "METRONOME_WEBHOOK_SECRET is empty, so that every webhook is refused, "
+            "or the sandbox's, which everybody knows.",
             hint="Copy the secret of the webhook destination from Metronome's settings.",
             id="vocalis.E005",
         )
@@ -72,7 +74,8 @@ def _secrets() -> Iterator[checks.CheckMessage]:
 def _hosts() -> Iterator[checks.CheckMessage]:
     if urlsplit(settings.SITE_URL).hostname in LOCAL_HOSTS:
         yield checks.Error(
-            f"SITE_URL is {settings.SITE_URL}: links in mails would lead everybody to their own machine.",
+            f"SITE_URL is {settings.SITE_URL}: "
+            "links in mails would lead everybody to their own machine.",
             hint="Set it to the address of this site.",
             id="vocalis.E011",
         )
@@ -96,7 +99,8 @@ def _hosts() -> Iterator[checks.CheckMessage]:
 def _gateway() -> Iterator[checks.CheckMessage]:
     if settings.PAYMENT_GATEWAY not in GATEWAYS:
         yield checks.Error(
-            f"PAYMENT_GATEWAY is “{settings.PAYMENT_GATEWAY}”, which is no gateway: no card could be kept or charged.",
+            f"PAYMENT_GATEWAY is “{settings.PAYMENT_GATEWAY}”, "
+            "which is no gateway: no card could be kept or charged.",
             hint=f"Known are: {', '.join(sorted(GATEWAYS))}.",
             id="vocalis.E008",
         )
@@ -109,8 +113,12 @@ def _outside() -> Iterator[checks.CheckMessage]:
         "sandbox",
     ):
         yield checks.Error(
-            f"Billing would go to {settings.METRONOME_API_URL or 'nowhere'}, which is not a Metronome account.",
-            hint="Leave METRONOME_API_URL out for https://api.metronome.com and set METRONOME_API_KEY.",
+            f"Billing would go to {settings.METRONOME_API_URL or 'nowhere'}, "
+            "which is not a Metronome account.",
+            hint=(
+                "Leave METRONOME_API_URL out for "
+                "https://api.metronome.com and set METRONOME_API_KEY."
+            ),
             id="vocalis.E003",
         )
     if settings.PAYMENT_GATEWAY == "test":
@@ -125,7 +133,8 @@ def _processes() -> Iterator[checks.CheckMessage]:
     in_memory = settings.CHANNEL_LAYERS["default"]["BACKEND"].endswith("InMemoryChannelLayer")
     if settings.WEB_PROCESSES > 1 and in_memory:
         yield checks.Error(
-            "Several web processes cannot wake each other's streams through an in-memory channel layer.",
+            "Several web processes cannot wake each other's "
+            "streams through an in-memory channel layer.",
             hint="Set REDIS_URL.",
             id="vocalis.E006",
         )
@@ -140,8 +149,8 @@ def _processes() -> Iterator[checks.CheckMessage]:
 
 
 def refuse_to_start() -> None:
-    """For entry points that Django does not check itself (an ASGI server): exits with what is
-    wrong."""
+    """For entry points that Django does not check itself (an ASGI server):
+    exits with what is wrong."""
     errors = [message for message in production() if not message.is_silenced()]
     if errors:
         raise SystemExit("\n".join(f"{error.id}: {error.msg} {error.hint}" for error in errors))

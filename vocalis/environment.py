@@ -1,5 +1,5 @@
-"""How variables of the environment are read. What cannot be read is noted, and refused by
-vocalis.checks in words."""
+"""How variables of the environment are read.
+What cannot be read is noted, and refused by vocalis.checks in words."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from typing import Any
 import environ
 
 YES_OR_NO = {"on", "off", "true", "false", "yes", "no", "y", "n", "ok", "1", "0"}
-DATABASE_FORM = "postgres://user:password@host:5432/name, or sqlite:////folder/file, or nothing for a file under var/"
+DATABASE_FORM = (
+    "postgres://user:password@host:5432/name, "
+    "or sqlite:////folder/file, or nothing for a file under var/"
+)
 MAIL_FORM = "smtp+tls://user:password@host:587, or consolemail:// for mails that only reach the log"
 DATABASE_ENGINES = {"django.db.backends.sqlite3", "django.db.backends.postgresql"}
 NO_DATABASE = {"ENGINE": "django.db.backends.dummy"}  # whatever asks it anything fails
@@ -30,13 +33,13 @@ class Env(environ.Env):
             return instead
 
     def list(self, var: str, cast: Any = None, default: Any = environ.Env.NOTSET) -> Any:
-        """Comma-separated. Blanks around an item are none of it, and nothing between two commas is
-        no item."""
+        """Comma-separated. Blanks around an item are none of it,
+        and nothing between two commas is no item."""
         return [item for each in super().list(var, cast, default) if (item := each.strip())]
 
     def bool(self, var: str, default: Any = environ.Env.NOTSET) -> Any:
-        """django-environ takes any word it does not know for no. A variable that is empty is one
-        that is left out."""
+        """django-environ takes any word it does not know for no.
+        A variable that is empty is one that is left out."""
         word = self.str(var, default="").strip().lower()
         if word and word not in YES_OR_NO:
             self.unreadable[var] = "on or off"

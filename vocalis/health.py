@@ -48,8 +48,8 @@ COMPARED_WARN = timedelta(days=1)  # with 100,000 active customers a round takes
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """`admin` is where a person goes on: the name of a changelist, such as
-    "billing_drift?state=open"."""
+    """`admin` is where a person goes on:
+    the name of a changelist, such as "billing_drift?state=open"."""
 
     name: str
     status: Status

@@ -19,8 +19,8 @@ View = Callable[[HttpRequest], HttpResponse]
 def security_headers(
     get_response: Callable[[HttpRequest], HttpResponse],
 ) -> Callable[[HttpRequest], HttpResponse]:
-    """The Content-Security-Policy of every answer, except Django's own debug pages, which style
-    themselves."""
+    """The Content-Security-Policy of every answer, except Django's own debug pages,
+    which style themselves."""
 
     def middleware(request: HttpRequest) -> HttpResponse:
         response = get_response(request)

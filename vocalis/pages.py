@@ -1,4 +1,4 @@
-"""Pages that belong to no app: the front page, which speaks of all of them, and those of failures."""
+"""Pages of no app: the front page, which speaks of all of them, and those of failures."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ def home(request: HttpRequest) -> HttpResponse:
 def unavailable_if_database(
     request: HttpRequest, error: BaseException | None
 ) -> HttpResponse | None:
-    """503 if `error` says that the database is away, locked or full; rendered without it, and
-    without the user."""
+    """503 if `error` says that the database is away, locked or full;
+    rendered without it, and without the user."""
     if not isinstance(error, (OperationalError, InterfaceError)):
         return None
     logger.error("503 for %s: %s", request.path, error)

@@ -1,5 +1,5 @@
-"""All settings, read from the environment and from the .env file. Every variable is explained in
-.env.example."""
+"""All settings, read from the environment and from the .env file.
+Every variable is explained in .env.example."""
 
 from __future__ import annotations
 
@@ -88,8 +88,8 @@ TEMPLATES: list[dict[str, Any]] = [
 ]
 
 # --- Database -------------------------------------------------------------------------------------
-# SQLite takes one writer at a time. IMMEDIATE makes a transaction queue for that turn when it begins, where waiting is
-# safe, instead of failing when it first writes; FULL because a lost commit here is lost money.
+# SQLite takes one writer at a time. IMMEDIATE makes a transaction wait when it begins, where that
+# is safe, instead of failing when it first writes; FULL because a lost commit here is lost money.
 # The default is no URL: a folder may be named `c++` or `v#1`, which a URL reads as something else.
 SQLITE = {"ENGINE": "django.db.backends.sqlite3", "NAME": str(VAR_DIR / "vocalis.sqlite3")}
 DATABASES: dict[str, Any] = {

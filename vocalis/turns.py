@@ -29,8 +29,8 @@ class Busy(Exception):
 
 
 class Turns:
-    """Threads that are lent, first come, first served. Those who wait hold neither a thread nor a
-    connection."""
+    """Threads that are lent, first come, first served.
+    Those who wait hold neither a thread nor a connection."""
 
     def __init__(self, at_once: int) -> None:
         # One executor a thread, because all of a request has to run in the same one. They start
@@ -105,5 +105,6 @@ class Turns:
         if time.monotonic() - self._complained_at >= COMPLAIN_SECONDS:
             self._complained_at = time.monotonic()
             logger.warning(
-                "more requests than WEB_REQUESTS allows: some wait, some get 503 (told once a minute)"
+                "more requests than WEB_REQUESTS allows: "
+                "some wait, some get 503 (told once a minute)"
             )

@@ -26,8 +26,8 @@ def customer_named(text: str) -> Customer:
 
 
 def staff_named(email: str | None) -> User:
-    """The member of staff with this e-mail address; without one, the only active superuser. Raises
-    Refused."""
+    """The member of staff with this e-mail address; without one, the only active superuser.
+    Raises Refused."""
     staff = User.objects.filter(is_staff=True, is_active=True)
     if email is not None:
         person = staff.filter(email=typed.email(email)).first()

@@ -103,8 +103,8 @@ def test_strangers_cannot_fill_the_database(client, db, settings):
 
 
 def test_a_form_of_another_site_is_not_kept_and_gives_nobody_a_new_session(alice):
-    """Browsers send no cookies with it, and would take the new one for the old: a log-out by any
-    site."""
+    """Browsers send no cookies with it, and would take the new one for the old:
+    a log-out by any site."""
     stranger = Client(enforce_csrf_checks=True)
 
     answer = stranger.post("/studio/", {"text": "Buy!"}, headers={"origin": "https://evil.example"})

@@ -1,4 +1,4 @@
-"""What operators see of the money. The ledger and everything that comes from outside is read-only."""
+"""What operators see of the money. The ledger and all that comes from outside is read-only."""
 
 from __future__ import annotations
 
@@ -129,7 +129,10 @@ class WalletAdmin(OfCustomer, ReadOnlyAdmin):
 
     @confirmed(
         "Give credits",
-        explains="New credits at Metronome, drawn before all others. A worker makes them within a few seconds.",
+        explains=(
+            "New credits at Metronome, drawn before all others. "
+            "A worker makes them within a few seconds."
+        ),
         asks=GiveForm,
         permission="give",
     )
@@ -160,7 +163,10 @@ class WalletAdmin(OfCustomer, ReadOnlyAdmin):
 
     @confirmed(
         "Freeze",
-        explains="Nothing more can be spent from these wallets. What is being spoken just now is still paid for.",
+        explains=(
+            "Nothing more can be spent from these wallets. "
+            "What is being spoken just now is still paid for."
+        ),
         asks=Reason,
         applies=lambda wallet: wallet.frozen_at is None,
     )
@@ -266,7 +272,10 @@ class PaymentAdmin(OfCustomer, JobRowAdmin):
 
     @confirmed(
         "Refund",
-        explains="Gives the money back for a plan that was charged and can no longer be granted. The customer reads the reason.",
+        explains=(
+            "Gives the money back for a plan that was charged and can no longer be granted. "
+            "The customer reads the reason."
+        ),
         asks=Reason,
         applies=lambda payment: (
             payment.kind == Payment.Kind.PLAN
@@ -280,7 +289,8 @@ class PaymentAdmin(OfCustomer, JobRowAdmin):
                 requests.request_refund(payment, reason=reason, now=timezone.now())
             except requests.NotRefundable:
                 raise Refused(
-                    "its credits are there or on their way; refund what was spoken with them instead"
+                    "its credits are there or on their way; "
+                    "refund what was spoken with them instead"
                 ) from None
 
         self.each(request, payments, "Refund asked for", refund, note=reason)
@@ -377,7 +387,9 @@ class InboundWebhookAdmin(CustomerSearch, JobRowAdmin):
 
     @confirmed(
         "Replay",
-        explains="Processed again, processed ones too. What they tell of is read anew at Metronome.",
+        explains=(
+            "Processed again, processed ones too. What they tell of is read anew at Metronome."
+        ),
     )
     def replay(self, request: HttpRequest, queryset: QuerySet[InboundWebhook]) -> None:
         self.make_due(request, "Replay", queryset, chosen=queryset.count())
@@ -405,7 +417,10 @@ class DriftAdmin(OfWallet, ReadOnlyAdmin):
 
     @confirmed(
         "Agree to adjust",
-        explains="The wallet is brought to Metronome's balance, if the difference is still the same at the next look.",
+        explains=(
+            "The wallet is brought to Metronome's balance, "
+            "if the difference is still the same at the next look."
+        ),
         applies=lambda drift: drift.state == Drift.State.OPEN and drift.approved_by_id is None,
     )
     def approve(self, request: HttpRequest, queryset: QuerySet[Drift]) -> None:

@@ -60,8 +60,8 @@ class UnknownCustomer(Exception):
 
 
 def process(event: InboundWebhook, now: datetime) -> None:
-    """Run the event's handler and note the outcome. Running it again, by Replay, changes nothing
-    that still holds."""
+    """Run the event's handler and note the outcome.
+    Running it again, by Replay, changes nothing that still holds."""
     handlers = TABLES[event.source]()
     handler = handlers.get(event.type) or handlers.get(f"{event.type.partition('.')[0]}.*")
     try:
@@ -75,8 +75,8 @@ def process(event: InboundWebhook, now: datetime) -> None:
 
 
 def start_recharge(event: InboundWebhook, now: datetime) -> str:
-    """Metronome wants a recharge paid: a worker has the card charged and tells Metronome how it
-    went."""
+    """Metronome wants a recharge paid:
+    a worker has the card charged and tells Metronome how it went."""
     customer, fields = _customer(event, now), _fields(event)
     workflow_id = fields.get("workflow_id")
     if not isinstance(workflow_id, str) or not 0 < len(workflow_id) <= 64:
@@ -93,8 +93,8 @@ def start_recharge(event: InboundWebhook, now: datetime) -> str:
 
 
 def look_at_recharge(event: InboundWebhook, now: datetime) -> str:
-    """A payment went well, badly, or waits for the customer. Our own rows know better: have a
-    worker look at them."""
+    """A payment went well, badly, or waits for the customer.
+    Our own rows know better: have a worker look at them."""
     customer, fields = _customer(event, now), _fields(event)
     schedule.run_now(customer.pk, now)
     recharge = Recharge.objects.filter(
@@ -114,8 +114,8 @@ def read_contract(event: InboundWebhook, now: datetime) -> str:
 
 
 def end_segment(event: InboundWebhook, now: datetime) -> str:
-    """The end of some credits. With an offset it is an announcement, worth a mail while some of
-    them are left."""
+    """The end of some credits. With an offset it is an announcement,
+    worth a mail while some of them are left."""
     customer = _customer(event, now)
     schedule.run_now(customer.pk, now)
     if not event.payload.get("offset_duration") or event.processed_at:
@@ -176,8 +176,8 @@ def _fields(event: InboundWebhook) -> dict[str, Any]:
 
 
 def _customer(event: InboundWebhook, now: datetime) -> Customer:
-    """The customer of the event. Raises Snooze while it may be just being provisioned, then
-    UnknownCustomer."""
+    """The customer of the event.
+    Raises Snooze while it may be just being provisioned, then UnknownCustomer."""
     if not event.customer_ref:
         raise UnknownCustomer
     if customer := Customer.objects.filter(metronome_id=event.customer_ref).first():

@@ -98,8 +98,8 @@ def store(
 
 
 def _body(request: HttpRequest) -> bytes:
-    """The exact bytes, never more than one over the limit in memory, whatever length the sender
-    declares or hides."""
+    """The exact bytes, never more than one over the limit in memory,
+    whatever length the sender declares or hides."""
     declared = request.META.get("CONTENT_LENGTH") or ""
     if declared.isdecimal() and int(declared[:20]) > BODY_BYTES_MAX:
         raise TooLarge
@@ -141,8 +141,8 @@ def _finite(text: str) -> float:
 
 
 def _check_storable(value: Any, *, depth: int) -> None:
-    """PostgreSQL's jsonb refuses NUL and lone surrogates, SQLite's JSON deep nesting; neither may
-    become an error 500."""
+    """PostgreSQL's jsonb refuses NUL and lone surrogates, SQLite's JSON deep nesting;
+    neither may become an error 500."""
     if depth > DEPTH_MAX:
         raise Malformed("The body is nested too deeply.")
     if isinstance(value, str):

@@ -19,8 +19,8 @@ AGE_SECONDS_MAX = 300  # either way, as Metronome's own verifier
 
 
 class SignatureInvalid(Exception):
-    """The request does not prove that Metronome sent it now. The message says why; it is for the
-    log only."""
+    """The request does not prove that Metronome sent it now.
+    The message says why; it is for the log only."""
 
 
 def sign(*, secret: str, date: str, body: bytes) -> str:

@@ -91,7 +91,7 @@ def states(wallet_ids: Collection[int]) -> list[State]:
 
 
 def marks(wallet_ids: Collection[int]) -> dict[int, Mark]:
-    """The marks by wallet id: enough to see which wallets changed, and much cheaper than `states`."""
+    """The marks by wallet id: enough to see which wallets changed, and cheaper than `states`."""
     rows = _rows(MARKS, wallet_ids)
     return {wallet_id: (version, plan) for wallet_id, version, plan in rows}
 

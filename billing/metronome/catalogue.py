@@ -105,7 +105,8 @@ def check_products(now: datetime) -> list[str]:
             continue
         if product != Product(product.id, name, "USAGE", metric.id, group_key):
             texts.append(
-                f"product “{name}” is not a usage product of metric “{metric.name}” by {group_key or 'nothing'}"
+                f"product “{name}” is not a usage product of "
+                f"metric “{metric.name}” by {group_key or 'nothing'}"
             )
     credits = _by_name(found, setup.CREDITS_PRODUCT_NAME)
     if credits and credits.type != "FIXED":
@@ -189,7 +190,8 @@ def _ensure_pricing_unit(now: datetime, say: Callable[[str], None]) -> str:
             raise SetupConflict(texts[0])
         unit_id = setup.create_pricing_unit(name=plans.PRICING_UNIT_NAME)
         say(
-            f"pricing unit “{plans.PRICING_UNIT_NAME}”: created {unit_id}; set VOCALIS_CREDIT_TYPE_ID to it"
+            f"pricing unit “{plans.PRICING_UNIT_NAME}”: "
+            f"created {unit_id}; set VOCALIS_CREDIT_TYPE_ID to it"
         )
         return unit_id
     say(f"pricing unit: {setup.credit_type_id()}")
@@ -203,7 +205,8 @@ def _ensure_metric(wanted: Metric, say: Callable[[str], None]) -> str:
         say(f"billable metric “{wanted.name}”: created {metric.id}")
     elif replace(metric, id="") != wanted:
         raise SetupConflict(
-            f"billable metric “{wanted.name}” is {metric}; archive or rename it, then run this again"
+            f"billable metric “{wanted.name}” is {metric}; "
+            "archive or rename it, then run this again"
         )
     else:
         say(f"billable metric “{wanted.name}”: {metric.id}")

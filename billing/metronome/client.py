@@ -34,11 +34,11 @@ T = TypeVar("T")
 
 
 class MetronomeUnavailable(Unavailable):
-    """Try again: no connection, a time-out, a rate limit, a server error, or an unreadable answer."""
+    """Try again: no connection, a time-out, a rate limit, a server error, an unreadable answer."""
 
 
 class NotFound(MetronomeUnavailable):
-    """Part of the set-up is missing at Metronome. Jobs wait until bootstrap_metronome creates it."""
+    """Part of the set-up is missing at Metronome. Jobs wait until bootstrap_metronome makes it."""
 
 
 class MetronomeRejected(Rejected):
@@ -81,7 +81,7 @@ def client() -> Metronome:
 
 @contextmanager
 def call_timeout(seconds: float) -> Iterator[None]:
-    """Within the block, calls of this thread take `seconds` at most. For pages that call Metronome."""
+    """Calls of this thread in the block take `seconds` at most. For pages that call Metronome."""
     token = _timeout_seconds.set(seconds)
     try:
         yield

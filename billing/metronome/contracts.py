@@ -29,7 +29,7 @@ RELEASE_PATH = "/v1/contracts/commits/threshold-billing/release"
 
 @dataclass(frozen=True, slots=True)
 class RechargeConfiguration:
-    """A contract's auto-recharge: a balance below the threshold is raised to `recharge_to_credits`."""
+    """A contract's auto-recharge: raises a balance below the threshold to `recharge_to_credits`."""
 
     enabled: bool
     threshold_credits: int

@@ -113,7 +113,7 @@ def commits(*, customer_id: str, usable_since: datetime | None = None) -> list[C
 
 
 def net_balance(*, customer_id: str) -> Decimal:
-    """Credits the customer can use now, usage of the current period deducted. May have fractions."""
+    """Credits the customer can use now, less usage of the current period. May have fractions."""
     unit_id = credit_type_id()
     with translate_errors("read the balance"):
         # Without credit_type_id Metronome answers in US cents, of which our customers have none.

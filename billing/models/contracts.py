@@ -45,8 +45,8 @@ class SubscriptionQuerySet(JobRowQuerySet):
 
 
 class Subscription(JobRow):
-    """A chosen plan. Each granted period is one commit (or credit) on the contract, keyed by
-    subscription and period."""
+    """A chosen plan. Each granted period is one commit (or credit) on the contract,
+    keyed by subscription and period."""
 
     class State(models.TextChoices):
         REQUESTED = "requested"

@@ -1,5 +1,5 @@
-"""What may be spent, why, and what is held. `billing.ledger` alone writes Wallet, LedgerEntry,
-Reservation and CreditGrant."""
+"""What may be spent, why, and what is held.
+`billing.ledger` alone writes Wallet, LedgerEntry, Reservation and CreditGrant."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from jobs.models import JobRow
 
 
 class Wallet(models.Model):
-    """What a customer may spend now. `version` counts changes; every page and stream compares it."""
+    """What a customer may spend now. `version` counts changes; pages and streams compare it."""
 
     customer = models.OneToOneField(Customer, on_delete=models.PROTECT, related_name="wallet")
     balance = models.BigIntegerField(default=0, help_text="Credits; the sum of all ledger entries.")
@@ -28,7 +28,9 @@ class Wallet(models.Model):
     expired_last_at = models.DateTimeField(
         null=True,
         blank=True,
-        help_text="When the last grant ended that was written off; nothing is held for a moment before.",
+        help_text=(
+            "When the last grant ended that was written off; nothing is held for a moment before."
+        ),
     )
     frozen_at = models.DateTimeField(
         null=True, blank=True, help_text="Set by an operator: nothing can be reserved."
@@ -113,8 +115,8 @@ class Reservation(models.Model):
 
 
 class CreditGrant(JobRow):
-    """Mirror of one segment of one Metronome commit or credit. As a job it owes its start or its
-    expiry."""
+    """Mirror of one segment of one Metronome commit or credit.
+    As a job it owes its start or its expiry."""
 
     class Kind(models.TextChoices):
         COMMIT = "commit"
@@ -245,7 +247,10 @@ class Drift(models.Model):
     same_since_at = models.DateTimeField(
         null=True,
         blank=True,
-        help_text="Since when this very difference is read with nothing under way. Only that may be adjusted.",
+        help_text=(
+            "Since when this very difference is read with nothing under way. "
+            "Only that may be adjusted."
+        ),
     )
     approved_by = models.ForeignKey(
         "accounts.User",

@@ -33,8 +33,8 @@ def incomplete_customers(*, everyone: bool = False) -> QuerySet[Customer]:
 
 
 def look_up(customer: Customer) -> tuple[str, str]:
-    """What completing the customer comes to ("checked", "linked" or "created"), and its id at
-    Metronome if there is one."""
+    """What completing the customer comes to ("checked", "linked" or "created"),
+    and its id at Metronome if there is one."""
     if customer.metronome_id:
         return "checked", customer.metronome_id
     found = metronome.find_customer(alias=customer.stable_alias)

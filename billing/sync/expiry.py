@@ -30,7 +30,7 @@ def expired(now: datetime) -> QuerySet[Reservation]:
 
 
 def expire(now: datetime) -> int:
-    """Release reservations past their end. No lease: the ledger resolves each once, whoever comes."""
+    """Release reservations past their end. Needs no lease: the ledger resolves each only once."""
     wallet_ids = ledger.expire_reservations(now=now)
     for wallet_id in set(wallet_ids):
         wake(wallet_id)

@@ -83,7 +83,8 @@ def read_account(wallet: Wallet, *, now: datetime) -> Account:
     if contract is None:
         if wallet.balance:
             causes.append(
-                "credits without a contract at Metronome: backfill_customers, then backfill_contracts"
+                "credits without a contract at Metronome: "
+                "backfill_customers, then backfill_contracts"
             )
     else:
         commits = metronome.commits(customer_id=contract.customer.metronome_id or "")

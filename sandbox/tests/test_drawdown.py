@@ -158,8 +158,8 @@ def test_dollars_cover_what_credits_did_not(client, shop):
     days=st.integers(1, 3),
 )
 def test_nothing_appears_or_vanishes(amounts, speech, days):
-    """Balance = granted − drawn − expired; what is drawn and what is converted is exactly what was
-    used."""
+    """Balance = granted − drawn − expired;
+    what is drawn and what is converted is exactly what was used."""
     box = Sandbox(now=NOW, evaluate_every_seconds=0, seed=1)
     client = client_of(box)
     shop = Shop(client)

@@ -31,8 +31,8 @@ def free_port():
 
 @contextmanager
 def receiving(may_answer=None):
-    """A receiver over HTTP; answers at once, or when the event says so. Yields its address and what
-    it received."""
+    """A receiver over HTTP; answers at once, or when the event says so.
+    Yields its address and what it received."""
     received = []
 
     class Handler(BaseHTTPRequestHandler):

@@ -149,9 +149,11 @@ def test_nothing_answered_is_lost_when_the_process_is_killed(tmp_path):
         "import os, sys, httpx\n"
         "from sandbox import Sandbox\n"
         "box = Sandbox(state_path=sys.argv[1])\n"
-        "http = httpx.Client(transport=box.transport(), headers={'Authorization': 'Bearer sandbox'})\n"
+        "key = {'Authorization': 'Bearer sandbox'}\n"
+        "http = httpx.Client(transport=box.transport(), headers=key)\n"
         "for number in range(50):\n"
-        "    http.post('http://sandbox/v1/customers', json={'name': str(number)}).raise_for_status()\n"
+        "    answer = http.post('http://sandbox/v1/customers', json={'name': str(number)})\n"
+        "    answer.raise_for_status()\n"
         "os.kill(os.getpid(), 9)\n"
     )
     path = tmp_path / "state.sqlite3"

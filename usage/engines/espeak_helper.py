@@ -77,7 +77,7 @@ def _limit_child(parent: int, seconds: int) -> None:
     library's callback.
     """
     signal.alarm(seconds)
-    # Ctypes goes on after an error: the audio would have a hole.
+    # ctypes goes on after an error: the audio would have a hole.
     sys.unraisablehook = lambda error: os._exit(1)
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_DEATH_SIGNAL, signal.SIGKILL)

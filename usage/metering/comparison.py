@@ -119,13 +119,15 @@ def closed_hours(since: datetime, until: datetime, *, now: datetime) -> tuple[da
     """
     if since < now - WINDOW - STARTING:
         raise NotComparable(
-            f"Metronome takes events of the last {WINDOW.days} days, so since {now - WINDOW:%Y-%m-%dT%H:%M}. Usage older "
-            "than that can no longer be sent; settle it with the customer by hand (grant_credits)."
+            f"Metronome takes events of the last {WINDOW.days} days, so since "
+            f"{now - WINDOW:%Y-%m-%dT%H:%M}. Usage older than that can no longer "
+            "be sent; settle it with the customer by hand (grant_credits)."
         )
     first, last = floor_hour(since), floor_hour(min(until, now - CLOSED_AFTER))
     if first >= last:
         raise NotComparable(
-            f"There is no closed hour in that time; the last one ended at {floor_hour(now - CLOSED_AFTER)}."
+            "There is no closed hour in that time; "
+            f"the last one ended at {floor_hour(now - CLOSED_AFTER)}."
         )
     return first, last
 

@@ -78,7 +78,8 @@ def check(path: Path, *, now: datetime) -> int:
     # is.
     with closing(sqlite3.connect("")) as seen:
         seen.execute(
-            "CREATE TABLE seen (transaction_id TEXT PRIMARY KEY, line INT, customer TEXT, credits INT)"
+            "CREATE TABLE seen"
+            " (transaction_id TEXT PRIMARY KEY, line INT, customer TEXT, credits INT)"
         )
         for row in _rows(path, now=now, errors=errors):
             values = (row.transaction_id, row.line, str(row.customer_id), row.credits)
@@ -89,7 +90,8 @@ def check(path: Path, *, now: datetime) -> int:
                     "SELECT line FROM seen WHERE transaction_id = ?", values[:1]
                 ).fetchone()
                 errors.append(
-                    f"line {row.line}: transaction_id {row.transaction_id} is on line {first} already"
+                    f"line {row.line}: transaction_id {row.transaction_id} "
+                    f"is on line {first} already"
                 )
             if len(errors) >= ERRORS_MAX:
                 break
@@ -275,12 +277,13 @@ def _check_same(row: Row, event: UsageEvent) -> None:
 def _check_counted(row: Row, begun_at: datetime | None) -> None:
     if begun_at is None:
         raise RowInvalid(
-            "the customer has no contract at Metronome yet, which counts nothing from before it begins"
+            "the customer has no contract at Metronome yet, "
+            "which counts nothing from before it begins"
         )
     if row.happened_at < begun_at:
         raise RowInvalid(
-            f"{row.happened_at:%Y-%m-%d %H:%M:%S} UTC is before the customer's contract began at Metronome, "
-            f"{begun_at:%Y-%m-%d %H:%M} UTC: it would never be counted there"
+            f"{row.happened_at:%Y-%m-%d %H:%M:%S} UTC is before the customer's contract began "
+            f"at Metronome, {begun_at:%Y-%m-%d %H:%M} UTC: it would never be counted there"
         )
 
 
@@ -294,4 +297,7 @@ def _lacking(seen: sqlite3.Connection) -> Iterator[str]:
         if wallet and wallet.frozen_at:
             yield f"line {line} and on: the wallet of customer {customer_id} is frozen"
         elif credits > available:
-            yield f"line {line} and on: customer {customer_id} has {available:,} credits, and {credits:,} are needed"
+            yield (
+                f"line {line} and on: customer {customer_id} has {available:,} credits, "
+                f"and {credits:,} are needed"
+            )

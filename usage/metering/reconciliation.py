@@ -33,10 +33,8 @@ from .schedule import SCHEDULE, make_rows
 logger = logging.getLogger(__name__)
 
 HOUR = timedelta(hours=1)
-CUSTOMERS = {
-    ReconciliationRun.Kind.HOURS: 10,
-    ReconciliationRun.Kind.DAYS: 50,
-}  # in one listing: some 500 windows, and 100
+# In one listing: some 500 windows, and 100.
+CUSTOMERS = {ReconciliationRun.Kind.HOURS: 10, ReconciliationRun.Kind.DAYS: 50}
 PAUSE_SECONDS = 2  # between two listings
 PAGE = 500  # customers asked at once whether they had usage
 PAGES_MAX = 40  # in one job: less than a second, then others run
@@ -278,7 +276,8 @@ def recheck(row: UsageDiscrepancy, now: datetime) -> datetime | None:
     if row.repair_asked:
         if row.hour_at < now - WINDOW:
             raise Rejected(
-                f"older than the {WINDOW.days} days in which Metronome takes events; settle it by hand"
+                f"older than the {WINDOW.days} days in which Metronome takes events; "
+                "settle it by hand"
             )
         for discrepancy in comparison.discrepancies(
             row.customer, since=row.hour_at, until=next_hour_at

@@ -19,7 +19,7 @@ SCHEDULE = {
 
 
 def make_rows(now: datetime) -> None:
-    """Make the rows of the schedule that are missing, due now. Several workers may do so at once."""
+    """Make the missing rows of the schedule, due now. Several workers may do so at once."""
     there = set(ReconciliationRun.objects.values_list("kind", flat=True))
     if missing := [
         ReconciliationRun(kind=kind, **due(now)) for kind in SCHEDULE if kind not in there

@@ -29,8 +29,10 @@ from . import answers
 # Back in the browser and on with another text: a new request on an old form.
 WORDS = {
     "key_reused": "This form was sent before with another text. Press Speak to speak this one.",
-    "audio_lost": "The audio of this text is lost. Press Speak to speak it again; that takes its credits again. "
-    "Write to us, and we credit back what the lost audio cost.",
+    "audio_lost": (
+        "The audio of this text is lost. Press Speak to speak it again; "
+        "that takes its credits again. Write to us, and we credit back what the lost audio cost."
+    ),
 }
 NEEDS_NEW_KEY = {"key_reused", "audio_lost"}
 RECENT = 5

@@ -40,7 +40,8 @@ def name_for(generation: Generation) -> str:
     and deleted.
     """
     attempt = int(generation.taken_at.timestamp() * 1_000)
-    return f"{generation.customer_id}/{generation.id}-{attempt:x}.{EXTENSIONS[generation.content_type]}"
+    extension = EXTENSIONS[generation.content_type]
+    return f"{generation.customer_id}/{generation.id}-{attempt:x}.{extension}"
 
 
 def download_name(generation: Generation) -> str:

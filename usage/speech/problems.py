@@ -52,8 +52,9 @@ class AudioLost(Exception):
 
     def __init__(self) -> None:
         super().__init__(
-            "The audio of this text is lost, and its key does not make it again. Speak the text with a new key; that "
-            "takes its credits again. Write to us, and we credit back what the lost audio cost."
+            "The audio of this text is lost, and its key does not make it "
+            "again. Speak the text with a new key; that takes its credits "
+            "again. Write to us, and we credit back what the lost audio cost."
         )
 
 

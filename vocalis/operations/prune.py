@@ -33,7 +33,8 @@ def prunable(*, days: int, now: datetime) -> dict[str, QuerySet[Any]]:
     """What can go, by the word it is counted under. Raises DaysOutOfRange."""
     if not DAYS_MIN <= days <= DAYS_MAX:
         raise DaysOutOfRange(
-            f"--days is {DAYS_MIN} to {DAYS_MAX:,}: Metronome repeats webhooks for two days, and operators replay them."
+            f"--days is {DAYS_MIN} to {DAYS_MAX:,}: "
+            "Metronome repeats webhooks for two days, and operators replay them."
         )
     before = now - timedelta(days=days)
     events_before = now - timedelta(days=max(days, EVENT_DAYS_MIN))

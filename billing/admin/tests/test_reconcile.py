@@ -1,5 +1,5 @@
-"""The operator's page on one wallet: what differs is shown beside what is the same, and one click
-has it mended."""
+"""The operator's page on one wallet:
+what differs is shown beside what is the same, and one click has it mended."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def contract(stage, alice, monkeypatch):
-    """Alice with 30,000 credits on both sides, settled for long; the page reads the stage's clock."""
+    """Alice with 30,000 credits on both sides, long settled; the page reads the stage's clock."""
     monkeypatch.setattr("billing.admin.reconcile.timezone.now", stage.now)
     contract = establish(stage, alice)
     stage.advance(minutes=2)

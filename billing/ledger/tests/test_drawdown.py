@@ -205,7 +205,7 @@ def test_usage_captured_after_later_usage_draws_as_if_captured_in_time(receive, 
 
 
 def test_usage_captured_after_the_next_hours_usage_moves_that_to_later_grants(receive, noon):
-    """Otherwise credits that a gift frees would return to the plan, and at Metronome to the pack."""
+    """Otherwise credits a gift frees would return to the plan, and at Metronome to the pack."""
     receive("plan", 100, priority=10, starts_at=noon, at=noon)
     wallet = receive("pack", 100, priority=100, starts_at=noon, at=noon)
     reservation = ledger.reserve(

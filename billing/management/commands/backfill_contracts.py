@@ -1,5 +1,5 @@
-"""Make or find the contracts of customers who have a plan and, as far as we know, no contract at
-Metronome."""
+"""Make or find the contracts of customers who have a plan and, as far as we know,
+no contract at Metronome."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ from operations.command import Operation, Outcome, attempt
 
 
 class Command(Operation):
-    help = "Makes or finds missing contracts at Metronome. Run backfill_customers first. Safe to run again."
+    help = (
+        "Makes or finds missing contracts at Metronome. "
+        "Run backfill_customers first. Safe to run again."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         super().add_arguments(parser)

@@ -15,7 +15,10 @@ from operations.command import Operation, Outcome, attempt
 
 
 class Command(Operation):
-    help = "Creates or links missing Metronome customers and pushes missing ingest aliases. Safe to run again."
+    help = (
+        "Creates or links missing Metronome customers and pushes missing ingest aliases. "
+        "Safe to run again."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         super().add_arguments(parser)

@@ -16,8 +16,8 @@ LOOK_SECONDS = 0.3  # between looks while waiting for a sandbox that is just sta
 
 class Command(BaseCommand):
     help = (
-        "Makes or finds pricing unit, metrics, products, rate card, prices and notifications at Metronome. "
-        "Safe to run again. Exits 1 when something is not as it should be."
+        "Makes or finds pricing unit, metrics, products, rate card, prices and notifications "
+        "at Metronome. Safe to run again. Exits 1 when something is not as it should be."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:

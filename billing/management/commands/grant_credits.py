@@ -18,8 +18,9 @@ from operations.command import reason as why
 
 class Command(Operation):
     help = (
-        "Grants complimentary credits through Metronome, drawn before all others; reason and giver are in the admin's "
-        "log. The same customer, credits and reason again are the same gift, unless --key tells them apart."
+        "Grants complimentary credits through Metronome, drawn before all others; "
+        "reason and giver are in the admin's log. The same customer, credits and "
+        "reason again are the same gift, unless --key tells them apart."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -56,7 +57,8 @@ class Command(Operation):
         receiver, giver = customer_named(customer), staff_named(by)
         if not (0 < credits <= complimentary.CREDITS_MAX and 0 < days <= complimentary.DAYS_MAX):
             raise Refused(
-                f"Credits are 1 to {complimentary.CREDITS_MAX:,}, and days 1 to {complimentary.DAYS_MAX:,}."
+                f"Credits are 1 to {complimentary.CREDITS_MAX:,}, "
+                f"and days 1 to {complimentary.DAYS_MAX:,}."
             )
         same = hashlib.sha256(f"{receiver.pk}\n{credits}\n{reason}\n{key}".encode()).hexdigest()[
             :32

@@ -19,8 +19,9 @@ from operations.command import Operation, Outcome, attempt
 
 class Command(Operation):
     help = (
-        "Lists wallets that differ from Metronome or whose payments are stuck, with age and cause. --fix has them synced "
-        "and stuck payments tried again; no balance is edited. Exits 1 while something differs."
+        "Lists wallets that differ from Metronome or whose payments are "
+        "stuck, with age and cause. --fix has them synced and stuck payments "
+        "tried again; no balance is edited. Exits 1 while something differs."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:

@@ -15,8 +15,8 @@ from operations.command import Operation, Outcome, Refused, make_due, moment
 
 class Command(Operation):
     help = (
-        "Makes stored webhooks due again, processed ones too; a worker processes them. Handlers read the state itself, "
-        "so a replay changes nothing that still holds."
+        "Makes stored webhooks due again, processed ones too; a worker processes them. "
+        "Handlers read the state itself, so a replay changes nothing that still holds."
     )
     leaves_work = frozenset({"made due"})
 

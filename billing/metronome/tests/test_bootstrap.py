@@ -40,9 +40,8 @@ def inventory() -> dict[str, int]:
     }
 
 
-# VC and USD.
 ONE_OF_EACH = {
-    "units": 2,
+    "units": 2,  # VC and USD
     "metrics": 2,
     "products": 3,
     "cards": 1,

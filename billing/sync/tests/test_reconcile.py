@@ -21,8 +21,8 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def contract(stage, alice, monkeypatch):
-    """Alice with 30,000 credits on both sides and nothing in flight. Commands use the stage's
-    clock."""
+    """Alice with 30,000 credits on both sides and nothing in flight.
+    Commands use the stage's clock."""
     monkeypatch.setattr("operations.command.timezone.now", stage.now)
     contract = establish(stage, alice)
     stage.advance(minutes=2)

@@ -1,5 +1,5 @@
-"""What happens to a request when its helper process dies, freezes or is busy, and to the helpers
-when their parent goes."""
+"""What happens to a request when its helper process dies, freezes or is busy,
+and to the helpers when their parent goes."""
 
 import os
 import queue

@@ -24,9 +24,10 @@ from usage.metering.comparison import Bucket
 
 class Command(Operation):
     help = (
-        "Compares usage by closed hour and voice type with Metronome, names the events that differ, and has a worker send "
-        "the missing ones again under the same transaction ids. Reaches back 34 days, as far as Metronome takes events. "
-        "Or imports the usage of another system: --from-csv."
+        "Compares usage by closed hour and voice type with Metronome, names the "
+        "events that differ, and has a worker send the missing ones again under "
+        "the same transaction ids. Reaches back 34 days, as far as Metronome "
+        "takes events. Or imports the usage of another system: --from-csv."
     )
     leaves_work = frozenset({"sent again", "imported"})
 
@@ -46,7 +47,10 @@ class Command(Operation):
             "--from-csv",
             type=Path,
             metavar="FILE",
-            help="columns transaction_id, customer (ingest alias), event_type, timestamp; the others are properties",
+            help=(
+                "columns transaction_id, customer (ingest alias), "
+                "event_type, timestamp; the others are properties"
+            ),
         )
 
     def total(self, *, customer: str | None, from_csv: Path | None, **options: Any) -> int | None:

@@ -18,8 +18,8 @@ from usage.models import Generation
 
 class Command(Operation):
     help = (
-        "Credits back a generation with new credits through Metronome, once; reason and giver are in the admin's log. What was "
-        "reported stays reported."
+        "Credits back a generation with new credits through Metronome, once; "
+        "reason and giver are in the admin's log. What was reported stays reported."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:

@@ -1,5 +1,5 @@
-"""What the tests of the rounds share: usage, usage that gets lost, and a worker that goes on for a
-while."""
+"""What the tests of the rounds share:
+usage, usage that gets lost, and a worker that goes on for a while."""
 
 from __future__ import annotations
 

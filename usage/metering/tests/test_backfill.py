@@ -1,5 +1,5 @@
-"""Usage is compared by closed hour and voice type, and what is missing at Metronome is sent again,
-counted once."""
+"""Usage is compared by closed hour and voice type,
+and what is missing at Metronome is sent again, counted once."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def spend(stage, alice, monkeypatch):
-    """`spend("a", 100)`: that many characters of alice now, under that transaction id; reported by
-    stage.drain()."""
+    """`spend("a", 100)`: that many characters of alice now, under that transaction id;
+    reported by stage.drain()."""
     monkeypatch.setattr("operations.command.timezone.now", stage.now)
     establish(stage, alice)
 
@@ -90,8 +90,8 @@ def test_events_missing_at_metronome_are_named_and_sent_again(stage, alice, spen
     code, text = run("backfill_usage", "--since", "1d", "--dry-run")
     assert code == 1
     assert (
-        f"alice@example.com {hour} voice_generation standard: would be sent again here 150, at Metronome 100; "
-        "missing there: lost\n"
+        f"alice@example.com {hour} voice_generation standard: "
+        "would be sent again here 150, at Metronome 100; missing there: lost\n"
     ) in text
     assert f"{hour} voice_generation premium: would be sent again here 30, at Metronome 0" in text
     assert not UsageEvent.objects.exclude(due_at=None).exists()

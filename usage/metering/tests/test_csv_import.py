@@ -209,8 +209,8 @@ def test_usage_from_before_the_contract_is_refused(stage, alice, load, at):
 
     assert code == 1
     assert text.splitlines() == [
-        f"line 3: {begun - timedelta(seconds=1):%Y-%m-%d %H:%M:%S} UTC is before the customer's contract began at "
-        f"Metronome, {begun:%Y-%m-%d %H:%M} UTC: it would never be counted there",
+        f"line 3: {begun - timedelta(seconds=1):%Y-%m-%d %H:%M:%S} UTC is before the customer's "
+        f"contract began at Metronome, {begun:%Y-%m-%d %H:%M} UTC: it would never be counted there",
         "Nothing was imported.",
     ]
     assert not UsageEvent.objects.exists()

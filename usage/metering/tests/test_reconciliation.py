@@ -1,5 +1,5 @@
-"""Usage is compared by itself after each hour and each day; what differs becomes a row, and the row
-closes when it is mended."""
+"""Usage is compared by itself after each hour and each day;
+what differs becomes a row, and the row closes when it is mended."""
 
 from __future__ import annotations
 
@@ -299,8 +299,8 @@ def test_a_run_begun_before_an_outage_compares_the_hours_since_as_well_with_one_
 
 
 def test_an_old_run_looks_at_discrepancies_of_later_hours_as_well(stage, alice):
-    """Interrupted in its midst, it goes on with the end it began with; meanwhile the daily look
-    found a discrepancy."""
+    """Interrupted in its midst, it goes on with the end it began with;
+    meanwhile the daily look found a discrepancy."""
     spend(stage, alice, "first")
     stage.drain()
     began = hours.floor_hour(stage.now())

@@ -1,5 +1,5 @@
-"""Rounds and repairs of several workers at once, and of one that is killed: no difference is lost,
-and no wish for a repair."""
+"""Rounds and repairs of several workers at once, and of one that is killed:
+no difference is lost, and no wish for a repair."""
 
 from __future__ import annotations
 
@@ -35,8 +35,7 @@ def alice(stage, alice):
 
 
 def overtake_listing(monkeypatch, act):
-    """Do something else once, after the next listing has been read and before anything is made of
-    it."""
+    """Do something else once, after the next listing was read and before anything is made of it."""
     real = comparison.differing
 
     def overtaken(customers, **hours):

@@ -1,5 +1,5 @@
-"""The audio of a generation: whole or in ranges, to its owner alone, and told in words when it is
-lost."""
+"""The audio of a generation:
+whole or in ranges, to its owner alone, and told in words when it is lost."""
 
 from __future__ import annotations
 

@@ -20,8 +20,8 @@ WORDS = {
 
 class Command(Operation):
     help = (
-        "Anonymises a customer: name, e-mail address, texts, audio and card go, here and at Metronome; plan and recharge "
-        "end; the ledger stays. Cannot be undone."
+        "Anonymises a customer: name, e-mail address, texts, audio and card go, "
+        "here and at Metronome; plan and recharge end; the ledger stays. Cannot be undone."
     )
     leaves_work = frozenset({"anonymised"})
 
@@ -55,5 +55,6 @@ def _answer(question: str) -> str:
         return input(question)
     except EOFError:
         raise Refused(
-            "Nobody was there to confirm it, so nothing was deleted. Without a terminal: --no-input."
+            "Nobody was there to confirm it, so nothing was deleted. "
+            "Without a terminal: --no-input."
         ) from None

@@ -15,9 +15,9 @@ from vocalis.operations import prune
 
 class Command(Operation):
     help = (
-        "Deletes processed webhooks, password resets, acknowledged usage events and resolved usage discrepancies older "
-        "than --days (the latter two at least 35), and ended sessions. Never ledger entries, nor what they refer to, nor anything "
-        "that still owes work."
+        "Deletes processed webhooks, password resets, acknowledged usage events and resolved "
+        "usage discrepancies older than --days (the latter two at least 35), and ended sessions. "
+        "Never ledger entries, nor what they refer to, nor anything that still owes work."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:

@@ -31,7 +31,10 @@ STOP_SIGNALS = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
 
 
 class Command(BaseCommand):
-    help = "Set up this machine's database and sandbox and run sandbox, worker and web until Ctrl-C (make run)."
+    help = (
+        "Set up this machine's database and sandbox and run sandbox, "
+        "worker and web until Ctrl-C (make run)."
+    )
 
     def handle(self, *args: Any, **options: Any) -> None:
         processes = with_workers(
@@ -46,7 +49,8 @@ class Command(BaseCommand):
             if port_is_taken(port):
                 variable = "PORT" if name == "web" else "SANDBOX_PORT"
                 raise CommandError(
-                    f"Port {port} is in use, and {name} needs it. Stop what runs there, or choose another {variable}."
+                    f"Port {port} is in use, and {name} needs it. "
+                    f"Stop what runs there, or choose another {variable}."
                 )
         call_command("migrate", verbosity=0)
 
@@ -80,12 +84,14 @@ class Command(BaseCommand):
             lambda: not worker.unserved_queues(timezone.now())
         ):
             self.stderr.write(
-                f"Not everything came up within {READY_SECONDS} seconds; the lines above may say why."
+                f"Not everything came up within {READY_SECONDS} seconds; "
+                "the lines above may say why."
             )
             return
         lines = [f"Vocalis is ready:  http://localhost:{settings.PORT}"]
         lines.append(
-            f"{'Metronome sandbox:' if own_sandbox() else 'Metronome:        '} {settings.METRONOME_API_URL}"
+            f"{'Metronome sandbox:' if own_sandbox() else 'Metronome:        '} "
+            f"{settings.METRONOME_API_URL}"
         )
         self.stdout.write("\n" + "\n".join([*lines, "Ctrl-C stops everything."]) + "\n\n")
         self.stdout.flush()
@@ -112,8 +118,8 @@ def environment() -> dict[str, str]:
 
 
 def own_sandbox() -> bool:
-    """Whether .env points at the sandbox of this machine, rather than at a Metronome that is
-    somebody else's business."""
+    """Whether .env points at the sandbox of this machine,
+    rather than at a Metronome that is somebody else's business."""
     url = settings.METRONOME_API_URL
     return is_local(url) and urlsplit(url).port == settings.SANDBOX_PORT
 

@@ -1,5 +1,5 @@
-"""A customer who asks for it is forgotten, here and at Metronome; the ledger stays and names
-nobody."""
+"""A customer who asks for it is forgotten, here and at Metronome;
+the ledger stays and names nobody."""
 
 from __future__ import annotations
 
@@ -289,8 +289,8 @@ def drain(stage):
 
 
 def delete_before(stage, monkeypatch, module, call, fate):
-    """Whoever comes to `call` first, its words ready, stands still until the customer is deleted
-    and Metronome told."""
+    """Whoever comes to `call` first, its words ready,
+    stands still until the customer is deleted and Metronome told."""
     real = getattr(module, call)
 
     def late(**arguments):

@@ -1,5 +1,5 @@
-"""Old rows go; what the ledger refers to, what still owes work, and what may be asked for again
-stays."""
+"""Old rows go; what the ledger refers to, what still owes work,
+and what may be asked for again stays."""
 
 from __future__ import annotations
 
@@ -127,7 +127,8 @@ def test_a_dry_run_deletes_nothing(rows):
 def test_less_than_a_week_and_more_than_a_century_is_refused(db, days):
     assert run("prune", "--days", days) == (
         1,
-        "--days is 7 to 36,500: Metronome repeats webhooks for two days, and operators replay them.",
+        "--days is 7 to 36,500: "
+        "Metronome repeats webhooks for two days, and operators replay them.",
     )
 
 

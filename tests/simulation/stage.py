@@ -41,6 +41,7 @@ from usage.speech import own_voice, speak
 
 from .chaos import Chaos, QuickEngine, UnreliableGateway, UnreliableNetwork
 from .metronome_side import MetronomeSide
+from .once import worked_out_once
 
 START = datetime(2026, 1, 31, 9, 47, tzinfo=UTC)  # the anchor day every month clamps
 # Small, so that they are used up.
@@ -258,7 +259,7 @@ def _at_full_speed() -> Iterator[None]:
         cursor.execute(unsynced)
     gc.disable()
     try:
-        with patch.object(SQLiteCursorWrapper, "convert_query", _converted):
+        with patch.object(SQLiteCursorWrapper, "convert_query", _converted), worked_out_once():
             yield
     finally:
         gc.enable()

@@ -4,12 +4,15 @@ On PostgreSQL the first two hundred: the statements are the same, and what diffe
 concurrency, is tested elsewhere.
 """
 
+from contextlib import nullcontext
+
 import pytest
 from django.conf import settings
+from django.db import connection
 
 from usage.models import UsageEvent
 
-from . import chaos, invariants
+from . import chaos, invariants, stage
 from .story import STEPS_TOLD, last_steps
 from .world import World, simulate
 
@@ -33,6 +36,26 @@ if ON_SQLITE:  # PostgreSQL gives rows that are due at the same moment in any or
     def test_a_seed_is_one_run():
         """Or a failing seed could not be replayed: the same deaths, the same calls, the same books."""
         assert simulate(8).log == simulate(8).log
+
+    @pytest.mark.django_db(transaction=True)
+    def test_what_is_worked_out_once_changes_no_statement(monkeypatch):
+        """Only what Django repeats is spared: the same statements, with the same parameters."""
+        quick = statements(8)
+        monkeypatch.setattr(stage, "worked_out_once", nullcontext)
+
+        assert quick == statements(8)
+
+    def statements(seed):
+        made = []
+
+        def note(execute, sql, parameters, *rest):
+            if "sqlite_master" not in sql:  # asked by the first run of a process only
+                made.append((sql, parameters))
+            return execute(sql, parameters, *rest)
+
+        with connection.execute_wrapper(note):
+            simulate(seed)
+        return made
 
 
 @pytest.mark.django_db(transaction=True)

@@ -28,4 +28,4 @@ class Job(Protocol):
         """
 
     def prepare(self, now: datetime, /) -> None:
-        """Make rows that must exist and do not. Each worker calls it at its start and now and then."""
+        """Make rows that must exist and do not. Workers call it at their start and now and then."""

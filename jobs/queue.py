@@ -66,7 +66,8 @@ def claim(
     with transaction.atomic():
         claimed: list[J] = list(
             rows.raw(
-                f"SELECT {columns} FROM {_table(model)} WHERE {DUE}{chosen} ORDER BY due_at LIMIT %s{lock}",
+                f"SELECT {columns} FROM {_table(model)} WHERE {DUE}{chosen}"
+                f" ORDER BY due_at LIMIT %s{lock}",
                 [_moment(now), _moment(now), *keys, limit],
             )
         )
@@ -74,7 +75,8 @@ def claim(
             these, keys = _keyed(model, [row.pk for row in claimed])
             with connection.cursor() as cursor:
                 cursor.execute(
-                    f"UPDATE {_table(model)} SET lease = %s, leased_until = %s, due_at = %s WHERE TRUE{these}",
+                    f"UPDATE {_table(model)} SET lease = %s, leased_until = %s, due_at = %s"
+                    f" WHERE TRUE{these}",
                     [token, _moment(until), _moment(until), *keys],
                 )
     for row in claimed:
@@ -97,7 +99,7 @@ def fail(row: JobRow, error: Exception, *, now: datetime) -> None:
 
 
 def fail_all(rows: Sequence[JobRow], error: Exception, *, now: datetime) -> None:
-    """`fail` for rows of one claim with the same error, in one UPDATE for each count of attempts."""
+    """`fail` for rows of one claim with the same error: an UPDATE for each count of attempts."""
     for attempts in sorted({row.attempts for row in rows}):
         _fail_alike([row for row in rows if row.attempts == attempts], attempts, error, now)
 
@@ -124,7 +126,8 @@ def extend(row: J, *, seconds: int, now: datetime) -> bool:
     with connection.cursor() as cursor:
         cursor.execute(
             f"UPDATE {_table(model)} SET leased_until = %s,"
-            f" due_at = CASE WHEN due_at = leased_until THEN %s ELSE due_at END WHERE lease = %s{these}",
+            f" due_at = CASE WHEN due_at = leased_until THEN %s ELSE due_at END"
+            f" WHERE lease = %s{these}",
             [_moment(until), _moment(until), row.lease, *keys],
         )
         is_ours = cursor.rowcount == 1
@@ -253,7 +256,7 @@ def _column(model: type[JobRow], name: str) -> str:
 
 
 def _keyed(model: type[JobRow], keys: Sequence[Any]) -> tuple[str, list[Any]]:
-    """The condition that a row has one of these keys. One array on PostgreSQL, as in `id__among`."""
+    """The condition that a row has one of these keys: one array on PostgreSQL (`id__among`)."""
     column = _column(model, model._meta.pk.name)
     adapted = [model._meta.pk.get_db_prep_value(key, connection) for key in keys]
     if connection.vendor == "postgresql":

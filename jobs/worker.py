@@ -168,7 +168,7 @@ def jobs_on(names: Collection[str]) -> list[Job]:
 
 
 class Worker:
-    """Runs jobs pass by pass until it is stopped. Any number may run: claims keep their rows apart."""
+    """Runs jobs pass by pass until stopped. Any number may run: claims keep their rows apart."""
 
     def __init__(
         self, jobs: Sequence[Job], *, clock: Callable[[], datetime] = timezone.now

@@ -175,7 +175,7 @@ class WorkFilter(admin.SimpleListFilter):
 
 
 class JobRowAdmin(ReadOnlyAdmin):
-    """A row that a job works on: shows when it is due and its last error; Retry runs the job now."""
+    """A row that a job works on: when it is due, its last error; Retry runs the job now."""
 
     list_filter: ClassVar[Any] = (WorkFilter,)
     actions = ["retry"]

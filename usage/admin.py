@@ -86,8 +86,11 @@ class GenerationAdmin(OfCustomer, ReadOnlyAdmin):
                 raise Refused("was credited back before")
             try:
                 credit_back.credit_back(
-                    generation=generation, by=request.user, reason=reason, now=timezone.now()
-                )  # type: ignore[arg-type]
+                    generation=generation,
+                    by=request.user,  # type: ignore[arg-type]
+                    reason=reason,
+                    now=timezone.now(),
+                )
             except credit_back.NotCreditable as error:
                 raise Refused(str(error)) from error
 

@@ -74,7 +74,10 @@ def give(
 
 
 def grant(gift: ComplimentaryGrant, now: datetime) -> None:
-    """Make the credits at Metronome and here: if that comes late, for as long as they were to last."""
+    """Make the credits at Metronome and here.
+
+    Made late, they last as long as they were to last.
+    """
     ends_at = gift.ends_at if gift.ends_at > now else now + (gift.ends_at - gift.created_at)
     grant_id = contracts.grant(
         gift.customer,

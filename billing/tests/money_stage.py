@@ -17,7 +17,7 @@ class Killed(BaseException):
 
 
 def establish(stage, customer, *, credits: int = 30_000) -> Contract:
-    """Provision the customer and give credits on a contract. Returns the contract, as it is then."""
+    """Provision the customer and give credits on a contract. Returns the contract."""
     now = stage.now()
     customers.provision(customer, now)
     contract = contracts.ensure(customer, now=now)

@@ -487,8 +487,8 @@ def test_the_page_asks_for_the_confirmation_leads_to_the_bank_and_back(page, sta
     answer = page.get("/billing/")
     shown = text(answer)
     assert (
-        "Your bank wants you to confirm the payment of $49.00 for your Creator plan. Nothing is charged"
-        in shown
+        "Your bank wants you to confirm the payment of $49.00 for your Creator plan. "
+        "Nothing is charged" in shown
     )
     assert "to be confirmed" in shown
     assert "being set up" not in shown.replace("Creator being set up", "")

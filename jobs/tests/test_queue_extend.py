@@ -139,7 +139,7 @@ def test_a_longer_lease_than_set_right_lets_live_is_refused(held, now):
 
 
 def both(*acts) -> list:
-    """Do these at once, each in a thread with a connection of its own. Returns what they returned."""
+    """Do these at once, each in a thread and connection of its own. Returns their results."""
     barrier, results = threading.Barrier(len(acts)), [None] * len(acts)
 
     def run(number, act) -> None:

@@ -103,7 +103,8 @@ def test_each_run_is_one_line_of_the_log_with_row_outcome_and_duration(add, now,
     assert lines == {
         (
             "INFO",
-            f"test {keys['done']}: done, again at {now + timedelta(hours=1):%Y-%m-%d %H:%M:%S} (N ms)",
+            f"test {keys['done']}: done,"
+            f" again at {now + timedelta(hours=1):%Y-%m-%d %H:%M:%S} (N ms)",
         ),
         ("ERROR", f"test failed on row {keys['bad']} (N ms)"),
         ("ERROR", f"test {keys['never']}: 400; needs a person (N ms)"),
@@ -225,7 +226,8 @@ def test_quick_jobs_wait_for_one_slow_job_at_most_and_slow_ones_alternate(add, n
     for _ in range(5):
         worker.run_pass()
     assert " > ".join(order) == (
-        "hangs > hangs too > quick > quick too > hangs > quick > quick too > hangs too > quick > quick too > hangs"
+        "hangs > hangs too > quick > quick too > hangs > quick > quick too"
+        " > hangs too > quick > quick too > hangs"
     )
 
     hangs.seconds = 0

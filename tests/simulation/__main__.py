@@ -78,7 +78,7 @@ def _database(number: int) -> dict[str, str]:
 
 
 def run(seeds: range, *, tell: bool) -> int:
-    """Run them all, also after one has failed: its story is told, and it is named again at the end."""
+    """Run them all, also after one has failed: it tells its story and is named at the end."""
     from .world import simulate
 
     started, deaths, failed = time.perf_counter(), 0, []
@@ -98,7 +98,8 @@ def run(seeds: range, *, tell: bool) -> int:
             minutes = (time.perf_counter() - started) / 60
             held = f"failed: {failed}" if failed else "all invariants held"
             sys.stdout.write(
-                f"{number} of {len(seeds)} seeds, to {seed}: {held}, {deaths} deaths, {number / minutes:.0f} seeds a minute\n"
+                f"{number} of {len(seeds)} seeds, to {seed}: {held}, {deaths} deaths, "
+                f"{number / minutes:.0f} seeds a minute\n"
             )
             sys.stdout.flush()
     return 1 if failed else 0

@@ -1,4 +1,4 @@
-"""What operators do, here and in Metronome's own interface, with no regard for what is under way."""
+"""What operators do, here and at Metronome, with no regard for what is under way."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where it all happens: a virtual clock, Metronome, two workers and a web process, in one process."""
+"""The stage: a virtual clock, Metronome, two workers and a web process, in one process."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ WEBHOOK_URL = "http://testserver/api/webhooks/metronome/alerts"
 
 
 class Stage(MetronomeSide):
-    """What is the same whatever happens: the clock, the two sides, the processes, and who is there."""
+    """What is the same whatever happens: the clock, both sides, the processes, who is there."""
 
     began_at = START
 
@@ -210,7 +210,10 @@ class Stage(MetronomeSide):
 
     def everyone(self) -> list[Customer]:
         """Who can log in: a deleted customer cannot."""
-        active = "SELECT c.* FROM accounts_customer c JOIN accounts_user u ON u.id = c.user_id WHERE u.is_active"
+        active = (
+            "SELECT c.* FROM accounts_customer c JOIN accounts_user u ON u.id = c.user_id"
+            " WHERE u.is_active"
+        )
         return list(Customer.objects.raw(f"{active} ORDER BY u.id"))
 
     def anyone(self) -> Customer | None:

@@ -24,7 +24,7 @@ def tell(*, seed: int, error: BaseException, log: list[str]) -> str:
 
 
 def last_steps(log: list[str], count: int) -> list[str]:
-    """The last `count` steps with what happened in them: indented lines belong to the step above."""
+    """The last `count` steps; indented lines happened in the step above."""
     begins = [number for number, line in enumerate(log) if not line.startswith(" ")]
     return log[begins[-count] :] if len(begins) >= count else log
 
@@ -44,12 +44,16 @@ def _books() -> Iterator[str]:
         for grant in CreditGrant.objects.filter(wallet=wallet).order_by("id"):
             yield (
                 f"  grant {grant.pk} {grant.name}: {grant.remaining:,} of {grant.granted:,} left, "
-                f"{grant.starts_at:%Y-%m-%d %H:%M} to {grant.ends_at:%Y-%m-%d %H:%M}, heard of {grant.created_at:%m-%d %H:%M}"
+                f"{grant.starts_at:%Y-%m-%d %H:%M} to {grant.ends_at:%Y-%m-%d %H:%M}, "
+                f"heard of {grant.created_at:%m-%d %H:%M}"
             )
         for payment in Payment.objects.filter(customer=wallet.customer_id).order_by(
             "created_at", "pk"
         ):
-            yield f"  {payment.created_at:%Y-%m-%d %H:%M:%S} {payment}, grant {payment.grant_id} {payment.failure}"
+            yield (
+                f"  {payment.created_at:%Y-%m-%d %H:%M:%S} {payment}, "
+                f"grant {payment.grant_id} {payment.failure}"
+            )
         for recharge in Recharge.objects.filter(customer=wallet.customer_id).order_by("pk"):
             yield (
                 f"  {recharge.created_at:%Y-%m-%d %H:%M:%S} {recharge}, grant {recharge.grant_id} "
@@ -58,6 +62,7 @@ def _books() -> Iterator[str]:
         for entry in LedgerEntry.objects.filter(wallet=wallet).order_by("id"):
             paid = f", paid by {entry.consumptions}" if entry.consumptions else ""
             yield (
-                f"  {entry.created_at:%Y-%m-%d %H:%M:%S} {entry.kind} {entry.amount:+,} = {entry.balance_after:,}"
+                f"  {entry.created_at:%Y-%m-%d %H:%M:%S} {entry.kind} {entry.amount:+,}"
+                f" = {entry.balance_after:,}"
                 f"{paid}{f' ({entry.note})' if entry.note else ''}"
             )

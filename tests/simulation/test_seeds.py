@@ -34,7 +34,7 @@ if ON_SQLITE:  # PostgreSQL gives rows that are due at the same moment in any or
 
     @pytest.mark.django_db(transaction=True)
     def test_a_seed_is_one_run():
-        """Or a failing seed could not be replayed: the same deaths, the same calls, the same books."""
+        """Or a failing seed could not be replayed: same deaths, same calls, same books."""
         assert simulate(8).log == simulate(8).log
 
     @pytest.mark.django_db(transaction=True)

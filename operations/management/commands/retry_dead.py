@@ -14,7 +14,10 @@ from operations.command import Operation, Outcome, Refused, make_due
 
 
 class Command(Operation):
-    help = "Makes dead rows due again; a worker takes them. With --dry-run it lists them and their last errors."
+    help = (
+        "Makes dead rows due again; a worker takes them. With --dry-run it lists them and their "
+        "last errors."
+    )
     leaves_work = frozenset({"made due"})
 
     def add_arguments(self, parser: ArgumentParser) -> None:

@@ -13,6 +13,7 @@ from functools import cache, lru_cache
 from typing import Any
 from unittest.mock import patch
 
+import httpx
 from django.db import connection, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.base.operations import BaseDatabaseOperations
@@ -25,12 +26,14 @@ from django.utils.connection import ConnectionProxy
 MOMENTS = 10_000  # kept of each run and the one before
 
 get_select, get_converters = SQLCompiler.get_select, SQLCompiler.get_converters
-names_to_path, resolve_column = Query.names_to_path, Col.resolve_expression
+names_to_path, solve_lookup = Query.names_to_path, Query.solve_lookup_type
+resolve_column, extract_cookies = Col.resolve_expression, httpx.Cookies.extract_cookies
 split_having = WhereNode.split_having_qualify
 get_attribute = ConnectionProxy.__getattr__
 _selects: dict[type, tuple[str, list[Any], dict[str, Any]]] = {}
 _converters: dict[tuple[int, int], tuple[Col, list[Any]]] = {}  # by ids of fields the column keeps
 _paths: dict[Any, tuple[Any, ...]] = {}
+_lookups: dict[tuple[type, str], tuple[Any, ...]] = {}
 
 
 @contextmanager
@@ -41,9 +44,11 @@ def worked_out_once() -> Iterator[None]:
             (SQLCompiler, "get_select", _get_select),
             (SQLCompiler, "get_converters", _get_converters),
             (Query, "names_to_path", _names_to_path),
+            (Query, "solve_lookup_type", _solve_lookup),
             (Col, "resolve_expression", _resolve_column),
             (WhereNode, "split_having_qualify", _split_having),
             (ConnectionProxy, "__getattr__", _get_attribute),
+            (httpx.Cookies, "extract_cookies", _extract_cookies),
         ):
             stack.enter_context(put(holder, name, replacement))
         for name in ("contains_aggregate", "contains_over_clause"):
@@ -99,6 +104,21 @@ def _names_to_path(
         _paths[key] = names_to_path(query, names, opts, allow_many, fail_on_missing)
     path, field, targets, rest = _paths[key]
     return [*path], field, targets, [*rest]
+
+
+def _solve_lookup(query: Query, lookup: str, summarize: bool = False) -> tuple[Any, ...]:
+    if query.annotations or query._filtered_relations:
+        return solve_lookup(query, lookup, summarize)
+    if (query.model, lookup) not in _lookups:
+        _lookups[query.model, lookup] = solve_lookup(query, lookup, summarize)
+    lookups, fields, expression = _lookups[query.model, lookup]
+    return [*lookups], [*fields], expression
+
+
+def _extract_cookies(cookies: httpx.Cookies, response: httpx.Response) -> None:
+    """Metronome sets none, and a jar takes a request apart to find that out."""
+    if any(name.lower() == b"set-cookie" for name, _ in response.headers.raw):
+        extract_cookies(cookies, response)
 
 
 def _get_select(compiler: SQLCompiler, with_col_aliases: bool = False) -> tuple[Any, ...]:

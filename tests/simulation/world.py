@@ -354,7 +354,8 @@ class World(Operators):
     def end_plans(self) -> None:
         with self.chaos.elsewhere():
             live = Subscription.objects.live().exclude(customer__metronome_id=None)
-            paid = Q(payments__state__in=[Payment.State.CHARGING, Payment.State.CHARGED])
+            taken = [Payment.State.CHARGING, Payment.State.CHARGED]
+            paid = Q(payments__state__in=taken, payments__grant=None)
             for row in live.filter(paid, lease=None).order_by("pk"):
                 period = row.payments.open().get().period
                 if not self.grants_at_metronome(

@@ -120,7 +120,7 @@ def _plan_one(
 
 
 def fire_offset(world: World, owner_id: str, detail: str, at: datetime) -> None:
-    """Send an offset notification, unless its configuration or moment has changed since."""
+    """Send an offset notification, unless its configuration or moment changed meanwhile."""
     config_id, offset, base = detail.split(" ")
     config = world.store.offsets.get(config_id)
     if config is None or config.archived_at or config.offset != offset:

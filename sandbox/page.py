@@ -78,82 +78,95 @@ def _table(title: str, heads: list[str], rows: list[list[str]]) -> str:
 
 
 def _sections(world: World, customers: list[Customer]) -> str:
-    store, now = world.store, world.clock.now()
-    names = {row.id: escape(row.name) for row in customers}
+    return (
+        _customers(customers)
+        + _contracts(world, customers)
+        + _balances(world, customers)
+        + _invoices(world, customers)
+    )
 
-    def unit(credit_type_id: str) -> str:
-        return escape(store.credit_types[credit_type_id].name)
 
-    people = [
+def _customers(customers: list[Customer]) -> str:
+    rows = [
         [
-            names[row.id],
+            escape(row.name),
             f"<code>{row.id}</code>",
             escape(", ".join(row.ingest_aliases)),
             _when(row.created_at),
         ]
         for row in customers
     ]
-    contracts, balances, bills = [], [], []
+    return _table("Customers", ["Name", "Id", "Ingest aliases", "Created"], rows)
+
+
+def _contracts(world: World, customers: list[Customer]) -> str:
+    rows = [
+        [
+            escape(customer.name),
+            escape(contract.name or ""),
+            _when(contract.starting_at),
+            _when(contract.ending_before) if contract.ending_before else "open",
+            _recharge(contract.threshold),
+            "archived" if contract.archived_at else "active",
+        ]
+        for customer in customers
+        for contract in world.store.contracts.of_customer(customer.id)
+    ]
+    return _table("Contracts", ["Customer", "Name", "Starts", "Ends", "Recharge", "State"], rows)
+
+
+def _recharge(config: dict[str, Any] | None) -> str:
+    if not config:
+        return "none"
+    state = "on" if config["is_enabled"] else "off"
+    threshold, amount = number(config["threshold_amount"]), number(config["recharge_to_amount"])
+    return f"{state}: {threshold:,} → {amount:,}"
+
+
+def _balances(world: World, customers: list[Customer]) -> str:
+    now = world.clock.now()
+    rows = []
     for customer in customers:
-        for contract in store.contracts.of_customer(customer.id):
-            config = contract.threshold
-            recharge = "none"
-            if config:
-                state = "on" if config["is_enabled"] else "off"
-                recharge = (
-                    f"{state}: {number(config['threshold_amount']):,} "
-                    f"→ {number(config['recharge_to_amount']):,}"
-                )
-            end = _when(contract.ending_before) if contract.ending_before else "open"
-            state = "archived" if contract.archived_at else "active"
-            name = escape(contract.name or "")
-            contracts.append(
-                [names[customer.id], name, _when(contract.starting_at), end, recharge, state]
-            )
-        for commit in store.commits.of_customer(customer.id):
+        for commit in world.store.commits.of_customer(customer.id):
             granted = sum(segment.amount for segment in commit.segments)
-            left = f"{number(balance(world, commit, now)):,}"
-            end = (
-                _when(max(one.ending_before for one in commit.segments)) if commit.segments else ""
+            ends = [segment.ending_before for segment in commit.segments]
+            rows.append(
+                [
+                    escape(customer.name),
+                    escape(commit.name or world.store.products[commit.product_id].name),
+                    f"{commit.type}{' (archived)' if commit.archived_at else ''}",
+                    f"{number(granted):,}" if granted else "0",
+                    f"{number(balance(world, commit, now)):,}",
+                    _unit(world, commit.credit_type_id),
+                    _when(max(ends)) if ends else "",
+                ]
             )
-            label = escape(commit.name or store.products[commit.product_id].name)
-            kind = f"{commit.type}{' (archived)' if commit.archived_at else ''}"
-            cells = [
-                names[customer.id],
-                label,
-                kind,
-                f"{number(granted):,}" if granted else "0",
-                left,
-            ]
-            balances.append([*cells, unit(commit.credit_type_id), end])
-        for invoice in reversed(store.invoices.of_customer(customer.id)):
-            total = (
-                "live"
-                if invoice.type == "USAGE" and invoice.status == "DRAFT"
-                else f"{number(invoice.total):,}"
-            )
-            row = [
-                names[customer.id],
-                invoice.type,
-                invoice.status,
-                total,
-                unit(invoice.credit_type_id),
-            ]
-            bills.append([*row, _when(invoice.issued_at)])
-    return (
-        _table("Customers", ["Name", "Id", "Ingest aliases", "Created"], people)
-        + _table(
-            "Contracts", ["Customer", "Name", "Starts", "Ends", "Recharge", "State"], contracts
-        )
-        + _table(
-            "Balances", ["Customer", "Name", "Type", "Granted#", "Left#", "Unit", "Ends"], balances
-        )
-        + _table(
-            "Invoices",
-            ["Customer", "Type", "Status", "Total#", "Unit", "Issued"],
-            bills[:ROWS_SHOWN],
-        )
+    return _table(
+        "Balances", ["Customer", "Name", "Type", "Granted#", "Left#", "Unit", "Ends"], rows
     )
+
+
+def _invoices(world: World, customers: list[Customer]) -> str:
+    rows = []
+    for customer in customers:
+        for invoice in reversed(world.store.invoices.of_customer(customer.id)):
+            is_live = invoice.type == "USAGE" and invoice.status == "DRAFT"
+            rows.append(
+                [
+                    escape(customer.name),
+                    invoice.type,
+                    invoice.status,
+                    "live" if is_live else f"{number(invoice.total):,}",
+                    _unit(world, invoice.credit_type_id),
+                    _when(invoice.issued_at),
+                ]
+            )
+    heads = ["Customer", "Type", "Status", "Total#", "Unit", "Issued"]
+    return _table("Invoices", heads, rows[:ROWS_SHOWN])
+
+
+def _unit(world: World, credit_type_id: str) -> str:
+    return escape(world.store.credit_types[credit_type_id].name)
 
 
 def _deliveries(world: World) -> str:

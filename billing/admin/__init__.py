@@ -1,4 +1,7 @@
 """What operators see of money: the rows, and one wallet beside Metronome.
-Django finds the classes by this package."""
+The ledger and everything that comes from outside is read-only.
 
-from . import rows  # noqa: F401  registers them
+Django finds the classes by this package.
+"""
+
+from . import credits, drift, payments, subscriptions, wallets, webhooks  # noqa: F401  registers

@@ -26,7 +26,7 @@ from billing.sync.drift import ADJUST_CREDITS_MAX
 from jobs.errors import Rejected, Unavailable
 
 if TYPE_CHECKING:
-    from .rows import WalletAdmin
+    from .wallets import WalletAdmin
 
 CALL_SECONDS = 5  # per call to Metronome, without retries
 ROWS_SHOWN = 30  # grants and payments, the latest

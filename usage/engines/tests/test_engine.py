@@ -7,7 +7,7 @@ import pytest
 
 from usage import engines
 from usage.engines import EngineFailed, NothingToSpeak
-from usage.engines.espeak import VARIANTS
+from usage.engines.espeak_voices import VARIANTS
 
 AMERICAN = {"variant": "en-us"}
 SENTENCE = "The quick brown fox jumps over 12 lazy dogs."

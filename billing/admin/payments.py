@@ -1,0 +1,102 @@
+"""Payments, recharges and what they are charged to."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+
+from billing.models import AutoRecharge, ChargeAtTestGateway, Payment, PaymentMethod, Recharge
+from billing.payments import requests
+from operations.admin import JobRowAdmin, ReadOnlyAdmin, WorkFilter
+from operations.command import Refused
+from operations.confirmation import Reason, confirmed
+
+from .owners import OfCustomer
+
+
+@admin.register(Payment)
+class PaymentAdmin(OfCustomer, JobRowAdmin):
+    list_display = ("created_at", "customer", "kind", "state", "amount_dollars", "failure")
+    list_filter = ("state", "kind", WorkFilter)
+    exact_fields = ("gateway_reference",)
+    ordering = ("-created_at",)
+    actions = ["retry", "refund"]
+
+    @confirmed(
+        "Refund",
+        explains=(
+            "Gives the money back for a plan that was charged and can no longer be granted. "
+            "The customer reads the reason."
+        ),
+        asks=Reason,
+        applies=lambda payment: (
+            payment.kind == Payment.Kind.PLAN
+            and payment.state == Payment.State.CHARGED
+            and payment.grant_id is None
+        ),
+    )
+    def refund(self, request: HttpRequest, payments: QuerySet[Payment], reason: str) -> None:
+        def refund(payment: Payment) -> None:
+            try:
+                requests.request_refund(payment, reason=reason, now=timezone.now())
+            except requests.NotRefundable:
+                raise Refused(
+                    "its credits are there or on their way; "
+                    "refund what was spoken with them instead"
+                ) from None
+
+        self.each(request, payments, "Refund asked for", refund, note=reason)
+
+
+@admin.register(Recharge)
+class RechargeAdmin(OfCustomer, JobRowAdmin):
+    list_display = ("created_at", "customer", "state", "amount_dollars", "failure")
+    list_filter = ("state", WorkFilter)
+    exact_fields = ("workflow_id", "invoice_id")
+    ordering = ("-created_at",)
+
+
+@admin.register(PaymentMethod)
+class PaymentMethodAdmin(OfCustomer, ReadOnlyAdmin):
+    list_display = ("customer", "gateway", "label")
+
+
+@admin.register(ChargeAtTestGateway)
+class ChargeAtTestGatewayAdmin(ReadOnlyAdmin):
+    list_display = (
+        "created_at",
+        "key",
+        "state",
+        "amount_cents",
+        "currency",
+        "description",
+        "refunded_at",
+    )
+    search_fields = ("=key",)
+    ordering = ("-pk",)
+
+
+class TroubleFilter(admin.SimpleListFilter):
+    title = "trouble"
+    parameter_name = "trouble"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("yes", "failed or stuck")]
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        return queryset.in_trouble() if self.value() else queryset
+
+
+@admin.register(AutoRecharge)
+class AutoRechargeAdmin(OfCustomer, JobRowAdmin):
+    list_display = (
+        "customer",
+        "enabled",
+        "threshold_credits",
+        "recharge_to_credits",
+        "failure",
+        "stuck_at",
+    )
+    list_filter = (TroubleFilter, "enabled", WorkFilter)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 from uuid import UUID
 
 from django.conf import settings
@@ -19,6 +19,15 @@ from operations.admin import BoundedPaginator, JobRowAdmin, ReadOnlyAdmin
 from . import typed
 from .forms import OneFormOfPasswords
 from .models import Customer, IngestAlias, PasswordReset, User
+
+if TYPE_CHECKING:
+    BaseUserAdmin = DjangoUserAdmin[User]
+    ChangeForm = UserChangeForm[User]
+    PasswordForm = AdminPasswordChangeForm[User]
+else:  # generic in the stubs only
+    BaseUserAdmin = DjangoUserAdmin
+    ChangeForm = UserChangeForm
+    PasswordForm = AdminPasswordChangeForm
 
 CUSTOMERS_FOUND_MAX = 1_000
 
@@ -91,18 +100,18 @@ class UserAddForm(OneFormOfEmail, OneFormOfPasswords, AdminUserCreationForm):
         fields = ("email", "first_name", "last_name")
 
 
-class UserEditForm(OneFormOfEmail, UserChangeForm):
+class UserEditForm(OneFormOfEmail, ChangeForm):
     class Meta:
         model = User
         fields = "__all__"
 
 
-class UserPasswordForm(OneFormOfPasswords, AdminPasswordChangeForm):
+class UserPasswordForm(OneFormOfPasswords, PasswordForm):
     pass
 
 
 @admin.register(User)
-class UserAdmin(DjangoUserAdmin):
+class UserAdmin(BaseUserAdmin):
     """Staff are made here. Customers sign up themselves and change their e-mail address on their
     profile page, because their usage is reported under it."""
 

@@ -3,7 +3,7 @@ what is done with the answers is in signup, profile and password_reset."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.contrib.auth import authenticate
@@ -15,6 +15,11 @@ from django.http import HttpRequest, QueryDict
 from . import typed
 from .models import User
 from .signup import EMAIL_CHARACTERS_MAX
+
+if TYPE_CHECKING:
+    SetPasswordForm = auth_forms.SetPasswordForm[User]
+else:  # generic in the stubs only
+    SetPasswordForm = auth_forms.SetPasswordForm
 
 
 class PasswordField(forms.CharField):
@@ -109,7 +114,7 @@ class LoginForm(EmailForm):
         return answers
 
 
-class NewPasswordForm(OneFormOfPasswords, auth_forms.SetPasswordForm):
+class NewPasswordForm(OneFormOfPasswords, SetPasswordForm):
     pass
 
 

@@ -59,9 +59,8 @@ class User(AbstractUser):
         super().set_password(raw_password if raw_password is None else typed.password(raw_password))
 
     def check_password(self, raw_password: str | None) -> bool:
-        return super().check_password(
-            raw_password if raw_password is None else typed.password(raw_password)
-        )
+        password = raw_password if raw_password is None else typed.password(raw_password)
+        return super().check_password(password)  # type: ignore[arg-type]  # Django takes None
 
 
 class Customer(JobRow):

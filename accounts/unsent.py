@@ -72,7 +72,8 @@ def take(request: HttpRequest) -> dict[str, str]:
     if timezone.now().timestamp() - form["at"] > KEPT_SECONDS:
         return {}
     messages.warning(request, NOTHING_SENT)
-    return form["fields"]
+    fields: dict[str, str] = form["fields"]
+    return fields
 
 
 def _is_from_our_page(request: HttpRequest, view: View) -> bool:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from django.contrib import messages
 from django.contrib.auth import login
 from django.contrib.auth import views as auth_views
@@ -25,6 +27,11 @@ from .forms import (
     SignupForm,
 )
 from .throttle import throttled, throttled_password
+
+if TYPE_CHECKING:
+    Success = SuccessMessageMixin[Any]
+else:  # generic in the stubs only
+    Success = SuccessMessageMixin
 
 LINK_PROMISED = "If there is an account for this address, we will send it an e-mail with a link."
 
@@ -101,7 +108,7 @@ def log_out(request: HttpRequest) -> HttpResponseBase:
     return auth_views.LogoutView.as_view()(request)
 
 
-class PasswordResetConfirm(SuccessMessageMixin, auth_views.PasswordResetConfirmView):
+class PasswordResetConfirm(Success, auth_views.PasswordResetConfirmView):
     form_class = NewPasswordForm
     template_name = "accounts/password_reset_confirm.html"
     success_url = reverse_lazy("login")
@@ -109,7 +116,7 @@ class PasswordResetConfirm(SuccessMessageMixin, auth_views.PasswordResetConfirmV
 
 
 @method_decorator(throttled_password("old_password"), name="dispatch")
-class PasswordChange(SuccessMessageMixin, auth_views.PasswordChangeView):
+class PasswordChange(Success, auth_views.PasswordChangeView):
     form_class = PasswordChangeForm
     template_name = "accounts/password_change.html"
     success_url = reverse_lazy("profile")

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.db.models.lookups import In
 
+if TYPE_CHECKING:
+    AnyIn = In[Any]
+else:  # generic in the stubs only
+    AnyIn = In
 
-class Among(In):
+
+class Among(AnyIn):
     """One array parameter on PostgreSQL: a placeholder for each of 500 ids takes as long again as
     the UPDATE itself."""
 

@@ -8,14 +8,16 @@ attempts and its last error.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, TypeVar
 
 from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Coalesce
 
+Row = TypeVar("Row", bound=models.Model, covariant=True)
 
-class JobRowQuerySet(models.QuerySet):
+
+class JobRowQuerySet(models.QuerySet[Row]):
     def due(self, now: datetime) -> Self:
         """Rows a worker may claim now: due, not dead, and not leased to another worker."""
         return self.filter(

@@ -130,7 +130,7 @@ def extend(row: J, *, seconds: int, now: datetime) -> bool:
             f" WHERE lease = %s{these}",
             [_moment(until), _moment(until), row.lease, *keys],
         )
-        is_ours = cursor.rowcount == 1
+        is_ours: bool = cursor.rowcount == 1
     if is_ours:
         row.leased_until, row.due_at = until, until
     return is_ours
@@ -178,7 +178,7 @@ def _fail_alike(rows: Sequence[JobRow], attempts: int, error: Exception, now: da
 def backoff_seconds(attempts: int) -> float:
     """A doubling wait with a cap; half to full of it by chance, so that rows failing together
     spread out."""
-    ceiling = min(BACKOFF_MAX_SECONDS, BACKOFF_FIRST_SECONDS * 2 ** min(attempts, 20))
+    ceiling: float = min(BACKOFF_MAX_SECONDS, BACKOFF_FIRST_SECONDS * 2 ** min(attempts, 20))
     return ceiling * random.uniform(0.5, 1)
 
 

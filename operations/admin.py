@@ -4,7 +4,7 @@ does."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlencode
 
 from django.contrib import admin, messages
@@ -25,16 +25,22 @@ from jobs.models import Heartbeat, JobRow, PausedJob
 from .command import Refused
 from .confirmation import too_many
 
+if TYPE_CHECKING:
+    AnyModelAdmin = admin.ModelAdmin[Any]
+    AnyPaginator = Paginator[Any]
+else:  # generic in the stubs only
+    AnyModelAdmin, AnyPaginator = admin.ModelAdmin, Paginator
+
 # Lists stop counting, and paging, here: a COUNT over millions takes seconds.
 ROWS_COUNTED_MAX = 10_000
 
 WORK_FIELDS = {field.name for field in JobRow._meta.fields}
 
 
-class BoundedPaginator(Paginator):
+class BoundedPaginator(AnyPaginator):
     @cached_property
     def count(self) -> int:
-        rows: Any = self.object_list
+        rows: QuerySet[Any] = self.object_list  # type: ignore[assignment]  # the admin's are
         return rows.order_by().values("pk")[:ROWS_COUNTED_MAX].count()
 
     @property
@@ -42,7 +48,7 @@ class BoundedPaginator(Paginator):
         return self.count == ROWS_COUNTED_MAX
 
 
-class ReadOnlyAdmin(admin.ModelAdmin):
+class ReadOnlyAdmin(AnyModelAdmin):
     """Rows that only the software writes. Actions ask for the change permission, though nothing can
     be edited; each has a button on the page of a row, too."""
 
@@ -234,10 +240,12 @@ def related_links(request: HttpRequest, row: Model) -> list[str]:
     it is in."""
     links: list[str] = []
     for relation in row._meta.related_objects:
-        model, meta = relation.related_model, relation.related_model._meta
-        if not admin.site.is_registered(model) or not admin.site.get_model_admin(
-            model
-        ).has_view_permission(request):
+        # Never "self" here.
+        model: type[Model] = relation.related_model  # type: ignore[assignment]
+        meta = model._meta
+        if not admin.site.is_registered(model):
+            continue
+        if not admin.site.get_model_admin(model).has_view_permission(request):
             continue
         url = reverse(f"admin:{meta.app_label}_{meta.model_name}_changelist")
         query = urlencode({f"{relation.field.name}__{row._meta.pk.name}__exact": row.pk})

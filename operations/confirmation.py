@@ -36,7 +36,9 @@ class Reason(forms.Form):
             raise forms.ValidationError(f"{error}.".capitalize()) from None
 
 
-def too_many(model_admin: admin.ModelAdmin, request: HttpRequest, queryset: QuerySet[Any]) -> bool:
+def too_many(
+    model_admin: admin.ModelAdmin[Any], request: HttpRequest, queryset: QuerySet[Any]
+) -> bool:
     """Whether these are more rows than an action takes; the page then says so."""
     if found := queryset[ROWS_MAX:].exists():
         model_admin.message_user(

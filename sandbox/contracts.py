@@ -108,6 +108,7 @@ def _build(world: World, body: dict[str, Any], now: datetime) -> Contract:
 
 
 def _anchor(schedule: dict[str, Any], starting_at: datetime) -> datetime:
+    anchor: datetime
     day = schedule.get("day") or "FIRST_OF_MONTH"
     if day == "CUSTOM_DATE":
         if schedule.get("billing_anchor_date") is None:

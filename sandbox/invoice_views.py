@@ -17,13 +17,13 @@ def usage_lines(
 ) -> tuple[list[dict[str, Any]], Decimal]:
     """A usage line per product, group, price and payer; a negative line for what a commit or credit
     paid; a conversion line for what is left of a custom unit. The total is in fiat."""
-    sums: dict[tuple, list[Decimal]] = {}
-    samples: dict[tuple, Draw] = {}
+    sums: dict[tuple[Any, ...], list[Decimal]] = {}
+    samples: dict[tuple[Any, ...], Draw] = {}
     for draw in draws:
         charge = draw.charge
         payer = (draw.commit.id, draw.segment.id) if draw.commit and draw.segment else ("", "")
         if draw.converted is None:
-            key: tuple = (
+            key: tuple[Any, ...] = (
                 "usage",
                 charge.product.id,
                 charge.groups,

@@ -70,7 +70,7 @@ def _product_charges(
     state = product.current
     names = metric.dimensions
     # Quantity so far per period and group, for tiers.
-    used: dict[tuple, Decimal] = defaultdict(Decimal)
+    used: dict[tuple[Any, ...], Decimal] = defaultdict(Decimal)
     frozen = set(contract.frozen_periods)
     for hour, values, raw in world.metering.quantities(metric, subjects):
         if hour < contract.starting_at or (

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
 from sandbox.pricing import ZERO, Charge, billing_period, charges, customer_contracts
 from sandbox.records import Commit, Contract, RateCard, Segment
@@ -61,7 +62,7 @@ def rate_subjects(world: World, customer_id: str, subjects: list[str]) -> Rating
     for commit in customer_commits(world, customer_id):
         for segment in commit.segments:
             left[segment.id] = segment.amount + settled(commit, segment)
-    work: list[tuple[tuple, Contract, Charge]] = []
+    work: list[tuple[tuple[Any, ...], Contract, Charge]] = []
     for contract in customer_contracts(world, customer_id):
         for charge in charges(world, contract, subjects):
             order = (charge.hour, -charge.price, charge.product.name, charge.groups)
@@ -186,7 +187,7 @@ def usable_segments(
     return sorted(found, key=lambda item: _drawdown_order(*item))
 
 
-def _drawdown_order(commit: Commit, segment: Segment) -> tuple:
+def _drawdown_order(commit: Commit, segment: Segment) -> tuple[Any, ...]:
     return (
         0 if commit.rolled_over_from else _KIND_RANK[commit.type],
         commit.priority,

@@ -237,7 +237,7 @@ class ReconciliationRun(JobRow):
         return self.kind
 
 
-class UsageDiscrepancyQuerySet(JobRowQuerySet):
+class UsageDiscrepancyQuerySet(JobRowQuerySet["UsageDiscrepancy"]):
     def open(self) -> Self:
         return self.filter(resolved_at=None)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import update_wrapper
 from typing import Any
 
@@ -36,7 +37,7 @@ class Site(admin.AdminSite):
     def admin_view(self, view: Any, cacheable: bool = False) -> Any:
         """Rows are named by the address, and by the boxes ticked in a list:
         neither is looked at by a form."""
-        inner: Any = super().admin_view(view, cacheable)
+        inner: Callable[..., HttpResponseBase] = super().admin_view(view, cacheable)
 
         def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
             named = [*args, *kwargs.values(), *request.POST.getlist(ACTION_CHECKBOX_NAME)]

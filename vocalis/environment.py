@@ -20,7 +20,7 @@ DATABASE_ENGINES = {"django.db.backends.sqlite3", "django.db.backends.postgresql
 NO_DATABASE = {"ENGINE": "django.db.backends.dummy"}  # whatever asks it anything fails
 
 
-class Env(environ.Env):
+class Env(environ.Env):  # type: ignore[misc]  # it has no types
     def __init__(self) -> None:
         super().__init__()
         self.unreadable: dict[str, str] = {}  # by variable: what to write

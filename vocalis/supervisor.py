@@ -12,7 +12,7 @@ SOON_SECONDS = 10  # a process that ends within this has not got as far as worki
 SOON_MAX = 3  # in a row: then it will not come up, and the last lines of its output say why
 
 
-class Supervisor(Manager):
+class Supervisor(Manager):  # type: ignore[misc]  # it has no types
     """`loop` ends after a signal, or when `given_up` names a process that would not come up."""
 
     given_up = ""
@@ -32,7 +32,7 @@ class Supervisor(Manager):
             for name, process in self._processes.items():
                 if process.get("returncode") is not None and not self._again(name):
                     self.given_up = name
-        return super()._any_stopped()
+        return bool(super()._any_stopped())
 
     def _again(self, name: str) -> bool:
         ended_soon = time.monotonic() - self._started[name] < SOON_SECONDS

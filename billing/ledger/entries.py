@@ -47,6 +47,7 @@ def write(
     """
     with connection.cursor() as cursor:
         cursor.execute(CHANGE_WALLET, [amount, unreserve, wallet_id])
+        balance: int
         balance, version = cursor.fetchone()
         why = [grant_id, reservation_id, json.dumps(consumptions), note, sql.at(now)]
         cursor.execute(WRITE_ENTRY, [wallet_id, kind, amount, balance, version, *why])

@@ -119,7 +119,8 @@ def _rows(sql: str, wallet_ids: Collection[int], *parameters: str) -> list[tuple
     with connection.cursor() as cursor:
         placeholders = ", ".join(["%s"] * len(wallet_ids))
         cursor.execute(f"{sql}({placeholders})", [*parameters, *wallet_ids])
-        return cursor.fetchall()
+        rows: list[tuple[Any, ...]] = cursor.fetchall()
+        return rows
 
 
 def _of_login(request: HttpRequest) -> dict[str, Any]:

@@ -6,11 +6,11 @@ come from `billing.plans`, so a check fails when Metronome's prices differ from 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from django.conf import settings
 
@@ -333,7 +333,15 @@ def _price(found: list[Rate], wanted: Rate) -> str:
     return "none"
 
 
-def _by_name(things: Sequence[Any], name: str) -> Any:
+class _Named(Protocol):
+    @property
+    def name(self) -> str: ...
+
+
+N = TypeVar("N", bound=_Named)
+
+
+def _by_name(things: Iterable[N], name: str) -> N | None:
     return next((thing for thing in things if thing.name == name), None)
 
 

@@ -105,7 +105,8 @@ def cached(name: str, find: Callable[[], T]) -> T:
     cache = _cache.setdefault(client(), {})
     if name not in cache:
         cache[name] = find()
-    return cache[name]
+    found: T = cache[name]
+    return found
 
 
 @contextmanager

@@ -86,8 +86,9 @@ class Rate:
 
 def credit_type_id() -> str:
     """Id of our pricing unit: VOCALIS_CREDIT_TYPE_ID, or else found by name. Raises NotFound."""
-    if settings.VOCALIS_CREDIT_TYPE_ID:
-        return settings.VOCALIS_CREDIT_TYPE_ID
+    configured: str = settings.VOCALIS_CREDIT_TYPE_ID
+    if configured:
+        return configured
     units = reader().v1.pricing_units.list
     return cached(
         "pricing unit", lambda: find_id_by_name("pricing unit", plans.PRICING_UNIT_NAME, units)

@@ -39,7 +39,7 @@ class Contract(JobRow):
         return f"contract of {self.customer}"
 
 
-class SubscriptionQuerySet(JobRowQuerySet):
+class SubscriptionQuerySet(JobRowQuerySet["Subscription"]):
     def live(self) -> Self:
         return self.filter(state__in=[Subscription.State.REQUESTED, Subscription.State.ACTIVE])
 

@@ -37,7 +37,7 @@ class PaymentMethod(models.Model):
 OPEN_PAYMENT = Q(grant__isnull=True) & ~Q(state__in=["failed", "refunded"])
 
 
-class PaymentQuerySet(JobRowQuerySet):
+class PaymentQuerySet(JobRowQuerySet["Payment"]):
     def open(self) -> Self:
         """Neither failed nor refunded, and what it pays for is not there yet."""
         return self.filter(OPEN_PAYMENT)

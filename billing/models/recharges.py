@@ -15,7 +15,7 @@ from .payments import Payment, dollars
 from .wallets import CreditGrant
 
 
-class AutoRechargeQuerySet(JobRowQuerySet):
+class AutoRechargeQuerySet(JobRowQuerySet["AutoRecharge"]):
     def in_trouble(self) -> Self:
         """The last recharge failed, or did not come."""
         return self.filter(Q(stuck_at__isnull=False) | ~Q(failure=""))
@@ -61,7 +61,7 @@ class AutoRecharge(JobRow):
         return "on" if self.enabled else "off"
 
 
-class RechargeQuerySet(JobRowQuerySet):
+class RechargeQuerySet(JobRowQuerySet["Recharge"]):
     def open(self) -> Self:
         return self.filter(OPEN_RECHARGE)
 

@@ -52,7 +52,7 @@ class Wallet(models.Model):
         return self.balance - self.reserved
 
 
-class ReservationQuerySet(models.QuerySet):
+class ReservationQuerySet(models.QuerySet["Reservation"]):
     def open(self) -> Self:
         return self.filter(state=Reservation.State.OPEN)
 

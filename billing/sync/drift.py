@@ -93,7 +93,8 @@ def overdue(wallet_id: int, *, now: datetime) -> int:
         wallet_id=wallet_id, state=Reservation.State.CAPTURED, reported_at=None
     )
     late = captured.filter(resolved_at__lte=now - timedelta(seconds=OVERDUE_SECONDS))
-    return late.aggregate(credits=Sum("captured", default=0))["credits"]
+    credits: int = late.aggregate(credits=Sum("captured", default=0))["credits"]
+    return credits
 
 
 def check_drift(

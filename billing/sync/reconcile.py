@@ -119,7 +119,8 @@ def read_account(wallet: Wallet, *, now: datetime) -> Account:
 def paid_cents(wallet: Wallet) -> int:
     """What the customer has paid for granted credits, in cents."""
     granted = Payment.objects.filter(customer_id=wallet.customer_id, grant__isnull=False)
-    return granted.aggregate(cents=Sum("amount_cents", default=0))["cents"]
+    cents: int = granted.aggregate(cents=Sum("amount_cents", default=0))["cents"]
+    return cents
 
 
 def _pairs(

@@ -173,7 +173,7 @@ def _local_units(
     customers: Sequence[Customer], since: datetime, until: datetime, window: Window
 ) -> defaultdict[UUID, dict[Bucket, int]]:
     sums: defaultdict[UUID, dict[Bucket, int]] = defaultdict(dict)
-    text = TextField()
+    text: TextField[str, str] = TextField()
     for event_type, metric in METRICS.items():
         key, counted = _group_key(metric), metric.aggregation_key
         group = (

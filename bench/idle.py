@@ -1,4 +1,4 @@
-"""What a worker costs that has nothing to do: its share of a core, and its queries a turn.
+"""What a worker costs that has nothing to do: its share of a core, and its queries a pass.
 On both databases."""
 
 from __future__ import annotations

@@ -1,5 +1,8 @@
 """Mails about credits and payments.
-Sent by the worker, at least once: a death between mail and row repeats one."""
+
+Sent by the worker, at least once: a death between mail and row repeats one.
+Out of credits is sent by `inbox.handlers`, a failed recharge by `recharge.flow`, a failed renewal
+by `subscriptions.renew`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Plans and prices, for pages, bootstrap_metronome and the health check alike."""
+"""Plans, prices and the length of the trial, for pages, bootstrap_metronome and health alike."""
 
 from __future__ import annotations
 

@@ -1,5 +1,7 @@
 """Claim rows that mix in `jobs.models.JobRow`, and give them back: completed, or failed.
 
+Failed work is retried with a back-off, or needs a person: `fail` decides by the kind of error.
+
 A claim is a lease, not a lock: a worker killed at any instruction leaves a row that is due again
 when the lease ends. So whatever is done under a claim must be safe to do twice, and a lease must
 outlive the slowest call made under it, or be renewed meanwhile (`extend`).

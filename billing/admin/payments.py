@@ -44,7 +44,7 @@ class PaymentAdmin(OfCustomer, JobRowAdmin):
             except requests.NotRefundable:
                 raise Refused(
                     "its credits are there or on their way; "
-                    "refund what was spoken with them instead"
+                    "credit back what was spoken with them instead"
                 ) from None
 
         self.each(request, payments, "Refund asked for", refund, note=reason)

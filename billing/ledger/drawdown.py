@@ -1,4 +1,4 @@
-"""Which grants cover which usage, hour by hour, following Metronome's rules.
+"""Which grant pays for which usage, hour by hour, following Metronome's rules.
 
 The result does not depend on the order in which usage and grants become known here: when a
 backdated grant or late usage arrives, the hours since are allocated again.

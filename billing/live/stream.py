@@ -1,9 +1,9 @@
 """GET /api/webhooks/events/{customer_id}: the balance as server-sent events (SSE).
 
 An async Django view that uses the ORM keeps a thread and a database connection for as long as its
-response is open. So only the check whether this user may listen runs through Django (middleware,
-session, view). It runs in one of two threads, which close the connection afterwards. The open
-response is a plain ASGI coroutine that keeps neither.
+response is open. So only the check that the user owns the customer runs through Django (middleware,
+session, view `events`). It runs in one of two threads, which close the connection afterwards. The
+open response is a plain ASGI coroutine that keeps neither.
 
 States to send come from the process's one watcher, which the channel layer wakes.
 """
@@ -76,7 +76,9 @@ class Opening(HttpResponse):
 @csrf_exempt
 @require_GET
 def events(request: HttpRequest, customer_id: str) -> HttpResponse:
-    """Open the stream of the user's own balance. `customer_id` is Metronome's.
+    """Open the stream of the user's own balance: who does not own the customer gets 404.
+
+    `customer_id` is Metronome's.
 
     `Last-Event-ID`, or `?after=` from a page that was hidden, is the last wallet version that this
     browser saw. If a recharge came after it, the first event says so.

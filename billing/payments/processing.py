@@ -6,6 +6,10 @@
                     ├→ requires_action → charged | failed
                     └──(declined)──→ failed
 
+A declined card fails the payment. What follows is up to who asked for it: `subscriptions.renew`
+fails a new plan and ends a running one, `recharge.flow` tells Metronome and switches auto-recharge
+off.
+
 A payment requires action while the customer's bank wants it confirmed. Nothing is taken then and
 nothing is tried again; the charge at the gateway is cancelled before another card is charged (under
 another key) and before the payment fails.

@@ -3,7 +3,8 @@
     requested → paying → releasing → released → granted        paid
                             └──(not paid)──→ failed            declined, not confirmed, switched off
 
-Metronome opens a workflow and asks for money (`payment_gate.external_initiate`). We ask
+A recharge starts when Metronome opens a workflow and asks for money: its webhook
+(`payment_gate.external_initiate`) calls `request` (`inbox.handlers.start_recharge`). We ask
 `billing.payments` for it, tell Metronome how that went (the release), and note the credits that
 come of it. If Metronome no longer wants a paid release, the same credits are granted under the
 payment's own key: money taken ends as credits.

@@ -1,4 +1,4 @@
-"""Forget a customer who asks for it: person, texts, audio and alias go; the ledger, which names
+"""Delete a customer who asks for it: person, texts, audio and alias go; the ledger, which names
 nobody, stays.
 
     close (no login, no plan, no recharge, no spending) → texts and audio → the person

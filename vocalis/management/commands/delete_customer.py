@@ -1,4 +1,4 @@
-"""Forget a customer on request."""
+"""Delete a customer on request."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ class Command(Operation):
     help = (
         "Grants complimentary credits through Metronome, drawn before all others; "
         "reason and giver are in the admin's log. The same customer, credits and "
-        "reason again are the same gift, unless --key tells them apart."
+        "reason again are the same grant, unless --key tells them apart."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -39,7 +39,7 @@ class Command(Operation):
             default=complimentary.COMPLIMENTARY_DAYS,
             help=f"how long they can be used, {complimentary.DAYS_MAX:,} at most",
         )
-        parser.add_argument("--key", default="", help="tells this gift from an equal earlier one")
+        parser.add_argument("--key", default="", help="tells this grant from an equal earlier one")
 
     def outcomes(
         self,

@@ -10,6 +10,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, ClassVar, Self, TypeVar
 
+from django.apps import apps
 from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Coalesce
@@ -116,3 +117,8 @@ class PausedJob(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+def job_models() -> list[type[JobRow]]:
+    """Every model whose rows a job works on, of all apps."""
+    return [model for model in apps.get_models() if issubclass(model, JobRow)]

@@ -15,8 +15,8 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from functools import cache, cached_property, partial
+from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Any
 
 from django.apps import apps
@@ -29,7 +29,7 @@ from . import queue
 from .errors import Rejected, Snooze, Unavailable
 from .exists import Exist, composed
 from .job import Job
-from .models import Heartbeat, JobRow, PausedJob
+from .models import Heartbeat, JobRow, PausedJob, job_models
 
 logger = logging.getLogger(__name__)
 
@@ -286,7 +286,7 @@ class Worker:
         beyond = now + timedelta(seconds=queue.AHEAD_MAX_SECONDS)
         Heartbeat.objects.filter(beat_at__gt=beyond).delete()  # a worker that lives beats again
         PausedJob.objects.filter(paused_until__gt=beyond).delete()
-        for model in _job_models():
+        for model in job_models():
             if rows := queue.set_right(model, now=now):
                 logger.warning(
                     "a clock was ahead: %s %s are due now", rows, model._meta.verbose_name_plural
@@ -327,41 +327,3 @@ class Worker:
 
 def _paused(now: datetime) -> QuerySet[PausedJob]:
     return PausedJob.objects.filter(paused_until__gt=now)
-
-
-def alive(now: datetime) -> bool:
-    """Whether any worker has beaten lately."""
-    return _living(now).exists()
-
-
-def unserved_queues(now: datetime) -> list[str]:
-    """The queues that no living worker serves: what is due there waits."""
-    served = {name for names in _living(now).values_list("queues", flat=True) for name in names}
-    return [name for name in queues() if name not in served]
-
-
-def _living(now: datetime) -> QuerySet[Heartbeat]:
-    """A beat of the future says nothing, unless clocks differ a little."""
-    stale = timedelta(seconds=HEARTBEAT_STALE_SECONDS)
-    return Heartbeat.objects.filter(beat_at__gt=now - stale, beat_at__lt=now + stale)
-
-
-def dead_rows() -> dict[type[JobRow], int]:
-    """How many rows need a person, by kind; kinds without one are left out."""
-    are_there = zip(_job_models(), _dead_exist()(datetime.now(UTC)), strict=True)
-    return {
-        model: model._default_manager.dead().count() for model, is_there in are_there if is_there
-    }
-
-
-@cache
-def _dead_exist() -> Exist:
-    return Exist(*(composed(partial(_dead, model)) for model in _job_models()))
-
-
-def _job_models() -> list[type[JobRow]]:
-    return [model for model in apps.get_models() if issubclass(model, JobRow)]
-
-
-def _dead(model: type[JobRow], now: datetime) -> QuerySet[Any]:
-    return model._default_manager.dead()

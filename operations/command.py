@@ -26,8 +26,8 @@ from django.utils import timezone
 
 from jobs.errors import Rejected, Snooze, Unavailable
 from jobs.models import JobRow
+from jobs.overview import alive
 from jobs.walk import CHUNK, walk
-from jobs.worker import alive
 
 J = TypeVar("J", bound=JobRow)
 

@@ -22,7 +22,7 @@ from billing import ledger, metronome
 from billing.models import AutoRecharge, Recharge, Subscription, Wallet
 from billing.pages import delays
 from conftest import PASSWORD, fund
-from jobs.worker import dead_rows
+from jobs.overview import dead_rows
 from usage.models import Generation, UsageEvent
 from usage.speech import abandoned, speak
 

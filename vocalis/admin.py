@@ -18,7 +18,7 @@ from django.utils.decorators import method_decorator
 from django.views import defaults
 
 from accounts.throttle import throttled, throttled_password
-from jobs import worker
+from jobs import overview
 
 from . import health
 from .middleware import NUL
@@ -63,7 +63,7 @@ class Site(admin.AdminSite):
 def looks() -> list[dict[str, str]]:
     """The checks of our own rows, each with where to go on and the right it takes to see it;
     dead rows by kind."""
-    dead = worker.dead_rows()
+    dead = overview.dead_rows()
     checks = [
         check
         for check in health.local_checks(timezone.now(), dead)

@@ -28,7 +28,7 @@ from billing import metronome
 from billing.metronome import catalogue, setup
 from billing.metronome.redaction import without_secrets
 from billing.models import AutoRecharge, Drift, Payment
-from jobs import worker
+from jobs import overview
 from jobs.errors import Rejected, Unavailable
 from jobs.models import Heartbeat, JobRow, PausedJob
 from usage.models import ReconciliationRun, UsageDiscrepancy, UsageEvent
@@ -129,7 +129,7 @@ def cached_report() -> dict[str, Any]:
 
 def report(*, now: datetime) -> dict[str, Any]:
     try:
-        here = local_checks(now, worker.dead_rows())
+        here = local_checks(now, overview.dead_rows())
     except Error:
         here = [Check("database", "error", "not answering")]
     checks = [*remote_checks(now), *here]
@@ -211,7 +211,7 @@ def _catalogue_check(
 
 
 def local_checks(now: datetime, dead: dict[type[JobRow], int]) -> list[Check]:
-    """`dead`: `worker.dead_rows()`, which the start page lists one by one as well."""
+    """`dead`: `overview.dead_rows()`, which the start page lists one by one as well."""
     here = [_webhook_secret(), _mail(), _worker(now), _paused_jobs(now), _unsent(now), _usage(now)]
     return [*here, _dead_rows(dead), _charged(now), *_money()]
 
@@ -242,8 +242,8 @@ def _worker(now: datetime) -> Check:
         if last
         else "none runs: none was started, or all were stopped"
     )
-    unserved = worker.unserved_queues(now)
-    if unserved and worker.alive(now):
+    unserved = overview.unserved_queues(now)
+    if unserved and overview.alive(now):
         heard = f"none serves the queue {', '.join(unserved)}; {heard}"
     return Check("worker", "error" if unserved else "ok", heard, "jobs_heartbeat")
 

@@ -12,7 +12,8 @@ from billing.models import InboundWebhook, Subscription
 from jobs import queue, worker
 from jobs.errors import Snooze, Unavailable
 from jobs.models import Heartbeat, PausedJob
-from jobs.worker import RowJob, Worker, alive, pause_job
+from jobs.overview import alive
+from jobs.worker import RowJob, Worker, pause_job
 
 pytestmark = pytest.mark.django_db
 AHEAD = timedelta(hours=2)

@@ -7,7 +7,7 @@ from django.core.management import CommandError, call_command
 
 import usage.jobs
 from billing.models import InboundWebhook
-from jobs import worker
+from jobs import overview, worker
 from jobs.models import Heartbeat
 from jobs.worker import RowJob, Worker, jobs_on
 from vocalis.management.commands import run_all
@@ -70,11 +70,11 @@ def test_run_worker_takes_several_queues_and_refuses_unknown_ones(spoken):
 
 @pytest.mark.django_db
 def test_a_queue_is_served_while_a_worker_of_it_lives(spoken, now):
-    assert worker.unserved_queues(now) == ["default", "speech"]
+    assert overview.unserved_queues(now) == ["default", "speech"]
     beat(now, "default")
-    assert worker.unserved_queues(now) == ["speech"]
+    assert overview.unserved_queues(now) == ["speech"]
     beat(now, "speech", "default")
-    assert worker.unserved_queues(now) == []
+    assert overview.unserved_queues(now) == []
 
 
 @pytest.mark.django_db

@@ -15,7 +15,8 @@ from billing.models import InboundWebhook
 from jobs import worker as worker_module
 from jobs.errors import Rejected, Snooze, Unavailable
 from jobs.models import Heartbeat, PausedJob
-from jobs.worker import BatchJob, RowJob, Worker, alive, all_jobs, dead_rows, pause_job
+from jobs.overview import alive, dead_rows
+from jobs.worker import BatchJob, RowJob, Worker, all_jobs, pause_job
 
 pytestmark = pytest.mark.django_db
 ROWS = InboundWebhook.objects

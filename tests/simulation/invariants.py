@@ -30,7 +30,7 @@ from billing.models import (
 )
 from billing.models import ChargeAtTestGateway as Charge
 from billing.payments.processing import charge_key
-from jobs.worker import dead_rows
+from jobs.overview import dead_rows
 from usage.metering import comparison
 from usage.models import Generation, UsageDiscrepancy, UsageEvent, Voice
 from vocalis.operations import deletion

@@ -22,7 +22,7 @@ from honcho.environ import parse_procfile
 from honcho.manager import SIGNALS
 
 from billing.metronome.network import is_local
-from jobs import worker
+from jobs import overview, worker
 from vocalis.supervisor import Supervisor
 
 READY_SECONDS = 60
@@ -81,7 +81,7 @@ class Command(BaseCommand):
                 manager.terminate()
                 return
         if not wait_for(site_answers) or not wait_for(
-            lambda: not worker.unserved_queues(timezone.now())
+            lambda: not overview.unserved_queues(timezone.now())
         ):
             self.stderr.write(
                 f"Not everything came up within {READY_SECONDS} seconds; "

@@ -101,9 +101,17 @@ class UserAddForm(OneFormOfEmail, OneFormOfPasswords, AdminUserCreationForm):
 
 
 class UserEditForm(OneFormOfEmail, ChangeForm):
+    """A customer keeps a name: invoices carry it. Staff need none."""
+
     class Meta:
         model = User
         fields = "__all__"
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        if Customer.objects.filter(user=self.instance.pk).exists():
+            for name in {"first_name", "last_name"} & self.fields.keys():
+                self.fields[name].required = True
 
 
 class UserPasswordForm(OneFormOfPasswords, PasswordForm):

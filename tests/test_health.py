@@ -268,8 +268,6 @@ def paid(customer, state: str, *, seconds: int, kind: str = "plan") -> Payment:
         ("plan", "charged"),
         ("plan", "refunding"),
         ("recharge", "charged"),
-        ("recharge", "releasing"),
-        ("recharge", "released"),
     ],
 )
 def test_money_taken_without_credits_shows_by_its_age(

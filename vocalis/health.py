@@ -288,7 +288,7 @@ def _charged(now: datetime) -> Check:
     """Money that a customer has paid and has no credits for."""
     stuck = Payment.objects.charged_not_granted()
     found = stuck.aggregate(oldest=Min("created_at"), count=Count("pk"))
-    page = "billing_payment?state__in=charged,releasing,released,refunding"
+    page = "billing_payment?state__in=charged,refunding"
     if not found["count"]:
         return Check("charged, not granted", "ok", "none", page)
     age = now - found["oldest"]

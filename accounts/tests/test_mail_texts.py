@@ -19,7 +19,9 @@ CONTEXT = {
     "days": 3,
     "failure": "The card was declined.",
     "plan": {"name": "Creator"},
-    "payment": {"amount_dollars": "$49.00", "failure": "The card was declined."},
+    "payment": {"amount_dollars": "$49.00", "confirm_by_at": timezone.now()},
+    "recharge": {"amount_dollars": "$49.00", "failure": "The card was declined."},
+    "what": "your Creator plan",
     "grant": SimpleNamespace(remaining=1_234, name="Trial", ends_at=timezone.now()),
 }
 

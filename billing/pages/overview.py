@@ -49,6 +49,7 @@ class RechargeForm(forms.Form):
 @customer_required
 def overview(request: CustomerRequest) -> HttpResponse:
     customer = request.customer
+    shown = cards.shown(customer.pk)
     context = {
         "subscription": _plan_shown(customer),
         **_open_payments(customer),
@@ -65,7 +66,7 @@ def overview(request: CustomerRequest) -> HttpResponse:
         .select_related("subscription")
         .order_by("-created_at")[:PAYMENTS_SHOWN],
         "cards": gateway().cards_of(customer_id=customer.pk),
-        "card": unsent.take(request).get("card") or cards.shown(customer.pk),
+        "card": unsent.take(request).get("card") or (shown.reference if shown else ""),
         "is_real_money": gateway().is_real_money,
         **_entries(customer, request.GET.get("before", "")),
     }

@@ -257,9 +257,7 @@ def test_a_recharge_not_confirmed_within_a_week_is_released_as_failed_and_auto_r
     )
     assert not found.enabled
     assert charges() == [("test-3155", ChargeState.CANCELLED)]
-    assert [letter.subject for letter in mail.outbox][
-        -1
-    ] == "Your automatic recharge did not go through"
+    assert [letter.subject for letter in mail.outbox][-1] == "Your automatic recharge failed"
     assert balance(alice) == 20_000
 
 

@@ -165,7 +165,7 @@ def test_the_command_refuses_what_cost_nothing(staff, alice, now, flags):
 
     assert run("credit_back_generation", generation.pk, "--reason", "Sorry", *flags) == (
         1,
-        "Not credited back: the generation is failed: nothing was charged for it.",
+        "Not credited back: the generation is failed: it cost nothing.",
     )
     assert not ComplimentaryGrant.objects.exists()
 

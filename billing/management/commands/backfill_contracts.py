@@ -38,7 +38,7 @@ class Command(Operation):
 def _contract(customer: Customer, dry_run: bool, now: datetime) -> Outcome:
     if not dry_run:
         contract = contracts.ensure(customer, now=now)
-        return Outcome(customer, "made or found", contract.metronome_id or "")
+        return Outcome(customer, "created or found", contract.metronome_id or "")
     found = backfill.find_contract(customer)
     word = "would be linked" if found else "would be made"
     return Outcome(customer, word, found or backfill.contract_name(customer), is_open=True)

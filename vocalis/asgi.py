@@ -20,8 +20,8 @@ django.setup(set_prefix=False)
 
 from billing.live import stream  # noqa: E402  models can be imported only now
 from vocalis.checks import refuse_to_start  # noqa: E402
+from vocalis.concurrency import Busy, RequestThreads  # noqa: E402
 from vocalis.pages import too_busy  # noqa: E402
-from vocalis.turns import Busy, Turns  # noqa: E402
 
 refuse_to_start()
 
@@ -71,11 +71,11 @@ class Pages(ASGIHandler):
 
     def __init__(self) -> None:
         super().__init__()
-        self.turns = Turns(settings.WEB_REQUESTS)
+        self.threads = RequestThreads(settings.WEB_REQUESTS)
 
     async def __call__(self, scope: Message, receive: Any, send: Send) -> None:
         try:
-            async with self.turns.take() as thread, ThreadSensitiveContext(executor=thread):
+            async with self.threads.acquire() as thread, ThreadSensitiveContext(executor=thread):
                 await super().__call__(scope, receive, send)
         except Busy:
             request, bad_request = self.create_request(scope, BytesIO())

@@ -1,4 +1,4 @@
-"""A request waits for its turn, and is told to come again if none comes."""
+"""A request waits for a free thread, and gets 503 with Retry-After if none becomes free."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from django.conf import settings
 from django.http import HttpResponse
 from django.urls import path
 
-from vocalis import asgi, turns
-from vocalis.turns import Busy, Turns
+from vocalis import asgi, concurrency
+from vocalis.concurrency import Busy, RequestThreads
 
 asked, go_on = threading.Semaphore(0), threading.Semaphore(0)
 
@@ -30,8 +30,8 @@ urlpatterns = [path("slow", slow), path("api/slow", slow)]
 @pytest.fixture(autouse=True)
 def one_at_a_time(monkeypatch, settings):
     settings.ROOT_URLCONF = __name__
-    monkeypatch.setattr(asgi.pages, "turns", Turns(1))
-    monkeypatch.setattr(turns, "WAIT_SECONDS", 5)
+    monkeypatch.setattr(asgi.pages, "threads", RequestThreads(1))
+    monkeypatch.setattr(concurrency, "WAIT_SECONDS", 5)
 
 
 def request(path: str = "/slow", **headers: str) -> ApplicationCommunicator:
@@ -71,7 +71,7 @@ async def is_at_work() -> None:
     assert await asyncio.to_thread(asked.acquire, timeout=5)
 
 
-def test_who_waits_is_served_in_order_when_a_turn_ends():
+def test_waiting_requests_are_served_in_order_as_threads_become_free():
     async def story():
         first, second = await begin(), await begin()
         await is_at_work()
@@ -94,8 +94,10 @@ def test_who_waits_is_served_in_order_when_a_turn_ends():
         ("/api/slow", "*/*", b'{"error": "The site is very busy right now.'),
     ],
 )
-def test_who_waits_too_long_is_told_when_to_come_again(path, accept, words, monkeypatch, caplog):
-    monkeypatch.setattr(turns, "WAIT_SECONDS", 0.1)
+def test_a_request_that_waited_too_long_gets_503_with_retry_after(
+    path, accept, words, monkeypatch, caplog
+):
+    monkeypatch.setattr(concurrency, "WAIT_SECONDS", 0.1)
 
     async def story():
         first = await begin()
@@ -113,8 +115,8 @@ def test_who_waits_too_long_is_told_when_to_come_again(path, accept, words, monk
     assert "WEB_REQUESTS" in caplog.text
 
 
-def test_whoever_would_wait_behind_too_many_is_told_at_once(monkeypatch):
-    monkeypatch.setattr(turns, "WAITING_MAX", 1)
+def test_a_request_behind_too_many_others_gets_503_at_once(monkeypatch):
+    monkeypatch.setattr(concurrency, "WAITING_MAX", 1)
 
     async def story():
         first, second = await begin(), await begin()
@@ -129,7 +131,7 @@ def test_whoever_would_wait_behind_too_many_is_told_at_once(monkeypatch):
     assert asked.acquire(timeout=1)
 
 
-def test_a_request_given_up_while_it_waits_takes_no_turn():
+def test_a_request_cancelled_while_it_waits_takes_no_thread():
     async def story():
         first, second = await begin(), await begin()
         await is_at_work()
@@ -142,35 +144,35 @@ def test_a_request_given_up_while_it_waits_takes_no_turn():
     assert asked.acquire(timeout=1) and not asked.acquire(blocking=False)
 
 
-def test_a_turn_lasts_until_its_thread_is_done_even_if_nobody_waits_for_the_answer(monkeypatch):
-    monkeypatch.setattr(turns, "WAIT_SECONDS", 0.2)
+def test_a_thread_stays_taken_until_it_is_idle_even_if_the_client_has_left(monkeypatch):
+    monkeypatch.setattr(concurrency, "WAIT_SECONDS", 0.2)
 
     async def story():
-        one = Turns(1)
+        one = RequestThreads(1)
         at_work = threading.Event()
 
         async def abandoned():
-            async with one.take() as thread:
+            async with one.acquire() as thread:
                 asyncio.get_running_loop().run_in_executor(thread, at_work.wait, 5)
                 await asyncio.sleep(0)
 
         await abandoned()
         with pytest.raises(Busy):
-            async with one.take():
+            async with one.acquire():
                 pass
         at_work.set()
-        async with one.take():
+        async with one.acquire():
             pass
 
     asyncio.run(story())
 
 
-def test_turns_outlive_the_loop_they_were_taken_in():
-    one = Turns(1)
+def test_threads_outlive_the_event_loop_they_were_acquired_in():
+    one = RequestThreads(1)
 
-    async def take():
-        async with one.take():
+    async def acquire():
+        async with one.acquire():
             pass
 
     for _ in range(20):
-        asyncio.run(take())
+        asyncio.run(acquire())

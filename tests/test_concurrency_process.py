@@ -97,7 +97,7 @@ def test_150_requests_at_once_are_all_answered_within_the_connections_of_the_set
     assert 1 < max(counts) <= settings.WEB_REQUESTS + 3
 
 
-def test_open_streams_take_no_turn(cookie, alice, tmp_path):
+def test_open_streams_take_no_thread_of_the_requests(cookie, alice, tmp_path):
     alice.metronome_id = "m-1"
     alice.save(update_fields=["metronome_id"])
     url = processes.own_database_url()

@@ -1,4 +1,4 @@
-"""Who may see what, and where a person goes after logging in."""
+"""Access to views, and the page a person sees after logging in."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ NO_CUSTOMER = (
 
 
 class CustomerRequest(HttpRequest):
-    """What a view under `customer_required` is given."""
+    """The request as a view under `customer_required` receives it."""
 
     user: User
     customer: Customer
 
 
 def customer_required(view: View) -> View:
-    """Let only logged-in customers in and set `request.customer`.
+    """Restrict a view to logged-in customers and set `request.customer`.
 
-    Others are sent to log in, operators without a customer get the 403 page; a program that asks
-    for JSON is told 401 or 403 in JSON.
+    Anonymous visitors are redirected to the login page. Operators without a customer get the 403
+    page. A program that asks for JSON gets 401 or 403 as JSON.
     """
 
     @wraps(view)
@@ -66,7 +66,7 @@ def customer_of(user: User) -> Customer | None:
 def wants_json(request: HttpRequest) -> bool:
     try:
         return request.get_preferred_type(["text/html", "application/json"]) == "application/json"
-    # A parameter in a character set that does not exist, or is no text.
+    # The Accept header has a parameter that is not text or names an unknown character set.
     except (LookupError, ValueError):
         return False
 
@@ -76,12 +76,12 @@ def refuse(status: int, message: str) -> HttpResponse:
 
 
 def start_url(user: User) -> str:
-    """Where this person's work begins."""
+    """The first page after login: the studio, or the admin for staff without a customer."""
     return reverse("admin:index" if user.is_staff and customer_of(user) is None else "studio")
 
 
 def next_url(request: HttpRequest) -> str:
-    """The page asked for before login, if it is one of ours; else empty."""
+    """The page requested before login (parameter `next`) if it is on this site, else ''."""
     url = request.POST.get("next") or request.GET.get("next", "")
     ours = url_has_allowed_host_and_scheme(
         url, {request.get_host()}, require_https=request.is_secure()

@@ -1,4 +1,4 @@
-"""People and customers. `CustomerSearch` finds what belongs to somebody, in every list."""
+"""Admin of users and customers, and `CustomerSearch`, the search of all lists by customer."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ CUSTOMERS_FOUND_MAX = 1_000
 
 
 class CustomerSearch:
-    """Search by what an operator has at hand: an e-mail address or its beginning, a customer's id
-    here or at Metronome, the row's own id, or one of `exact_fields`.
+    """Mixin for a ModelAdmin: search by customer.
 
-    Every part is an equality on an index, or resolved to customers first; a LIKE across joins would
-    read the table.
+    Finds rows by e-mail address or its beginning, customer id, Metronome id, the row's own id, or
+    the exact value of one of `exact_fields`. Each condition is an equality on an index, or is
+    resolved to customers first: a LIKE across joins would scan the table.
     """
 
     # Makes the search box appear; get_search_results decides.
@@ -120,8 +120,11 @@ class UserPasswordForm(OneFormOfPasswords, PasswordForm):
 
 @admin.register(User)
 class UserAdmin(BaseUserAdmin):
-    """Staff are made here. Customers sign up themselves and change their e-mail address on their
-    profile page, because their usage is reported under it."""
+    """Creates staff. Customers sign up themselves.
+
+    A customer's e-mail address can be changed on the profile page only, because it is also an
+    ingest alias.
+    """
 
     form, add_form, change_password_form = UserEditForm, UserAddForm, UserPasswordForm
     paginator = BoundedPaginator
@@ -165,8 +168,7 @@ class UserAdmin(BaseUserAdmin):
 
 @admin.register(Customer)
 class CustomerAdmin(CustomerSearch, JobRowAdmin):
-    """The page of one customer shows what they have and leads to everything of theirs;
-    see its template."""
+    """A customer's page summarises the account and links to all its rows; see its template."""
 
     list_display = ("user", "id", "metronome_id", "created_at")
     list_select_related = ("user",)
@@ -174,7 +176,7 @@ class CustomerAdmin(CustomerSearch, JobRowAdmin):
     customer_path = "pk"
 
     def page_context(self, request: HttpRequest, row: Customer) -> dict[str, Any]:
-        """With what may be done to the wallet: an operator comes here first."""
+        """Adds the wallet's actions, because operators open the customer's page first."""
         url = settings.METRONOME_CUSTOMER_URL + row.metronome_id if row.metronome_id else ""
         context = super().page_context(request, row) | {"metronome_url": url}
         if wallet := getattr(row, "wallet", None):
@@ -201,7 +203,7 @@ class PasswordResetAdmin(JobRowAdmin):
 
 @admin.register(LogEntry)
 class LogEntryAdmin(ReadOnlyAdmin):
-    """What staff did, to what and why."""
+    """What staff did, on which object and why."""
 
     list_display = ("action_time", "user", "content_type", "subject", "change_message")
     list_select_related = ("user", "content_type")

@@ -1,5 +1,7 @@
-"""Forms validate and convert;
-what is done with the answers is in signup, profile and password_reset."""
+"""Forms: they validate and convert input.
+
+The modules signup, profile and password_reset act on it.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,7 @@ class EmailField(forms.EmailField):
 
 
 class OneFormOfPasswords:
-    """For Django's forms, which compare a new password with its repetition."""
+    """Mixin that normalises passwords before Django's forms compare them with the repetition."""
 
     cleaned_data: dict[str, Any]
 

@@ -1,4 +1,4 @@
-"""A mail to a person. For workers: no mail leaves in a request."""
+"""Sends e-mail from a template. For workers only: requests do not wait for a mail server."""
 
 from __future__ import annotations
 
@@ -12,16 +12,15 @@ from jobs.errors import Rejected, Unavailable
 
 
 def send(*, to: str, subject: str, template: str, context: dict[str, Any]) -> None:
-    """Send templates/emails/<template>.txt. Raises Unavailable, or Rejected when the mail server
-    refuses for good.
+    """Send templates/emails/<template>.txt, rendered with `context`.
 
-    The first digit of the server's answer tells the two apart, whichever command it answers (RFC
-    5321, 4.2.1): 4 is "not now" (greylisting, a full mailbox, too many mails), 5 is "never".
-    Whatever else goes wrong may pass.
+    Raises Rejected if the mail server refuses permanently, Unavailable after any other failure. The
+    first digit of the server's reply decides (RFC 5321, 4.2.1): 4 is temporary (greylisting, a full
+    mailbox, too many mails), 5 is permanent.
     """
     text = render_to_string(f"emails/{template}.txt", context)
     try:
-        # send_mail's own connection leaves a socket open when the log-in is refused.
+        # The connection that send_mail opens itself leaves a socket open if the login is refused.
         with get_connection() as connection:
             send_mail(subject, text, None, [to], connection=connection)
     except (smtplib.SMTPException, OSError) as error:

@@ -1,4 +1,4 @@
-"""Who the user is, and the customer that is billed for what they make."""
+"""Users, and the customers that are billed for their usage."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ class UserManager(BaseUserManager["User"]):
 
 
 class User(AbstractUser):
-    """A person. Logs in by e-mail, which is kept in lower case and is unique whatever its case."""
+    """A person, who logs in with the e-mail address. It is stored in lower case and is unique."""
 
     username = None  # type: ignore[assignment]
-    first_name = models.CharField(max_length=100, blank=True)  # only customers are asked for theirs
+    first_name = models.CharField(max_length=100, blank=True)  # required of customers only
     last_name = models.CharField(max_length=100, blank=True)
     email = models.EmailField(
         "e-mail address",
@@ -64,10 +64,12 @@ class User(AbstractUser):
 
 
 class Customer(JobRow):
-    """The billing subject. As a job it owes its own provisioning:
-    a Metronome customer, and its ingest aliases there."""
+    """The billing subject.
 
-    due_within_seconds = 3_600  # one deleted is looked at again an hour later
+    The job on the row provisions it: it creates the Metronome customer and pushes its aliases.
+    """
+
+    due_within_seconds = 3_600  # a deleted customer is checked again an hour later
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     user = models.OneToOneField(User, on_delete=models.PROTECT, related_name="customer")
@@ -82,8 +84,10 @@ class Customer(JobRow):
 
     @property
     def stable_alias(self) -> str:
-        """The ingest alias all our usage is reported under:
-        known before Metronome knows the customer, stable for life."""
+        """The ingest alias under which all our usage is reported.
+
+        It is known before the customer exists at Metronome and never changes.
+        """
         return stable_alias_of(self.id)
 
 
@@ -92,8 +96,10 @@ def stable_alias_of(customer_id: uuid.UUID) -> str:
 
 
 class IngestAlias(models.Model):
-    """A name under which usage may be reported at Metronome;
-    there, too, a name belongs to one customer only."""
+    """A name under which usage can be reported at Metronome.
+
+    At Metronome too, a name belongs to one customer only.
+    """
 
     class Kind(models.TextChoices):
         STABLE = "stable"
@@ -122,8 +128,10 @@ class IngestAlias(models.Model):
 
 
 class PasswordReset(JobRow):
-    """Somebody's wish for a new password, whether there is such an account or not. As a job it owes
-    the mail, if there is; the link in it is made when the mail is."""
+    """A request to reset the password of an address, whether or not there is such an account.
+
+    The job on the row sends the e-mail if there is one. The link is created at that moment.
+    """
 
     due_within_seconds = 0
 

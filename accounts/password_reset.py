@@ -1,8 +1,8 @@
-"""Password reset by mail. The request only notes the wish, the worker sends the mail if there is
-such an account.
+"""Password reset by e-mail.
 
-So the answer takes as long, and says the same, whether there is one or not; and a mail server that
-is down delays the mail and loses none.
+The web request only stores a row; the worker sends the e-mail if the account exists. So response
+and response time do not reveal whether there is an account, and an e-mail is delayed, not lost,
+while the mail server is down.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from jobs.worker import RowJob
 from . import mail, typed
 from .models import PasswordReset, User
 
-PAUSE_SECONDS = 60  # at most one mail a minute and person, so that the form cannot flood a mailbox
+PAUSE_SECONDS = 60  # between two e-mails to one address, so that nobody can flood a mailbox
 
 
 def ask(*, email: str, now: datetime) -> None:
-    """Have a mail with a link sent to the active user of this address, if there is one."""
+    """Request an e-mail with a link to the active user of this address, if there is one."""
     reset, is_new = PasswordReset.objects.get_or_create(
         email=typed.email(email), defaults={"asked_at": now, **due(now)}
     )
@@ -37,6 +37,7 @@ def ask(*, email: str, now: datetime) -> None:
 
 
 def send(reset: PasswordReset, now: datetime) -> None:
+    """Send the e-mail if the address has an active user. Raises what `mail.send` raises."""
     user = User.objects.filter(email=reset.email, is_active=True).first()
     if user is not None:
         uid, token = (
@@ -44,7 +45,7 @@ def send(reset: PasswordReset, now: datetime) -> None:
             default_token_generator.make_token(user),
         )
         path = reverse("password_reset_confirm", kwargs={"uidb64": uid, "token": token})
-        words = {
+        context = {
             "url": settings.SITE_URL.rstrip("/") + path,
             "days": settings.PASSWORD_RESET_TIMEOUT // 86_400,
         }
@@ -52,7 +53,7 @@ def send(reset: PasswordReset, now: datetime) -> None:
             to=user.email,
             subject="Choose a new password for Vocalis",
             template="password_reset",
-            context=words,
+            context=context,
         )
         PasswordReset.objects.filter(pk=reset.pk).update(sent_at=now)
 

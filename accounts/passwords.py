@@ -1,5 +1,7 @@
-"""What a chosen password must be beyond Django's own rules,
-which judge it in the form in which it is hashed."""
+"""Password validators in addition to Django's own.
+
+Passwords are validated in the normalised form that is hashed (`accounts.typed`).
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,10 @@ from . import typed
 
 
 class Fit:
-    """For AUTH_PASSWORD_VALIDATORS: a password with one form, whatever keyboard types it."""
+    """Refuses passwords that cannot be normalised or are too long.
+
+    Every keyboard must be able to enter a password in the same form. For AUTH_PASSWORD_VALIDATORS.
+    """
 
     def validate(self, password: str, user: Any = None) -> None:
         try:
@@ -29,7 +34,7 @@ class Fit:
 
 
 class LongEnough(password_validation.MinimumLengthValidator):
-    """Counts the characters that are hashed: an accent typed by itself is none."""
+    """Counts the normalised characters: a separate combining accent does not count as one."""
 
     def validate(self, password: str, user: Any = None) -> None:
         super().validate(typed.password(password), user)

@@ -12,18 +12,18 @@ from .signup import email_alias, raise_if_taken
 
 
 def change(*, user: User, first_name: str, last_name: str, email: str, now: datetime) -> None:
-    """Store names and e-mail address. What is new the worker pushes, an address as the customer's
-    alias. Raises EmailTaken.
+    """Store the names and the e-mail address. Raises EmailTaken.
 
-    Of a closed account nothing changes: a request that began before must not bring back who is
-    being deleted.
+    The worker pushes changes to Metronome: the names, and the address as an ingest alias. A closed
+    account is not changed: a request that began before the account was closed must not restore
+    personal data that is being deleted.
     """
     email = typed.email(email)
     names = {"first_name": first_name, "last_name": last_name}
     try:
         with transaction.atomic():
-            # Before the alias, because its row lock makes a second tab of the same person wait: one
-            # alias of each kind.
+            # Before the alias is written: the row lock makes a concurrent request of the same
+            # person wait, so there is one alias of each kind.
             mine = User.objects.filter(pk=user.pk, is_active=True)
             if not mine.update(email=email):
                 return
@@ -40,8 +40,8 @@ def change(*, user: User, first_name: str, last_name: str, email: str, now: date
 
 
 def _replace_alias(customer: Customer, name: str, now: datetime) -> None:
-    # A new row, not a new name in the old one: a worker that is pushing the old name just now marks
-    # what it pushed by row, and must not mark this one.
+    # A new row, not a new name in the old row: a worker that is pushing the old name at this moment
+    # marks the row as pushed, which would be wrong for the new name.
     customer.aliases.filter(kind=IngestAlias.Kind.EMAIL).delete()
     IngestAlias.objects.create(customer=customer, kind=IngestAlias.Kind.EMAIL, name=name)
     Customer.objects.filter(pk=customer.pk).run_now(now)

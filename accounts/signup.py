@@ -1,5 +1,4 @@
-"""A new account: the person, the customer that is billed for them,
-and the names their usage is reported under."""
+"""Creates accounts: a user, the customer that is billed, and its ingest aliases."""
 
 from __future__ import annotations
 
@@ -12,12 +11,12 @@ from jobs.models import due
 from . import typed
 from .models import Customer, IngestAlias, User
 
-# The e-mail is part of an ingest alias, and Metronome takes those up to 128 characters.
+# The e-mail address is part of an ingest alias, which Metronome limits to 128 characters.
 EMAIL_CHARACTERS_MAX = 120
 
 
 class EmailTaken(Exception):
-    """Someone has an account for this e-mail address, or usage is reported under it."""
+    """Another account has this e-mail address, or an ingest alias made from it."""
 
     def __init__(self) -> None:
         super().__init__("There is already an account for this e-mail address.")
@@ -26,8 +25,10 @@ class EmailTaken(Exception):
 def register(
     *, email: str, password: str, first_name: str, last_name: str, now: datetime
 ) -> Customer:
-    """Make the user, their customer and its aliases at once;
-    the worker makes the customer at Metronome. Raises EmailTaken."""
+    """Create the user, the customer and its aliases in one transaction. Raises EmailTaken.
+
+    The worker creates the customer at Metronome.
+    """
     email = typed.email(email)
     user = User(email=email, first_name=first_name, last_name=last_name)
     user.set_password(password)  # before the transaction: hashing is slow on purpose
@@ -52,7 +53,7 @@ def email_alias(email: str) -> str:
 
 
 def raise_if_taken(email: str, error: IntegrityError) -> None:
-    """Tell the one IntegrityError that is the visitor's business from those that are bugs."""
+    """Raise EmailTaken if a taken address explains the IntegrityError; otherwise it is a bug."""
     users, aliases = (
         User.objects.filter(email=email),
         IngestAlias.objects.filter(name=email_alias(email)),

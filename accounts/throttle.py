@@ -1,9 +1,8 @@
-"""How often one may try to log in, to sign up, to ask for a new password, or to say the current
-one: for each account and each address.
+"""Rate limits for login, signup, password reset and for entering the current password.
 
-Every try counts, right or wrong, for a fixed window; then one may go on, so nobody is locked out
-for ever. An account's tries are counted whether or not there is such an account, so that a refusal
-tells nothing about it.
+Attempts are counted per account and per network address in fixed windows, successful ones too. A
+new window allows new attempts, so nobody is locked out permanently. Attempts are counted for
+accounts that do not exist as well, so that a refusal does not reveal whether there is an account.
 """
 
 from __future__ import annotations
@@ -26,7 +25,8 @@ from .access import View, refuse, wants_json
 
 logger = logging.getLogger(__name__)
 
-# Tries per window, of (account, address). Many people may share one address: an office, a school.
+# Attempts per window, as (per account, per address). Many people may share one address, for example
+# in an office or a school.
 RATES = {
     "login": ("10/10m", "100/10m"),
     "signup": ("10/10m", "100/h"),
@@ -37,8 +37,10 @@ RATES = {
 
 
 def throttled(action: str, *, account: str = "email") -> Callable[[View], View]:
-    """Refuse the POSTs of a view with 429 once there were too many.
-    `account` is the form field that names the account."""
+    """Refuse POSTs of a view with 429 after too many attempts at `action`, a key of RATES.
+
+    `account` is the form field that names the account.
+    """
 
     def decorate(view: View) -> View:
         @wraps(view)
@@ -55,18 +57,20 @@ def throttled(action: str, *, account: str = "email") -> Callable[[View], View]:
 
 
 def throttled_password(field: str) -> Callable[[View], View]:
-    """The same for the POSTs of one who is logged in that say the current password in `field`:
-    the session may be another's."""
+    """Refuse POSTs with 429 after too many attempts at entering the current password in `field`.
+
+    Applies to logged-in users, because somebody else may be using their session.
+    """
 
     def decorate(view: View) -> View:
         @wraps(view)
         def counted(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-            says_it = (
+            has_password = (
                 request.method == "POST"
                 and request.user.is_authenticated
                 and request.POST.get(field)
             )
-            if says_it and (
+            if has_password and (
                 refusal := _count(request, "current password", f"id {request.user.pk}")
             ):
                 return refusal
@@ -78,15 +82,15 @@ def throttled_password(field: str) -> Callable[[View], View]:
 
 
 def is_allowed(request: HttpRequest, action: str) -> bool:
-    """Count one more of something that is just left undone when it is too much for one address."""
+    """Count one more `action` of the visitor's address. Returns whether it is within the limit."""
     return not _wait_seconds(request, action, RATES[action][1], f"address {address(request)}")
 
 
 def address(request: HttpRequest) -> str:
-    """The visitor's address, an IPv6 one cut to its /64, of which one person has all.
+    """The visitor's network address; an IPv6 address is cut to its /64 network.
 
-    X-Forwarded-For is believed only as far as our own proxies wrote it (TRUSTED_PROXIES), counted
-    from its end: what stands before that may be the visitor's invention.
+    One person usually has a whole /64. Only the last TRUSTED_PROXIES entries of X-Forwarded-For are
+    used, because our own proxies wrote those. A visitor can forge the entries before them.
     """
     hops = request.headers.get("X-Forwarded-For", "").split(",")
     proxies = settings.TRUSTED_PROXIES
@@ -101,8 +105,10 @@ def address(request: HttpRequest) -> str:
 
 
 def _count(request: HttpRequest, action: str, account: str) -> HttpResponse | None:
-    """Count one more try, for the address and for the account if there is a name;
-    a refusal if that is one too many."""
+    """Count one more attempt for the address, and for `account` unless it is empty.
+
+    Returns the 429 response if that is over a limit, else None.
+    """
     account_rate, address_rate = RATES[action]
     waits = [_wait_seconds(request, action, address_rate, f"address {address(request)}")]
     if name := typed.email(account):
@@ -111,11 +117,11 @@ def _count(request: HttpRequest, action: str, account: str) -> HttpResponse | No
 
 
 def _wait_seconds(request: HttpRequest, action: str, rate: str, key: str) -> int:
-    """Count one more try; how long to wait if that is one too many, else 0."""
+    """Count one more attempt. Returns the seconds to wait if it is over the limit, else 0."""
     try:
         usage = get_usage(request, group=action, key=lambda *_: key, rate=rate, increment=True)
     except RedisError as error:
-        # Better than that nobody can log in.
+        # Without Redis, logging in without a limit is better than not logging in at all.
         logger.warning("%s is not throttled: %s", action, error)
         return 0
     return max(1, usage["time_left"]) if usage and usage["should_limit"] else 0

@@ -1,31 +1,36 @@
-"""The one form of what people type. The same letters have several spellings in Unicode, and
-keyboards differ.
+"""Unicode normalisation of everything people type.
 
-Pure functions without Django. Normalising long runs of combining marks takes time that grows with
-their square, in a call that lets no other thread run. So this is the only place that normalises,
-and it looks at the length first.
+The same text can be encoded in several ways in Unicode, and keyboards differ in which they produce.
+Pure functions without Django.
+
+Normalising a long run of combining marks takes time quadratic in its length, in a call that holds
+the GIL. So only this module normalises, and it checks the length first.
 """
 
 import unicodedata
 
-# NFC makes one character of at most so many: what is longer than this is too long in any form.
+# NFC composes at most this many characters into one. So a text longer than DECOMPOSED_MAX times a
+# limit is over the limit in any form.
 DECOMPOSED_MAX = 4
-EMAIL_CHARACTERS_MAX = 254  # as many as the mail protocol has room for
+EMAIL_CHARACTERS_MAX = 254  # the maximum of SMTP, RFC 5321
 PASSWORD_CHARACTERS_MAX = 1_000
 MARKS_MAX = 30  # in a row, as in Unicode's Stream-Safe Text Format; no language needs ten
 
 
 class Unfit(ValueError):
-    """The text is not normalised. The message tells people what to do about it."""
+    """The text cannot be normalised. The message tells the person who typed it what to change."""
 
 
 class TooLong(Unfit):
-    """It has more than `characters_max` characters in any form."""
+    """The text has more than `characters_max` characters in any form."""
 
 
 def normalise(text: str, *, characters_max: int) -> str:
-    """NFC, in a time that grows with the length only.
-    The result may still be over `characters_max`. Raises Unfit."""
+    """The text in NFC, in time linear in its length.
+
+    The result may still have more than `characters_max` characters. Raises Unfit, or TooLong if the
+    text is over the limit in any form.
+    """
     if len(text) > DECOMPOSED_MAX * characters_max:
         raise TooLong(f"This has more than {characters_max:,} characters. Shorten it.")
     if text.isascii():
@@ -42,14 +47,19 @@ def normalise(text: str, *, characters_max: int) -> str:
 
 
 def email(text: str) -> str:
-    """The form in which an e-mail address is stored, counted and looked for.
-    What is unfit is nobody's address."""
+    """The form in which an e-mail address is stored, counted and searched for.
+
+    A text that cannot be normalised is returned as it is: no account has such an address.
+    """
     return _lenient(_lenient(text.strip(), EMAIL_CHARACTERS_MAX).lower(), EMAIL_CHARACTERS_MAX)
 
 
 def password(text: str) -> str:
     """The form in which a password is hashed and compared.
-    What is unfit is left as it is, and refused where one is chosen."""
+
+    A text that cannot be normalised is returned as it is; `accounts.passwords` refuses it when a
+    password is chosen.
+    """
     return _lenient(text, PASSWORD_CHARACTERS_MAX)
 
 

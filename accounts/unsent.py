@@ -1,8 +1,8 @@
-"""Forms of people whose session had ended: after logging in they are back on the form's page,
-with what they had typed.
+"""Keeps the input of a form that was sent after the session had ended.
 
-That waits in the session with which the login goes on. The views name the fields; a password or the
-number of a card must not be among them.
+After logging in, people return to the form's page and find what they had typed. It is stored in the
+anonymous session, which the login continues. The views name the fields to keep; passwords and card
+numbers must not be among them.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from .access import View, wants_json
 from .throttle import is_allowed
 
 SESSION_KEY = "unsent form"
-CHARACTERS_MAX = 25_000  # of all fields; a text of 5,000 may be longer before it is normalised
+CHARACTERS_MAX = 25_000  # of all fields; a text of 5,000 characters is longer until normalised
 KEPT_SECONDS = 3_600
 NOTHING_SENT = "You were logged out, so nothing was sent. Check the form and send it again."
 
 
 def form_only(page: str) -> Callable[[View], View]:
-    """For a view that only takes a form: a GET leads to `page`, where the form is."""
+    """Restrict a view to POST. A GET is redirected to `page`, which shows the form."""
 
     def decorate(view: View) -> View:
         @wraps(view)
@@ -46,7 +46,10 @@ def form_only(page: str) -> Callable[[View], View]:
 
 
 def kept(*fields: str, page: str = "") -> Callable[[View], View]:
-    """Keep `fields` of a form sent without a session, for `take` on `page` or its own address."""
+    """Keep `fields` of a form sent without a login, then redirect to the login page.
+
+    After the login, `take` returns them on `page`, or on the view's own address.
+    """
 
     def decorate(view: View) -> View:
         @wraps(view)
@@ -64,7 +67,10 @@ def kept(*fields: str, page: str = "") -> Callable[[View], View]:
 
 
 def take(request: HttpRequest) -> dict[str, str]:
-    """What was typed on this page before logging in, once; the page says that it was not sent."""
+    """What was typed on this page before the login, by field. Returned once.
+
+    Adds a message that the form was not sent.
+    """
     form = request.session.get(SESSION_KEY)
     if request.method != "GET" or not form or form["page"] != request.path:
         return {}
@@ -77,13 +83,15 @@ def take(request: HttpRequest) -> dict[str, str]:
 
 
 def _is_from_our_page(request: HttpRequest, view: View) -> bool:
-    """The CSRF check, for views that are exempt from it until someone is logged in: to keep the
-    form of another site would give the browser a new session, and log out whoever has one."""
+    """Run the CSRF check, also for views that are exempt from it before login.
+
+    Keeping the form of another site would give the browser a new session, and so log out its user.
+    """
     return CsrfViewMiddleware(lambda _: HttpResponse()).process_view(request, view, (), {}) is None
 
 
 def _keep(request: HttpRequest, page: str, fields: dict[str, str]) -> None:
-    """Nobody has logged in here, so what one may have stored is bounded in size and number."""
+    """Store the fields in the session. Visitors are anonymous, so size and number are limited."""
     if sum(map(len, fields.values())) <= CHARACTERS_MAX and is_allowed(request, "unsent form"):
         at = timezone.now().timestamp()
         request.session[SESSION_KEY] = {"page": page, "fields": fields, "at": at}

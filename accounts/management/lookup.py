@@ -1,4 +1,4 @@
-"""Find the customer an operator means."""
+"""Finds the customer or member of staff that a command's argument names."""
 
 from __future__ import annotations
 
@@ -26,13 +26,15 @@ def customer_named(text: str) -> Customer:
 
 
 def staff_named(email: str | None) -> User:
-    """The member of staff with this e-mail address; without one, the only active superuser.
-    Raises Refused."""
+    """The member of staff with this e-mail address, or the only active superuser if it is None.
+
+    Raises Refused.
+    """
     staff = User.objects.filter(is_staff=True, is_active=True)
     if email is not None:
         person = staff.filter(email=typed.email(email)).first()
         if person is None:
-            raise Refused(f"{email} is nobody of the staff.")
+            raise Refused(f"{email} is not a member of staff.")
         return person
     superusers = staff.filter(is_superuser=True)[:2]
     if len(superusers) != 1:

@@ -1,4 +1,4 @@
-"""The words of our mails: whole sentences under the salutation."""
+"""The texts of our e-mails: whole sentences after the salutation."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ def save(client, customer, **changes):
     return client.post("/accounts/profile/", answers)
 
 
-def settled(customer, now):
+def provisioned(customer, now):
     """The customer as the worker leaves it after provisioning."""
     customer.aliases.update(pushed_at=now)
     Customer.objects.filter(pk=customer.pk).update(due_at=None)
@@ -29,7 +29,7 @@ def settled(customer, now):
 
 
 def test_names_change_without_a_password_and_are_pushed_by_the_worker(client, alice, now):
-    settled(alice, now)
+    provisioned(alice, now)
 
     assert save(client, alice, first_name="Alicia", last_name="de Test").url == "/accounts/profile/"
 
@@ -44,7 +44,7 @@ def test_names_change_without_a_password_and_are_pushed_by_the_worker(client, al
 
 
 def test_the_same_names_again_owe_nothing(client, alice, now):
-    settled(alice, now)
+    provisioned(alice, now)
 
     save(client, alice)
 
@@ -52,7 +52,7 @@ def test_the_same_names_again_owe_nothing(client, alice, now):
 
 
 def test_a_new_address_replaces_the_alias_and_makes_the_customer_due(client, alice, now):
-    settled(alice, now)
+    provisioned(alice, now)
 
     assert (
         save(client, alice, email="New@Example.com", current_password=PASSWORD).status_code == 302
@@ -74,7 +74,7 @@ def test_a_new_address_needs_the_current_password(client, alice, password):
 
 
 def test_the_same_address_in_another_case_is_no_change(client, alice, now):
-    settled(alice, now)
+    provisioned(alice, now)
 
     assert save(client, alice, email="ALICE@example.com").status_code == 302
     assert Customer.objects.get().due_at is None
@@ -111,8 +111,8 @@ def test_an_address_given_up_is_free_for_another(alice, bob, now):
 
 
 def test_a_worker_that_is_pushing_the_old_alias_does_not_mark_the_new_one(alice, now):
-    [held] = queue.claim(Customer, now=now + timedelta(seconds=1), limit=1, lease_seconds=60)
-    pushing = [alias.pk for alias in held.aliases.all()]
+    [claimed] = queue.claim(Customer, now=now + timedelta(seconds=1), limit=1, lease_seconds=60)
+    pushing = [alias.pk for alias in claimed.aliases.all()]
 
     profile.change(
         user=alice.user,
@@ -122,7 +122,7 @@ def test_a_worker_that_is_pushing_the_old_alias_does_not_mark_the_new_one(alice,
         now=now + timedelta(seconds=2),
     )
     IngestAlias.objects.filter(pk__in=pushing).update(pushed_at=now)
-    queue.complete([held])
+    queue.complete([claimed])
 
     assert alice.aliases.get(kind="email").pushed_at is None
     assert Customer.objects.get().due_at == now + timedelta(seconds=2)
@@ -158,7 +158,7 @@ def test_two_tabs_changing_the_address_leave_one_alias_that_fits_it(alice, now):
 
 
 def test_a_profile_saved_while_its_account_is_closed_changes_nothing(alice, now):
-    settled(alice, now)
+    provisioned(alice, now)
     User.objects.update(is_active=False)  # the request began before
 
     profile.change(

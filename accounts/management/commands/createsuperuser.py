@@ -1,4 +1,4 @@
-"""Django's command, with names that may be left out: an operator is known by the e-mail address."""
+"""Django's createsuperuser with optional names: operators are identified by e-mail address."""
 
 from __future__ import annotations
 

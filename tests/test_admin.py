@@ -250,7 +250,12 @@ def test_the_email_of_a_customer_is_changed_on_their_profile_only(operator, alic
 def test_the_start_page_shows_what_needs_a_person(operator, shop):
     html = operator.get("/admin/").content.decode()
 
-    for text in ("dead usage events", "1 to look at", "report pauses: 401 unauthorized", "1 open"):
+    for text in (
+        "dead usage events",
+        "1 need a person",
+        "report pauses: 401 unauthorized",
+        "1 open",
+    ):
         assert text in html
     assert f"{url(UsageEvent)}?work=dead" in html
     assert f"{url(Drift)}?state__exact=open" in html

@@ -173,7 +173,7 @@ def test_a_variable_that_cannot_even_be_read_is_refused_in_words(command):
 
     assert run.returncode == 1
     for name in wrong.keys() - {"SECRET_KEY"}:
-        assert f"{name} is written wrongly." in run.stderr
+        assert f"{name} is invalid." in run.stderr
     assert "SECRET_KEY is missing" in run.stderr
     assert "Traceback" not in run.stderr
 

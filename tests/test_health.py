@@ -112,7 +112,7 @@ def test_all_is_well_when_everything_runs(client, running):
     assert (response.status_code, report["status"], report["summary"]) == (
         200,
         "ok",
-        "all is well",
+        "all checks are ok",
     ), report
     assert [check["name"] for check in report["checks"]] == [
         "reachability",
@@ -148,7 +148,7 @@ def test_nobody_is_told_of_the_past_by_a_report_of_half_an_hour_ago(client, runn
     health._lock.acquire()
     threading.Timer(0.2, health._lock.release).start()
 
-    assert client.get(URL).json()["summary"] == "all is well"
+    assert client.get(URL).json()["summary"] == "all checks are ok"
 
 
 def test_an_empty_account_lacks_what_bootstrap_makes(client, sandbox, db):

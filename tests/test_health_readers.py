@@ -42,7 +42,7 @@ def test_strangers_and_customers_read_names_and_statuses_and_nothing_else(in_ord
         assert answer.status_code == 503
         report = answer.json()
         assert {tuple(check) for check in report["checks"]} == {("name", "status")}
-        assert report["summary"] == "needs a look: paused jobs, oldest unsent event"
+        assert report["summary"] == "not ok: paused jobs, oldest unsent event"
         assert "unauthorized" not in answer.text
     assert "401 unauthorized" in by["staff"].get(URL).text
 

@@ -71,7 +71,7 @@ def test_a_killed_process_is_started_again_and_the_others_stay_up(run):
 
     assert seen["after"][0] != seen["before"][0]
     assert seen["after"][1] == seen["before"][1]
-    assert "sandbox ended by itself (rc=-9) and is started again" in run.output.getvalue()
+    assert "sandbox ended by itself (rc=-9) and is restarted" in run.output.getvalue()
     assert (run.manager.returncode, run.manager.given_up) == (130, "")
     for name in ("sandbox", "web"):
         with pytest.raises(ProcessLookupError):
@@ -87,13 +87,13 @@ def test_a_process_that_ends_at_once_again_and_again_is_given_up(run):
     assert run.manager.given_up == "worker"
     assert run.manager.returncode == 3
     assert run.output.getvalue().count("no database") == supervisor.SOON_MAX
-    assert run.output.getvalue().count("is started again") == supervisor.SOON_MAX - 1
+    assert run.output.getvalue().count("is restarted") == supervisor.SOON_MAX - 1
 
 
 def test_a_process_that_worked_for_a_while_is_started_again_as_often_as_it_ends(run, monkeypatch):
     monkeypatch.setattr(supervisor, "SOON_SECONDS", 0)
     run.manager.add_process("worker", "exit 1")
 
-    run.loop(lambda: run.until(lambda: run.output.getvalue().count("is started again") > 5))
+    run.loop(lambda: run.until(lambda: run.output.getvalue().count("is restarted") > 5))
 
     assert (run.manager.returncode, run.manager.given_up) == (130, "")

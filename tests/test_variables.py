@@ -125,9 +125,7 @@ def test_a_wrong_value_is_refused_by_the_name_of_its_variable(refused, name, val
     ("name", "value"), [pair for pair in EXAMPLE if pair[1]], ids=lambda text: text[:30]
 )
 def test_what_the_example_shows_is_written_rightly(refused, name, value):
-    assert [
-        words for words in refused(**{name: value.strip('"')}) if "written wrongly" in words
-    ] == []
+    assert [words for words in refused(**{name: value.strip('"')}) if "is invalid" in words] == []
 
 
 @pytest.mark.parametrize(
@@ -157,7 +155,7 @@ def test_what_is_right_is_taken(refused, name, value):
 
 def test_a_settings_file_that_is_not_there_is_refused(refused):
     assert refused(ENV_FILE="no-such-file") == [
-        "ENV_FILE is written wrongly. Write the path of a file that is there."
+        "ENV_FILE is invalid. Write the path of a file that is there."
     ]
 
 

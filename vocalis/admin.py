@@ -1,4 +1,4 @@
-"""The admin's start page: what needs a person, before the list of everything."""
+"""The admin site. Its start page lists the health checks of our own rows before the models."""
 
 from __future__ import annotations
 
@@ -35,8 +35,10 @@ class Site(admin.AdminSite):
     )
 
     def admin_view(self, view: Any, cacheable: bool = False) -> Any:
-        """Rows are named by the address, and by the boxes ticked in a list:
-        neither is looked at by a form."""
+        """Answer 400 if an object id in the URL or in a list's checkboxes contains NUL.
+
+        No form validates those; see also `middleware.nul_refused`.
+        """
         inner: Callable[..., HttpResponseBase] = super().admin_view(view, cacheable)
 
         def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
@@ -48,7 +50,7 @@ class Site(admin.AdminSite):
         return update_wrapper(guarded, inner)
 
     def logout(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
-        """The button sends a form. Who comes by the address, as after a login, stays logged in."""
+        """Log out on POST only. A GET, for example a redirect after login, changes nothing."""
         if request.method in ("GET", "HEAD"):
             return redirect("admin:index")
         return super().logout(request, extra_context)
@@ -56,31 +58,37 @@ class Site(admin.AdminSite):
     def index(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> TemplateResponse:
-        seen = [look for look in looks() if request.user.has_perm(look["permission"])]
-        return super().index(request, (extra_context or {}) | {"looks": seen})
+        checks = [row for row in check_rows() if request.user.has_perm(row["permission"])]
+        return super().index(request, (extra_context or {}) | {"checks": checks})
 
 
-def looks() -> list[dict[str, str]]:
-    """The checks of our own rows, each with where to go on and the right it takes to see it;
-    dead rows by kind."""
+def check_rows() -> list[dict[str, str]]:
+    """The health checks of our own rows, each with its URL and the permission to see it.
+
+    Dead rows are listed by model.
+    """
     dead = overview.dead_rows()
     checks = [
         check
         for check in health.local_checks(timezone.now(), dead)
         if not (dead and check.name == "dead rows")
     ]
-    rows = [_look(check.name, check.status, check.detail, check.admin) for check in checks]
+    rows = [_check_row(check.name, check.status, check.detail, check.admin) for check in checks]
     for model, count in dead.items():
         page = f"{model._meta.app_label}_{model._meta.model_name}?work=dead"
         rows.append(
-            _look(f"dead {model._meta.verbose_name_plural}", "warn", f"{count} to look at", page)
+            _check_row(
+                f"dead {model._meta.verbose_name_plural}", "warn", f"{count} need a person", page
+            )
         )
     return rows
 
 
-def _look(name: str, status: str, detail: str, page: str) -> dict[str, str]:
-    """`page` names a changelist, such as "billing_drift?state=open";
-    what has none is for those who watch the workers."""
+def _check_row(name: str, status: str, detail: str, page: str) -> dict[str, str]:
+    """`page` names a changelist, such as "billing_drift?state=open".
+
+    A check without a page is shown to those who may see the workers' heartbeats.
+    """
     label, _, query = page.partition("?")
     app, _, model = (label or "jobs_heartbeat").partition("_")
     url = reverse(f"admin:{label}_changelist") + f"?{query}" * bool(query) if label else ""

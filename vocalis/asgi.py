@@ -1,5 +1,8 @@
-"""The web process. Event streams go past Django's handler, which would hold a thread for each;
-see billing.live.stream."""
+"""The web process.
+
+Event streams bypass Django's handler, which would occupy a thread for each of them; see
+billing.live.stream.
+"""
 
 import logging
 import os
@@ -29,7 +32,7 @@ logger = logging.getLogger(__name__)
 
 HALF = re.compile("[\ud800-\udfff]")
 STREAMS = "/api/webhooks/events/"
-TOO_LARGE_HEADERS = [  # no middleware adds any to this one
+TOO_LARGE_HEADERS = [  # no middleware sees this response
     (b"content-type", b"text/plain"),
     (b"content-security-policy", settings.CONTENT_SECURITY_POLICY.encode()),
     (b"x-content-type-options", b"nosniff"),
@@ -41,8 +44,7 @@ Send = Callable[[Any], Awaitable[None]]
 
 
 class Request(ASGIRequest):
-    """A form that cannot be read is a bad request:
-    it may name a character set that is none of texts."""
+    """Answers 400 if a form cannot be decoded, for example because its character set is unknown."""
 
     _post: QueryDict
     _mark_post_parse_error: Callable[[], None]
@@ -55,16 +57,17 @@ class Request(ASGIRequest):
             ):
                 raise ValueError("half a surrogate pair, which UTF-7 can write")
         except (LookupError, ValueError) as error:
-            self._mark_post_parse_error()  # else the page that says so would try again
+            self._mark_post_parse_error()  # else rendering the error page would parse it again
             raise BadRequest(f"a form that cannot be read: {error}") from error
 
 
 class Pages(ASGIHandler):
-    """Django with all of a request in one thread, as all our views and middleware are synchronous,
-    and with so many threads and no more.
+    """Django's handler, but a request runs in one thread from start to end, and the number of
+    threads is bounded.
 
-    Its own chain goes to the event loop and back between them: slower, and a request under way when
-    the server stops waits in its thread for a loop that is gone, so that the process never ends.
+    All our views and middleware are synchronous. Django would still return to the event loop
+    between them: that is slower, and when the server stops during a request, its thread waits for a
+    loop that has ended, so that the process never exits.
     """
 
     request_class = Request
@@ -84,8 +87,10 @@ class Pages(ASGIHandler):
             await self.send_response(response, send)
 
     def create_request(self, scope: Any, body_file: Any) -> Any:
-        """The headers are read before there is a request,
-        so no middleware could answer for those that cannot be."""
+        """Answer 400 if the headers cannot be decoded.
+
+        Django decodes them while it creates the request, so no middleware could handle the error.
+        """
         request: HttpRequest | None
         refusal: HttpResponseBase | None
         try:
@@ -108,7 +113,7 @@ pages = Pages()
 
 
 async def application(scope: Message, receive: Receive, send: Send) -> None:
-    # There are none, and Django would raise: a 500 and a traceback for each try.
+    # The site has no WebSockets. Django would raise, with a 500 and a traceback for each attempt.
     if scope["type"] == "websocket":
         await send({"type": "websocket.close"})
     elif scope["type"] != "http":
@@ -123,8 +128,10 @@ async def application(scope: Message, receive: Receive, send: Send) -> None:
 
 
 async def read_body(receive: Receive) -> list[Message] | None:
-    """A request's body, or None if it is over the limit.
-    Django looks at the declared length alone and takes files of any."""
+    """The messages of a request's body, or None if it is over DATA_UPLOAD_MAX_MEMORY_SIZE bytes.
+
+    Django checks only the declared length and accepts files of any size.
+    """
     messages: list[Message] = []
     size = 0
     while True:

@@ -1,8 +1,8 @@
-"""What a site refuses to start with: variables written wrongly (vocalis.variables), and on a
-production site (DEBUG off, or not on this machine) what would lose money or secrets. Every
-manage.py command and vocalis.asgi run these.
+"""System checks that keep a wrongly configured site from starting.
 
-A check can be accepted by its id in SILENCED_SYSTEM_CHECKS.
+They refuse invalid variables (vocalis.variables) and, on a production site (DEBUG off, or not on
+this machine), settings that would lose money or expose secrets. Every manage.py command and
+vocalis.asgi run them. A check can be disabled by its id in SILENCED_SYSTEM_CHECKS.
 """
 
 from __future__ import annotations
@@ -33,9 +33,7 @@ def production(**kwargs: Any) -> list[checks.CheckMessage]:
 
 def _forms() -> Iterator[checks.CheckMessage]:
     for variable, write in variables.wrong(settings):
-        yield checks.Error(
-            f"{variable} is written wrongly.", hint=f"Write {write}.", id="vocalis.E010"
-        )
+        yield checks.Error(f"{variable} is invalid.", hint=f"Write {write}.", id="vocalis.E010")
 
 
 def _debug_site() -> Iterator[checks.CheckMessage]:
@@ -82,7 +80,7 @@ def _hosts() -> Iterator[checks.CheckMessage]:
     hosts = settings.ALLOWED_HOSTS
     if "*" not in hosts and any(host.strip("[]") not in LOCAL_HOSTS for host in hosts):
         return
-    said = (
+    problem = (
         "lets in any host name"
         if "*" in hosts
         else "has only names of this machine"
@@ -90,7 +88,7 @@ def _hosts() -> Iterator[checks.CheckMessage]:
         else "is empty"
     )
     yield checks.Error(
-        f"ALLOWED_HOSTS {said}{': ' + ', '.join(hosts) if hosts else ''}.",
+        f"ALLOWED_HOSTS {problem}{': ' + ', '.join(hosts) if hosts else ''}.",
         hint="Set it to the host names this site answers to: every other request gets 400.",
         id="vocalis.E009",
     )
@@ -149,8 +147,10 @@ def _processes() -> Iterator[checks.CheckMessage]:
 
 
 def refuse_to_start() -> None:
-    """For entry points that Django does not check itself (an ASGI server):
-    exits with what is wrong."""
+    """Run the checks for entry points where Django does not (an ASGI server).
+
+    Exits with the errors, if there are any.
+    """
     errors = [message for message in production() if not message.is_silenced()]
     if errors:
         raise SystemExit("\n".join(f"{error.id}: {error.msg} {error.hint}" for error in errors))

@@ -1,5 +1,7 @@
-"""How variables of the environment are read.
-What cannot be read is noted, and refused by vocalis.checks in words."""
+"""Reads environment variables.
+
+Values that cannot be parsed are noted in `Env.unreadable`. vocalis.checks then refuses to start.
+"""
 
 from __future__ import annotations
 
@@ -17,13 +19,13 @@ DATABASE_FORM = (
 )
 MAIL_FORM = "smtp+tls://user:password@host:587, or consolemail:// for mails that only reach the log"
 DATABASE_ENGINES = {"django.db.backends.sqlite3", "django.db.backends.postgresql"}
-NO_DATABASE = {"ENGINE": "django.db.backends.dummy"}  # whatever asks it anything fails
+NO_DATABASE = {"ENGINE": "django.db.backends.dummy"}  # every query fails
 
 
 class Env(environ.Env):  # type: ignore[misc]  # it has no types
     def __init__(self) -> None:
         super().__init__()
-        self.unreadable: dict[str, str] = {}  # by variable: what to write
+        self.unreadable: dict[str, str] = {}  # variable → description of a valid value
 
     def _read(self, var: str, read: Callable[[], Any], write: str, instead: Any) -> Any:
         try:
@@ -33,13 +35,14 @@ class Env(environ.Env):  # type: ignore[misc]  # it has no types
             return instead
 
     def list(self, var: str, cast: Any = None, default: Any = environ.Env.NOTSET) -> Any:
-        """Comma-separated. Blanks around an item are none of it,
-        and nothing between two commas is no item."""
+        """Comma-separated items, without surrounding blanks. Empty items are dropped."""
         return [item for each in super().list(var, cast, default) if (item := each.strip())]
 
     def bool(self, var: str, default: Any = environ.Env.NOTSET) -> Any:
-        """django-environ takes any word it does not know for no.
-        A variable that is empty is one that is left out."""
+        """On or off. An empty variable has its default.
+
+        django-environ would read any unknown word as off.
+        """
         word = self.str(var, default="").strip().lower()
         if word and word not in YES_OR_NO:
             self.unreadable[var] = "on or off"
@@ -55,19 +58,20 @@ class Env(environ.Env):  # type: ignore[misc]  # it has no types
             default,
         )
 
-    def word(self, var: str, words: tuple[str, ...], default: str) -> str:
+    def choice(self, var: str, choices: tuple[str, ...], default: str) -> str:
+        """One of `choices`, in upper case."""
         found = str(self.str(var, default="")).strip().upper() or default
-        if found not in words:
-            self.unreadable[var] = " or ".join((", ".join(words[:-1]), words[-1]))
-        return found if found in words else default
+        if found not in choices:
+            self.unreadable[var] = " or ".join((", ".join(choices[:-1]), choices[-1]))
+        return found if found in choices else default
 
     def database(self, var: str, default: dict[str, Any]) -> Any:
         if not self.str(var, default=""):
             return default
-        with warnings.catch_warnings():  # an unknown scheme would be told of with the password
+        with warnings.catch_warnings():  # the one about an unknown scheme contains the password
             warnings.simplefilter("ignore")
             found = self._read(var, lambda: self.db(var), DATABASE_FORM, NO_DATABASE)
-        # Two slashes, and what follows them is left out.
+        # With two slashes instead of three or four, the first folder is parsed as the host.
         folder_as_host = re.match("sqlite://[^/:]", self.str(var))
         if found.get("ENGINE") not in DATABASE_ENGINES or not found["NAME"] or folder_as_host:
             self.unreadable[var] = DATABASE_FORM

@@ -1,7 +1,7 @@
-"""Whether this process can serve (`/health`), and whether the business behind it runs
-(`/health/integrations`).
+"""Health checks: whether this process can serve requests (`/health`), and whether billing, jobs and
+Metronome work (`/health/integrations`).
 
-The admin's start page shows the same checks, those that need no network.
+The admin's start page shows those of the checks that need no network.
 """
 
 from __future__ import annotations
@@ -34,22 +34,24 @@ from jobs.models import Heartbeat, JobRow, PausedJob
 from usage.models import ReconciliationRun, UsageDiscrepancy, UsageEvent
 
 Status = Literal["ok", "warn", "error"]
-STATUSES: tuple[Status, ...] = ("ok", "warn", "error")  # the worst one is the whole's
+STATUSES: tuple[Status, ...] = ("ok", "warn", "error")  # the report has the worst of its checks
 
 CALL_SECONDS = 3  # per call to Metronome, without retries
-ALL_SECONDS = 8  # some checks are several calls
-# Monitors and curious people cost Metronome one look each ten seconds per process.
+ALL_SECONDS = 8  # for all checks of Metronome; some make several calls
+# Each process queries Metronome at most once in this time, however many requests ask.
 CACHE_SECONDS = 10
-STALE_SECONDS = 30  # what is older is no answer to how things are now
-CHARGED_WARN, CHARGED_ERROR = timedelta(minutes=1), timedelta(minutes=10)  # it takes seconds
+STALE_SECONDS = 30  # an older report is not returned while a new one is made
+CHARGED_WARN, CHARGED_ERROR = timedelta(minutes=1), timedelta(minutes=10)  # usually seconds
 UNSENT_WARN, UNSENT_ERROR = timedelta(minutes=5), timedelta(hours=1)
-COMPARED_WARN = timedelta(days=1)  # with 100,000 active customers a round takes six hours
+COMPARED_WARN = timedelta(days=1)  # with 100,000 active customers a run takes six hours
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """`admin` is where a person goes on:
-    the name of a changelist, such as "billing_drift?state=open"."""
+    """The result of one check.
+
+    `admin` names the changelist with the rows in question, such as "billing_drift?state=open".
+    """
 
     name: str
     status: Status
@@ -63,7 +65,7 @@ class Check:
 @never_cache
 @require_safe
 def health(request: HttpRequest) -> HttpResponse:
-    """For load balancers: one SELECT, no network."""
+    """For load balancers: one SELECT, no calls to other services."""
     try:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
@@ -80,10 +82,10 @@ def health(request: HttpRequest) -> HttpResponse:
 @never_cache
 @require_safe
 def integrations(request: HttpRequest) -> HttpResponse:
-    """For monitors: 503 when something is broken, 200 when all is well or merely needs a look.
+    """For monitors: 503 if a check is an error, else 200, also with warnings.
 
-    Error texts, counts and addresses are for staff and for whoever sends HEALTH_TOKEN; others read
-    names and statuses.
+    Staff and requests with HEALTH_TOKEN see error texts, counts and addresses. Others see names and
+    statuses only.
     """
     report = cached_report()
     if not may_see_details(request):
@@ -102,7 +104,7 @@ def may_see_details(request: HttpRequest) -> bool:
         return constant_time_compare(token.strip(), settings.HEALTH_TOKEN)
     try:
         return request.user.is_staff
-    except Error:  # of the database, where sessions are
+    except Error:  # the session is in the database
         return False
 
 
@@ -111,10 +113,12 @@ _last: tuple[float, dict[str, Any]] | None = None
 
 
 def cached_report() -> dict[str, Any]:
+    """The report of the last CACHE_SECONDS, or a new one.
+
+    While one request makes a new report, the others get the last one unless it is older than
+    STALE_SECONDS. If they waited while Metronome hangs, they would occupy the threads of pages.
+    """
     global _last
-    # Those who come meanwhile get the last report instead of each taking a look: while Metronome
-    # hangs, a look takes seconds, and whoever waited would keep a thread that serves pages. They
-    # wait if there is no report yet, or none that tells of now.
     last = _last
     is_fresh = last is not None and time.monotonic() - last[0] <= STALE_SECONDS
     if not _lock.acquire(blocking=not is_fresh) and last:
@@ -128,16 +132,17 @@ def cached_report() -> dict[str, Any]:
 
 
 def report(*, now: datetime) -> dict[str, Any]:
+    """The report as JSON-serialisable data: status, summary, checked_at and checks."""
     try:
-        here = local_checks(now, overview.dead_rows())
+        local = local_checks(now, overview.dead_rows())
     except Error:
-        here = [Check("database", "error", "not answering")]
-    checks = [*remote_checks(now), *here]
+        local = [Check("database", "error", "not answering")]
+    checks = [*remote_checks(now), *local]
     status = max((check.status for check in checks), key=STATUSES.index)
-    troubled = [check.name for check in checks if check.status != "ok"]
+    failing = [check.name for check in checks if check.status != "ok"]
     return {
         "status": status,
-        "summary": f"needs a look: {', '.join(troubled)}" if troubled else "all is well",
+        "summary": f"not ok: {', '.join(failing)}" if failing else "all checks are ok",
         "checked_at": now.isoformat(),
         "checks": [
             {key: value for key, value in asdict(check).items() if key != "admin"}
@@ -150,13 +155,16 @@ def report(*, now: datetime) -> dict[str, Any]:
 
 
 def remote_checks(now: datetime) -> list[Check]:
-    """Everything asked of Metronome, in parallel; a check without an answer in time is an error."""
+    """All checks that call Metronome, in parallel.
+
+    A check without a result after ALL_SECONDS is an error.
+    """
     asks: dict[str, Callable[[], list[Check]]] = {"reachability": _connection_checks} | {
         name: _catalogue_check(name, ask, now) for name, ask in catalogue.CHECKS.items()
     }
     pool = ThreadPoolExecutor(max_workers=len(asks), thread_name_prefix="health")
     try:
-        answers = {name: pool.submit(_hurried, ask) for name, ask in asks.items()}
+        answers = {name: pool.submit(_with_timeout, ask) for name, ask in asks.items()}
         wait(answers.values(), timeout=ALL_SECONDS)
         return [
             check
@@ -169,7 +177,7 @@ def remote_checks(now: datetime) -> list[Check]:
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _hurried(ask: Callable[[], list[Check]]) -> list[Check]:
+def _with_timeout(ask: Callable[[], list[Check]]) -> list[Check]:
     with metronome.call_timeout(CALL_SECONDS):
         return ask()
 
@@ -179,11 +187,11 @@ def _connection_checks() -> list[Check]:
         asked = time.monotonic()
         setup.pricing_units()
     except Unavailable as error:
-        if error.pause_seconds:  # Metronome answered, and refused our key
+        if error.pause_seconds:  # Metronome responded, but refused our API key
             return [Check("reachability", "ok", ""), Check("credentials", "error", str(error))]
         return [
             Check("reachability", "error", str(error)),
-            Check("credentials", "error", "cannot be tried"),
+            Check("credentials", "error", "cannot be checked"),
         ]
     except Rejected as error:
         return [Check("reachability", "ok", ""), Check("credentials", "error", str(error))]
@@ -201,7 +209,7 @@ def _catalogue_check(
             return [Check(name, "error", str(error))]
         if not texts:
             return [Check(name, "ok", "as it should be")]
-        # Without its notifications everything still works, a sweep later.
+        # Without notifications everything still works, only later: the hourly jobs find changes.
         return [Check(name, "warn" if name == "notifications" else "error", "; ".join(texts))]
 
     return check
@@ -211,9 +219,18 @@ def _catalogue_check(
 
 
 def local_checks(now: datetime, dead: dict[type[JobRow], int]) -> list[Check]:
-    """`dead`: `overview.dead_rows()`, which the start page lists one by one as well."""
-    here = [_webhook_secret(), _mail(), _worker(now), _paused_jobs(now), _unsent(now), _usage(now)]
-    return [*here, _dead_rows(dead), _charged(now), *_money()]
+    """The checks that need no network. `dead` is the result of `overview.dead_rows()`."""
+    return [
+        _webhook_secret(),
+        _mail(),
+        _worker(now),
+        _paused_jobs(now),
+        _unsent(now),
+        _usage(now),
+        _dead_rows(dead),
+        _charged(now),
+        *_money(),
+    ]
 
 
 def _webhook_secret() -> Check:
@@ -231,7 +248,7 @@ def _mail() -> Check:
     return Check(
         "mail",
         "warn",
-        "EMAIL_URL prints mails, links to new passwords among them, to the worker's log",
+        "EMAIL_URL writes e-mails to the worker's log, with their password reset links",
     )
 
 
@@ -240,7 +257,7 @@ def _worker(now: datetime) -> Check:
     heard = (
         f"last heartbeat {last:%Y-%m-%d %H:%M:%S} UTC"
         if last
-        else "none runs: none was started, or all were stopped"
+        else "none runs: none was started, or all have stopped"
     )
     unserved = overview.unserved_queues(now)
     if unserved and overview.alive(now):
@@ -285,7 +302,7 @@ def _dead_rows(dead: dict[type[JobRow], int]) -> Check:
 
 
 def _charged(now: datetime) -> Check:
-    """Money that a customer has paid and has no credits for."""
+    """Payments that were charged and have neither credits nor a refund yet."""
     stuck = Payment.objects.charged_not_granted()
     found = stuck.aggregate(oldest=Min("created_at"), count=Count("pk"))
     page = "billing_payment?state__in=charged,refunding"
@@ -304,7 +321,7 @@ def _money() -> list[Check]:
         Check(
             "drift", "warn" if drifts else "ok", f"{drifts} open", "billing_drift?state__exact=open"
         ),
-        # A declined card is the customer's to mend: shown to operators, but no reason to wake one.
+        # Only the customer can fix a declined card, so it is shown but is never a warning.
         Check(
             "auto-recharge", "ok", f"{failed} failed or stuck", "billing_autorecharge?trouble=yes"
         ),

@@ -19,8 +19,10 @@ View = Callable[[HttpRequest], HttpResponse]
 def security_headers(
     get_response: Callable[[HttpRequest], HttpResponse],
 ) -> Callable[[HttpRequest], HttpResponse]:
-    """The Content-Security-Policy of every answer, except Django's own debug pages,
-    which style themselves."""
+    """Set the Content-Security-Policy of every response.
+
+    Except on Django's own debug pages, which contain inline styles.
+    """
 
     def middleware(request: HttpRequest) -> HttpResponse:
         response = get_response(request)
@@ -32,8 +34,10 @@ def security_headers(
 
 
 class DatabaseAway:
-    """A page that fails because the database does not answer says so with 503. Work is never left
-    half done by it: every change is one transaction, and what a request held expires by itself."""
+    """Answers 503 if a view fails because the database does not respond.
+
+    Nothing is left half done: every change is one transaction, and reservations expire.
+    """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
@@ -48,10 +52,11 @@ class DatabaseAway:
 def nul_refused(
     get_response: Callable[[HttpRequest], HttpResponse],
 ) -> Callable[[HttpRequest], HttpResponse]:
-    """PostgreSQL takes no NUL in a text. An address that asks for one is a bad request; a cookie
-    with one is none of ours.
+    """Keep NUL characters away from PostgreSQL, which refuses them in text.
 
-    What is posted is looked at by the forms, which say it at the field, and by the admin's site.
+    A query string with NUL gets 400. Cookies with NUL are ignored, because ours never have one.
+    Posted fields are checked by the forms, which show the error at the field, and by
+    `vocalis.admin`.
     """
 
     def middleware(request: HttpRequest) -> HttpResponse:
@@ -67,7 +72,7 @@ def nul_refused(
 
 
 def methods_told(get_response: View) -> View:
-    """A 405 has words: browsers show a page of their own for an empty one."""
+    """Give an empty 405 response a body: browsers show a page of their own for an empty one."""
 
     def middleware(request: HttpRequest) -> HttpResponse:
         response = get_response(request)
@@ -79,11 +84,10 @@ def methods_told(get_response: View) -> View:
 
 
 class AddSlash(CommonMiddleware):
-    """Django's middleware, but a form that is sent to its address without the slash at the end is
-    sent on, not refused.
+    """CommonMiddleware that redirects POSTs to an address without the final slash with 308.
 
-    Django answers such a POST with an error page in debug and else with a redirect that loses what
-    was sent. 308 keeps method and body.
+    308 keeps method and body. Django answers such a POST with an error page if DEBUG is on, and
+    otherwise with a redirect that loses the body.
     """
 
     def get_full_path_with_slash(self, request: HttpRequest) -> str:

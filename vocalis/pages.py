@@ -1,4 +1,4 @@
-"""Pages of no app: the front page, which speaks of all of them, and those of failures."""
+"""Pages that belong to no app: the front page and the error pages."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SAMPLE = "Good evening. You are listening to Vocalis, and every character counts
 def home(request: HttpRequest) -> HttpResponse:
     if request.user.is_authenticated:
         return redirect(start_url(request.user))
-    words = {
+    context = {
         "trial": plans.PLANS["trial"],
         "plans": plans.PLANS.values(),
         "standard_credits": plans.STANDARD_CREDITS,
@@ -36,14 +36,16 @@ def home(request: HttpRequest) -> HttpResponse:
         "sample": SAMPLE,
         "sample_credits": len(SAMPLE) * plans.STANDARD_CREDITS,
     }
-    return render(request, "home.html", words)
+    return render(request, "home.html", context)
 
 
 def unavailable_if_database(
     request: HttpRequest, error: BaseException | None
 ) -> HttpResponse | None:
-    """503 if `error` says that the database is away, locked or full;
-    rendered without it, and without the user."""
+    """The 503 page if `error` means that the database is unreachable, locked or full, else None.
+
+    It is rendered without the database, and so without the user.
+    """
     if not isinstance(error, (OperationalError, InterfaceError)):
         return None
     logger.error("503 for %s: %s", request.path, error)
@@ -51,9 +53,12 @@ def unavailable_if_database(
 
 
 def too_busy(request: HttpRequest) -> HttpResponse:
-    """503 for a request whose turn did not come (`vocalis.turns`). It has seen no middleware."""
-    words = "The site is very busy right now. Try again in a moment."
-    response = _later(request, words, is_busy=True)
+    """503 for a request that got no thread (`vocalis.concurrency`).
+
+    No middleware runs for it, so the security headers are set here.
+    """
+    message = "The site is very busy right now. Try again in a moment."
+    response = _later(request, message, is_busy=True)
     response["Content-Security-Policy"] = settings.CONTENT_SECURITY_POLICY
     response["X-Content-Type-Options"] = "nosniff"
     return response
@@ -68,9 +73,9 @@ def _later(request: HttpRequest, message: str, *, is_busy: bool) -> HttpResponse
     return response
 
 
-@csrf_exempt  # programs are told where nothing is, not that a token is missing
+@csrf_exempt  # a program that posts here should get 404, not 403 for a missing token
 def no_such_api(request: HttpRequest, rest: str) -> HttpResponse:
-    """404 in JSON, with DEBUG too, instead of a page that no log of a sender has room for."""
+    """404 as JSON, with DEBUG too: Django's page is too long for the log of a webhook sender."""
     without_slash = request.path.rstrip("/")
     message = "There is nothing at this address."
     if request.path == f"{without_slash}/" and resolve(without_slash).func is not no_such_api:
@@ -79,7 +84,7 @@ def no_such_api(request: HttpRequest, rest: str) -> HttpResponse:
 
 
 def method_not_allowed(request: HttpRequest, allowed: str) -> HttpResponse:
-    """405 in JSON for programs, else as a page. `allowed` as in the header Allow."""
+    """405 as JSON for programs, else as a page. `allowed` is the value of the Allow header."""
     if wants_json(request) or request.path.startswith(("/api/", "/health")):
         response = refuse(405, f"{request.method} is not possible here. Use {allowed}.")
     else:
@@ -89,5 +94,5 @@ def method_not_allowed(request: HttpRequest, allowed: str) -> HttpResponse:
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """What escaped every view and middleware; the error is the one being handled."""
+    """The 500 page, or the 503 page if the exception being handled comes from the database."""
     return unavailable_if_database(request, sys.exc_info()[1]) or defaults.server_error(request)

@@ -23,13 +23,13 @@ if "ENV_FILE" in os.environ and not ENV_FILE.exists():
 
 DEBUG = env.bool("DEBUG", default=False)
 SECRET_KEY = env.str("SECRET_KEY", default="") or (
-    # Production refuses both; the second signs nothing that anybody could make, should something
-    # run unchecked.
+    # vocalis.checks refuses both in production. The second one is random, so that nobody could
+    # forge a signature if something ran without the checks.
     "insecure-development-key" if DEBUG else f"insecure-{secrets.token_hex(32)}"
 )
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
-# Where `make run` puts the site and the sandbox; the addresses that are not set follow.
+# Where `make run` serves the site and the sandbox. Addresses that are not set are derived from it.
 WEB_BIND = env.str("WEB_BIND", default="") or "127.0.0.1"
 PORT = env.int("PORT", default=8000)
 SANDBOX_PORT = env.int("SANDBOX_PORT", default=8100)
@@ -113,8 +113,8 @@ elif DATABASES["default"] != NO_DATABASE:
         "keepalives_count": 4,
     }
     DATABASES["default"]["OPTIONS"] = waits | DATABASES["default"].get("OPTIONS", {})
-# Requests a web process works on at once, each with a thread and a connection; the others wait
-# (vocalis.turns).
+# How many requests a web process works on at the same time, each with a thread and a database
+# connection. Further requests wait (vocalis.concurrency).
 WEB_REQUESTS = env.int("WEB_REQUESTS", default=20)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
@@ -130,8 +130,8 @@ CHANNEL_LAYERS: dict[str, Any] = {
     if REDIS_URL
     else {"BACKEND": "channels.layers.InMemoryChannelLayer"}
 }
-# Django's default of 300 entries is two counters for each of 150 visitors: then the oldest would
-# start anew.
+# With Django's default of 300 entries, the counters of 150 visitors would evict older ones, which
+# would then start from zero.
 IN_MEMORY_CACHE = {
     "BACKEND": "django.core.cache.backends.locmem.LocMemCache",
     "OPTIONS": {"MAX_ENTRIES": 100_000},
@@ -166,7 +166,7 @@ TRUSTED_PROXIES = env.int("TRUSTED_PROXIES", default=0)
 
 # --- Metronome and payments -----------------------------------------------------------------------
 METRONOME_API_KEY = env.str("METRONOME_API_KEY", default="")
-# Meant by the sandbox's key, which Metronome itself would refuse.
+# The default address with the sandbox's API key, which Metronome itself would refuse.
 SANDBOX_URL = f"http://localhost:{SANDBOX_PORT}"
 METRONOME_API_URL = env.str("METRONOME_API_URL", default="") or (
     SANDBOX_URL if METRONOME_API_KEY == "sandbox" else "https://api.metronome.com"
@@ -188,7 +188,7 @@ HEALTH_TOKEN = env.str("HEALTH_TOKEN", default="")
 STATIC_URL = "static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 STATIC_ROOT = VAR_DIR / "static"
-# Never served by URL: a view checks who asks.
+# Not served by URL: a view checks access.
 MEDIA_ROOT = env.str("MEDIA_ROOT", default="") or str(VAR_DIR / "audio")
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
@@ -198,7 +198,7 @@ SPEECH_HELPERS = env.int("SPEECH_HELPERS", default=2)
 
 # --- Mail -----------------------------------------------------------------------------------------
 vars().update(env.mail("EMAIL_URL", default="consolemail://"))
-# Seconds, for each answer of the mail server; without it a silent one keeps the worker for ever.
+# Seconds per reply of the mail server. Without it, a server that never replies blocks the worker.
 EMAIL_TIMEOUT = 10
 DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="Vocalis <hello@localhost>")
 
@@ -210,13 +210,13 @@ USE_TZ = True
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
 X_FRAME_OPTIONS = "DENY"
 SECURE_REFERRER_POLICY = "same-origin"
-# Nothing from elsewhere, and no script or style inside a page: injected markup stays dead.
+# Only our own origin, and no inline scripts or styles, so that injected markup does nothing.
 CONTENT_SECURITY_POLICY = (
     "default-src 'self'; img-src 'self' data:; media-src 'self' blob:; object-src 'none'; "
     "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
-# How many processes of each kind you run. Only looked at: more than one needs Redis, or PostgreSQL
-# (vocalis.checks).
+# How many processes of each kind run. Used by vocalis.checks only: several web processes need
+# Redis, several workers PostgreSQL.
 WEB_PROCESSES = env.int("WEB_PROCESSES", default=1)
 WORKER_PROCESSES = env.int("WORKER_PROCESSES", default=1)
 SILENCED_SYSTEM_CHECKS = env.list("SILENCED_SYSTEM_CHECKS", default=[])
@@ -239,15 +239,15 @@ LOGGING: dict[str, Any] = {
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {
         "handlers": ["console"],
-        "level": env.word("LOG_LEVEL", ("DEBUG", "INFO", "WARNING", "ERROR"), default="INFO"),
+        "level": env.choice("LOG_LEVEL", ("DEBUG", "INFO", "WARNING", "ERROR"), default="INFO"),
     },
     "loggers": {
-        # Its own handlers would write every line a second time.
+        # Django's own handlers would write every line a second time.
         "django": {"handlers": [], "level": "INFO"},
         **{name: {"level": "WARNING"} for name in ("daphne", "httpx", "metronome")},
-        # A traceback a second without Redis, of which billing.live.wake tells.
+        # Without Redis it would log a traceback every second; billing.live.wake logs the failure.
         "channels_redis": {"level": "CRITICAL"},
     },
 }
-# Variables that were taken for their defaults; vocalis.checks refuses them.
+# Variables whose values could not be parsed, so that defaults apply; vocalis.checks refuses them.
 UNREADABLE: dict[str, str] = env.unreadable

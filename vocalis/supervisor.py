@@ -1,4 +1,4 @@
-"""honcho's manager for `run_all`, but a process that ends by itself is started again."""
+"""honcho's manager for `run_all`, which also restarts processes that end by themselves."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ from typing import Any
 
 from honcho.manager import Manager
 
-SOON_SECONDS = 10  # a process that ends within this has not got as far as working
-SOON_MAX = 3  # in a row: then it will not come up, and the last lines of its output say why
+SOON_SECONDS = 10  # a process that ends sooner has failed to start
+SOON_MAX = 3  # failed starts in a row before giving up
 
 
 class Supervisor(Manager):  # type: ignore[misc]  # it has no types
-    """`loop` ends after a signal, or when `given_up` names a process that would not come up."""
+    """`loop` ends after a signal, or once a process has repeatedly failed to start.
+
+    `given_up` is the name of that process, else ''.
+    """
 
     given_up = ""
 
@@ -27,21 +30,21 @@ class Supervisor(Manager):  # type: ignore[misc]  # it has no types
         super()._start()
 
     def _any_stopped(self) -> bool:
-        """What `loop` asks before it stops all of them."""
+        """Restart the processes that ended. `loop` stops all processes if this returns True."""
         if not self._terminating:
             for name, process in self._processes.items():
-                if process.get("returncode") is not None and not self._again(name):
+                if process.get("returncode") is not None and not self._restart(name):
                     self.given_up = name
         return bool(super()._any_stopped())
 
-    def _again(self, name: str) -> bool:
+    def _restart(self, name: str) -> bool:
         ended_soon = time.monotonic() - self._started[name] < SOON_SECONDS
         self._ended_soon[name] = self._ended_soon.get(name, 0) + 1 if ended_soon else 0
         if self._ended_soon[name] >= SOON_MAX:
             return False
         process = self._processes[name]
         returncode = process.pop("returncode")
-        self._system_print(f"{name} ended by itself (rc={returncode}) and is started again\n")
+        self._system_print(f"{name} ended by itself (rc={returncode}) and is restarted\n")
         self.returncode = None
         self._started[name] = time.monotonic()
         run, watched = process["obj"].run, (self.events, True)

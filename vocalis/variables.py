@@ -1,7 +1,6 @@
-"""What each variable of .env.example may hold, wherever the site runs. What a production site needs
-is in vocalis.checks.
+"""Validates the variables of .env.example. Requirements of production sites are in vocalis.checks.
 
-Values are not shown: some are secrets, and others hold a password.
+Error texts do not contain the values: some are secrets, and others include a password.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ HEALTH_TOKEN_LENGTH_MIN = 20
 
 
 def wrong(settings: Any) -> Iterator[tuple[str, str]]:
-    """The variables that are written wrongly, each with what to write."""
+    """Variables with invalid values, each as (name, description of a valid value)."""
     yield from settings.UNREADABLE.items()
     for variable, write, is_right in FORMS:
         if variable not in settings.UNREADABLE and not is_right(settings):

@@ -1,1 +1,1 @@
-"""What operators do that touches every app."""
+"""Operators' workflows that involve every app."""

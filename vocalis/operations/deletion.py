@@ -1,9 +1,10 @@
-"""Delete a customer who asks for it: person, texts, audio and alias go; the ledger, which names
-nobody, stays.
+"""Delete a customer on request: name, e-mail address, texts, audio and alias.
 
-    close (no login, no plan, no recharge, no spending) → texts and audio → the person
+The ledger stays, as it contains no personal data. The order is
 
-In this order, so that a run that was cut off finds the customer again by the e-mail address.
+    close (no login, plan, recharge or spending) → delete texts and audio → anonymise the person
+
+so that an interrupted run can be repeated with the same e-mail address.
 """
 
 from __future__ import annotations
@@ -32,37 +33,38 @@ NAME = "Deleted customer"
 
 
 class NotDeletable(Exception):
-    """Not now, or not at all. The text says why and what to do."""
+    """The customer cannot be deleted, or not now. The message says why and what to do."""
 
 
-class Step(StrEnum):
-    """What a deletion has done."""
+class Stage(StrEnum):
+    """The stages of a deletion."""
 
     CLOSED = "closed"
-    SPEECH_FORGOTTEN = "speech forgotten"
+    SPEECH_DELETED = "speech deleted"
     ANONYMISED = "anonymised"
 
 
-def delete(customer: Customer, *, dry_run: bool, now: datetime) -> Iterator[tuple[Step, object]]:
-    """Yields each step with what it was done to; with `dry_run` nothing is done.
+def delete(customer: Customer, *, dry_run: bool, now: datetime) -> Iterator[tuple[Stage, object]]:
+    """Delete the personal data. Yields (stage completed, customer or id of the generation or
+    customer). With `dry_run` nothing is changed.
 
-    Raises NotDeletable while money or speech is on its way, or for a member of staff.
+    Raises NotDeletable for a member of staff, or while a payment, a plan or speech is in progress.
     """
     if not dry_run:
         _call_off_payments(customer, now)
     _check(customer, now)
     if not dry_run:
         _close(customer, now)
-        _check(customer, now)  # what began before the door was closed
-    yield Step.CLOSED, customer
+        _check(customer, now)  # again, for requests that began before the account was closed
+    yield Stage.CLOSED, customer
     spoken = Generation.objects.filter(customer=customer).exclude(text="", audio="", body_hash="")
     for generation in walk(spoken):
         if not dry_run:
-            _forget_speech(generation)
-        yield Step.SPEECH_FORGOTTEN, generation.pk
+            _delete_speech(generation)
+        yield Stage.SPEECH_DELETED, generation.pk
     if not dry_run:
-        _forget_person(customer, now)
-    yield Step.ANONYMISED, customer.pk
+        _anonymise(customer, now)
+    yield Stage.ANONYMISED, customer.pk
 
 
 def _check(customer: Customer, now: datetime) -> None:
@@ -74,7 +76,7 @@ def _check(customer: Customer, now: datetime) -> None:
     )
     if paying or subscriptions.requested_plan(customer):
         raise NotDeletable(
-            "A payment or a plan is on its way. Settle it, or try again in a minute."
+            "A payment or a plan is in progress. Finish or cancel it, or try again in a minute."
         )
     speaking_since = now - timedelta(seconds=TAKEN_SECONDS)
     pending = Q(state=Generation.State.PENDING, taken_at__gt=speaking_since)
@@ -84,7 +86,7 @@ def _check(customer: Customer, now: datetime) -> None:
 
 
 def _call_off_payments(customer: Customer, now: datetime) -> None:
-    """Who wants to be forgotten confirms nothing any more; a worker calls it off at the gateway."""
+    """Cancel payments that wait for the customer's confirmation. A worker tells the gateway."""
     if not customer.user.is_staff:
         for payment in Payment.objects.filter(
             customer=customer, state=Payment.State.REQUIRES_ACTION
@@ -93,9 +95,9 @@ def _call_off_payments(customer: Customer, now: datetime) -> None:
 
 
 def _close(customer: Customer, now: datetime) -> None:
-    """No more login, plan, recharge or spending.
+    """End login, plan and auto-recharge, and freeze the wallet.
 
-    Sessions end with the next request, open streams within ten minutes.
+    Sessions end with the next request, open event streams within ten minutes.
     """
     try:
         with transaction.atomic():
@@ -107,21 +109,22 @@ def _close(customer: Customer, now: datetime) -> None:
         raise NotDeletable(str(error)) from error
 
 
-def _forget_speech(generation: Generation) -> None:
+def _delete_speech(generation: Generation) -> None:
     if generation.audio:
-        # First: a row without its name would leave the file for ever.
+        # The file first: without the name in the row it could not be found any more.
         default_storage.delete(generation.audio)
     Generation.objects.filter(pk=generation.pk).update(text="", audio="", body_hash="")
 
 
-def _forget_person(customer: Customer, now: datetime) -> None:
-    """The worker then takes the e-mail alias and the name off the customer at Metronome
-    (`billing.sync.customers`), or makes it there without. The stable alias counts as pushed once
-    that is confirmed.
+def _anonymise(customer: Customer, now: datetime) -> None:
+    """Replace or delete everything that identifies the person.
+
+    The worker then removes name and e-mail alias from the customer at Metronome
+    (`billing.sync.customers`). `pushed_at` of the stable alias is set once that is confirmed.
     """
     email = f"deleted-{customer.pk}@deleted.invalid"
     with transaction.atomic():
-        # It may have changed until the account was closed.
+        # The address could be changed until the account was closed.
         customer.user.refresh_from_db(fields=["email"])
         user = User(password="")
         user.set_unusable_password()

@@ -1,8 +1,8 @@
-"""Delete what nobody needs any more: processed webhooks, usage sent long ago, usage discrepancies
-resolved long ago, ended sessions, requests for a new password.
+"""Deletes old rows: processed webhooks, acknowledged usage events, resolved usage discrepancies,
+password resets and expired sessions.
 
-Never what the ledger refers to (entries, reservations, grants, payments), and never a row whose
-work is not done.
+Rows that the ledger refers to (reservations, grants, payments) and rows whose job is not done are
+never deleted.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from usage.models import UsageDiscrepancy, UsageEvent
 
 DAYS_MIN = 7  # Metronome repeats a webhook for two days, and people ask about last week's
 DAYS_MAX = 36_500
-# While Metronome takes and compares events: to send again, to compare, to know what was closed.
+# Metronome accepts events for 34 days, so until then they may have to be compared or sent again.
 EVENT_DAYS_MIN = 35
 
 
 class DaysOutOfRange(ValueError):
-    """Younger than Metronome and operators allow, or older than any row can be."""
+    """`days` is not within DAYS_MIN and DAYS_MAX."""
 
 
 def prunable(*, days: int, now: datetime) -> dict[str, QuerySet[Any]]:
-    """What can go, by the word it is counted under. Raises DaysOutOfRange."""
+    """The rows that can be deleted, by the label they are counted under. Raises DaysOutOfRange."""
     if not DAYS_MIN <= days <= DAYS_MAX:
         raise DaysOutOfRange(
             f"--days is {DAYS_MIN} to {DAYS_MAX:,}: "
@@ -65,9 +65,9 @@ def prunable(*, days: int, now: datetime) -> dict[str, QuerySet[Any]]:
 
 
 def prune(*, days: int, dry_run: bool, now: datetime) -> Iterator[tuple[str, Any]]:
-    """Delete them a chunk at a time.
+    """Delete the prunable rows in chunks. With `dry_run` nothing is deleted.
 
-    Yields the word and the key of every row; raises DaysOutOfRange.
+    Yields (label, primary key) of every row. Raises DaysOutOfRange.
     """
     for what, rows in prunable(days=days, now=now).items():
         keys: list[Any] = []
@@ -83,6 +83,7 @@ def _delete(
     what: str, rows: QuerySet[Any], keys: list[Any], dry_run: bool
 ) -> Iterator[tuple[str, Any]]:
     if keys and not dry_run:
-        rows.filter(pk__in=keys).delete()  # with the conditions: one that was replayed since stays
+        # `rows` still has its conditions, so a webhook replayed in the meantime is kept.
+        rows.filter(pk__in=keys).delete()
     for key in keys:
         yield what, key

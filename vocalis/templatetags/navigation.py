@@ -14,7 +14,7 @@ register = template.Library()
 
 @register.simple_tag(takes_context=True)
 def nav_link(context: dict[str, Any], name: str, label: str) -> SafeString:
-    """A link of the main navigation, which tells a screen reader that it is the page one is on."""
+    """A link of the main navigation, marked with aria-current if it leads to the current page."""
     url = reverse(name)
     current = context["request"].path == url
     return format_html(
@@ -24,5 +24,5 @@ def nav_link(context: dict[str, Any], name: str, label: str) -> SafeString:
 
 @register.simple_tag
 def mail_us() -> str:
-    """Where a customer writes to: the address our mails come from."""
+    """The mailto: URL of the address that our e-mails come from."""
     return f"mailto:{parseaddr(settings.DEFAULT_FROM_EMAIL)[1]}"

@@ -1,4 +1,4 @@
-"""Delete a customer on request."""
+"""Delete a customer's personal data on request."""
 
 from __future__ import annotations
 
@@ -11,17 +11,18 @@ from accounts.management.lookup import customer_named
 from operations.command import Operation, Outcome, Refused
 from vocalis.operations import deletion
 
-WORDS = {
-    deletion.Step.CLOSED: ("closed", "would be closed"),
-    deletion.Step.SPEECH_FORGOTTEN: ("texts and audio deleted", "texts would go"),
-    deletion.Step.ANONYMISED: ("anonymised", "would be anonymised"),
+OUTCOMES = {  # as (done, with --dry-run)
+    deletion.Stage.CLOSED: ("closed", "would be closed"),
+    deletion.Stage.SPEECH_DELETED: ("texts and audio deleted", "texts would be deleted"),
+    deletion.Stage.ANONYMISED: ("anonymised", "would be anonymised"),
 }
 
 
 class Command(Operation):
     help = (
-        "Anonymises a customer: name, e-mail address, texts, audio and card go, "
-        "here and at Metronome; plan and recharge end; the ledger stays. Cannot be undone."
+        "Anonymises a customer: deletes name, e-mail address, texts, audio and card here, and "
+        "name and e-mail alias at Metronome; ends plan and auto-recharge. The ledger stays. "
+        "Cannot be undone."
     )
     leaves_work = frozenset({"anonymised"})
 
@@ -43,8 +44,8 @@ class Command(Operation):
         ):
             raise Refused("Nothing was deleted.")
         try:
-            for step, subject in deletion.delete(person, dry_run=dry_run, now=now):
-                done, would_be = WORDS[step]
+            for stage, subject in deletion.delete(person, dry_run=dry_run, now=now):
+                done, would_be = OUTCOMES[stage]
                 yield Outcome(subject, would_be if dry_run else done, is_open=dry_run)
         except deletion.NotDeletable as error:
             raise Refused(str(error)) from error
@@ -55,6 +56,6 @@ def _answer(question: str) -> str:
         return input(question)
     except EOFError:
         raise Refused(
-            "Nobody was there to confirm it, so nothing was deleted. "
-            "Without a terminal: --no-input."
+            "Nobody confirmed the deletion, so nothing was deleted. "
+            "Without a terminal, use --no-input."
         ) from None

@@ -1,4 +1,4 @@
-"""Delete settled rows that are older than some days."""
+"""Delete rows that are finished and older than some days."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Command(Operation):
     help = (
         "Deletes processed webhooks, password resets, acknowledged usage events and resolved "
         "usage discrepancies older than --days (the latter two at least 35), and ended sessions. "
-        "Never ledger entries, nor what they refer to, nor anything that still owes work."
+        "Never ledger entries, rows they refer to, or rows whose job is not done."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -36,4 +36,6 @@ class Command(Operation):
         self, *, dry_run: bool, now: datetime, days: int, **options: Any
     ) -> Iterator[Outcome]:
         for what, key in prune.prune(days=days, dry_run=dry_run, now=now):
-            yield Outcome(key, f"{what} {'would go' if dry_run else 'deleted'}", is_open=dry_run)
+            yield Outcome(
+                key, f"{what} {'would be deleted' if dry_run else 'deleted'}", is_open=dry_run
+            )

@@ -1,4 +1,4 @@
-"""What `make run` ends in: the Procfile's processes on this machine, ready to be looked at."""
+"""Runs the Procfile's processes on this machine, for `make run`."""
 
 from __future__ import annotations
 
@@ -57,22 +57,22 @@ class Command(BaseCommand):
         manager = Supervisor()
         for name, command in processes.items():
             manager.add_process(name, command, env=environment())
-        # A closed terminal must stop the processes as Ctrl-C does; honcho itself knows only the
-        # other two signals.
+        # Closing the terminal must stop the processes as Ctrl-C does. honcho handles only SIGINT
+        # and SIGTERM.
         SIGNALS.setdefault(signal.SIGHUP, {"name": "SIGHUP", "rc": 129})
         signal.signal(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))
         threading.Thread(target=self.announce, args=[manager], daemon=True).start()
         manager.loop()
         if name := manager.given_up:
             raise CommandError(
-                f"The {name} process ended at once again and again, so the others were stopped; "
-                "its last lines above say why."
+                f"The {name} process kept ending right after its start, so the others were "
+                "stopped; its last lines above say why."
             )
         if manager.returncode not in {SIGNALS[number]["rc"] for number in STOP_SIGNALS}:
             raise CommandError("Not everything could be set up; the lines above say why.")
 
     def announce(self, manager: Supervisor) -> None:
-        """Fill the sandbox's catalogue, wait until the site answers, and say where it is."""
+        """Fill the sandbox's catalogue, wait until the site answers, and print its address."""
         if own_sandbox():
             try:
                 call_command("bootstrap_metronome", wait=READY_SECONDS, verbosity=0)
@@ -98,7 +98,7 @@ class Command(BaseCommand):
 
 
 def with_workers(processes: Mapping[str, str]) -> dict[str, str]:
-    """The Procfile's processes, and a worker for each queue beside the default one."""
+    """The Procfile's processes, plus a worker for each queue other than the default one."""
     others = [queue for queue in worker.queues() if queue != worker.DEFAULT_QUEUE]
     return dict(processes) | {
         f"worker-{queue}": f"{processes['worker']} --queue {queue}" for queue in others
@@ -106,7 +106,8 @@ def with_workers(processes: Mapping[str, str]) -> dict[str, str]:
 
 
 def environment() -> dict[str, str]:
-    """What the Procfile's lines read, as the settings have understood it."""
+    """The environment of the processes, with the variables of the Procfile as the settings parsed
+    them."""
     return os.environ | {
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         "PYTHONUNBUFFERED": "1",
@@ -118,8 +119,7 @@ def environment() -> dict[str, str]:
 
 
 def own_sandbox() -> bool:
-    """Whether .env points at the sandbox of this machine,
-    rather than at a Metronome that is somebody else's business."""
+    """Whether the settings point at the sandbox that this command starts."""
     url = settings.METRONOME_API_URL
     return is_local(url) and urlsplit(url).port == settings.SANDBOX_PORT
 
@@ -144,7 +144,7 @@ def wait_for(is_there: Callable[[], bool]) -> bool:
 
 
 def site_answers() -> bool:
-    """Whatever it says: that is for /health to show. Asked without any proxy of the environment."""
+    """Whether the site responds at all, with any status. Ignores proxies of the environment."""
     connection = http.client.HTTPConnection("127.0.0.1", settings.PORT, timeout=PROBE_SECONDS)
     try:
         connection.request("GET", "/health")

@@ -44,7 +44,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def life(stage, alice, staff, monkeypatch):
-    """Alice with a plan, recharge, speech, a card and a gift."""
+    """Alice with a plan, recharge, speech, a card and complimentary credits."""
     monkeypatch.setattr("operations.command.timezone.now", stage.now)
     establish(stage, alice)
     subscriptions.select_plan(customer=alice, plan="creator", key="k", now=stage.now())
@@ -168,21 +168,21 @@ def test_a_dry_run_deletes_nothing(stage, life):
     code, text = delete("--dry-run")
 
     assert code == 1
-    assert "1 texts would go" in text
+    assert "1 texts would be deleted" in text
     assert everything_we_know() == before
 
 
 def test_a_deletion_that_was_cut_off_is_finished_by_the_next(stage, life, monkeypatch):
-    forget = deletion._forget_speech
+    delete_speech = deletion._delete_speech
 
     def killed(generation):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(deletion, "_forget_speech", killed)
+    monkeypatch.setattr(deletion, "_delete_speech", killed)
     code, text = delete()
     assert code == 130
     assert "Interrupted after alice@example.com" in text
-    monkeypatch.setattr(deletion, "_forget_speech", forget)
+    monkeypatch.setattr(deletion, "_delete_speech", delete_speech)
 
     assert delete().code == 0
     assert "secret" not in everything_we_know()
@@ -211,7 +211,7 @@ def test_a_payment_that_waits_for_the_customer_is_called_off(stage, life):
     payment.refresh_from_db()
     assert (payment.state, payment.failure) == ("requires_action", "")
 
-    assert "Settle it, or try again in a minute" in delete().text
+    assert "Finish or cancel it, or try again in a minute" in delete().text
     stage.drain()
     payment.refresh_from_db()
     assert payment.state == "failed"
@@ -261,7 +261,7 @@ def test_nothing_is_deleted_where_nobody_can_be_asked(stage, life, monkeypatch):
     monkeypatch.setattr("sys.stdin", StringIO())
 
     assert (
-        "Nobody was there to confirm it, so nothing was deleted."
+        "Nobody confirmed the deletion, so nothing was deleted."
         in run("delete_customer", "alice@example.com").text
     )
     assert User.objects.filter(email="alice@example.com").exists()

@@ -115,7 +115,7 @@ def test_a_dry_run_deletes_nothing(rows):
     code, text = run("prune", "--days", 30, "--dry-run")
 
     assert code == 1
-    assert "1 webhooks would go" in text
+    assert "1 webhooks would be deleted" in text
     assert (
         InboundWebhook.objects.count(),
         UsageEvent.objects.count(),

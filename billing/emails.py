@@ -1,8 +1,9 @@
-"""Mails about credits and payments.
+"""E-mails about credits and payments.
 
-Sent by the worker, at least once: a death between mail and row repeats one.
-Out of credits is sent by `inbox.handlers`, a failed recharge by `recharge.flow`, a failed renewal
-by `subscriptions.renew`."""
+The worker sends them at least once: if it dies between sending and storing that, one is repeated.
+Out of credits is sent by `inbox.handlers`, a failed recharge by `recharge.flow`, a failed renewal by
+`subscriptions.renew`.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +25,10 @@ SUBJECTS = {
 
 
 def send(*, customer: Customer, template: str, context: dict[str, Any]) -> None:
-    """Send one of SUBJECTS to the customer, unless deleted. Raises what `mail.send` raises."""
+    """Send an e-mail to the customer, unless the customer was deleted.
+
+    `template` is a key of SUBJECTS. Raises what `mail.send` raises.
+    """
     if not customer.user.is_active:
         return
     site = settings.SITE_URL.rstrip("/")

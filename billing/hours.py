@@ -1,4 +1,4 @@
-"""Full hours, UTC: Metronome rates usage, and starts and ends credits, by them."""
+"""Rounding to full hours (UTC), by which Metronome rates usage and starts and ends credits."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The jobs of billing, in the order of a worker pass, and the one job that needs several rooms.
+"""The jobs of billing in the order of a worker pass, and the job that synchronises a contract.
 
-That is the synchronisation: one look at Metronome, at grants, balance and recharge together. It
-comes last, so that it sees what the others did in the same pass.
+Synchronisation reads grants, balance and recharge configuration from Metronome, so it uses several
+packages of billing. It runs last, to see what the other jobs did in the same pass.
 """
 
 from __future__ import annotations
@@ -24,7 +24,10 @@ from . import ledger, metronome, recharge
 
 
 def synchronise(contract: Contract, now: datetime) -> datetime | None:
-    """One look at Metronome. Returns when to look again."""
+    """Read the contract's state at Metronome and bring ours in line. Returns when to do so again.
+
+    Raises Unavailable or Rejected.
+    """
     if not contract.metronome_id:
         return None
     commits = grants.read_grants(contract, now=now)
@@ -38,7 +41,7 @@ def synchronise(contract: Contract, now: datetime) -> datetime | None:
 
 
 def _is_busy(contract: Contract, now: datetime) -> bool:
-    """Whether anything is under way whose end we would not like to miss for an hour."""
+    """Whether something is in progress that should not wait for the hourly synchronisation."""
     customer_id, wallet = contract.customer_id, ledger.wallet_of(contract.customer_id)
     unacknowledged, recent = ledger.in_flight(wallet_id=wallet.id, now=now)
     if recent or unacknowledged > (drift.overdue(wallet.id, now=now) if unacknowledged else 0):
@@ -46,14 +49,14 @@ def _is_busy(contract: Contract, now: datetime) -> bool:
     low = AutoRecharge.objects.filter(
         customer_id=customer_id, enabled=True, threshold_credits__gte=F("customer__wallet__balance")
     )
-    business = (
+    in_progress = (
         Payment.objects.open().filter(customer_id=customer_id),
         Recharge.objects.open().filter(customer_id=customer_id),
         Subscription.objects.filter(customer_id=customer_id, state=Subscription.State.REQUESTED),
         Drift.objects.filter(wallet=wallet, state=Drift.State.OPEN),
         low,
     )
-    return any(rows.exists() for rows in business)
+    return any(rows.exists() for rows in in_progress)
 
 
 def _read_recharge(contract: Contract, now: datetime) -> None:

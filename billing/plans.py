@@ -1,4 +1,4 @@
-"""Plans, prices and the length of the trial, for pages, bootstrap_metronome and health alike."""
+"""Plans, prices and the length of the trial, for pages, bootstrap_metronome and health."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ STANDARD_CREDITS = 1
 PREMIUM_CREDITS = 2
 OWN_VOICE_CREDITS = 25_000
 
-# Draw order: lower first. Gifts go before what expires monthly, and that before what was bought to
-# last.
+# Priorities of grants; lower is drawn first. Complimentary credits come before plan credits, which
+# expire monthly, and those before packs, which were bought to last.
 PRIORITY_COMPLIMENTARY, PRIORITY_PLAN, PRIORITY_PACK = 5, 10, 100
 
 # Metronome's own minimums for auto-recharge, at our conversion: threshold $5, target $10 above it.
 # https://docs.metronome.com/guides/customers-billing/optimize-customer-experience/prepaid-balance-thresholds
 RECHARGE_THRESHOLD_CREDITS_MIN = 500 * CREDITS_PER_CENT
-RECHARGE_STEP_CREDITS_MIN = 1_000 * CREDITS_PER_CENT
+RECHARGE_CREDITS_MIN = 1_000 * CREDITS_PER_CENT
 RECHARGE_THRESHOLD_CREDITS_DEFAULT = 25_000
 RECHARGE_TO_CREDITS_DEFAULT = 200_000
-# Name of the commits an automatic recharge makes: set on the contract, and how they are known again
-# when they come.
+# Name of the commits that automatic recharges create. It is set on the contract, and such commits
+# are recognised by it.
 RECHARGE_COMMIT_NAME = "Auto-recharge"
 
 

@@ -1,4 +1,7 @@
-"""What customers made. What they said is not shown: operators do not need it to help."""
+"""Admin of voices, generations, usage events and discrepancies.
+
+The texts of generations are not shown: operators do not need them to help.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,7 @@ from .models import (
     Voice,
 )
 
-# Metronome ignores a transaction_id it has seen for 34; after that a repeat would be refused.
+# Metronome ignores a repeated transaction_id for 34 days; after that it would refuse the event.
 REPEATS_IGNORED_DAYS = 33
 
 
@@ -69,8 +72,8 @@ class GenerationAdmin(OfCustomer, ReadOnlyAdmin):
     @confirmed(
         "Credit back",
         explains=(
-            "Gives back what was spent on these, as new credits, once each. "
-            "Usage that was reported stays reported."
+            "Credits back what these generations cost, as new credits, once each. "
+            "Reported usage stays reported."
         ),
         asks=Reason,
         permission="give",
@@ -104,11 +107,12 @@ class UsageEventAdmin(OfCustomer, JobRowAdmin):
     actions = ["retry", "send_again"]
 
     def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
-        """Newest first: by time for one customer, which has an index, else by key."""
+        """Newest first, on an index: by time for one customer, else by primary key."""
         return ("-happened_at",) if "customer__id__exact" in request.GET else ("-pk",)
 
     @confirmed(
-        "Send again", explains="Sent again, sent ones too. Metronome counts each of them once."
+        "Send again",
+        explains="Sends these again, also those sent before. Metronome counts each of them once.",
     )
     def send_again(self, request: HttpRequest, queryset: QuerySet[UsageEvent]) -> None:
         since = timezone.now() - timedelta(days=REPEATS_IGNORED_DAYS)
@@ -122,7 +126,7 @@ class OpenFilter(admin.SimpleListFilter):
     parameter_name = "state"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("open", "open: needs a person"), ("waits", "only on its way")]
+        return [("open", "open: needs a person"), ("waits", "in transit only")]
 
     def queryset(self, request: HttpRequest, queryset: Any) -> Any:
         match self.value():
@@ -194,7 +198,7 @@ def _must(open_rows: int) -> None:
 
 @admin.register(ReconciliationRun)
 class ReconciliationRunAdmin(JobRowAdmin):
-    """How far the reconciliation is. Retry advances it now."""
+    """Progress of the reconciliation. Retry advances it now."""
 
     list_display = ("kind", "since_at", "until_at")
     ordering = ("kind",)

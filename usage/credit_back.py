@@ -1,7 +1,4 @@
-"""Credit back what a generation cost, as new credits on the contract.
-
-Usage that was reported stays reported.
-"""
+"""Credits back what a generation cost, as new credits. Reported usage stays reported."""
 
 from __future__ import annotations
 
@@ -17,17 +14,16 @@ from .models import Generation
 
 
 class NotCreditable(Exception):
-    """Only a finished generation has cost something that can be credited back."""
+    """The generation is not done, so it has not cost anything."""
 
 
 def credit_back(
     *, generation: Generation, by: User, reason: str, now: datetime
 ) -> ComplimentaryGrant:
-    """Credit back what the generation cost, once; a worker makes the credits. A second call returns
-    the first one's row.
+    """Credit back what the generation cost, once; a worker creates the credits.
 
-    `generation.credit_back` is that row; its `grant` is set once the credits exist. Raises
-    NotCreditable.
+    Another call returns the same row, which is also `generation.credit_back`. Its `grant` is set
+    once the credits exist. Raises NotCreditable.
     """
     with transaction.atomic():
         generation = (

@@ -1,4 +1,4 @@
-"""What the customer makes: own voices, generations, and the usage events that report them."""
+"""Own voices, generations, the usage events that report them, and reconciliation with Metronome."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class VoiceType(models.TextChoices):
 
 
 class Voice(models.Model):
-    """A personal voice, tuned by ear. House voices are constants in `usage.speech.voices`."""
+    """A customer's own voice. House voices are constants in `usage.speech.voices`."""
 
     class State(models.TextChoices):
         PENDING = "pending"
@@ -31,7 +31,7 @@ class Voice(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     customer = models.ForeignKey(Customer, on_delete=models.PROTECT, related_name="voices")
     key = models.CharField(
-        max_length=128, help_text="The form's key: the same set-up sent twice is one voice."
+        max_length=128, help_text="Key of the form: the same form sent twice is one voice."
     )
     name = models.CharField(max_length=60)
     state = models.CharField(max_length=10, choices=State.choices, default=State.PENDING)
@@ -39,7 +39,7 @@ class Voice(models.Model):
         max_length=40, help_text="Name of the speech engine that speaks with it."
     )
     settings = models.JSONField(
-        default=dict, help_text="How it sounds, in the terms of its engine."
+        default=dict, help_text="Settings of the voice, in a format of its engine."
     )
     credits = models.BigIntegerField()
     reservation = models.OneToOneField(
@@ -48,7 +48,7 @@ class Voice(models.Model):
         null=True,
         blank=True,
         related_name="voice",
-        help_text="What paid for it. Empty until ready.",
+        help_text="The credits it cost. Empty until ready.",
     )
     failure = models.TextField(blank=True, default="", help_text="Shown to the customer.")
     created_at = models.DateTimeField()
@@ -71,7 +71,7 @@ class Voice(models.Model):
 class Generation(models.Model):
     """One text spoken once.
 
-    `key` makes it exactly-once: the same request again answers with this row at no cost.
+    Another request with the same `key` returns this row and costs nothing.
     """
 
     class State(models.TextChoices):
@@ -97,7 +97,7 @@ class Generation(models.Model):
     state = models.CharField(max_length=10, choices=State.choices, default=State.PENDING)
     tries = models.PositiveSmallIntegerField(
         default=0,
-        help_text="How many reservations before the current one came to nothing; part of its key.",
+        help_text="Number of failed reservations before the current one; part of its key.",
     )
     reservation = models.OneToOneField(
         Reservation,
@@ -105,7 +105,7 @@ class Generation(models.Model):
         null=True,
         blank=True,
         related_name="generation",
-        help_text="What paid for it. Empty until done.",
+        help_text="The credits it cost. Empty until done.",
     )
     credit_back = models.OneToOneField(
         ComplimentaryGrant,
@@ -113,24 +113,24 @@ class Generation(models.Model):
         null=True,
         blank=True,
         related_name="generation",
-        help_text="The credits given back for it.",
+        help_text="The credits that were credited back for it.",
     )
     available_after = models.BigIntegerField(
         null=True,
         blank=True,
-        help_text="Credits left when it was done: a repeated request gets the same answer.",
+        help_text="Credits left when it was done, for the response to a repeated request.",
     )
     audio = models.CharField(
         max_length=200, blank=True, default="", help_text="Name in the default file storage."
     )
     content_type = models.CharField(
-        max_length=60, help_text="Of the audio: decides the file's extension, too."
+        max_length=60, help_text="Media type of the audio; determines the file's extension."
     )
     duration_seconds = models.FloatField(null=True, blank=True)
     failure = models.TextField(blank=True, default="")
     created_at = models.DateTimeField()
     taken_at = models.DateTimeField(
-        help_text="When a request last began to speak it; an abandoned one may be taken over."
+        help_text="When a request last began to speak it. An abandoned one may be taken over."
     )
     finished_at = models.DateTimeField(null=True, blank=True)
 
@@ -149,10 +149,10 @@ class Generation(models.Model):
             ),
         ]
 
-    # Not columns: set for the answer to one request.
-    replayed = False  # the first answer, given again
+    # Not columns: set for the response to one request.
+    replayed = False  # the response repeats an earlier one
     synthesis_seconds = 0.0  # how long the engine took
-    is_audio_lost = False  # the row says there is audio, and the storage has none
+    is_audio_lost = False  # the row names an audio file, but the storage does not have it
 
     def __str__(self) -> str:
         return f"{self.characters} characters ({self.state})"
@@ -161,7 +161,7 @@ class Generation(models.Model):
 class UsageEvent(JobRow):
     """One usage event for Metronome; the row is its own outbox.
 
-    `transaction_id` comes from our own row, before the first attempt.
+    `transaction_id` is stored before the first attempt, so that Metronome counts repeats once.
     """
 
     transaction_id = models.CharField(max_length=128)
@@ -169,7 +169,7 @@ class UsageEvent(JobRow):
         Customer, on_delete=models.PROTECT, related_name="usage_events", db_index=False
     )
     event_type = models.CharField(max_length=40)
-    happened_at = models.DateTimeField(help_text="The moment of its reservation.")
+    happened_at = models.DateTimeField(help_text="When its credits were reserved.")
     properties = models.JSONField(help_text="Strings only; never the text that was spoken.")
     credits = models.BigIntegerField()
     reservation = models.OneToOneField(
@@ -180,13 +180,13 @@ class UsageEvent(JobRow):
 
     class Meta(JobRow.Meta):
         abstract = False
-        # Only the indexes that are needed: every claim and every completion writes each of them.
+        # Few indexes, because every claim and completion of the job updates all of them.
         constraints = [
             models.UniqueConstraint(
                 fields=["transaction_id"], name="usageevent_transaction_id_unique"
             )
         ]
-        # With the credits, so that the totals of a day are read from the index alone.
+        # Includes the credits, so that daily totals are read from the index alone.
         indexes = [
             *JobRow.Meta.indexes,
             models.Index(
@@ -199,7 +199,7 @@ class UsageEvent(JobRow):
 
     @property
     def delivery(self) -> str:
-        """Its state, in one word for the customer."""
+        """State of the report for the customer's pages: sent, waiting or problem."""
         if self.sent_at:
             return "sent"
         return "problem" if self.dead_at else "waiting"
@@ -242,14 +242,15 @@ class UsageDiscrepancyQuerySet(JobRowQuerySet["UsageDiscrepancy"]):
         return self.filter(resolved_at=None)
 
     def standing(self) -> Self:
-        """Open, and more than usage that is still on its way."""
+        """Open, and not explained by usage in transit."""
         return self.open().filter(is_in_transit=False)
 
 
 class UsageDiscrepancy(JobRow):
-    """An hour of a customer's usage that Metronome counts differently.
+    """A difference between our usage and Metronome's, for one customer, hour, event type and voice
+    type.
 
-    Its job is the repair that a person asked for.
+    The job on the row is the repair, if staff asked for it.
     """
 
     customer = models.ForeignKey(
@@ -265,10 +266,10 @@ class UsageDiscrepancy(JobRow):
         max_digits=24, decimal_places=6, help_text="Units as Metronome counts them."
     )
     is_in_transit = models.BooleanField(
-        help_text="The missing events are on their way: nothing to do."
+        help_text="The missing events are in transit: nothing to do."
     )
     detail = models.TextField(
-        help_text="What differs, with the ids of the events, when it was last looked into."
+        help_text="The differences at the last comparison of events, with their ids."
     )
     repair_asked = models.BooleanField(
         default=False, help_text="A worker sends again what is missing at Metronome."

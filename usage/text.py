@@ -1,7 +1,6 @@
-"""The text a customer has spoken: its one true form, its length, and whether it can be spoken at
-all.
+"""The text of a generation: its normalised form, its length, and whether it can be spoken.
 
-Pure functions without Django, so that the page, the API, the price and the usage event count the
+Pure functions without Django. Page, API, price and usage event all use them, so that they count the
 same string.
 """
 
@@ -13,23 +12,23 @@ from accounts import typed
 
 MAX_CHARACTERS = 5000
 
-# Control characters mean commands to a speech engine (and NUL ends its string); half a surrogate
-# pair has no UTF-8 form.
+# Speech engines interpret control characters as commands, NUL ends a C string, and half a surrogate
+# pair cannot be encoded in UTF-8.
 FORBIDDEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
-# Letters, numbers and symbols by Unicode general category. An engine has to make every one of them
-# audible; punctuation only shapes the speech around it.
+# Unicode general categories of letters, numbers and symbols. An engine must make each of them
+# audible; punctuation only affects the speech around it.
 _AUDIBLE_CATEGORIES = frozenset("LNS")
-# Fillers that Unicode counts as letters or symbols and that show as nothing.
+# Invisible fillers that Unicode counts as letters or symbols.
 _BLANK = frozenset("\u115f\u1160\u2800\u3164\uffa0")
 
 
 class TextRefused(ValueError):
-    """The text cannot be spoken. The message tells the customer what to do about it."""
+    """The text cannot be spoken. The message tells the customer what to change."""
 
 
 def normalise(text: str) -> str:
-    """NFC with LF line ends: the string that is counted, priced, spoken and reported.
+    """The text in NFC with LF line ends, which is counted, priced, spoken and reported.
 
     Raises TextRefused.
     """
@@ -45,8 +44,9 @@ def normalise(text: str) -> str:
 
 
 def count(text: str) -> int:
-    """The price's characters: Unicode code points of the normalised text; of a text that is
-    refused, as it was typed.
+    """Number of Unicode code points of the normalised text, which determines the price.
+
+    A text that cannot be normalised is counted as typed.
     """
     try:
         return len(normalise(text))
@@ -79,16 +79,16 @@ def _with_line_feeds(text: str) -> str:
 
 
 def is_audible(character: str) -> bool:
-    """Whether this one character alone gives an engine something to say."""
+    """Whether an engine has something to say for this character alone."""
     return unicodedata.category(character)[0] in _AUDIBLE_CATEGORIES and character not in _BLANK
 
 
 def check(text: str) -> str:
-    """Return the normalised text, or raise TextRefused."""
+    """The normalised text if it can be spoken. Raises TextRefused with all problems."""
     text = normalise(text)
     if not text:
         raise TextRefused("Write something to speak.")
-    if problems := [*_too_long(text), *_invisible(text)]:  # at once, not one after the other
+    if problems := [*_too_long(text), *_invisible(text)]:
         raise TextRefused(" ".join(problems))
     if not any(map(is_audible, text)):
         raise TextRefused(

@@ -1,4 +1,5 @@
-"""What operators see of money: the rows, and one wallet beside Metronome.
+"""Admin of billing: the rows, and a page that compares one wallet with Metronome.
+
 The ledger and everything that comes from outside is read-only.
 
 Django finds the classes by this package.

@@ -1,8 +1,7 @@
-"""The operator's page on one wallet: here, at Metronome, and what was paid, with one click to
-repair.
+"""The admin page that compares one wallet with Metronome and with its payments, and repairs it.
 
-It asks Metronome while the operator waits, as the health page does; without an answer it shows our
-own side.
+It calls Metronome during the request, as the health page does. Without a response it shows only our
+own figures.
 """
 
 from __future__ import annotations
@@ -80,12 +79,12 @@ def page(admin: WalletAdmin, request: HttpRequest, wallet_id: int) -> HttpRespon
 
 
 def _repair(admin: WalletAdmin, request: HttpRequest, wallet: Wallet, *, agrees: bool) -> None:
-    """`agree` is the difference that was shown; another one is not agreed to."""
+    """Run the repair. The form field `agree` is the difference that was shown: only a difference of
+    that size is approved."""
     shown = request.POST.get("agree", "")
     difference = int(shown) if agrees and re.fullmatch(r"-?[0-9]{1,18}", shown) else None
     by = User.objects.get(pk=request.user.pk or 0) if difference is not None else None
-    # Written down first: what was agreed to stands, and payments are tried again, even if Metronome
-    # does not answer now.
+    # Logged before the repair: approval and retries take effect even if Metronome does not respond.
     admin.log(
         request,
         [wallet],

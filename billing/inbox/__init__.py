@@ -1,1 +1,1 @@
-"""Webhooks in: verified and stored while the sender waits, processed by a worker."""
+"""Incoming webhooks: verified and stored during the request, processed by a worker."""

@@ -1,4 +1,4 @@
-"""What a stored webhook makes us do. `table` says which type does what."""
+"""Handlers of stored webhooks. `table` maps the type of an event to its handler."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ Handler = Callable[[InboundWebhook, datetime], str]
 
 
 def table() -> dict[str, Handler]:
-    """Type, or family of types, to handler. A type without a line is recorded and ignored.
+    """Handlers by type, or by family of types ("commit.*"). Other types are stored and ignored.
 
-    A handler takes an event as a hint that something changed and reads the state itself, because
-    events come late, twice and in any order. It must be safe to run again, and returns what it did
-    in words for an operator.
+    Events arrive late, twice and in any order. So a handler treats an event as a hint that
+    something changed and reads the current state itself. It must be safe to run again, and it
+    returns a short text for operators that says what it did.
     """
     return {
         "payment_gate.external_initiate": start_recharge,
-        "payment_gate.payment_status": look_at_recharge,
-        "payment_gate.payment_pending_action_required": look_at_recharge,
+        "payment_gate.payment_status": check_recharge,
+        "payment_gate.payment_pending_action_required": check_recharge,
         "payment_gate.threshold_reached": read_contract,
-        "alerts.low_remaining_contract_credit_and_commit_balance_reached": tell_out_of_credits,
+        "alerts.low_remaining_contract_credit_and_commit_balance_reached": mail_out_of_credits,
         "commit.segment.end": end_segment,
         "credit.segment.end": end_segment,
         "commit.*": read_contract,
@@ -45,9 +45,9 @@ def table() -> dict[str, Handler]:
 
 logger = logging.getLogger(__name__)
 
-# Metronome may speak of a customer whose id provisioning is just storing.
+# An event may name a Metronome id that provisioning has not stored yet.
 UNKNOWN_CUSTOMER_SECONDS = 60
-# An expiry reaches us from the worker's clock, Metronome's alert about it may be faster.
+# Metronome's alert about an expiry may arrive before our worker has expired the grant.
 CATCH_UP_SECONDS = 60
 
 
@@ -56,12 +56,11 @@ class FieldMissing(Rejected):
 
 
 class UnknownCustomer(Exception):
-    """No customer here has the Metronome id of this event."""
+    """None of our customers has the Metronome id of this event."""
 
 
 def process(event: InboundWebhook, now: datetime) -> None:
-    """Run the event's handler and note the outcome.
-    Running it again, by Replay, changes nothing that still holds."""
+    """Run the event's handler and store the outcome. Safe to run again (Replay in the admin)."""
     handlers = TABLES[event.source]()
     handler = handlers.get(event.type) or handlers.get(f"{event.type.partition('.')[0]}.*")
     try:
@@ -75,8 +74,8 @@ def process(event: InboundWebhook, now: datetime) -> None:
 
 
 def start_recharge(event: InboundWebhook, now: datetime) -> str:
-    """Metronome wants a recharge paid:
-    a worker has the card charged and tells Metronome how it went."""
+    """Metronome requests the payment of a recharge. Store it; its job charges the card and reports
+    the result to Metronome. Raises FieldMissing, or what `flow.request` raises."""
     customer, fields = _customer(event, now), _fields(event)
     workflow_id = fields.get("workflow_id")
     if not isinstance(workflow_id, str) or not 0 < len(workflow_id) <= 64:
@@ -92,9 +91,9 @@ def start_recharge(event: InboundWebhook, now: datetime) -> str:
     return f"recharge {recharge.pk}"
 
 
-def look_at_recharge(event: InboundWebhook, now: datetime) -> str:
-    """A payment went well, badly, or waits for the customer.
-    Our own rows know better: have a worker look at them."""
+def check_recharge(event: InboundWebhook, now: datetime) -> str:
+    """The state of a payment changed at Metronome. Make our payment and recharge due, because our
+    own rows have the authoritative state."""
     customer, fields = _customer(event, now), _fields(event)
     schedule.run_now(customer.pk, now)
     recharge = Recharge.objects.filter(
@@ -114,8 +113,8 @@ def read_contract(event: InboundWebhook, now: datetime) -> str:
 
 
 def end_segment(event: InboundWebhook, now: datetime) -> str:
-    """The end of some credits. With an offset it is an announcement,
-    worth a mail while some of them are left."""
+    """Some credits end. With an offset the event announces the end, and the customer gets an e-mail
+    if some of them are left."""
     customer = _customer(event, now)
     schedule.run_now(customer.pk, now)
     if not event.payload.get("offset_duration") or event.processed_at:
@@ -128,8 +127,8 @@ def end_segment(event: InboundWebhook, now: datetime) -> str:
     return f"mail: {grant.remaining:,} credits end"
 
 
-def tell_out_of_credits(event: InboundWebhook, now: datetime) -> str:
-    """Mail the customer, unless credits came since or will come by themselves."""
+def mail_out_of_credits(event: InboundWebhook, now: datetime) -> str:
+    """Send an e-mail, unless there are credits again or a payment for some is in progress."""
     customer = _customer(event, now)
     schedule.run_now(customer.pk, now)
     if event.processed_at:
@@ -137,7 +136,7 @@ def tell_out_of_credits(event: InboundWebhook, now: datetime) -> str:
     if Wallet.objects.filter(customer=customer, balance__gt=0).exists():
         if now - event.received_at < timedelta(seconds=CATCH_UP_SECONDS):
             raise Snooze(
-                "Metronome sees no credits, we do: one of us is about to learn", seconds=15
+                "Metronome has no credits left, the wallet has: wait until both agree", seconds=15
             )
         return "no mail: there are credits"
     if AutoRecharge.objects.filter(customer=customer, enabled=True).exists() or _has_open_payment(
@@ -158,16 +157,16 @@ def record_invoice(event: InboundWebhook, now: datetime) -> str:
 
 def log_error(event: InboundWebhook, now: datetime) -> str:
     fields = _fields(event)
-    words = str(fields.get("billing_provider_error") or fields.get("error") or "no details")
-    logger.error("Metronome reports %s: %s (event %s)", event.type, words[:500], event.event_id)
-    return f"logged: {words}"
+    details = str(fields.get("billing_provider_error") or fields.get("error") or "no details")
+    logger.error("Metronome reports %s: %s (event %s)", event.type, details[:500], event.event_id)
+    return f"logged: {details}"
 
 
 def record_test(event: InboundWebhook, now: datetime) -> str:
     return "test received"
 
 
-# --- What an event is about -----------------------------------------------------------------------
+# --- Fields of an event ---------------------------------------------------------------------------
 
 
 def _fields(event: InboundWebhook) -> dict[str, Any]:
@@ -177,7 +176,10 @@ def _fields(event: InboundWebhook) -> dict[str, Any]:
 
 def _customer(event: InboundWebhook, now: datetime) -> Customer:
     """The customer of the event.
-    Raises Snooze while it may be just being provisioned, then UnknownCustomer."""
+
+    If there is none, raises Snooze for UNKNOWN_CUSTOMER_SECONDS, because provisioning may be about
+    to store the id, and UnknownCustomer after that.
+    """
     if not event.customer_ref:
         raise UnknownCustomer
     if customer := Customer.objects.filter(metronome_id=event.customer_ref).first():

@@ -1,9 +1,8 @@
-"""Metronome's webhooks come in here: verified, stored once, answered. A worker does the rest
-(`billing.inbox.handlers`).
+"""The view that receives Metronome's webhooks: it verifies an event, stores it once and responds.
 
-All three addresses take every type, because Metronome sends every notification to every
-destination. Whatever arrives gets an answer below 500; only what could not be stored is worth a
-retry by Metronome, which goes on for two days.
+A worker processes the event (`billing.inbox.handlers`). All three URLs accept every type, because
+Metronome sends every notification to every destination. Status 500 and above makes Metronome retry
+for two days, so invalid requests get a lower one.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ class TooLarge(Exception):
 
 
 class Malformed(ValueError):
-    """The body is no event. The message is for the sender."""
+    """The body is not an event. The message is shown to the sender."""
 
 
 @csrf_exempt
@@ -59,7 +58,7 @@ def receive(request: HttpRequest) -> JsonResponse:
 
 
 def parse(body: bytes) -> dict[str, Any]:
-    """The event in `body`, safe to store in either database. Raises Malformed."""
+    """The event in `body`, which both SQLite and PostgreSQL can store. Raises Malformed."""
     try:
         payload = json.loads(body.decode(), parse_constant=_no_number, parse_float=_finite)
         _check_storable(payload, depth=0)
@@ -83,7 +82,7 @@ def store(
     payload: dict[str, Any],
     now: datetime,
 ) -> tuple[InboundWebhook, bool]:
-    """Keep an event for the worker, once per source and id. Returns it, and whether it is new."""
+    """Store an event for the worker, once per source and id. Returns (event, whether it is new)."""
     return InboundWebhook.objects.get_or_create(
         source=source,
         event_id=payload["id"],
@@ -98,8 +97,10 @@ def store(
 
 
 def _body(request: HttpRequest) -> bytes:
-    """The exact bytes, never more than one over the limit in memory,
-    whatever length the sender declares or hides."""
+    """The exact bytes of the body. Raises TooLarge, or Malformed if the connection broke.
+
+    Never reads more than BODY_BYTES_MAX + 1 bytes, whatever length the sender declares.
+    """
     declared = request.META.get("CONTENT_LENGTH") or ""
     if declared.isdecimal() and int(declared[:20]) > BODY_BYTES_MAX:
         raise TooLarge
@@ -141,8 +142,10 @@ def _finite(text: str) -> float:
 
 
 def _check_storable(value: Any, *, depth: int) -> None:
-    """PostgreSQL's jsonb refuses NUL and lone surrogates, SQLite's JSON deep nesting;
-    neither may become an error 500."""
+    """Raise Malformed for values that a database cannot store.
+
+    PostgreSQL's jsonb refuses NUL and lone surrogates, SQLite's JSON functions deep nesting.
+    """
     if depth > DEPTH_MAX:
         raise Malformed("The body is nested too deeply.")
     if isinstance(value, str):

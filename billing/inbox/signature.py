@@ -15,12 +15,14 @@ from email.utils import parsedate_to_datetime
 SIGNATURE_HEADER = "Metronome-Webhook-Signature"
 # Both carry the same text, but proxies may rewrite `Date`.
 DATE_HEADERS = ("X-Metronome-Date", "Date")
-AGE_SECONDS_MAX = 300  # either way, as Metronome's own verifier
+AGE_SECONDS_MAX = 300  # before or after now, as in Metronome's own verifier
 
 
 class SignatureInvalid(Exception):
-    """The request does not prove that Metronome sent it now.
-    The message says why; it is for the log only."""
+    """The request is not signed by Metronome, or was not signed recently.
+
+    The message says why. It is for the log, not for the sender.
+    """
 
 
 def sign(*, secret: str, date: str, body: bytes) -> str:
@@ -33,7 +35,7 @@ def verify(
     """Raise SignatureInvalid unless one of `secrets` signed exactly this body within five minutes
     of `now`.
 
-    Several secrets are valid at once so that one can be rotated without losing a delivery.
+    Several secrets may be valid, so that one can be rotated without losing a delivery.
     """
     signature = headers.get(SIGNATURE_HEADER, "")
     date = next((headers[name] for name in DATE_HEADERS if headers.get(name)), "")

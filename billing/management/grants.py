@@ -1,4 +1,4 @@
-"""What the commands that give credits share."""
+"""Shared by the commands that grant credits."""
 
 from __future__ import annotations
 
@@ -11,14 +11,17 @@ from jobs.inline import do_now
 from operations.command import Outcome
 
 
-def grant_now(gift: ComplimentaryGrant, *, now: datetime) -> Outcome:
-    """Make the credits in this process, or say why a worker will or will not."""
+def grant_now(complimentary: ComplimentaryGrant, *, now: datetime) -> Outcome:
+    """Run the row's job in this process.
+
+    The outcome says whether the credits were granted, or a worker will retry, or Metronome refused.
+    """
+    customer = complimentary.customer
     try:
-        do_now(GRANT, ComplimentaryGrant.objects.filter(pk=gift.pk), now=now)
+        do_now(GRANT, ComplimentaryGrant.objects.filter(pk=complimentary.pk), now=now)
     except (Unavailable, Snooze) as error:
-        return Outcome(gift.customer, "waiting", f"{error}; a worker goes on with it", is_open=True)
+        return Outcome(customer, "waiting", f"{error}; a worker goes on with it", is_open=True)
     except Rejected as error:
-        return Outcome(gift.customer, "failed", str(error), is_open=True)
-    return Outcome(
-        gift.customer, "granted", f"{gift.credits:,} credits until {gift.ends_at:%Y-%m-%d}"
-    )
+        return Outcome(customer, "failed", str(error), is_open=True)
+    note = f"{complimentary.credits:,} credits until {complimentary.ends_at:%Y-%m-%d}"
+    return Outcome(customer, "granted", note)

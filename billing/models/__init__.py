@@ -1,7 +1,7 @@
-"""What the customer may spend, and what Vocalis, Metronome and the payment provider owe each other.
+"""The models of billing: fields, constraints, and facts about one row.
 
-Rows only: fields, constraints, and facts about one row. `billing.ledger` alone writes Wallet,
-LedgerEntry, Reservation and CreditGrant. Credits and cents are integers; a datetime is UTC.
+Only `billing.ledger` writes Wallet, LedgerEntry, Reservation and CreditGrant. Credits and cents are
+integers, datetimes are UTC.
 """
 
 from .contracts import Contract, Subscription

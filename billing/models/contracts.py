@@ -12,13 +12,13 @@ from jobs.models import JobRow, JobRowQuerySet
 
 
 class Contract(JobRow):
-    """The customer's one Metronome contract, open-ended; plans, packs and recharges are commits on
-    it.
+    """The customer's only Metronome contract. It is open-ended; plans, packs and recharges are
+    commits on it.
 
-    As a job it owes a sync: `due_at` is when grants and balance are read from Metronome next.
+    The job on the row synchronises it: `due_at` is when grants and balance are read next.
     """
 
-    due_within_seconds = 3_600  # an idle one is read each hour
+    due_within_seconds = 3_600  # idle contracts are read every hour
 
     customer = models.OneToOneField(Customer, on_delete=models.PROTECT, related_name="contract")
     metronome_id = models.CharField(max_length=64, null=True, blank=True, unique=True)  # noqa: DJ001  NULL: not made yet
@@ -45,8 +45,10 @@ class SubscriptionQuerySet(JobRowQuerySet["Subscription"]):
 
 
 class Subscription(JobRow):
-    """A chosen plan. Each granted period is one commit (or credit) on the contract,
-    keyed by subscription and period."""
+    """A plan that a customer chose.
+
+    Each granted period is one commit (or credit) on the contract, keyed by subscription and period.
+    """
 
     class State(models.TextChoices):
         REQUESTED = "requested"
@@ -58,7 +60,7 @@ class Subscription(JobRow):
     plan = models.CharField(max_length=20, help_text="A key of billing.plans.PLANS.")
     state = models.CharField(max_length=10, choices=State.choices, default=State.REQUESTED)
     key = models.CharField(
-        max_length=128, help_text="The form's key: the same choice sent twice is one subscription."
+        max_length=128, help_text="Key of the form: the same form sent twice is one subscription."
     )
     anchor_at = models.DateTimeField(
         null=True, blank=True, help_text="Start of the first period; months count from its day."
@@ -72,7 +74,7 @@ class Subscription(JobRow):
     told_at = models.DateTimeField(
         null=True,
         blank=True,
-        help_text="When the customer was told by mail that the plan was not renewed.",
+        help_text="When the e-mail was sent that the plan was not renewed.",
     )
     created_at = models.DateTimeField()
     ended_at = models.DateTimeField(null=True, blank=True)

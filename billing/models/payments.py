@@ -1,4 +1,4 @@
-"""Money movement, how to charge, and credits that a person gave."""
+"""Payments, payment methods, and credits that staff granted."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .wallets import CreditGrant
 class PaymentMethod(models.Model):
     """How to charge a customer.
 
-    The card itself stays at the gateway; here is only its reference there.
+    The card data stays at the gateway; the row has only the gateway's reference to it.
     """
 
     customer = models.OneToOneField(
@@ -39,23 +39,24 @@ OPEN_PAYMENT = Q(grant__isnull=True) & ~Q(state__in=["failed", "refunded"])
 
 class PaymentQuerySet(JobRowQuerySet["Payment"]):
     def open(self) -> Self:
-        """Neither failed nor refunded, and what it pays for is not there yet."""
+        """Neither failed nor refunded, and not granted yet."""
         return self.filter(OPEN_PAYMENT)
 
     def charged_not_granted(self) -> Self:
-        """The money was taken, and has become neither credits nor a refund yet."""
+        """The money was taken, but there are neither credits nor a completed refund yet."""
         states = Payment.State
         return self.filter(state__in=[states.CHARGED, states.REFUNDING], grant=None)
 
 
 class Payment(JobRow):
-    """Money movement with recovery points: every state is a place a worker can die and another go
-    on from.
+    """A movement of money. Every state is a recovery point: if a worker dies, another one resumes
+    from it.
 
-    A charged payment is done when whoever asked for it has noted the credits it bought (`grant`).
+    A charged payment is done once the code that requested it has stored the credits it bought
+    (`grant`).
     """
 
-    # one charged and not granted, or not confirmed, is looked at each hour
+    # Payments that are charged but not granted, or wait for a confirmation, are checked every hour.
     due_within_seconds = 3_600
 
     class Kind(models.TextChoices):
@@ -86,15 +87,16 @@ class Payment(JobRow):
         max_length=200, blank=True, default="", help_text="The charge's id at the gateway."
     )
     charge_number = models.PositiveIntegerField(
-        default=0, help_text="Raised when another card is charged instead of one that waits."
+        default=0,
+        help_text="Incremented when another card is charged instead of one awaiting confirmation.",
     )
     confirm_by_at = models.DateTimeField(
         null=True,
         blank=True,
-        help_text="Until when the customer's bank may have the payment confirmed.",
+        help_text="Deadline for the customer to confirm the payment with the bank.",
     )
     told_at = models.DateTimeField(
-        null=True, blank=True, help_text="When the customer was asked by mail to confirm it."
+        null=True, blank=True, help_text="When the customer was asked by e-mail to confirm it."
     )
     grant = models.OneToOneField(
         CreditGrant,
@@ -107,7 +109,7 @@ class Payment(JobRow):
     failure = models.TextField(
         blank=True,
         default="",
-        help_text="Why it failed or is called off, in words for the customer.",
+        help_text="Why it failed or is being cancelled. Shown to the customer.",
     )
     created_at = models.DateTimeField()
     settled_at = models.DateTimeField(null=True, blank=True)
@@ -131,7 +133,7 @@ class Payment(JobRow):
             models.Index(fields=["-created_at"], name="payment_newest"),
             models.Index(fields=["state", "-created_at"], name="payment_by_state"),
             models.Index(fields=["gateway_reference"], name="payment_by_charge"),
-            # The condition of `open()`, word for word: so PostgreSQL knows that it may use it.
+            # Exactly the condition of `open()`, because PostgreSQL must recognise it to use this.
             models.Index(fields=["customer"], name="payment_open", condition=OPEN_PAYMENT),
         ]
 
@@ -148,9 +150,9 @@ def dollars(cents: int) -> str:
 
 
 class ChargeAtTestGateway(models.Model):
-    """The test gateway's own books, as a real provider keeps them on its side: one charge a key.
+    """A charge in the test gateway's own records, as a real provider keeps them: one per key.
 
-    Nobody is charged.
+    No money moves.
     """
 
     class State(models.TextChoices):
@@ -175,9 +177,9 @@ class ChargeAtTestGateway(models.Model):
 
 
 class ComplimentaryGrant(JobRow):
-    """Credits a person decided to give: a kindness, or back for something that went wrong.
+    """Credits that a member of staff decided to grant: complimentary, or back for a failure.
 
-    As a job it owes the grant.
+    The job on the row grants them through Metronome.
     """
 
     due_within_seconds = 0
@@ -191,7 +193,7 @@ class ComplimentaryGrant(JobRow):
     )
     kind = models.CharField(max_length=20, choices=Kind.choices)
     key = models.CharField(
-        max_length=128, unique=True, help_text="Names the grant at Metronome: one gift, one grant."
+        max_length=128, unique=True, help_text="Uniqueness key of the grant at Metronome."
     )
     credits = models.BigIntegerField()
     reason = models.CharField(max_length=200)
@@ -204,7 +206,7 @@ class ComplimentaryGrant(JobRow):
         on_delete=models.PROTECT,
         null=True,
         blank=True,
-        help_text="Empty until Metronome has it.",
+        help_text="Empty until Metronome has created the credits.",
     )
     created_at = models.DateTimeField()
 

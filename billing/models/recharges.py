@@ -1,4 +1,4 @@
-"""Recharges: the customer's settings, and each recharge that Metronome asked for."""
+"""Auto-recharge settings of customers, and the recharges that Metronome requested."""
 
 from __future__ import annotations
 
@@ -17,12 +17,15 @@ from .wallets import CreditGrant
 
 class AutoRechargeQuerySet(JobRowQuerySet["AutoRecharge"]):
     def in_trouble(self) -> Self:
-        """The last recharge failed, or did not come."""
+        """The last recharge failed, or none came although the balance is low."""
         return self.filter(Q(stuck_at__isnull=False) | ~Q(failure=""))
 
 
 class AutoRecharge(JobRow):
-    """The customer's recharge settings. As a job it owes their mirror on the Metronome contract."""
+    """The customer's auto-recharge settings.
+
+    The job on the row copies them to the Metronome contract.
+    """
 
     customer = models.OneToOneField(
         Customer, on_delete=models.PROTECT, related_name="auto_recharge"
@@ -31,10 +34,10 @@ class AutoRecharge(JobRow):
     threshold_credits = models.BigIntegerField()
     recharge_to_credits = models.BigIntegerField()
     settings_version = models.PositiveIntegerField(
-        default=0, help_text="Raised by each change; Metronome is to be told of it."
+        default=0, help_text="Incremented by each change, which is then pushed to Metronome."
     )
     applied_version = models.PositiveIntegerField(
-        default=0, help_text="The version Metronome was last brought to."
+        default=0, help_text="The last version that was applied at Metronome."
     )
     failure = models.TextField(
         blank=True,
@@ -44,12 +47,12 @@ class AutoRecharge(JobRow):
     low_since_at = models.DateTimeField(
         null=True,
         blank=True,
-        help_text="At or under the threshold with nothing under way since then.",
+        help_text="Since when the balance is at or below the threshold with no recharge open.",
     )
     stuck_at = models.DateTimeField(
         null=True,
         blank=True,
-        help_text="The recharge did not come; it was toggled once to make Metronome look again.",
+        help_text="When auto-recharge was toggled at Metronome because no recharge came.",
     )
 
     objects = AutoRechargeQuerySet.as_manager()  # type: ignore[misc]
@@ -70,12 +73,12 @@ OPEN_RECHARGE = ~Q(state__in=["granted", "failed"])
 
 
 class Recharge(JobRow):
-    """One recharge, from Metronome's question for a payment to its credits.
+    """One recharge, from Metronome's request for a payment to the credits.
 
     Every state is a recovery point.
     """
 
-    due_within_seconds = 3_600  # as its payment
+    due_within_seconds = 3_600  # like its payment
 
     class State(models.TextChoices):
         REQUESTED = "requested"
@@ -88,13 +91,13 @@ class Recharge(JobRow):
     customer = models.ForeignKey(Customer, on_delete=models.PROTECT, related_name="recharges")
     state = models.CharField(max_length=10, choices=State.choices, default=State.REQUESTED)
     workflow_id = models.CharField(
-        max_length=64, unique=True, help_text="Metronome's name for this recharge."
+        max_length=64, unique=True, help_text="Metronome's id of the recharge."
     )
     invoice_id = models.CharField(
-        max_length=64, blank=True, default="", help_text="Metronome's invoice of it."
+        max_length=64, blank=True, default="", help_text="Metronome's invoice of the recharge."
     )
     invoice_total = models.CharField(
-        max_length=40, help_text="Cents as Metronome sent them, fractions and all."
+        max_length=40, help_text="Cents as Metronome sent them, with fractions."
     )
     payment = models.OneToOneField(
         Payment, on_delete=models.PROTECT, null=True, blank=True, related_name="recharge"
@@ -102,24 +105,24 @@ class Recharge(JobRow):
     doubted_at = models.DateTimeField(
         null=True,
         blank=True,
-        help_text="When Metronome first called the recharge over without saying how it ended.",
+        help_text="When Metronome first reported that it had ended, but not how.",
     )
     release_refusal = models.TextField(
         blank=True,
         default="",
-        help_text="Why Metronome did not want a paid release; then we grant the credits.",
+        help_text="Why Metronome refused a paid release. We grant the credits instead.",
     )
     grant = models.OneToOneField(
         CreditGrant, on_delete=models.PROTECT, null=True, blank=True, related_name="recharge"
     )
     failure = models.TextField(
-        blank=True, default="", help_text="Why it was not paid, in words for the customer."
+        blank=True, default="", help_text="Why it was not paid. Shown to the customer."
     )
     created_at = models.DateTimeField()
     settled_at = models.DateTimeField(
         null=True,
         blank=True,
-        help_text="When its credits were there, or the customer had been told that it failed.",
+        help_text="When it was granted, or the customer was told that it failed.",
     )
 
     objects = RechargeQuerySet.as_manager()  # type: ignore[misc]
@@ -144,7 +147,7 @@ class Recharge(JobRow):
 
     @property
     def amount_cents(self) -> int:
-        """What is charged for it: the invoice total rounded half up."""
+        """The amount to charge: the invoice total, rounded half up."""
         return int(Decimal(self.invoice_total).to_integral_value(ROUND_HALF_UP))
 
     @property

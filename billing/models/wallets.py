@@ -1,5 +1,6 @@
-"""What may be spent, why, and what is held.
-`billing.ledger` alone writes Wallet, LedgerEntry, Reservation and CreditGrant."""
+"""Wallets, grants, reservations and ledger entries; only `billing.ledger` writes these. And drifts,
+the differences found between a wallet and Metronome.
+"""
 
 from __future__ import annotations
 
@@ -14,22 +15,22 @@ from jobs.models import JobRow
 
 
 class Wallet(models.Model):
-    """What a customer may spend now. `version` counts changes; pages and streams compare it."""
+    """The credits of a customer. `version` counts changes; pages and streams compare it."""
 
     customer = models.OneToOneField(Customer, on_delete=models.PROTECT, related_name="wallet")
     balance = models.BigIntegerField(default=0, help_text="Credits; the sum of all ledger entries.")
-    reserved = models.BigIntegerField(default=0, help_text="Credits held by open reservations.")
+    reserved = models.BigIntegerField(default=0, help_text="Credits of open reservations.")
     version = models.BigIntegerField(default=0)
     expires_next_at = models.DateTimeField(
         null=True,
         blank=True,
-        help_text="When the next grant ends; the gate refuses to spend past it.",
+        help_text="When the next grant ends. Nothing is reserved after that until it is expired.",
     )
     expired_last_at = models.DateTimeField(
         null=True,
         blank=True,
         help_text=(
-            "When the last grant ended that was written off; nothing is held for a moment before."
+            "End of the last grant that was expired. Nothing is reserved for an earlier moment."
         ),
     )
     frozen_at = models.DateTimeField(
@@ -58,7 +59,10 @@ class ReservationQuerySet(models.QuerySet["Reservation"]):
 
 
 class Reservation(models.Model):
-    """A two-phase hold. It resolves exactly once: captured (all or part), released, or expired."""
+    """Credits set aside for one use.
+
+    It is resolved exactly once: captured (all or part of it), released, or expired.
+    """
 
     class State(models.TextChoices):
         OPEN = "open"
@@ -66,8 +70,7 @@ class Reservation(models.Model):
         RELEASED = "released"
         EXPIRED = "expired"
 
-    # The unique key below begins with the wallet: an index of its own would only slow every update
-    # of the row.
+    # No index of its own, which would slow down every update: the unique index begins with wallet.
     wallet = models.ForeignKey(
         Wallet, on_delete=models.PROTECT, related_name="reservations", db_index=False
     )
@@ -102,7 +105,7 @@ class Reservation(models.Model):
                 name="reservation_given_back",
                 condition=Q(state__in=["released", "expired"]),
             ),
-            # Both what Metronome has not acknowledged (NULL) and what it has lately.
+            # For usage not acknowledged by Metronome (NULL) and for usage acknowledged recently.
             models.Index(
                 fields=["wallet", "reported_at"],
                 name="reservation_captured",
@@ -115,8 +118,10 @@ class Reservation(models.Model):
 
 
 class CreditGrant(JobRow):
-    """Mirror of one segment of one Metronome commit or credit.
-    As a job it owes its start or its expiry."""
+    """Mirror of one segment of a Metronome commit or credit.
+
+    The job on the row starts the grant, or expires it.
+    """
 
     class Kind(models.TextChoices):
         COMMIT = "commit"
@@ -130,7 +135,7 @@ class CreditGrant(JobRow):
     segment_id = models.CharField(
         max_length=64,
         unique=True,
-        help_text="Id of its access segment: one entry each, from whichever path hears first.",
+        help_text="Id of the access segment. Each has one grant, however we learn of it.",
     )
     key = models.CharField(
         max_length=128,
@@ -152,7 +157,7 @@ class CreditGrant(JobRow):
     made_at = models.DateTimeField(
         null=True,
         blank=True,
-        help_text="When Metronome made it, if it said so: what was final then it does not pay.",
+        help_text="When Metronome created it, if known. It cannot cover usage invoiced before.",
     )
     created_at = models.DateTimeField()
 
@@ -191,7 +196,7 @@ class LedgerEntry(models.Model):
     kind = models.CharField(max_length=15, choices=Kind.choices)
     amount = models.BigIntegerField(help_text="Credits, signed.")
     balance_after = models.BigIntegerField()
-    version = models.BigIntegerField(help_text="The wallet's version this entry made.")
+    version = models.BigIntegerField(help_text="The wallet's version after this entry.")
     grant = models.ForeignKey(
         CreditGrant, on_delete=models.PROTECT, null=True, blank=True, related_name="entries"
     )
@@ -200,7 +205,7 @@ class LedgerEntry(models.Model):
     )
     consumptions = models.JSONField(
         default=list,
-        help_text="[grant, credits] as drawn, with the hour (Unix time) if decided anew.",
+        help_text="List of [grant, credits], with the hour (Unix time) after a reallocation.",
     )
     note = models.CharField(max_length=200, blank=True, default="")
     created_at = models.DateTimeField()
@@ -213,8 +218,7 @@ class LedgerEntry(models.Model):
                 fields=["grant"], condition=Q(kind="grant"), name="entry_one_grant"
             ),
         ]
-        # Captures are nearly all of the rows; what else happened to a wallet is found without
-        # reading them.
+        # Nearly all rows are captures. This index finds the others without reading them.
         indexes = [
             models.Index(
                 fields=["wallet", "created_at"],
@@ -228,7 +232,7 @@ class LedgerEntry(models.Model):
 
 
 class Drift(models.Model):
-    """A difference between a wallet and Metronome that usage under way does not explain."""
+    """A difference between a wallet and Metronome that usage in transit does not explain."""
 
     class State(models.TextChoices):
         OPEN = "open"
@@ -238,7 +242,7 @@ class Drift(models.Model):
     wallet = models.ForeignKey(Wallet, on_delete=models.PROTECT, related_name="drifts")
     state = models.CharField(max_length=10, choices=State.choices, default=State.OPEN)
     difference = models.BigIntegerField(
-        help_text="Credits at Metronome minus credits here, beyond what is under way."
+        help_text="Credits at Metronome minus the wallet's balance, without usage in transit."
     )
     wallet_balance = models.BigIntegerField()
     metronome_balance = models.BigIntegerField()
@@ -248,8 +252,8 @@ class Drift(models.Model):
         null=True,
         blank=True,
         help_text=(
-            "Since when this very difference is read with nothing under way. "
-            "Only that may be adjusted."
+            "Since when exactly this difference is read with no usage in transit. "
+            "Only such a difference may be adjusted."
         ),
     )
     approved_by = models.ForeignKey(
@@ -257,7 +261,7 @@ class Drift(models.Model):
         on_delete=models.PROTECT,
         null=True,
         blank=True,
-        help_text="Who agreed to an adjustment above the automatic limit.",
+        help_text="Who approved an adjustment above the automatic limit.",
     )
     entry = models.OneToOneField(
         LedgerEntry, on_delete=models.PROTECT, null=True, blank=True, help_text="The adjustment."

@@ -1,4 +1,4 @@
-"""The inbox."""
+"""The inbox of webhooks."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from jobs.models import JobRow
 
 
 class InboundWebhook(JobRow):
-    """Inbox: one row per event of a provider, whose ids are its own. The job processes it."""
+    """A webhook event that a provider sent. Event ids are unique per provider.
+
+    The job on the row processes it.
+    """
 
     due_within_seconds = 0
 
@@ -28,7 +31,7 @@ class InboundWebhook(JobRow):
 
     class Meta(JobRow.Meta):
         abstract = False
-        constraints = [  # the id first: operators look for it without the source
+        constraints = [  # event_id first, because operators search for it without the source
             models.UniqueConstraint(fields=["event_id", "source"], name="inboundwebhook_once"),
         ]
         indexes = [

@@ -1,1 +1,1 @@
-"""What customers see of money: the overview, the plans, and what is late."""
+"""Customers' billing pages: overview, plans, confirmation of payments, and notices of delays."""

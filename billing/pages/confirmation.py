@@ -1,6 +1,4 @@
-"""A payment that the customer's bank wants confirmed: on to the bank, or calling it off; and the
-bank of the test gateway.
-"""
+"""Views for payments that the customer's bank wants confirmed, and the test gateway's bank page."""
 
 from __future__ import annotations
 
@@ -27,7 +25,7 @@ NOTHING_TO_CONFIRM = "There is nothing to confirm any more."
 @unsent.kept(page="billing")
 @customer_required
 def confirm(request: CustomerRequest, payment_id: UUID) -> HttpResponse:
-    """On to where the bank asks."""
+    """Redirect to the bank's page."""
     payment = get_object_or_404(Payment, pk=payment_id, customer=request.customer)
     try:
         url = payments.confirmation_url(
@@ -60,7 +58,7 @@ def call_off(request: CustomerRequest, payment_id: UUID) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 @customer_required
 def test_bank(request: CustomerRequest, key: str) -> HttpResponse:
-    """Stands for the bank's own page, and for the webhook that tells us of what was done there."""
+    """The bank's page of the test gateway. A POST also stands for the webhook of a real gateway."""
     mine = Payment.objects.filter(
         customer=request.customer, gateway="test", state=Payment.State.REQUIRES_ACTION
     )
@@ -72,5 +70,5 @@ def test_bank(request: CustomerRequest, key: str) -> HttpResponse:
         return render(request, "billing/test_bank.html", {"payment": payment})
     if TestGateway().confirm(key=key):
         messages.success(request, f"You confirmed the payment of {payment.amount_dollars}.")
-    payments.look_again(payment, now=timezone.now())
+    payments.check_confirmation(payment, now=timezone.now())
     return redirect("billing")

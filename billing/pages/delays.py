@@ -1,5 +1,6 @@
-"""What a customer waits for longer than usual, told from our own rows: whatever the reason, no page
-asks Metronome.
+"""Finds what takes longer than usual for a customer, for a notice on every page.
+
+It reads our own rows only, because pages do not call Metronome.
 """
 
 from __future__ import annotations
@@ -25,11 +26,11 @@ SETTINGS = "applying your auto-recharge settings"
 
 
 def late(customer: Customer, *, now: datetime) -> dict[str, datetime | None]:
-    """What is late, in words, and since when if that is known. One query."""
+    """What is late, as text → since when, None if unknown. One query."""
     usual = now - timedelta(seconds=USUAL_SECONDS)
     unconfirmed = Payment.objects.filter(
         customer=customer, state=Payment.State.REQUIRES_ACTION
-    )  # that takes the customer
+    )  # waits for the customer, so it is not late
     chosen = Subscription.objects.filter(customer=customer).exclude(payments__in=unconfirmed)
     requested = chosen.filter(state=Subscription.State.REQUESTED, created_at__lt=usual)
     ended = chosen.filter(state=Subscription.State.ACTIVE, period_end_at__lt=usual)
@@ -44,10 +45,10 @@ def late(customer: Customer, *, now: datetime) -> dict[str, datetime | None]:
         account.values_list(_text(ACCOUNT), "created_at"),
         all=True,
     )
-    plan_words = {
+    plan_texts = {
         plan.key: f"the credits of your {plan.name} plan" for plan in plans.PLANS.values()
     }
-    return {plan_words.get(what, what): since for what, since in rows}
+    return {plan_texts.get(what, what): since for what, since in rows}
 
 
 def context(request: HttpRequest) -> dict[str, Any]:
@@ -63,5 +64,5 @@ def _of_login(request: HttpRequest) -> dict[str, datetime | None]:
     return late(customer, now=timezone.now()) if customer else {}
 
 
-def _text(words: str) -> Value:
-    return Value(words, output_field=CharField())
+def _text(text: str) -> Value:
+    return Value(text, output_field=CharField())

@@ -32,12 +32,12 @@ class RechargeForm(forms.Form):
     )
     recharge_to_credits = forms.IntegerField(
         label="Top up to",
-        help_text=f"At least {plans.RECHARGE_STEP_CREDITS_MIN:,} credits ($10) more than the "
+        help_text=f"At least {plans.RECHARGE_CREDITS_MIN:,} credits ($10) more than the "
         "number above, the smallest payment there is.",
     )
 
     def clean(self) -> dict[str, Any]:
-        """Both numbers are looked at whatever is wrong with the other: one correction is enough."""
+        """Check each number even if the other is wrong, so that one correction is enough."""
         answers = self.cleaned_data
         numbers = answers.get("threshold_credits"), answers.get("recharge_to_credits")
         for field, sentence in recharge.errors_of(*numbers).items():
@@ -128,7 +128,7 @@ def _save(customer: Customer, form: RechargeForm) -> bool:
 
 
 def _plan_shown(customer: Customer) -> dict[str, Any] | None:
-    """The plan that counts now, else the last one, with what became of it."""
+    """The active subscription, else the latest one, with its plan. None if there is none."""
     shown = Subscription.objects.filter(customer=customer).exclude(
         state=Subscription.State.REQUESTED
     )
@@ -144,7 +144,7 @@ def _plan_shown(customer: Customer) -> dict[str, Any] | None:
 
 
 def _open_payments(customer: Customer) -> dict[str, Any]:
-    """`unconfirmed` ones wait for the customer, the others go on by themselves."""
+    """Context: `unconfirmed` payments wait for the customer, `open_payments` for a worker."""
     payments = (
         Payment.objects.open()
         .filter(customer=customer)
@@ -159,13 +159,13 @@ def _open_payments(customer: Customer) -> dict[str, Any]:
 
 
 def _entries(customer: Customer, before: str) -> dict[str, Any]:
-    """A page of the ledger, newest first.
+    """Context for a page of ledger entries, newest first, with versions below `before`.
 
-    Pages are cut by version, so they stay put and cost the same at any depth.
+    Paging by version keeps pages stable when entries are added, and equally fast at any depth.
     """
     wallet = Wallet.objects.filter(customer=customer).first() or Wallet()
-    # By the wallet's own id: through a join, PostgreSQL would sort all of its entries instead of
-    # reading an index.
+    # Filtered by the wallet's id: with a join PostgreSQL would sort all entries of the wallet
+    # instead of reading an index.
     used_for = ("reservation__generation", "reservation__voice")
     entries = (
         LedgerEntry.objects.filter(wallet_id=wallet.pk)

@@ -1,4 +1,4 @@
-"""The plans page: what there is, what one has, and choosing."""
+"""The plans page, where customers see and choose plans, and end theirs."""
 
 from __future__ import annotations
 
@@ -27,8 +27,11 @@ ENDED = "Your plan has ended. You will not be charged again; your credits stay u
 
 
 class PlanForm(forms.Form):
-    """`key` makes a double click one choice; without it (a program's post) the live plan is what is
-    not doubled."""
+    """The form of one plan.
+
+    `key` makes a double click one choice. Without it, as from a program, only a plan that is live
+    already is not chosen twice.
+    """
 
     plan = forms.CharField(max_length=20, error_messages={"required": "Choose a plan."})
     key = forms.UUIDField(required=False)
@@ -38,7 +41,7 @@ class PlanForm(forms.Form):
 @unsent.kept()
 @customer_required
 def plans_page(request: CustomerRequest) -> HttpResponse:
-    unsent.take(request)  # no choice of a plan is made again by itself, but it is said
+    unsent.take(request)  # only for its message: a choice of plan is not repeated automatically
     form = PlanForm(request.POST if request.method == "POST" else None)
     status = HTTPStatus.OK if request.method != "POST" else HTTPStatus.UNPROCESSABLE_ENTITY
     if request.method == "POST" and form.is_valid():
@@ -91,7 +94,7 @@ def _context(customer: Customer) -> dict[str, Any]:
         subscriptions.requested_plan(customer),
     )
     last = mine.order_by("-created_at", "-pk").first()
-    # Beside a plan that goes on, a choice that came to nothing is news for a day.
+    # If there is an active plan, the failure of another choice is shown for one day only.
     if current and last and last.ended_at and last.ended_at < timezone.now() - timedelta(days=1):
         last = None
     trial_used = mine.filter(plan="trial").exists()

@@ -1,3 +1,1 @@
-"""Taking money: asking for a payment, processing it, the customer's card, and the gateways that
-move the money.
-"""
+"""Payments: requests for them, their processing, the customers' cards, and payment gateways."""

@@ -1,6 +1,6 @@
-"""Which card a customer pays with.
+"""The card a customer pays with.
 
-The card itself stays at the gateway; here is its reference there.
+The card data stays at the gateway; we store the gateway's reference to it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class UnknownCard(Exception):
 
 
 def shown(customer_id: UUID) -> Card | None:
-    """The card a payment made now would take. Writes nothing."""
+    """The card that a payment would use now. Writes nothing."""
     method = PaymentMethod.objects.filter(
         customer_id=customer_id, gateway=settings.PAYMENT_GATEWAY
     ).first()
@@ -30,8 +30,9 @@ def shown(customer_id: UUID) -> Card | None:
 
 
 def card_of(customer_id: UUID) -> PaymentMethod | None:
-    """The customer's card at the gateway in use; on first need the one the gateway begins with,
-    where it has one.
+    """The customer's card at the gateway in use.
+
+    If none was chosen, the gateway's first one is stored and returned, None if it has none.
     """
     name = settings.PAYMENT_GATEWAY
     method = PaymentMethod.objects.filter(customer_id=customer_id).first()
@@ -42,9 +43,9 @@ def card_of(customer_id: UUID) -> PaymentMethod | None:
 
 
 def choose(*, customer_id: UUID, reference: str, now: datetime) -> PaymentMethod:
-    """Pay with this card from now on, also what waits for a confirmation with another one.
+    """Use this card from now on. Raises UnknownCard.
 
-    Raises UnknownCard.
+    Payments that wait for a confirmation with another card become due, so that they use it too.
     """
     offered = gateway().cards_of(customer_id=customer_id)
     card = next((card for card in offered if card.reference == reference), None)

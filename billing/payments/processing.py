@@ -1,6 +1,6 @@
 """Payments: money taken always ends as credits or as a refund.
 
-    initiated → charging → charged → (done, when its credits are noted by `mark_granted`)
+    initiated → charging → charged → (done, when `mark_granted` has stored its credits)
                     │  ↑       └──(by `request_refund`)──→ refunding → refunded
                     │  │ another card
                     ├→ requires_action → charged | failed
@@ -10,13 +10,13 @@ A declined card fails the payment. What follows is up to who asked for it: `subs
 fails a new plan and ends a running one, `recharge.flow` tells Metronome and switches auto-recharge
 off.
 
-A payment requires action while the customer's bank wants it confirmed. Nothing is taken then and
-nothing is tried again; the charge at the gateway is cancelled before another card is charged (under
-another key) and before the payment fails.
+A payment requires action while the customer's bank wants it confirmed. No money is taken and
+nothing is retried in this state. The charge at the gateway is cancelled before another card is
+charged (under another key), and before the payment fails.
 
-Every state is a recovery point: a worker killed at any instruction leaves a row from which the next
-one goes on. Each outside call is safe to repeat (the charge has our key) and each move is a
-conditional UPDATE, so that a worker that was overtaken changes nothing.
+Every state is a recovery point: if a worker is killed at any instruction, another one resumes from
+the row. Each call to the gateway is safe to repeat (the charge has our key), and each change of
+state is a conditional UPDATE, so that a worker that another one has overtaken changes nothing.
 """
 
 from __future__ import annotations
@@ -38,21 +38,25 @@ from .requests import charge_key, is_waited_for, tell
 State = Payment.State
 
 CONFIRM_SECONDS = 7 * 86_400
-# a confirmation makes the payment due; this is for one that got lost
-UNCONFIRMED_LOOK_SECONDS = 3_600
+# A confirmation makes the payment due. This interval is for the case that we do not hear of one.
+UNCONFIRMED_CHECK_SECONDS = 3_600
 NOT_CONFIRMED = "It was not confirmed with your bank within 7 days."
 NOBODY_WAITS = "What it was for has ended."
 CALLED_OFF_THERE = "The bank called it off."
-# how often a charged payment is checked for somebody who can still grant its credits
-UNGRANTED_LOOK_SECONDS = 3_600
+# How often to check whether the credits of a charged payment can still be granted.
+UNGRANTED_CHECK_SECONDS = 3_600
 
 
 class NeverGranted(Rejected):
-    """Something was paid and can no longer be granted: a person grants it by hand or refunds it."""
+    """The credits of a charged payment can no longer be granted automatically. Staff must grant
+    them by hand or refund the payment."""
 
 
 def advance(payment: Payment, now: datetime) -> datetime | None:
-    """Take the payment as far as it goes. Returns when to look at it again."""
+    """Advance the payment through its states as far as possible now.
+
+    Returns when to try again, None once it is done.
+    """
     while True:
         point = payment.state
         again_at = POINTS[point](payment, now)
@@ -65,9 +69,10 @@ def _begin(payment: Payment, now: datetime) -> None:
 
 
 def _charge(payment: Payment, now: datetime) -> None:
-    """Take the money once.
+    """Charge the card once.
 
-    What a lost answer hides is looked up first: the card may have changed since.
+    If an earlier response got lost, there is a charge already. It is looked up first, because the
+    card may have changed since.
     """
     provider, key = gateway(payment.gateway), charge_key(payment)
     try:
@@ -90,9 +95,9 @@ def _charge(payment: Payment, now: datetime) -> None:
 
 
 def _follow(payment: Payment, charge: Charge, now: datetime) -> None:
-    """Go where the charge at the gateway stands."""
+    """Set the payment's state according to the charge at the gateway."""
     match charge.state:
-        # although it was to be called off, perhaps: then the confirmation came first
+        # Also if it was being cancelled: the confirmation came first.
         case ChargeState.PAID:
             _move_and_tell(
                 payment, State.CHARGED, now, gateway_reference=charge.reference, failure=""
@@ -105,9 +110,8 @@ def _follow(payment: Payment, charge: Charge, now: datetime) -> None:
 
 
 def _await_confirmation(payment: Payment, now: datetime) -> datetime | None:
-    """See whether it is confirmed; call it off when it was given up, is too old, or another card
-    was chosen.
-    """
+    """Check whether the customer has confirmed. Cancel the charge if the payment is being cancelled
+    or too old, or if another card was chosen."""
     provider, key = gateway(payment.gateway), charge_key(payment)
     charge = provider.find(key=key)
     if charge is None:
@@ -124,7 +128,7 @@ def _await_confirmation(payment: Payment, now: datetime) -> datetime | None:
     )
     if charge.state == ChargeState.WAITING:
         if not (failure or is_other):
-            return min(confirm_by_at, now + timedelta(seconds=UNCONFIRMED_LOOK_SECONDS))
+            return min(confirm_by_at, now + timedelta(seconds=UNCONFIRMED_CHECK_SECONDS))
         charge = provider.cancel(key=key)
     if charge.state == ChargeState.CANCELLED and failure:
         _fail(payment, failure, now)
@@ -143,7 +147,7 @@ def _await_grant(payment: Payment, now: datetime) -> datetime | None:
     if payment.grant_id:
         return None
     if is_waited_for(payment):
-        return now + timedelta(seconds=UNGRANTED_LOOK_SECONDS)
+        return now + timedelta(seconds=UNGRANTED_CHECK_SECONDS)
     raise NeverGranted(
         "charged, but what it paid for has ended: grant the credits by hand or refund the payment"
     )
@@ -157,7 +161,7 @@ def _refund(payment: Payment, now: datetime) -> None:
     _move(payment, State.REFUNDED, settled_at=now)
 
 
-def _nothing(payment: Payment, now: datetime) -> None:
+def _do_nothing(payment: Payment, now: datetime) -> None:
     pass
 
 
@@ -166,16 +170,14 @@ POINTS: dict[str, Callable[[Payment, datetime], datetime | None]] = {
     State.CHARGING: _charge,
     State.REQUIRES_ACTION: _await_confirmation,
     State.CHARGED: _await_grant,
-    State.FAILED: _nothing,
+    State.FAILED: _do_nothing,
     State.REFUNDING: _refund,
-    State.REFUNDED: _nothing,
+    State.REFUNDED: _do_nothing,
 }
 
 
 def _move(payment: Payment, state: str, **fields: Any) -> None:
-    """On, from what was read: the state, which charge it was about, and whether it is being called
-    off.
-    """
+    """Change the state, unless the row has changed since it was read. Raises Snooze if it has."""
     as_read = Payment.objects.filter(
         pk=payment.pk,
         state=payment.state,
@@ -189,7 +191,7 @@ def _move(payment: Payment, state: str, **fields: Any) -> None:
 
 
 def _move_and_tell(payment: Payment, state: str, now: datetime, **fields: Any) -> None:
-    """Move, and have looked at what waits for this payment."""
+    """Change the state, and make what waits for this payment due."""
     with transaction.atomic():
         _move(payment, state, **fields)
         tell(payment, now)

@@ -1,9 +1,8 @@
-"""Asking for a payment, or for its refund: rows that a worker brings to their end
+"""Requests for a payment, its cancellation or its refund. A job processes the rows
 (`billing.payments.processing`).
 
-Whoever asks for a payment waits until it is CHARGED or FAILED (the row that points at it is made
-due then), grants what was paid for, and notes the credits with `mark_granted`. A charged payment
-without such a note is never done with.
+The subscription or recharge that requests a payment becomes due once it is CHARGED or FAILED. It
+then grants the credits and calls `mark_granted`. Until that call a charged payment stays open.
 """
 
 from __future__ import annotations
@@ -23,13 +22,13 @@ State = Payment.State
 
 
 class NotRefundable(Exception):
-    """Only what was charged and not granted can be refunded."""
+    """Only a charged plan payment without credits, which nothing waits for, can be refunded."""
 
 
 def request_plan_payment(
     *, subscription: Subscription, period: int, amount_cents: int, now: datetime
 ) -> Payment:
-    """The payment of one period of a plan, made on first asking."""
+    """The payment of one period of a plan, created by the first call."""
     return Payment.objects.get_or_create(
         subscription=subscription,
         period=period,
@@ -45,8 +44,9 @@ def request_plan_payment(
 
 
 def request_recharge_payment(*, customer: Customer, amount_cents: int, now: datetime) -> Payment:
-    """The payment of one recharge: a new one each time, so the caller stores which it is in the
-    same transaction.
+    """Create the payment of one recharge.
+
+    Each call creates another one, so the caller stores which it is in the same transaction.
     """
     return Payment.objects.create(
         customer=customer,
@@ -59,24 +59,26 @@ def request_recharge_payment(*, customer: Customer, amount_cents: int, now: date
 
 
 def mark_granted(payment: Payment, *, grant_id: int, now: datetime) -> None:
-    """Note the credits that a charged payment has bought. Safe to repeat; changes nothing that is
-    not charged, or noted."""
+    """Store the credits that a charged payment has bought, which completes it.
+
+    Safe to repeat. Does nothing if the payment is not charged or has credits already.
+    """
     Payment.objects.filter(pk=payment.pk, state=State.CHARGED, grant=None).cancel(
         grant_id=grant_id, settled_at=now
     )
 
 
 def is_waited_for(payment: Payment) -> bool:
-    """Whether somebody can still grant what this payment pays for, or is in the middle of it."""
+    """Whether a live subscription or an open recharge waits for this payment."""
     plan = Subscription.objects.live().filter(payments=payment)
     return plan.exists() or Recharge.objects.open().filter(payment=payment).exists()
 
 
 def request_refund(payment: Payment, *, reason: str, now: datetime) -> None:
-    """Have a worker give back what was charged and never granted. Raises NotRefundable.
+    """Refund a charged plan payment without credits; a worker does it. Raises NotRefundable.
 
-    A live subscription may be in the middle of granting it, and a recharge always can be: neither
-    is refunded.
+    Payments that a live subscription or an open recharge waits for are not refunded, because the
+    credits may be granted at any moment. Nor are those of recharges.
     """
     charged = Payment.objects.filter(
         pk=payment.pk, kind=Payment.Kind.PLAN, state=State.CHARGED, grant=None
@@ -86,10 +88,11 @@ def request_refund(payment: Payment, *, reason: str, now: datetime) -> None:
 
 
 def call_off(payment: Payment, *, failure: str, now: datetime) -> None:
-    """Have it fail, for this reason, if nobody has begun to charge it, or the customer's
-    confirmation is missing.
+    """Cancel a payment that is not being charged yet, or that waits for the customer's
+    confirmation.
 
-    A confirmation that comes first wins: then it is charged all the same.
+    It fails with the reason `failure`, which is shown to the customer. If the customer confirms
+    before the charge is cancelled, it is charged all the same.
     """
     with transaction.atomic():
         rows = Payment.objects.filter(pk=payment.pk)
@@ -102,9 +105,9 @@ def call_off(payment: Payment, *, failure: str, now: datetime) -> None:
 
 
 def confirmation_url(payment: Payment, *, return_url: str) -> str | None:
-    """Where the customer confirms this payment; None if there is nothing to confirm (any more).
+    """URL where the customer confirms this payment, None if it does not wait for confirmation.
 
-    Called while the customer waits. Raises GatewayUnavailable.
+    Called in web requests. Raises GatewayUnavailable.
     """
     if not is_unconfirmed(payment):
         return None
@@ -116,25 +119,23 @@ def is_unconfirmed(payment: Payment) -> bool:
 
 
 def mark_told(payment: Payment, *, now: datetime) -> None:
-    """Note that the customer was told by mail to confirm it."""
+    """Store that the customer was asked by e-mail to confirm the payment."""
     Payment.objects.filter(pk=payment.pk).update(told_at=now)
 
 
 def charge_key(payment: Payment) -> str:
-    """The gateway's idempotency key: made from our own row before the first attempt, and one for
-    each card.
-    """
+    """The idempotency key at the gateway. It is derived from our row, and differs for each card."""
     return f"vocalis-payment-{payment.pk}" + (
         f"-{payment.charge_number}" if payment.charge_number else ""
     )
 
 
-def look_again(payment: Payment, *, now: datetime) -> None:
-    """Have a payment that waited for its confirmation looked at: it is said to be confirmed."""
+def check_confirmation(payment: Payment, *, now: datetime) -> None:
+    """Make a payment that waits for a confirmation due, because it may have been confirmed."""
     Payment.objects.filter(pk=payment.pk, state=State.REQUIRES_ACTION).run_now(now)
 
 
 def tell(payment: Payment, now: datetime) -> None:
-    """Have looked at what waits for this payment."""
+    """Make the subscription or the recharge of this payment due."""
     Subscription.objects.filter(payments=payment).run_now(now)
     Recharge.objects.filter(payment=payment).run_now(now)

@@ -1,8 +1,7 @@
 """Auto-recharge: the customer's settings, their mirror on the Metronome contract, each recharge,
-and the watch over one that does not come.
+and a watchdog for recharges that do not come.
 
-Metronome decides when a recharge is due and for how much; the money itself moves in
-`billing.payments`.
+Metronome decides when a recharge is due and for how much. The money moves in `billing.payments`.
 """
 
 from .settings import (

@@ -1,17 +1,17 @@
-"""One recharge, from Metronome's question for a payment to the credits.
+"""One recharge, from Metronome's request for a payment to the credits.
 
     requested → paying → releasing → released → granted        paid
                             └──(not paid)──→ failed            declined, not confirmed, switched off
 
-A recharge starts when Metronome opens a workflow and asks for money: its webhook
-(`payment_gate.external_initiate`) calls `request` (`inbox.handlers.start_recharge`). We ask
-`billing.payments` for it, tell Metronome how that went (the release), and note the credits that
-come of it. If Metronome no longer wants a paid release, the same credits are granted under the
-payment's own key: money taken ends as credits.
+A recharge starts when Metronome opens a workflow and requests a payment: its webhook
+(`payment_gate.external_initiate`) calls `request` (`inbox.handlers.start_recharge`). We request it
+from `billing.payments`, report its result to Metronome (the release), and store the credits that
+Metronome creates. If Metronome refuses a paid release, the same credits are granted under the
+payment's own key, so that money taken always ends as credits.
 
-Every state is a recovery point, each outside call is safe to repeat (a release and a commit have
-their keys), and each move is a conditional UPDATE, so that a worker that was overtaken changes
-nothing.
+Every state is a recovery point. Each call to Metronome is safe to repeat (releases and commits have
+uniqueness keys), and each change of state is a conditional UPDATE, so that a worker that another
+one has overtaken changes nothing.
 """
 
 from __future__ import annotations
@@ -43,28 +43,29 @@ logger = logging.getLogger(__name__)
 
 State = Recharge.State
 
-CENTS_MAX = 100_000_000  # a million dollars: more is an error of somebody's
-GRANT_DAYS = 365  # as long as Metronome lets a recharge live
+CENTS_MAX = 100_000_000  # a million dollars: a larger amount is certainly an error
+GRANT_DAYS = 365  # the lifetime of Metronome's own recharge commits
 DOUBT_SECONDS = 1_800  # far longer than Metronome takes to list a commit
-# the payment makes the recharge due when it is through; this is for a call that got lost
-PAYMENT_LOOK_SECONDS = 30
-CONFIRMATION_LOOK_SECONDS = 3_600  # the same, while the payment waits for the customer
+# The payment makes the recharge due when it ends. These intervals are for the case that this
+# failed.
+PAYMENT_CHECK_SECONDS = 30
+CONFIRMATION_CHECK_SECONDS = 3_600  # while the payment waits for the customer's confirmation
 SWITCHED_OFF = "Auto-recharge was switched off before the payment was made."
 
 
 class InvoiceTotalInvalid(Rejected):
-    """Metronome asks for an amount that nobody can charge."""
+    """Metronome requests an amount or a currency that cannot be charged."""
 
 
 class RechargeUnderWay(Snooze):
-    """The customer has an open recharge; this one waits for its end."""
+    """The customer has another open recharge, which has to end first."""
 
 
 class CommitNotSeen(Unavailable):
     """The release was accepted, but Metronome does not list the commit yet."""
 
 
-# --- What Metronome asks for ----------------------------------------------------------------------
+# --- Requests from Metronome ----------------------------------------------------------------------
 
 
 def request(
@@ -76,11 +77,10 @@ def request(
     currency: str,
     now: datetime,
 ) -> Recharge:
-    """The recharge of one workflow, made on first asking.
+    """The recharge of the workflow, created by the first call.
 
-    `invoice_total` is in cents, as Metronome sent it.
-
-    Raises InvoiceTotalInvalid, and RechargeUnderWay while another recharge of the customer is open.
+    `invoice_total` is in cents, as Metronome sent it. Raises InvoiceTotalInvalid, or
+    RechargeUnderWay while another recharge of the customer is open.
     """
     if found := Recharge.objects.filter(workflow_id=workflow_id).first():
         return found
@@ -107,7 +107,7 @@ def _check_total(invoice_total: object, currency: str) -> None:
     text = str(invoice_total)
     try:
         total = Decimal(text)
-        # As a Decimal: the int of one with a large exponent takes a worker's life to compute.
+        # Compared as Decimal: converting one with a huge exponent to int would take for ever.
         can_be_charged = len(text) <= 40 and Decimal("0.5") <= total <= CENTS_MAX
     except InvalidOperation:
         raise InvoiceTotalInvalid(f"invoice_total {text[:40]!r} is not an amount") from None
@@ -117,11 +117,14 @@ def _check_total(invoice_total: object, currency: str) -> None:
         raise InvoiceTotalInvalid(f"invoice_currency {currency[:40]!r}: only USD can be charged")
 
 
-# --- What the worker does -------------------------------------------------------------------------
+# --- The job --------------------------------------------------------------------------------------
 
 
 def advance(recharge: Recharge, now: datetime) -> datetime | None:
-    """Take the recharge as far as it goes. Returns when to look at it again."""
+    """Advance the recharge through its states as far as possible now.
+
+    Returns when to try again, None once it is done.
+    """
     while True:
         point = recharge.state
         again_at = POINTS[point](recharge, now)
@@ -155,14 +158,14 @@ def _await_payment(recharge: Recharge, now: datetime) -> datetime | None:
             context = {"payment": payment, "what": "your automatic recharge"}
             emails.send(customer=recharge.customer, template="confirm_payment", context=context)
             payments.mark_told(payment, now=now)
-        return now + timedelta(seconds=CONFIRMATION_LOOK_SECONDS)
-    return now + timedelta(seconds=PAYMENT_LOOK_SECONDS)
+        return now + timedelta(seconds=CONFIRMATION_CHECK_SECONDS)
+    return now + timedelta(seconds=PAYMENT_CHECK_SECONDS)
 
 
 def _release(recharge: Recharge, now: datetime) -> None:
-    """Tell Metronome the outcome.
+    """Report the result of the payment to Metronome.
 
-    If it no longer wants a paid one, that is kept: the credits come another way then.
+    If Metronome refuses a paid release, the reason is stored, and `_grant` grants the credits.
     """
     outcome: Literal["paid", "failed"] = "failed" if recharge.failure else "paid"
     try:
@@ -184,11 +187,11 @@ def _release(recharge: Recharge, now: datetime) -> None:
 
 
 def _why_no_commit(recharge: Recharge, now: datetime) -> str:
-    """Empty if the commit of the recharge exists, else why none will come: Metronome calls the
-    recharge over and does not say how it ended, and its invoice is void or DOUBT_SECONDS have
-    passed.
+    """'' if the recharge's commit exists, else the reason why none will come.
 
-    Raises CommitNotSeen while the commit may still appear.
+    Called when Metronome reports that the recharge has ended but not how. No commit will come if
+    its invoice is void, or if DOUBT_SECONDS have passed. Raises CommitNotSeen while the commit may
+    still appear.
     """
     doubted_at = recharge.doubted_at or now
     Recharge.objects.filter(pk=recharge.pk, doubted_at=None).update(doubted_at=now)
@@ -197,10 +200,10 @@ def _why_no_commit(recharge: Recharge, now: datetime) -> str:
     except CommitNotSeen:
         status = _invoice_status(recharge)
         if status == "VOID":
-            return "cancelled there, its invoice is void"
+            return "cancelled at Metronome, its invoice is void"
         if now - doubted_at < timedelta(seconds=DOUBT_SECONDS):
             raise
-        return f"over there, and no commit has come of it (invoice {status})"
+        return f"ended at Metronome without a commit (invoice {status})"
     return ""
 
 
@@ -225,7 +228,7 @@ def _grant(recharge: Recharge, now: datetime) -> None:
             recharge.customer,
             key=f"vocalis-payment-{payment.pk}",
             name=plans.RECHARGE_COMMIT_NAME,
-            # the commit's own size, which rounded cents do not give
+            # As much as the commit would have had, which the rounded cents may not give.
             credits=int(total * plans.CREDITS_PER_CENT),
             starts_at=now,
             ends_at=now + timedelta(days=GRANT_DAYS),
@@ -243,10 +246,11 @@ def _grant(recharge: Recharge, now: datetime) -> None:
 
 
 def _grant_of_release(recharge: Recharge, now: datetime) -> int:
-    """Our mirror of the commit that the release made: the one on the recharge's invoice.
+    """Id of the CreditGrant that mirrors the commit of the release: the one on the recharge's
+    invoice.
 
-    Where Metronome does not name the invoice, the newest commit since that is neither ours nor
-    another payment's.
+    If Metronome does not name the invoice, it is the newest commit since the recharge that neither
+    we created nor belongs to another payment. Raises CommitNotSeen if there is none.
     """
     contract = Contract.objects.get(customer_id=recharge.customer_id)
     commits = [
@@ -278,7 +282,7 @@ def _grant_of_release(recharge: Recharge, now: datetime) -> int:
 
 
 def _tell_failure(recharge: Recharge, now: datetime) -> None:
-    """Tell the customer, at least once: `settled_at` says it was done."""
+    """Tell the customer by e-mail that it failed, at least once; `settled_at` records it."""
     if recharge.settled_at is None:
         if not is_off_by_choice(recharge.customer_id):
             emails.send(
@@ -289,7 +293,7 @@ def _tell_failure(recharge: Recharge, now: datetime) -> None:
         Recharge.objects.filter(pk=recharge.pk).update(settled_at=now)
 
 
-def _nothing(recharge: Recharge, now: datetime) -> None:
+def _do_nothing(recharge: Recharge, now: datetime) -> None:
     pass
 
 
@@ -298,7 +302,7 @@ POINTS: dict[str, Callable[[Recharge, datetime], datetime | None]] = {
     State.PAYING: _await_payment,
     State.RELEASING: _release,
     State.RELEASED: _grant,
-    State.GRANTED: _nothing,
+    State.GRANTED: _do_nothing,
     State.FAILED: _tell_failure,
 }
 
@@ -306,7 +310,7 @@ POINTS: dict[str, Callable[[Recharge, datetime], datetime | None]] = {
 def _payment(recharge: Recharge) -> Payment:
     payment = recharge.payment
     if payment is None:
-        raise ValueError(f"recharge {recharge.pk} has not asked for its payment")
+        raise ValueError(f"recharge {recharge.pk} has no payment yet")
     return payment
 
 

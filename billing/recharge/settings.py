@@ -1,4 +1,4 @@
-"""Auto-recharge as the customer wants it, and its mirror on the Metronome contract."""
+"""The customer's auto-recharge settings, and their mirror on the Metronome contract."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from .watchdog import (
     STUCK_SECONDS,
     has_open_recharge,
     is_stuck,
-    make_metronome_look_again,
+    make_metronome_evaluate,
     track_low_balance,
 )
 
-TO_CREDITS_MAX = 40_000_000  # $10,000 in one charge: more is a slip of the finger
+TO_CREDITS_MAX = 40_000_000  # $10,000 in one charge: more is probably a typing error
 
-CONTRACT_LOOK_SECONDS = 60  # a customer without a plan has no contract yet that could be recharged
+CONTRACT_CHECK_SECONDS = 60  # without a plan there is no contract yet that could be recharged
 
 
 class SettingsInvalid(Exception):
@@ -46,12 +46,13 @@ def save_settings(
     recharge_to_credits: int,
     now: datetime,
 ) -> AutoRecharge:
-    """Store the customer's wish and have a worker mirror it. Raises SettingsInvalid.
+    """Store the settings; the job copies them to Metronome. Raises SettingsInvalid.
 
-    Switching on forgets an earlier failure: Metronome then looks at the balance at once.
+    Clears an earlier failure: when auto-recharge is switched on, Metronome checks the balance at
+    once.
     """
     _check(threshold_credits, recharge_to_credits)
-    wish = {
+    fields = {
         "enabled": enabled,
         "threshold_credits": threshold_credits,
         "recharge_to_credits": recharge_to_credits,
@@ -60,32 +61,32 @@ def save_settings(
         "stuck_at": None,
     }
     with transaction.atomic():
-        row = AutoRecharge.objects.get_or_create(customer=customer, defaults=wish)[0]
+        row = AutoRecharge.objects.get_or_create(customer=customer, defaults=fields)[0]
         rows = AutoRecharge.objects.filter(pk=row.pk)
-        rows.run_now(now, **wish, settings_version=F("settings_version") + 1)
+        rows.run_now(now, **fields, settings_version=F("settings_version") + 1)
         if not enabled:
-            _call_off_unpaid(customer.pk, now)
+            _check_unpaid(customer.pk, now)
     row.refresh_from_db()
     return row
 
 
 def is_switched_off(customer_id: UUID) -> bool:
-    """Whether the customer, or a failure, switched it off here.
+    """Whether auto-recharge was switched off in our settings, by the customer or by a failure.
 
-    Without a row it was set up at Metronome by hand.
+    False without settings: then somebody set it up at Metronome by hand.
     """
     return AutoRecharge.objects.filter(customer_id=customer_id, enabled=False).exists()
 
 
 def is_off_by_choice(customer_id: UUID) -> bool:
-    """Whether the customer switched it off: then there is no failure to tell."""
+    """Whether the customer switched it off, so that there is no failure to report."""
     return AutoRecharge.objects.filter(customer_id=customer_id, enabled=False, failure="").exists()
 
 
 def switch_off(*, customer_id: UUID, failure: str = "", now: datetime) -> None:
-    """Switch off here, and have a worker do it at Metronome.
+    """Switch it off in our settings; the job then does so at Metronome.
 
-    `failure`: of the recharge that made it so, for the customer.
+    `failure` is the reason shown to the customer, '' if it is the customer's choice.
     """
     with transaction.atomic():
         if AutoRecharge.objects.filter(customer_id=customer_id, enabled=True).update(
@@ -96,22 +97,21 @@ def switch_off(*, customer_id: UUID, failure: str = "", now: datetime) -> None:
             settings_version=F("settings_version") + 1,
         ):
             AutoRecharge.objects.filter(customer_id=customer_id).run_now(now)
-            _call_off_unpaid(customer_id, now)
+            _check_unpaid(customer_id, now)
 
 
-def _call_off_unpaid(customer_id: UUID, now: datetime) -> None:
-    """Have a recharge that waits for its payment find out that it is switched off."""
+def _check_unpaid(customer_id: UUID, now: datetime) -> None:
+    """Make a recharge that waits for its payment due; its job sees that it is switched off."""
     Recharge.objects.filter(customer_id=customer_id, state=Recharge.State.PAYING).run_now(now)
 
 
 def follow_metronome(contract: Contract, *, enabled: bool, now: datetime) -> None:
-    """Metronome's switch as just read.
+    """React to Metronome's switch `enabled`, which was just read, if it differs from ours.
 
-    Off there while on here, with nothing of ours under way: a payment failed.
-
-    It is read once more before we believe it, for the customer may have switched on since the first
-    reading. On there while off here is the work of a worker that was overtaken and died: the mirror
-    switches it off.
+    Nothing is done while our own change or a recharge is in progress. If Metronome has switched it
+    off, a payment failed, and we switch it off too. Metronome is read a second time before that,
+    because the customer may have switched it on in between. If it is on at Metronome only, a worker
+    died after an outdated push, and the mirror job switches it off.
     """
     ours = AutoRecharge.objects.filter(customer_id=contract.customer_id).first()
     if (
@@ -142,34 +142,35 @@ def follow_metronome(contract: Contract, *, enabled: bool, now: datetime) -> Non
 
 
 def mirror(row: AutoRecharge, now: datetime) -> datetime | None:
-    """Bring Metronome's configuration to the customer's wish, and wake a recharge that does not
-    come.
+    """Copy the settings to the Metronome contract, and toggle them if a recharge does not come.
+
+    Returns when the watchdog has to check again, None if it need not.
     """
     contract = (
         Contract.objects.filter(customer_id=row.customer_id).exclude(metronome_id=None).first()
     )
     if contract is None:
         if row.enabled:
-            raise Snooze("takes effect with the first plan", seconds=CONTRACT_LOOK_SECONDS)
+            raise Snooze("takes effect with the first plan", seconds=CONTRACT_CHECK_SECONDS)
         return None
     customer_id, contract_id = row.customer.metronome_id or "", contract.metronome_id or ""
     if is_stuck(row, now):
-        make_metronome_look_again(row, customer_id, contract_id, now)
-    wish = metronome.RechargeConfiguration(
+        make_metronome_evaluate(row, customer_id, contract_id, now)
+    wanted = metronome.RechargeConfiguration(
         row.enabled, row.threshold_credits, row.recharge_to_credits
     )
     found = metronome.recharge_configuration(customer_id=customer_id, contract_id=contract_id)
-    if found != wish and (found or row.enabled):
-        _push(customer_id, contract_id, wish)
-        found = wish
+    if found != wanted and (found or row.enabled):
+        _push(customer_id, contract_id, wanted)
+        found = wanted
     if not AutoRecharge.objects.filter(pk=row.pk, settings_version=row.settings_version).update(
         applied_version=row.settings_version
     ):
-        # They have changed meanwhile. If another worker has told Metronome of that before our push,
-        # ours undid it.
+        # The settings have changed in the meantime. If another worker pushed the new ones before
+        # our push, ours has overwritten them, so they must be pushed again.
         AutoRecharge.objects.filter(pk=row.pk).run_now(now, applied_version=row.settings_version)
     remember(contract, found)
-    # Metronome looks at the balance now, too: what it asks for may get lost
+    # Metronome evaluates the balance now, too, and its request may get lost.
     track_low_balance(contract, now)
     row.refresh_from_db(fields=["low_since_at", "stuck_at"])
     if not (row.enabled and row.low_since_at) or row.stuck_at:
@@ -177,18 +178,18 @@ def mirror(row: AutoRecharge, now: datetime) -> datetime | None:
     return row.low_since_at + timedelta(seconds=STUCK_SECONDS)
 
 
-def _push(customer_id: str, contract_id: str, wish: metronome.RechargeConfiguration) -> None:
+def _push(customer_id: str, contract_id: str, wanted: metronome.RechargeConfiguration) -> None:
     metronome.set_recharge(
         customer_id=customer_id,
         contract_id=contract_id,
-        enabled=wish.enabled,
-        threshold_credits=wish.threshold_credits,
-        recharge_to_credits=wish.recharge_to_credits,
+        enabled=wanted.enabled,
+        threshold_credits=wanted.threshold_credits,
+        recharge_to_credits=wanted.recharge_to_credits,
     )
 
 
 def remember(contract: Contract, found: metronome.RechargeConfiguration | None) -> None:
-    """Note the configuration as Metronome has it now."""
+    """Store the configuration that Metronome has now, None if it has none."""
     Contract.objects.filter(pk=contract.pk).update(
         recharge_enabled=found.enabled if found else None,
         recharge_threshold_credits=found.threshold_credits if found else None,
@@ -197,32 +198,35 @@ def remember(contract: Contract, found: metronome.RechargeConfiguration | None) 
 
 
 def is_mirrored(row: AutoRecharge) -> bool:
-    """Whether Metronome was brought to these settings; then what it says otherwise is news."""
+    """Whether the current settings were applied at Metronome.
+
+    If so, a different configuration there was caused by Metronome or set by hand.
+    """
     return row.applied_version == row.settings_version
 
 
 def _check(threshold_credits: int, recharge_to_credits: int) -> None:
-    """Metronome's minimums and our maximum, said before Metronome refuses."""
+    """Check Metronome's minimums and our maximum. Raises SettingsInvalid."""
     if errors := errors_of(threshold_credits, recharge_to_credits):
         raise SettingsInvalid(errors)
 
 
 def errors_of(threshold: int | None, recharge_to: int | None) -> dict[str, str]:
-    """What is wrong with the two numbers, by field, in words for the customer. None is no number.
+    """Errors of the two numbers (credits) for the customer, by field. None: not a number.
 
-    The numbers in the sentences are accepted together: a target is measured from the threshold
-    that will be allowed, not from one that is refused beside it.
+    A customer who enters the numbers that the errors name is not refused again: the minimum of the
+    target is computed from an allowed threshold, even if the one entered is refused.
     """
     errors: dict[str, str] = {}
-    lowest, step = plans.RECHARGE_THRESHOLD_CREDITS_MIN, plans.RECHARGE_STEP_CREDITS_MIN
-    highest = TO_CREDITS_MAX - step
+    lowest, smallest = plans.RECHARGE_THRESHOLD_CREDITS_MIN, plans.RECHARGE_CREDITS_MIN
+    highest = TO_CREDITS_MAX - smallest
     if threshold is not None and not lowest <= threshold <= highest:
         bound, limit = ("least", lowest) if threshold < lowest else ("most", highest)
         errors["threshold_credits"] = f"The threshold is at {bound} {_credits(limit)}."
     allowed = min(max(threshold or lowest, lowest), highest)
-    if recharge_to is not None and recharge_to < allowed + step:
+    if recharge_to is not None and recharge_to < allowed + smallest:
         errors["recharge_to_credits"] = (
-            f"At least {allowed + step:,} credits: {step:,} (${_dollars(step)}) above "
+            f"At least {allowed + smallest:,} credits: {smallest:,} (${_dollars(smallest)}) above "
             f"a threshold of {allowed:,}, the smallest payment there is."
         )
     elif recharge_to is not None and recharge_to > TO_CREDITS_MAX:

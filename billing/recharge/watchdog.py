@@ -1,5 +1,5 @@
-"""The watch over recharges that do not come: Metronome should have asked for a payment, and did
-not, or we did not hear.
+"""Detects recharges that do not come: the balance is low, but Metronome has not requested a
+payment, or its request got lost.
 """
 
 from __future__ import annotations
@@ -14,21 +14,20 @@ from jobs.errors import Snooze
 
 logger = logging.getLogger(__name__)
 
-# five times the three minutes Metronome may take to notice, and a few of its webhook's retries
+# Five times the three minutes Metronome may take to notice; includes some retries of its webhook.
 STUCK_SECONDS = 900
 
 
 def clear_low_balance(customer_id: UUID) -> None:
-    """A recharge arrived, or the balance recovered by itself: nothing is low or stuck any more."""
+    """Clear the marks, because a recharge was granted or the balance has recovered."""
     AutoRecharge.objects.filter(customer_id=customer_id).update(low_since_at=None, stuck_at=None)
 
 
 def track_low_balance(contract: Contract, now: datetime) -> None:
-    """Note since when the balance is at or below the threshold with no recharge open; clear the
-    note once it is not. Called whenever the contract is synced, or its recharge configured.
+    """Store since when the balance is at or below the threshold with no recharge open, or clear it.
 
-    The row becomes due when that has lasted STUCK_SECONDS, so a wallet that is fine costs one query
-    here.
+    Called whenever the contract is synchronised or its recharge configured. The row's job becomes
+    due when this has lasted STUCK_SECONDS.
     """
     row = AutoRecharge.objects.filter(customer_id=contract.customer_id, enabled=True).first()
     if row is None:
@@ -36,7 +35,7 @@ def track_low_balance(contract: Contract, now: datetime) -> None:
     if not _is_low(row):
         if row.low_since_at or row.stuck_at:
             clear_low_balance(row.customer_id)
-    # a mirror may have settled it since
+    # The mirror job may have run since and left the row without a due time.
     elif row.low_since_at is None or (row.due_at is None and not row.stuck_at):
         low_since_at = row.low_since_at or now
         AutoRecharge.objects.filter(pk=row.pk, low_since_at=row.low_since_at).schedule_if_idle(
@@ -45,19 +44,20 @@ def track_low_balance(contract: Contract, now: datetime) -> None:
 
 
 def is_stuck(row: AutoRecharge, now: datetime) -> bool:
+    """Whether the balance is low for STUCK_SECONDS, and Metronome was not made to evaluate yet."""
     waited = row.low_since_at and now - row.low_since_at >= timedelta(seconds=STUCK_SECONDS)
     return bool(row.enabled and waited and not row.stuck_at and _is_low(row))
 
 
-def make_metronome_look_again(
+def make_metronome_evaluate(
     row: AutoRecharge, customer_id: str, contract_id: str, now: datetime
 ) -> None:
-    """Switch off at Metronome, once; the mirror switches on again, which makes Metronome evaluate
-    at once.
+    """Switch auto-recharge off at Metronome, once. The mirror job then switches it on again, which
+    makes Metronome evaluate the balance at once.
 
-    The mark (`stuck_at`) comes after: a worker killed in between switches off again, which changes
-    nothing, and then marks. Meanwhile the settings count as not applied, so that nobody takes the
-    switch for a payment that failed.
+    `stuck_at` is set afterwards: if a worker is killed in between, the next one switches off again,
+    which changes nothing, and then sets it. Until the mirror has run, the settings count as not
+    applied, so that `follow_metronome` does not take the switch for a failed payment.
     """
     logger.error(
         "customer %s: the balance is low since %s and no recharge came",

@@ -1,1 +1,1 @@
-"""Plans, chosen and given period by period, and credits that a person gives."""
+"""Plans, which are granted period by period, and credits that staff grants."""

@@ -1,7 +1,7 @@
-"""What a customer does with plans: choosing one, and ending it.
+"""Choosing a plan, and ending it.
 
-A subscription is requested → active → ended, or failed when its first payment is declined. Choosing
-writes one row; the worker does the rest (`billing.subscriptions.renew`).
+A subscription is requested → active → ended, or failed if its first payment is declined. Choosing a
+plan writes one row, whose job does the rest (`billing.subscriptions.renew`).
 """
 
 from __future__ import annotations
@@ -21,28 +21,28 @@ State = Subscription.State
 
 
 class PlanRefused(Exception):
-    """The plan cannot be chosen. The text is for the customer."""
+    """The plan cannot be chosen. The message is shown to the customer."""
 
 
 class NotSelectable(PlanRefused):
-    """No such plan, one that is made by agreement, or one that makes no sense now."""
+    """The plan does not exist, is available by agreement only, or is the trial of a customer who
+    has a plan."""
 
 
 class TrialUsed(PlanRefused):
-    """The trial is for once in a customer's life."""
+    """A customer can have the trial only once."""
 
 
 class ChangeUnderWay(PlanRefused):
-    """Another choice, or a payment, is still being worked on."""
+    """Another choice or a payment is still in progress."""
 
 
 def select_plan(*, customer: Customer, plan: str, key: str, now: datetime) -> Subscription:
-    """Choose a plan.
+    """Choose a plan. A worker charges it if it has a price, grants the credits and activates it.
 
-    A worker charges it (if it costs anything), grants the credits and makes it the current one.
-
-    The same form again (`key`), or the plan that is live already, gives the subscription that is
-    there: a double click and a second tab change nothing. Raises PlanRefused.
+    If the form with this `key` was sent before, or the plan is live already, the existing
+    subscription is returned, so that a double click or a second tab changes nothing. Raises
+    PlanRefused.
     """
     chosen = plans.PLANS.get(plan)
     if chosen is None:
@@ -50,7 +50,7 @@ def select_plan(*, customer: Customer, plan: str, key: str, now: datetime) -> Su
     if chosen.price_cents is None:
         raise NotSelectable(f"{chosen.name} is made by agreement: write to us.")
     with transaction.atomic():
-        Customer.objects.select_for_update().get(pk=customer.pk)  # one choice at a time
+        Customer.objects.select_for_update().get(pk=customer.pk)  # serialises choices
         mine, own_key = Subscription.objects.filter(customer=customer), f"{plan}:{key}"[:128]
         same = mine.filter(key=own_key).first() or mine.live().filter(plan=plan).first()
         if same:
@@ -67,11 +67,10 @@ def select_plan(*, customer: Customer, plan: str, key: str, now: datetime) -> Su
 
 
 def cancel(*, customer: Customer, now: datetime) -> Subscription | None:
-    """End the current plan: nothing is charged any more, and credits stay until they expire.
+    """End the current plan. Nothing is charged any more, and credits stay until they expire.
 
-    None if there is none.
-
-    Raises ChangeUnderWay while the next period is being paid.
+    Returns the subscription, None if there is none. Raises ChangeUnderWay while the next period is
+    being paid.
     """
     with transaction.atomic():
         subscription = (
@@ -94,12 +93,12 @@ def cancel(*, customer: Customer, now: datetime) -> Subscription | None:
 
 
 def current_plan(customer: Customer) -> Subscription | None:
-    """The active subscription."""
+    """The active subscription, None if there is none."""
     return Subscription.objects.filter(customer=customer, state=State.ACTIVE).first()
 
 
 def requested_plan(customer: Customer) -> Subscription | None:
-    """The subscription a worker is setting up."""
+    """The subscription that is being set up, None if there is none."""
     return Subscription.objects.filter(customer=customer, state=State.REQUESTED).first()
 
 

@@ -1,5 +1,7 @@
-"""Credits a person gives: complimentary ones, and refunds. Always new credits at Metronome, never a
-change of old ones."""
+"""Credits that staff grants: complimentary credits, and credits back for something that went wrong.
+
+They are always new credits at Metronome; existing ones are not changed.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,7 @@ from jobs.worker import RowJob
 
 COMPLIMENTARY_DAYS = 365
 DAYS_MAX = 3_660  # ten years
-CREDITS_MAX = 40_000_000  # worth $10,000: more is a slip of the finger
+CREDITS_MAX = 40_000_000  # worth $10,000: more is probably a typing error
 NAMES = {
     ComplimentaryGrant.Kind.COMPLIMENTARY: "Complimentary credits",
     ComplimentaryGrant.Kind.CREDIT_BACK: "Credits back",
@@ -25,7 +27,7 @@ NAMES = {
 
 
 class GrantDiffers(Exception):
-    """The key already names a gift of another size or to another customer."""
+    """The key belongs to a grant of another size or to another customer."""
 
 
 def give(
@@ -39,18 +41,18 @@ def give(
     days: int = COMPLIMENTARY_DAYS,
     now: datetime,
 ) -> ComplimentaryGrant:
-    """Have a worker grant the customer credits, drawn before all others. Who and why is in the
-    admin's log.
+    """Grant the customer credits that are drawn before all others; a worker creates them.
 
-    The same key again gives the same gift. Raises GrantDiffers; ValueError if `credits` is not
-    within 1 and CREDITS_MAX, or `days` not within 1 and DAYS_MAX.
+    `by` and `reason` are written to the admin's log. Another call with the same key returns the
+    same row. Raises GrantDiffers if that row has another size or customer, ValueError if `credits`
+    is not within 1 and CREDITS_MAX or `days` not within 1 and DAYS_MAX.
     """
     if not 0 < credits <= CREDITS_MAX:
-        raise ValueError(f"a gift is 1 to {CREDITS_MAX:,} credits")
+        raise ValueError(f"a complimentary grant is 1 to {CREDITS_MAX:,} credits")
     if not 0 < days <= DAYS_MAX:
-        raise ValueError(f"a gift lasts 1 to {DAYS_MAX:,} days")
+        raise ValueError(f"a complimentary grant lasts 1 to {DAYS_MAX:,} days")
     with transaction.atomic():
-        gift, is_new = ComplimentaryGrant.objects.get_or_create(
+        row, is_new = ComplimentaryGrant.objects.get_or_create(
             key=key,
             defaults={
                 "customer": customer,
@@ -68,28 +70,28 @@ def give(
             LogEntry.objects.log_actions(
                 by.pk, Customer.objects.filter(pk=customer.pk), CHANGE, message
             )
-    if (gift.customer_id, gift.credits) != (customer.pk, credits):
-        raise GrantDiffers(f"{key} is a {gift} already")
-    return gift
+    if (row.customer_id, row.credits) != (customer.pk, credits):
+        raise GrantDiffers(f"{key} is a {row} already")
+    return row
 
 
-def grant(gift: ComplimentaryGrant, now: datetime) -> None:
-    """Make the credits at Metronome and here.
+def grant(row: ComplimentaryGrant, now: datetime) -> None:
+    """Create the credits at Metronome and mirror them here.
 
-    Made late, they last as long as they were to last.
+    If they are created only after their planned end, they last as long as planned from now.
     """
-    ends_at = gift.ends_at if gift.ends_at > now else now + (gift.ends_at - gift.created_at)
+    ends_at = row.ends_at if row.ends_at > now else now + (row.ends_at - row.created_at)
     grant_id = contracts.grant(
-        gift.customer,
-        key=gift.key,
-        name=NAMES[ComplimentaryGrant.Kind(gift.kind)],
-        credits=gift.credits,
+        row.customer,
+        key=row.key,
+        name=NAMES[ComplimentaryGrant.Kind(row.kind)],
+        credits=row.credits,
         starts_at=now,
         ends_at=ends_at,
         priority=plans.PRIORITY_COMPLIMENTARY,
         now=now,
     )
-    ComplimentaryGrant.objects.filter(pk=gift.pk, grant=None).update(grant_id=grant_id)
+    ComplimentaryGrant.objects.filter(pk=row.pk, grant=None).update(grant_id=grant_id)
 
 
 GRANT = RowJob("complimentary.grant", ComplimentaryGrant, grant)

@@ -1,6 +1,6 @@
-"""What the worker makes of a chosen plan: its first period, the next ones, and its end.
+"""The job of a subscription: its first period, its renewals, and its end.
 
-Each step may be done twice: the payment is one a period, the grant has its key.
+Everything may be done twice: there is one payment per period, and grants have a uniqueness key.
 """
 
 from __future__ import annotations
@@ -24,13 +24,18 @@ from .periods import period_of
 logger = logging.getLogger(__name__)
 
 State = Subscription.State
-# the payment makes the subscription due when it is through; this is for a call that got lost
-PAYMENT_LOOK_SECONDS = 30
-CONFIRMATION_LOOK_SECONDS = 3_600  # the same, while the payment waits for the customer
+# The payment makes the subscription due when it ends. These intervals are for the case that this
+# failed.
+PAYMENT_CHECK_SECONDS = 30
+CONFIRMATION_CHECK_SECONDS = 3_600  # while the payment waits for the customer's confirmation
 
 
 def advance(subscription: Subscription, now: datetime) -> datetime | None:
-    """Bring a requested subscription to life, or an active one over the end of its period."""
+    """Activate a requested subscription, or renew or end an active one whose period has ended.
+
+    Returns when to run again, None if nothing is left to do. Raises Snooze while it has to wait for
+    something else.
+    """
     if subscription.state == State.REQUESTED:
         return _activate(subscription, now)
     if subscription.state == State.ENDED:
@@ -51,8 +56,8 @@ def _activate(subscription: Subscription, now: datetime) -> datetime | None:
         _finish(subscription, State.FAILED, now, failure=f"The payment failed: {payment.failure}")
         return None
     if payment and payment.state == Payment.State.REQUIRES_ACTION:
-        # the customer has the page before their eyes
-        return now + timedelta(seconds=CONFIRMATION_LOOK_SECONDS)
+        # No e-mail: the customer has just chosen the plan and sees the request on the page.
+        return now + timedelta(seconds=CONFIRMATION_CHECK_SECONDS)
     former = Subscription.objects.filter(customer=subscription.customer_id, state=State.ACTIVE)
     renewals = Payment.objects.open().filter(subscription__in=former)
     for renewal in renewals.filter(state=Payment.State.REQUIRES_ACTION):
@@ -60,8 +65,8 @@ def _activate(subscription: Subscription, now: datetime) -> datetime | None:
             renewal, failure="you chose another plan instead of confirming it.", now=now
         )
     if renewals.exists():
-        raise Snooze("the former plan is just being renewed", seconds=PAYMENT_LOOK_SECONDS)
-    # Stored before the grant: a second try must give the same period.
+        raise Snooze("the former plan is just being renewed", seconds=PAYMENT_CHECK_SECONDS)
+    # Stored before the grant, because a repeated attempt must grant the same period.
     Subscription.objects.filter(pk=subscription.pk, anchor_at=None).update(anchor_at=now)
     subscription.refresh_from_db(fields=["anchor_at"])
     return _grant_period(subscription, 0, payment, now)
@@ -81,7 +86,7 @@ def _renew(subscription: Subscription, now: datetime) -> datetime | None:
         return None
     if payment and payment.state == Payment.State.REQUIRES_ACTION:
         _tell_to_confirm(subscription, payment, now)
-        return now + timedelta(seconds=CONFIRMATION_LOOK_SECONDS)
+        return now + timedelta(seconds=CONFIRMATION_CHECK_SECONDS)
     return _grant_period(subscription, period, payment, now)
 
 
@@ -96,9 +101,10 @@ def _tell_to_confirm(subscription: Subscription, payment: Payment, now: datetime
 
 
 def _next_period(subscription: Subscription, now: datetime) -> int:
-    """The period we are in; months that passed while no worker ran are not charged.
+    """Number of the period to renew for.
 
-    One already asked for is finished.
+    A period whose payment was requested already is finished first. Otherwise it is the current one:
+    periods that passed while no worker ran are not charged.
     """
     asked = Payment.objects.filter(subscription=subscription, period__gt=subscription.period)
     if period := asked.values_list("period", flat=True).order_by("period").first():
@@ -110,8 +116,10 @@ def _next_period(subscription: Subscription, now: datetime) -> int:
 
 
 def _payment(subscription: Subscription, period: int, now: datetime) -> Payment | None:
-    """The period's payment once it is through, paid or failed, or waits for the customer to confirm
-    it; else Snooze. None for a plan that costs nothing.
+    """The payment of the period, requested if necessary. None for a free plan.
+
+    Returns once it is charged, has failed, or waits for the customer's confirmation; until then
+    raises Snooze.
     """
     price_cents = plans.PLANS[subscription.plan].price_cents
     if not price_cents:
@@ -125,15 +133,15 @@ def _payment(subscription: Subscription, period: int, now: datetime) -> Payment 
         if state != subscription.state:
             raise Snooze("the subscription has just changed")
         asked = Payment.objects.filter(subscription=subscription, period=period).exists()
-        # what is paid is granted first
+        # A period whose payment was requested is finished before the next plan begins.
         if period and not asked and requested_plan(subscription.customer):
-            raise Snooze("another plan is about to follow this one", seconds=PAYMENT_LOOK_SECONDS)
+            raise Snooze("another plan is about to follow this one", seconds=PAYMENT_CHECK_SECONDS)
         payment = payments.request_plan_payment(
             subscription=subscription, period=period, amount_cents=price_cents, now=now
         )
     through = (Payment.State.CHARGED, Payment.State.FAILED, Payment.State.REQUIRES_ACTION)
     if payment.state not in through:
-        raise Snooze("waiting for the payment", seconds=PAYMENT_LOOK_SECONDS)
+        raise Snooze("waiting for the payment", seconds=PAYMENT_CHECK_SECONDS)
     return payment
 
 
@@ -142,7 +150,7 @@ def _grant_period(
 ) -> datetime:
     plan, customer = plans.PLANS[subscription.plan], subscription.customer
     starts_at, ends_at = period_of(subscription, period)
-    # no worker for all of the period: what was promised or paid still buys a whole one
+    # If no worker ran during the whole period, the customer still gets a full one, from now.
     if ends_at <= now:
         starts_at, ends_at = now, now + (ends_at - starts_at)
     grant_id = contracts.grant(
@@ -159,12 +167,12 @@ def _grant_period(
         now=now,
     )
     grant = CreditGrant.objects.get(pk=grant_id)
-    # Of a first try whose answer got lost: the plan goes with its credits.
+    # An earlier attempt, whose response got lost, created the grant. The period follows the grant.
     if grant.ends_at < ends_at:
         starts_at, ends_at = grant.starts_at, grant.ends_at
         if ends_at <= now:
             logger.error(
-                "customer %s: the %s plan's credits were over before their grant was heard of",
+                "customer %s: the %s plan's credits had ended before we learned of their grant",
                 customer.pk,
                 plan.name,
             )
@@ -197,7 +205,8 @@ def _finish(subscription: Subscription, state: str, now: datetime, failure: str 
 
 
 def _tell_failure(subscription: Subscription, now: datetime) -> None:
-    """Tell by mail, at least once, why the plan was not renewed: `told_at` says it was done."""
+    """Tell the customer by e-mail why the plan was not renewed, at least once; `told_at` records
+    it."""
     subscription.refresh_from_db(fields=["state", "failure", "told_at"])
     if subscription.state == State.ENDED and subscription.failure and subscription.told_at is None:
         context = {"plan": plans.PLANS[subscription.plan], "failure": subscription.failure}

@@ -78,7 +78,7 @@ def wait_in_recharge(stage, customer) -> Payment:
 def confirm(payment, stage) -> bool:
     """At the bank, who tells us."""
     done = TestGateway().confirm(key=payments.charge_key(payment))
-    payments.look_again(payment, now=stage.now())
+    payments.check_confirmation(payment, now=stage.now())
     stage.drain()
     payment.refresh_from_db()
     return done
@@ -192,7 +192,7 @@ def test_a_worker_killed_around_the_confirmation_charges_and_grants_once(
     stage.drain()
     payment = Payment.objects.get()
     TestGateway().confirm(key=payments.charge_key(payment))
-    payments.look_again(payment, now=stage.now())
+    payments.check_confirmation(payment, now=stage.now())
     died = drain_killed(stage) or died
     stage.drain()
 

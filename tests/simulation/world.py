@@ -325,7 +325,7 @@ class World(Operators):
                     "created_at"
                 ):
                     if payments.charge_key(payment) == charge.key and self.dice.random() < 0.7:
-                        payments.look_again(payment, now=self.now())
+                        payments.check_confirmation(payment, now=self.now())
 
     def call_payment_off(self) -> None:
         waiting = list(

@@ -1,8 +1,8 @@
-"""Speech engines: text in, a WAV file out. Plain Python, used by Django code but not made of it.
+"""Speech engines, which turn text into a WAV file. Plain Python without Django.
 
-`engine()` gives the process's one engine of a name. An engine is a class that takes `helpers` and
-has what `Engine` says; a further one is a module beside `espeak.py` and a line in `FACTORIES`. A
-voice is the name of its engine and `Settings`: a JSON object that only this engine understands.
+`engine()` returns the engine of a name, one per process. An engine is a class that takes `helpers`
+and implements `Engine`; to add one, write a module beside `espeak.py` and add it to `FACTORIES`. A
+voice is the name of its engine and `Settings`, a JSON object that only this engine understands.
 """
 
 import atexit
@@ -13,19 +13,16 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any, Protocol
 
-# Imported when first asked for, so that an engine nobody uses need not be installed.
+# Imported on first use, so that an unused engine need not be installed.
 FACTORIES = {"espeak": "usage.engines.espeak:Espeak"}
 
-WAV = "audio/wav"  # 16 bit, mono: what every engine makes
+WAV = "audio/wav"  # the format of every engine: 16 bit, mono
 
 Settings = Mapping[str, Any]
 
 
 class EngineFailed(Exception):
-    """The engine could not speak and nothing was produced.
-
-    `permanent`: the same request will fail again.
-    """
+    """The engine produced no audio. `permanent`: the same request would fail again."""
 
     def __init__(self, message: str, *, permanent: bool = False) -> None:
         super().__init__(message)
@@ -33,13 +30,14 @@ class EngineFailed(Exception):
 
 
 class NothingToSpeak(ValueError):
-    """The text has nothing an engine can say."""
+    """Nothing in the text is audible."""
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One thing a customer may tune about a voice, as a form shows it: one of `choices`, or else
-    one of `numbers`.
+    """A setting of a voice that customers can change in a form.
+
+    Its value is a key of `choices`, or one of `numbers` if there are no choices.
     """
 
     name: str
@@ -47,7 +45,7 @@ class Setting:
     default: str | int
     choices: Mapping[str, str] = field(default_factory=dict)  # value → label
     numbers: range = range(0)
-    step: int = 1  # of the form's control; every number in between is allowed too
+    step: int = 1  # of the form's control; the numbers in between are allowed, too
     help: str = ""
     refusal: str = "Choose one of the values."
 
@@ -69,17 +67,17 @@ class Speech:
 
 
 class Engine(Protocol):
-    tuning: tuple[Setting, ...]  # what a personal voice of this engine may set
+    tuning: tuple[Setting, ...]  # the settings of an own voice
 
     def speak(self, *, text: str, settings: Settings, deadline_seconds: float = 60) -> Speech:
-        """Same arguments, same bytes. Thread-safe. Raises EngineFailed or NothingToSpeak.
+        """Speak the text. The same arguments give the same bytes. Thread-safe.
 
-        Settings it does not understand are a permanent EngineFailed: they may be older than the
-        engine.
+        Raises NothingToSpeak, or EngineFailed. Unknown settings, for example of an older version of
+        the engine, are a permanent EngineFailed.
         """
 
     def close(self) -> None:
-        """End what the engine runs. Speech under way fails."""
+        """End the engine's processes. Requests in progress fail."""
 
 
 _lock = threading.Lock()
@@ -88,16 +86,13 @@ _helpers = 2
 
 
 def configure(*, helpers: int) -> None:
-    """Set how many helper processes an engine of this process may run.
-
-    For startup: engines already made keep theirs.
-    """
+    """Set how many helper processes each engine may run. Engines created before keep theirs."""
     global _helpers
     _helpers = helpers
 
 
 def engine(name: str = "espeak") -> Engine:
-    """The engine of that name, made on first use, one per process."""
+    """The engine of that name, created on first use. Raises a permanent EngineFailed if unknown."""
     with _lock:
         if name not in _engines:
             if name not in FACTORIES:
@@ -109,15 +104,12 @@ def engine(name: str = "espeak") -> Engine:
 
 
 def tuning(name: str) -> tuple[Setting, ...]:
-    """What customers may tune about a voice of that engine."""
+    """The settings of an own voice of that engine."""
     return engine(name).tuning
 
 
 def tuning_errors(name: str, settings: Settings) -> dict[str, list[str]]:
-    """What is wrong with the settings of a personal voice, by setting.
-
-    One that is left out has its default.
-    """
+    """Errors in the settings of an own voice, by setting. Missing settings have their defaults."""
     wanted = {setting.name: setting for setting in tuning(name)}
     errors = {
         setting.name: [setting.refusal]
@@ -130,7 +122,7 @@ def tuning_errors(name: str, settings: Settings) -> dict[str, list[str]]:
 
 
 def close() -> None:
-    """End the helpers of all engines. The next `engine()` starts afresh."""
+    """End the helpers of all engines. The next `engine()` creates a new one."""
     with _lock:
         engines = list(_engines.values())
         _engines.clear()
@@ -139,9 +131,7 @@ def close() -> None:
 
 
 def _forget() -> None:
-    """A forked copy of this process must not talk on its parent's sockets: it makes its own
-    helpers.
-    """
+    """Drop the engines in a forked child, which must not use the sockets of its parent."""
     global _lock
     _lock = threading.Lock()
     _engines.clear()

@@ -32,15 +32,14 @@ _DIGIT = re.compile(r"[^\D0-9]")
 
 
 class HelperGone(Exception):
-    """A helper died, or was ended, before its answer was whole."""
+    """A helper ended before its response was complete."""
 
 
 class Espeak:
-    """Speaks in at most `helpers` processes at a time. A request that finds none idle waits within
-    its deadline.
+    """Speaks in at most `helpers` processes. If none is idle, a request waits within its deadline.
 
-    A slot is the right to use one helper: it holds an idle one, or None for one to be started. The
-    last one used goes first, so that one request at a time needs one process.
+    A slot is the right to use one helper: an idle Helper, or None for one to be started. The slot
+    used last is reused first, so that sequential requests need only one process.
     """
 
     tuning = TUNING
@@ -48,21 +47,19 @@ class Espeak:
     def __init__(self, *, helpers: int = 2) -> None:
         self._lock = threading.Lock()
         self._idle: list[Helper | None] = [None] * helpers
-        # First come, first served. A queue.Queue lets a newcomer pass those who wait: under load
-        # some wait for ever.
+        # In order of arrival. With queue.Queue newcomers can overtake waiting requests, so that
+        # under load some would wait for ever.
         self._waiting: deque[Future[Helper | None]] = deque()
         self._running: set[Helper] = set()
         self._closed = False
 
     def speak(self, *, text: str, settings: Settings, deadline_seconds: float = 60) -> Speech:
-        """Raises NothingToSpeak for silence; EngineFailed, permanent for an unknown voice or too
-        much audio.
-        """
+        """See `Engine`. EngineFailed is permanent for an unknown voice or too much audio."""
         if FORBIDDEN.search(text):
-            raise EngineFailed("The text holds control characters.", permanent=True)
+            raise EngineFailed("The text contains control characters.", permanent=True)
         voice = voice_settings(settings)
         deadline = time.monotonic() + deadline_seconds
-        # eSpeak NG drops the digits of other scripts without a sound.
+        # eSpeak NG silently drops the digits of other scripts.
         text = _DIGIT.sub(lambda digit: str(unicodedata.decimal(digit[0])), text)
         status, samples = self._ask(text, voice, deadline)
         if status == SILENT and (names := spell_out(text)) != text:
@@ -88,16 +85,15 @@ class Espeak:
                 self._running.pop().end()
 
     def _ask(self, text: str, voice: VoiceSettings, deadline: float) -> tuple[int, bytearray]:
-        """One answer. A helper that dies or freezes is replaced and the request tried once more."""
-        # Waiting ends before the deadline does: a turn that comes too late would cost a healthy
-        # helper its life.
-        turn_deadline = deadline - (deadline - time.monotonic()) / 4
+        """One response. If a helper dies or freezes, it is replaced and the request tried again."""
+        # Waiting for a slot ends before the deadline. With too little time left, a healthy helper
+        # would be taken for a frozen one and killed.
+        slot_deadline = deadline - (deadline - time.monotonic()) / 4
         for last_try in (False, True):
             try:
-                with self._helper(turn_deadline) as helper:
-                    # Half of the time for the first try: a frozen helper leaves enough for the
-                    # second. 5,000 characters of prose take half a second, so what is silent for
-                    # half a minute is frozen.
+                with self._helper(slot_deadline) as helper:
+                    # The first attempt gets half of the time, so that a frozen helper leaves enough
+                    # for the second. 5,000 characters of prose take half a second.
                     now = time.monotonic()
                     return helper.ask(
                         text, voice, deadline if last_try else now + (deadline - now) / 2
@@ -107,12 +103,12 @@ class Espeak:
         raise EngineFailed("The speech engine did not answer. Try again in a moment.")
 
     @contextmanager
-    def _helper(self, turn_deadline: float) -> Iterator["Helper"]:
-        """A living helper for one request.
+    def _helper(self, slot_deadline: float) -> Iterator["Helper"]:
+        """A running helper for one request.
 
-        After an error nobody knows what is still on its wire, so it is ended.
+        After an error it is ended, because its socket may still deliver part of a response.
         """
-        helper = self._take_slot(turn_deadline)
+        helper = self._take_slot(slot_deadline)
         unharmed = None
         try:
             if helper is None or helper.process.poll() is not None:
@@ -127,24 +123,24 @@ class Espeak:
             self._give_slot(unharmed)
 
     def _take_slot(self, deadline: float) -> "Helper | None":
-        turn: Future[Helper | None] = Future()
+        waiter: Future[Helper | None] = Future()
         with self._lock:
             if self._idle:
                 return self._idle.pop()
-            self._waiting.append(turn)
+            self._waiting.append(waiter)
         try:
-            return turn.result(timeout=max(0, deadline - time.monotonic()))
+            return waiter.result(timeout=max(0, deadline - time.monotonic()))
         except TimeoutError:
-            if turn.cancel():
+            if waiter.cancel():
                 raise EngineFailed("The speech engine is busy. Try again in a moment.") from None
-            return turn.result()  # It came in this very moment.
+            return waiter.result()  # It was assigned after the timeout.
 
     def _give_slot(self, slot: "Helper | None") -> None:
         with self._lock:
             while self._waiting:
-                turn = self._waiting.popleft()
-                if turn.set_running_or_notify_cancel():
-                    turn.set_result(slot)
+                waiter = self._waiting.popleft()
+                if waiter.set_running_or_notify_cancel():
+                    waiter.set_result(slot)
                     return
             self._idle.append(slot)
 
@@ -177,22 +173,19 @@ class Helper:
                 [*command, espeakng_loader.get_library_path(), espeakng_loader.get_data_path()],
                 stdin=theirs.fileno(),
                 stdout=subprocess.DEVNULL,
-                # No secrets of ours in a process that parses what customers write.
+                # Without our secrets, because the process parses text of customers.
                 env={
                     name: value
                     for name, value in os.environ.items()
                     if name in ("LANG", "LD_LIBRARY_PATH")
                 },
-                # A group of its own: Ctrl-C is for the web process, and `end` reaches the fork that
-                # is speaking too.
+                # A process group of its own: Ctrl-C must not reach the helper, and `end` must reach
+                # its forks, too.
                 process_group=0,
             )
 
     def ask(self, text: str, voice: VoiceSettings, deadline: float) -> tuple[int, bytearray]:
-        """Status and samples.
-
-        Raises HelperGone or TimeoutError; after either the helper is of no more use.
-        """
+        """Status and samples. Raises HelperGone or TimeoutError; end the helper after either."""
         voice_name, encoded = voice.variant.encode(), text.encode()
         header = REQUEST.pack(
             max(1, math.ceil(deadline - time.monotonic())),
@@ -231,8 +224,9 @@ class Helper:
 
 
 def spell_out(text: str) -> str:
-    """Each letter, number and symbol by its Unicode name, for signs without a sound of their own:
-    "★" is "black star".
+    """Replace each letter, number and symbol by its Unicode name: "★" is "black star".
+
+    For characters that eSpeak NG cannot pronounce.
     """
 
     def name(sign: str) -> str:

@@ -1,13 +1,13 @@
-"""The process in which eSpeak NG runs: `python -I -S espeak_helper.py LIBRARY DATA`, a socket as
-its standard input.
+"""The helper process that runs eSpeak NG.
 
-A process of its own because the library is under the GPL and not thread-safe. It starts the library
-once and forks for each request: a library that has spoken before gives other bytes for the same
-text, a fresh copy of a started one does not. The other end of the socket is its lifeline: end of
-file ends it. It imports no Django and next to nothing else.
+Started as `python -I -S espeak_helper.py LIBRARY DATA` with a socket as standard input. It is a
+separate process because the library is licensed under the GPL and is not thread-safe. It
+initialises the library once and forks for each request, because the library gives different bytes
+for the same text once it has spoken. It ends when the other end of the socket is closed. It does
+not import Django.
 
-Request: REQUEST, then voice name and text in UTF-8. Answer: ANSWER, then the samples (16 bit, mono)
-if SPOKEN.
+Protocol: a request is REQUEST, then the voice's name and the text in UTF-8. A response is ANSWER,
+then the samples (16 bit, mono) if the status is SPOKEN.
 """
 
 import ctypes
@@ -18,32 +18,32 @@ import sys
 
 # Seconds to live, pitch, pitch range, pace, bytes of voice name, bytes of text.
 REQUEST = struct.Struct("!6I")
-ANSWER = struct.Struct("!BI")  # one of the four below, bytes that follow
+ANSWER = struct.Struct("!BI")  # status (see below), number of bytes that follow
 SPOKEN, SILENT, TOO_LONG, NO_VOICE = range(4)
 
 SAMPLE_RATE = 22_050
-# 79 MB of samples. 5,000 characters of prose are 5 minutes, 11 at the slowest pace; what takes
-# longer is text that is spelled out sign by sign, and it must not fill the memory.
+# 79 MB of samples, to bound memory. 5,000 characters of prose take 5 minutes, 11 at the slowest
+# pace; only text that is spelled out character by character takes longer.
 MAX_AUDIO_SECONDS = 30 * 60
 
-# From the library's speak_lib.h. The text flags hold neither the SSML nor the phoneme bit: markup
-# is text.
+# From the library's speak_lib.h. The flags for SSML and phonemes are not set: markup is read as
+# text.
 _OUTPUT_SYNCHRONOUS, _DONT_EXIT = 2, 0x8000
 _POSITION_CHARACTER, _TEXT_IS_UTF8 = 1, 1
 _RATE, _PITCH, _RANGE = 1, 3, 4
 _DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of Linux
-# Breathy voices mix in noise. The library seeds it with the time of its start, which would differ
-# between helpers.
+# Seed for the noise in breathy voices. The library uses its start time, which differs between
+# helpers.
 _NOISE_SEED = 1
 
 _Callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p)
 
 
 def main(library_path: str, data_path: str) -> None:
-    # The library prints remarks on standard error; only Python's own go to the log.
+    # The library writes to file descriptor 2, which is discarded; Python's sys.stderr is the log.
     sys.stderr = os.fdopen(os.dup(2), "w")
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
-    # Nobody reads the answer any more: end without a word.
+    # If nobody reads the response any more, end silently.
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     library = ctypes.CDLL(library_path)
     rate = library.espeak_Initialize(_OUTPUT_SYNCHRONOUS, 0, os.fsencode(data_path), _DONT_EXIT)
@@ -67,17 +67,16 @@ def main(library_path: str, data_path: str) -> None:
                 os._exit(1)
             os._exit(0)
         if os.waitpid(child, 0)[1] != 0:
-            # There may be half an answer on the wire: the reader must see an end, not the next
-            # answer.
+            # Part of a response may have been sent. End, so that the reader does not take the next
+            # one for its rest.
             sys.exit(1)
 
 
 def _limit_child(parent: int, seconds: int) -> None:
-    """A child ends with its request's deadline, with its helper, and at the first error in the
-    library's callback.
-    """
+    """End the child at the deadline of its request, when its helper ends, and at the first error in
+    the library's callback."""
     signal.alarm(seconds)
-    # ctypes goes on after an error: the audio would have a hole.
+    # ctypes ignores errors in callbacks, so the audio would have a gap.
     sys.unraisablehook = lambda error: os._exit(1)
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_DEATH_SIGNAL, signal.SIGKILL)
@@ -115,7 +114,7 @@ def _speak(
 
 
 def _read(size: int) -> bytes:
-    """Exactly `size` bytes. End of file ends the process: whoever asked is gone."""
+    """Exactly `size` bytes. At end of file the process ends, because the other side has closed."""
     data = b""
     while len(data) < size:
         if not (piece := os.read(0, size - len(data))):

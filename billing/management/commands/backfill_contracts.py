@@ -1,5 +1,4 @@
-"""Make or find the contracts of customers who have a plan and, as far as we know,
-no contract at Metronome."""
+"""Create or find the Metronome contracts of customers who have a plan but no known contract."""
 
 from __future__ import annotations
 
@@ -17,13 +16,13 @@ from operations.command import Operation, Outcome, attempt
 
 class Command(Operation):
     help = (
-        "Makes or finds missing contracts at Metronome. "
+        "Creates or finds missing contracts at Metronome. "
         "Run backfill_customers first. Safe to run again."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         super().add_arguments(parser)
-        parser.add_argument("--all", action="store_true", help="customers without a plan, too")
+        parser.add_argument("--all", action="store_true", help="also customers without a plan")
 
     def total(self, *, all: bool, **options: Any) -> int:
         return backfill.customers_without_contract(everyone=all).count()

@@ -1,4 +1,4 @@
-"""Create or link the Metronome customers, and push the ingest aliases, that are missing there."""
+"""Create or link missing Metronome customers, and push missing ingest aliases."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Command(Operation):
         parser.add_argument(
             "--all",
             action="store_true",
-            help="those too that seem complete: push their aliases again",
+            help="also customers that seem complete: push their aliases again",
         )
 
     def total(self, *, all: bool, **options: Any) -> int:

@@ -1,4 +1,4 @@
-"""Make at Metronome what contracts stand on, or check that it is there."""
+"""Create what contracts need at Metronome (metrics, products, prices), or check it."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from django.utils import timezone
 
 from billing.metronome import MetronomeRejected, MetronomeUnavailable, catalogue, setup
 
-LOOK_SECONDS = 0.3  # between looks while waiting for a sandbox that is just starting
+POLL_SECONDS = 0.3  # between two requests while waiting for a sandbox that is starting
 
 
 class Command(BaseCommand):
     help = (
-        "Makes or finds pricing unit, metrics, products, rate card, prices and notifications "
-        "at Metronome. Safe to run again. Exits 1 when something is not as it should be."
+        "Creates or finds pricing unit, metrics, products, rate card, prices and notifications "
+        "at Metronome. Safe to run again. Exits 1 if something differs from what Vocalis needs."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
             "--check",
             action="store_true",
-            help="change nothing; list what differs and exit 1 if any",
+            help="change nothing; list the differences and exit 1 if there are any",
         )
         parser.add_argument(
             "--wait",
@@ -58,7 +58,7 @@ class Command(BaseCommand):
                 setup.pricing_units()
                 return
             except MetronomeUnavailable as error:
-                # A refused key is not a slow start.
+                # A refused API key stays refused: do not wait.
                 if time.monotonic() >= until or error.pause_seconds:
                     raise
-                time.sleep(LOOK_SECONDS)
+                time.sleep(POLL_SECONDS)

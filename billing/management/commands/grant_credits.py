@@ -1,4 +1,4 @@
-"""Give a customer complimentary credits."""
+"""Grant complimentary credits to a customer."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from operations.command import reason as why
 class Command(Operation):
     help = (
         "Grants complimentary credits through Metronome, drawn before all others; "
-        "reason and giver are in the admin's log. The same customer, credits and "
-        "reason again are the same grant, unless --key tells them apart."
+        "the admin's log has the reason and who decided it. Another call with the same "
+        "customer, credits and reason does not grant again, unless it has another --key."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -28,10 +28,10 @@ class Command(Operation):
         parser.add_argument("customer", metavar="EMAIL_OR_ID")
         parser.add_argument("credits", type=int, metavar="CREDITS")
         parser.add_argument(
-            "--reason", type=why, required=True, help="kept in the log, so it must say something"
+            "--reason", type=why, required=True, help="kept in the log; 3 letters at least"
         )
         parser.add_argument(
-            "--by", metavar="STAFF_EMAIL", help="who decides it; by default the only superuser"
+            "--by", metavar="STAFF_EMAIL", help="who decided it; by default the only superuser"
         )
         parser.add_argument(
             "--days",
@@ -39,7 +39,7 @@ class Command(Operation):
             default=complimentary.COMPLIMENTARY_DAYS,
             help=f"how long they can be used, {complimentary.DAYS_MAX:,} at most",
         )
-        parser.add_argument("--key", default="", help="tells this grant from an equal earlier one")
+        parser.add_argument("--key", default="", help="distinguishes equal grants")
 
     def outcomes(
         self,
@@ -54,32 +54,31 @@ class Command(Operation):
         key: str,
         **options: Any,
     ) -> Iterator[Outcome]:
-        receiver, giver = customer_named(customer), staff_named(by)
+        receiver, staff = customer_named(customer), staff_named(by)
         if not (0 < credits <= complimentary.CREDITS_MAX and 0 < days <= complimentary.DAYS_MAX):
             raise Refused(
                 f"Credits are 1 to {complimentary.CREDITS_MAX:,}, "
                 f"and days 1 to {complimentary.DAYS_MAX:,}."
             )
-        same = hashlib.sha256(f"{receiver.pk}\n{credits}\n{reason}\n{key}".encode()).hexdigest()[
-            :32
-        ]
-        there = ComplimentaryGrant.objects.filter(key=f"vocalis-gift-{same}").first()
-        if there and there.grant_id:
+        what = f"{receiver.pk}\n{credits}\n{reason}\n{key}"
+        own_key = f"vocalis-gift-{hashlib.sha256(what.encode()).hexdigest()[:32]}"
+        earlier = ComplimentaryGrant.objects.filter(key=own_key).first()
+        if earlier and earlier.grant_id:
             yield Outcome(
-                receiver, "granted before", f"on {there.created_at:%Y-%m-%d} by {there.by}"
+                receiver, "granted before", f"on {earlier.created_at:%Y-%m-%d} by {earlier.by}"
             )
         elif dry_run:
             yield Outcome(
                 receiver, "would be granted", f"{credits:,} credits for {days} days", is_open=True
             )
         else:
-            gift = complimentary.give(
+            row = complimentary.give(
                 customer=receiver,
                 credits=credits,
                 reason=reason,
-                by=giver,
-                key=f"vocalis-gift-{same}",
+                by=staff,
+                key=own_key,
                 days=days,
                 now=now,
             )
-            yield grant_now(gift, now=now)
+            yield grant_now(row, now=now)

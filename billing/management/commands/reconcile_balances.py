@@ -19,9 +19,9 @@ from operations.command import Operation, Outcome, attempt
 
 class Command(Operation):
     help = (
-        "Lists wallets that differ from Metronome or whose payments are "
-        "stuck, with age and cause. --fix has them synced and stuck payments "
-        "tried again; no balance is edited. Exits 1 while something differs."
+        "Lists wallets that differ from Metronome or whose payments are stuck, with age and "
+        "cause. --fix synchronises them and retries stuck payments; it does not edit balances. "
+        "Exits 1 while something differs."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -31,7 +31,7 @@ class Command(Operation):
         parser.add_argument(
             "--by",
             metavar="STAFF_EMAIL",
-            help="with --fix: who agrees to adjust differences of any size",
+            help="with --fix: who approves the adjustment of differences of any size",
         )
 
     def total(self, **options: Any) -> int:

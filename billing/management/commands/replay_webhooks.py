@@ -1,4 +1,4 @@
-"""Have stored webhooks processed again."""
+"""Make stored webhooks due again, so that a worker processes them."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from operations.command import Operation, Outcome, Refused, make_due, moment
 
 class Command(Operation):
     help = (
-        "Makes stored webhooks due again, processed ones too; a worker processes them. "
-        "Handlers read the state itself, so a replay changes nothing that still holds."
+        "Makes stored webhooks due again, also processed ones; a worker processes them. "
+        "Handlers read the current state, so a replay does not change what is up to date."
     )
     leaves_work = frozenset({"made due"})
 

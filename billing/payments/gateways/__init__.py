@@ -1,6 +1,6 @@
-"""Payment gateways: who moves the money.
+"""Payment gateways, which move the money.
 
-`settings.PAYMENT_GATEWAY` names the one new payments use.
+`settings.PAYMENT_GATEWAY` names the one that new payments use.
 """
 
 from __future__ import annotations
@@ -20,23 +20,25 @@ GATEWAYS = {"test": "billing.payments.gateways.test.TestGateway"}
 
 
 class GatewayDeclined(Exception):
-    """The gateway took no money and will not with this card. The message is for the customer."""
+    """The gateway took no money and will not with this card. The message is shown to the
+    customer."""
 
 
 class GatewayUnavailable(Unavailable):
-    """No answer, so nobody knows whether money was taken: `find` before charging again."""
+    """The gateway did not respond, so money may have been taken. Call `find` before charging
+    again."""
 
 
 class ChargeState(StrEnum):
     PAID = "paid"
-    # nothing is taken until the customer has confirmed it at the bank: `confirmation_url`
+    # No money is taken until the customer confirms it with the bank (`confirmation_url`).
     WAITING = "waiting"
-    CANCELLED = "cancelled"  # nothing was taken, and nothing will be
+    CANCELLED = "cancelled"  # no money was taken, and none will be
 
 
 @dataclass(frozen=True, slots=True)
 class Charge:
-    """What became of a charge. `reference` is its id at the gateway."""
+    """The state of a charge. `reference` is its id at the gateway."""
 
     reference: str
     amount_cents: int
@@ -54,16 +56,15 @@ class Gateway(Protocol):
     is_real_money: bool
 
     def cards_of(self, *, customer_id: UUID) -> Sequence[Card]:
-        """What this customer may choose without entering card data, the one to begin with first.
+        """The cards this customer can choose without entering card data, the default first.
 
-        Asks nobody outside.
+        Makes no network call.
         """
 
     def charge(
         self, *, key: str, amount_cents: int, currency: str, method_reference: str, description: str
     ) -> Charge:
-        """Take the money, once per `key`; the charge is PAID, or WAITING for the customer to
-        confirm it.
+        """Charge the card once per `key`. The charge is PAID, or WAITING for a confirmation.
 
         Raises GatewayDeclined or GatewayUnavailable.
         """
@@ -72,30 +73,26 @@ class Gateway(Protocol):
         """The charge made under `key`, if there was one. Raises GatewayUnavailable."""
 
     def confirmation_url(self, *, key: str, return_url: str) -> str:
-        """Where the customer confirms the WAITING charge of `key`, to come back to `return_url`.
+        """URL where the customer confirms the WAITING charge of `key`.
 
-        Asked while the customer waits. Raises GatewayUnavailable.
+        From there the customer returns to `return_url`. Called in web requests. Raises
+        GatewayUnavailable.
         """
 
     def cancel(self, *, key: str) -> Charge:
-        """See to it that a WAITING charge is never taken.
+        """Cancel a WAITING charge. The result is CANCELLED, or PAID if it was confirmed before.
 
-        Of one that was confirmed before: PAID. Safe to repeat.
-
-        Raises GatewayUnavailable.
+        Safe to repeat. Raises GatewayUnavailable.
         """
 
     def refund(self, *, key: str) -> None:
-        """Give the whole PAID charge of `key` back, once.
+        """Refund the whole PAID charge of `key`, once.
 
         Raises GatewayDeclined or GatewayUnavailable.
         """
 
 
 def gateway(name: str = "") -> Gateway:
-    """The gateway of this name, by default the one in use.
-
-    Raises KeyError for a name nobody knows.
-    """
+    """The gateway of this name, by default the one in use. Raises KeyError for an unknown name."""
     made: Gateway = import_string(GATEWAYS[name or settings.PAYMENT_GATEWAY])()
     return made

@@ -1,6 +1,6 @@
-"""The test gateway: cards that only exist here.
+"""The test gateway, with cards that exist only here.
 
-It keeps its own books, so that a key is charged once as anywhere.
+It stores its charges, so that a key is charged only once, as at a real gateway.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from . import Card, Charge, ChargeState, GatewayDeclined
 
 GOOD_CARD = Card("test-4242", "Test card •••• 4242")
 DECLINING_CARD = Card("test-0002", "Test card •••• 0002")
-CONFIRMED_CARD = Card("test-3155", "Test card •••• 3155")  # pays what the customer has confirmed
+CONFIRMED_CARD = Card("test-3155", "Test card •••• 3155")  # charged once the customer confirms
 
 State = ChargeAtTestGateway.State
 
 
 class TestGateway:
-    __test__ = False  # its name invites pytest
+    __test__ = False  # pytest would collect it because of its name
 
     is_real_money = False
 
@@ -55,10 +55,7 @@ class TestGateway:
         return reverse("test_bank", args=[key])
 
     def confirm(self, *, key: str) -> bool:
-        """What the bank's page does: the waiting charge is paid.
-
-        False if it does not wait (any more).
-        """
+        """Confirm the waiting charge, as the bank's page would. Returns whether it was waiting."""
         return bool(
             ChargeAtTestGateway.objects.filter(key=key, state=State.WAITING).update(
                 state=State.PAID

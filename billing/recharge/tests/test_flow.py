@@ -486,7 +486,7 @@ def test_a_release_in_doubt_whose_invoice_is_void_is_granted_at_once_under_the_p
     stage.drain()
 
     recharge = assert_recharged_once(alice)
-    assert recharge.release_refusal == "cancelled there, its invoice is void"
+    assert recharge.release_refusal == "cancelled at Metronome, its invoice is void"
     assert recharge.grant.key == f"vocalis-payment-{recharge.payment_id}"
 
 
@@ -511,9 +511,7 @@ def test_a_release_in_doubt_without_a_commit_is_granted_after_half_an_hour(
 
     recharge = assert_recharged_once(alice)
     status = "DRAFT" if invoice_id is None else "unknown"
-    assert (
-        recharge.release_refusal == f"over there, and no commit has come of it (invoice {status})"
-    )
+    assert recharge.release_refusal == f"ended at Metronome without a commit (invoice {status})"
 
 
 def test_what_cannot_be_asked_about_a_release_in_doubt_grants_nothing(stage, webhooks, alice):

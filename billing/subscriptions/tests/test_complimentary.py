@@ -162,9 +162,9 @@ def test_a_key_names_one_gift(stage, alice, staff, now):
         ),
         (
             ("alice@example.com", 5, "--by", "alice@example.com"),
-            "alice@example.com is nobody of the staff.",
+            "alice@example.com is not a member of staff.",
         ),
-        (("alice@example.com", 5, "--by", ""), " is nobody of the staff."),
+        (("alice@example.com", 5, "--by", ""), " is not a member of staff."),
     ],
 )
 def test_what_makes_no_sense_is_refused(alice, staff, args, text):

@@ -1,4 +1,4 @@
-"""Compare our usage with Metronome's and send what is missing there, or import usage of another
+"""Compare our usage with Metronome's and send missing events again, or import usage of another
 system.
 """
 
@@ -27,7 +27,7 @@ class Command(Operation):
         "Compares usage by closed hour and voice type with Metronome, names the "
         "events that differ, and has a worker send the missing ones again under "
         "the same transaction ids. Reaches back 34 days, as far as Metronome "
-        "takes events. Or imports the usage of another system: --from-csv."
+        "accepts events. Or imports the usage of another system: --from-csv."
     )
     leaves_work = frozenset({"sent again", "imported"})
 

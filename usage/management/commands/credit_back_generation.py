@@ -1,4 +1,4 @@
-"""Give a customer back what a generation cost."""
+"""Credit back what a generation cost."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from usage.models import Generation
 
 class Command(Operation):
     help = (
-        "Credits back a generation with new credits through Metronome, once; "
-        "reason and giver are in the admin's log. What was reported stays reported."
+        "Credits back what a generation cost, as new credits through Metronome, once; the admin's "
+        "log has the reason and who decided it. Reported usage stays reported."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         super().add_arguments(parser)
         parser.add_argument("generation", type=UUID, metavar="ID")
         parser.add_argument(
-            "--reason", type=why, required=True, help="kept in the log, so it must say something"
+            "--reason", type=why, required=True, help="kept in the log; 3 letters at least"
         )
         parser.add_argument(
-            "--by", metavar="STAFF_EMAIL", help="who decides it; by default the only superuser"
+            "--by", metavar="STAFF_EMAIL", help="who decided it; by default the only superuser"
         )
 
     def outcomes(
@@ -42,7 +42,7 @@ class Command(Operation):
         by: str | None,
         **options: Any,
     ) -> Iterator[Outcome]:
-        giver = staff_named(by)
+        staff = staff_named(by)
         row = (
             Generation.objects.select_related("customer__user", "credit_back__by")
             .filter(pk=generation)
@@ -62,7 +62,7 @@ class Command(Operation):
             )
         else:
             try:
-                credited = credit_back.credit_back(generation=row, by=giver, reason=reason, now=now)
+                credited = credit_back.credit_back(generation=row, by=staff, reason=reason, now=now)
             except credit_back.NotCreditable as error:
                 raise Refused(f"Not credited back: {error}.") from error
             yield grant_now(credited, now=now)

@@ -230,7 +230,7 @@ def test_no_worker_is_an_error(client, running, now, monkeypatch):
 
     assert checks(client, 503)["worker"] == (
         "error",
-        "none runs: none was started, or all were stopped",
+        "none runs: none was started, or all have stopped",
     )
 
     Heartbeat.objects.create(worker="w", started_at=now, beat_at=now - timedelta(minutes=2))

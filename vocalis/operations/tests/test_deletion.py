@@ -226,12 +226,12 @@ def test_it_waits_for_money_and_speech_on_their_way(stage, life):
         gateway="test",
         created_at=stage.now(),
     )
-    assert "A payment or a plan is on its way" in delete().text
+    assert "A payment or a plan is in progress" in delete().text
     Payment.objects.filter(pk=payment.pk).update(state="failed")
     recharge_row = Recharge.objects.create(
         customer=life, workflow_id="w", invoice_total="1", created_at=stage.now()
     )
-    assert "A payment or a plan is on its way" in delete().text
+    assert "A payment or a plan is in progress" in delete().text
     Recharge.objects.filter(pk=recharge_row.pk).update(state="failed")
 
     Generation.objects.update(state="pending", taken_at=stage.now() - timedelta(seconds=5))

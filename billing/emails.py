@@ -1,8 +1,8 @@
 """E-mails about credits and payments.
 
 The worker sends them at least once: if it dies between sending and storing that, one is repeated.
-Out of credits is sent by `inbox.handlers`, a failed recharge by `recharge.flow`, a failed renewal by
-`subscriptions.renew`.
+Out of credits is sent by `inbox.handlers`, a failed recharge by `recharge.flow`, a failed renewal
+by `subscriptions.renew`.
 """
 
 from __future__ import annotations

@@ -142,13 +142,13 @@ def test_a_confirmation_nobody_told_us_of_is_found_within_the_hour(stage, alice)
 def test_a_renewal_is_told_by_mail_once_and_granted_when_confirmed(stage, alice):
     payment = wait_in_renewal(stage, alice)
     pass_time(stage, hours=5)
-    [letter] = [letter for letter in mail.outbox if "confirm" in letter.subject]
-    assert (letter.to, letter.subject) == (
+    [message] = [message for message in mail.outbox if "confirm" in message.subject]
+    assert (message.to, message.subject) == (
         ["alice@example.com"],
         "Your bank wants you to confirm a payment",
     )
-    assert "$49.00 for the next month of your Creator plan" in letter.body
-    assert "/billing/" in letter.body
+    assert "$49.00 for the next month of your Creator plan" in message.body
+    assert "/billing/" in message.body
 
     confirm(payment, stage)
 
@@ -159,8 +159,8 @@ def test_a_renewal_is_told_by_mail_once_and_granted_when_confirmed(stage, alice)
 def test_a_recharge_is_told_by_mail_once_and_granted_when_confirmed(stage, webhooks, alice):
     payment = wait_in_recharge(stage, alice)
     pass_time(stage, hours=5)
-    [letter] = mail.outbox
-    assert "$45.00 for your automatic recharge" in letter.body
+    [message] = mail.outbox
+    assert "$45.00 for your automatic recharge" in message.body
     assert not AutoRecharge.objects.get().stuck_at
 
     confirm(payment, stage)
@@ -236,7 +236,7 @@ def test_a_renewal_not_confirmed_within_a_week_ends_the_plan_and_says_so(stage, 
     )
     assert (row.state, row.failure) == ("ended", failure)
     assert charges()[1:] == [("test-3155", ChargeState.CANCELLED)]
-    assert [letter.subject for letter in mail.outbox if "renewed" in letter.subject] == [
+    assert [message.subject for message in mail.outbox if "renewed" in message.subject] == [
         "Your plan was not renewed"
     ]
     assert agree(alice) == 0
@@ -257,7 +257,7 @@ def test_a_recharge_not_confirmed_within_a_week_is_released_as_failed_and_auto_r
     )
     assert not found.enabled
     assert charges() == [("test-3155", ChargeState.CANCELLED)]
-    assert [letter.subject for letter in mail.outbox][-1] == "Your automatic recharge failed"
+    assert mail.outbox[-1].subject == "Your automatic recharge failed"
     assert balance(alice) == 20_000
 
 

@@ -30,7 +30,7 @@ def generation(stage, alice):
 def test_a_credit_back_is_a_credit_of_its_own_on_both_sides(stage, alice, staff, generation):
     before = list(UsageEvent.objects.values())
 
-    gift = credit_back.credit_back(
+    row = credit_back.credit_back(
         generation=generation, by=staff, reason="It stuttered", now=stage.now()
     )
     stage.drain()
@@ -46,9 +46,9 @@ def test_a_credit_back_is_a_credit_of_its_own_on_both_sides(stage, alice, staff,
     assert balance(alice) == remote_balance(alice) == 30_000
     assert list(UsageEvent.objects.values()) == before
     generation.refresh_from_db()
-    assert generation.credit_back == gift
+    assert generation.credit_back == row
     assert generation.credit_back.grant == grant
-    assert (gift.kind, gift.reason, gift.by) == ("credit_back", "It stuttered", staff)
+    assert (row.kind, row.reason, row.by) == ("credit_back", "It stuttered", staff)
 
 
 def test_a_second_credit_back_is_the_first(stage, alice, staff, generation):

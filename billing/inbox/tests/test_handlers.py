@@ -293,9 +293,9 @@ def test_running_out_of_credits_is_mailed_once(known, now):
     InboundWebhook.objects.run_now(now)
     work(event, now)
 
-    [letter] = mail.outbox
-    assert (letter.to, letter.subject) == (["alice@example.com"], "You are out of credits")
-    assert "http://localhost:8000/billing/plans/" in letter.body
+    [message] = mail.outbox
+    assert (message.to, message.subject) == (["alice@example.com"], "You are out of credits")
+    assert "http://localhost:8000/billing/plans/" in message.body
     assert is_sync_due(now)
 
 
@@ -341,10 +341,10 @@ def test_credits_that_end_in_three_days_are_announced_once(known, wallet, now):
     InboundWebhook.objects.run_now(now)
     work(event, now)
 
-    [letter] = mail.outbox
-    assert letter.to == ["alice@example.com"]
-    assert "500 of your credits (Test credits)" in letter.body
-    assert f"{now + timedelta(days=3):%B %Y}" in letter.body
+    [message] = mail.outbox
+    assert message.to == ["alice@example.com"]
+    assert "500 of your credits (Test credits)" in message.body
+    assert f"{now + timedelta(days=3):%B %Y}" in message.body
 
 
 @pytest.mark.parametrize("change", [{"remaining": 0}, {"segment_id": "another"}])
@@ -438,4 +438,4 @@ def test_credits_about_to_end_at_metronome_are_mailed(stage, webhooks, alice):
     stage.advance(hours=2)
     stage.drain()
 
-    assert [letter.subject for letter in mail.outbox] == ["Some of your credits expire soon"]
+    assert [message.subject for message in mail.outbox] == ["Some of your credits expire soon"]

@@ -342,10 +342,10 @@ def test_a_declined_card_switches_auto_recharge_off_and_tells_the_customer(stage
     ).enabled
     assert not ChargeAtTestGateway.objects.exists()
     assert (balance(alice), remote_balance(alice)) == (20_000, 20_000)
-    [letter] = mail.outbox
-    assert letter.to == ["alice@example.com"]
-    assert "$45.00" in letter.body
-    assert "The card was declined." in letter.body
+    [message] = mail.outbox
+    assert message.to == ["alice@example.com"]
+    assert "$45.00" in message.body
+    assert "The card was declined." in message.body
 
 
 def test_after_the_card_is_fixed_switching_on_recharges_at_once(stage, webhooks, alice):
@@ -372,12 +372,12 @@ def test_a_worker_killed_while_a_failure_is_told_still_tells_it(
     run_to_low(stage, alice)
     real_send, deaths = flow.emails.send, []
 
-    def deadly(**letter):
+    def deadly(**message):
         if deaths:
-            return real_send(**letter)
+            return real_send(**message)
         deaths.append(moment)
         if moment == "after":
-            real_send(**letter)
+            real_send(**message)
         raise Killed
 
     monkeypatch.setattr(flow.emails, "send", deadly)
@@ -389,7 +389,7 @@ def test_a_worker_killed_while_a_failure_is_told_still_tells_it(
     assert len(mail.outbox) == (1 if moment == "before" else 2)
 
 
-def test_a_mail_server_that_is_down_delays_the_letter_only(stage, webhooks, alice, monkeypatch):
+def test_a_mail_server_that_is_down_delays_the_e_mail_only(stage, webhooks, alice, monkeypatch):
     cards.choose(customer_id=alice.pk, reference=DECLINING_CARD.reference, now=stage.now())
     run_to_low(stage, alice)
     with monkeypatch.context() as patch:

@@ -80,7 +80,7 @@ def test_a_plan_ends_with_its_credits_if_their_grant_was_heard_of_too_late(
     grant = CreditGrant.objects.get(wallet__customer=alice)
     assert (subscription.state, subscription.period_end_at) == (state, grant.ends_at)
     assert grant.ends_at == hours.ceil_hour(subscription.anchor_at + timedelta(days=14))
-    assert ("were over before their grant was heard of" in caplog.text) == (state == "ended")
+    assert ("had ended before we learned of their grant" in caplog.text) == (state == "ended")
     assert agree(alice) == credits
 
 
@@ -284,19 +284,19 @@ def test_a_declined_renewal_ends_the_plan_and_says_why_on_the_page_and_by_mail(s
     assert sorted(Payment.objects.values_list("state", flat=True)) == ["charged", "failed"]
     assert not Payment.objects.open().exists()
     assert subscription.told_at
-    [letter] = [letter for letter in mail.outbox if "renewed" in letter.subject]
-    assert (letter.to, letter.subject) == (["alice@example.com"], "Your plan was not renewed")
-    assert f"Your Creator plan has ended. {subscription.failure}\n" in letter.body
-    assert "/billing" in letter.body
-    assert "/plans" in letter.body
+    [message] = [message for message in mail.outbox if "renewed" in message.subject]
+    assert (message.to, message.subject) == (["alice@example.com"], "Your plan was not renewed")
+    assert f"Your Creator plan has ended. {subscription.failure}\n" in message.body
+    assert "/billing" in message.body
+    assert "/plans" in message.body
 
     Payment.objects.all().run_now(stage.now())
     Subscription.objects.all().run_now(stage.now())
     pass_time(stage, days=2)
-    assert len([letter for letter in mail.outbox if "renewed" in letter.subject]) == 1
+    assert len([message for message in mail.outbox if "renewed" in message.subject]) == 1
 
 
-def test_a_mail_server_that_is_down_delays_the_letter_and_not_the_end_of_the_plan(
+def test_a_mail_server_that_is_down_delays_the_e_mail_and_not_the_end_of_the_plan(
     stage, alice, monkeypatch
 ):
     subscription = select(alice, "creator", stage.now())
@@ -313,7 +313,7 @@ def test_a_mail_server_that_is_down_delays_the_letter_and_not_the_end_of_the_pla
 
     pass_time(stage, minutes=3)
 
-    assert [letter.subject for letter in mail.outbox if "plan" in letter.subject] == [
+    assert [message.subject for message in mail.outbox if "plan" in message.subject] == [
         "Your plan was not renewed"
     ]
 

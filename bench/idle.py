@@ -13,7 +13,7 @@ from typing import Any
 from bench import setup
 
 SECONDS = float(os.environ.get("BENCH_SECONDS", "20"))
-TURNS = 30
+PASSES = 30
 
 
 def cpu_percent() -> float:
@@ -55,9 +55,9 @@ def queries_a_pass() -> float:
 
     worker.run_pass()
     with connection.execute_wrapper(count):
-        for _ in range(TURNS):
+        for _ in range(PASSES):
             assert worker.run_pass() == 0
-    return queries / TURNS
+    return queries / PASSES
 
 
 def main(url: str) -> dict[str, float]:

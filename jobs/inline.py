@@ -15,22 +15,19 @@ from .worker import RowJob
 J = TypeVar("J", bound=JobRow)
 
 
-def do_now(step: RowJob, rows: QuerySet[J], *, now: datetime) -> None:
-    """Do in this process what the one row of `rows` owes, under the same claim as a worker. Raises
-    what its step raises.
+def do_now(job: RowJob, rows: QuerySet[J], *, now: datetime) -> None:
+    """Run the job on the one row of `rows` in this process, under the same claim as a worker.
 
-    Snooze if a worker has the row in hand.
+    Raises what the job raises, and Snooze if a worker has the row in hand.
     """
     queue_rows: Any = rows
     queue_rows.run_now(now)
     keys = list(rows.values_list("pk", flat=True))
-    claimed = queue.claim(
-        rows.model, among=keys, now=now, limit=1, lease_seconds=step.lease_seconds
-    )
+    claimed = queue.claim(rows.model, among=keys, now=now, limit=1, lease_seconds=job.lease_seconds)
     if not claimed:
         raise Snooze("a worker is just at it")
     try:
-        again_at = step.perform(claimed[0], now)
+        again_at = job.perform(claimed[0], now)
     except (Unavailable, Rejected, Snooze) as error:
         queue.fail(claimed[0], error, now=now)
         raise

@@ -32,7 +32,7 @@ class GiveForm(Reason):
         initial=complimentary.COMPLIMENTARY_DAYS,
         help_text="How long they can be used.",
     )
-    # A form sent twice is one gift.
+    # A form sent twice gives one grant.
     key = forms.UUIDField(initial=uuid.uuid4, widget=forms.HiddenInput)
     field_order = ("credits", "days", "reason")
 
@@ -98,8 +98,8 @@ class WalletAdmin(OfCustomer, ReadOnlyAdmin):
         key: uuid.UUID,
     ) -> None:
         def give(wallet: Wallet) -> None:
-            gift_key = f"vocalis-gift-{key.hex}-{wallet.pk}"
-            if ComplimentaryGrant.objects.filter(key=gift_key).exists():
+            grant_key = f"vocalis-complimentary-{key.hex}-{wallet.pk}"
+            if ComplimentaryGrant.objects.filter(key=grant_key).exists():
                 raise Refused("has them already: this form was sent before")
             complimentary.give(
                 customer=wallet.customer,
@@ -107,7 +107,7 @@ class WalletAdmin(OfCustomer, ReadOnlyAdmin):
                 days=days,
                 reason=reason,
                 by=request.user,  # type: ignore[arg-type]
-                key=gift_key,
+                key=grant_key,
                 now=timezone.now(),
             )
 

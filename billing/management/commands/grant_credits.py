@@ -61,7 +61,7 @@ class Command(Operation):
                 f"and days 1 to {complimentary.DAYS_MAX:,}."
             )
         what = f"{receiver.pk}\n{credits}\n{reason}\n{key}"
-        own_key = f"vocalis-gift-{hashlib.sha256(what.encode()).hexdigest()[:32]}"
+        own_key = f"vocalis-complimentary-{hashlib.sha256(what.encode()).hexdigest()[:32]}"
         earlier = ComplimentaryGrant.objects.filter(key=own_key).first()
         if earlier and earlier.grant_id:
             yield Outcome(

@@ -34,7 +34,7 @@ from pydantic._internal._generics import _GENERIC_TYPES_CACHE
 from accounts.models import Customer, User
 from billing import metronome, plans
 from billing.payments import processing
-from jobs import clock, worker
+from jobs import clock, queue, worker
 from operations import command
 from sandbox import Sandbox
 from usage.metering.schedule import make_rows
@@ -82,6 +82,10 @@ class Stage(MetronomeSide):
             random.seed(self.seed)  # the back-off's jitter
             # The ids of our rows.
             stack.enter_context(patch("os.urandom", random.Random(self.seed).randbytes))
+            # A lease's token says in microseconds when it ends, and so who is claimed first.
+            tokens = random.Random(self.seed)
+            named = SimpleNamespace(token_hex=lambda size: tokens.randbytes(size).hex())
+            stack.enter_context(patch.object(queue, "secrets", named))
             _empty_tables()
             self.traveller = stack.enter_context(time_machine.travel(START, tick=False))
             # Metronome's known delay is up to 15 seconds. A hundred and ten is more than what is

@@ -273,7 +273,7 @@ def new_customer(number: int) -> Customer:
 
 
 def let_a_quarter_of_an_hour_pass() -> None:
-    """While nothing runs: leases end, holds expire, whoever began to speak is gone for good."""
+    """While nothing runs: leases end, reservations expire, and interrupted requests stay gone."""
     now = timezone.now()
     past = now - timedelta(minutes=15)
     for model in apps.get_models():

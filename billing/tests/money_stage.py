@@ -48,13 +48,13 @@ def switch_on(stage, customer, *, threshold: int = 25_000, to: int = 200_000) ->
 
 
 def burn(stage, customer, credits: int) -> None:
-    """Spend credits here and at Metronome, as a finished and reported generation does. Sends no
+    """Spend credits on both sides, as a finished and reported generation does. Sends no
     webhooks yet."""
     now = stage.now()
     wallet = Wallet.objects.get(customer=customer)
     key = f"burn-{wallet.version}"
-    hold = ledger.reserve(wallet_id=wallet.id, key=key, amount=credits, now=now)
-    ledger.capture(reservation_id=hold.id, now=now)
+    reservation = ledger.reserve(wallet_id=wallet.id, key=key, amount=credits, now=now)
+    ledger.capture(reservation_id=reservation.id, now=now)
     event = {
         "transaction_id": f"{customer.pk}-{key}",
         "customer_id": customer.stable_alias,
@@ -63,7 +63,7 @@ def burn(stage, customer, credits: int) -> None:
         "properties": {"text_length": str(credits), "voice_type": "standard"},
     }
     metronome.ingest([event])
-    ledger.acknowledge(reservation_ids=[hold.id], now=now)
+    ledger.acknowledge(reservation_ids=[reservation.id], now=now)
     schedule.soon([customer.pk], now=now)
 
 
@@ -77,7 +77,7 @@ def run_to_low(stage, customer, *, left: int = 20_000) -> None:
     assert contract.metronome_id
 
 
-def spend_there(customer, stage, credits, name="there"):
+def spend_at_metronome(customer, stage, credits, name="remote"):
     """Usage Metronome hears of and we do not."""
     metronome.ingest(
         [
@@ -92,13 +92,13 @@ def spend_there(customer, stage, credits, name="there"):
     )
 
 
-def spend_here(customer, stage, credits, key="here", acknowledged=False):
+def spend_in_ledger(customer, stage, credits, key="local", acknowledged=False):
     wallet = Wallet.objects.get(customer=customer)
-    hold = ledger.reserve(wallet_id=wallet.id, key=key, amount=credits, now=stage.now())
-    ledger.capture(reservation_id=hold.id, now=stage.now())
+    reservation = ledger.reserve(wallet_id=wallet.id, key=key, amount=credits, now=stage.now())
+    ledger.capture(reservation_id=reservation.id, now=stage.now())
     if acknowledged:
-        ledger.acknowledge(reservation_ids=[hold.id], now=stage.now())
-    return hold.id
+        ledger.acknowledge(reservation_ids=[reservation.id], now=stage.now())
+    return reservation.id
 
 
 def select(customer, plan, now, key="form-1") -> Subscription:
@@ -111,7 +111,7 @@ def pass_time(stage, **delta) -> None:
 
 
 def agree(customer) -> int:
-    """The credits both sides hold."""
+    """The credits both sides have."""
     customer.refresh_from_db()
     assert balance(customer) == remote_balance(customer)
     return balance(customer)

@@ -38,7 +38,7 @@ from vocalis.operations import deletion
 if TYPE_CHECKING:
     from .world import World
 
-GENERATION_KEY = len("gen-") + 36  # what the keys of all holds for one generation begin with
+GENERATION_KEY = len("gen-") + 36  # what the keys of all reservations for one generation begin with
 
 
 def always() -> None:
@@ -70,7 +70,7 @@ def _rules() -> tuple[list[str], str, list[Any]]:
         "a balance is the sum of its entries": wallets.exclude(
             balance=_sum(entries.all(), "wallet", "amount")
         ),
-        "what is reserved is the sum of the open holds": wallets.exclude(
+        "what is reserved is the sum of the open reservations": wallets.exclude(
             reserved=_sum(Reservation.objects.open(), "wallet", "amount")
         ),
         "a balance covers what started grants have left": wallets.filter(
@@ -89,10 +89,12 @@ def _rules() -> tuple[list[str], str, list[Any]]:
         ),
         "what is done is paid for": done.exclude(reservation__state=Reservation.State.CAPTURED),
         "what is paid for is done": captured.exclude(paid_for),
-        "a generation is held or paid once": kept.values(begins=Left("key", GENERATION_KEY))
-        .annotate(holds=Count("id"))
-        .filter(holds__gt=1),
-        "a frozen wallet holds nothing new": Reservation.objects.filter(
+        "a generation has at most one open or captured reservation": kept.values(
+            begins=Left("key", GENERATION_KEY)
+        )
+        .annotate(reservations=Count("id"))
+        .filter(reservations__gt=1),
+        "a frozen wallet has no new reservation": Reservation.objects.filter(
             created_at__gt=F("wallet__frozen_at")
         ),
         "a customer has one recharge at a time": recharging.filter(
@@ -122,7 +124,7 @@ def _sum(rows: QuerySet[Any], owner: str, field: str) -> Coalesce:
 
 
 def at_rest(world: World) -> None:
-    """Nothing is owed any more, and both sides agree to the credit."""
+    """No work is left, and both sides agree to the credit."""
     assert not dead_rows(), f"rows that need a person: {dead_rows()}"
     assert not Reservation.objects.open().exists()
     assert not Reservation.objects.filter(
@@ -141,7 +143,7 @@ def at_rest(world: World) -> None:
     charges_agree()
     plans_agree()
     recharges_came()
-    gifts_agree(world)
+    complimentary_grants_agree(world)
     nothing_was_corrected(world)
     deleted_are_forgotten(world)
     for customer in Customer.objects.all():
@@ -154,14 +156,16 @@ def webhooks_came_once() -> None:
 
 
 def events_agree(world: World) -> None:
-    there = Counter(event.id for event in world.events_at_metronome())
-    here = set(UsageEvent.objects.values_list("transaction_id", flat=True))
-    assert set(there) == here, f"missing there {here - set(there)}, invented {set(there) - here}"
+    remote = Counter(event.id for event in world.events_at_metronome())
+    local = set(UsageEvent.objects.values_list("transaction_id", flat=True))
+    assert set(remote) == local, (
+        f"missing at Metronome {local - set(remote)}, invented {set(remote) - local}"
+    )
     done = {
         f"vocalis-gen-{pk}"
         for pk in Generation.objects.filter(state="done").values_list("pk", flat=True)
     }
-    assert done <= here
+    assert done <= local
 
 
 def charges_agree() -> None:
@@ -217,7 +221,7 @@ def plans_agree() -> None:
 
 def recharges_came() -> None:
     """Whoever wants recharges is not left with little, unless operators were told after Metronome's
-    wish was lost twice."""
+    request was lost twice."""
     wanted = AutoRecharge.objects.filter(enabled=True, stuck_at=None).exclude(
         customer__contract__metronome_id=None
     )
@@ -225,11 +229,11 @@ def recharges_came() -> None:
     assert not waiting.exists(), list(waiting)
 
 
-def gifts_agree(world: World) -> None:
-    """Every gift and refund is one grant of its size, here and at Metronome."""
-    for gift in ComplimentaryGrant.objects.select_related("grant"):
-        assert gift.grant and gift.grant.granted == gift.credits, f"{gift} came as {gift.grant}"
-        assert world.grants_at_metronome(gift.customer, gift.key) == 1
+def complimentary_grants_agree(world: World) -> None:
+    """Every complimentary grant and every credit back is one grant of its size, on both sides."""
+    for row in ComplimentaryGrant.objects.select_related("grant"):
+        assert row.grant and row.grant.granted == row.credits, f"{row} came as {row.grant}"
+        assert world.grants_at_metronome(row.customer, row.key) == 1
     assert (
         not Generation.objects.exclude(credit_back=None)
         .exclude(credit_back__credits=F("credits"))
@@ -237,7 +241,7 @@ def gifts_agree(world: World) -> None:
     )
     assert not ComplimentaryGrant.objects.filter(
         kind=ComplimentaryGrant.Kind.CREDIT_BACK, generation=None
-    ).exists(), "refunded twice"
+    ).exists(), "credited back twice"
 
 
 def nothing_was_corrected(world: World) -> None:
@@ -254,8 +258,9 @@ def nothing_was_corrected(world: World) -> None:
 
 
 def _taken_away(world: World) -> Counter[Any]:
-    """Credits by customer that usage took of commits that were archived at Metronome. Of one never
-    heard of here, only Metronome knows what it paid in a month that is final: at most all of it."""
+    """Credits by customer that usage took of commits that were archived at Metronome. Of one that
+    never reached the ledger, only Metronome knows what it paid in a month that is final: at most
+    all of it."""
     grants = CreditGrant.objects.filter(remote_id__in=world.taken_away)
     owners = dict(grants.values_list("id", "wallet__customer"))
     credits: Counter[Any] = Counter()
@@ -265,9 +270,9 @@ def _taken_away(world: World) -> Counter[Any]:
     for consumptions in LedgerEntry.objects.exclude(consumptions=[]).values_list(
         "consumptions", flat=True
     ):
-        for grant_id, drawn, *_ in consumptions:
+        for grant_id, consumed, *_ in consumptions:
             if grant_id in owners:
-                credits[owners[grant_id]] += drawn
+                credits[owners[grant_id]] += consumed
     return credits
 
 
@@ -279,13 +284,13 @@ def deleted_are_forgotten(world: World) -> None:
         assert customer.metronome_id, f"nobody can say whether Metronome has forgotten {customer}"
         names = world.names_at_metronome(customer)
         assert names == [deletion.NAME, customer.stable_alias], (
-            f"{customer} is deleted, and known there as {names}"
+            f"{customer} is deleted, and known at Metronome as {names}"
         )
     aliases, ours = (
         world.aliases_at_metronome(),
         set(IngestAlias.objects.values_list("name", flat=True)),
     )
-    assert aliases <= ours, f"of nobody here any more: {aliases - ours}"
+    assert aliases <= ours, f"of no customer any more: {aliases - ours}"
 
 
 def usage_agrees(world: World) -> None:
@@ -323,7 +328,7 @@ def customers_agree(world: World, customer: Customer) -> None:
     ]
     balance = world.balance_at_metronome(customer)
     assert (wallet.balance if wallet else 0) == balance, (
-        f"{customer}: {wallet and wallet.balance} here, {balance} there; "
+        f"{customer}: {wallet and wallet.balance} in the wallet, {balance} at Metronome; "
         f"{list(LedgerEntry.objects.filter(wallet=wallet).values_list('kind', 'amount'))}"
     )
     if not CreditGrant.objects.filter(wallet=wallet, remote_id__in=world.taken_away).exists():

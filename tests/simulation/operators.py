@@ -25,7 +25,7 @@ from .stage import Stage
 
 
 class Operators(Stage):
-    def gift_at_metronome(self) -> None:
+    def add_grant_at_metronome(self) -> None:
         """Someone adds credits in Metronome's own interface; we hear of it by webhook or by the
         sweep."""
         contract = (
@@ -63,7 +63,7 @@ class Operators(Stage):
             )
 
     def archive_at_metronome(self) -> None:
-        """Someone takes such a gift away again, spent or not."""
+        """Someone takes such a grant away again, spent or not."""
         for contract in (
             Contract.objects.exclude(metronome_id=None).select_related("customer").order_by("id")
         ):
@@ -72,13 +72,13 @@ class Operators(Stage):
                 contract.metronome_id or "",
             )
             with patch.object(metronome.client, "client", lambda: self.hotline):
-                made_there = [
+                made_by_hand = [
                     commit
                     for commit in metronome.commits(customer_id=customer_id)
                     if commit.name == "ComplimentaryGrant"
                 ]
-            if made_there:
-                commit = self.dice.choice(made_there)
+            if made_by_hand:
+                commit = self.dice.choice(made_by_hand)
                 archived = [{"id": commit.id}]
                 self.taken_away[commit.id] = (
                     contract.customer_id,
@@ -92,7 +92,7 @@ class Operators(Stage):
     def give(self) -> None:
         customer = self.anyone()
         if customer:
-            key = self.key("gift")
+            key = self.key("complimentary")
             for _ in range(self.dice.choice([1, 1, 2])):
                 complimentary.give(
                     customer=customer,
@@ -104,7 +104,7 @@ class Operators(Stage):
                     now=self.now(),
                 )
 
-    def refund(self) -> None:
+    def credit_back(self) -> None:
         done = list(
             Generation.objects.filter(state=Generation.State.DONE).order_by("created_at", "key")
         )
@@ -115,7 +115,7 @@ class Operators(Stage):
                     generation=generation, by=self.staff, reason="noise", now=self.now()
                 )
 
-    def give_money_back(self) -> None:
+    def request_refunds(self) -> None:
         """Staff ask for refunds of whatever is charged; only what can never be granted may be
         refunded."""
         for payment in Payment.objects.filter(state=Payment.State.CHARGED).order_by("created_at"):

@@ -28,7 +28,7 @@ from .operators import Operators
 from .stage import LONGEST_WAIT_MINUTES
 
 STEPS = 55
-SETTLE_ROUNDS = 40
+SETTLE_TRIES = 40
 REFUSALS = (
     ledger.InsufficientCredits,
     ledger.WalletFrozen,
@@ -57,7 +57,7 @@ class World(Operators):
 
     def meanwhile(self) -> None:
         """What another process does while one stands still: at worst for so long that its lease or
-        its hold runs out."""
+        its reservation expires."""
         self._one_of(
             [
                 ("worker", self.work, 10),
@@ -68,7 +68,7 @@ class World(Operators):
                 ("choose a plan", self.choose_plan, 1),
                 ("auto-recharge", self.set_recharge, 1),
                 ("confirm a payment", self.confirm_payment, 2),
-                ("gift by hand", self.gift_at_metronome, 1),
+                ("grant by hand", self.add_grant_at_metronome, 1),
                 ("freeze", self.freeze, 1),
                 ("delete a customer", self.delete_meanwhile, 1),
             ]
@@ -98,13 +98,13 @@ class World(Operators):
             ("card", self.change_card, 3),
             ("confirm a payment", self.confirm_payment, 4),
             ("call a payment off", self.call_payment_off, 1),
-            ("gift by hand", self.gift_at_metronome, 4),
-            ("gift taken away by hand", self.archive_at_metronome, 3),
-            ("gift", self.give, 2),
-            ("refund", self.refund, 2),
+            ("grant by hand", self.add_grant_at_metronome, 4),
+            ("grant taken away by hand", self.archive_at_metronome, 3),
+            ("complimentary grant", self.give, 2),
+            ("credit back", self.credit_back, 2),
             ("cancel", self.cancel_plan, 1),
             ("plan ended by hand", self.upset_plan, 3),
-            ("money back", self.give_money_back, 1),
+            ("refund", self.request_refunds, 1),
             ("look twice", self.look_twice, 3),
             ("freeze", self.freeze, 1),
             ("a command", self.run_a_command, 4),
@@ -112,10 +112,10 @@ class World(Operators):
             ("webhooks misbehave", self.upset_webhooks, 4),
             (
                 "Metronome goes or comes",
-                self.turn_metronome,
+                self.toggle_metronome,
                 10 if self.chaos.is_metronome_down else 2,
             ),
-            ("half a hold", self.leave_a_hold, 2),
+            ("half a reservation", self.leave_a_reservation, 2),
             ("two at once", self.race_for_all, 2),
         ]
 
@@ -174,7 +174,7 @@ class World(Operators):
         self.speak_for(self.anyone())
 
     def speak_over_an_end(self) -> None:
-        """A request holds credits when some of them end, and a worker comes by before it has
+        """A request has reserved credits when some of them end, and a worker comes by before it has
         spoken."""
         soon = (self.now(), self.now() + timedelta(days=31))
         ending = (
@@ -249,22 +249,22 @@ class World(Operators):
                     now=self.now(),
                 )
 
-    def leave_a_hold(self) -> None:
+    def leave_a_reservation(self) -> None:
         """A request that reserved and was never heard of again."""
         wallet = Wallet.objects.order_by("id").first()
         if wallet:
-            self.hold(wallet.id, self.dice.randint(1, 900))
+            self.reserve(wallet.id, self.dice.randint(1, 900))
 
     def race_for_all(self) -> None:
         """Two requests want all that is left; the second comes while the first has looked and not
         yet taken."""
         wallet = Wallet.objects.order_by("id").first()
         if wallet and wallet.available:
-            hold = partial(self.hold, wallet.id, wallet.available)
-            with self.chaos.overtaken("before BEGIN", partial(self.perform, hold)):
-                hold()
+            reserve = partial(self.reserve, wallet.id, wallet.available)
+            with self.chaos.overtaken("before BEGIN", partial(self.perform, reserve)):
+                reserve()
 
-    def hold(self, wallet_id: int, amount: int) -> None:
+    def reserve(self, wallet_id: int, amount: int) -> None:
         with suppress(*REFUSALS):
             ledger.reserve(wallet_id=wallet_id, key=self.key("lost"), amount=amount, now=self.now())
 
@@ -281,8 +281,8 @@ class World(Operators):
             )
 
     def upset_recharge(self) -> None:
-        """Metronome's wish for a recharge gets lost, or the card is changed or all called off while
-        one is made."""
+        """Metronome's request for a recharge gets lost, or the card is changed or all called off
+        while one is made."""
         where, act = self.dice.choice(
             [
                 (
@@ -344,7 +344,7 @@ class World(Operators):
 
     def upset_plan(self) -> None:
         """Somebody ends a plan in the database that is charged and not granted: all that is left is
-        the money back."""
+        the refund."""
         with self.chaos.overtaken("after charge", self.end_plans):
             self.choose_plan()
             for _ in range(3):
@@ -375,7 +375,7 @@ class World(Operators):
             **({"seconds": self.dice.randint(5, 900)} if kind == "delay" else {}),
         )
 
-    def turn_metronome(self) -> None:
+    def toggle_metronome(self) -> None:
         """It answers nothing any more, until it does again; its clock and its webhooks go on."""
         self.chaos.is_metronome_down = not self.chaos.is_metronome_down
 
@@ -386,12 +386,12 @@ class World(Operators):
         self.chaos.calm, self.chaos.is_metronome_down = True, False
         self.sandbox.faults.clear()
         agrees = False
-        for round_number in range(SETTLE_ROUNDS):
+        for number in range(SETTLE_TRIES):
             agreed = agrees
-            self.advance(minutes=120 if agreed else LONGEST_WAIT_MINUTES + round_number)
+            self.advance(minutes=120 if agreed else LONGEST_WAIT_MINUTES + number)
             self.agree_to_drifts()
             self.finish_deletions()
-            self.give_money_back()
+            self.request_refunds()
             self.confirm_payment()
             self.call_payment_off()
             self.dice.choice(self.workers).drain()

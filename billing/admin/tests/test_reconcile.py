@@ -10,7 +10,7 @@ from django.urls import reverse
 
 from accounts.models import User
 from billing.models import Drift, LedgerEntry, Payment, Wallet
-from billing.sync.tests.test_sync import add_by_hand, spend_there
+from billing.sync.tests.test_sync import add_by_hand, spend_at_metronome
 from billing.tests.money_stage import balance, establish, remote_balance
 from conftest import PASSWORD
 
@@ -70,7 +70,7 @@ def test_credits_made_by_hand_are_shown_and_mirrored_by_one_click(
 def test_a_large_difference_is_adjusted_when_a_person_agrees_to_its_size(
     operator, page, stage, alice, staff
 ):
-    spend_there(alice, stage, 4_000)
+    spend_at_metronome(alice, stage, 4_000)
     stage.advance(minutes=2)
     assert "Repair, and agree to adjust by -4,000 credits" in text(operator, page)
 
@@ -90,7 +90,7 @@ def test_a_large_difference_is_adjusted_when_a_person_agrees_to_its_size(
 
 @pytest.mark.parametrize("agree", ["", "all of it", "9" * 40, "٣"])
 def test_a_difference_that_is_no_number_is_not_agreed_to(operator, page, stage, alice, agree):
-    spend_there(alice, stage, 4_000)
+    spend_at_metronome(alice, stage, 4_000)
     stage.advance(minutes=2)
 
     assert operator.post(page, {"agree": agree}).status_code == 302
@@ -129,7 +129,7 @@ def test_without_metronome_our_own_side_is_shown_and_nothing_breaks(operator, pa
 
 
 def test_who_agreed_while_metronome_was_away_is_written_down(operator, page, stage, alice, staff):
-    spend_there(alice, stage, 4_000)
+    spend_at_metronome(alice, stage, 4_000)
     operator.post(page)
     stage.sandbox.faults.add(match="*", kind="status", times=None, status=503)
 
@@ -144,7 +144,7 @@ def test_who_agreed_while_metronome_was_away_is_written_down(operator, page, sta
 
 
 def test_who_may_look_may_not_repair_nor_agree(client, page, stage, alice):
-    spend_there(alice, stage, 4_000)
+    spend_at_metronome(alice, stage, 4_000)
     stage.advance(minutes=2)
     user = User.objects.create_user(
         "viewer@example.com", PASSWORD, is_staff=True, first_name="V", last_name="V"

@@ -14,7 +14,7 @@ from billing.tests.money_stage import balance, burn, establish, remote_balance
 from billing.tests.operate import run
 from conftest import fund
 
-from .test_sync import add_by_hand, spend_there
+from .test_sync import add_by_hand, spend_at_metronome
 
 pytestmark = pytest.mark.django_db
 
@@ -73,7 +73,7 @@ def test_a_dry_run_of_fix_changes_nothing(contract, alice):
 def test_a_small_difference_is_repaired_once_it_has_stayed_the_same_for_a_minute(
     stage, contract, alice
 ):
-    spend_there(alice, stage, 300)
+    spend_at_metronome(alice, stage, 300)
     stage.advance(minutes=2)
 
     code, text = run("reconcile_balances", "--fix")
@@ -89,7 +89,7 @@ def test_a_small_difference_is_repaired_once_it_has_stayed_the_same_for_a_minute
 
 
 def test_a_large_difference_needs_a_named_operator(stage, contract, alice, staff):
-    spend_there(alice, stage, 4_000)
+    spend_at_metronome(alice, stage, 4_000)
     stage.advance(minutes=2)
     run("reconcile_balances", "--fix")
     first_seen_at = Drift.objects.get().first_seen_at

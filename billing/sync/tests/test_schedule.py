@@ -10,7 +10,7 @@ from billing import jobs
 from billing.models import AutoRecharge, Contract, CreditGrant, Payment
 from billing.subscriptions import choose as subscriptions
 from billing.sync import customers, drift, schedule
-from billing.tests.money_stage import burn, establish, spend_here, spend_there
+from billing.tests.money_stage import burn, establish, spend_at_metronome, spend_in_ledger
 
 pytestmark = pytest.mark.django_db
 
@@ -33,7 +33,7 @@ def test_a_quiet_wallet_is_read_hourly_and_a_busy_one_every_minute(stage, alice,
     schedule.run_now(alice.pk, stage.now())
     stage.drain()
     assert due_in(contract, stage) == 3_600
-    spend_here(alice, stage, 10)
+    spend_in_ledger(alice, stage, 10)
     schedule.run_now(alice.pk, stage.now())
     stage.drain()
     assert due_in(contract, stage) == 60
@@ -41,7 +41,7 @@ def test_a_quiet_wallet_is_read_hourly_and_a_busy_one_every_minute(stage, alice,
 
 
 def test_overdue_usage_does_not_keep_a_wallet_busy(stage, alice, contract):
-    spend_here(alice, stage, 10)
+    spend_in_ledger(alice, stage, 10)
     stage.advance(seconds=drift.OVERDUE_SECONDS - 1)
     assert jobs.synchronise(contract, stage.now()) == stage.now() + timedelta(seconds=60)
     stage.advance(seconds=1)
@@ -53,7 +53,7 @@ def test_a_busy_wallet_is_read_every_minute(stage, alice, contract, reason):
     if reason == "acknowledged":
         burn(stage, alice, 10)
     elif reason == "drift":
-        spend_there(alice, stage, 10)
+        spend_at_metronome(alice, stage, 10)
     elif reason == "low":
         AutoRecharge.objects.create(
             customer=alice, enabled=True, threshold_credits=30_000, recharge_to_credits=90_000

@@ -19,8 +19,8 @@ from billing.tests.money_stage import (
     burn,
     establish,
     remote_balance,
-    spend_here,
-    spend_there,
+    spend_at_metronome,
+    spend_in_ledger,
     switch_on,
 )
 
@@ -182,7 +182,8 @@ def test_a_priority_of_many_digits_is_mirrored_once(stage, alice, contract):
 
 
 def test_a_grant_made_after_a_month_was_final_covers_nothing_of_it(stage, alice):
-    """The gift was made in time and takes over from the lasting grant. The ending grant was not."""
+    """The complimentary grant was made in time and takes over from the lasting grant.
+    The ending grant was not."""
     month = (stage.now() + timedelta(days=32)).replace(day=1, hour=0, minute=0, second=0)
     stage.sandbox.clock.move_to(month - timedelta(hours=2))
     contract = establish(stage, alice)
@@ -234,15 +235,15 @@ def test_agreement_is_no_drift(stage, alice, contract):
 
 @pytest.mark.parametrize("reported", [True, False])
 def test_usage_in_flight_is_no_drift(stage, alice, contract, reported):
-    """Captured here, whether Metronome has it (its answer was lost) or not (not sent yet)."""
-    spend_here(alice, stage, 400)
+    """Captured, whether Metronome has it (its answer was lost) or not (not sent yet)."""
+    spend_in_ledger(alice, stage, 400)
     if reported:
-        spend_there(alice, stage, 400)
+        spend_at_metronome(alice, stage, 400)
     assert check(contract, stage) is None
 
 
 def test_acknowledged_usage_may_show_late(stage, alice, contract):
-    spend_here(alice, stage, 400, acknowledged=True)
+    spend_in_ledger(alice, stage, 400, acknowledged=True)
     assert check(contract, stage) is None
     stage.advance(seconds=61)
     assert check(contract, stage).difference == 400
@@ -291,7 +292,7 @@ def test_credits_taken_back_as_soon_as_they_were_made_are_not_taken_twice(stage,
 
 
 def test_a_difference_of_a_thousand_that_persists_is_adjusted(stage, alice, contract):
-    spend_there(alice, stage, 1_000)
+    spend_at_metronome(alice, stage, 1_000)
     drift = check(contract, stage)
     assert (drift.difference, drift.state, drift.wallet_balance, drift.metronome_balance) == (
         -1_000,
@@ -311,8 +312,8 @@ def test_a_difference_of_a_thousand_that_persists_is_adjusted(stage, alice, cont
     assert check(contract, stage) is None
 
 
-def test_credits_missing_here_are_added(stage, alice, contract):
-    spend_here(alice, stage, 600, acknowledged=True)  # which Metronome never counted
+def test_credits_missing_in_the_ledger_are_added(stage, alice, contract):
+    spend_in_ledger(alice, stage, 600, acknowledged=True)  # which Metronome never counted
     stage.advance(minutes=2)
     check(contract, stage)
     stage.advance(minutes=1)
@@ -321,9 +322,9 @@ def test_credits_missing_here_are_added(stage, alice, contract):
 
 
 def test_a_difference_that_goes_away_is_closed_without_an_entry(stage, alice, contract):
-    spend_there(alice, stage, 900)
+    spend_at_metronome(alice, stage, 900)
     check(contract, stage)
-    spend_here(alice, stage, 900, acknowledged=True)
+    spend_in_ledger(alice, stage, 900, acknowledged=True)
     stage.advance(minutes=2)
     assert check(contract, stage) is None
     assert Drift.objects.get().state == "gone"
@@ -331,10 +332,10 @@ def test_a_difference_that_goes_away_is_closed_without_an_entry(stage, alice, co
 
 
 def test_a_difference_that_changes_must_persist_anew(stage, alice, contract):
-    spend_there(alice, stage, 300)
+    spend_at_metronome(alice, stage, 300)
     first = check(contract, stage)
     stage.advance(seconds=50)
-    spend_there(alice, stage, 100, name="more")
+    spend_at_metronome(alice, stage, 100, name="more")
     assert check(contract, stage).difference == -400
     stage.advance(seconds=50)
     drift = check(contract, stage)
@@ -344,13 +345,13 @@ def test_a_difference_that_changes_must_persist_anew(stage, alice, contract):
 
 
 def test_nothing_is_adjusted_while_usage_is_in_flight(stage, alice, contract):
-    spend_there(alice, stage, 900)
+    spend_at_metronome(alice, stage, 900)
     check(contract, stage)
-    reservation_id = spend_here(alice, stage, 50)
+    reservation_id = spend_in_ledger(alice, stage, 50)
     for _ in range(3):
         stage.advance(minutes=5)
         assert check(contract, stage).state == "open"
-    spend_there(alice, stage, 50, name="reported")
+    spend_at_metronome(alice, stage, 50, name="reported")
     ledger.acknowledge(reservation_ids=[reservation_id], now=stage.now())
     stage.advance(seconds=61)
     assert check(contract, stage).same_since_at == stage.now()
@@ -364,14 +365,14 @@ def test_usage_that_never_arrives_explains_its_credits_and_no_others(
     stage, alice, contract, reported
 ):
     """The event was given up, refused by Metronome or received without an answer."""
-    spend_here(alice, stage, 400)
+    spend_in_ledger(alice, stage, 400)
     if reported:
-        spend_there(alice, stage, 400)
+        spend_at_metronome(alice, stage, 400)
     stage.advance(seconds=OVERDUE_SECONDS)
     assert overdue(Wallet.objects.get().pk, now=stage.now()) == 400
     assert check(contract, stage) is None
 
-    spend_there(alice, stage, 900, name="unknown")
+    spend_at_metronome(alice, stage, 900, name="unknown")
     noted = check(contract, stage)
     # The smallest difference that is certain.
     assert noted.difference == (-900 if reported else -500)
@@ -381,11 +382,11 @@ def test_usage_that_never_arrives_explains_its_credits_and_no_others(
 
 
 def test_overdue_usage_that_arrives_leaves_both_sides_equal(stage, alice, contract):
-    reservation_id = spend_here(alice, stage, 400)
+    reservation_id = spend_in_ledger(alice, stage, 400)
     stage.advance(seconds=OVERDUE_SECONDS)
     assert check(contract, stage) is None
 
-    spend_there(alice, stage, 400)  # a person pressed Retry
+    spend_at_metronome(alice, stage, 400)  # a person pressed Retry
     assert check(contract, stage) is None
     ledger.acknowledge(reservation_ids=[reservation_id], now=stage.now())
     for _ in range(3):
@@ -396,7 +397,7 @@ def test_overdue_usage_that_arrives_leaves_both_sides_equal(stage, alice, contra
 
 
 def test_a_large_difference_waits_for_approval(stage, alice, contract, staff):
-    spend_there(alice, stage, 1_001)
+    spend_at_metronome(alice, stage, 1_001)
     check(contract, stage)
     stage.advance(minutes=10)
     drift = check(contract, stage)
@@ -411,10 +412,10 @@ def test_a_large_difference_waits_for_approval(stage, alice, contract, staff):
 
 
 def test_an_approval_is_for_one_difference_only(stage, alice, contract, staff):
-    spend_there(alice, stage, 2_000)
+    spend_at_metronome(alice, stage, 2_000)
     drift = check(contract, stage)
     approve_drift(drift, user=staff, now=stage.now())
-    spend_there(alice, stage, 1, name="more")
+    spend_at_metronome(alice, stage, 1, name="more")
     stage.advance(minutes=2)
     check(contract, stage)
     stage.advance(minutes=2)
@@ -423,7 +424,7 @@ def test_an_approval_is_for_one_difference_only(stage, alice, contract, staff):
 
 
 def test_an_approval_given_during_a_comparison_is_kept(stage, alice, contract, staff, monkeypatch):
-    spend_there(alice, stage, 2_000)
+    spend_at_metronome(alice, stage, 2_000)
     drift = check(contract, stage)
 
     real = Drift.save
@@ -442,7 +443,7 @@ def test_an_approval_given_during_a_comparison_is_kept(stage, alice, contract, s
 def test_what_is_reserved_cannot_be_adjusted_away(stage, alice, contract):
     wallet = Wallet.objects.get(customer=alice)
     ledger.reserve(wallet_id=wallet.id, key="k", amount=30_000, now=stage.now())
-    spend_there(alice, stage, 500)
+    spend_at_metronome(alice, stage, 500)
     check(contract, stage)
     stage.advance(minutes=2)
     drift = check(contract, stage)
@@ -460,7 +461,7 @@ def test_a_wallet_that_changes_during_the_comparison_is_not_judged(
 
     def meanwhile(**arguments):
         remote = real(**arguments)
-        spend_here(alice, stage, 10, key=f"meanwhile-{remote}")
+        spend_in_ledger(alice, stage, 10, key=f"meanwhile-{remote}")
         return remote - 500
 
     monkeypatch.setattr(metronome, "net_balance", meanwhile)
@@ -504,7 +505,7 @@ def test_what_ended_long_ago_is_not_read_again(stage, alice, contract):
 
 
 def test_a_grant_that_ended_while_sync_was_down_is_read_however_long_ago(stage, alice, contract):
-    """It may cover usage here, as it did at Metronome."""
+    """It may cover usage in the ledger, as it did at Metronome."""
     contract.refresh_from_db()
     add_by_hand(contract, 100, days=1)
     stage.advance(days=20)
@@ -527,7 +528,7 @@ def test_the_recharge_configuration_is_read_with_the_grants(stage, alice, contra
     assert contract.recharge_to_credits == 200_000
 
 
-def test_a_recharge_metronome_switched_off_is_off_here_too(stage, alice, contract):
+def test_a_recharge_metronome_switched_off_is_off_in_vocalis_too(stage, alice, contract):
     switch_on(stage, alice)
     edit(contract, update_prepaid_balance_threshold_configuration={"is_enabled": False})
     run_now(alice.pk, stage.now())

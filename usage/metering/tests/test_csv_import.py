@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from billing.models import Contract, Reservation, Wallet
-from billing.tests.money_stage import balance, establish, remote_balance, spend_here
+from billing.tests.money_stage import balance, establish, remote_balance, spend_in_ledger
 from billing.tests.operate import run
 from jobs import walk
 from operations import command
@@ -256,7 +256,7 @@ def test_rows_that_find_too_few_credits_after_the_check_fail_alone(stage, alice,
     ]
     path.write_text("\n".join([HEAD, *lines]))
     assert csv_import.check(path, now=stage.now()) == 3
-    spend_here(alice, stage, 29_800)  # somebody spends meanwhile
+    spend_in_ledger(alice, stage, 29_800)  # somebody spends meanwhile
 
     rows = csv_import.load(path, now=stage.now())
     assert [tuple(one) for one in rows] == [
@@ -268,7 +268,7 @@ def test_rows_that_find_too_few_credits_after_the_check_fail_alone(stage, alice,
 
 
 def test_a_transaction_id_that_is_the_key_of_other_credits_fails(stage, alice, at, load):
-    spend_here(alice, stage, 5, key="t-1")
+    spend_in_ledger(alice, stage, 5, key="t-1")
 
     code, text = load(
         f"t-1,{alice.stable_alias},voice_generation,{at},standard,5",

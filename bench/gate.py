@@ -59,10 +59,10 @@ def through_ledger(wallets: list[int]) -> Worker:
 
         def once() -> None:
             now = datetime.now(UTC)
-            hold = ledger.reserve(
+            reservation = ledger.reserve(
                 wallet_id=wallet_id, key=f"{prefix}-{next(keys)}", amount=10, now=now
             )
-            ledger.capture(reservation_id=hold.id, amount=10, now=now)
+            ledger.capture(reservation_id=reservation.id, amount=10, now=now)
 
         yield once
         connection.close()
@@ -100,10 +100,12 @@ def straight(wallets: list[int]) -> Worker:
                     reservations.INSERT_RESERVATION,
                     [wallet_id, key, 10, now, now + timedelta(minutes=10)],
                 )
-                (hold,) = cursor.fetchone()  # type: ignore[misc]
+                (reservation_id,) = cursor.fetchone()  # type: ignore[misc]
                 cursor.execute(reservations.RESERVE_AVAILABLE, [10, wallet_id, 10, now, now])
             with database.transaction():
-                cursor.execute(reservations.RESOLVE, ["captured", 10, now, hold, 10]).fetchone()
+                cursor.execute(
+                    reservations.RESOLVE, ["captured", 10, now, reservation_id, 10]
+                ).fetchone()
                 cursor.execute("SELECT pg_advisory_xact_lock(%s)", [wallet_id])
                 grants = cursor.execute(drawdown.DRAWABLE, [wallet_id, now]).fetchall()
                 cursor.execute(CONSUME, [10, grants[0][0]])
@@ -118,7 +120,7 @@ def straight(wallets: list[int]) -> Worker:
                     balance,
                     version,
                     None,
-                    hold,
+                    reservation_id,
                     consumptions,
                     "",
                     now,

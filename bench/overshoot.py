@@ -30,12 +30,12 @@ def at_the_ledger() -> Counter[str]:
     def spend(number: int) -> str:
         now = datetime.now(UTC)
         try:
-            hold = ledger.reserve(
+            reservation = ledger.reserve(
                 wallet_id=wallet_id, key=str(number), amount=CREDITS_EACH, now=now
             )
         except ledger.InsufficientCredits:
             return "refused"
-        ledger.capture(reservation_id=hold.id, amount=CREDITS_EACH, now=now)
+        ledger.capture(reservation_id=reservation.id, amount=CREDITS_EACH, now=now)
         return "spent"
 
     return in_parallel(spend, threads=8)

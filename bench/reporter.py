@@ -77,7 +77,7 @@ def report(wallet_id: int) -> float:
     from usage.metering.reporter import REPORT
     from usage.models import UsageEvent
 
-    owe(wallet_id, BATCH * BATCHES)
+    insert_events(wallet_id, BATCH * BATCHES)
     started = time.perf_counter()
     while REPORT.run(datetime.now(UTC)):
         pass
@@ -86,7 +86,7 @@ def report(wallet_id: int) -> float:
     return elapsed
 
 
-def owe(wallet_id: int, number: int) -> None:
+def insert_events(wallet_id: int, number: int) -> None:
     """That many captured events, due now.
     Written in bulk: how they came to be is not measured here."""
     from django.db import connection
@@ -96,7 +96,7 @@ def owe(wallet_id: int, number: int) -> None:
 
     now = datetime.now(UTC)
     customer = Wallet.objects.get(id=wallet_id).customer
-    holds = Reservation.objects.bulk_create(
+    captured = Reservation.objects.bulk_create(
         Reservation(
             wallet_id=wallet_id,
             key=str(uuid4()),
@@ -117,11 +117,11 @@ def owe(wallet_id: int, number: int) -> None:
             happened_at=now,
             properties={"voice_type": "standard", "text_length": "100"},
             credits=100,
-            reservation=hold,
+            reservation=reservation,
             created_at=now,
             due_at=now,
         )
-        for hold in holds
+        for reservation in captured
     )
     with connection.cursor() as cursor:  # what autovacuum does within a minute
         cursor.execute("ANALYZE")

@@ -43,8 +43,10 @@ def spend(request: HttpRequest, wallet_id: int) -> JsonResponse:
 def gate(wallet: Wallet) -> None:
     for _ in range(10):
         now = timezone.now()
-        hold = ledger.reserve(wallet_id=wallet.pk, key=secrets.token_hex(16), amount=10, now=now)
-        ledger.capture(reservation_id=hold.id, now=now)
+        reservation = ledger.reserve(
+            wallet_id=wallet.pk, key=secrets.token_hex(16), amount=10, now=now
+        )
+        ledger.capture(reservation_id=reservation.id, now=now)
 
 
 def compare(wallet: Wallet) -> None:

@@ -1,4 +1,4 @@
-"""What a job raises: two kinds of error of the outside world, and the wish to run later.
+"""What a job raises: two kinds of error of the outside world, and the request to run later.
 
 Adapters raise subclasses of the first two.
 """

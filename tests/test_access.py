@@ -155,7 +155,7 @@ def bobs(bob, now):
     """What the addresses name: things of bob's."""
     wallet = fund(bob, 700, now)
     Customer.objects.filter(pk=bob.pk).update(metronome_id="metronome-bob")
-    hold = wallet.reservations.create(
+    reservation = wallet.reservations.create(
         key="k", amount=5, captured=5, state="captured", expires_at=now, created_at=now
     )
     generation = Generation.objects.create(
@@ -169,7 +169,7 @@ def bobs(bob, now):
         characters=5,
         credits=5,
         state="done",
-        reservation=hold,
+        reservation=reservation,
         taken_at=now,
         created_at=now,
     )

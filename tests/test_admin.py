@@ -54,7 +54,7 @@ def test_every_model_can_be_looked_at_and_only_people_are_edited(operator, shop,
 @pytest.mark.parametrize(
     "model", [model for model in MODELS if issubclass(model, JobRow)], ids=lambda m: m.__name__
 )
-def test_whatever_owes_work_shows_it_and_filters_by_it(operator, shop, model):
+def test_whatever_has_work_shows_it_and_filters_by_it(operator, shop, model):
     for work in ("dead", "due"):
         assert operator.get(url(model), {"work": work}).status_code == 200
     assert {"work", "attempts", "trouble"} <= set(
@@ -162,10 +162,10 @@ def test_a_webhook_leads_to_its_customer_and_a_reservation_to_what_it_paid_for(
         url(InboundWebhook, "change", InboundWebhook.objects.get().pk)
     ).content.decode()
     reservation = shop.reservations.get()
-    held = operator.get(url(Reservation, "change", reservation.pk)).content.decode()
+    page = operator.get(url(Reservation, "change", reservation.pk)).content.decode()
 
     assert url(Customer, "change", alice.pk) in event
-    assert f"{url(Generation)}?reservation__id__exact={reservation.pk}" in held
+    assert f"{url(Generation)}?reservation__id__exact={reservation.pk}" in page
 
 
 def test_a_customer_without_anything_has_a_page_too(operator, bob):

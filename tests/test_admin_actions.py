@@ -44,7 +44,7 @@ def test_retry_makes_dead_rows_due_and_writes_down_who_did_it(operator, shop, st
     )
 
 
-def test_retry_leaves_rows_alone_that_owe_nothing(operator, shop):
+def test_retry_leaves_rows_alone_that_have_no_work(operator, shop):
     UsageEvent.objects.update(due_at=None, dead_at=None)
 
     response = act(operator, UsageEvent, "retry", UsageEvent.objects.get())
@@ -182,7 +182,7 @@ def test_a_reason_that_says_nothing_is_asked_for_again(operator, shop, reason):
     assert not Wallet.objects.exclude(frozen_at=None).exists()
 
 
-def test_a_gift_for_longer_than_ten_years_is_a_slip_of_the_finger(operator, shop):
+def test_a_complimentary_grant_for_longer_than_ten_years_is_a_slip_of_the_finger(operator, shop):
     response = confirm(operator, Wallet, "give", shop, credits=1, days=3_661, reason="Sorry")
 
     assert "Ensure this value is less than or equal to 3660." in response.content.decode()
@@ -201,8 +201,8 @@ def test_credits_are_given_once_however_often_the_form_is_sent(operator, shop, s
         "Gave 5,000 credits: 0.",
     ]
 
-    gift = ComplimentaryGrant.objects.get()
-    assert (gift.customer_id, gift.credits, gift.by, gift.reason) == (
+    grant = ComplimentaryGrant.objects.get()
+    assert (grant.customer_id, grant.credits, grant.by, grant.reason) == (
         shop.customer_id,
         5_000,
         staff,
@@ -240,7 +240,7 @@ def test_of_two_who_press_at_once_only_the_first_is_written_down(staff, shop):
     )
 
 
-def test_a_generation_is_refunded_once(operator, shop, staff):
+def test_a_generation_is_credited_back_once(operator, shop, staff):
     generation = Generation.objects.get()
 
     assert messages(confirm(operator, Generation, "give_back", generation, reason="Noise")) == [
@@ -249,8 +249,8 @@ def test_a_generation_is_refunded_once(operator, shop, staff):
     again = messages(confirm(operator, Generation, "give_back", generation, reason="Noise"))
 
     assert again[0].endswith("was credited back before")
-    gift = ComplimentaryGrant.objects.get()
-    assert (gift.kind, gift.credits, gift.by) == (ComplimentaryGrant.Kind.CREDIT_BACK, 5, staff)
+    grant = ComplimentaryGrant.objects.get()
+    assert (grant.kind, grant.credits, grant.by) == (ComplimentaryGrant.Kind.CREDIT_BACK, 5, staff)
     assert (
         LogEntry.objects.get(object_id=str(generation.pk)).change_message == "Credited back: Noise"
     )
@@ -366,7 +366,7 @@ def test_a_button_does_not_lead_away_from_the_site(operator, shop):
     assert response.headers["Location"] == url(Wallet)
 
 
-def test_deleting_a_lane_ends_its_pause(operator, shop):
+def test_deleting_a_paused_job_ends_its_pause(operator, shop):
     operator.post(url(PausedJob, "delete", "usage.report"), {"post": "yes"})
 
     assert not PausedJob.objects.exists()

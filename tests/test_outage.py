@@ -212,7 +212,7 @@ def test_a_database_that_leaves_in_the_middle_leaves_no_half_work(
     alice, wallet, now, caplog, tmp_path
 ):
     """It goes away between the synthesis and the capture.
-    The hold gives the credits back; nobody needs to look."""
+    The reservation releases the credits; nobody needs to look."""
     client = Client()
     client.force_login(alice.user)
     gone = []

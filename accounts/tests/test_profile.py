@@ -43,7 +43,7 @@ def test_names_change_without_a_password_and_are_pushed_by_the_worker(client, al
     assert Customer.objects.get().due_at >= now
 
 
-def test_the_same_names_again_owe_nothing(client, alice, now):
+def test_the_same_names_again_make_nothing_due(client, alice, now):
     provisioned(alice, now)
 
     save(client, alice)

@@ -98,7 +98,7 @@ def test_signup_is_refused_after_too_many_from_one_address(client):
     assert client.get("/accounts/signup/").status_code == 200, "the page can still be read"
 
 
-def test_password_reset_is_refused_after_five_wishes_for_one_account(client, alice):
+def test_password_reset_is_refused_after_five_requests_for_one_account(client, alice):
     for _ in range(5):
         assert (
             client.post("/accounts/password/reset/", {"email": "alice@example.com"}).status_code

@@ -300,8 +300,8 @@ def test_a_confirmation_that_comes_before_the_calling_off_wins(stage, alice):
     assert agree(alice) == 250_000
 
 
-@pytest.mark.parametrize("wish", ["called off", "another card"])
-def test_a_confirmation_between_looking_and_cancelling_wins(stage, alice, monkeypatch, wish):
+@pytest.mark.parametrize("wanted", ["called off", "another card"])
+def test_a_confirmation_between_looking_and_cancelling_wins(stage, alice, monkeypatch, wanted):
     payment = wait_for_confirmation(stage, alice)
     real = TestGateway.cancel
 
@@ -310,7 +310,7 @@ def test_a_confirmation_between_looking_and_cancelling_wins(stage, alice, monkey
         return real(self, key=key)
 
     monkeypatch.setattr(TestGateway, "cancel", overtaken)
-    if wish == "called off":
+    if wanted == "called off":
         payments.call_off(payment, failure="You called it off.", now=stage.now())
     else:
         use(alice, GOOD_CARD, stage)
@@ -320,8 +320,8 @@ def test_a_confirmation_between_looking_and_cancelling_wins(stage, alice, monkey
     assert agree(alice) == 250_000
 
 
-@pytest.mark.parametrize("wish", ["called off", "another card"])
-def test_a_worker_killed_right_after_cancelling_goes_on(stage, alice, monkeypatch, wish):
+@pytest.mark.parametrize("wanted", ["called off", "another card"])
+def test_a_worker_killed_right_after_cancelling_goes_on(stage, alice, monkeypatch, wanted):
     payment = wait_for_confirmation(stage, alice)
     real, deaths = TestGateway.cancel, []
 
@@ -333,7 +333,7 @@ def test_a_worker_killed_right_after_cancelling_goes_on(stage, alice, monkeypatc
         return charge
 
     monkeypatch.setattr(TestGateway, "cancel", deadly)
-    if wish == "called off":
+    if wanted == "called off":
         payments.call_off(payment, failure="You called it off.", now=stage.now())
     else:
         use(alice, GOOD_CARD, stage)
@@ -343,9 +343,11 @@ def test_a_worker_killed_right_after_cancelling_goes_on(stage, alice, monkeypatc
 
     cancelled = [("test-3155", ChargeState.CANCELLED)]
     assert charges() == cancelled + (
-        [] if wish == "called off" else [("test-4242", ChargeState.PAID)]
+        [] if wanted == "called off" else [("test-4242", ChargeState.PAID)]
     )
-    assert Payment.objects.get().state == (State.FAILED if wish == "called off" else State.CHARGED)
+    assert Payment.objects.get().state == (
+        State.FAILED if wanted == "called off" else State.CHARGED
+    )
 
 
 def test_switching_auto_recharge_off_calls_its_payment_off(stage, webhooks, alice):

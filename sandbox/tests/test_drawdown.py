@@ -32,11 +32,11 @@ def test_at_one_priority_what_cost_nothing_goes_first(shop):
     shop.contract(
         alice,
         shop.commit(100, name="paid", cents=10, days=1),
-        shop.commit(100, name="gift", days=9),
+        shop.commit(100, name="complimentary", days=9),
     )
     shop.speak("alice", 120)
 
-    assert left(shop, alice) == {"gift": 0, "paid": 80}
+    assert left(shop, alice) == {"complimentary": 0, "paid": 80}
 
 
 def test_then_what_ends_first(shop):

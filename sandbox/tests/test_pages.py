@@ -1,4 +1,4 @@
-"""Cursors where the SDK expects them, pages small enough that its loops have to turn."""
+"""Cursors where the SDK expects them, pages small enough that its loops repeat."""
 
 import pytest
 from metronome import BadRequestError

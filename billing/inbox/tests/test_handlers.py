@@ -37,7 +37,7 @@ def receive(
 
 
 def work(event: InboundWebhook, now) -> InboundWebhook:
-    """One turn of the inbox alone."""
+    """A worker pass over the inbox alone."""
     Worker([handlers.PROCESS], clock=lambda: now).drain()
     event.refresh_from_db()
     return event

@@ -95,11 +95,11 @@ def test_two_grants_that_start_together_do_not_cover_the_same_usage(wallet):
     spend(wallet, 100, NOON + MINUTE)
 
     overlapping(
-        lambda: record(wallet, "gift", 100, 5, now=NOON + 2 * MINUTE),
+        lambda: record(wallet, "complimentary", 100, 5, now=NOON + 2 * MINUTE),
         lambda: record(wallet, "plan", 100, 10, now=NOON + 2 * MINUTE),
     )
 
-    assert left(wallet) == {"gift": 0, "plan": 100, "pack": 100}
+    assert left(wallet) == {"complimentary": 0, "plan": 100, "pack": 100}
     assert balance(wallet) == 200
 
 

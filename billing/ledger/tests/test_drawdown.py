@@ -74,9 +74,9 @@ def test_a_grant_received_after_its_end_covers_its_hours_and_frees_credits_for_l
     use(wallet, 30, at=noon + HOUR)
     assert left(wallet) == {"plan": 0, "pack": 70}
 
-    receive("gift", 1, priority=5, starts_at=noon, ends_at=noon + HOUR, at=noon + 2 * HOUR)
+    receive("complimentary", 1, priority=5, starts_at=noon, ends_at=noon + HOUR, at=noon + 2 * HOUR)
 
-    assert left(wallet) == {"gift": 0, "plan": 0, "pack": 71}
+    assert left(wallet) == {"complimentary": 0, "plan": 0, "pack": 71}
 
 
 def test_each_backdated_grant_takes_over_usage_from_earlier_backdated_ones(receive, noon):
@@ -85,9 +85,9 @@ def test_each_backdated_grant_takes_over_usage_from_earlier_backdated_ones(recei
     receive("plan", 50, priority=10, starts_at=noon, at=noon + MINUTE)
     assert left(wallet) == {"plan": 0, "pack": 150}
 
-    receive("gift", 80, priority=5, starts_at=noon, at=noon + 2 * MINUTE)
+    receive("complimentary", 80, priority=5, starts_at=noon, at=noon + 2 * MINUTE)
 
-    assert left(wallet) == {"gift": 0, "plan": 30, "pack": 200}
+    assert left(wallet) == {"complimentary": 0, "plan": 30, "pack": 200}
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ def test_usage_of_a_month_that_is_final_at_metronome_stays_covered_as_it_was(
 
 
 def test_a_reallocation_of_a_final_month_leaves_out_grants_made_since(receive):
-    """Metronome had the gift in time, though it arrives here last. It did not have the plan."""
+    """Metronome had the complimentary grant in time, though it arrives last, and not the plan."""
     receive("pack", 200, priority=100, starts_at=at(1, 31, 10), at=at(1, 31, 10))
     wallet = receive(
         "plan", 150, priority=10, starts_at=at(1, 31, 10), made_at=at(2, 2, 0), at=at(2, 2, 0)
@@ -121,9 +121,16 @@ def test_a_reallocation_of_a_final_month_leaves_out_grants_made_since(receive):
     assert left(wallet) == {"pack": 140, "plan": 150}
     use(wallet, 40, at=at(2, 2, 1))
 
-    receive("gift", 20, priority=5, starts_at=at(1, 31, 10), made_at=at(2, 1, 23), at=at(2, 9, 0))
+    receive(
+        "complimentary",
+        20,
+        priority=5,
+        starts_at=at(1, 31, 10),
+        made_at=at(2, 1, 23),
+        at=at(2, 9, 0),
+    )
 
-    assert left(wallet) == {"gift": 0, "pack": 160, "plan": 110}
+    assert left(wallet) == {"complimentary": 0, "pack": 160, "plan": 110}
 
 
 def test_a_reservation_in_a_final_month_keeps_no_credits_of_a_grant_made_since(receive):
@@ -151,9 +158,9 @@ def test_credits_returned_to_an_ended_grant_expire(receive, noon):
     late = noon + HOUR + MINUTE
     assert ledger.expire_ended(wallet_id=wallet.id, now=late) == 40
 
-    receive("gift", 50, priority=5, starts_at=noon, at=late)
+    receive("complimentary", 50, priority=5, starts_at=noon, at=late)
 
-    assert left(wallet) == {"gift": 0, "plan": 50, "pack": 100}
+    assert left(wallet) == {"complimentary": 0, "plan": 50, "pack": 100}
     assert wallet.grants.get(name="plan").due_at == late
     assert ledger.expire_ended(wallet_id=wallet.id, now=late) == 50
     assert left(wallet)["plan"] == 0
@@ -179,11 +186,11 @@ def test_credits_a_late_capture_returned_to_a_grant_are_not_spent_after_its_end(
     receive("pack", 200, priority=100, starts_at=noon, at=noon)
     use(wallet, 100, at=noon)
     receive("pack", 200, priority=1, starts_at=noon, at=noon)
-    receive("gift", 5, priority=200, starts_at=noon + HOUR, at=noon + HOUR)
+    receive("complimentary", 5, priority=200, starts_at=noon + HOUR, at=noon + HOUR)
 
     use(wallet, 10, at=noon + 59 * MINUTE, captured_at=noon + HOUR + MINUTE)
 
-    assert left(wallet) == {"plan": 100, "pack": 90, "gift": 5}
+    assert left(wallet) == {"plan": 100, "pack": 90, "complimentary": 5}
     with pytest.raises(ledger.InsufficientCredits, match="95 available"):
         ledger.reserve(wallet_id=wallet.id, key="late", amount=96, now=noon + 2 * HOUR)
 
@@ -205,7 +212,8 @@ def test_usage_captured_after_later_usage_draws_as_if_captured_in_time(receive, 
 
 
 def test_usage_captured_after_the_next_hours_usage_moves_that_to_later_grants(receive, noon):
-    """Otherwise credits a gift frees would return to the plan, and at Metronome to the pack."""
+    """Otherwise credits that a complimentary grant frees would return to the plan,
+    and at Metronome to the pack."""
     receive("plan", 100, priority=10, starts_at=noon, at=noon)
     wallet = receive("pack", 100, priority=100, starts_at=noon, at=noon)
     reservation = ledger.reserve(
@@ -215,9 +223,9 @@ def test_usage_captured_after_the_next_hours_usage_moves_that_to_later_grants(re
     ledger.capture(reservation_id=reservation.id, now=noon + HOUR + MINUTE)
     assert left(wallet) == {"plan": 0, "pack": 60}
 
-    receive("gift", 30, priority=5, starts_at=noon + HOUR, at=noon + HOUR + 2 * MINUTE)
+    receive("complimentary", 30, priority=5, starts_at=noon + HOUR, at=noon + HOUR + 2 * MINUTE)
 
-    assert left(wallet) == {"gift": 0, "plan": 0, "pack": 90}
+    assert left(wallet) == {"complimentary": 0, "plan": 0, "pack": 90}
 
 
 def test_a_reservation_keeps_no_credits_of_an_ended_grant_if_it_draws_another_first(receive, noon):
@@ -257,16 +265,20 @@ def test_credits_kept_for_a_reservation_expire_when_it_captures_less(receive, no
 
 def test_a_grant_is_neither_drawn_nor_expired_before_a_worker_has_started_it(receive, noon):
     """Its credits are not in the balance yet, so the other grants would exceed the balance."""
-    receive("gift", 50, priority=5, starts_at=noon + HOUR, ends_at=noon + 2 * HOUR, at=noon)
+    receive(
+        "complimentary", 50, priority=5, starts_at=noon + HOUR, ends_at=noon + 2 * HOUR, at=noon
+    )
     wallet = receive("pack", 100, priority=100, starts_at=noon, at=noon)
     use(wallet, 60, at=noon + HOUR)
     ledger.expire_ended(wallet_id=wallet.id, now=noon + 2 * HOUR)
     wallet.refresh_from_db()
     assert (wallet.balance, wallet.grants.get(name="pack").remaining) == (40, 40)
 
-    ledger.start_or_end_grant(grant_id=wallet.grants.get(name="gift").id, now=noon + 2 * HOUR)
+    ledger.start_or_end_grant(
+        grant_id=wallet.grants.get(name="complimentary").id, now=noon + 2 * HOUR
+    )
 
-    assert left(wallet) == {"gift": 0, "pack": 90}
+    assert left(wallet) == {"complimentary": 0, "pack": 90}
 
 
 def test_each_hour_draws_from_the_pools_that_cover_it_in_order(noon):

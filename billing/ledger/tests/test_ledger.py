@@ -141,7 +141,7 @@ def test_capture_draws_in_metronomes_order(alice, now):
     fund(alice, 100, now, segment_id="plan-late", priority=10, ends_at=now + 30 * day)
     fund(alice, 100, now, segment_id="plan-paid", priority=10, ends_at=now + day, is_free=False)
     fund(alice, 100, now, segment_id="plan-soon", priority=10, ends_at=now + 2 * day)
-    wallet = fund(alice, 100, now, segment_id="gift", priority=5)
+    wallet = fund(alice, 100, now, segment_id="complimentary", priority=5)
     drawn = []
     for at in range(5):
         reservation = ledger.reserve(wallet_id=wallet.id, key=str(at), amount=100, now=now)
@@ -149,7 +149,7 @@ def test_capture_draws_in_metronomes_order(alice, now):
         drawn += [
             g.segment_id for g in wallet.grants.filter(remaining=0) if g.segment_id not in drawn
         ]
-    assert drawn == ["gift", "plan-soon", "plan-late", "plan-paid", "pack"]
+    assert drawn == ["complimentary", "plan-soon", "plan-late", "plan-paid", "pack"]
     assert assert_sound(wallet).balance == 0
 
 
@@ -332,7 +332,7 @@ def test_a_backdated_grant_does_not_cover_usage_before_its_start(alice, now):
 
 
 def test_a_grant_does_not_take_over_from_grants_before_it_in_draw_order(alice, now):
-    wallet = fund(alice, 100, now, segment_id="gift", priority=5)
+    wallet = fund(alice, 100, now, segment_id="complimentary", priority=5)
     reservation = ledger.reserve(wallet_id=wallet.id, key="a", amount=60, now=now)
     ledger.capture(reservation_id=reservation.id, now=now)
 

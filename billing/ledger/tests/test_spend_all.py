@@ -53,7 +53,7 @@ def furnished(db):
         )
         record(
             wallet,
-            "gift",
+            "complimentary",
             200,
             5,
             starts_at=NOON + 4 * HOUR,

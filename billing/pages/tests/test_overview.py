@@ -55,8 +55,8 @@ def test_a_new_customer_sees_where_to_begin(page):
 
 def test_the_overview_shows_balance_grants_and_history(page, alice, wallet, now):
     fund(alice, 12_000, now, priority=100, ends_at=now + timedelta(days=10))
-    hold = ledger.reserve(wallet_id=wallet.id, key="a", amount=700, now=now)
-    ledger.capture(reservation_id=hold.id, now=now, amount=600)
+    reservation = ledger.reserve(wallet_id=wallet.id, key="a", amount=700, now=now)
+    ledger.capture(reservation_id=reservation.id, now=now, amount=600)
     ledger.reserve(wallet_id=wallet.id, key="b", amount=1_000, now=now)
 
     text = read(page)
@@ -87,8 +87,8 @@ def test_who_is_frozen_is_told_where_to_write(page, alice, wallet, now):
 
 def test_the_history_has_pages(page, wallet, now):
     for number in range(45):
-        hold = ledger.reserve(wallet_id=wallet.id, key=f"{number}", amount=1, now=now)
-        ledger.capture(reservation_id=hold.id, now=now)
+        reservation = ledger.reserve(wallet_id=wallet.id, key=f"{number}", amount=1, now=now)
+        ledger.capture(reservation_id=reservation.id, now=now)
 
     seen, url = [], "/billing/"
     while url:

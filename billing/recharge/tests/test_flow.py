@@ -37,7 +37,7 @@ State = Recharge.State
 
 
 def assert_recharged_once(customer, *, to: int = 200_000) -> Recharge:
-    """The one recharge is granted, its one payment charged once, and both sides hold the same."""
+    """The one recharge is granted, its one payment charged once, and both sides have the same."""
     recharge, payment = only_recharge(), Payment.objects.get()
     assert (recharge.state, recharge.last_error, recharge.dead_at) == (State.GRANTED, "", None)
     assert (payment.state, payment.last_error, payment.dead_at) == (Payment.State.CHARGED, "", None)

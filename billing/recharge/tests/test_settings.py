@@ -120,22 +120,22 @@ def test_saving_again_forgets_a_failure_and_revives_a_dead_row(alice, now):
 
 def test_settings_are_mirrored_and_changed_and_switched_off(stage, alice):
     contract = establish(stage, alice)
-    for wish in (
+    for wanted in (
         (True, 25_000, 200_000),
         (True, 30_000, 100_000),
         (False, 30_000, 100_000),
         (True, 20_000, 60_000),
     ):
-        save(alice, stage.now(), enabled=wish[0], threshold=wish[1], to=wish[2])
+        save(alice, stage.now(), enabled=wanted[0], threshold=wanted[1], to=wanted[2])
         stage.drain()
 
-        assert at_metronome(alice) == metronome.RechargeConfiguration(*wish)
+        assert at_metronome(alice) == metronome.RechargeConfiguration(*wanted)
         contract.refresh_from_db()
         assert (
             contract.recharge_enabled,
             contract.recharge_threshold_credits,
             contract.recharge_to_credits,
-        ) == wish
+        ) == wanted
     assert AutoRecharge.objects.get().due_at is None
 
 
@@ -155,7 +155,7 @@ def test_settings_wait_for_the_first_plan(stage, alice):
     assert at_metronome(alice).enabled
 
 
-def test_switching_off_before_the_first_plan_owes_nothing(alice, now):
+def test_switching_off_before_the_first_plan_leaves_nothing_due(alice, now):
     save(alice, now, enabled=False)
 
     Worker([MIRROR], clock=lambda: now).drain()
@@ -191,10 +191,10 @@ def test_a_change_made_while_the_mirror_is_at_work_is_mirrored_too(stage, alice,
     establish(stage, alice)
     real, changed = metronome.set_recharge, []
 
-    def slow(**wish):
-        real(**wish)
+    def slow(**wanted):
+        real(**wanted)
         if not changed:
-            changed.append(wish)
+            changed.append(wanted)
             save(alice, stage.now(), threshold=40_000, to=90_000)
 
     monkeypatch.setattr(metronome, "set_recharge", slow)
@@ -212,15 +212,15 @@ def test_a_worker_that_was_overtaken_does_not_leave_metronome_with_old_settings(
     establish(stage, alice)
     real, overtaken = metronome.set_recharge, []
 
-    def slow(**wish):
+    def slow(**wanted):
         if not overtaken:
-            overtaken.append(wish)
+            overtaken.append(wanted)
             stage.advance(seconds=121)
             save(alice, stage.now(), enabled=False)
             Worker([MIRROR], clock=stage.now).drain()
             row = AutoRecharge.objects.get()
             assert (row.settings_version, row.applied_version) == (2, 2)
-        real(**wish)
+        real(**wanted)
 
     monkeypatch.setattr(metronome, "set_recharge", slow)
     switch_on(stage, alice)
@@ -478,7 +478,9 @@ def test_it_is_toggled_once_only(stage, alice, monkeypatch):
     lose_external_initiate(stage, alice)
     real, pushed = metronome.set_recharge, []
     monkeypatch.setattr(
-        metronome, "set_recharge", lambda **wish: (pushed.append(wish["enabled"]), real(**wish))
+        metronome,
+        "set_recharge",
+        lambda **wanted: (pushed.append(wanted["enabled"]), real(**wanted)),
     )
 
     pass_minutes(stage, 60)
@@ -498,12 +500,12 @@ def test_a_worker_killed_while_toggling_leaves_it_on(
     pass_minutes(stage, 14)
     real, deaths = metronome.set_recharge, []
 
-    def deadly(**wish):
-        if deaths or wish["enabled"] != push:
-            return real(**wish)
+    def deadly(**wanted):
+        if deaths or wanted["enabled"] != push:
+            return real(**wanted)
         deaths.append(moment)
         if moment == "after":
-            real(**wish)
+            real(**wanted)
         raise Killed
 
     monkeypatch.setattr(metronome, "set_recharge", deadly)

@@ -23,7 +23,7 @@ def contract(stage, alice):
     return establish(stage, alice)
 
 
-def test_a_gift_arrives_on_both_sides_and_in_the_log(stage, alice, staff, contract):
+def test_a_complimentary_grant_arrives_on_both_sides_and_in_the_log(stage, alice, staff, contract):
     code, text = run(
         "grant_credits",
         "alice@example.com",
@@ -51,7 +51,7 @@ def test_a_gift_arrives_on_both_sides_and_in_the_log(stage, alice, staff, contra
     assert LedgerEntry.objects.filter(kind="grant", grant=grant, amount=5_000).exists()
 
 
-def test_the_same_command_twice_is_one_gift_and_a_key_makes_it_another(
+def test_the_same_command_twice_is_one_grant_and_a_key_makes_it_another(
     stage, alice, staff, contract
 ):
     command = ("grant_credits", "alice@example.com", 5_000, "--reason", "Sorry")
@@ -75,7 +75,7 @@ def test_a_dry_run_gives_nothing(stage, alice, staff, contract):
     assert not LogEntry.objects.exists()
 
 
-def test_a_gift_waits_out_an_outage_and_the_worker_makes_it(
+def test_a_complimentary_grant_waits_out_an_outage_and_the_worker_makes_it(
     stage, alice, staff, contract, monkeypatch
 ):
     add_grant = metronome.add_grant
@@ -91,7 +91,7 @@ def test_a_gift_waits_out_an_outage_and_the_worker_makes_it(
     assert ComplimentaryGrant.objects.get().grant.granted == 5_000
 
 
-def test_a_gift_that_comes_after_its_own_end_lasts_as_long_as_it_was_to(
+def test_a_complimentary_grant_that_comes_after_its_own_end_lasts_as_long_as_it_was_to(
     stage, alice, staff, contract
 ):
     complimentary.give(
@@ -106,7 +106,7 @@ def test_a_gift_that_comes_after_its_own_end_lasts_as_long_as_it_was_to(
 
 
 def test_a_worker_killed_after_the_grant_gives_once(stage, alice, staff, contract, monkeypatch):
-    gift = complimentary.give(
+    complimentary_grant = complimentary.give(
         customer=alice, credits=700, reason="r", by=staff, key="k-1", now=stage.now()
     )
     record = contracts.grants.record
@@ -117,12 +117,12 @@ def test_a_worker_killed_after_the_grant_gives_once(stage, alice, staff, contrac
     stage.advance(minutes=3)
     stage.drain()
 
-    gift.refresh_from_db()
-    assert gift.grant.key == "k-1"
+    complimentary_grant.refresh_from_db()
+    assert complimentary_grant.grant.key == "k-1"
     assert balance(alice) == remote_balance(alice) == 30_700
 
 
-def test_a_gift_makes_the_contract_of_one_who_has_none(stage, alice, staff):
+def test_a_complimentary_grant_makes_the_contract_of_one_who_has_none(stage, alice, staff):
     complimentary.give(
         customer=alice, credits=700, reason="r", by=staff, key="k-1", now=stage.now()
     )
@@ -133,7 +133,7 @@ def test_a_gift_makes_the_contract_of_one_who_has_none(stage, alice, staff):
     assert ComplimentaryGrant.objects.get().due_at is None
 
 
-def test_a_key_names_one_gift(stage, alice, staff, now):
+def test_a_key_names_one_grant(stage, alice, staff, now):
     complimentary.give(customer=alice, credits=700, reason="r", by=staff, key="k-1", now=now)
 
     with pytest.raises(complimentary.GrantDiffers):

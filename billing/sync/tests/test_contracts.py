@@ -24,7 +24,7 @@ def known(stage, alice):
     return alice
 
 
-def grant(customer, now, key="gift-1", **changes):
+def grant(customer, now, key="complimentary-1", **changes):
     details = {
         "name": "ComplimentaryGrant",
         "credits": 1_000,
@@ -104,7 +104,7 @@ def test_a_grant_is_added_to_both_balances_at_once(stage, known):
     mirrored = CreditGrant.objects.get(pk=grant_id)
     assert (mirrored.granted, mirrored.key, mirrored.kind, mirrored.is_free) == (
         1_000,
-        "gift-1",
+        "complimentary-1",
         "credit",
         True,
     )
@@ -200,7 +200,7 @@ def test_credits_that_are_added_but_not_listed_yet_are_retried(stage, known, mon
     metronome.add_grant(
         customer_id=known.metronome_id,
         contract_id=contract.metronome_id,
-        key="gift-1",
+        key="complimentary-1",
         name="ComplimentaryGrant",
         credits=1_000,
         starts_at=contract.starts_at,

@@ -162,7 +162,7 @@ def test_whoever_waits_first_is_served_first(espeak):
             assert served.get(timeout=20) == (number, slot)
 
 
-def test_a_turn_nobody_waits_for_any_more_goes_to_the_next(espeak):
+def test_a_slot_nobody_waits_for_any_more_goes_to_the_next(espeak):
     slot = espeak._take_slot(time.monotonic())
     with pytest.raises(EngineFailed, match="busy"):
         espeak._take_slot(time.monotonic())

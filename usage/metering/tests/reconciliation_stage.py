@@ -1,4 +1,4 @@
-"""What the tests of the rounds share:
+"""What the tests of the reconciliation share:
 usage, usage that gets lost, and a worker that goes on for a while."""
 
 from __future__ import annotations

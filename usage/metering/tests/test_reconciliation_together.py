@@ -1,5 +1,5 @@
-"""Rounds and repairs of several workers at once, and of one that is killed:
-no difference is lost, and no wish for a repair."""
+"""Reconciliations and repairs of several workers at once, and of one that is killed:
+no discrepancy is lost, and no request for a repair."""
 
 from __future__ import annotations
 

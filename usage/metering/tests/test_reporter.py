@@ -20,16 +20,16 @@ from usage.models import UsageEvent
 
 
 @pytest.fixture
-def owe(alice, now):
-    """`owe(3)`: that many captured events of alice, due now. Returns them."""
+def capture_events(alice, now):
+    """`capture_events(3)`: that many captured events of alice, due now. Returns them."""
     wallet = fund(alice, 100_000, now)
 
     def make(number, *, at=now, text_length="7"):
         rows = []
         for _ in range(number):
             key = str(uuid.uuid4())
-            hold = ledger.reserve(wallet_id=wallet.id, key=key, amount=7, now=at)
-            ledger.capture(reservation_id=hold.id, now=at)
+            reservation = ledger.reserve(wallet_id=wallet.id, key=key, amount=7, now=at)
+            ledger.capture(reservation_id=reservation.id, now=at)
             rows.append(
                 UsageEvent.objects.create(
                     transaction_id=f"vocalis-gen-{key}",
@@ -39,7 +39,7 @@ def owe(alice, now):
                     happened_at=at,
                     created_at=at,
                     due_at=now,
-                    reservation_id=hold.id,
+                    reservation_id=reservation.id,
                     properties={"voice_type": "standard", "text_length": text_length},
                 )
             )
@@ -90,9 +90,9 @@ def waiting():
 
 
 def test_a_batch_is_one_call_and_is_completed_together(
-    owe, heard, sandbox, now, django_assert_max_num_queries
+    capture_events, heard, sandbox, now, django_assert_max_num_queries
 ):
-    rows = owe(100)
+    rows = capture_events(100)
 
     with django_assert_max_num_queries(10):
         assert REPORT.run(now) == 100
@@ -110,8 +110,10 @@ def test_a_batch_is_one_call_and_is_completed_together(
     assert ledger.in_flight(wallet_id=event.reservation.wallet_id, now=now) == (0, 700)
 
 
-def test_an_event_read_in_part_is_a_row_like_any_other(owe, alice, django_assert_num_queries):
-    (row,) = owe(1)
+def test_an_event_read_in_part_is_a_row_like_any_other(
+    capture_events, alice, django_assert_num_queries
+):
+    (row,) = capture_events(1)
     with django_assert_num_queries(1):
         part = (
             UsageEvent.objects.select_related("customer")
@@ -130,8 +132,8 @@ def test_an_event_read_in_part_is_a_row_like_any_other(owe, alice, django_assert
     assert UsageEvent.objects.get().last_error == "was down"
 
 
-def test_an_event_is_what_metronome_documents(owe, heard, alice, now):
-    (row,) = owe(1)
+def test_an_event_is_what_metronome_documents(capture_events, heard, alice, now):
+    (row,) = capture_events(1)
     REPORT.run(now)
 
     assert heard[0] == [
@@ -145,8 +147,8 @@ def test_an_event_is_what_metronome_documents(owe, heard, alice, now):
     ]
 
 
-def test_more_than_a_hundred_go_in_batches_oldest_first(owe, heard, now):
-    rows = owe(130)
+def test_more_than_a_hundred_go_in_batches_oldest_first(capture_events, heard, now):
+    rows = capture_events(130)
     UsageEvent.objects.filter(id=rows[-1].id).update(due_at=now - timedelta(minutes=1))
 
     assert (REPORT.run(now), REPORT.run(now)) == (130, 0)
@@ -156,9 +158,9 @@ def test_more_than_a_hundred_go_in_batches_oldest_first(owe, heard, now):
 
 
 def test_a_worker_killed_after_the_call_sends_again_and_metronome_counts_once(
-    owe, heard, sandbox, now, monkeypatch
+    capture_events, heard, sandbox, now, monkeypatch
 ):
-    rows = owe(3)
+    rows = capture_events(3)
     with monkeypatch.context() as patch:
         patch.setattr(queue, "complete", lambda *args, **kwargs: (_ for _ in ()).throw(SystemExit))
         with pytest.raises(SystemExit):
@@ -173,9 +175,9 @@ def test_a_worker_killed_after_the_call_sends_again_and_metronome_counts_once(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_two_workers_never_take_the_same_event(owe, heard, now, monkeypatch):
+def test_two_workers_never_take_the_same_event(capture_events, heard, now, monkeypatch):
     monkeypatch.setattr(reporter, "CLAIM", 20)
-    owe(110)
+    capture_events(110)
 
     def another_worker(events):
         if len(heard) == 1:
@@ -191,10 +193,10 @@ def test_two_workers_never_take_the_same_event(owe, heard, now, monkeypatch):
 
 
 def test_a_long_queue_is_claimed_ahead_while_the_claim_before_is_sent(
-    owe, heard, sandbox, now, monkeypatch
+    capture_events, heard, sandbox, now, monkeypatch
 ):
     monkeypatch.setattr(reporter, "CLAIM", 10)
-    rows = owe(25)
+    rows = capture_events(25)
     claims = SimpleQueue()
     claim = queue.claim
 
@@ -220,19 +222,19 @@ def test_a_long_queue_is_claimed_ahead_while_the_claim_before_is_sent(
     assert not waiting().exists() and not Reservation.objects.filter(reported_at=None).exists()
 
 
-def test_a_long_queue_lets_the_other_jobs_run(owe, heard, now, monkeypatch):
+def test_a_long_queue_lets_the_other_jobs_run(capture_events, heard, now, monkeypatch):
     monkeypatch.setattr(reporter, "CLAIM", 10)
     monkeypatch.setattr(reporter, "AHEAD", timedelta(0))
-    owe(25)
+    capture_events(25)
 
     assert [REPORT.run(now) for _ in range(4)] == [10, 10, 5, 0]
 
 
 def test_an_outage_gives_back_what_was_claimed_ahead_and_asks_no_more(
-    owe, heard, sandbox, now, monkeypatch
+    capture_events, heard, sandbox, now, monkeypatch
 ):
     monkeypatch.setattr(reporter, "CLAIM", 10)
-    rows = owe(40)
+    rows = capture_events(40)
 
     def down(events):
         if len(heard) == 2:
@@ -248,9 +250,11 @@ def test_an_outage_gives_back_what_was_claimed_ahead_and_asks_no_more(
     assert ids_at(sandbox) == sorted(row.transaction_id for row in rows)
 
 
-def test_a_worker_killed_while_it_claims_ahead_loses_nothing(owe, heard, sandbox, now, monkeypatch):
+def test_a_worker_killed_while_it_claims_ahead_loses_nothing(
+    capture_events, heard, sandbox, now, monkeypatch
+):
     monkeypatch.setattr(reporter, "CLAIM", 10)
-    rows = owe(25)
+    rows = capture_events(25)
     claim = queue.claim
     with monkeypatch.context() as patch:
         answers = iter([claim, claim, lambda *args, **kwargs: (_ for _ in ()).throw(SystemExit)])
@@ -266,8 +270,8 @@ def test_a_worker_killed_while_it_claims_ahead_loses_nothing(owe, heard, sandbox
     assert not waiting().exists()
 
 
-def test_a_bad_event_dies_alone(owe, heard, sandbox, now):
-    rows = owe(10)
+def test_a_bad_event_dies_alone(capture_events, heard, sandbox, now):
+    rows = capture_events(10)
     bad = rows[6].transaction_id
 
     def picky(events):
@@ -285,8 +289,8 @@ def test_a_bad_event_dies_alone(owe, heard, sandbox, now):
     assert REPORT.run(now + timedelta(days=1)) == 0
 
 
-def test_the_sandbox_refuses_a_bad_event_and_takes_the_others(owe, heard, sandbox, now):
-    rows = owe(4)
+def test_the_sandbox_refuses_a_bad_event_and_takes_the_others(capture_events, heard, sandbox, now):
+    rows = capture_events(4)
     UsageEvent.objects.filter(id=rows[1].id).update(transaction_id="x" * 128, event_type="")
 
     REPORT.run(now)
@@ -299,8 +303,8 @@ def test_the_sandbox_refuses_a_bad_event_and_takes_the_others(owe, heard, sandbo
     ]
 
 
-def test_many_events_refused_alike_pause_the_job_and_none_dies(owe, heard, now):
-    owe(40)
+def test_many_events_refused_alike_pause_the_job_and_none_dies(capture_events, heard, now):
+    capture_events(40)
 
     def deaf(events):
         raise metronome.MetronomeRejected(
@@ -323,8 +327,8 @@ def test_many_events_refused_alike_pause_the_job_and_none_dies(owe, heard, now):
     assert REPORT.run(now + timedelta(seconds=PAUSE_SECONDS + 5)) == 40
 
 
-def test_a_few_refused_for_different_reasons_die(owe, heard, now):
-    owe(LONE_REJECTS)
+def test_a_few_refused_for_different_reasons_die(capture_events, heard, now):
+    capture_events(LONE_REJECTS)
     reasons = iter("abcdefgh")
 
     def picky(events):
@@ -340,8 +344,8 @@ def test_a_few_refused_for_different_reasons_die(owe, heard, now):
 
 
 @pytest.mark.parametrize("status", [401, 403, 404])
-def test_refusals_that_hit_every_event_pause_the_job(owe, heard, sandbox, now, status):
-    owe(5)
+def test_refusals_that_hit_every_event_pause_the_job(capture_events, heard, sandbox, now, status):
+    capture_events(5)
     sandbox.faults.add("/v1/ingest", "status", status=status)
 
     assert REPORT.run(now) == 0
@@ -361,8 +365,8 @@ def test_refusals_that_hit_every_event_pause_the_job(owe, heard, sandbox, now, s
         {"kind": "error_after"},
     ],
 )
-def test_what_may_pass_is_tried_again(owe, heard, sandbox, now, fault):
-    rows = owe(5)
+def test_what_may_pass_is_tried_again(capture_events, heard, sandbox, now, fault):
+    rows = capture_events(5)
     sandbox.faults.add("/v1/ingest", **fault)
 
     assert REPORT.run(now) == 0
@@ -376,8 +380,8 @@ def test_what_may_pass_is_tried_again(owe, heard, sandbox, now, fault):
     assert not UsageEvent.objects.exclude(last_error="").exists()
 
 
-def test_an_outage_in_the_middle_of_splitting_keeps_what_was_sent(owe, heard, now):
-    rows = owe(8)
+def test_an_outage_in_the_middle_of_splitting_keeps_what_was_sent(capture_events, heard, now):
+    rows = capture_events(8)
     bad = rows[0].transaction_id
 
     def picky(events):
@@ -398,9 +402,9 @@ def test_an_outage_in_the_middle_of_splitting_keeps_what_was_sent(owe, heard, no
     assert not waiting().exists() and not UsageEvent.objects.dead().exists()
 
 
-def test_an_event_too_old_for_metronome_needs_a_person(owe, heard, now):
-    (old,) = owe(1, at=now - timedelta(days=34))
-    owe(2)
+def test_an_event_too_old_for_metronome_needs_a_person(capture_events, heard, now):
+    (old,) = capture_events(1, at=now - timedelta(days=34))
+    capture_events(2)
 
     assert REPORT.run(now) == 3
 
@@ -409,15 +413,15 @@ def test_an_event_too_old_for_metronome_needs_a_person(owe, heard, now):
     assert heard.sizes == [2]
 
 
-def test_only_old_events_make_no_call(owe, heard, now):
-    owe(2, at=now - timedelta(days=35))
+def test_only_old_events_make_no_call(capture_events, heard, now):
+    capture_events(2, at=now - timedelta(days=35))
 
     assert REPORT.run(now) == 2
     assert heard == []
 
 
-def test_an_error_nobody_foresaw_gives_the_batch_back(owe, heard, now):
-    owe(3)
+def test_an_error_nobody_foresaw_gives_the_batch_back(capture_events, heard, now):
+    capture_events(3)
 
     def bug(events):
         raise KeyError("a bug")
@@ -427,8 +431,8 @@ def test_an_error_nobody_foresaw_gives_the_batch_back(owe, heard, now):
     assert waiting().filter(attempts=1, lease=None, last_error__contains="KeyError").count() == 3
 
 
-def test_retry_makes_a_dead_event_due(owe, heard, now):
-    owe(1, at=now - timedelta(days=35))
+def test_retry_makes_a_dead_event_due(capture_events, heard, now):
+    capture_events(1, at=now - timedelta(days=35))
     REPORT.run(now)
     assert not REPORT.due(now).exists()
 
@@ -437,8 +441,10 @@ def test_retry_makes_a_dead_event_due(owe, heard, now):
     assert REPORT.due(now).exists()
 
 
-def test_events_wait_for_a_customer_metronome_does_not_know(owe, heard, sandbox, alice, now):
-    (row,) = owe(1)
+def test_events_wait_for_a_customer_metronome_does_not_know(
+    capture_events, heard, sandbox, alice, now
+):
+    (row,) = capture_events(1)
     assert alice.metronome_id is None
 
     REPORT.run(now)
@@ -448,11 +454,13 @@ def test_events_wait_for_a_customer_metronome_does_not_know(owe, heard, sandbox,
     assert ids_at(sandbox) == [row.transaction_id]
 
 
-def test_a_wallet_whose_usage_was_sent_is_looked_at_within_a_minute(owe, heard, alice, now):
+def test_a_wallet_whose_usage_was_sent_is_looked_at_within_a_minute(
+    capture_events, heard, alice, now
+):
     Contract.objects.create(
         customer=alice, metronome_id="c", starts_at=now, due_at=now + timedelta(hours=1)
     )
-    owe(3)
+    capture_events(3)
 
     REPORT.run(now)
 

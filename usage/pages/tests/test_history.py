@@ -53,8 +53,8 @@ def test_the_billing_history_tells_what_credits_were_used_for(
     fund(alice, 25_000, now)
     settings = {"variant": "en-us+m3", "pitch": 40, "range": 60, "pace": 150}
     own_voice.set_up(customer=alice, name="Mine", settings=settings, key="v", now=now)
-    hold = ledger.reserve(wallet_id=wallet.pk, key="import", amount=9, now=now)
-    ledger.capture(reservation_id=hold.id, now=now)
+    reservation = ledger.reserve(wallet_id=wallet.pk, key="import", amount=9, now=now)
+    ledger.capture(reservation_id=reservation.id, now=now)
 
     with CaptureQueriesContext(connection) as few:
         html = page.get(reverse("billing")).content.decode()

@@ -328,7 +328,8 @@ def test_an_abandoned_request_is_taken_over_with_its_reservation(
     assert generation.state == "done"
     assert balances(wallet) == (488, 0)
     assert Reservation.objects.get().state == "captured"
-    assert UsageEvent.objects.get().happened_at == now  # the promise was made with the first hold
+    # The promise was made with the first reservation.
+    assert UsageEvent.objects.get().happened_at == now
     # What the killed process stored is gone.
     assert stored(alice) == [generation.audio.split("/")[1]]
 
@@ -417,18 +418,18 @@ def test_a_commit_whose_answer_is_lost_keeps_the_audio(alice, wallet, now, engin
 def test_what_nobody_comes_back_for_ends_failed(alice, wallet, now, engine, killed_in):
     with killed_in("_finish"):
         say(alice, now)
-    step = abandoned.GIVE_UP_GENERATIONS
-    assert not step.due(now + timedelta(minutes=10)).exists()
+    job = abandoned.GIVE_UP_GENERATIONS
+    assert not job.due(now + timedelta(minutes=10)).exists()
     later = now + timedelta(minutes=11)
 
     ledger.expire_reservations(now=later)
-    assert step.run(later) == 1
+    assert job.run(later) == 1
 
     generation = Generation.objects.get()
     assert (generation.state, generation.failure) == ("failed", speak.UNEXPECTED)
     assert balances(wallet) == (500, 0)
     assert stored(alice) == []
-    assert step.run(later) == 0
+    assert job.run(later) == 0
     assert say(alice, later).state == "done"  # and the same key still works
 
 

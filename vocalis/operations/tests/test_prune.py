@@ -1,4 +1,4 @@
-"""Old rows go; what the ledger refers to, what still owes work,
+"""Old rows go; what the ledger refers to, what still has work,
 and what may be asked for again stays."""
 
 from __future__ import annotations

@@ -1,5 +1,4 @@
-"""reserve + capture through `billing.ledger`, against the same SQL sent straight by psycopg, in one
-run.
+"""reserve + capture through `billing.ledger` against the same SQL by psycopg, in one run.
 
 The ratio says what Django and Python around the SQL cost; the figures per second are this
 machine's.

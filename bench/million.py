@@ -1,5 +1,4 @@
-"""The gate and the pages on a database with a million of everything, against an almost empty one,
-in one run.
+"""The gate and the pages on a database with a million of everything, against an almost empty one.
 
 Two databases, a daphne on each, asked in turn. The million rows belong to 1,000 customers, one of
 whom has 100,000 of them; both databases show full lists to that customer, to an ordinary one and to

@@ -1,5 +1,4 @@
-"""Events a second through the worker's reporter, against a bare loop of `usage.ingest` with full
-batches.
+"""Events a second through the worker's reporter, against a bare loop of full `usage.ingest` calls.
 
 Both meet the same sandbox in the same run, in turn; the reporter also claims, settles and
 acknowledges its rows.

@@ -1,11 +1,12 @@
-"""Event streams: from a change of the wallet to the event at the client with many streams open, and
-what a stream costs.
+"""Event streams: from a change of the wallet to the event at the client, and what a stream costs.
 
 `python -m bench.streams [--streams 1000] [--changes 500] [--database URL] [--redis URL]` prints one
 JSON object. A daphne of its own serves all streams; their clients are bare sockets in a second
-process. A change can come about in three ways: layer      in the web process itself (a request),
-woken by the in-memory layer redis      in another process, woken through Redis (with --redis or
-BENCH_REDIS_URL) watcher    in another process, without Redis: noticed by the watcher alone
+process. A change can come about in three ways:
+
+    layer      in the web process itself (a request), woken by the in-memory layer
+    redis      in another process, woken through Redis (with --redis or BENCH_REDIS_URL)
+    watcher    in another process, without Redis: noticed by the watcher alone
 """
 
 from __future__ import annotations

@@ -1,5 +1,4 @@
-"""POST /studio/ against a trivial authenticated view with one INSERT, one client, same server, same
-run.
+"""POST /studio/ against a trivial authenticated view with one INSERT, by one client in one run.
 
 The time eSpeak NG takes is subtracted: the server says it in the Server-Timing header of the
 answer.

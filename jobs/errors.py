@@ -23,8 +23,9 @@ class Unavailable(Exception):
 
 
 class Rejected(Exception):
-    """Do not try again: the other side understood and refused. The row is dead until a person
-    decides."""
+    """Do not try again: the other side understood and refused.
+
+    The row is dead until a person decides."""
 
 
 class Snooze(Exception):

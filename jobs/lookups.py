@@ -13,8 +13,9 @@ else:  # generic in the stubs only
 
 
 class Among(AnyIn):
-    """One array parameter on PostgreSQL: a placeholder for each of 500 ids takes as long again as
-    the UPDATE itself."""
+    """One array parameter on PostgreSQL.
+
+    A placeholder for each of 500 ids takes as long again as the UPDATE itself."""
 
     lookup_name = "among"
 

@@ -107,8 +107,10 @@ def fail_all(rows: Sequence[JobRow], error: Exception, *, now: datetime) -> None
 
 
 def extend(row: J, *, seconds: int, now: datetime) -> bool:
-    """Renew the lease of a claimed row: it then lasts `seconds` from now on, and never ends earlier
-    than before. For work that takes minutes, so that its lease need not be as long as the slowest.
+    """Renew the lease of a claimed row.
+
+    It then lasts `seconds` from now on, and never ends earlier than before. For work that takes
+    minutes, so that its lease need not be as long as the slowest.
 
     Returns whether the row is still ours. If not, another worker has it: end without a result.
     A run that was asked for meanwhile stays asked for: `due_at` follows the lease only where it was
@@ -178,8 +180,9 @@ def _fail_alike(rows: Sequence[JobRow], attempts: int, error: Exception, now: da
 
 
 def backoff_seconds(attempts: int) -> float:
-    """A doubling wait with a cap; half to full of it by chance, so that rows failing together
-    spread out."""
+    """A doubling wait with a cap.
+
+    A row waits half to full of it, by chance, so that rows failing together spread out."""
     ceiling: float = min(BACKOFF_MAX_SECONDS, BACKOFF_FIRST_SECONDS * 2 ** min(attempts, 20))
     return ceiling * random.uniform(0.5, 1)
 

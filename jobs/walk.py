@@ -14,8 +14,9 @@ KEYS = 20_000  # and keys of rows
 
 
 def walk(rows: QuerySet[M], *, chunk: int = CHUNK, keys: int = KEYS) -> Iterator[M]:
-    """All rows in the order of their keys, with few in memory and no cursor or transaction open
-    between two of them.
+    """All rows in the order of their keys, with few in memory.
+
+    No cursor or transaction is open between two of them.
 
     Keys are read many at a time, so that it stays fast where the database has to look through the
     whole table for them. A row that has left the selection meanwhile is passed over.

@@ -231,8 +231,7 @@ class Worker:
         return taken, True
 
     def _run(self, job: Job) -> int:
-        """Run one job some times: few enough that many rows, or slow calls, do not delay the
-        others."""
+        """Run one job a few times: so few that many rows or slow calls do not delay the others."""
         taken = 0
         until = time.monotonic() + JOB_SECONDS
         for _ in range(JOB_RUNS_MAX):

@@ -1,5 +1,4 @@
-"""How rows look in the admin: read-only where the software writes them, with Retry where a job
-does."""
+"""How rows look in the admin: read-only where the software writes them, Retry where a job does."""
 
 from __future__ import annotations
 
@@ -49,8 +48,10 @@ class BoundedPaginator(AnyPaginator):
 
 
 class ReadOnlyAdmin(AnyModelAdmin):
-    """Rows that only the software writes. Actions ask for the change permission, though nothing can
-    be edited; each has a button on the page of a row, too."""
+    """Rows that only the software writes.
+
+    Actions ask for the change permission, though nothing can be edited; each has a button on the
+    page of a row, too."""
 
     paginator = BoundedPaginator
     show_full_result_count = False
@@ -84,8 +85,9 @@ class ReadOnlyAdmin(AnyModelAdmin):
         *,
         note: str = "",
     ) -> None:
-        """Do it to each row, together with its line in the log; a row that raises Refused is left
-        alone, and it is said.
+        """Do it to each row, together with its line in the log.
+
+        A row that raises Refused is left alone, and it is said.
 
         `act` is given the row as it is now, locked, so that of two who press at once the second is
         told.
@@ -236,8 +238,7 @@ class JobRowAdmin(ReadOnlyAdmin):
 
 
 def related_links(request: HttpRequest, row: Model) -> list[str]:
-    """Links to everything that belongs to this row and that this person may look at, whatever app
-    it is in."""
+    """Links to everything that belongs to this row and this person may see, in whatever app."""
     links: list[str] = []
     for relation in row._meta.related_objects:
         # Never "self" here.

@@ -1,5 +1,4 @@
-"""What the operations commands share: things looked at one after the other, with a way to see how
-far it is.
+"""What the operations commands share: things looked at one by one, and a way to see how far it is.
 
 A command yields one `Outcome` for each thing. It may be interrupted after any of them and be run
 again: what is done is passed over or done to no effect. Exit code 0 means that nothing is left to
@@ -47,8 +46,9 @@ class Refused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one thing. `word` is counted in the summary; `detail` makes it a line of its
-    own."""
+    """What became of one thing.
+
+    `word` is counted in the summary; `detail` makes it a line of its own."""
 
     subject: object
     word: str
@@ -69,8 +69,9 @@ class Operation(BaseCommand):
         raise NotImplementedError
 
     def total(self, *args: Any, **options: Any) -> int | None:
-        """How many outcomes there will be, if that is known beforehand; `outcomes` may find out and
-        set `progress.total`."""
+        """How many outcomes there will be, if that is known beforehand.
+
+        `outcomes` may find out and set `progress.total`."""
         return None
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -216,7 +217,7 @@ def _make_due(chunk: list[J], dry_run: bool, now: datetime, word: str) -> Iterat
 
 
 def reason(text: str) -> str:
-    """The type of an argument that says why, kept in the log: so that it says something."""
+    """The type of a time argument: ISO 8601 (without a zone: UTC), or an age such as 36h or 7d."""
     if sum(character.isalpha() for character in text) < REASON_LETTERS:
         raise ArgumentTypeError(
             f"say why, in {REASON_LETTERS} letters at least; it is kept in the log"

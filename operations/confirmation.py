@@ -1,5 +1,6 @@
-"""Admin actions that ask before they act: what will happen, to which rows, and why. The answer goes
-into Django's log."""
+"""Admin actions that ask before they act: what will happen, to which rows, and why.
+
+The answer goes into Django's log."""
 
 from __future__ import annotations
 
@@ -55,8 +56,10 @@ def confirmed(
     permission: str = "operate",
     applies: Callable[[Any], bool] = lambda row: True,
 ) -> Callable[[Callable[..., None]], Any]:
-    """Make an admin action of `act(admin, request, queryset, **answers)` that first shows a page
-    with `explains` and the fields of `asks`. `applies` says on which rows' pages it has a button.
+    """Make an admin action of `act(admin, request, queryset, **answers)`.
+
+    It first shows a page with `explains` and the fields of `asks`. `applies` says on which rows'
+    pages it has a button.
     """
 
     def decorate(act: Callable[..., None]) -> Any:

@@ -97,8 +97,10 @@ class Sandbox:
         self.deliver()
 
     def deliver(self) -> None:
-        """Send what is due, to each destination in order. The lock is not held while a receiver
-        thinks, and over HTTP none waits for another: one that is still being served is left to it.
+        """Send what is due, to each destination in order.
+
+        The lock is not held while a receiver thinks, and over HTTP none waits for another: one
+        that is still being served is left to it.
         """
         with self._lock:
             batches: dict[str, list[Delivery]] = {}

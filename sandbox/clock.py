@@ -1,13 +1,13 @@
-"""The sandbox's time. Real Metronome has no test clock;
-everything time-dependent here asks this one."""
+"""The sandbox's time.
+
+Real Metronome has no test clock; everything time-dependent here asks this one."""
 
 import threading
 from datetime import UTC, datetime, timedelta
 
 
 class Clock:
-    """Real time plus an offset, or, given a start,
-    a virtual clock that stands still until it is moved."""
+    """Real time plus an offset, or, given a start, a virtual clock that stands until moved."""
 
     def __init__(self, now: datetime | None = None) -> None:
         if now is not None and now.tzinfo is None:
@@ -22,8 +22,10 @@ class Clock:
             return self._frozen if self.virtual else datetime.now(UTC) + self._offset
 
     def wall(self) -> datetime:
-        """When a request really leaves. A receiver in another process judges freshness by its own
-        clock, so the offset of a moved real clock must not show in the date of a delivery."""
+        """When a request really leaves.
+
+        A receiver in another process judges freshness by its own clock, so the offset of a moved
+        real clock must not show in the date of a delivery."""
         return self.now() if self.virtual else datetime.now(UTC)
 
     def advance(self, by: timedelta | None = None, *, seconds: float = 0) -> datetime:

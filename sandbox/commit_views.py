@@ -103,8 +103,9 @@ def _show_payment(world: World, commit: Commit) -> dict[str, Any]:
 
 
 def ledger(world: World, commit: Commit, now: datetime) -> list[dict[str, Any]]:
-    """Every movement up to now in order of time;
-    the entries of segments that have started add up to the balance."""
+    """Every movement up to now in order of time.
+
+    The entries of segments that have started add up to the balance."""
     prefix = "CREDIT" if commit.is_credit else f"{commit.type}_COMMIT"
     if commit.archived_at is not None:
         return []

@@ -21,8 +21,9 @@ def get_clock(sandbox: "Sandbox", request: Request) -> Any:
 
 
 def move_clock(sandbox: "Sandbox", request: Request) -> Any:
-    """{"advance_seconds": n} or {"now": moment};
-    everything due until then happens before the answer."""
+    """Move the clock: {"advance_seconds": n} or {"now": moment}.
+
+    Everything due until then happens before the answer."""
     body = request.body
     try:
         if "now" in body:

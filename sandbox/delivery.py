@@ -79,8 +79,9 @@ def send_over_http(url: str, body: bytes, headers: dict[str, str]) -> int:
 
 
 def due(world: World, faults: Faults, served: Container[str] = ()) -> list[Delivery]:
-    """The deliveries to attempt now, oldest first unless a fault says otherwise; none to the
-    destinations in `served`.
+    """The deliveries to attempt now, oldest first unless a fault says otherwise.
+
+    Destinations in `served` get none.
 
     Call under the lock.
     """

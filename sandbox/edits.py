@@ -1,5 +1,6 @@
-"""POST /v2/contracts/edit: everything is checked first, then applied;
-each edit is kept in the contract's history."""
+"""POST /v2/contracts/edit: everything is checked first, then applied.
+
+Each edit is kept in the contract's history."""
 
 from typing import Any
 

@@ -29,8 +29,9 @@ def checked_transition(
 
 
 def renew(world: World, old: Contract, new: Contract, now: datetime) -> None:
-    """The old contract ends where the new one starts;
-    a share of its unused prepaid commits moves over."""
+    """The old contract ends where the new one starts.
+
+    A share of its unused prepaid commits moves over."""
     link = {"type": "RENEWAL", "from_contract_id": old.id, "to_contract_id": new.id}
     for contract in (old, new):
         contract.transitions.append(link)

@@ -11,8 +11,10 @@ WEBHOOK_KINDS = ("drop", "duplicate", "reorder", "delay", "bad_signature", "stal
 
 @dataclass
 class Fault:
-    """A rule. `match` is a path prefix, "*" for every call, or "webhook". `times` is how often it
-    still happens (None: for ever), `every` makes it happen at each n-th matching occasion only."""
+    """A rule for what goes wrong.
+
+    `match` is a path prefix, "*" for every call, or "webhook". `times` is how often it still
+    happens (None: for ever), `every` makes it happen at each n-th matching occasion only."""
 
     match: str
     kind: str

@@ -15,8 +15,10 @@ from sandbox.world import World
 def usage_lines(
     world: World, contract: Contract, invoice: Invoice, draws: list[Draw]
 ) -> tuple[list[dict[str, Any]], Decimal]:
-    """A usage line per product, group, price and payer; a negative line for what a commit or credit
-    paid; a conversion line for what is left of a custom unit. The total is in fiat."""
+    """The lines of a usage invoice, and its total in fiat.
+
+    A line per product, group, price and payer; a negative line for what a commit or credit paid;
+    a conversion line for what is left of a custom unit."""
     sums: dict[tuple[Any, ...], list[Decimal]] = {}
     samples: dict[tuple[Any, ...], Draw] = {}
     for draw in draws:

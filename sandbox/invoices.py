@@ -1,5 +1,6 @@
-"""Invoices: one usage invoice per billing period, drawn up live until it is final;
-one scheduled invoice per purchase."""
+"""Invoices: one usage invoice per billing period, and one scheduled invoice per purchase.
+
+A usage invoice is drawn up live until it is final."""
 
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -137,8 +138,9 @@ def purchase(
     contract_id: str,
     held: bool = False,
 ) -> Invoice:
-    """The scheduled invoice of one payment for a commit;
-    final at its date, or when `held` only when released."""
+    """The scheduled invoice of one payment for a commit.
+
+    It is final at its date, or when `held` only when released."""
     product = world.store.products[commit.product_id]
     line = {
         "name": commit.name or product.name,

@@ -50,7 +50,8 @@ def send_wrapped(world: World, type_: str, properties: dict[str, Any], at: datet
 
 @dataclass(frozen=True, slots=True)
 class Happening:
-    """One lifecycle event of a contract, commit or credit;
+    """One lifecycle event of a contract, commit or credit.
+
     `at` is the moment the notification is about."""
 
     type: str

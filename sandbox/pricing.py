@@ -145,8 +145,7 @@ def _overridden(
     hour: datetime,
     price: Decimal,
 ) -> Decimal | None:
-    """The price after the contract's overrides (a later one wins over an earlier one);
-    None: not entitled."""
+    """The price after the contract's overrides, of which a later one wins; None: not entitled."""
     for override in contract.overrides:
         if hour < override["starting_at"] or (
             override.get("ending_before") and hour >= override["ending_before"]

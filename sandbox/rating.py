@@ -28,9 +28,10 @@ _KIND_RANK = {"PREPAID": 1, "CREDIT": 1, "POSTPAID": 2}
 
 @dataclass(slots=True)
 class Draw:
-    """A part of a charge: paid from a segment, or (commit is None) by nothing. `amount` is in the
-    charge's unit, or in fiat once converted; `converted` then says how much of the charge's unit
-    became it."""
+    """A part of a charge: paid from a segment, or (commit is None) by nothing.
+
+    `amount` is in the charge's unit, or in fiat once converted; `converted` then says how much
+    of the charge's unit became it."""
 
     charge: Charge
     amount: Decimal

@@ -64,8 +64,9 @@ def _over(recurring: Recurring, contract: Contract, start: datetime) -> bool:
 def _period(
     recurring: Recurring, contract: Contract, moment: datetime
 ) -> tuple[datetime, datetime]:
-    """With an own frequency, periods count from the template's start;
-    without, they follow the contract's invoices."""
+    """With an own frequency, periods count from the template's start.
+
+    Without, they follow the contract's invoices."""
     frequency = recurring.template.get("recurrence_frequency")
     if frequency:
         return periods.period_of(recurring.starting_at, frequency, moment)

@@ -20,8 +20,10 @@ FIELDS = frozenset(("transaction_id", "customer_id", "event_type", "timestamp", 
 
 
 def ingest(world: World, request: Request) -> Any:
-    """All or nothing: one bad event refuses the batch. An event whose transaction_id came in the
-    last 34 days is passed over in silence, whatever else it says."""
+    """All or nothing: one bad event refuses the batch.
+
+    An event whose transaction_id came in the last 34 days is passed over in silence, whatever
+    else it says."""
     items = request.body
     if not isinstance(items, list) or not 1 <= len(items) <= MOST_EVENTS:
         raise invalid(f"The body must be a list of 1 to {MOST_EVENTS} events")

@@ -156,8 +156,10 @@ def page(
     sort: Callable[[R], Any] | None = None,
     descending: bool = False,
 ) -> dict[str, Any]:
-    """One page of rows and the cursor of the next. A cursor is the sort key of the last row shown,
-    so rows added or removed between two pages never make a client miss or repeat another one."""
+    """One page of rows and the cursor of the next.
+
+    A cursor is the sort key of the last row shown, so rows added or removed between two pages
+    never make a client miss or repeat another one."""
 
     def key(row: R) -> list[Any]:
         return [sort(row) if sort else 0, row.seq]

@@ -193,8 +193,9 @@ class World:
     # Uniqueness keys
 
     def refuse_taken(self, scope: str, key: str | None) -> None:
-        """Raises ApiError 409. The key never expires and says nothing about the record that has it,
-        save for alerts."""
+        """Raise ApiError 409 if the uniqueness key is taken.
+
+        The key never expires and says nothing about the record that has it, save for alerts."""
         if key is None:
             return
         if not 1 <= len(key) <= 128:

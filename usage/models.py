@@ -206,8 +206,9 @@ class UsageEvent(JobRow):
 
 
 class ReconciliationRun(JobRow):
-    """How far the reconciliation of usage is: a run walks all customers in batches, and each job
-    compares one batch.
+    """How far the reconciliation of usage is.
+
+    A run walks all customers in batches, and each job compares one batch.
 
     One row of each kind, made by the worker (`usage/metering/schedule.py`). Between two runs
     `until_at` is empty.
@@ -247,8 +248,7 @@ class UsageDiscrepancyQuerySet(JobRowQuerySet["UsageDiscrepancy"]):
 
 
 class UsageDiscrepancy(JobRow):
-    """A difference between our usage and Metronome's, for one customer, hour, event type and voice
-    type.
+    """A difference between our usage and Metronome's, by customer, hour, event type and voice type.
 
     The job on the row is the repair, if staff asked for it.
     """

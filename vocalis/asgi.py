@@ -62,8 +62,7 @@ class Request(ASGIRequest):
 
 
 class Pages(ASGIHandler):
-    """Django's handler, but a request runs in one thread from start to end, and the number of
-    threads is bounded.
+    """Django's handler, but a request runs in one thread, and the number of threads is bounded.
 
     All our views and middleware are synchronous. Django would still return to the event loop
     between them: that is slower, and when the server stops during a request, its thread waits for a

@@ -79,8 +79,10 @@ def page(admin: WalletAdmin, request: HttpRequest, wallet_id: int) -> HttpRespon
 
 
 def _repair(admin: WalletAdmin, request: HttpRequest, wallet: Wallet, *, agrees: bool) -> None:
-    """Run the repair. The form field `agree` is the difference that was shown: only a difference of
-    that size is approved."""
+    """Run the repair.
+
+    The form field `agree` is the difference that was shown: only a difference of that size is
+    approved."""
     shown = request.POST.get("agree", "")
     difference = int(shown) if agrees and re.fullmatch(r"-?[0-9]{1,18}", shown) else None
     by = User.objects.get(pk=request.user.pk or 0) if difference is not None else None

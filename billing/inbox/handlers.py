@@ -74,8 +74,10 @@ def process(event: InboundWebhook, now: datetime) -> None:
 
 
 def start_recharge(event: InboundWebhook, now: datetime) -> str:
-    """Metronome requests the payment of a recharge. Store it; its job charges the card and reports
-    the result to Metronome. Raises FieldMissing, or what `flow.request` raises."""
+    """Metronome requests the payment of a recharge.
+
+    Store it; its job charges the card and reports the result to Metronome. Raises FieldMissing,
+    or what `flow.request` raises."""
     customer, fields = _customer(event, now), _fields(event)
     workflow_id = fields.get("workflow_id")
     if not isinstance(workflow_id, str) or not 0 < len(workflow_id) <= 64:
@@ -92,8 +94,9 @@ def start_recharge(event: InboundWebhook, now: datetime) -> str:
 
 
 def check_recharge(event: InboundWebhook, now: datetime) -> str:
-    """The state of a payment changed at Metronome. Make our payment and recharge due, because our
-    own rows have the authoritative state."""
+    """The state of a payment changed at Metronome.
+
+    Make our payment and recharge due, because our own rows have the authoritative state."""
     customer, fields = _customer(event, now), _fields(event)
     schedule.run_now(customer.pk, now)
     recharge = Recharge.objects.filter(
@@ -113,8 +116,10 @@ def read_contract(event: InboundWebhook, now: datetime) -> str:
 
 
 def end_segment(event: InboundWebhook, now: datetime) -> str:
-    """Some credits end. With an offset the event announces the end, and the customer gets an e-mail
-    if some of them are left."""
+    """Some credits end.
+
+    With an offset the event announces the end, and the customer gets an e-mail if some of them
+    are left."""
     customer = _customer(event, now)
     schedule.run_now(customer.pk, now)
     if not event.payload.get("offset_duration") or event.processed_at:

@@ -1,5 +1,4 @@
-"""Metronome's webhook signature: hex HMAC-SHA256 of the date header, one line feed and the exact
-body.
+"""Metronome's webhook signature: hex HMAC-SHA256 of date header, line feed and exact body.
 
 https://docs.metronome.com/guides/platform-configuration/setup-webhooks
 """
@@ -32,8 +31,7 @@ def sign(*, secret: str, date: str, body: bytes) -> str:
 def verify(
     *, headers: Mapping[str, str], body: bytes, secrets: Sequence[str], now: datetime
 ) -> None:
-    """Raise SignatureInvalid unless one of `secrets` signed exactly this body within five minutes
-    of `now`.
+    """Raise SignatureInvalid unless one of `secrets` signed this body within 5 minutes of `now`.
 
     Several secrets may be valid, so that one can be rotated without losing a delivery.
     """

@@ -12,8 +12,9 @@ from jobs.models import JobRow, JobRowQuerySet
 
 
 class Contract(JobRow):
-    """The customer's only Metronome contract. It is open-ended; plans, packs and recharges are
-    commits on it.
+    """The customer's only Metronome contract.
+
+    It is open-ended; plans, packs and recharges are commits on it.
 
     The job on the row synchronises it: `due_at` is when grants and balance are read next.
     """

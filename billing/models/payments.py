@@ -49,8 +49,9 @@ class PaymentQuerySet(JobRowQuerySet["Payment"]):
 
 
 class Payment(JobRow):
-    """A movement of money. Every state is a recovery point: if a worker dies, another one resumes
-    from it.
+    """A movement of money.
+
+    Every state is a recovery point: if a worker dies, another one resumes from it.
 
     A charged payment is done once the code that requested it has stored the credits it bought
     (`grant`).

@@ -1,5 +1,6 @@
-"""Wallets, grants, reservations and ledger entries; only `billing.ledger` writes these. And drifts,
-the differences found between a wallet and Metronome.
+"""Wallets, grants, reservations and ledger entries; only `billing.ledger` writes these.
+
+Drifts are the differences found between a wallet and Metronome.
 """
 
 from __future__ import annotations

@@ -52,9 +52,7 @@ def late(customer: Customer, *, now: datetime) -> dict[str, datetime | None]:
 
 
 def context(request: HttpRequest) -> dict[str, Any]:
-    """Context processor: `delays` as in `late`, read only by pages that show them
-    (billing/_delays.html).
-    """
+    """Context processor: `delays` as in `late`, read only by pages with billing/_delays.html."""
     return {"delays": SimpleLazyObject(lambda: _of_login(request))}
 
 

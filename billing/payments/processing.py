@@ -48,8 +48,9 @@ UNGRANTED_CHECK_SECONDS = 3_600
 
 
 class NeverGranted(Rejected):
-    """The credits of a charged payment can no longer be granted automatically. Staff must grant
-    them by hand or refund the payment."""
+    """The credits of a charged payment can no longer be granted automatically.
+
+    Staff must grant them by hand or refund the payment."""
 
 
 def advance(payment: Payment, now: datetime) -> datetime | None:
@@ -110,8 +111,10 @@ def _follow(payment: Payment, charge: Charge, now: datetime) -> None:
 
 
 def _await_confirmation(payment: Payment, now: datetime) -> datetime | None:
-    """Check whether the customer has confirmed. Cancel the charge if the payment is being cancelled
-    or too old, or if another card was chosen."""
+    """Check whether the customer has confirmed.
+
+    Cancel the charge if the payment is being cancelled or too old, or if another card was
+    chosen."""
     provider, key = gateway(payment.gateway), charge_key(payment)
     charge = provider.find(key=key)
     if charge is None:

@@ -1,5 +1,6 @@
-"""Requests for a payment, its cancellation or its refund. A job processes the rows
-(`billing.payments.processing`).
+"""Requests for a payment, its cancellation or its refund.
+
+A job processes the rows (`billing.payments.processing`).
 
 The subscription or recharge that requests a payment becomes due once it is CHARGED or FAILED. It
 then grants the credits and calls `mark_granted`. Until that call a charged payment stays open.
@@ -88,8 +89,7 @@ def request_refund(payment: Payment, *, reason: str, now: datetime) -> None:
 
 
 def call_off(payment: Payment, *, failure: str, now: datetime) -> None:
-    """Cancel a payment that is not being charged yet, or that waits for the customer's
-    confirmation.
+    """Cancel a payment that is not being charged yet or waits for the customer's confirmation.
 
     It fails with the reason `failure`, which is shown to the customer. If the customer confirms
     before the charge is cancelled, it is charged all the same.

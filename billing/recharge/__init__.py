@@ -1,5 +1,6 @@
-"""Auto-recharge: the customer's settings, their mirror on the Metronome contract, each recharge,
-and a watchdog for recharges that do not come.
+"""Auto-recharge: settings, their mirror on the Metronome contract, recharges and a watchdog.
+
+The watchdog detects recharges that do not come.
 
 Metronome decides when a recharge is due and for how much. The money moves in `billing.payments`.
 """

@@ -246,8 +246,7 @@ def _grant(recharge: Recharge, now: datetime) -> None:
 
 
 def _grant_of_release(recharge: Recharge, now: datetime) -> int:
-    """Id of the CreditGrant that mirrors the commit of the release: the one on the recharge's
-    invoice.
+    """Id of the CreditGrant that mirrors the release's commit: the one on the recharge's invoice.
 
     If Metronome does not name the invoice, it is the newest commit since the recharge that neither
     we created nor belongs to another payment. Raises CommitNotSeen if there is none.

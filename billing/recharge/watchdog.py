@@ -1,5 +1,6 @@
-"""Detects recharges that do not come: the balance is low, but Metronome has not requested a
-payment, or its request got lost.
+"""Detects recharges that do not come.
+
+The balance is low, but Metronome has not requested a payment, or its request got lost.
 """
 
 from __future__ import annotations
@@ -52,8 +53,9 @@ def is_stuck(row: AutoRecharge, now: datetime) -> bool:
 def make_metronome_evaluate(
     row: AutoRecharge, customer_id: str, contract_id: str, now: datetime
 ) -> None:
-    """Switch auto-recharge off at Metronome, once. The mirror job then switches it on again, which
-    makes Metronome evaluate the balance at once.
+    """Switch auto-recharge off at Metronome, once.
+
+    The mirror job then switches it on again, which makes Metronome evaluate the balance at once.
 
     `stuck_at` is set afterwards: if a worker is killed in between, the next one switches off again,
     which changes nothing, and then sets it. Until the mirror has run, the settings count as not

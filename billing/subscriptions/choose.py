@@ -25,8 +25,7 @@ class PlanRefused(Exception):
 
 
 class NotSelectable(PlanRefused):
-    """The plan does not exist, is available by agreement only, or is the trial of a customer who
-    has a plan."""
+    """The plan does not exist, is by agreement only, or the trial of a customer who has a plan."""
 
 
 class TrialUsed(PlanRefused):

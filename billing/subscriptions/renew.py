@@ -205,8 +205,9 @@ def _finish(subscription: Subscription, state: str, now: datetime, failure: str 
 
 
 def _tell_failure(subscription: Subscription, now: datetime) -> None:
-    """Tell the customer by e-mail why the plan was not renewed, at least once; `told_at` records
-    it."""
+    """Tell the customer by e-mail why the plan was not renewed, at least once.
+
+    `told_at` records it."""
     subscription.refresh_from_db(fields=["state", "failure", "told_at"])
     if subscription.state == State.ENDED and subscription.failure and subscription.told_at is None:
         context = {"plan": plans.PLANS[subscription.plan], "failure": subscription.failure}

@@ -42,8 +42,9 @@ def look_up(customer: Customer) -> tuple[str, str]:
 
 
 def complete(customer: Customer, *, now: datetime) -> IngestAlias | None:
-    """Create or link the customer at Metronome and push its aliases. Returns an alias that somebody
-    else has there.
+    """Create or link the customer at Metronome and push its aliases.
+
+    Returns an alias that somebody else has there.
 
     Raises what the job raises; Snooze if a worker has the customer in hand.
     """

@@ -1,5 +1,6 @@
-"""eSpeak NG through a pool of helper processes; see espeak_helper.py for what runs in them
-and why.
+"""eSpeak NG through a pool of helper processes.
+
+See espeak_helper.py for what runs in them and why.
 """
 
 import logging

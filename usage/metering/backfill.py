@@ -28,9 +28,7 @@ def differences(
 def repair(
     customer: Customer, bucket: Bucket, local: int, remote: Decimal, *, dry_run: bool, now: datetime
 ) -> Discrepancy:
-    """Find the events that make a difference, and have a worker send again what is missing at
-    Metronome.
-    """
+    """Find the events that make a difference, and have a worker send again what is missing."""
     discrepancy = comparison.explained(customer, bucket, local, remote)
     if not dry_run:
         send_again(discrepancy, now=now)

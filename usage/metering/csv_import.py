@@ -1,5 +1,6 @@
-"""Usage of another system, from a CSV file: every row becomes a captured reservation and an event
-to report.
+"""Usage of another system, from a CSV file.
+
+Every row becomes a captured reservation and an event to report.
 
 Columns: transaction_id, customer (one of their ingest aliases), event_type, timestamp (RFC 3339);
 every further column is a property of the event. The whole file is checked before anything is

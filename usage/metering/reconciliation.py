@@ -269,8 +269,9 @@ def close(rows: UsageDiscrepancyQuerySet, *, now: datetime) -> int:
 
 
 def recheck(row: UsageDiscrepancy, now: datetime) -> datetime | None:
-    """Send again what is missing, if an operator asked for it, and compare again once it is
-    counted; or compare for the last time.
+    """Send again what is missing, if an operator asked for it, and compare again once counted.
+
+    Otherwise compare for the last time.
     """
     bucket, next_hour_at = Bucket(row.hour_at, row.event_type, row.voice_type), row.hour_at + HOUR
     if row.repair_asked:

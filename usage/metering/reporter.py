@@ -1,5 +1,6 @@
-"""Report usage events to Metronome: up to a hundred in one call, several calls claimed and
-completed together.
+"""Report usage events to Metronome: up to a hundred in one call.
+
+Several calls are claimed and completed together.
 
 A long queue is sent from a thread, so that the database works while Metronome does; the thread
 never uses the database. Events that were sent and not marked sent are sent again: Metronome ignores

@@ -1,6 +1,4 @@
-"""The audio of a generation, to its owner only: whole, or the range a player asks for when someone
-seeks in it.
-"""
+"""The audio of a generation, to its owner only: whole, or the range a player asks for."""
 
 from __future__ import annotations
 
@@ -73,8 +71,7 @@ def _read(
 
 
 def _is_current(request: HttpRequest, etag: str, modified_at: datetime) -> bool:
-    """Whether a range of what we have fits to the part that the client has already: RFC 9110,
-    section 13.1.5.
+    """Whether a range of what we have fits to the part the client has: RFC 9110, section 13.1.5.
 
     A weak tag never does, and a date only if it is exactly ours. Then the client needs the whole.
     """

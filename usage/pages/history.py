@@ -1,6 +1,4 @@
-"""What a customer made: every generation with what it cost and whether it was reported, and totals
-by day.
-"""
+"""What a customer made: generations with cost and whether reported, and totals by day."""
 
 from __future__ import annotations
 

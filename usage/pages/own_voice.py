@@ -1,6 +1,4 @@
-"""The page on which a customer tunes a personal voice by ear, listens for nothing, and sets
-it up.
-"""
+"""The page to tune a personal voice by ear, listen to it free of charge, and set it up."""
 
 from __future__ import annotations
 

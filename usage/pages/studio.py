@@ -1,6 +1,4 @@
-"""The studio: a form for people, with or without script, and the same address for programs that ask
-for JSON.
-"""
+"""The studio: a form, with or without script, and the same address for programs that want JSON."""
 
 from __future__ import annotations
 
@@ -111,9 +109,7 @@ def _fields(request: CustomerRequest) -> dict[str, str] | None:
 
 
 def _submit(request: CustomerRequest) -> HttpResponse:
-    """Speak and go to where a reload is harmless, or show the form again with what was written and
-    what is wrong.
-    """
+    """Speak and redirect, or show the form again with what was written and what is wrong."""
     text, voice, key = (request.POST.get(name, "") for name in ("text", "voice", "key"))
     try:
         generation = speak(

@@ -1,5 +1,6 @@
-"""Jobs that fail what a killed process left pending and no request has taken over, so that nothing
-hangs for ever.
+"""Jobs that fail what a killed process left pending and no request has taken over.
+
+Without them it would stay pending for ever.
 """
 
 from __future__ import annotations

@@ -83,8 +83,9 @@ def check(generation: Generation) -> None:
 
 
 def mark_lost(generations: Iterable[Generation]) -> None:
-    """Set `is_audio_lost` on those of a page whose audio is: one look at the storage for each that
-    is finished.
+    """Set `is_audio_lost` on those of a page whose audio is lost.
+
+    That is one look at the storage for each that is finished.
 
     When the storage does not answer the rest are taken to be there, so that a page waits for it
     once.

@@ -1,6 +1,4 @@
-"""Work becomes final: its credits are captured and the event that reports it is written, or
-neither.
-"""
+"""Work becomes final: its credits are captured and its usage event is written, or neither."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""What can keep a text from being spoken or a voice from being set up, and how each is answered
-over HTTP.
+"""Why a text is not spoken or a voice not set up, and how each is answered over HTTP.
 
 One table for the pages and for every dialect of an API: status, a code for programs, words for
 people. It knows no framework; `usage.pages.answers` makes responses of it.

@@ -46,8 +46,9 @@ UNEXPECTED = "Something went wrong on our side."
 
 
 def speak(*, customer: Customer, text: str, voice_id: str, key: str, now: datetime) -> Generation:
-    """Speak `text` for its credits. The same key and body again give the first answer, `replayed`,
-    at no cost.
+    """Speak `text` for its credits.
+
+    The same key and body again give the first answer, `replayed`, at no cost.
 
     Raises Refused (KeyReused among it), StillRunning, SpeechFailed, and the ledger's
     InsufficientCredits and WalletFrozen. After any of them nothing is charged and nothing stays
@@ -93,17 +94,16 @@ def speak(*, customer: Customer, text: str, voice_id: str, key: str, now: dateti
 
 
 def abandoned(now: datetime) -> QuerySet[Generation]:
-    """Generations that were begun, and whose reservation expired with nobody coming back
-    for them.
-    """
+    """Generations that were begun, and whose reservation expired with nobody coming back."""
     return Generation.objects.filter(
         state=Generation.State.PENDING, taken_at__lt=now - timedelta(seconds=ABANDONED_SECONDS)
     )
 
 
 def give_up(generation: Generation, now: datetime) -> None:
-    """Mark an abandoned generation failed; its credits are back, or come back when its reservation
-    expires.
+    """Mark an abandoned generation failed.
+
+    Its credits are back, or come back when its reservation expires.
     """
     _mine(generation).update(state=Generation.State.FAILED, failure=UNEXPECTED, finished_at=now)
     _delete_orphan(generation)
@@ -155,8 +155,9 @@ def _take_over(generation: Generation, wallet_id: int, now: datetime) -> ledger.
 
 
 def _reserve_again(generation: Generation, wallet_id: int, now: datetime) -> ledger.Reserved:
-    """The generation's open reservation; a new one, under the next key, if the last was released or
-    has expired.
+    """The generation's open reservation.
+
+    It is a new one, under the next key, if the last was released or has expired.
     """
     reservation = _reserve(generation, wallet_id, now)
     if reservation.state == Reservation.State.OPEN:
@@ -271,8 +272,9 @@ def _mine(generation: Generation) -> QuerySet[Generation]:
 
 
 def _delete_orphan(generation: Generation) -> None:
-    """Delete what this attempt stored, unless it is the audio after all: a commit may succeed with
-    its answer lost.
+    """Delete what this attempt stored, unless it is the audio after all.
+
+    A commit may succeed with its answer lost.
     """
     done = Generation.objects.filter(
         id=generation.id, state=Generation.State.DONE, taken_at=generation.taken_at

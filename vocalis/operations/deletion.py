@@ -45,8 +45,10 @@ class Stage(StrEnum):
 
 
 def delete(customer: Customer, *, dry_run: bool, now: datetime) -> Iterator[tuple[Stage, object]]:
-    """Delete the personal data. Yields (stage completed, customer or id of the generation or
-    customer). With `dry_run` nothing is changed.
+    """Delete the personal data.
+
+    Yields (stage completed, customer or id of the generation or customer). With `dry_run` nothing
+    is changed.
 
     Raises NotDeletable for a member of staff, or while a payment, a plan or speech is in progress.
     """

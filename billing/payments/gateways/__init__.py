@@ -20,13 +20,15 @@ GATEWAYS = {"test": "billing.payments.gateways.test.TestGateway"}
 
 
 class GatewayDeclined(Exception):
-    """The gateway took no money and will not with this card. The message is shown to the
-    customer."""
+    """The gateway took no money and will not with this card.
+
+    The message is shown to the customer."""
 
 
 class GatewayUnavailable(Unavailable):
-    """The gateway did not respond, so money may have been taken. Call `find` before charging
-    again."""
+    """The gateway did not respond, so money may have been taken.
+
+    Call `find` before charging again."""
 
 
 class ChargeState(StrEnum):

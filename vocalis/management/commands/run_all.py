@@ -106,8 +106,7 @@ def with_workers(processes: Mapping[str, str]) -> dict[str, str]:
 
 
 def environment() -> dict[str, str]:
-    """The environment of the processes, with the variables of the Procfile as the settings parsed
-    them."""
+    """The environment of the processes: the Procfile's variables as the settings parsed them."""
     return os.environ | {
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         "PYTHONUNBUFFERED": "1",

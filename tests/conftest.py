@@ -108,7 +108,7 @@ def shop(alice, bob, now):
         local_units=5,
         remote_units=0,
         is_in_transit=False,
-        detail="missing there: vocalis-gen-1",
+        detail="missing at Metronome: vocalis-gen-1",
         first_seen_at=now,
         last_seen_at=now,
     )

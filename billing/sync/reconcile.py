@@ -29,12 +29,12 @@ ABOUT_A_MINUTE = (
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """A grant and its segment at Metronome, which has `there` credits. Either may be missing."""
+    """A grant and its segment at Metronome. Either may be missing."""
 
     name: str
     ends_at: datetime
-    here: CreditGrant | None
-    there: Decimal | None
+    grant: CreditGrant | None
+    metronome_credits: Decimal | None  # left in the segment
     is_mirrored: bool
 
 
@@ -63,8 +63,8 @@ class Account:
         return not (self.difference or self.causes or self.is_moving)
 
     def __str__(self) -> str:
-        there = "no contract" if self.metronome is None else f"{self.metronome:,}"
-        parts = [f"wallet {self.balance:,}, Metronome {'moving' if self.is_moving else there}"]
+        remote = "no contract" if self.metronome is None else f"{self.metronome:,}"
+        parts = [f"wallet {self.balance:,}, Metronome {'moving' if self.is_moving else remote}"]
         if self.difference:
             since = f" since {self.since:%Y-%m-%d %H:%M}" if self.since else ""
             parts.append(f"difference {self.difference:+,}{since}")

@@ -84,12 +84,12 @@ class Discrepancy:
         return self.described(named_max=NAMED_MAX)
 
     def described(self, *, named_max: int | None = None) -> str:
-        parts = [f"here {self.local:,}, at Metronome {_number(self.remote)}"]
+        parts = [f"Vocalis {self.local:,}, Metronome {_number(self.remote)}"]
         for events, what in (
-            (self.missing, "missing there"),
+            (self.missing, "missing at Metronome"),
             (
                 self.uncounted,
-                "there, but counted for nobody (backfill_customers, bootstrap_metronome)",
+                "at Metronome, but counted for nobody (backfill_customers, bootstrap_metronome)",
             ),
             (self.waiting, "still on their way"),
         ):
@@ -102,9 +102,9 @@ class Discrepancy:
                 )
                 parts.append(f"{what}: {names}{more}")
         if self.unexplained > 0:
-            parts.append(f"{_number(self.unexplained)} there that no event here explains")
+            parts.append(f"{_number(self.unexplained)} at Metronome that no event of ours explains")
         elif self.unexplained < 0:
-            parts.append(f"{_number(-self.unexplained)} less there than its events say")
+            parts.append(f"{_number(-self.unexplained)} fewer at Metronome than its events say")
         return "; ".join(parts)
 
 

@@ -66,7 +66,7 @@ class Result(NamedTuple):
     """What became of a row. `failure` says why a failed one was not imported."""
 
     line: int
-    state: Literal["imported", "there already", "failed"]
+    state: Literal["imported", "imported before", "failed"]
     failure: str = ""
 
 
@@ -162,7 +162,7 @@ def _refused(row: Row, error: Exception) -> Result:
     if isinstance(error, IntegrityError):
         # Imported by another run meanwhile.
         if UsageEvent.objects.filter(transaction_id=row.transaction_id).exists():
-            return Result(row.line, "there already")
+            return Result(row.line, "imported before")
         text = f"transaction_id {row.transaction_id} is the key of other credits reserved or spent"
     return Result(row.line, "failed", text)
 

@@ -57,7 +57,7 @@ def test_credits_made_by_hand_are_shown_and_mirrored_by_one_click(
     html = text(operator, page)
     assert "Metronome has 5,000 credits more than" in html
     assert "“By hand” of 5,000 credits is not mirrored" in html
-    assert "not here" in html
+    assert "not in Vocalis" in html
 
     response = operator.post(page, follow=True)
 

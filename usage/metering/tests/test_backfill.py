@@ -91,9 +91,9 @@ def test_events_missing_at_metronome_are_named_and_sent_again(stage, alice, spen
     assert code == 1
     assert (
         f"alice@example.com {hour} voice_generation standard: "
-        "would be sent again here 150, at Metronome 100; missing there: lost\n"
+        "would be sent again Vocalis 150, Metronome 100; missing at Metronome: lost\n"
     ) in text
-    assert f"{hour} voice_generation premium: would be sent again here 30, at Metronome 0" in text
+    assert f"{hour} voice_generation premium: would be sent again Vocalis 30, Metronome 0" in text
     assert not UsageEvent.objects.exclude(due_at=None).exists()
 
     code, text = run("backfill_usage", "--since", "1d")
@@ -111,7 +111,9 @@ def test_however_many_are_missing_each_is_named(stage, spend):
     lose(stage, *names)
     close_the_hour(stage)
 
-    assert f"missing there: {', '.join(names)}\n" in run("backfill_usage", "--since", "1d").text
+    assert (
+        f"missing at Metronome: {', '.join(names)}\n" in run("backfill_usage", "--since", "1d").text
+    )
 
 
 def test_the_events_of_one_hour_at_a_time_are_in_memory(stage, alice, spend, monkeypatch):
@@ -153,7 +155,7 @@ def test_events_that_were_given_up_are_sent_again(stage, spend):
     UsageEvent.objects.update(dead_at=stage.now(), last_error="Rejected: 400")
     close_the_hour(stage)
 
-    assert "missing there: dead" in run("backfill_usage", "--since", "1d").text
+    assert "missing at Metronome: dead" in run("backfill_usage", "--since", "1d").text
     stage.drain()
     assert run("backfill_usage", "--since", "1d").code == 0
 
@@ -165,7 +167,7 @@ def test_usage_that_only_metronome_has_is_named_and_left(stage, alice, spend):
     code, text = run("backfill_usage", "--since", "1d")
 
     assert code == 1
-    assert "open here 0, at Metronome 40; 40 there that no event here explains" in text
+    assert "open Vocalis 0, Metronome 40; 40 at Metronome that no event of ours explains" in text
 
 
 def test_missing_and_unknown_usage_do_not_hide_each_other(stage, alice, spend):
@@ -177,7 +179,7 @@ def test_missing_and_unknown_usage_do_not_hide_each_other(stage, alice, spend):
     code, text = run("backfill_usage", "--since", "1d")
 
     assert code == 1
-    assert "missing there: lost; 40 there that no event here explains" in text
+    assert "missing at Metronome: lost; 40 at Metronome that no event of ours explains" in text
 
 
 def test_events_on_their_way_are_said_to_be(stage, spend):
@@ -221,7 +223,7 @@ def test_own_voices_are_compared_by_number(stage, alice, spend):
     close_the_hour(stage)
 
     assert (
-        "voice_cloning: sent again here 1, at Metronome 0; missing there: v"
+        "voice_cloning: sent again Vocalis 1, Metronome 0; missing at Metronome: v"
         in run("backfill_usage", "--since", "1d").text
     )
 

@@ -106,7 +106,7 @@ def test_missing_events_are_named_and_the_row_closes_when_they_were_sent_again(
     assert (row.local_units, row.remote_units, row.detail) == (
         150,
         100,
-        "here 150, at Metronome 100; missing there: lost",
+        "Vocalis 150, Metronome 100; missing at Metronome: lost",
     )
     assert f"usage of customer {alice.pk} differs: {row}: {row.detail}" in caplog.text
     # Repair is a person's decision.
@@ -120,7 +120,7 @@ def test_missing_events_are_named_and_the_row_closes_when_they_were_sent_again(
     assert (row.due_at, row.repair_asked, row.detail) == (
         None,
         False,
-        "here 150, at Metronome 100; missing there: lost",
+        "Vocalis 150, Metronome 100; missing at Metronome: lost",
     )
     assert balance(alice) == remote_balance(alice) == 30_000 - 150
 
@@ -235,7 +235,7 @@ def test_an_hour_too_old_for_the_runs_is_looked_at_a_last_time(stage, alice, arr
 
     row.refresh_from_db()
     assert (row.resolved_at is not None, row.due_at, row.dead_at) == (arrived, None, None)
-    assert arrived or row.detail.endswith("missing there: waiting")
+    assert arrived or row.detail.endswith("missing at Metronome: waiting")
 
 
 def test_events_that_waited_and_were_given_up_become_one(stage, alice):
@@ -245,7 +245,7 @@ def test_events_that_waited_and_were_given_up_become_one(stage, alice):
     UsageEvent.objects.update(dead_at=stage.now())
     next_hour(stage)
 
-    assert UsageDiscrepancy.objects.standing().get().detail.endswith("missing there: dead")
+    assert UsageDiscrepancy.objects.standing().get().detail.endswith("missing at Metronome: dead")
 
 
 def test_the_daily_look_finds_usage_that_only_metronome_has(stage, alice, bob):
@@ -259,7 +259,7 @@ def test_the_daily_look_finds_usage_that_only_metronome_has(stage, alice, bob):
 
     row = UsageDiscrepancy.objects.standing().get()
     assert (row.customer, row.local_units, row.remote_units) == (bob, 0, 40)
-    assert row.detail == "here 0, at Metronome 40; 40 there that no event here explains"
+    assert row.detail == "Vocalis 0, Metronome 40; 40 at Metronome that no event of ours explains"
     assert ReconciliationRun.objects.get(kind="days").since_at == stage.now().replace(
         hour=0, minute=0, second=0
     )
@@ -418,7 +418,7 @@ def test_more_events_than_can_be_searched_by_the_hour_are_not_searched(stage, al
 
     assert (
         UsageDiscrepancy.objects.get().detail
-        == "here 200, at Metronome 100; 100 less there than its events say"
+        == "Vocalis 200, Metronome 100; 100 fewer at Metronome than its events say"
     )
     assert stage.sandbox.world.calls["POST /v1/events/search"] == 0
 

@@ -94,7 +94,7 @@ def test_a_worker_that_listed_earlier_does_not_close_what_was_seen_to_differ_sin
     assert (row.local_units, row.remote_units, row.detail) == (
         200,
         100,
-        "here 200, at Metronome 100; missing there: imported",
+        "Vocalis 200, Metronome 100; missing at Metronome: imported",
     )
 
 

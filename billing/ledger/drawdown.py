@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any, NamedTuple
 
 from django.db import connection
@@ -170,6 +171,43 @@ def drawable(wallet_id: int, moment: datetime) -> list[tuple[int, int]]:
         ]
     ordered = sorted(rows, key=lambda one: (one.ends_at <= moment, draw_order(one)))
     return [(one.id, one.remaining) for one in ordered]
+
+
+def differences(wallet_id: int, left: Mapping[str, Decimal], now: datetime) -> Counter[str]:
+    """Credits of grants in force that we have and Metronome has not, by commit; fewer are negative.
+
+    `left` is what Metronome has left of each commit. Fractions of a credit are no difference.
+    """
+    drawable_ids = [grant_id for grant_id, _ in drawable(wallet_id, now)]
+    held: Counter[str] = Counter()
+    for grant in CreditGrant.objects.filter(id__in=drawable_ids, ends_at__gt=now):
+        held[grant.remote_id] += grant.remaining
+    return Counter({commit: int(held[commit] - left.get(commit, 0)) for commit in {*held, *left}})
+
+
+def surplus_first(
+    drawable: Sequence[tuple[int, int]], differences: Mapping[str, int]
+) -> list[tuple[int, int]]:
+    """`drawable` with the credits that Metronome does not have at its front.
+
+    A grant of which only a part is surplus comes twice: with that part, then with the rest.
+    """
+    grants = CreditGrant.objects.filter(id__in=[grant_id for grant_id, _ in drawable])
+    commits = dict(grants.values_list("id", "remote_id"))
+    surplus, first, rest = Counter(differences), [], []
+    for grant_id, remaining in drawable:
+        part = max(0, min(remaining, surplus[commits[grant_id]]))
+        surplus[commits[grant_id]] -= part
+        first.append((grant_id, part))
+        rest.append((grant_id, remaining - part))
+    return [one for one in first + rest if one[1]]
+
+
+def shortfalls(
+    grants: Iterable[CreditGrant], differences: Mapping[str, int]
+) -> list[tuple[CreditGrant, int]]:
+    """The grants of which Metronome has more than we, and how much more."""
+    return [(grant, -more) for grant in grants if (more := differences.get(grant.remote_id, 0)) < 0]
 
 
 def covers_since(grant: CreditGrant) -> datetime:

@@ -138,25 +138,29 @@ def expire_ended(*, wallet_id: int, now: datetime, at: datetime | None = None) -
     return expired
 
 
-def adjust(*, wallet_id: int, amount: int, note: str, now: datetime) -> LedgerEntry | None:
+def adjust(
+    *, wallet_id: int, amount: int, left: Mapping[str, Decimal], note: str, now: datetime
+) -> LedgerEntry | None:
     """Change the balance by `amount` credits (signed) to agree with Metronome.
 
-    A reduction is limited to the credits that are not reserved. Returns the entry, or None if
-    nothing could be taken.
+    `left` says what Metronome has left of each of its commits, by id. A reduction is limited to the
+    credits that are not reserved. Returns the entry, or None if nothing could be taken.
 
-    Grants change with the balance, so that expiry stays right. As the cause of the difference is
-    unknown, which grants change is a guess. A wrong guess shows as a new difference when such a
-    grant ends.
+    Grants change with the balance, so that expiry stays right: first those that differ from `left`.
+    What that does not place is a guess, and shows as a new difference when such a grant ends.
     """
     with transaction.atomic():
         sql.lock_wallet_grants(wallet_id)
+        differences = drawdown.differences(wallet_id, left, now)
         if amount < 0:
             wallet = Wallet.objects.select_for_update().get(id=wallet_id)
             amount = -min(-amount, wallet.available)
-            consume(drawdown.drawable(wallet_id, now), -amount)
+            drawable = drawdown.drawable(wallet_id, now)
+            consume(drawdown.surplus_first(drawable, differences), -amount)
         else:
             grants = drawdown.partly_consumed_grants(wallet_id, now)
-            _return_to_grants([(grant, amount) for grant in grants], amount)
+            short = drawdown.shortfalls(grants, differences)
+            _return_to_grants([*short, *((grant, amount) for grant in grants)], amount)
         if amount == 0:
             return None
         write(wallet_id, amount, LedgerEntry.Kind.ADJUSTMENT, now=now, note=note)
@@ -280,5 +284,6 @@ def _return_to_grants(grants: Iterable[tuple[CreditGrant, int]], amount: int) ->
         back = min(left, limit, grant.granted - grant.remaining)
         if back:
             CreditGrant.objects.filter(id=grant.id).update(remaining=F("remaining") + back)
+            grant.remaining += back
             left -= back
     return amount - left

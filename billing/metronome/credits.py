@@ -112,6 +112,21 @@ def commits(*, customer_id: str, usable_since: datetime | None = None) -> list[C
         return [commit for commit in read if commit]
 
 
+def balances(*, customer_id: str) -> dict[str, Decimal]:
+    """Credits left by id of commit or credit: what the segments in force now hold, less usage on
+    finalised and draft invoices. May have fractions."""
+    unit_id = credit_type_id()
+    with translate_errors("list balances"):
+        page = reader().v1.contracts.list_balances(
+            customer_id=customer_id, include_contract_balances=True, include_balance=True
+        )
+        return {
+            commit.id: to_decimal(item.balance or 0)
+            for item in all_pages(page)
+            if (commit := _commit(item, unit_id))
+        }
+
+
 def net_balance(*, customer_id: str) -> Decimal:
     """Credits the customer can use now, less usage of the current period. May have fractions."""
     unit_id = credit_type_id()

@@ -114,7 +114,7 @@ def check_drift(
         open_rows = Drift.objects.filter(wallet=wallet, state=Drift.State.OPEN)
         open_rows.update(state=Drift.State.GONE, last_seen_at=now)
         return None
-    return _note_drift(wallet, found, now)
+    return _note_drift(contract, wallet, found, now)
 
 
 def approve_drift(drift: Drift, *, user: User, now: datetime) -> bool:
@@ -144,7 +144,7 @@ def _recent_grant_changes(wallet_id: int, now: datetime) -> tuple[int, int]:
     return sums["added"], -sums["removed"]
 
 
-def _note_drift(wallet: Wallet, found: Comparison, now: datetime) -> Drift:
+def _note_drift(contract: Contract, wallet: Wallet, found: Comparison, now: datetime) -> Drift:
     """Create or update the wallet's open row. Adjust if the difference has stayed the same."""
     difference, remote = found.difference, int(found.remote)
     drift, is_new = Drift.objects.get_or_create(
@@ -181,18 +181,19 @@ def _note_drift(wallet: Wallet, found: Comparison, now: datetime) -> Drift:
     allowed = abs(difference) <= ADJUST_CREDITS_MAX or drift.approved_by_id is not None
     stood = now - drift.same_since_at if stands and drift.same_since_at else timedelta(0)
     if allowed and stood >= timedelta(seconds=STANDING_SECONDS):
-        _adjust(drift, now)
+        _adjust(contract, drift, now)
     return drift
 
 
-def _adjust(drift: Drift, now: datetime) -> None:
+def _adjust(contract: Contract, drift: Drift, now: datetime) -> None:
+    left = metronome.balances(customer_id=contract.customer.metronome_id or "")
     with transaction.atomic():
         open_row = Drift.objects.filter(pk=drift.pk, state=Drift.State.OPEN)
         if not open_row.update(state=Drift.State.ADJUSTED):
             return
         note = f"Metronome had {drift.metronome_balance:,}, we {drift.wallet_balance:,}"
         entry = ledger.adjust(
-            wallet_id=drift.wallet_id, amount=drift.difference, note=note, now=now
+            wallet_id=drift.wallet_id, amount=drift.difference, left=left, note=note, now=now
         )
         if entry is None:  # all credits are reserved; the next comparison tries again
             transaction.set_rollback(True)

@@ -182,7 +182,7 @@ def test_concurrent_changes_of_a_wallet_neither_deadlock_nor_break_an_invariant(
                 ledger.expire_ended(wallet_id=wallet.pk, now=now)
             case "adjust":
                 ledger.adjust(
-                    wallet_id=wallet.pk, amount=dice.choice([-200, 200]), note="", now=now
+                    wallet_id=wallet.pk, amount=dice.choice([-200, 200]), left={}, note="", now=now
                 )
 
     threads = [threading.Thread(target=work, args=(f"t{number}",)) for number in range(6)]

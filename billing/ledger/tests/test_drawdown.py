@@ -173,7 +173,7 @@ def test_credits_an_adjustment_returned_to_a_grant_are_not_spent_after_its_end(r
     receive("pack", 100, priority=100, starts_at=noon, ends_at=noon + 9 * HOUR, at=noon)
     use(wallet, 50, at=noon)
 
-    ledger.adjust(wallet_id=wallet.id, amount=120, note="Metronome had more", now=noon)
+    ledger.adjust(wallet_id=wallet.id, amount=120, left={}, note="Metronome had more", now=noon)
 
     assert left(wallet) == {"plan": 70, "pack": 100}
     with pytest.raises(ledger.InsufficientCredits, match="100 available"):
@@ -300,3 +300,38 @@ def test_uncovered_usage_draws_last_from_what_is_left(noon):
     pools = [Pool(1, 10, noon, noon + HOUR), Pool(2, 10, noon + HOUR, noon + DAY)]
     usage = {noon: 15, noon + HOUR: 4}
     assert allocate(pools, usage) == {(noon, 1): 10, (noon + HOUR, 2): 4, (noon, 2): 5}
+
+
+def test_an_adjustment_changes_the_grants_that_metronome_has_differently(receive, noon):
+    """A guess would take the credits of the grant that ends first, and they would be missing again
+    after its end, and after the end of each further one (simulation, seeds 6122 and 6394)."""
+    receive("soon", 100, priority=10, starts_at=noon, ends_at=noon + HOUR, at=noon)
+    wallet = receive("pack", 100, priority=100, starts_at=noon, at=noon)
+
+    def adjust(amount, **metronome_has):
+        values = {name: Decimal(credits) for name, credits in metronome_has.items()}
+        ledger.adjust(wallet_id=wallet.id, amount=amount, left=values, note="", now=noon)
+        return left(wallet)
+
+    assert adjust(-30, soon=100, pack=70) == {"soon": 100, "pack": 70}
+    # A fraction is no difference; what no grant explains is taken in draw order.
+    assert adjust(-50, soon="99.5", pack=60) == {"soon": 60, "pack": 60}
+    assert adjust(+30, soon=60, pack=90) == {"soon": 60, "pack": 90}
+    assert adjust(+40, soon=80, pack=90) == {"soon": 90, "pack": 100}
+
+
+def test_two_segments_of_one_commit_are_compared_with_its_balance_together(receive, noon):
+    wallet = receive("soon", 100, priority=10, starts_at=noon, ends_at=noon + HOUR, at=noon)
+    receive("one", 100, priority=100, starts_at=noon, at=noon)
+    receive("two", 100, priority=100, starts_at=noon, at=noon)
+    wallet.grants.filter(name__in=["one", "two"]).update(remote_id="commit")
+
+    ledger.adjust(
+        wallet_id=wallet.id,
+        amount=-120,
+        left={"soon": Decimal(100), "commit": Decimal(80)},
+        note="",
+        now=noon,
+    )
+
+    assert left(wallet) == {"soon": 100, "one": 0, "two": 80}

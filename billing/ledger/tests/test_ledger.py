@@ -343,16 +343,16 @@ def test_a_grant_does_not_take_over_from_grants_before_it_in_draw_order(alice, n
 
 def test_an_adjustment_takes_no_reserved_credits(wallet, now):
     ledger.reserve(wallet_id=wallet.id, key="a", amount=450, now=now)
-    entry = ledger.adjust(wallet_id=wallet.id, amount=-100, note="drift", now=now)
+    entry = ledger.adjust(wallet_id=wallet.id, amount=-100, left={}, note="drift", now=now)
     assert entry.amount == -50
     assert assert_sound(wallet).available == 0
-    assert ledger.adjust(wallet_id=wallet.id, amount=-100, note="drift", now=now) is None
+    assert ledger.adjust(wallet_id=wallet.id, amount=-100, left={}, note="drift", now=now) is None
 
 
 def test_a_positive_adjustment_refills_grants(wallet, now):
     reservation = ledger.reserve(wallet_id=wallet.id, key="a", amount=300, now=now)
     ledger.capture(reservation_id=reservation.id, now=now)
-    ledger.adjust(wallet_id=wallet.id, amount=400, note="drift", now=now)
+    ledger.adjust(wallet_id=wallet.id, amount=400, left={}, note="drift", now=now)
     assert assert_sound(wallet).balance == 600
     assert wallet.grants.get().remaining == 500
 

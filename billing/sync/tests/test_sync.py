@@ -312,6 +312,34 @@ def test_a_difference_of_a_thousand_that_persists_is_adjusted(stage, alice, cont
     assert check(contract, stage) is None
 
 
+def test_an_adjustment_takes_the_credits_of_the_grant_that_has_fewer_at_metronome(
+    stage, alice, contract
+):
+    """Otherwise they are missing again when a grant ends from which they were taken instead."""
+    add_by_hand(contract, 500, days=1)
+    check(contract, stage)
+    plan = CreditGrant.objects.get(wallet__customer=alice, granted=30_000)
+    metronome.client.client().v1.contracts.add_manual_balance_entry(
+        id=plan.remote_id,
+        customer_id=alice.metronome_id,
+        segment_id=plan.segment_id,
+        amount=-40,
+        reason="by hand",
+    )
+    stage.advance(minutes=5)
+    check(contract, stage)
+    stage.advance(minutes=1)
+
+    assert check(contract, stage).entry.amount == -40
+    plan.refresh_from_db()
+    assert plan.remaining == 29_960
+
+    stage.advance(days=1)
+    stage.drain()
+    assert check(contract, stage) is None
+    assert balance(alice) == remote_balance(alice) == 29_960
+
+
 def test_credits_missing_in_the_ledger_are_added(stage, alice, contract):
     spend_in_ledger(alice, stage, 600, acknowledged=True)  # which Metronome never counted
     stage.advance(minutes=2)

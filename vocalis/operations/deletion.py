@@ -27,9 +27,10 @@ from billing.payments import requests as payments
 from billing.subscriptions import choose as subscriptions
 from jobs.walk import walk
 from usage.models import Generation, Voice
-from usage.speech.speak import TAKEN_SECONDS
+from usage.speech import speak
 
 NAME = "Deleted customer"
+SPEAKING = "Something is being spoken right now. Try again in two minutes."
 
 
 class NotDeletable(Exception):
@@ -62,7 +63,7 @@ def delete(customer: Customer, *, dry_run: bool, now: datetime) -> Iterator[tupl
     spoken = Generation.objects.filter(customer=customer).exclude(text="", audio="", body_hash="")
     for generation in walk(spoken):
         if not dry_run:
-            _delete_speech(generation)
+            _delete_speech(generation, now)
         yield Stage.SPEECH_DELETED, generation.pk
     if not dry_run:
         _anonymise(customer, now)
@@ -80,11 +81,11 @@ def _check(customer: Customer, now: datetime) -> None:
         raise NotDeletable(
             "A payment or a plan is in progress. Finish or cancel it, or try again in a minute."
         )
-    speaking_since = now - timedelta(seconds=TAKEN_SECONDS)
+    speaking_since = now - timedelta(seconds=speak.TAKEN_SECONDS)
     pending = Q(state=Generation.State.PENDING, taken_at__gt=speaking_since)
     setting_up = Voice.objects.filter(customer=customer, state=Voice.State.PENDING)
     if Generation.objects.filter(pending, customer=customer).exists() or setting_up.exists():
-        raise NotDeletable("Something is being spoken right now. Try again in two minutes.")
+        raise NotDeletable(SPEAKING)
 
 
 def _call_off_payments(customer: Customer, now: datetime) -> None:
@@ -111,7 +112,14 @@ def _close(customer: Customer, now: datetime) -> None:
         raise NotDeletable(str(error)) from error
 
 
-def _delete_speech(generation: Generation) -> None:
+def _delete_speech(generation: Generation, now: datetime) -> None:
+    if generation.state == Generation.State.PENDING:
+        # Nobody was at it any more, it seemed. Whoever is after all must not finish it: that would
+        # leave the audio of somebody we have forgotten.
+        speak.give_up(generation, now)
+        generation.refresh_from_db()
+        if generation.state == Generation.State.PENDING:  # taken over before the account was closed
+            raise NotDeletable(SPEAKING)
     if generation.audio:
         # The file first: without the name in the row it could not be found any more.
         default_storage.delete(generation.audio)

@@ -36,7 +36,7 @@ from billing.tests.operate import run
 from conftest import PASSWORD
 from jobs.worker import Worker, all_jobs
 from usage.models import Generation
-from usage.speech import speak
+from usage.speech import problems, speak
 from vocalis.operations import deletion
 
 pytestmark = pytest.mark.django_db
@@ -97,6 +97,35 @@ def test_the_person_goes_and_the_ledger_stays(stage, life):
     assert not default_storage.exists(audio)
     assert list(LedgerEntry.objects.values()) == entries
     assert balance(life) == remote_balance(life)
+
+
+def test_a_request_that_stood_still_while_it_spoke_leaves_no_audio(stage, life, monkeypatch):
+    """It was taken for gone, and its customer was deleted (simulation, seed 5969)."""
+    real = speak.engine
+
+    class Standing:
+        def __init__(self, name):
+            self.engine = real(name)
+
+        def speak(self, **request):
+            stage.advance(seconds=speak.TAKEN_SECONDS + 1)
+            assert delete()[0] == 0
+            return self.engine.speak(**request)
+
+    monkeypatch.setattr(speak, "engine", Standing)
+    credits = balance(life)
+
+    with pytest.raises(problems.StillRunning):
+        speak.speak(
+            customer=life, text="Never", voice_id="standard-ava", key="late", now=stage.now()
+        )
+    stage.advance(minutes=11)
+    stage.drain()
+
+    assert not Generation.objects.exclude(text="", audio="", body_hash="").exists()
+    assert default_storage.listdir(str(life.pk))[1] == []
+    assert balance(life) == credits
+    assert Wallet.objects.get(customer=life).reserved == 0
 
 
 def test_metronome_forgets_the_person_too(stage, life):

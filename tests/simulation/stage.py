@@ -37,6 +37,7 @@ from billing.payments import processing
 from jobs import clock, queue, worker
 from operations import command
 from sandbox import Sandbox
+from tests.emptying import emptying
 from usage.metering.schedule import make_rows
 from usage.speech import own_voice, speak
 
@@ -322,9 +323,4 @@ def _emptying(vendor: str) -> list[str]:
     wanted = [table for table in tables if table not in keep]
     if vendor != "postgresql":
         return connection.ops.sql_flush(no_style(), wanted, reset_sequences=True)
-    # TRUNCATE, which Django would do, makes the files of every table and index anew: for so few
-    # rows that takes many times as long. Foreign keys are checked at the end of the transaction.
-    quoted = map(connection.ops.quote_name, wanted)
-    sequences = [one for one in connection.introspection.sequence_list() if one["table"] in wanted]
-    resets = connection.ops.sequence_reset_by_name_sql(no_style(), sequences)
-    return ["; ".join(f"DELETE FROM {table}" for table in quoted), *resets]
+    return emptying(connection, wanted, reset_sequences=True)

@@ -41,6 +41,19 @@ def tables_emptied_quickly():
         yield
 
 
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix):
+    """pytest-django's, before it makes the database, which need not outlive a crash of the machine.
+
+    Only of the tests' own connections: the processes they start and kill sync as the product does.
+    """
+    options = connection.settings_dict["OPTIONS"]
+    if connection.vendor == "sqlite":
+        options["init_command"] += "PRAGMA synchronous=OFF;"
+    else:
+        options["options"] = "-c synchronous_commit=off"
+
+
 @pytest.fixture
 def now() -> datetime:
     """The real time, to the second; pass it on, or `now + timedelta(...)` for later."""

@@ -48,9 +48,9 @@ from .once import worked_out_once
 START = datetime(2026, 1, 31, 9, 47, tzinfo=UTC)  # the anchor day every month clamps
 # Small, so that they are used up.
 PLAN_CREDITS = {"trial": 20_000, "creator": 30_000, "pro": 90_000}
-SYNCING = {  # off and on
-    "sqlite": ("PRAGMA synchronous=OFF", "PRAGMA synchronous=FULL"),
-    "postgresql": ("SET synchronous_commit = off", "RESET synchronous_commit"),
+UNSYNCED = {
+    "sqlite": "PRAGMA synchronous=OFF",
+    "postgresql": "SET synchronous_commit = off",
 }
 LONGEST_WAIT_MINUTES = 11  # reservations and the longest lease last ten
 # 34 days are longer by more than the longest gap between workers.
@@ -264,9 +264,8 @@ def _at_full_speed() -> Iterator[None]:
         connections._connections,
         SimpleNamespace(default=connections["default"]),
     )
-    unsynced, synced = SYNCING[connection.vendor]
     with connection.cursor() as cursor:
-        cursor.execute(unsynced)
+        cursor.execute(UNSYNCED[connection.vendor])  # the tests' connections always are
     gc.disable()
     try:
         with patch.object(SQLiteCursorWrapper, "convert_query", _converted), worked_out_once():
@@ -275,8 +274,6 @@ def _at_full_speed() -> Iterator[None]:
         _generic_models.update(_GENERIC_TYPES_CACHE.values())
         gc.enable()
         _keep_what_is_loaded()
-        with connection.cursor() as cursor:
-            cursor.execute(synced)
         connections._connections = settled
 
 

@@ -325,7 +325,9 @@ def test_too_few_credits_keep_the_text_and_show_the_way(page, wallet, engine):
 
 
 def test_a_refused_text_is_shown_with_its_price_and_reason(page, wallet):
-    answer = page.post(STUDIO, {"text": "\n\r\n...", "voice": "standard", "key": "mine"})
+    answer = page.post(
+        STUDIO, {"text": "\n\r\n\u200b\u200b\u200b", "voice": "standard", "key": "mine"}
+    )
     html = answer.content.decode()
 
     assert answer.status_code == 422

@@ -1,7 +1,6 @@
 """The text of a generation: its normalised form, its length, and whether it can be spoken.
 
-Pure functions without Django. Page, API, price and usage event all use them, so that they count the
-same string.
+Page, API, price and usage event all use these functions, so that they count the same string.
 """
 
 import re
@@ -83,14 +82,22 @@ def is_audible(character: str) -> bool:
     return unicodedata.category(character)[0] in _AUDIBLE_CATEGORIES and character not in _BLANK
 
 
+def _is_punctuation(character: str) -> bool:
+    return unicodedata.category(character)[0] == "P"
+
+
 def check(text: str) -> str:
-    """The normalised text if it can be spoken. Raises TextRefused with all problems."""
+    """The normalised text if it can be spoken. Raises TextRefused with all problems.
+
+    A text of only punctuation is accepted, even a lone ".": it is spoken as silence, for the price
+    of its characters. One that has nothing visible at all is refused.
+    """
     text = normalise(text)
     if not text:
         raise TextRefused("Write something to speak.")
     if problems := [*_too_long(text), *_invisible(text)]:
         raise TextRefused(" ".join(problems))
-    if not any(map(is_audible, text)):
+    if not any(is_audible(character) or _is_punctuation(character) for character in text):
         raise TextRefused(
             "There is nothing to speak in this text. Write at least one letter or digit."
         )

@@ -1,0 +1,214 @@
+"""Dates in the orders people write them in, and times of day."""
+
+import re
+
+from usage.text.cardinals import cardinal, is_year, ordinal, year
+from usage.text.rules import END, SPACE, Context, Reading, rule, whole
+
+MONTHS = [
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+]
+_SHORT = {
+    **{name[:3].lower(): name for name in MONTHS},
+    "sept": "September",
+    **{name.lower(): name for name in MONTHS},
+}
+DAYS = {
+    "mon": "Monday",
+    "tue": "Tuesday",
+    "tues": "Tuesday",
+    "wed": "Wednesday",
+    "thu": "Thursday",
+    "thur": "Thursday",
+    "thurs": "Thursday",
+    "fri": "Friday",
+    "sat": "Saturday",
+    "sun": "Sunday",
+}
+_MONTH = "|".join(sorted({*MONTHS, *(name[:3] for name in MONTHS), "Sept"}, key=len, reverse=True))
+_DAY = r"(?P<day>0?[1-9]|[12]\d|3[01])"
+
+
+def _year(text: str) -> str:
+    if is_year(text):
+        return year(int(text))
+    if len(text) == 2:
+        return (
+            f"oh {cardinal(int(text))}"
+            if text[0] == "0" and text != "00"
+            else ("two thousand" if text == "00" else cardinal(int(text)))
+        )
+    return cardinal(int(text))
+
+
+def _american(day: str, month: str, years: str | None) -> str:
+    words = f"{month} {ordinal(int(day))}"
+    return f"{words}, {_year(years)}" if years else words
+
+
+def _british(day: str, month: str, years: str | None, context: Context) -> str:
+    the = "" if context.before.lower() == "the" else "the "
+    words = f"{the}{ordinal(int(day))} of {month}"
+    return f"{words}, {_year(years)}" if years else words
+
+
+def _iso(match: re.Match[str], context: Context) -> Reading:
+    words = _american(match["day"], MONTHS[int(match["month"]) - 1], match["year"])
+    if match["hour"]:
+        zone = {"Z": " UTC", None: ""}.get(match["zone"], "")
+        words += f", {_clock(match['hour'], match['minute'])}{zone}"
+    return whole(match, words)
+
+
+def _numeric(match: re.Match[str], context: Context) -> Reading:
+    """Day and month in the order of the language, or in the only one possible."""
+    first, second, sign = int(match[1]), int(match[3]), match[2]
+    day_first = sign == "." or context.language.lower() == "en-gb"
+    day, month = (first, second) if day_first else (second, first)
+    if month > 12:
+        day, month = month, day
+    if not (0 < month < 13 and 0 < day < 32):
+        return None
+    if len(match[4]) == 2 and sign == "-":
+        return None
+    if day_first:
+        return whole(match, _british(str(day), MONTHS[month - 1], match[4], context))
+    return whole(match, _american(str(day), MONTHS[month - 1], match[4]))
+
+
+def _month_first(match: re.Match[str], context: Context) -> Reading:
+    month = _SHORT[match["month"].lower()]
+    if match["last"]:
+        words = f"{month} {ordinal(int(match['day']))} to {ordinal(int(match['last']))}"
+        return whole(match, f"{words}, {_year(match['year'])}" if match["year"] else words)
+    return whole(match, _american(match["day"], month, match["year"]))
+
+
+def _day_first(match: re.Match[str], context: Context) -> Reading:
+    month = _SHORT[match["month"].lower()]
+    return whole(match, _british(match["day"], month, match["year"], context), end=_end(match))
+
+
+def _month_year(match: re.Match[str], context: Context) -> Reading:
+    return whole(match, f"{_SHORT[match['month'].lower()]} {_year(match['year'])}")
+
+
+def _month_alone(match: re.Match[str], context: Context) -> Reading:
+    return whole(match, _SHORT[match[1].lower()])
+
+
+def _weekday(match: re.Match[str], context: Context) -> Reading:
+    return whole(match, DAYS[match[1].lower()])
+
+
+def _end(match: re.Match[str]) -> int:
+    """Without the dot that ends the sentence: "3 Mar." """
+    return match.end() - 1 if match[0].endswith(".") else match.end()
+
+
+def _clock(hour: str, minute: str) -> str:
+    hours = int(hour)
+    if minute == "00":
+        if hours == 0 or hours > 12:
+            return f"{cardinal(hours)} hundred"
+        return f"{cardinal(hours)} o'clock"
+    minutes = f"oh {cardinal(int(minute))}" if minute[0] == "0" else cardinal(int(minute))
+    return f"{cardinal(hours)} {minutes}"
+
+
+def _half(letter: str) -> str:
+    """ "AM" alone would be read as the verb."""
+    return "A.M" if letter.lower() == "a" else "PM"
+
+
+def _time(match: re.Match[str], context: Context) -> Reading:
+    hour, minute, second, half = match.group("hour", "minute", "second", "half")
+    if int(hour) > 24:
+        return None
+    words = cardinal(int(hour)) if half and minute == "00" else _clock(hour, minute)
+    if second:
+        words += f" and {cardinal(int(second))} second" + ("" if second == "01" else "s")
+    if half:
+        words += f" {_half(half)}"
+    return whole(match, words, end=_after_half(match, context))
+
+
+def _hour(match: re.Match[str], context: Context) -> Reading:
+    words = cardinal(int(match["hour"]))
+    if match["first"]:
+        first = cardinal(int(match["first"]))
+        if match["first_half"]:
+            first += f" {_half(match['first_half'])}"
+        words = f"{first} to {words}"
+    return whole(match, f"{words} {_half(match['half'])}", end=_after_half(match, context))
+
+
+def _after_half(match: re.Match[str], context: Context) -> int:
+    """The last dot of "p.m." is the sentence's if a new one begins."""
+    end = match.end()
+    if match[0].endswith(".") and re.match(r"[\"')\]]*(?:\s+[A-Z\"]|\s*$)", context.text[end:]):
+        return end - 1
+    return end
+
+
+def _to(match: re.Match[str], context: Context) -> Reading:
+    from_ = _clock(match[1], match[2])
+    return whole(match, f"{from_} to {_clock(match[3], match[4])}")
+
+
+_HALF = r"(?P<half>[ap])(?:\.m\.|\.m|m)(?![^\W_])"
+RULES = [
+    rule(
+        r"(?P<year>[12]\d{3})-(?P<month>0[1-9]|1[0-2])-(?P<day>0[1-9]|[12]\d|3[01])"
+        r"(?:[T ](?P<hour>[01]\d|2[0-3]):(?P<minute>[0-5]\d)(?::[0-5]\d(?:\.\d{1,9})?)?"
+        r"(?P<zone>Z|[+-]\d\d:?\d\d)?)?(?!\d|-\d)",
+        _iso,
+    ),
+    rule(r"(\d{1,2})([/.-])(\d{1,2})\2(\d{4}|\d{2})(?![\w/]|[.-]\d)", _numeric),
+    rule(
+        rf"(\d{{1,2}}):([0-5]\d){SPACE}?[-–—]{SPACE}?(\d{{1,2}}):([0-5]\d)(?![\d:]|{SPACE}?[ap]\.?m)",
+        _to,
+    ),
+    rule(
+        rf"(?P<hour>\d{{1,2}}):(?P<minute>[0-5]\d)(?::(?P<second>[0-5]\d)(?:\.\d{{1,6}})?)?(?![\d:])"
+        rf"(?:{SPACE}?{_HALF})?",
+        _time,
+        re.I,
+    ),
+    rule(
+        rf"(?:(?P<first>1[0-2]|0?[1-9])(?:{SPACE}?(?P<first_half>[ap])\.?m\.?)?{SPACE}?[-–—]{SPACE}?)?"
+        rf"(?P<hour>1[0-2]|0?[1-9]){SPACE}?{_HALF}",
+        _hour,
+        re.I,
+    ),
+    rule(
+        rf"{_DAY}(?:st|nd|rd|th)?{SPACE}(?:of{SPACE})?(?P<month>{_MONTH}){END}\.?(?:,?{SPACE}(?P<year>\d{{4}}){END})?",
+        _day_first,
+    ),
+]
+MONTH_RULES = [
+    rule(
+        rf"(?P<month>{_MONTH})\.?{SPACE}(?:the{SPACE})?{_DAY}(?:st|nd|rd|th)?"
+        rf"(?:{SPACE}?[-–]{SPACE}?(?P<last>\d{{1,2}})(?:st|nd|rd|th)?)?(?:,?{SPACE}(?P<year>\d{{4}}))?"
+        rf"{END}(?![:/%]|[.,]\d|{SPACE}?[ap]\.?m\b|(?<!\d\d\d\d)-\d)",
+        _month_first,
+    ),
+    rule(rf"(?P<month>{_MONTH})\.?,?{SPACE}(?P<year>[12]\d{{3}}){END}(?![:%]|[.,]\d)", _month_year),
+    rule(r"(Jan|Feb|Mar|Apr|Jun|Jul|Aug|Sept|Sep|Oct|Nov|Dec)\.(?=,|\s+[a-z\d])", _month_alone),
+    rule(rf"(Mon|Tues?|Wed|Thu(?:rs?)?|Fri|Sat|Sun)\.?,(?={SPACE}(?:\d|{_MONTH}))", _weekday),
+    rule(
+        rf"(Mon|Tues?|Wed|Thu(?:rs?)?|Fri|Sat|Sun)\.(?={SPACE}(?:\d|[a-z]|(?:{_MONTH})))", _weekday
+    ),
+]
+WORDS = frozenset(_SHORT) | frozenset(DAYS)

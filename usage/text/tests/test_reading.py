@@ -1,0 +1,97 @@
+"""What is said for what is written; see table.py."""
+
+import pytest
+
+from usage import text
+from usage.text.tests.table import OTHER_LANGUAGES, TABLE
+
+
+def said(written: str, **how) -> str:
+    return " | ".join(piece.spoken for piece in text.pieces(written, **how))
+
+
+@pytest.mark.parametrize(("written", "spoken"), TABLE)
+def test_a_written_text_is_read_in_these_words(written, spoken):
+    assert said(text.check(written)) == spoken
+
+
+@pytest.mark.parametrize(("language", "written", "spoken"), OTHER_LANGUAGES)
+def test_in_other_languages_numbers_are_left_to_the_engine_and_signs_have_their_names(
+    language, written, spoken
+):
+    assert said(text.check(written), language=language) == spoken
+
+
+def test_the_table_is_large_and_says_nothing_twice():
+    assert len(TABLE) >= 200
+    assert len({written for written, _ in TABLE}) == len(TABLE)
+
+
+def test_dates_of_digits_follow_the_order_of_the_language():
+    assert said("3/4/2025", language="en-us") == "March fourth, twenty twenty-five"
+    assert said("3/4/2025", language="en-gb") == "the third of April, twenty twenty-five"
+
+
+@pytest.mark.parametrize(
+    ("written", "words"),
+    [
+        ("It is 5 °C.", ["It", "is", "5 °C"]),
+        ("Pay $1,234.56, now", ["Pay", "$1,234.56", "now"]),
+        ("on March 3rd, 2025!", ["on", "March 3rd, 2025"]),
+        ("un<b>believ</b>able", ["un<b>believ</b>able"]),
+        ("soft\u00adhyphen", ["soft\u00adhyphen"]),
+        ("[a link](https://x.example) here", ["a", "link", "here"]),
+        ("a@b.de", ["a", "@", "b", ".", "de"]),
+        ("caf&eacute;", ["caf&eacute;"]),
+        ("👩🏽‍💻 codes", ["👩", "💻", "codes"]),
+        ("“Hi,” he said", ["Hi", "he", "said"]),
+        ("2½ cups", ["2½", "cups"]),
+    ],
+)
+def test_a_word_covers_all_that_it_is_said_for(written, words):
+    [piece] = text.pieces(written)
+
+    assert [written[word.start : word.end] for word in piece.words] == words
+
+
+def test_a_word_of_any_length_is_cut_so_that_nothing_is_lost():
+    [*pieces] = text.pieces("x" * 500)
+    words = [word for piece in pieces for word in piece.words]
+
+    assert "".join(word.spoken for word in words) == "x" * 500
+    assert max(len(word.spoken) for word in words) == 30
+    assert words[0].start == 0 and words[-1].end == 500
+
+
+def test_a_run_of_500_digits_is_read_digit_by_digit_in_groups():
+    pieces = text.pieces("1234567890" * 50)
+    words = [word for piece in pieces for word in piece.words]
+
+    assert words[0].spoken == "one two three," and words[1].spoken == "four five six,"
+    assert sum(len(word.spoken.split()) for word in words) == 500
+    assert [word.start for word in words[1:]] == [word.end for word in words[:-1]]
+
+
+@pytest.mark.parametrize(
+    ("written", "scripts"),
+    [
+        ("Hello", {"LATIN"}),
+        ("5 + 5 = 10 😀", set()),
+        ("Привет, world", {"CYRILLIC", "LATIN"}),
+        ("你好", {"HAN"}),
+        ("日本語のテキスト", {"HAN", "HIRAGANA", "KATAKANA"}),
+        ("ﾃｷｽﾄ", {"KATAKANA"}),
+        ("مرحبا", {"ARABIC"}),
+        ("ﻣﺮﺣﺒﺎ", {"ARABIC"}),
+        ("한글", {"HANGUL"}),
+        ("नमस्ते", {"DEVANAGARI"}),
+        ("ไทย", {"THAI"}),
+        ("Ｆｕｌｌ 𝐁𝐨𝐥𝐝 ﬁ ªº", {"LATIN"}),
+        ("α-helix, ΔT, π", {"LATIN"}),
+        ("γειά", {"GREEK"}),
+        ("5 µm, 3 Ω, Å", {"LATIN"}),
+        ("naïve Zürich ß", {"LATIN"}),
+    ],
+)
+def test_scripts_are_those_of_the_letters(written, scripts):
+    assert text.scripts(text.normalise(written)) == scripts

@@ -133,10 +133,10 @@ _PERSONS = frozenset({"mr", "mrs", "ms", "messrs", "prof"})
 _ROMAN = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100, "D": 500, "M": 1000}
 _ROMAN_FORM = re.compile(r"M{0,3}(?:CM|CD|D?C{0,3})(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3})")
 _NUMBERED = listed(
-    "chapter part volume vol book act scene section article title phase stage type level "
-    "figure fig table appendix war class rocky bowl grade canto psalm verse tome episode "
-    "season mark edition lesson unit annex group factor division category olympiad amendment "
-    "cycle"
+    "chapter part volume vol ch chap sec art book act scene section article title phase stage "
+    "type level figure fig table appendix war class rocky bowl grade canto psalm verse tome "
+    "episode season mark edition lesson unit annex group factor division category olympiad "
+    "amendment cycle"
 )
 _REIGNED = listed(
     "henry louis charles george edward elizabeth richard james william pius benedict paul "
@@ -176,6 +176,8 @@ def _dotted(match: re.Match[str], context: Context, words: str, key: str) -> Rea
 
 def _abbreviation(match: re.Match[str], context: Context) -> Reading:
     key = match[1].lower()
+    if match[1].isupper() and len(key) > 2:  # "EST."
+        return None
     if key in ("dr", "st") and match[1][0].isupper():
         return _doctor_or_drive(match, context, key)
     if key in _PERSONS and match[1][0].isupper():
@@ -204,6 +206,9 @@ def _title_without_dot(match: re.Match[str], context: Context) -> Reading:
 
 
 def _before_number(match: re.Match[str], context: Context) -> Reading:
+    roman_follows = re.compile(r"[IVX]").match(context.text, match.end())
+    if roman_follows and match[1].lower() not in ("vol", "ch", "chap", "fig", "sec", "art"):
+        return None
     if not match["dot"] and match[1].lower() in (
         "no",
         "c",
@@ -237,9 +242,10 @@ def _initials(match: re.Match[str], context: Context) -> Reading:
 def _initial(match: re.Match[str], context: Context) -> Reading:
     """One capital with a dot before a name: "J. R. R. Tolkien". "Plan B. Then" ends at "B"."""
     letter = match[1]
-    if not _capital_follows(context, match.end()) or context.before.lower() in _NOT_INITIAL_AFTER:
-        return None
     another = re.compile(r"\s+[A-Z]\.").match(context.text, match.end())
+    ordinal_letter = context.before.lower() in _NOT_INITIAL_AFTER and not another
+    if not _capital_follows(context, match.end()) or ordinal_letter:
+        return None
     is_name = another or not _starts_sentence(context, match.end())
     if not is_name or (letter == "I" and not (another or len(context.before) == 1)):
         return None
@@ -292,7 +298,7 @@ RULES = [
         re.I,
     ),
     rule(
-        rf"({_NUMBER_WORDS})(?P<dot>\.)?[ \u00a0]?(?=[\d#+(])(?<![\w](?=\d))", _before_number, re.I
+        rf"({_NUMBER_WORDS})(?P<dot>\.)?[ \u00a0]?(?=[\d#+(]|(?-i:[IVX]+\b))", _before_number, re.I
     ),
     rule(rf"({_ALONE})\.(?!\w)", _abbreviation, re.I),
     rule(r"(Mrs|Mr|Ms|Dr|St)(?=[ \u00a0][A-Z][a-z])", _title_without_dot),

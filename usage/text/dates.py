@@ -97,7 +97,9 @@ def _month_first(match: re.Match[str], context: Context) -> Reading:
 
 def _day_first(match: re.Match[str], context: Context) -> Reading:
     month = _SHORT[match["month"].lower()]
-    return whole(match, _british(match["day"], month, match["year"], context), end=_end(match))
+    return whole(
+        match, _british(match["day"], month, match["year"], context), end=_end(match, context)
+    )
 
 
 def _month_year(match: re.Match[str], context: Context) -> Reading:
@@ -112,9 +114,14 @@ def _weekday(match: re.Match[str], context: Context) -> Reading:
     return whole(match, DAYS[match[1].lower()])
 
 
-def _end(match: re.Match[str]) -> int:
+def _weekdays(match: re.Match[str], context: Context) -> Reading:
+    return whole(match, f"{DAYS[match[1].lower()]} to {DAYS[match[2].lower()]}")
+
+
+def _end(match: re.Match[str], context: Context) -> int:
     """Without the dot that ends the sentence: "3 Mar." """
-    return match.end() - 1 if match[0].endswith(".") else match.end()
+    ends = re.match(r"\s*\Z|\s+[A-Z]", context.text[match.end() :])
+    return match.end() - 1 if ends and match[0].endswith(".") else match.end()
 
 
 def _clock(hour: str, minute: str) -> str:
@@ -170,7 +177,7 @@ def _to(match: re.Match[str], context: Context) -> Reading:
 _HALF = r"(?P<half>[ap])(?:\.m\.|\.m|m)(?![^\W_])"
 RULES = [
     rule(
-        r"(?P<year>[12]\d{3})-(?P<month>0[1-9]|1[0-2])-(?P<day>0[1-9]|[12]\d|3[01])"
+        r"(?P<year>[12]\d{3})(?P<sign>[-/])(?P<month>0[1-9]|1[0-2])(?P=sign)(?P<day>0[1-9]|[12]\d|3[01])"
         r"(?:[T ](?P<hour>[01]\d|2[0-3]):(?P<minute>[0-5]\d)(?::[0-5]\d(?:\.\d{1,9})?)?"
         r"(?P<zone>Z|[+-]\d\d:?\d\d)?)?(?!\d|-\d)",
         _iso,
@@ -193,11 +200,13 @@ RULES = [
         re.I,
     ),
     rule(
-        rf"{_DAY}(?:st|nd|rd|th)?{SPACE}(?:of{SPACE})?(?P<month>{_MONTH}){END}\.?(?:,?{SPACE}(?P<year>\d{{4}}){END})?",
+        rf"{_DAY}(?:st|nd|rd|th)?(?:{SPACE}(?:of{SPACE})?|-)(?P<month>{_MONTH}){END}\.?(?:(?:,?{SPACE}|-)(?P<year>\d{{4}}){END})?",
         _day_first,
     ),
 ]
+_DAYS = r"Mon|Tues?|Wed|Thu(?:rs?)?|Fri|Sat|Sun"
 MONTH_RULES = [
+    rule(rf"({_DAYS})\.?[-–]({_DAYS}){END}", _weekdays),
     rule(
         rf"(?P<month>{_MONTH})\.?{SPACE}(?:the{SPACE})?{_DAY}(?:st|nd|rd|th)?"
         rf"(?:{SPACE}?[-–]{SPACE}?(?P<last>\d{{1,2}})(?:st|nd|rd|th)?)?(?:,?{SPACE}(?P<year>\d{{4}}))?"
@@ -206,9 +215,7 @@ MONTH_RULES = [
     ),
     rule(rf"(?P<month>{_MONTH})\.?,?{SPACE}(?P<year>[12]\d{{3}}){END}(?![:%]|[.,]\d)", _month_year),
     rule(r"(Jan|Feb|Mar|Apr|Jun|Jul|Aug|Sept|Sep|Oct|Nov|Dec)\.(?=,|\s+[a-z\d])", _month_alone),
-    rule(rf"(Mon|Tues?|Wed|Thu(?:rs?)?|Fri|Sat|Sun)\.?,(?={SPACE}(?:\d|{_MONTH}))", _weekday),
-    rule(
-        rf"(Mon|Tues?|Wed|Thu(?:rs?)?|Fri|Sat|Sun)\.(?={SPACE}(?:\d|[a-z]|(?:{_MONTH})))", _weekday
-    ),
+    rule(rf"({_DAYS})\.?,(?={SPACE}(?:\d|{_MONTH}))", _weekday),
+    rule(rf"({_DAYS})\.(?={SPACE}(?:\d|[a-z]|(?:{_MONTH})))", _weekday),
 ]
 WORDS = frozenset(_SHORT) | frozenset(DAYS)

@@ -170,5 +170,5 @@ AFTER = [
         rf"(?P<symbol>{_AFTER}){_PER_UNIT}(?![^\W_]|{SPACE}?\d)",
         _money,
     ),
-    rule(rf"({MEASURE}){SPACE}?(¢|p){END}(?!\.)", _cents),
+    rule(rf"({MEASURE}(?={SPACE}?¢)|\d{{1,2}}){SPACE}?(¢|p){END}(?!\.)", _cents),
 ]

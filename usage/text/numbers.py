@@ -173,6 +173,10 @@ def _about(match: re.Match[str], context: Context) -> Reading:
     return [Part(match.start(), match.start() + 1, "about")]
 
 
+def _path(match: re.Match[str], context: Context) -> Reading:
+    return whole(match, "dot slash" if match[0] == "./" else "dot dot slash")
+
+
 def _numero(match: re.Match[str], context: Context) -> Reading:
     return [Part(match.start(), match.start() + 1, "number")]
 
@@ -218,6 +222,7 @@ SIGNED = [
     rule(rf"[-−](?={NUMBER}|[$€£¥₹]{NUMBER})(?<![\w)]-)", _negative),
     rule(rf"~{SPACE}?(?={NUMBER}|[$€£])", _about),
     rule(rf"#{SPACE}?(?=\d)", _numero),
+    rule(r"\.\.?/(?=\w)", _path),
     rule(rf"'(\d\d)s{END}", _decade),
     rule(rf"'(\d\d){END}(?!')", _short_year),
 ]

@@ -241,7 +241,9 @@ class _Reader:
         for bit in _BITS.finditer(mixed[0]):
             spoken = bit[0]
             if spoken.isdecimal():
-                short = len(spoken) < 3 and (spoken[0] != "0" or len(spoken) == 1)
+                short = len(spoken) < (3 if bit.start() else 5) and (
+                    spoken[0] != "0" or len(spoken) == 1
+                )
                 spoken = cardinal(int(spoken)) if short else digits(spoken)
             elif spoken in ("a", "A"):
                 spoken = "A."

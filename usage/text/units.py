@@ -14,9 +14,9 @@ ft² square/foot/feet|m³ cubic/meter|cm³ cubic/centimeter|km/h kilometer//per/
 kmh kilometer//per/hour|kph kilometer//per/hour|mph mile//per/hour|m/s meter//per/second
 m/s² meter//per/second/squared|g/l gram//per/liter|mg/l milligram//per/liter
 mg/kg milligram//per/kilogram|kg/m³ kilogram//per/cubic/meter
-l/100km liter//per/hundred/kilometers|B byte|kB kilobyte|KB kilobyte|MB megabyte|GB gigabyte
+l/100km liter//per/hundred/kilometers|kB kilobyte|KB kilobyte|MB megabyte|GB gigabyte
 TB terabyte|PB petabyte|KiB kibibyte|MiB mebibyte|GiB gibibyte|TiB tebibyte|kbit kilobit
-Mbit megabit|Gbit gigabit|kbps kilobit//per/second|Mbps megabit//per/second
+Mbit megabit|Gbit gigabit|Mb megabit|Gb gigabit|kbps kilobit//per/second|Mbps megabit//per/second
 Gbps gigabit//per/second|kbit/s kilobit//per/second|Mbit/s megabit//per/second
 Gbit/s gigabit//per/second|MB/s megabyte//per/second|GB/s gigabyte//per/second
 KB/s kilobyte//per/second|Hz hertz/hertz|kHz kilohertz/kilohertz|MHz megahertz/megahertz
@@ -57,7 +57,7 @@ UNITS |= {unit.replace("²", "2"): forms for unit, forms in UNITS.items() if uni
 UNITS |= {"sq ft": ("square foot", "square feet"), "sq m": ("square meter", "square meters")}
 UNITS |= {"sq km": ("square kilometer", "square kilometers")}
 # With a blank before them these are more often a letter than a unit.
-_TIGHT = listed("A V W J N K L B MP")
+_TIGHT = listed("A V W J N K L MP")
 _SPACED = frozenset({"K"})  # "300 K", but a "4K" television
 # With a dot: "5 ft." but the dot of "5 km." ends the sentence.
 _DOTTED = listed("ft lb lbs oz hr hrs min mins sec secs yd mi gal yr yrs pts sq")
@@ -119,7 +119,11 @@ def _inches(match: re.Match[str], context: Context) -> Reading:
 
 
 def _magnitude(match: re.Match[str], context: Context) -> Reading:
-    return whole(match, f"{spoken(plain(match[1]))} {_MAGNITUDES[match[2]]}")
+    words = f"{spoken(plain(match['last']))} {_MAGNITUDES[match['unit']]}"
+    if match["first"]:
+        scale = f" {_MAGNITUDES[match['scale']]}" if match["scale"] else ""
+        words = f"{spoken(plain(match['first']))}{scale} to {words}"
+    return whole(match, words)
 
 
 RULES = [
@@ -133,5 +137,9 @@ RULES = [
     ),
     rule(r"(\d{1,2})'(\d{1,2})(?:\"|'')", _feet),
     rule(rf"({MEASURE})\"(?!\w)", _inches),
-    rule(r"(\d{1,3}(?:[.,]\d{1,2})?)(k|(?<![248])K|(?<=\d\d)K|M|mn|bn|tn|B)(?!\w)", _magnitude),
+    rule(
+        r"(?:(?P<first>\d{1,3}(?:\.\d{1,2})?)(?P<scale>k|K|M|mn|bn|tn)?[-–])?(?P<last>\d{1,3}(?:[.,]\d{1,2})?)"
+        r"(?P<unit>k|(?<![248])K|(?<=\d\d)K|M|mn|bn|tn)(?!\w)",
+        _magnitude,
+    ),
 ]

@@ -329,7 +329,28 @@ MARKS = [
     ("^", "caret"),
     ("%", "percent"),
 ]
-TABLE = [*ADDRESSES, *NUMBERS, *MONEY, *DATES, *UNITS, *ABBREVIATIONS, *MARKS]
+MORE = [
+    ("in Room 12B, now", "in Room twelve B, now"),
+    ("on Tue., 5 Nov. at noon", "on Tuesday the fifth of November at noon"),
+    ("at 5pm EST.", "at five PM EST."),
+    ("run ./manage.py here", "run dot slash manage dot PY here"),
+    ("Lewis and E. B. White met", "Lewis and E B White met"),
+    ("05-Nov-2024", "the fifth of November, twenty twenty-four"),
+    ("2024/11/05", "November fifth, twenty twenty-four"),
+    ("1080p video", "one thousand eighty p video"),
+    ("12k-15k", "twelve thousand to fifteen thousand"),
+    ("10Gb", "ten gigabits"),
+    ("Vol. III, Ch. 7", "volume three, chapter seven"),
+    ("Mon-Fri", "Monday to Friday"),
+    ("6'2\" tall", "six feet two tall"),
+    ("In the 1800s", "In the eighteen hundreds"),
+    ("2 tsp. salt", "two teaspoon salt"),
+    (
+        "$999 / €1.199",
+        "nine hundred ninety-nine dollars slash one thousand one hundred ninety-nine euros",
+    ),
+]
+TABLE = [*MORE, *ADDRESSES, *NUMBERS, *MONEY, *DATES, *UNITS, *ABBREVIATIONS, *MARKS]
 OTHER_LANGUAGES = [
     ("es", "Escribe a ana@ejemplo.es, hoy", "Escribe a ana arroba ejemplo punto es, hoy"),
     ("es", "Mira https://ejemplo.com/hola.", "Mira ejemplo punto com barra hola."),

@@ -87,7 +87,7 @@ def year(number: int) -> str:
 
 
 def is_year(text: str) -> bool:
-    return len(text) == 4 and "1100" <= text <= "2099"
+    return len(text) == 4 and text.isdecimal() and "1100" <= text <= "2099"
 
 
 def plural(word: str) -> str:

@@ -142,15 +142,15 @@ def _signed(spoken: str, sign: str, strength: int, *, last: bool) -> tuple[str, 
 def _apart(
     items: list[_Item], word: Word, sign: str, strength: int, breath: bool, characters_max: int
 ) -> Iterator[_Item]:
-    """The word as an item, without what of its range belongs to the one before, and cut to fit."""
+    """The word as items that fit; words of one written character are one word."""
     if items and word.start < items[-1].word.end:
         before = items[-1].word
-        if word.end <= before.end:
-            both = f"{before.spoken} {word.spoken}"
-            if len(both) <= characters_max:
-                items[-1] = _Item(Word(before.start, before.end, both), sign, strength, breath)
-                return
-        word = replace(word, start=min(before.end, word.end - 1))
+        if word.start > before.start:
+            items[-1] = replace(items[-1], word=replace(before, end=word.start))
+        else:
+            items.pop()
+            end = max(before.end, word.end)
+            word = Word(before.start, end, f"{before.spoken} {word.spoken}")
     parts = list(_divided(word, characters_max))
     yield from (_Item(part, "", WORD) for part in parts[:-1])
     yield _Item(parts[-1], sign, strength, breath)

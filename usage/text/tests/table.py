@@ -330,6 +330,7 @@ MARKS = [
     ("%", "percent"),
 ]
 MORE = [
+    ("12.4 or 2.50", "twelve point four or two point five zero"),
     ("in Room 12B, now", "in Room twelve B, now"),
     ("on Tue., 5 Nov. at noon", "on Tuesday the fifth of November at noon"),
     ("at 5pm EST.", "at five PM EST."),

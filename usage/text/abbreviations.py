@@ -222,7 +222,8 @@ def _before_number(match: re.Match[str], context: Context) -> Reading:
         "ch",
     ):
         return None
-    return whole(match, _BEFORE_NUMBER[match[1].lower()])
+    end = match.end("dot") if match["dot"] else match.end(1)
+    return whole(match, _BEFORE_NUMBER[match[1].lower()], end=end)
 
 
 def _multi(match: re.Match[str], context: Context) -> Reading:

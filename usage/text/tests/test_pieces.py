@@ -169,6 +169,7 @@ def check_pieces(written: str, pieces: list[text.Piece], characters_max: int) ->
         for word in piece.words:
             assert within <= word.start < word.end <= piece.end
             assert word.spoken == word.spoken.strip() != ""
+            assert not written[word.end - 1].isspace()
             assert max(map(len, word.spoken.split())) <= 30 + 2  # with its signs
             within = word.end
         for index in range(piece.start, piece.end):

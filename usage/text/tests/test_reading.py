@@ -46,6 +46,7 @@ def test_dates_of_digits_follow_the_order_of_the_language():
         ("👩🏽‍💻 codes", ["👩", "💻", "codes"]),
         ("“Hi,” he said", ["Hi", "he", "said"]),
         ("2½ cups", ["2½", "cups"]),
+        ("ext. 42 is No. 5", ["ext.", "42", "is", "No.", "5"]),
     ],
 )
 def test_a_word_covers_all_that_it_is_said_for(written, words):

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import ast
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -33,7 +35,18 @@ FLOORS = [
 ]
 MODULE_LINES_MAX, FUNCTION_LINES_MAX = 350, 60
 PAYMENT_SDKS = {"stripe", "braintree", "adyen", "paypalrestsdk", "square"}
-SPEECH_LIBRARIES = {"espeakng_loader", "espeakng", "pyttsx3", "ctypes"}
+# Which files of usage/engines/ may import a library of speech, by the begin of their path.
+SPEECH_LIBRARIES = {
+    "espeakng_loader": ("espeak/",),
+    "espeakng": ("espeak/",),
+    "pyttsx3": (),
+    "hibari": ("hibari/model.py", "neural/"),
+    "onnxruntime": ("neural/session.py",),
+    "numpy": ("hibari/model.py", "kokoro/model.py", "espeak/model.py", "neural/"),
+    "ctypes": ("espeak/model.py", "helper.py", "rights.py"),
+}
+# What others may import of usage.engines beside the names it defines itself.
+HOUSE_OF_SPEECH = {"whole"}
 SIGNALS = {
     "django.dispatch",
     "django.db.models.signals",
@@ -166,10 +179,46 @@ def test_one_package_speaks_with_the_metronome_sdk():
 def test_payment_sdks_stay_in_payments_and_speech_libraries_in_engines():
     def strays(path: str, name: str) -> bool:
         return (top(name) in PAYMENT_SDKS and not path.startswith("billing/payments/")) or (
-            top(name) in SPEECH_LIBRARIES and not path.startswith("usage/engines/")
+            top(name) in SPEECH_LIBRARIES
+            and not path.startswith(
+                tuple(f"usage/engines/{place}" for place in SPEECH_LIBRARIES[top(name)])
+            )
         )
 
     assert violations(strays) == []
+
+
+def test_only_what_runs_in_helpers_imports_what_runs_in_helpers():
+    """The `model` of an engine, and what models share: they need numpy and onnxruntime."""
+
+    def heavy(name: str) -> bool:
+        parts = name.split(".")
+        return name.startswith("usage.engines.") and (
+            "model" in parts[3:] or (parts[2] == "neural" and parts[3:] != ["SAMPLE_RATE"])
+        )
+
+    def strays(path: str, name: str) -> bool:
+        helper = path.startswith("usage/engines/neural/") or path.endswith("/model.py")
+        return heavy(name) and not (path.startswith("usage/engines/") and helper)
+
+    assert violations(strays) == []
+
+
+def test_engines_are_made_without_numpy_and_onnxruntime():
+    """They cost the web process a hundred megabytes and a second."""
+    program = (
+        "import sys\n"
+        "from usage import engines\n"
+        "for name in engines.FACTORIES:\n"
+        "    engine = engines.engine(name)\n"
+        "    engine.tuning, engine.languages, engine.scripts, engine.status()\n"
+        "    engines.available(name)\n"
+        "print({'numpy', 'onnxruntime', 'hibari'} & set(sys.modules))\n"
+    )
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
+
+    assert done.stdout == "set()\n"
 
 
 def test_one_module_opens_stored_audio_and_so_knows_what_to_say_of_a_lost_file():
@@ -189,12 +238,14 @@ def test_no_page_knows_a_speech_engine():
         return path.startswith("usage/pages/") and name.startswith("usage.engines")
 
     assert violations(engine) == []
+    rooms = {path.stem for path in (ROOT / "usage/engines").iterdir()}
+    assert {"espeak", "pool", "whole"} < rooms
     assert (
         violations(
             lambda path, name: (
                 name.startswith("usage.engines.")
                 and not path.startswith("usage/engines/")
-                and name.split(".")[2] in {"espeak", "espeak_helper"}
+                and name.split(".")[2] in rooms - HOUSE_OF_SPEECH
             )
         )
         == []

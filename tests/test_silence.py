@@ -79,7 +79,7 @@ NO_CALLERS = {
     "sandbox/answers.py",  # a transport within the process
     "sandbox/app.py",  # the same
     "sandbox/routes.py",  # the parameters of the SDK
-    "usage/engines/espeak.py",  # its own helper, with a deadline for each request
+    "usage/engines/process.py",  # its own helper, with a deadline for each request
 }
 OPENING = {
     "urlopen",

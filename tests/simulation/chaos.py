@@ -9,7 +9,7 @@ answer, it may stand still while others go on.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -19,7 +19,8 @@ from django.db import connection
 
 from billing.payments.gateways import Charge, GatewayUnavailable
 from billing.payments.gateways.test import TestGateway
-from usage.engines import EngineFailed, Speech
+from usage.engines import EngineFailed, Spoken
+from usage.text.pieces import Piece
 
 DIE_BEFORE_STATEMENT = 0.004
 DIE_AFTER_COMMIT = 0.03
@@ -232,9 +233,18 @@ class QuickEngine:
     def __init__(self, chaos: Chaos) -> None:
         self.chaos = chaos
 
-    def speak(self, *, text: str, settings: Any, deadline_seconds: float = 60) -> Speech:
+    sample_rate = 24_000
+    characters_max = first_characters_max = 5_000
+
+    def speak(
+        self, pieces: Sequence[Piece], *, settings: Any, speed: float = 1, piece_seconds: float = 20
+    ) -> Iterator[Spoken]:
+        for piece in pieces:
+            yield self._speak(piece)
+
+    def _speak(self, piece: Piece) -> Spoken:
         self.chaos.may_die(DIE_AT_CALL, "while it speaks")
         self.chaos.others_may_act(OTHERS_AT_SPEECH, "while it speaks")
         if not self.chaos.calm and self.chaos.dice.random() < 0.05:
             raise EngineFailed("the engine had a bad day")
-        return Speech(audio=b"RIFF", duration_seconds=1.0)
+        return Spoken(piece, bytes(480), tuple((0.0, 0.01) for _ in piece.words))

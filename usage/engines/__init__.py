@@ -1,22 +1,32 @@
-"""Speech engines, which turn text into a WAV file. Plain Python without Django.
+"""Speech engines, which speak a text piece by piece. Plain Python without Django.
 
 `engine()` returns the engine of a name, one per process. An engine is a class that takes `helpers`
-and implements `Engine`; to add one, write a module beside `espeak.py` and add it to `FACTORIES`. A
+and implements `Engine`; to add one, make a folder beside `espeak/` and add it to `FACTORIES`. A
 voice is the name of its engine and `Settings`, a JSON object that only this engine understands.
+
+Speech itself is made in helper processes (pool.py, helper.py). This process imports neither numpy
+nor onnxruntime.
 """
 
 import atexit
 import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any, Protocol
 
-# Imported on first use, so that an unused engine need not be installed.
-FACTORIES = {"espeak": "usage.engines.espeak:Espeak"}
+from usage.text.pieces import Piece
 
-WAV = "audio/wav"  # the format of every engine: 16 bit, mono
+# Imported on first use, so that an unused engine need not be installed.
+FACTORIES = {
+    "hibari": "usage.engines.hibari:Hibari",
+    "kokoro": "usage.engines.kokoro:Kokoro",
+    "espeak": "usage.engines.espeak:Espeak",
+}
+PIECE_SECONDS = 20  # for one helper to speak one piece; the longest takes 8 on one idle core
+SPEEDS = (0.25, 4.0)  # slowest and fastest
+WAV = "audio/wav"
 
 Settings = Mapping[str, Any]
 
@@ -37,15 +47,16 @@ class NothingToSpeak(ValueError):
 class Setting:
     """A setting of a voice that customers can change in a form.
 
-    Its value is a key of `choices`, or one of `numbers` if there are no choices.
+    Its value is a key of `choices`, a number within `decimals`, or else one of `numbers`.
     """
 
     name: str
     label: str
-    default: str | int
+    default: str | int | float
     choices: Mapping[str, str] = field(default_factory=dict)  # value → label
     numbers: range = range(0)
-    step: int = 1  # of the form's control; the numbers in between are allowed, too
+    decimals: tuple[float, float] | None = None  # least and greatest
+    step: float = 1  # of the form's control; the numbers in between are allowed, too
     help: str = ""
     refusal: str = "Choose one of the values."
 
@@ -53,28 +64,74 @@ class Setting:
     def is_number(self) -> bool:
         return not self.choices
 
+    @property
+    def least(self) -> float:
+        return self.decimals[0] if self.decimals else self.numbers[0]
+
+    @property
+    def greatest(self) -> float:
+        return self.decimals[1] if self.decimals else self.numbers[-1]
+
     def allows(self, value: object) -> bool:
         if self.choices:
             return isinstance(value, str) and value in self.choices
+        if self.decimals:
+            least, greatest = self.decimals
+            return type(value) in (int, float) and least <= value <= greatest  # type: ignore[operator]
         return type(value) is int and value in self.numbers
 
 
 @dataclass(frozen=True, slots=True)
-class Speech:
-    audio: bytes  # a complete file of `content_type`
-    duration_seconds: float
-    content_type: str = WAV
+class Spoken:
+    """One piece, spoken."""
+
+    piece: Piece
+    samples: bytes  # signed 16 bit, little-endian, mono; the pause after the piece included
+    # Begin and end in seconds from the piece's begin, one pair a word of the piece, monotone.
+    times: tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """How an engine is, for operators."""
+
+    alive: int  # helper processes
+    waiting: int  # pieces in the queue
+    restarts: int  # helpers replaced since the process began
+    real_time_factor: float | None  # seconds of work for a second of audio; None: nothing spoken
+    problem: str = ""  # why it cannot speak
 
 
 class Engine(Protocol):
+    sample_rate: int
+    languages: frozenset[str]  # "en-us", "en-gb", "es", ...
+    scripts: frozenset[str]  # of Unicode, that it can speak: "LATIN", ...
+    characters_max: int  # of a piece, for `usage.text.pieces`
+    first_characters_max: int  # of the first one, so that its sound comes early
     tuning: tuple[Setting, ...]  # the settings of an own voice
 
-    def speak(self, *, text: str, settings: Settings, deadline_seconds: float = 60) -> Speech:
-        """Speak the text. The same arguments give the same bytes. Thread-safe.
+    def speak(
+        self,
+        pieces: Sequence[Piece],
+        *,
+        settings: Settings,
+        speed: float = 1.0,
+        piece_seconds: float = PIECE_SECONDS,
+    ) -> Iterator[Spoken]:
+        """Speak the pieces, each when it is asked for. The same arguments give the same bytes on
+        one machine. Thread-safe.
 
-        Raises NothingToSpeak, or EngineFailed. Unknown settings, for example of an older version of
-        the engine, are a permanent EngineFailed.
+        Between two pieces no helper is held: closing the iterator ends the request. A piece waits
+        for a helper and is tried twice, each for at most `piece_seconds`, together with the start
+        of helpers for three times as long. Raises EngineFailed, at
+        once and permanent for settings that are wrong (for example of an older version of the
+        engine) and for a speed outside `SPEEDS`.
         """
+
+    def warm(self) -> None:
+        """Start the helpers now, not with the first piece. Raises EngineFailed."""
+
+    def status(self) -> Status: ...
 
     def close(self) -> None:
         """End the engine's processes. Requests in progress fail."""
@@ -101,6 +158,17 @@ def engine(name: str = "espeak") -> Engine:
             make: Callable[..., Engine] = getattr(import_module(module), factory)
             _engines[name] = make(helpers=_helpers)
         return _engines[name]
+
+
+def available(name: str) -> str:
+    """Why the engine cannot speak on this machine, in words for the operator; "" if it can.
+
+    Imports no speech library.
+    """
+    if name not in FACTORIES:
+        return f"There is no speech engine called {name!r}."
+    missing: Callable[[], str] = import_module(FACTORIES[name].partition(":")[0]).missing
+    return missing()
 
 
 def tuning(name: str) -> tuple[Setting, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from typing import Any
 
@@ -118,15 +119,17 @@ def _render(
     return render(request, "usage/own_voice.html", context)
 
 
-def _settings(fields: QueryDict) -> dict[str, str | int]:
+def _settings(fields: QueryDict) -> dict[str, str | int | float]:
     return {
-        setting.name: _number(fields.get(setting.name, ""))
+        setting.name: _number(fields.get(setting.name, ""), decimals=bool(setting.decimals))
         if setting.is_number
         else fields.get(setting.name, "")
         for setting in own_voice.tunable()
     }
 
 
-def _number(digits: str) -> int:
-    """A small whole number; -1, which no setting allows, for anything else."""
+def _number(digits: str, *, decimals: bool) -> int | float:
+    """A small number, whole unless `decimals`; -1, which no setting allows, for anything else."""
+    if decimals and re.fullmatch(r"[0-9]{1,4}\.[0-9]{1,4}", digits):
+        return float(digits)
     return int(digits) if digits.isascii() and digits.isdigit() and len(digits) <= 4 else -1

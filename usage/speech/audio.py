@@ -14,7 +14,8 @@ from django.core.exceptions import SuspiciousFileOperation
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 
-from usage.engines import WAV, Speech
+from usage.engines import WAV
+from usage.engines.whole import Speech
 from usage.models import Generation
 
 from .problems import AudioLost, AudioUnreachable, SpeechFailed

@@ -25,11 +25,11 @@ from usage.engines import (
     NothingToSpeak,
     Setting,
     Settings,
-    Speech,
     engine,
     tuning,
     tuning_errors,
 )
+from usage.engines.whole import Speech, speak_whole
 from usage.models import Voice
 
 from . import capture
@@ -55,7 +55,9 @@ def preview(settings: Settings) -> Speech:
     if errors := tuning_errors(ENGINE, settings):
         raise Refused(errors)
     try:
-        return engine(ENGINE).speak(text=SAMPLE, settings=settings, deadline_seconds=SAMPLE_SECONDS)
+        return speak_whole(
+            engine(ENGINE), SAMPLE, settings=settings, deadline_seconds=SAMPLE_SECONDS
+        )
     except (EngineFailed, NothingToSpeak) as error:
         raise SpeechFailed(str(error)) from error
 

@@ -28,7 +28,8 @@ from billing.live.wake import wake
 from billing.models import Reservation, Wallet
 from jobs.clock import ticking
 from usage import text as texts
-from usage.engines import WAV, EngineFailed, NothingToSpeak, Speech, engine
+from usage.engines import WAV, EngineFailed, NothingToSpeak, engine
+from usage.engines.whole import Speech, speak_whole
 from usage.models import Generation
 
 from . import audio, capture, pricing, voices
@@ -206,8 +207,11 @@ def _make(
 def _synthesise(generation: Generation, speaker: voices.Speaker) -> Speech:
     began = time.perf_counter()
     try:
-        speech = engine(speaker.engine).speak(
-            text=generation.text, settings=speaker.settings, deadline_seconds=SPEAK_SECONDS
+        speech = speak_whole(
+            engine(speaker.engine),
+            generation.text,
+            settings=speaker.settings,
+            deadline_seconds=SPEAK_SECONDS,
         )
     except NothingToSpeak as error:
         raise Refused({"text": [str(error)]}) from error

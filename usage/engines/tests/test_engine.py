@@ -1,20 +1,23 @@
 import io
 import threading
 import wave
+from array import array
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from usage import engines
 from usage.engines import EngineFailed, NothingToSpeak
-from usage.engines.espeak_voices import VARIANTS
+from usage.engines.espeak.voices import VARIANTS
+from usage.engines.whole import speak_whole
+from usage.text.pieces import Piece, Word
 
 AMERICAN = {"variant": "en-us"}
 SENTENCE = "The quick brown fox jumps over 12 lazy dogs."
 
 
-def speak(text=SENTENCE, voice=AMERICAN):
-    return engines.engine().speak(text=text, settings=voice)
+def speak(text=SENTENCE, voice=AMERICAN, **how):
+    return speak_whole(engines.engine(), text, settings=voice, **how)
 
 
 def test_speech_is_a_whole_wav_file_of_the_length_it_says():
@@ -111,7 +114,9 @@ def test_tags_are_spoken_as_text():
 
 
 def test_phonemes_in_brackets_are_spelled_out_and_not_spoken():
-    assert speak("[[h@l'oU]]").duration_seconds > 2 * speak("hello").duration_seconds
+    (spelled,), (spoken,) = speak("[[h@l'oU]]").words, speak("hello").words
+
+    assert spelled.end_seconds > 2 * spoken.end_seconds
 
 
 @pytest.mark.parametrize("control", ["\0", "\x01", "\ud800"])
@@ -122,10 +127,76 @@ def test_control_characters_never_reach_the_library(control):
     assert failure.value.permanent
 
 
-@pytest.mark.parametrize("text", ["", "   ", "...", "\n", "\u200b"])
-def test_a_text_without_sound_raises_nothing_to_speak(text):
+@pytest.mark.parametrize("text", ["", "   ", "\n"])
+def test_a_blank_text_raises_nothing_to_speak(text):
     with pytest.raises(NothingToSpeak):
         speak(text)
+
+
+@pytest.mark.parametrize("speed", [1, 2])
+def test_a_piece_without_words_is_a_pause_of_its_length(speed):
+    pause = Piece(0, 3, (), 0.5)
+
+    (spoken,) = engines.engine().speak([pause], settings=AMERICAN, speed=speed)
+
+    assert spoken.samples == bytes(2 * round(22_050 * 0.5 / speed)) and spoken.times == ()
+
+
+def test_each_word_as_written_has_a_time_in_order_within_the_audio():
+    text = "Dr. Smith paid $5 for 12 ★ apples,  didn't he? Yes."
+    speech = speak(text)
+
+    assert [text[word.start : word.end] for word in speech.words] == text.split()
+    times = [second for word in speech.words for second in (word.begin_seconds, word.end_seconds)]
+    assert times == sorted(times) and times[-1] < speech.duration_seconds
+    assert all(word.end_seconds - word.begin_seconds > 0.05 for word in speech.words)
+
+
+def test_words_are_where_they_sound():
+    """Between two sentences it is silent, and the times leave that out."""
+    speech = speak("Stop. Go.", {"variant": "en-us"})
+    stop, go = speech.words
+    silence = speech.samples[
+        2 * round(22_050 * (stop.end_seconds + 0.01)) : 2 * round(22_050 * go.begin_seconds)
+    ]
+
+    assert go.begin_seconds - stop.end_seconds > 0.3 and not silence.strip(b"\0")
+
+
+@pytest.mark.parametrize("speed", [0.25, 0.5, 2, 4])
+def test_speed_shortens_what_is_said_by_its_factor(speed):
+    usual, other = speak(), speak(speed=speed)
+
+    assert other.duration_seconds * speed == pytest.approx(usual.duration_seconds, rel=0.25)
+    assert len(other.words) == len(usual.words)
+    assert all(word.end_seconds > word.begin_seconds for word in other.words)
+
+
+@pytest.mark.parametrize("speed", [0.24, 4.01, 0, -1, float("nan")])
+def test_a_speed_out_of_range_is_refused_for_good(speed):
+    with pytest.raises(EngineFailed, match="speed goes from") as failure:
+        speak(speed=speed)
+
+    assert failure.value.permanent
+
+
+def test_a_gain_makes_it_louder_and_never_clips():
+    loud = speak(voice=AMERICAN | {"gain": 4.0}).samples
+    values = array("h", loud)
+
+    assert max(map(abs, values)) <= 0.99 * 32_768
+    assert sum(map(abs, values)) > 1.5 * sum(map(abs, array("h", speak().samples)))
+
+
+def test_five_hundred_letters_without_a_blank_are_spoken_or_refused_and_never_cut_short():
+    """The library drops what is over its buffer, without a word."""
+    word = "abcdefghij" * 50
+    piece = Piece(0, 500, (Word(0, 500, word),), 0.3)
+
+    with pytest.raises(EngineFailed, match="cannot speak this passage: 'abc") as failure:
+        list(engines.engine().speak([piece], settings=AMERICAN))
+
+    assert failure.value.permanent
 
 
 def test_digits_of_other_scripts_are_spoken_as_digits():
@@ -139,13 +210,25 @@ def test_signs_without_a_sound_of_their_own_are_named():
 def test_five_thousand_characters_are_spoken_to_the_end():
     text = "Copper rivers wind past seven quiet towns. " * 120
     full, half = speak(text[:5000]), speak(text[:2500])
+    assert len(full.words) == len(text[:5000].split())
 
     assert 1.9 < full.duration_seconds / half.duration_seconds < 2.1
 
 
+@pytest.mark.parametrize("words", ["漢 " * 200, "★ " * 200])
+def test_many_words_in_one_clause_are_all_heard(words):
+    """The library drops those after the first hundred or so."""
+    piece = Piece(0, 400, tuple(Word(0, 400, word) for word in words.split()), 0.3)
+
+    (spoken,) = engines.engine().speak([piece], settings=AMERICAN, piece_seconds=60)
+
+    assert len(spoken.times) == 200
+    assert min(end - begin for begin, end in spoken.times) > 0.2
+
+
 def test_more_than_half_an_hour_of_audio_is_refused_for_good():
     with pytest.raises(EngineFailed, match="more than 30 minutes") as failure:
-        speak("漢" * 5000, {"variant": "en-us", "pace": 80})
+        speak("漢 " * 2500, {"variant": "en-us", "pace": 80})
 
     assert failure.value.permanent
 

@@ -12,7 +12,8 @@ from django.core.files.storage import default_storage
 from django.urls import reverse
 
 from billing.models import Wallet
-from usage.engines import Speech
+from usage.engines.tests.quick import QuickEngine
+from usage.engines.whole import Speech
 from usage.models import Generation, UsageEvent
 from usage.speech import problems, speak
 
@@ -28,14 +29,9 @@ def page(client, alice):
 
 @pytest.fixture
 def engine(monkeypatch):
-    class Fake:
-        during = staticmethod(lambda: None)
-
-        def speak(self, *, text, settings, deadline_seconds):
-            self.during()
-            return Speech(audio=bytes(range(100)), duration_seconds=1.5)
-
-    fake = Fake()
+    """Quick, and what is stored is a hundred bytes that can be told apart."""
+    fake = QuickEngine()
+    monkeypatch.setattr(Speech, "audio", bytes(range(100)))
     monkeypatch.setattr(speak, "engine", lambda name: fake)
     return fake
 

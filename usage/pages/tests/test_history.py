@@ -12,7 +12,8 @@ from django.urls import reverse
 
 from billing import ledger
 from conftest import fund
-from usage.engines import EngineFailed, Speech
+from usage.engines import EngineFailed
+from usage.engines.tests.quick import QuickEngine
 from usage.models import Generation, UsageEvent
 from usage.pages import history
 from usage.speech import own_voice, problems, speak
@@ -20,11 +21,11 @@ from usage.speech import own_voice, problems, speak
 
 @pytest.fixture(autouse=True)
 def engine(monkeypatch):
-    class Fake:
-        def speak(self, *, text, settings, deadline_seconds):
-            if "fail" in text:
+    class Fake(QuickEngine):
+        def speak(self, pieces, **how):
+            if any("fail" in piece.spoken for piece in pieces):
                 raise EngineFailed("The speech engine is busy.")
-            return Speech(audio=b"RIFF", duration_seconds=1.5)
+            return super().speak(pieces, **how)
 
     for module in (speak, own_voice):
         monkeypatch.setattr(module, "engine", lambda name: Fake())

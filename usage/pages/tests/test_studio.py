@@ -12,7 +12,8 @@ from django.test import Client
 from billing import ledger
 from billing.models import Wallet
 from conftest import fund
-from usage.engines import EngineFailed, Speech
+from usage.engines import EngineFailed
+from usage.engines.tests.quick import QuickEngine
 from usage.models import Generation, UsageEvent, Voice
 from usage.speech import speak
 
@@ -28,14 +29,7 @@ def page(client, alice):
 
 @pytest.fixture
 def engine(monkeypatch):
-    class Fake:
-        during = staticmethod(lambda: None)
-
-        def speak(self, *, text, settings, deadline_seconds):
-            self.during()
-            return Speech(audio=bytes(range(100)), duration_seconds=1.5)
-
-    fake = Fake()
+    fake = QuickEngine()
     monkeypatch.setattr(speak, "engine", lambda name: fake)
     return fake
 

@@ -12,6 +12,7 @@ from billing.ledger import InsufficientCredits
 from billing.models import Reservation, Wallet
 from conftest import fund
 from usage.engines import EngineFailed
+from usage.engines.tests.quick import QuickEngine
 from usage.models import UsageEvent, Voice
 from usage.speech import abandoned, own_voice, problems, voices
 
@@ -255,13 +256,24 @@ def test_listening_refuses_wrong_settings_and_strangers(client, page, alice, mon
     url = reverse("own-voice-preview")
     assert page.get(url, {"variant": "en-us+m3", "pitch": "500"}).status_code == 422
 
-    class Dead:
-        def speak(self, **kwargs):
-            raise EngineFailed("The speech engine is busy.")
+    def busy():
+        raise EngineFailed("The speech engine is busy.")
 
-    monkeypatch.setattr(own_voice, "engine", lambda name: Dead())
+    monkeypatch.setattr(own_voice, "engine", lambda name: QuickEngine(busy))
     settings = {"variant": "en-us+m3", "pitch": "50", "range": "50", "pace": "175"}
     assert page.get(url, settings).status_code == 503
 
     page.logout()
     assert page.get(url, settings).status_code == 302
+
+
+def test_numbers_with_decimals_are_tuned_where_the_engine_has_them(page, monkeypatch):
+    monkeypatch.setattr(own_voice, "ENGINE", "hibari")
+    url = reverse("own-voice")
+
+    html = page.get(url, {"range": "1.15"}).content.decode()
+    assert 'name="range" min="0.7" max="1.3" step="0.05" value="1.15"' in html
+    listen = reverse("own-voice-preview")
+    assert page.get(listen, {"range": "1.15", "pitch": "0.95"}).status_code == 200
+    assert page.get(listen, {"range": "1.31", "pitch": "0.95"}).status_code == 422
+    assert page.get(listen, {"range": "1e0", "pitch": "1"}).status_code == 422

@@ -14,7 +14,8 @@ from django.core.files.storage import default_storage
 from billing import ledger
 from billing.models import LedgerEntry, Reservation, Wallet
 from conftest import fund
-from usage.engines import EngineFailed, NothingToSpeak, Speech
+from usage.engines import EngineFailed, NothingToSpeak
+from usage.engines.tests.quick import QuickEngine
 from usage.models import Generation, UsageEvent, Voice
 from usage.speech import abandoned, problems, speak, voices
 
@@ -57,16 +58,7 @@ def killed_in(monkeypatch):
 def engine(monkeypatch):
     """An engine that does what its `during` says, and counts."""
 
-    class Fake:
-        calls = 0
-        during = staticmethod(lambda: None)
-
-        def speak(self, *, text, settings, deadline_seconds):
-            self.calls += 1
-            self.during()
-            return Speech(audio=b"RIFF" + text.encode(), duration_seconds=1.5)
-
-    fake = Fake()
+    fake = QuickEngine()
     monkeypatch.setattr(speak, "engine", lambda name: fake)
     return fake
 
@@ -117,11 +109,12 @@ def test_line_ends_and_accents_are_counted_once_everywhere(alice, wallet, now):
 
 def test_the_same_key_and_body_answer_again_at_no_cost(alice, wallet, now, engine):
     first = say(alice, now, text="one\r\ntwo")
+    calls = engine.calls
     again = say(alice, now + timedelta(hours=1), text="one\ntwo")
 
     assert again.id == first.id and again.replayed
     assert again.available_after == first.available_after == 493
-    assert engine.calls == 1
+    assert engine.calls == calls > 0
     assert balances(wallet) == (493, 0)
     assert UsageEvent.objects.count() == 1
 

@@ -11,7 +11,7 @@ from django.db import connections
 
 from billing.ledger import InsufficientCredits
 from billing.models import LedgerEntry, Reservation, Wallet
-from usage.engines import Speech
+from usage.engines.tests.quick import QuickEngine
 from usage.models import Generation, UsageEvent, Voice
 from usage.speech import own_voice, problems, speak
 
@@ -20,12 +20,8 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture(autouse=True)
 def engine(monkeypatch):
-    class Quick:
-        def speak(self, *, text, settings, deadline_seconds):
-            return Speech(audio=b"RIFF", duration_seconds=1.0)
-
     for module in (speak, own_voice):
-        monkeypatch.setattr(module, "engine", lambda name: Quick())
+        monkeypatch.setattr(module, "engine", lambda name: QuickEngine())
 
 
 def together(threads, do):

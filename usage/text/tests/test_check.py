@@ -3,6 +3,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from usage import engines, text
+from usage.engines.whole import speak_whole
 
 
 def test_normalise_composes_accents_and_makes_every_line_end_a_line_feed():
@@ -151,7 +152,7 @@ AUDIBLE = [
 
 @pytest.mark.parametrize("audible", AUDIBLE)
 def test_an_accepted_text_is_heard(audible):
-    speech = engines.engine().speak(text=text.check(audible), settings={"variant": "en-us"})
+    speech = speak_whole(engines.engine(), text.check(audible), settings={"variant": "en-us"})
 
     assert speech.audio[44:].strip(b"\0")
 
@@ -165,4 +166,6 @@ def test_whatever_is_accepted_is_heard(raw):
         return
     assume(any(map(text.is_audible, accepted)))
 
-    assert engines.engine().speak(text=accepted, settings={"variant": "en-us"}).duration_seconds > 0
+    assert (
+        speak_whole(engines.engine(), accepted, settings={"variant": "en-us"}).duration_seconds > 0
+    )

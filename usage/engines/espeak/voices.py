@@ -22,6 +22,7 @@ VARIANTS = {
 
 PITCHES = range(100)
 PACES_WORDS_PER_MINUTE = range(80, 401)
+PACE = 175
 
 TUNING = (
     Setting(
@@ -46,7 +47,7 @@ TUNING = (
     Setting(
         "pace",
         "Pace",
-        175,
+        PACE,
         numbers=PACES_WORDS_PER_MINUTE,
         step=5,
         help="Words a minute.",
@@ -62,7 +63,7 @@ class VoiceSettings:
     variant: str
     pitch: int = 50  # 0 to 99
     range: int = 50  # 0 (monotone) to 99
-    pace: int = 175  # words a minute, 80 to 400
+    pace: int = PACE  # words a minute, 80 to 400
 
 
 def voice_settings(settings: Settings) -> VoiceSettings:
@@ -100,3 +101,8 @@ def _installed() -> tuple[frozenset[str], frozenset[str]]:
     data = Path(espeakng_loader.get_data_path())
     languages = (path.name.lower() for path in (data / "lang").rglob("*") if path.is_file())
     return frozenset(languages), frozenset(path.name for path in (data / "voices" / "!v").iterdir())
+
+
+def languages() -> frozenset[str]:
+    """Names of the languages in the data, "en-us" for example."""
+    return _installed()[0]

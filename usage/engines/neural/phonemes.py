@@ -1,0 +1,106 @@
+"""Words to phonemes, and which word each phoneme belongs to.
+
+The phonemes are those of misaki, which both models were trained on; hibari carries its rules,
+lexicons and a net for words that no lexicon has.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from hibari.g2p import G2P
+
+# A model sees at most this many at once: its memory grows with their number.
+PHONEMES_MAX = 200
+# The net for unknown words reads the beginning of a longer word and drops the rest.
+UNKNOWN_WORD_LETTERS_MAX = 24
+
+NO_WORD = -1  # the owner of a space or a punctuation mark, whose pause belongs to no word
+_CLAUSE_ENDS = frozenset(",;:—.!?…")
+_LONG_WORD = re.compile(rf"[^\W\d_]{{{UNKNOWN_WORD_LETTERS_MAX + 1},}}")
+
+
+@dataclass(slots=True)
+class Part:
+    """What a model says in one go."""
+
+    phonemes: str = ""
+    owners: list[int] = field(default_factory=list)  # for each phoneme, the index of its word
+
+    def add(self, phonemes: str, owner: int) -> None:
+        self.phonemes += phonemes
+        self.owners += [owner if sign.isalpha() else NO_WORD for sign in phonemes]
+
+
+class Speller:
+    """American or British readings, in the alphabet of a model."""
+
+    def __init__(self, alphabet: frozenset[str], *, british: bool = False) -> None:
+        self.g2p = G2P(british=british)
+        self.alphabet = alphabet
+        # Loads the net now, while files may still be read.
+        self.g2p.oov("vocalis")
+
+    def parts(self, words: Sequence[str]) -> list[Part]:
+        """The phonemes of the words, in parts of at most PHONEMES_MAX, cut after a clause or else
+        between words where there is such a place.
+        """
+        return [part for part in _cut(self._read(words)) if any(map(str.isalpha, part.phonemes))]
+
+    def _read(self, words: Sequence[str]) -> Part:
+        spoken = [_LONG_WORD.sub(_cut_word, word) for word in words]
+        text = " ".join(spoken)
+        ends: list[int] = []
+        for word in spoken:
+            ends.append((ends[-1] + 1 if ends else 0) + len(word))
+        whole = Part()
+        at = index = 0
+        for token in self.g2p.phonemize_tokens(self.g2p.tokenize(text)):
+            # A token may be written a little differently from the text: then it is where the last
+            # one ended.
+            found = text.find(token.text, at)
+            at = (found if found >= 0 else at) + len(token.text)
+            while index < len(ends) - 1 and ends[index] < at:
+                index += 1
+            phonemes = "".join(sign for sign in token.phonemes or "" if sign in self.alphabet)
+            whole.add(phonemes, index)
+            if token.whitespace and whole.phonemes[-1:] not in ("", " "):
+                whole.add(" ", NO_WORD)
+        return whole
+
+
+def _cut_word(match: re.Match[str]) -> str:
+    """A long word in parts of equal size, with blanks between them."""
+    letters = match[0]
+    count = -(-len(letters) // UNKNOWN_WORD_LETTERS_MAX)
+    size = -(-len(letters) // count)
+    return " ".join(letters[at : at + size] for at in range(0, len(letters), size))
+
+
+def _cut(whole: Part) -> Iterator[Part]:
+    begin, end = 0, len(whole.phonemes)
+    while end - begin > PHONEMES_MAX:
+        at = _best_cut(whole.phonemes, begin)
+        yield _strip(whole, begin, at)
+        begin = at
+    if end > begin:
+        yield _strip(whole, begin, end)
+
+
+def _best_cut(phonemes: str, begin: int) -> int:
+    """Where the part that begins there ends: after the last clause or else word in its second
+    half, or anywhere.
+    """
+    spaces = [
+        at for at in range(begin + PHONEMES_MAX // 2, begin + PHONEMES_MAX) if phonemes[at] == " "
+    ]
+    clauses = [at for at in spaces if phonemes[at - 1] in _CLAUSE_ENDS]
+    return (clauses or spaces or [begin + PHONEMES_MAX - 1])[-1] + 1
+
+
+def _strip(whole: Part, begin: int, end: int) -> Part:
+    while begin < end and whole.phonemes[begin] == " ":
+        begin += 1
+    while begin < end and whole.phonemes[end - 1] == " ":
+        end -= 1
+    return Part(whole.phonemes[begin:end], whole.owners[begin:end])

@@ -1,0 +1,162 @@
+"""The default voice, with its real model."""
+
+import math
+from array import array
+
+import pytest
+
+from usage import engines
+from usage.engines import EngineFailed
+from usage.engines.hibari import Hibari
+from usage.engines.whole import speak_whole
+from usage.text.pieces import Piece, Word, pieces
+
+SENTENCE = "The quick brown fox jumps over the lazy dog, doesn't it?"
+
+
+@pytest.fixture(scope="module")
+def hibari():
+    engine = Hibari(helpers=1)
+    engine.warm()
+    yield engine
+    engine.close()
+
+
+def piece(*words, pause=0.3):
+    return Piece(0, 1, tuple(Word(0, 1, word) for word in words), pause)
+
+
+def loudness(samples):
+    values = array("h", samples)
+    return math.sqrt(sum(value * value for value in values) / len(values))
+
+
+def test_each_written_word_has_its_time(hibari):
+    text = f"{SENTENCE} Yes!"
+    speech = speak_whole(hibari, text, settings={})
+
+    assert [text[word.start : word.end] for word in speech.words] == text.split()
+    times = [t for word in speech.words for t in (word.begin_seconds, word.end_seconds)]
+    assert times == sorted(times) and times[-1] <= speech.duration_seconds
+    assert all(word.end_seconds > word.begin_seconds for word in speech.words)
+    assert speech.sample_rate == 24_000 and 3 < speech.duration_seconds < 7
+
+
+def test_a_word_of_several_spoken_ones_has_one_time(hibari):
+    (spoken,) = hibari.speak(
+        [piece("It", "costs", "one thousand two hundred dollars,", "or", "more.")], settings={}
+    )
+    lengths = [end - begin for begin, end in spoken.times]
+
+    assert len(lengths) == 5
+    assert lengths[2] > 1 and lengths[2] > 2 * max(lengths[:2] + lengths[3:])
+
+
+def test_the_same_piece_gives_the_same_bytes_whatever_was_said_before_and_by_another_helper(hibari):
+    what = pieces(SENTENCE)
+    first = list(hibari.speak(what, settings={}))
+    list(hibari.speak([piece("Something", "else.")], settings={"pitch": 1.1}))
+    other = Hibari(helpers=1)
+
+    assert list(hibari.speak(what, settings={})) == first
+    assert list(other.speak(what, settings={})) == first
+    other.close()
+
+
+def test_silence_around_a_piece_is_short_and_its_pause_follows(hibari):
+    (spoken,) = hibari.speak([piece("Hello", "there.", pause=0.5)], settings={}, speed=2)
+    values = array("h", spoken.samples)
+    pause = round(24_000 * 0.25)
+
+    assert not any(values[-pause:]) and values[0] == 0
+    sound = [n for n, value in enumerate(values) if abs(value) > 327]
+    assert sound[0] <= 24_000 * 0.05
+    assert len(values) - pause - sound[-1] <= 24_000 * 0.05
+
+
+@pytest.mark.parametrize("speed", [0.25, 0.5, 2, 4])
+def test_speed_shortens_words_and_pause_by_its_factor(hibari, speed):
+    (usual,), (other,) = (
+        hibari.speak(pieces(SENTENCE), settings={}, speed=factor) for factor in (1, speed)
+    )
+
+    assert len(other.samples) * speed == pytest.approx(len(usual.samples), rel=0.2)
+    assert other.times[-1][1] * speed == pytest.approx(usual.times[-1][1], rel=0.2)
+    assert all(end > begin for begin, end in other.times)
+
+
+@pytest.mark.parametrize(
+    "voice", [{"range": 0.7}, {"range": 1.3}, {"pitch": 0.9}, {"pitch": 1.1}, {"gain": 0.5}]
+)
+def test_tunings_are_heard_and_change_no_length(hibari, voice):
+    (usual,) = hibari.speak(pieces(SENTENCE), settings={})
+    (tuned,) = hibari.speak(pieces(SENTENCE), settings=voice)
+
+    assert tuned.samples != usual.samples
+    assert len(tuned.samples) == pytest.approx(len(usual.samples), rel=0.03)
+
+
+def test_a_gain_is_the_same_for_every_text_and_never_clips(hibari):
+    usual, louder, loudest = (
+        b"".join(s.samples for s in hibari.speak(pieces(SENTENCE), settings={"gain": gain}))
+        for gain in (1, 1.6, 4)
+    )
+
+    assert loudness(louder) == pytest.approx(1.6 * loudness(usual), rel=0.03)
+    assert loudness(loudest) > 2 * loudness(usual)
+    assert max(map(abs, array("h", loudest))) <= 0.99 * 32_768
+
+
+def test_a_very_long_sentence_is_spoken_in_parts_to_its_end(hibari):
+    """The model takes 200 phonemes at once."""
+    words = ["copper", "rivers", "wind", "past", "seven", "quiet", "towns,"] * 20
+    (once,) = hibari.speak([piece(*words[:7])], settings={})
+    (spoken,) = hibari.speak([piece(*words)], settings={})
+
+    assert len(spoken.samples) > 15 * len(once.samples)
+    assert min(end - begin for begin, end in spoken.times) > 0.05
+
+
+def test_a_very_long_word_is_spoken_to_its_end(hibari):
+    """The net for unknown words reads thirty letters and drops the rest."""
+    (short,) = hibari.speak([piece("blonkerplatz")], settings={})
+    (long,) = hibari.speak([piece("blonkerplatz" * 10)], settings={})
+
+    assert long.times[0][1] > 6 * short.times[0][1]
+
+
+@pytest.mark.parametrize("word", ["漢字", "★", "..."])
+def test_a_word_it_has_no_sound_for_is_refused_for_good(hibari, word):
+    with pytest.raises(EngineFailed, match="cannot speak this passage") as failure:
+        list(hibari.speak([piece("hello", word, "there")], settings={}))
+
+    assert failure.value.permanent
+
+
+@pytest.mark.parametrize(
+    "voice",
+    [
+        {"range": 0.69},
+        {"range": 1.31},
+        {"pitch": 0.89},
+        {"pitch": "1"},
+        {"pitch": True},
+        {"gain": 0},
+        {"gain": float("nan")},
+        {"variant": "en-us"},
+    ],
+)
+def test_settings_that_are_wrong_are_refused_for_good_and_at_once(voice):
+    with pytest.raises(EngineFailed) as failure:
+        engines.engine("hibari").speak([piece("hello")], settings=voice)
+
+    assert failure.value.permanent
+
+
+def test_an_own_voice_takes_numbers_within_the_measured_range():
+    assert engines.tuning_errors("hibari", {"range": 1.3, "pitch": 1}) == {}
+    assert sorted(engines.tuning_errors("hibari", {"range": 2.0, "pitch": "1", "x": 1})) == [
+        "pitch",
+        "range",
+        "x",
+    ]

@@ -1,0 +1,113 @@
+"""Speak a whole text, for callers that wait for all of it."""
+
+import struct
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from usage.engines import PIECE_SECONDS, WAV, Engine, EngineFailed, NothingToSpeak, Settings, Spoken
+from usage.text.pieces import Piece, pieces
+
+# Bounds the memory of a request: 86 MB of samples at 24 kHz. 5,000 characters of prose take 5
+# minutes, 20 at the slowest speed; only text that is spelled out takes longer.
+AUDIO_SECONDS_MAX = 30 * 60
+
+
+@dataclass(frozen=True, slots=True)
+class SpokenWord:
+    start: int  # range in the text
+    end: int
+    begin_seconds: float  # from the begin of the audio
+    end_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Speech:
+    samples: bytes  # signed 16 bit, little-endian, mono
+    sample_rate: int
+    words: tuple[SpokenWord, ...]
+
+    @property
+    def duration_seconds(self) -> float:
+        return len(self.samples) / 2 / self.sample_rate
+
+    @property
+    def audio(self) -> bytes:
+        """A complete file of `content_type`."""
+        return _wav_header(len(self.samples), self.sample_rate) + self.samples
+
+    @property
+    def content_type(self) -> str:
+        return WAV
+
+
+def speak_whole(
+    engine: Engine,
+    text: str,
+    *,
+    settings: Settings,
+    speed: float = 1.0,
+    deadline_seconds: float = 60,
+    language: str = "en",
+) -> Speech:
+    """All of the text. Raises NothingToSpeak, or EngineFailed: permanent for too much audio, not
+    permanent if the deadline is over.
+    """
+    todo = pieces(
+        text,
+        language=language,
+        characters_max=engine.characters_max,
+        first_characters_max=engine.first_characters_max,
+    )
+    if not todo:
+        raise NothingToSpeak("There is nothing to speak in this text.")
+    samples = bytearray()
+    words: list[SpokenWord] = []
+    for spoken in _in_time(engine, todo, settings, speed, deadline_seconds):
+        begin = len(samples) / 2 / engine.sample_rate
+        words += [
+            SpokenWord(word.start, word.end, begin + first, begin + last)
+            for word, (first, last) in zip(spoken.piece.words, spoken.times, strict=True)
+        ]
+        samples += spoken.samples
+        if len(samples) / 2 / engine.sample_rate > AUDIO_SECONDS_MAX:
+            raise EngineFailed(
+                f"The text makes more than {AUDIO_SECONDS_MAX // 60} minutes of audio. Shorten it.",
+                permanent=True,
+            )
+    return Speech(bytes(samples), engine.sample_rate, tuple(words))
+
+
+def _in_time(
+    engine: Engine, todo: list[Piece], settings: Settings, speed: float, deadline_seconds: float
+) -> Iterator[Spoken]:
+    """Each piece, as long as there is time for the next.
+
+    A piece takes at most three times its `piece_seconds`: it waits for a helper and is tried twice.
+    With little time left a healthy helper would be taken for a frozen one and killed, so the last
+    fifth is not begun.
+    """
+    deadline = time.monotonic() + deadline_seconds
+    for piece in todo:
+        left = deadline - time.monotonic()
+        if left < deadline_seconds / 5:
+            raise EngineFailed("Speaking this text takes too long. Shorten it, or try again.")
+        yield from engine.speak(
+            [piece],
+            settings=settings,
+            speed=speed,
+            piece_seconds=min(PIECE_SECONDS, left / 3),
+        )
+
+
+def _wav_header(size: int, sample_rate: int) -> bytes:
+    # PCM, one channel, 16 bit.
+    fmt = struct.pack("<IHHIIHH", 16, 1, 1, sample_rate, 2 * sample_rate, 2, 16)
+    return (
+        b"RIFF"
+        + struct.pack("<I", 36 + size)
+        + b"WAVEfmt "
+        + fmt
+        + b"data"
+        + struct.pack("<I", size)
+    )

@@ -45,8 +45,9 @@ SPEECH_LIBRARIES = {
     "numpy": ("hibari/model.py", "kokoro/model.py", "espeak/model.py", "neural/"),
     "ctypes": ("espeak/model.py", "helper.py", "rights.py"),
 }
-# What others may import of usage.engines beside the names it defines itself.
-HOUSE_OF_SPEECH = {"whole"}
+# What others may import of usage.engines beside the names it defines itself. The servers of
+# "remote" are settings, and its voices are known to those servers only.
+HOUSE_OF_SPEECH = {"whole", "remote"}
 SIGNALS = {
     "django.dispatch",
     "django.db.models.signals",

@@ -88,6 +88,13 @@ WRONG = {
     "HEALTH_TOKEN": ["short", "a token of several words", "t\u00f6k\u00e9n-of-twenty-characters"],
     "PAYMENT_GATEWAY": ["", "testt"],
     "SPEECH_HELPERS": ["0", "-1", "some"],
+    "SPEECH_SERVERS": [
+        "gpu-1:8880/v1?model=kokoro",
+        "https://secret@speech.example/v1",
+        "https://user:secret@speech.example/v1?model=kokoro",
+        "https://speech.example/v1?model=kokoro, gpu-2/v1?model=kokoro",
+        "https://speech.example/v1?model=kokoro&format=mp3",
+    ],
 }
 
 
@@ -147,6 +154,8 @@ def test_what_the_example_shows_is_written_rightly(refused, name, value):
         ("DEFAULT_FROM_EMAIL", "hello@vocalis.example"),
         ("WEB_BIND", "::"),
         ("PORT", ""),
+        ("SPEECH_SERVERS", ""),
+        ("SPEECH_SERVERS", "http://a/v1?model=m&voices=x,y, https://k@b/v1?model=n&at_once=2"),
     ],
 )
 def test_what_is_right_is_taken(refused, name, value):

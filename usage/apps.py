@@ -7,5 +7,7 @@ class UsageConfig(AppConfig):
 
     def ready(self) -> None:
         from . import engines
+        from .engines import remote
 
         engines.configure(helpers=settings.SPEECH_HELPERS)
+        remote.configure(settings.SPEECH_SERVERS)

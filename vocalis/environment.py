@@ -12,6 +12,8 @@ from typing import Any
 
 import environ
 
+from usage.engines.remote.configuration import SpeechServer, Unreadable, read_servers
+
 YES_OR_NO = {"on", "off", "true", "false", "yes", "no", "y", "n", "ok", "1", "0"}
 DATABASE_FORM = (
     "postgres://user:password@host:5432/name, "
@@ -76,6 +78,14 @@ class Env(environ.Env):  # type: ignore[misc]  # it has no types
         if found.get("ENGINE") not in DATABASE_ENGINES or not found["NAME"] or folder_as_host:
             self.unreadable[var] = DATABASE_FORM
         return NO_DATABASE if var in self.unreadable else found
+
+    def speech_servers(self, var: str) -> tuple[SpeechServer, ...]:
+        """Read at once, so that no settings page shows their keys."""
+        try:
+            return read_servers(self.str(var, default=""))
+        except Unreadable as error:
+            self.unreadable[var] = str(error)
+            return ()
 
     def mail(self, var: str, default: str) -> Any:
         address = self.str(var, default="") or default

@@ -195,6 +195,7 @@ STORAGES = {
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
 }
 SPEECH_HELPERS = env.int("SPEECH_HELPERS", default=2)
+SPEECH_SERVERS = env.speech_servers("SPEECH_SERVERS")
 
 # --- Mail -----------------------------------------------------------------------------------------
 vars().update(env.mail("EMAIL_URL", default="consolemail://"))

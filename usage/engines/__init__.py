@@ -23,6 +23,7 @@ FACTORIES = {
     "hibari": "usage.engines.hibari:Hibari",
     "kokoro": "usage.engines.kokoro:Kokoro",
     "espeak": "usage.engines.espeak:Espeak",
+    "remote": "usage.engines.remote:Remote",
 }
 PIECE_SECONDS = 20  # for one helper to speak one piece; the longest takes 8 on one idle core
 SPEEDS = (0.25, 4.0)  # slowest and fastest

@@ -3,7 +3,9 @@ alice and bob, a funded wallet, the sandbox with the real SDK in front of it."""
 
 from __future__ import annotations
 
+import io
 import threading
+import wave
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -69,6 +71,16 @@ def nobody_has_tried_yet():
 @pytest.fixture(autouse=True)
 def own_audio_folder(settings, tmp_path):
     settings.MEDIA_ROOT = str(tmp_path / "audio")
+    settings.AUDIO_CACHE = str(tmp_path / "audio-cache")
+
+
+def wav(samples: bytes, sample_rate: int = 22_050) -> bytes:
+    """A WAV file of these samples (16 bit, mono), as an engine gives it."""
+    file = io.BytesIO()
+    with wave.open(file, "wb") as writer:
+        writer.setparams((1, 2, sample_rate, 0, "NONE", ""))
+        writer.writeframes(samples)
+    return file.getvalue()
 
 
 def make_customer(email: str, first_name: str, **fields):

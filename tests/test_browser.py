@@ -51,6 +51,7 @@ def site(tmp_path):
             database_url=processes.sqlite_url(tmp_path / "site.sqlite3"),
             metronome_url=str(metronome.base_url),
             MEDIA_ROOT=str(tmp_path / "audio"),
+            AUDIO_CACHE=str(tmp_path / "audio-cache"),
             SITE_URL=address,
         )
         for command in (
@@ -136,7 +137,7 @@ def test_sign_up_try_speak_and_be_recharged(site, browser):
     wait_for_number(page, 49_974)
     wait_for_number(other_tab, 49_974)
     audio = context.request.get(address + page.locator("audio").first.get_attribute("src"))
-    assert audio.headers["content-type"] == "audio/wav" and audio.body()[:4] == b"RIFF"
+    assert audio.headers["content-type"] == "audio/mpeg" and audio.body()[0] == 0xFF
 
     page.goto(f"{address}/billing/recharge/")
     page.check("[name=enabled]")

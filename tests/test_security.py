@@ -187,7 +187,7 @@ def test_audio_is_its_owners_alone_and_no_cache_may_share_it(client, alice, bob,
 
     client.force_login(alice.user)
     answer = client.get(url)
-    assert answer.content.startswith(b"RIFF")
+    assert answer.getvalue().startswith(b"RIFF")
     assert (
         answer["Cache-Control"].startswith("private")
         and answer["X-Content-Type-Options"] == "nosniff"

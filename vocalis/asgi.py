@@ -8,6 +8,8 @@ import logging
 import os
 import re
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from contextvars import ContextVar
 from io import BytesIO
 from typing import Any
 
@@ -24,6 +26,7 @@ django.setup(set_prefix=False)
 from billing.live import stream  # noqa: E402  models can be imported only now
 from vocalis.checks import refuse_to_start  # noqa: E402
 from vocalis.concurrency import Busy, RequestThreads  # noqa: E402
+from vocalis.flow import paced  # noqa: E402
 from vocalis.pages import too_busy  # noqa: E402
 
 refuse_to_start()
@@ -61,12 +64,19 @@ class Request(ASGIRequest):
             raise BadRequest(f"a form that cannot be read: {error}") from error
 
 
+# What the request of this task holds until its view has answered: its thread.
+_held: ContextVar[AsyncExitStack] = ContextVar("held")
+
+
 class Pages(ASGIHandler):
     """Django's handler, but a request runs in one thread, and the number of threads is bounded.
 
     All our views and middleware are synchronous. Django would still return to the event loop
     between them: that is slower, and when the server stops during a request, its thread waits for a
     loop that has ended, so that the process never exits.
+
+    A response that is streamed gives its thread back before it is sent: a slow reader takes minutes
+    for it, and reading files needs no thread of a request.
     """
 
     request_class = Request
@@ -77,8 +87,11 @@ class Pages(ASGIHandler):
 
     async def __call__(self, scope: Message, receive: Any, send: Send) -> None:
         try:
-            async with self.threads.acquire() as thread, ThreadSensitiveContext(executor=thread):
-                await super().__call__(scope, receive, send)
+            async with AsyncExitStack() as held:
+                thread = await held.enter_async_context(self.threads.acquire())
+                _held.set(held)
+                async with ThreadSensitiveContext(executor=thread):
+                    await super().__call__(scope, receive, send)
         except Busy:
             request, bad_request = self.create_request(scope, BytesIO())
             response = too_busy(request) if request else bad_request
@@ -100,6 +113,12 @@ class Pages(ASGIHandler):
         if refusal is not None:
             refusal["Content-Security-Policy"] = settings.CONTENT_SECURITY_POLICY
         return request, refusal
+
+    async def send_response(self, response: Any, send: Send) -> None:
+        if response.streaming:
+            await _held.get().aclose()
+            send = paced(send)
+        await super().send_response(response, send)
 
     def load_middleware(self, is_async: bool = False) -> None:
         super().load_middleware(is_async=False)

@@ -92,3 +92,19 @@ class Env(environ.Env):  # type: ignore[misc]  # it has no types
         return self._read(
             var, lambda: self.email_url_config(address), MAIL_FORM, self.email_url_config(default)
         )
+
+    def storage(self, var: str) -> dict[str, Any]:
+        """The default file storage: a folder, or the bucket of an address."""
+        folder: dict[str, Any] = {"BACKEND": "django.core.files.storage.FileSystemStorage"}
+        if not (url := self.str(var, default="").strip()):
+            return folder
+        # Imported only where it is used: the client library takes a second to load.
+        from . import object_storage
+
+        bucket = "vocalis.object_storage.S3"
+        return self._read(  # type: ignore[no-any-return]
+            var,
+            lambda: {"BACKEND": bucket, "OPTIONS": object_storage.options(url)},
+            object_storage.FORM,
+            folder,
+        )

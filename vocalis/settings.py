@@ -191,9 +191,14 @@ STATIC_ROOT = VAR_DIR / "static"
 # Not served by URL: a view checks access.
 MEDIA_ROOT = env.str("MEDIA_ROOT", default="") or str(VAR_DIR / "audio")
 STORAGES = {
-    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "default": env.storage("STORAGE_URL"),
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
 }
+# Encodings of the stored audio, made again when they are missing; each machine has its own.
+AUDIO_CACHE = env.str("AUDIO_CACHE", default="") or str(VAR_DIR / "audio-cache")
+AUDIO_CACHE_MB = env.int("AUDIO_CACHE_MB", default=1_000)
+# After which a reader that takes nothing is cut off (vocalis.flow).
+AUDIO_STALL_SECONDS = env.int("AUDIO_STALL_SECONDS", default=60)
 SPEECH_HELPERS = env.int("SPEECH_HELPERS", default=2)
 SPEECH_SERVERS = env.speech_servers("SPEECH_SERVERS")
 

@@ -158,6 +158,13 @@ FORMS: list[tuple[str, str, Callable[[Any], bool]]] = [
         lambda settings: _folder(settings.MEDIA_ROOT),
     ),
     (
+        "AUDIO_CACHE",
+        "the whole path of a folder: /var/cache/vocalis",
+        lambda settings: _folder(settings.AUDIO_CACHE),
+    ),
+    ("AUDIO_STALL_SECONDS", "1 or more", lambda settings: settings.AUDIO_STALL_SECONDS >= 1),
+    ("AUDIO_CACHE_MB", "megabytes, 1 or more", lambda settings: settings.AUDIO_CACHE_MB >= 1),
+    (
         "EMAIL_URL",
         MAIL_FORM,
         _mail,

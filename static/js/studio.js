@@ -137,8 +137,10 @@
     put("seconds", `${answer.duration_seconds.toFixed(1)} s`);
     put("length", many(characters, "character"));
     put("cost", many(answer.credits, "credit"));
-    player.querySelector("audio").src = answer.audio_url;
-    player.querySelector("a").href = `${answer.audio_url}?download=1`;
+    player.querySelector("audio").src = `${answer.audio_url}?format=mp3`;
+    for (const link of player.querySelectorAll("[data-format]")) {
+      link.href = `${answer.audio_url}?format=${link.dataset.format}&download=1`;
+    }
     return player;
   }
 

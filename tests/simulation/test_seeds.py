@@ -57,7 +57,7 @@ if ON_SQLITE:  # PostgreSQL gives rows that are due at the same moment in any or
             return execute(sql, parameters, *rest)
 
         def is_random(parameter):
-            return str(parameter).startswith("md5$") or str(parameter).endswith(".wav")
+            return str(parameter).startswith("md5$") or str(parameter).endswith(".flac")
 
         with connection.execute_wrapper(note):
             simulate(seed)

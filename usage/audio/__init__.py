@@ -5,6 +5,9 @@ No Django, and no NumPy in the process that imports it: what needs NumPy runs in
 
 from __future__ import annotations
 
+import io
+from typing import BinaryIO
+
 from .encoders import Encoder, WrongCount, encoder, stored
 from .formats import FORMATS, Format, FormatMissing, FormatRefused, offered
 from .helper import ConverterFailed
@@ -20,7 +23,16 @@ __all__ = [
     "Reader",
     "SoundBroken",
     "WrongCount",
+    "decode",
     "encoder",
     "offered",
     "stored",
 ]
+
+
+def decode(source: bytes | BinaryIO) -> Reader:
+    """The sound of a file (flac, wav, Ogg Opus): its rate, its length, and its samples in pieces.
+
+    Use it in a `with`. Raises SoundBroken.
+    """
+    return Reader(io.BytesIO(source) if isinstance(source, bytes) else source)

@@ -1,24 +1,43 @@
-"""The audio of a generation, to its owner only: whole, or the range a player asks for."""
+"""The audio of a generation, to its owner only: in a format, whole, or the range a player asks for
+when someone seeks in it.
+
+We send it ourselves and hand out no signed address of a storage. Such an address works for
+everybody who has it until it ends, also after a log-out; it shows where we store; and formats that
+are encoded here have none.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import os
 import re
+import threading
 import uuid
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from http import HTTPStatus
 from pathlib import PurePosixPath
+from typing import BinaryIO
 
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.shortcuts import get_object_or_404
 from django.utils.cache import get_conditional_response
 from django.utils.http import http_date, parse_http_date_safe
 from django.views.decorators.http import require_safe
 
 from accounts.access import CustomerRequest, customer_required
+from usage.audio import FORMATS
 from usage.models import Generation
-from usage.speech import audio, problems
+from usage.speech import audio, encoded, problems
 
 from . import answers
+
+# An address without `format` means what it has always meant.
+FORMAT = "wav"
+PIECE_BYTES = 64 * 1024
+# They read local files for all open responses, a piece at a time.
+_readers = ThreadPoolExecutor(max_workers=4, thread_name_prefix="audio")
 
 
 @require_safe
@@ -28,15 +47,17 @@ def page(request: CustomerRequest, generation_id: uuid.UUID) -> HttpResponseBase
     generation = get_object_or_404(
         rows, id=generation_id, customer=request.customer, state=Generation.State.DONE
     )
-    # An attempt writes its file once, so its name tells one content from another.
-    etag = f'"{PurePosixPath(generation.audio).stem}"'
     modified_at = generation.finished_at or generation.created_at
-    known = get_conditional_response(request, etag=etag, last_modified=int(modified_at.timestamp()))
     try:
-        response = known or _read(request, generation, etag, modified_at)
+        name = encoded.check_format(request.GET.get("format", FORMAT))
+        # An attempt writes its file once, so its name tells one content from another.
+        etag = f'"{PurePosixPath(generation.audio).stem}-{name}"'
+        seconds = int(modified_at.timestamp())
+        known = get_conditional_response(request, etag=etag, last_modified=seconds)
+        response = known or _read(request, generation, name, etag, modified_at)
     except problems.AudioLost as error:  # not 410: the file may come back from a backup
         return answers.as_page(request, problems.problem_of(error), status=HTTPStatus.NOT_FOUND)
-    except problems.AudioUnreachable as error:
+    except (problems.AudioUnreachable, problems.Refused) as error:
         return answers.as_page(request, problems.problem_of(error))
     response["ETag"] = etag
     response["Last-Modified"] = http_date(modified_at.timestamp())
@@ -44,27 +65,80 @@ def page(request: CustomerRequest, generation_id: uuid.UUID) -> HttpResponseBase
     return response
 
 
+class Pieces(StreamingHttpResponse):
+    """Bytes `start` to `stop` of a file. One piece is in memory at a time.
+
+    Under ASGI a piece is read in a thread when the one before it was sent.
+    """
+
+    def __init__(self, file: BinaryIO, start: int, stop: int, *, content_type: str) -> None:
+        self._part = _Part(file, start, stop)
+        super().__init__(self._part, content_type=content_type)
+        self["Content-Length"] = str(stop - start)
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        loop = asyncio.get_running_loop()
+        while piece := await loop.run_in_executor(_readers, next, self._part, b""):
+            yield piece
+
+
+class _Part:
+    """Part of a file, piece by piece, by a descriptor of its own.
+
+    Django closes it with the response; one that nobody sends is closed when it is collected.
+    """
+
+    def __init__(self, file: BinaryIO, start: int, stop: int) -> None:
+        self._at, self._stop = start, stop
+        self._lock = threading.Lock()  # a client may go while a piece is read
+        self._descriptor: int | None = os.dup(file.fileno())
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        with self._lock:
+            if self._descriptor is None:
+                raise StopIteration
+            count = min(PIECE_BYTES, self._stop - self._at)
+            piece = os.pread(self._descriptor, count, self._at)
+        if not piece:
+            raise StopIteration
+        self._at += len(piece)
+        return piece
+
+    def close(self) -> None:
+        with self._lock:
+            descriptor, self._descriptor = self._descriptor, None
+            if descriptor is not None:
+                os.close(descriptor)
+
+    __del__ = close
+
+
 def _read(
-    request: HttpRequest, generation: Generation, etag: str, modified_at: datetime
-) -> HttpResponse:
+    request: HttpRequest, generation: Generation, name: str, etag: str, modified_at: datetime
+) -> HttpResponseBase:
     wanted = request.headers.get("Range", "") if _is_current(request, etag, modified_at) else ""
-    try:
-        with audio.open_audio(generation) as file:
-            size = file.size
-            start, stop = _range(wanted, size)
-            file.seek(start)
-            body = file.read(max(0, stop - start))
-    except OSError as error:
-        raise problems.AudioUnreachable from error
-    response = HttpResponse(body, content_type=generation.content_type)
+    found = FORMATS[name]
+    response: HttpResponseBase
+    with encoded.open_encoded(generation, name) as file:
+        size = os.fstat(file.fileno()).st_size
+        start, stop = _range(wanted, size)
+        if start >= size or request.method == "HEAD":
+            response = HttpResponse(content_type=found.content_type)
+            response["Content-Length"] = str(max(0, stop - start))
+        else:
+            response = Pieces(file, start, stop, content_type=found.content_type)
     if start >= size:
-        response = HttpResponse(status=HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE)
+        response.status_code = HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE
         response["Content-Range"] = f"bytes */{size}"
     elif stop - start < size:
         response.status_code = HTTPStatus.PARTIAL_CONTENT
         response["Content-Range"] = f"bytes {start}-{stop - 1}/{size}"
     disposition = "attachment" if "download" in request.GET else "inline"
-    response["Content-Disposition"] = f'{disposition}; filename="{audio.download_name(generation)}"'
+    filename = audio.download_name(generation, found.extension)
+    response["Content-Disposition"] = f'{disposition}; filename="{filename}"'
     response["Accept-Ranges"] = "bytes"
     response["X-Content-Type-Options"] = "nosniff"
     return response

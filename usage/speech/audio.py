@@ -1,5 +1,8 @@
 """The audio files of generations, in the default file storage: named, stored and opened here only.
 
+What is stored is FLAC: lossless, and half the size of the samples. What is delivered is made of it
+(`encoded`).
+
 A file may be lost while its row lives on: deleted by hand, left out of a backup, unreadable after a
 move. So everything that opens one is told so by an exception and never by an error of the storage.
 """
@@ -14,6 +17,7 @@ from django.core.exceptions import SuspiciousFileOperation
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 
+from usage import audio as sound
 from usage.engines import WAV
 from usage.engines.whole import Speech
 from usage.models import Generation
@@ -22,7 +26,8 @@ from .problems import AudioLost, AudioUnreachable, SpeechFailed
 
 logger = logging.getLogger(__name__)
 
-EXTENSIONS = {WAV: "wav"}  # by content type
+FLAC = sound.FORMATS["flac"].content_type
+EXTENSIONS = {FLAC: "flac", WAV: "wav"}  # by content type; WAV was stored before FLAC
 # These do not pass by themselves. A file without permission belongs to them: nobody gets at it
 # until a person acts.
 GONE = (
@@ -45,14 +50,15 @@ def name_for(generation: Generation) -> str:
     return f"{generation.customer_id}/{generation.id}-{attempt:x}.{extension}"
 
 
-def download_name(generation: Generation) -> str:
-    return f"vocalis-{generation.id}.{EXTENSIONS[generation.content_type]}"
+def download_name(generation: Generation, extension: str) -> str:
+    return f"vocalis-{generation.id}.{extension}"
 
 
 def store(generation: Generation, speech: Speech) -> str:
     """Store what was spoken and return the name it got. Raises SpeechFailed."""
     try:
-        return default_storage.save(name_for(generation), ContentFile(speech.audio))
+        data = sound.stored(speech.samples, speech.sample_rate)
+        return default_storage.save(name_for(generation), ContentFile(data))
     except OSError as error:
         logger.exception("the audio of generation %s could not be stored", generation.id)
         raise SpeechFailed("The audio could not be stored. Try again in a moment.") from error

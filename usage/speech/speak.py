@@ -28,7 +28,7 @@ from billing.live.wake import wake
 from billing.models import Reservation, Wallet
 from jobs.clock import ticking
 from usage import text as texts
-from usage.engines import WAV, EngineFailed, NothingToSpeak, engine
+from usage.engines import EngineFailed, NothingToSpeak, engine
 from usage.engines.whole import Speech, speak_whole
 from usage.models import Generation
 
@@ -70,7 +70,7 @@ def speak(*, customer: Customer, text: str, voice_id: str, key: str, now: dateti
         voice_type=speaker.type,
         characters=len(text),
         credits=pricing.credits(len(text), speaker.type),
-        content_type=WAV,
+        content_type=audio.FLAC,
         created_at=now,
         taken_at=now,
     )

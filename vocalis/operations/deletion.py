@@ -27,7 +27,7 @@ from billing.payments import requests as payments
 from billing.subscriptions import choose as subscriptions
 from jobs.walk import walk
 from usage.models import Generation, Voice
-from usage.speech import speak
+from usage.speech import encoded, speak
 
 NAME = "Deleted customer"
 SPEAKING = "Something is being spoken right now. Try again in two minutes."
@@ -123,6 +123,7 @@ def _delete_speech(generation: Generation, now: datetime) -> None:
     if generation.audio:
         # The file first: without the name in the row it could not be found any more.
         default_storage.delete(generation.audio)
+        encoded.forget(generation.audio)
     Generation.objects.filter(pk=generation.pk).update(text="", audio="", body_hash="")
 
 

@@ -399,7 +399,7 @@ def test_what_is_stored_is_every_sample_in_less_than_a_wav(count, sample_rate):
 
     data = audio.stored(samples, sample_rate)
 
-    with audio.Reader(io.BytesIO(data)) as reader:
+    with audio.decode(data) as reader:
         assert (reader.sample_rate, reader.samples) == (sample_rate, count)
         assert b"".join(reader) == samples
     if count > RATE:

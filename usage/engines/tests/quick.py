@@ -12,12 +12,13 @@ class QuickEngine:
     characters_max = first_characters_max = 5_000
     tuning = ()
 
-    def __init__(self, during=lambda: None):
+    def __init__(self, during=lambda: None, *, samples=bytes(480)):
         self.during = during
+        self.samples = samples
         self.calls = 0
 
     def speak(self, pieces, *, settings, speed=1.0, piece_seconds=20):
         for piece in pieces:
             self.calls += 1
             self.during()
-            yield Spoken(piece, bytes(480), tuple((0.0, 0.01) for _ in piece.words))
+            yield Spoken(piece, self.samples, tuple((0.0, 0.01) for _ in piece.words))

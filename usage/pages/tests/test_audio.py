@@ -3,21 +3,25 @@ whole or in ranges, to its owner alone, and told in words when it is lost."""
 
 from __future__ import annotations
 
+import io
 from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.urls import reverse
 
 from billing.models import Wallet
+from conftest import wav
 from usage.engines.tests.quick import QuickEngine
-from usage.engines.whole import Speech
 from usage.models import Generation, UsageEvent
-from usage.speech import problems, speak
+from usage.speech import encoded, problems, speak
 
 JSON = {"HTTP_ACCEPT": "application/json"}
+SAMPLES = bytes(range(56))
+WHOLE = wav(SAMPLES, QuickEngine.sample_rate)  # 100 bytes with its header
 FORM = {"text": "Hello", "voice": "standard", "key": "k"}
 
 
@@ -29,9 +33,8 @@ def page(client, alice):
 
 @pytest.fixture
 def engine(monkeypatch):
-    """Quick, and what is stored is a hundred bytes that can be told apart."""
-    fake = QuickEngine()
-    monkeypatch.setattr(Speech, "audio", bytes(range(100)))
+    """Quick, and its samples can be told apart."""
+    fake = QuickEngine(samples=SAMPLES)
     monkeypatch.setattr(speak, "engine", lambda name: fake)
     return fake
 
@@ -45,7 +48,7 @@ def sound(alice, wallet, now, engine):
 def test_audio_comes_whole_with_safe_headers(page, sound):
     answer = page.get(sound)
 
-    assert (answer.status_code, answer.content) == (200, bytes(range(100)))
+    assert (answer.status_code, answer.getvalue()) == (200, WHOLE)
     assert answer["Content-Type"] == "audio/wav" and answer["X-Content-Type-Options"] == "nosniff"
     assert answer["Accept-Ranges"] == "bytes" and answer["Content-Length"] == "100"
     assert answer["Cache-Control"].startswith("private")
@@ -68,7 +71,7 @@ def test_audio_comes_whole_with_safe_headers(page, sound):
 def test_audio_comes_in_ranges_for_seeking(page, sound, asked, first, last):
     answer = page.get(sound, headers={"Range": asked})
 
-    assert answer.content == bytes(range(first, last + 1))
+    assert answer.getvalue() == WHOLE[first : last + 1]
     if (first, last) == (0, 99):
         assert answer.status_code == 200
     else:
@@ -79,7 +82,7 @@ def test_audio_comes_in_ranges_for_seeking(page, sound, asked, first, last):
 def test_a_range_outside_is_416(page, sound, asked):
     answer = page.get(sound, headers={"Range": asked})
 
-    assert (answer.status_code, answer["Content-Range"], answer.content) == (
+    assert (answer.status_code, answer["Content-Range"], answer.getvalue()) == (
         416,
         "bytes */100",
         b"",
@@ -117,6 +120,69 @@ def test_audio_that_is_not_there_is_404(page, alice, sound, now):
     assert page.get(sound).status_code == 404
 
 
+@pytest.mark.parametrize(
+    ("name", "content_type", "begins"),
+    [
+        ("wav", "audio/wav", b"RIFF"),
+        ("mp3", "audio/mpeg", b"\xff"),
+        ("opus", "audio/opus", b"OggS"),
+        ("flac", "audio/flac", b"fLaC"),
+    ],
+)
+def test_audio_comes_in_every_format_with_ranges_of_its_own(
+    page, sound, name, content_type, begins
+):
+    whole = page.get(sound, {"format": name, "download": "1"})
+    data = whole.getvalue()
+
+    assert whole["Content-Type"] == content_type and data.startswith(begins)
+    assert int(whole["Content-Length"]) == len(data)
+    assert whole["Content-Disposition"].endswith(f'.{name}"')
+    part = page.get(sound, {"format": name}, headers={"Range": "bytes=1-20"})
+    assert (part.status_code, part.getvalue()) == (206, data[1:21])
+    head = page.head(sound, {"format": name})
+    assert (head["Content-Length"], head.content) == (str(len(data)), b"")
+    assert head["ETag"] == whole["ETag"]
+
+
+def test_formats_have_tags_of_their_own(page, sound):
+    tags = {page.head(sound, {"format": name})["ETag"] for name in encoded.DELIVERED}
+    assert len(tags) == len(encoded.DELIVERED)
+
+    wav_tag = page.head(sound)["ETag"]
+    answer = page.get(sound, {"format": "mp3"}, headers={"If-None-Match": wav_tag})
+    assert answer.status_code == 200
+
+
+@pytest.mark.parametrize("name", ["", "m4b", "pcm", "../wav", "WAV"])
+def test_a_format_that_there_is_not_is_refused_in_words(page, sound, name):
+    answer = page.get(sound, {"format": name}, **JSON)
+
+    assert answer.status_code == 422 and "mp3, wav, opus, flac" in str(answer.json()["errors"])
+
+
+def test_audio_that_was_stored_as_wav_before_still_plays(page, sound):
+    name = default_storage.save("1/old.wav", ContentFile(WHOLE))
+    Generation.objects.update(audio=name, content_type="audio/wav")
+
+    assert page.get(sound).getvalue() == WHOLE
+    assert page.get(sound, {"format": "mp3"}).getvalue()[0] == 0xFF
+
+
+def test_a_stored_file_that_is_broken_is_lost(page, sound):
+    name = default_storage.save("1/broken.flac", ContentFile(b"no sound"))
+    Generation.objects.update(audio=name)
+
+    assert page.get(sound).status_code == 404
+
+
+def test_encodings_do_not_outlive_the_stored_audio(page, sound):
+    assert page.get(sound, {"format": "mp3"}).status_code == 200
+    delete()
+
+    assert page.get(sound, {"format": "mp3"}).status_code == 404
+
+
 # --- If-Range
 
 
@@ -125,7 +191,7 @@ def test_a_part_is_sent_if_the_rest_is_of_the_same_audio(page, sound):
 
     for validator in (whole["ETag"], whole["Last-Modified"]):
         answer = page.get(sound, headers={"Range": "bytes=10-19", "If-Range": validator})
-        assert (answer.status_code, answer.content) == (206, bytes(range(10, 20)))
+        assert (answer.status_code, answer.getvalue()) == (206, WHOLE[10:20])
         assert answer["ETag"] == whole["ETag"]
 
 
@@ -146,14 +212,14 @@ def test_a_validator_of_another_audio_gets_the_whole(page, sound, validator):
 
     answer = page.get(sound, headers={"Range": "bytes=10-19", "If-Range": validator})
 
-    assert (answer.status_code, len(answer.content)) == (200, 100)
+    assert (answer.status_code, len(answer.getvalue())) == (200, 100)
     assert "Content-Range" not in answer
 
 
 def test_a_stale_validator_gets_the_whole_for_a_range_outside_too(page, sound):
     answer = page.get(sound, headers={"Range": "bytes=500-", "If-Range": '"another"'})
 
-    assert (answer.status_code, len(answer.content)) == (200, 100)
+    assert (answer.status_code, len(answer.getvalue())) == (200, 100)
 
 
 def test_a_client_that_has_the_audio_is_not_sent_it_again(page, sound):
@@ -161,7 +227,7 @@ def test_a_client_that_has_the_audio_is_not_sent_it_again(page, sound):
 
     answer = page.get(sound, headers={"If-None-Match": whole["ETag"], "Range": "bytes=0-9"})
 
-    assert (answer.status_code, answer.content, answer["ETag"]) == (304, b"", whole["ETag"])
+    assert (answer.status_code, answer.getvalue(), answer["ETag"]) == (304, b"", whole["ETag"])
     assert answer["Cache-Control"].startswith("private")
 
 
@@ -280,19 +346,8 @@ def test_a_file_nobody_may_read_is_lost(page, alice, sound, monkeypatch, now):
 
 
 def test_a_file_that_breaks_while_it_is_read_is_503(page, sound, monkeypatch):
-    class Breaking:
-        size = 100
-
-        def __enter__(self):
-            return self
-
-        def __exit__(self, *error):
-            pass
-
-        def seek(self, at):
-            pass
-
-        def read(self, size):
+    class Breaking(io.BytesIO):
+        def read(self, size=-1):
             raise OSError(5, "Input/output error")
 
     monkeypatch.setattr(default_storage, "open", lambda name, mode="rb": Breaking())

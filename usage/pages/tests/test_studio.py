@@ -70,7 +70,7 @@ def test_a_program_gets_201_with_what_it_cost(page, wallet):
     }
     assert answer["Server-Timing"].startswith("synthesis;dur=")
     sound = page.get(answer.json()["audio_url"])
-    assert sound.content[:4] == b"RIFF" and sound["Content-Type"] == "audio/wav"
+    assert sound.getvalue()[:4] == b"RIFF" and sound["Content-Type"] == "audio/wav"
 
 
 def test_a_program_may_send_json(page, wallet, engine):
@@ -281,7 +281,9 @@ def test_speaking_leads_to_a_page_that_a_reload_does_not_charge(page, wallet, en
 
     html = page.get(answer.url).content.decode()
     page.get(answer.url)
-    assert f'src="/studio/{generation.id}/audio/"' in html and "?download=1" in html
+    assert f'src="/studio/{generation.id}/audio/?format=mp3"' in html
+    for name in ("mp3", "wav", "opus", "flac"):
+        assert f"?format={name}&amp;download=1" in html
     assert page.post(STUDIO, form).url == answer.url  # a double click, or back and again
     assert balances() == (488, 0)
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import errno
-import io
-import wave
 from contextlib import contextmanager
 from datetime import timedelta
 
@@ -14,6 +12,7 @@ from django.core.files.storage import default_storage
 from billing import ledger
 from billing.models import LedgerEntry, Reservation, Wallet
 from conftest import fund
+from usage.audio import Reader
 from usage.engines import EngineFailed, NothingToSpeak
 from usage.engines.tests.quick import QuickEngine
 from usage.models import Generation, UsageEvent, Voice
@@ -78,11 +77,12 @@ def test_speaking_stores_audio_captures_and_makes_one_event_due(alice, wallet, n
     assert balances(wallet) == (488, 0)
     with (
         default_storage.open(generation.audio) as file,
-        wave.open(io.BytesIO(file.read())) as audio,
+        Reader(file) as sound,
     ):
-        assert audio.getnframes() / audio.getframerate() == pytest.approx(
-            generation.duration_seconds
-        )
+        seconds = sound.samples / sound.sample_rate
+        assert seconds == pytest.approx(generation.duration_seconds)
+        assert 2 * sound.samples == sum(map(len, sound))
+    assert generation.audio.endswith(".flac") and generation.content_type == "audio/flac"
     event = UsageEvent.objects.get()
     assert event.transaction_id == f"vocalis-gen-{generation.id}"
     assert (event.event_type, event.customer, event.credits) == ("voice_generation", alice, 12)

@@ -234,6 +234,7 @@ class QuickEngine:
         self.chaos = chaos
 
     sample_rate = 24_000
+    scripts = None
     characters_max = first_characters_max = 5_000
 
     def speak(

@@ -13,7 +13,9 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from importlib import import_module
+from types import ModuleType
 from typing import Any, Protocol
 
 from usage.text.pieces import Piece
@@ -106,7 +108,7 @@ class Status:
 class Engine(Protocol):
     sample_rate: int
     languages: frozenset[str]  # "en-us", "en-gb", "es", ...
-    scripts: frozenset[str]  # of Unicode, that it can speak: "LATIN", ...
+    scripts: frozenset[str] | None  # of Unicode, that it can speak: "LATIN", ...; None: all
     characters_max: int  # of a piece, for `usage.text.pieces`
     first_characters_max: int  # of the first one, so that its sound comes early
     tuning: tuple[Setting, ...]  # the settings of an own voice
@@ -153,10 +155,7 @@ def engine(name: str = "espeak") -> Engine:
     """The engine of that name, created on first use. Raises a permanent EngineFailed if unknown."""
     with _lock:
         if name not in _engines:
-            if name not in FACTORIES:
-                raise EngineFailed(f"There is no speech engine called {name!r}.", permanent=True)
-            module, _, factory = FACTORIES[name].partition(":")
-            make: Callable[..., Engine] = getattr(import_module(module), factory)
+            make: Callable[..., Engine] = getattr(_module(name), FACTORIES[name].partition(":")[2])
             _engines[name] = make(helpers=_helpers)
         return _engines[name]
 
@@ -170,6 +169,19 @@ def available(name: str) -> str:
         return f"There is no speech engine called {name!r}."
     missing: Callable[[], str] = import_module(FACTORIES[name].partition(":")[0]).missing
     return missing()
+
+
+def _module(name: str) -> ModuleType:
+    if name not in FACTORIES:
+        raise EngineFailed(f"There is no speech engine called {name!r}.", permanent=True)
+    return import_module(FACTORIES[name].partition(":")[0])
+
+
+@cache
+def missing(name: str) -> str:
+    """What the engine of that name lacks on this machine, for operators; "" if it can speak."""
+    lacks: Callable[[], str] | None = getattr(_module(name), "missing", None)
+    return lacks() if lacks else ""
 
 
 def tuning(name: str) -> tuple[Setting, ...]:

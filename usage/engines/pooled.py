@@ -22,7 +22,7 @@ class PooledEngine(ABC):
 
     spec: HelperSpec
     languages: frozenset[str]
-    scripts: frozenset[str] = frozenset({"LATIN"})
+    scripts: frozenset[str] | None = frozenset({"LATIN"})
     characters_max = 160
     first_characters_max = 160
     tuning: tuple[Setting, ...] = ()

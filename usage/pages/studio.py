@@ -142,7 +142,7 @@ def _render(
     done: Generation | None = None,
     **shown: Any,
 ) -> HttpResponse:
-    house = list(voices.HOUSE.values())
+    house = voices.house()
     groups = [
         (
             "Standard",

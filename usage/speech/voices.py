@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass
+from typing import Any
 
 from accounts.models import Customer
-from usage.engines import Settings
+from usage.engines import Settings, engine, missing
 from usage.models import Voice, VoiceType
+from usage.text import scripts
 
 from . import pricing
 from .problems import UnknownVoice
@@ -23,49 +25,83 @@ class Speaker:
     engine: str
     settings: Settings
     description: str = ""
+    language: str = "en"  # in which it reads: numbers, addresses, abbreviations
 
     @property
     def credits_per_character(self) -> int:
         return pricing.CREDITS_PER_CHARACTER[self.type]
 
+    @property
+    def is_offered(self) -> bool:
+        """Whether its engine can speak on this machine."""
+        return not missing(self.engine)
 
+    def refusal(self, text: str) -> str:
+        """Why the voice cannot speak this text, and which can; "" if it can."""
+        if not (foreign := self._foreign(text)):
+            return ""
+        names = " and ".join(sorted(script.replace("_", " ").title() for script in foreign))
+        others = ", ".join(one.name for one in house() if not one._foreign(text))
+        return f"{self.name} does not speak {names} letters. " + (
+            f"Choose a voice that does: {others}." if others else "No voice does."
+        )
+
+    def _foreign(self, text: str) -> frozenset[str]:
+        spoken = engine(self.engine).scripts
+        return frozenset() if spoken is None else scripts(text) - spoken
+
+
+def _standard(id_: str, name: str, description: str, engine_name: str, **settings: Any) -> Speaker:
+    return Speaker(f"standard-{id_}", name, VoiceType.STANDARD, engine_name, settings, description)
+
+
+def _premium(id_: str, name: str, description: str, style: str, gain: float) -> Speaker:
+    settings = {"style": style, "gain": gain}
+    return Speaker(f"premium-{id_}", name, VoiceType.PREMIUM, "kokoro", settings, description)
+
+
+# The first of each tier is its default. `gain` makes all equally loud, within 1 LUFS around -23.5:
+# one number a voice, never of a text, so that streams and files are the same.
 HOUSE: dict[str, Speaker] = {
     speaker.id: speaker
     for speaker in (
-        Speaker(
-            "standard-ava",
-            "Ava",
-            VoiceType.STANDARD,
-            "espeak",
-            {"variant": "en-us+f4"},
-            "American, calm",
+        _standard("ava", "Ava", "American, woman, warm", "hibari", gain=1.35),
+        _standard("june", "June", "American, woman, lively", "hibari", range=1.3, gain=1.35),
+        _standard("clara", "Clara", "American, woman, calm", "hibari", range=0.7, gain=1.35),
+        _standard(
+            "oliver", "Oliver", "British, man, plain", "kokoro", style="bm_george", gain=0.81
         ),
-        Speaker(
-            "standard-oliver",
-            "Oliver",
-            VoiceType.STANDARD,
+        _standard(
+            "classic",
+            "Ada",
+            "American, classic synthesizer",
             "espeak",
-            {"variant": "en-gb-x-rp"},
-            "British, plain",
+            variant="en-us+f4",
+            gain=0.6,
         ),
-        Speaker(
-            "premium-nora",
-            "Nora",
-            VoiceType.PREMIUM,
-            "espeak",
-            {"variant": "en-us+Annie", "pitch": 45, "range": 60, "pace": 160},
-            "American, clear and lively",
+        _premium("nora", "Nora", "American, woman, clear and lively", "af_heart", 0.91),
+        _premium("theo", "Theo", "American, man, full and unhurried", "am_michael", 1.0),
+        _premium("imogen", "Imogen", "British, woman, close", "bf_emma", 0.66),
+        _premium("stella", "Stella", "American, woman, bright", "af_bella", 0.85),
+        _premium("willa", "Willa", "American, woman, whispering", "af_nicole", 0.84),
+        _premium("sadie", "Sadie", "American, woman, even", "af_sarah", 0.71),
+        _premium("frank", "Frank", "American, man, deep", "am_fenrir", 0.6),
+        _premium("milo", "Milo", "American, man, young", "am_puck", 0.54),
+        _premium("edith", "Edith", "British, woman, composed", "bf_isabella", 0.5),
+        _premium("arthur", "Arthur", "British, man, storyteller", "bm_fable", 0.8),
+        _premium(
+            "iris", "Iris", "Between American and British, woman", "af_heart=0.6,bf_emma=0.4", 0.8
         ),
-        Speaker(
-            "premium-theo",
-            "Theo",
-            VoiceType.PREMIUM,
-            "espeak",
-            {"variant": "en-us+Michael", "pitch": 42, "range": 58, "pace": 155},
-            "American, full and unhurried",
+        _premium(
+            "hugh", "Hugh", "Between American and British, man", "am_michael=0.5,bm_george=0.5", 0.9
         ),
     )
 }
+
+
+def house() -> list[Speaker]:
+    """The house voices that can speak on this machine; the others are hidden."""
+    return [speaker for speaker in HOUSE.values() if speaker.is_offered]
 
 
 def resolve(customer: Customer, voice_id: str) -> Speaker:
@@ -74,7 +110,7 @@ def resolve(customer: Customer, voice_id: str) -> Speaker:
     Raises UnknownVoice.
     """
     for speaker in HOUSE.values():
-        if voice_id in (speaker.id, speaker.type):
+        if voice_id in (speaker.id, speaker.type) and speaker.is_offered:
             return speaker
     try:
         own = Voice.objects.get(id=uuid.UUID(voice_id), customer=customer, state=Voice.State.READY)

@@ -28,9 +28,10 @@ from billing.subscriptions import choose as subscriptions
 from jobs.walk import walk
 from usage.models import Generation, Voice
 from usage.speech import encoded, speak
+from usage.text import MAX_CHARACTERS
 
 NAME = "Deleted customer"
-SPEAKING = "Something is being spoken right now. Try again in two minutes."
+SPEAKING = "Something is being spoken right now. Try again in a few minutes."
 
 
 class NotDeletable(Exception):
@@ -81,7 +82,7 @@ def _check(customer: Customer, now: datetime) -> None:
         raise NotDeletable(
             "A payment or a plan is in progress. Finish or cancel it, or try again in a minute."
         )
-    speaking_since = now - timedelta(seconds=speak.TAKEN_SECONDS)
+    speaking_since = now - timedelta(seconds=speak.taken_seconds(MAX_CHARACTERS))
     pending = Q(state=Generation.State.PENDING, taken_at__gt=speaking_since)
     setting_up = Voice.objects.filter(customer=customer, state=Voice.State.PENDING)
     if Generation.objects.filter(pending, customer=customer).exists() or setting_up.exists():

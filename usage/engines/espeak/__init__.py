@@ -29,11 +29,7 @@ class Espeak(PooledEngine):
         # Of a fork too, which holds the samples of a piece several times.
         data_bytes_max=1_000 << 20,
     )
-    # What it cannot read it names, character by character, so it takes every script.
-    scripts = frozenset(
-        {"LATIN", "GREEK", "CYRILLIC", "ARABIC", "HEBREW", "DEVANAGARI", "HANGUL", "CJK"}
-        | {"HIRAGANA", "KATAKANA", "THAI", "ARMENIAN", "GEORGIAN", "BENGALI", "TAMIL", "TELUGU"}
-    )
+    scripts = None  # what it cannot read it names, character by character
     tuning = TUNING
 
     @property

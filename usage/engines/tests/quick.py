@@ -8,7 +8,7 @@ class QuickEngine:
 
     sample_rate = 24_000
     languages = frozenset({"en-us"})
-    scripts = frozenset({"LATIN"})
+    scripts = None
     characters_max = first_characters_max = 5_000
     tuning = ()
 

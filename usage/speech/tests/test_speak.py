@@ -303,7 +303,7 @@ def test_a_request_still_running_is_not_begun_again(alice, wallet, now, engine, 
         say(alice, now)
 
     with pytest.raises(problems.StillRunning) as running:
-        say(alice, now + timedelta(seconds=speak.TAKEN_SECONDS - 1))
+        say(alice, now + timedelta(seconds=speak.taken_seconds(len("Hello")) - 1))
     assert running.value.retry_after_seconds > 0
     assert balances(wallet) == (500, 12)
 
@@ -316,7 +316,7 @@ def test_an_abandoned_request_is_taken_over_with_its_reservation(
         say(alice, now)
     assert balances(wallet) == (500, 12)
 
-    generation = say(alice, now + timedelta(seconds=speak.TAKEN_SECONDS))
+    generation = say(alice, now + timedelta(seconds=speak.taken_seconds(len("Hello"))))
 
     assert generation.state == "done"
     assert balances(wallet) == (488, 0)
@@ -373,7 +373,7 @@ def test_a_late_capture_takes_nothing_that_was_spent_meanwhile(alice, wallet, no
 
 
 def test_who_was_taken_over_while_asleep_changes_nothing(alice, wallet, now, engine):
-    later = now + timedelta(seconds=speak.TAKEN_SECONDS)
+    later = now + timedelta(seconds=speak.taken_seconds(len("Hello")))
     taken = []
 
     def sleep_too_long():

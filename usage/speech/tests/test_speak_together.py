@@ -78,7 +78,7 @@ def test_an_abandoned_request_is_taken_over_by_one(alice, wallet, now, monkeypat
     with monkeypatch.context() as patch:
         patch.setattr(speak, "_make", lambda *args: None)
         speak.speak(customer=alice, text="Hello", voice_id="standard", key="same", now=now)
-    later = now + timedelta(seconds=speak.TAKEN_SECONDS)
+    later = now + timedelta(seconds=speak.taken_seconds(len("Hello")))
 
     answers = together(
         6,

@@ -49,6 +49,8 @@ def bucket(server, settings, monkeypatch):
     }
     assert (found["secret_key"], found["location"]) == ("se/cret", "speech")
     yield client
+    for each in client.list_objects_v2(Bucket="sounds").get("Contents", []):
+        client.delete_object(Bucket="sounds", Key=each["Key"])  # the server forgets nothing
     client.close()
 
 

@@ -37,6 +37,7 @@ from conftest import PASSWORD
 from jobs.worker import Worker, all_jobs
 from usage.models import Generation
 from usage.speech import problems, speak
+from usage.text import MAX_CHARACTERS
 from vocalis.operations import deletion
 
 pytestmark = pytest.mark.django_db
@@ -107,10 +108,13 @@ def test_a_request_that_stood_still_while_it_spoke_leaves_no_audio(stage, life, 
         def __init__(self, name):
             self.engine = real(name)
 
-        def speak(self, **request):
-            stage.advance(seconds=speak.TAKEN_SECONDS + 1)
+        def __getattr__(self, name):
+            return getattr(self.engine, name)
+
+        def speak(self, pieces, **how):
+            stage.advance(seconds=speak.taken_seconds(MAX_CHARACTERS) + 1)
             assert delete()[0] == 0
-            return self.engine.speak(**request)
+            return self.engine.speak(pieces, **how)
 
     monkeypatch.setattr(speak, "engine", Standing)
     credits = balance(life)
@@ -204,7 +208,7 @@ def test_a_dry_run_deletes_nothing(stage, life):
 def test_a_deletion_that_was_cut_off_is_finished_by_the_next(stage, life, monkeypatch):
     delete_speech = deletion._delete_speech
 
-    def killed(generation):
+    def killed(generation, now):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(deletion, "_delete_speech", killed)

@@ -43,7 +43,7 @@ simulate: .venv/dev.stamp ## The money path under bad luck: SEED=7 replays one r
 .venv/run.stamp: requirements.txt
 	$(install)
 
-.venv/dev.stamp: requirements-dev.txt requirements.txt requirements-aac.txt
+.venv/dev.stamp: requirements-dev.txt
 	$(install)
 	@touch .venv/run.stamp
 

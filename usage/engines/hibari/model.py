@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from usage.engines.helper import Times
 from usage.engines.neural.phonemes import Speller
-from usage.engines.neural.session import session
+from usage.engines.neural.session import Session
 from usage.engines.neural.sound import Samples
 from usage.engines.neural.voice import FIRST_WORDS, say
 
@@ -35,7 +35,7 @@ class Hibari:
         self.ids: dict[str, int] = json.loads((assets / "vocab.json").read_text())
         self.speller = Speller(frozenset(self.ids))
         model = (assets / "hibari.onnx").read_bytes()
-        self.session = session(model, further_output=DURATIONS)
+        self.session = Session(model, further_output=DURATIONS)
 
     def begin(self, folder: Path | None) -> None:
         """Everything is in memory already."""

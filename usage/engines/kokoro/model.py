@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from usage.engines.helper import Times, Unusable
 from usage.engines.kokoro import PARTS, STYLES
 from usage.engines.neural.phonemes import Speller
-from usage.engines.neural.session import session
+from usage.engines.neural.session import Session
 from usage.engines.neural.sound import Samples
 from usage.engines.neural.voice import FIRST_WORDS, say
 
@@ -34,7 +34,7 @@ class Kokoro:
         self.british.g2p.tagger = self.american.g2p.tagger  # the same, in memory once
         with np.load(STYLES) as file:
             self.styles = {name: file[name].astype(np.float32) for name in file.files}
-        self.session = session(_model(), further_output=DURATIONS)
+        self.session = Session(_model(), further_output=DURATIONS, shrinks=True)
 
     def begin(self, folder: Path | None) -> None:
         """Everything is in memory already."""

@@ -16,7 +16,7 @@ def test_metronome_rates_what_was_captured(stage, alice):
     spoken = [
         ("standard", "Café\r\nau lait"),
         ("premium", "A premium sentence."),
-        ("standard-oliver", "x" * 3_000),
+        ("standard-classic", "x" * 3_000),
     ]
     for number, (voice, text) in enumerate(spoken):
         speak.speak(customer=alice, text=text, voice_id=voice, key=str(number), now=stage.now())

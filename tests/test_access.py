@@ -64,6 +64,7 @@ ROWS = {
     "events": ONE_S_OWN_ALONE,
     "studio": "login login | 200 422 | 403 403 | 403 403",
     "audio": "login 405 | 404 405 | 403 405 | 403 405",
+    "listen": "login 405 | 404 405 | 403 405 | 403 405",
     "own-voice": "login login | 200 422 | 403 403 | 403 403",
     "own-voice-preview": "login 405 | 422 405 | 403 405 | 403 405",
     "usage": CUSTOMERS_TO_READ,

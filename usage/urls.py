@@ -1,10 +1,11 @@
 from django.urls import path
 
-from .pages import audio, history, own_voice, studio
+from .pages import audio, history, listen, own_voice, studio
 
 urlpatterns = [
     path("studio/", studio.page, name="studio"),
     path("studio/<uuid:generation_id>/audio/", audio.page, name="audio"),
+    path("studio/listen/", listen.page, name="listen"),
     path("studio/voice/", own_voice.page, name="own-voice"),
     path("studio/voice/preview/", own_voice.preview, name="own-voice-preview"),
     path("usage/", history.page, name="usage"),

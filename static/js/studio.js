@@ -12,6 +12,8 @@
   let available = Number(form.dataset.available);
   let sent = null; // the body the form's key was last used for; a key serves one body only
   let busy = false;
+  let live = null; // the player of what is being made
+  const LISTEN_AFTER_MS = 500; // what is made sooner is played when it is whole
 
   // Exactly as the server counts: Unicode code points after NFC, a line end is one character.
   const normalised = () => text.value.normalize("NFC").replace(/\r\n?/g, "\n");
@@ -76,6 +78,7 @@
     const spoken = { text: normalised(), voice: voice()?.nextElementSibling.firstChild.textContent.trim() };
     showErrors({});
     setBusy(true);
+    const patience = setTimeout(() => listen(spoken), LISTEN_AFTER_MS);
     try {
       const answer = await post();
       const json = answer.headers.get("Content-Type")?.includes("json") ? await answer.json() : {};
@@ -88,8 +91,26 @@
     } catch {
       say(problem, "No connection. Press Speak to try again; you will not be charged twice.");
     } finally {
+      clearTimeout(patience);
+      if (live) stopListening();
       setBusy(false);
     }
+  }
+
+  // What takes longer is heard while it is made. The answer to the form then completes this player.
+  function listen(spoken) {
+    archive();
+    live = playerOf(spoken);
+    live.querySelector("audio").src = `${form.dataset.listen}?key=${encodeURIComponent(form.elements.key.value)}`;
+    present("Speaking…", live);
+  }
+
+  // Nothing came of it: the form says why.
+  function stopListening() {
+    live.querySelector("audio").removeAttribute("src");
+    live = null;
+    result.hidden = true;
+    result.replaceChildren();
   }
 
   // This key's audio is lost: pressing Speak again is a new request.
@@ -103,10 +124,25 @@
     available = answer.available;
     sent = null;
     form.elements.key.value = freshKey();
-    archive();
+    const player = live ?? playerOf(spoken);
+    const audio = player.querySelector("audio");
+    const store = () => { audio.src = `${answer.audio_url}?format=mp3`; };
+    complete(player, answer);
+    if (live && audio.readyState > 0 && !audio.error && !audio.ended) {
+      // Somebody is listening: the stored file, in which one can seek, takes over at the end.
+      result.querySelector("h2").textContent = "Spoken";
+      for (const event of ["ended", "error"]) audio.addEventListener(event, store, { once: true });
+    } else {
+      if (!live) archive();
+      store();
+      present("Spoken", player);
+    }
+    live = null;
+  }
+
+  function present(title, player) {
     const heading = document.createElement("h2");
-    heading.textContent = "Spoken";
-    const player = playerOf(spoken, answer);
+    heading.textContent = title;
     result.replaceChildren(heading, player);
     result.hidden = false;
     result.scrollIntoView({ block: "nearest" });
@@ -122,27 +158,32 @@
     article.className = "card";
     article.append(former);
     former.querySelector("audio").pause();
+    former.querySelector("audio").dispatchEvent(new Event("ended")); // the file takes over from what was live
     recent.querySelector("[data-empty]")?.remove();
     recent.prepend(article);
     for (const old of [...recent.children].slice(5)) old.remove();
   }
 
-  function playerOf(spoken, answer) {
+  function playerOf(spoken) {
     const player = document.querySelector("template[data-player]").content.firstElementChild.cloneNode(true);
-    const characters = [...spoken.text].length;
-    const many = (amount, unit) => `${number.format(amount)} ${unit}${amount === 1 ? "" : "s"}`;
-    const put = (name, value) => { player.querySelector(`[data-${name}]`).textContent = value; };
-    put("text", [...spoken.text].length > 160 ? `${[...spoken.text].slice(0, 159).join("")}…` : spoken.text);
-    put("voice", spoken.voice);
-    put("seconds", `${answer.duration_seconds.toFixed(1)} s`);
-    put("length", many(characters, "character"));
-    put("cost", many(answer.credits, "credit"));
-    player.querySelector("audio").src = `${answer.audio_url}?format=mp3`;
+    const characters = [...spoken.text];
+    put(player, "text", characters.length > 160 ? `${characters.slice(0, 159).join("")}…` : spoken.text);
+    put(player, "voice", spoken.voice);
+    put(player, "length", many(characters.length, "character"));
+    return player;
+  }
+
+  function complete(player, answer) {
+    put(player, "seconds", `${answer.duration_seconds.toFixed(1)} s`);
+    put(player, "cost", many(answer.credits, "credit"));
+    player.querySelector("[data-downloads]").hidden = false;
     for (const link of player.querySelectorAll("[data-format]")) {
       link.href = `${answer.audio_url}?format=${link.dataset.format}&download=1`;
     }
-    return player;
   }
+
+  const many = (amount, unit) => `${number.format(amount)} ${unit}${amount === 1 ? "" : "s"}`;
+  const put = (player, name, value) => { player.querySelector(`[data-${name}]`).textContent = value; };
 
   form.addEventListener("submit", (event) => {
     event.preventDefault();

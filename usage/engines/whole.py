@@ -2,7 +2,7 @@
 
 import struct
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from usage.engines import PIECE_SECONDS, WAV, Engine, EngineFailed, NothingToSpeak, Settings, Spoken
@@ -49,9 +49,12 @@ def speak_whole(
     speed: float = 1.0,
     deadline_seconds: float = 60,
     language: str = "en",
+    heard: Callable[[bytes], object] | None = None,
 ) -> Speech:
-    """All of the text. Raises NothingToSpeak, or EngineFailed: permanent for too much audio, not
-    permanent if the deadline is over.
+    """All of the text. `heard` gets the samples of each piece as soon as they are there.
+
+    Raises NothingToSpeak, or EngineFailed: permanent for too much audio, not permanent if the
+    deadline is over.
     """
     todo = pieces(
         text,
@@ -70,6 +73,8 @@ def speak_whole(
             for word, (first, last) in zip(spoken.piece.words, spoken.times, strict=True)
         ]
         samples += spoken.samples
+        if heard:
+            heard(spoken.samples)
         if len(samples) / 2 / engine.sample_rate > AUDIO_SECONDS_MAX:
             raise EngineFailed(
                 f"The text makes more than {AUDIO_SECONDS_MAX // 60} minutes of audio. Shorten it.",

@@ -32,7 +32,7 @@ from usage.engines import EngineFailed, NothingToSpeak, engine
 from usage.engines.whole import Speech, speak_whole
 from usage.models import Generation
 
-from . import audio, capture, pricing, voices
+from . import audio, capture, pricing, takes, voices
 from .problems import KeyReused, Refused, SpeechFailed, StillRunning, UnknownVoice
 
 logger = logging.getLogger(__name__)
@@ -222,13 +222,16 @@ def _make(
 def _synthesise(generation: Generation, speaker: voices.Speaker) -> Speech:
     began = time.perf_counter()
     try:
-        speech = speak_whole(
-            engine(speaker.engine),
-            generation.text,
-            settings=speaker.settings,
-            deadline_seconds=patience_seconds(generation.characters),
-            language=speaker.language,
-        )
+        chosen = engine(speaker.engine)
+        with takes.making(generation.customer_id, generation.key, chosen.sample_rate) as take:
+            speech = speak_whole(
+                chosen,
+                generation.text,
+                settings=speaker.settings,
+                deadline_seconds=patience_seconds(generation.characters),
+                language=speaker.language,
+                heard=take.add,
+            )
     except NothingToSpeak as error:
         raise Refused({"text": [str(error)]}) from error
     except EngineFailed as error:

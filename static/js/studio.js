@@ -185,6 +185,28 @@
   const many = (amount, unit) => `${number.format(amount)} ${unit}${amount === 1 ? "" : "s"}`;
   const put = (player, name, value) => { player.querySelector(`[data-${name}]`).textContent = value; };
 
+  // One sample at a time; a second click ends it.
+  const sample = new Audio();
+  let playing = null;
+  const endSample = () => {
+    sample.pause();
+    playing?.removeAttribute("aria-current");
+    playing = null;
+  };
+  sample.addEventListener("ended", endSample);
+  form.addEventListener("click", (event) => {
+    const link = event.target.closest("[data-sample]");
+    if (!link) return;
+    event.preventDefault();
+    const again = link === playing;
+    endSample();
+    if (again) return;
+    playing = link;
+    link.setAttribute("aria-current", "true");
+    sample.src = link.href;
+    sample.play().catch(endSample);
+  });
+
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     if (!busy) speak();

@@ -32,6 +32,14 @@ class Speaker:
         return pricing.CREDITS_PER_CHARACTER[self.type]
 
     @property
+    def sample(self) -> str:
+        """Its sample among the static files, made by `render_voice_samples`; "" if there is none.
+
+        Customers hear their own voices before they set them up.
+        """
+        return f"voices/{self.id}.mp3" if self.id in HOUSE else ""
+
+    @property
     def is_offered(self) -> bool:
         """Whether its engine can speak on this machine."""
         return not missing(self.engine)

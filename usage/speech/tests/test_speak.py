@@ -5,8 +5,10 @@ from __future__ import annotations
 import errno
 from contextlib import contextmanager
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
+from django.conf import settings
 from django.core.files.storage import default_storage
 
 from billing import ledger
@@ -443,3 +445,38 @@ def test_an_own_voice_speaks_at_the_standard_rate(alice, wallet, now):
     assert voices.resolve(alice, str(voice.id)).settings == {"variant": "en-us+f3", "pitch": 70}
     assert (generation.credits, generation.voice_name) == (5, "Mine")
     assert UsageEvent.objects.get().properties["voice_type"] == "standard"
+
+
+def test_every_house_voice_has_a_sample_and_own_voices_have_none():
+    for speaker in voices.HOUSE.values():
+        data = Path(settings.BASE_DIR, "static", speaker.sample).read_bytes()
+        assert 10_000 < len(data) < 60_000 and data[0] == 0xFF, speaker.id
+    own = Voice(name="Mine", engine="espeak", settings={})
+    assert voices.own_speaker(own).sample == ""
+
+
+def test_a_text_in_letters_the_voice_does_not_know_is_refused_before_anything_is_reserved(
+    alice, wallet, now
+):
+    with pytest.raises(problems.Refused) as refused:
+        say(alice, now, text="Hello, Привет!")
+
+    assert refused.value.errors == {
+        "text": ["Ava does not speak Cyrillic letters. Choose a voice that does: Ada."]
+    }
+    assert not Generation.objects.exists() and not Reservation.objects.exists()
+    assert say(alice, now, text="Привет", voice="standard-classic").state == "done"
+
+
+def test_voices_whose_engine_lacks_its_packages_are_hidden_and_the_next_one_stands_for_its_tier(
+    alice, client, monkeypatch
+):
+    monkeypatch.setattr(voices, "missing", lambda name: "no packages" * (name == "kokoro"))
+
+    assert {speaker.type for speaker in voices.house()} == {"standard"}
+    for hidden in ("premium", "premium-nora", "standard-oliver"):
+        with pytest.raises(problems.UnknownVoice):
+            voices.resolve(alice, hidden)
+    client.force_login(alice.user)
+    html = client.get("/studio/").content.decode()
+    assert "standard-ava" in html and "premium-" not in html and "Oliver" not in html

@@ -90,13 +90,16 @@ class Pool:
         with self._lock:
             idle = [slot for slot in self._idle if slot.helper is None]
             self._idle = [slot for slot in self._idle if slot.helper is not None]
-        for slot in idle:
-            try:
-                self._ready_helper(slot, time.monotonic() + START_SECONDS)
-            except (HelperGone, TimeoutError) as error:
-                self._replace(slot, str(error))
-                raise EngineFailed(f"The speech engine does not start: {error}") from error
-            finally:
+        try:
+            while idle:
+                self._ready_helper(idle[-1], time.monotonic() + START_SECONDS)
+                self._give_slot(idle.pop())
+        except (HelperGone, TimeoutError) as error:
+            self._replace(idle[-1], str(error))
+            raise EngineFailed(f"The speech engine does not start: {error}") from error
+        finally:
+            for slot in idle:
+                self._end(slot)
                 self._give_slot(slot)
 
     def status(self) -> Status:

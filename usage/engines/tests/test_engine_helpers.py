@@ -222,6 +222,20 @@ def test_a_model_that_cannot_be_loaded_is_said_to_operators_and_fails_no_text_fo
     engine.close()
 
 
+def test_an_engine_that_could_not_be_warmed_has_all_its_helpers_once_it_can_start():
+    engine = Espeak(helpers=3)
+    engine._pool.spec = dataclasses.replace(engine.spec, module="usage.engines.nothing")
+    with pytest.raises(EngineFailed, match="No module named"):
+        engine.warm()
+    assert engine.status().alive == 0
+
+    engine._pool.spec = engine.spec
+    engine.warm()
+    assert (engine.status().alive, engine.status().problem) == (3, "")
+    assert speak(engine).samples
+    engine.close()
+
+
 def test_operators_see_how_an_engine_is():
     engine = Espeak(helpers=2)
     assert dataclasses.astuple(engine.status()) == (0, 0, 0, None, "")

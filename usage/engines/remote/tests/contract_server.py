@@ -119,6 +119,8 @@ class Handler(BaseHTTPRequestHandler):
         server.looked.append(self.path)
         if server.is_starting:
             return self.whole(503, "text/plain", b"starting")
+        if self.refuses_key():
+            return None
         answer = {
             "/v1/models": {"object": "list", "data": [{"id": "kokoro", "object": "model"}]},
             "/v1/audio/voices": server.voices,
@@ -127,17 +129,21 @@ class Handler(BaseHTTPRequestHandler):
             return self.whole(404, "application/json", b'{"detail": "Not Found"}')
         self.whole(200, "application/json", json.dumps(answer).encode())
 
+    def refuses_key(self):
+        sent = self.headers["Authorization"]
+        if not self.server.key or sent == f"Bearer {self.server.key}":
+            return False
+        told = error(f"Incorrect API key provided: {sent}.", code="invalid_api_key")
+        self.whole(401, "application/json", json.dumps(told).encode())
+        return True
+
     def do_POST(self):
         server = self.server
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         if self.path != "/v1/audio/speech":
             return self.whole(404, "application/json", b'{"detail": "Not Found"}')
-        if server.key and self.headers["Authorization"] != f"Bearer {server.key}":
-            told = error(
-                f"Incorrect API key provided: {self.headers['Authorization']}.",
-                code="invalid_api_key",
-            )
-            return self.whole(401, "application/json", json.dumps(told).encode())
+        if self.refuses_key():
+            return None
         with server.lock:
             server.asked.append(body | {"key": self.headers["Idempotency-Key"]})
             answer = server.next.pop(0) if server.next else server.answer

@@ -514,12 +514,12 @@ def test_no_error_page_shows_a_key(serve, engine, settings):
 def test_it_is_the_engine_remote_of_the_servers_that_are_set(serve, engine, monkeypatch):
     server = serve(voices=["af_heart"])
     monkeypatch.setattr(remote, "_servers", ())
-    assert engines.available("remote") == "SPEECH_SERVERS names no speech server."
+    assert remote.missing() == "SPEECH_SERVERS names no speech server."
     assert remote.remote_voices() == []
 
     remote.configure(read_servers(f"{server.address}?model=kokoro&languages=en-us,ru"))
     try:
-        assert engines.available("remote") == ""
+        assert remote.missing() == ""
         assert [voice.id for voice in remote.remote_voices()] == ["af_heart"]
         made = engines.engine("remote")
         assert speak(made, "One.")

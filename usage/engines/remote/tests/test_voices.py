@@ -137,3 +137,16 @@ def test_a_blend_goes_to_the_server_that_has_its_parts(serve, engine):
     assert server.asked[0]["voice"] == "af_bella(2)+af_sky(0.5)"
     with pytest.raises(EngineFailed, match="No speech server has the voice"):
         speak(speaks, "af_bella+af_heart")
+
+
+def test_a_server_that_does_not_list_its_voices_is_said_to_operators_without_its_key(serve, engine):
+    locked, well = serve(key="right"), serve(voices=["a"])
+    speaks = engine(locked, well, keys=["sk-wrong-1234"], options="")
+    assert speaks.status().problem == ""
+    speaks.warm()
+
+    status = speaks.status()
+    name = f"127.0.0.1:{locked.server_port}/v1"
+    assert status.problem.startswith(f"{name} does not list its voices: its key is missing, wrong")
+    assert "sk-wrong" not in status.problem
+    assert status.alive == 2

@@ -9,6 +9,7 @@ import wave
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib import import_module
 from types import SimpleNamespace
 from urllib.parse import urlsplit
 
@@ -183,6 +184,21 @@ def proxy(monkeypatch):
             monkeypatch.setenv(name, f"http://127.0.0.1:{server.server_port}")
         yield asked
         server.shutdown()
+
+
+@pytest.fixture
+def lacking(monkeypatch):
+    """Given the name of a speech engine, it lacks a package of it from then on."""
+    from usage import engines
+    from usage.engines.pooled import missing_packages
+
+    def lack(name: str) -> None:
+        module = import_module(f"usage.engines.{name}")
+        monkeypatch.setattr(module, "missing", lambda: missing_packages(f"{name}_model"))
+        engines.missing.cache_clear()
+
+    yield lack
+    engines.missing.cache_clear()
 
 
 @pytest.fixture

@@ -41,6 +41,7 @@ def settings_env(*, database_url: str, metronome_url: str, **more: str) -> dict[
         "REDIS_URL": "",
         "DATABASE_URL": database_url,
         "METRONOME_API_URL": metronome_url,
+        "SPEECH_WARM": "off",  # most tests speak nothing
         **more,
     }
 

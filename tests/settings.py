@@ -21,4 +21,5 @@ if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
 STATIC_ROOT = VAR_DIR / "static"
 # Whitenoise warns about a folder that is missing, and warnings are errors.
 STATIC_ROOT.mkdir(exist_ok=True)
+SPEECH_WARM = False  # tests import vocalis.asgi, too
 CACHES = {"default": IN_MEMORY_CACHE}  # one of each test process, emptied by conftest

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from django.apps import apps
 from django.contrib import admin
@@ -22,6 +24,8 @@ from billing.models import (
 )
 from conftest import PASSWORD, fund
 from jobs.models import JobRow, PausedJob
+from usage.engines import engine
+from usage.engines.whole import speak_whole
 from usage.models import Generation, UsageEvent
 
 from .admin_pages import confirm, messages, url
@@ -272,6 +276,41 @@ def test_the_start_page_tells_staff_only_what_they_may_look_at(client, shop):
     html = client.get("/admin/").content.decode()
     assert "1 open" in html
     assert "usage events" not in html
+
+
+def test_the_start_page_shows_how_the_speech_engines_are(operator, shop, lacking):
+    speak_whole(engine("hibari"), "Hello there.", settings={})
+    lacking("kokoro")
+    html = operator.get("/admin/").content.decode()
+    rows = {
+        cells[0]: cells[1:]
+        for row in html.partition("<h2>Speech engines")[2].partition("</table>")[0].split("<tr")[1:]
+        if (cells := re.findall(r"<t[hd][^>]*>([^<]*)</t", row))
+    }
+
+    assert rows["engine"] == ["alive", "waiting", "speed", "restarts", "state"]
+    status = engine("hibari").status()
+    assert rows["hibari"] == [
+        str(status.alive),
+        "0",
+        f"{status.real_time_factor:.2f} × real time",
+        str(status.restarts),
+        "runs",
+    ]
+    assert rows["kokoro"][:4] == ["–"] * 4
+    assert "Premium voices are hidden: Nora, Theo, " in rows["kokoro"][4]
+    assert rows.keys() == {"engine", "hibari", "kokoro", "espeak"}
+
+
+def test_speech_engines_are_shown_to_those_who_may_see_the_workers(client, shop):
+    user = User.objects.create_user(
+        "viewer@example.com", PASSWORD, is_staff=True, first_name="V", last_name="V"
+    )
+    client.force_login(user)
+    assert "Speech engines" not in client.get("/admin/").content.decode()
+
+    user.user_permissions.set(Permission.objects.filter(codename="view_heartbeat"))
+    assert "Speech engines" in client.get("/admin/").content.decode()
 
 
 def test_times_are_told_to_the_second(operator, shop, now):

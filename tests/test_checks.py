@@ -8,9 +8,10 @@ import sys
 
 import pytest
 from django.conf import settings as django_settings
+from django.core.checks import WARNING, run_checks
 
 from billing.payments.gateways import GATEWAYS
-from vocalis.checks import production
+from vocalis.checks import production, refuse_to_start
 
 GOOD = {
     "DEBUG": "off",
@@ -121,6 +122,20 @@ def test_the_sandbox_is_fine_while_debugging(live):
     live.METRONOME_API_URL, live.PAYMENT_GATEWAY = "http://localhost:8100", "test"
 
     assert ids() == []
+
+
+def test_an_engine_without_its_packages_is_a_warning_with_the_command_that_installs_them(
+    live, lacking
+):
+    assert run_checks() == []
+    lacking("kokoro")
+
+    (warning,) = run_checks()
+    assert (warning.id, warning.level) == ("vocalis.W001", WARNING)
+    assert warning.msg.startswith("kokoro: The speech engine needs kokoro_model, ")
+    assert "Standard voices are hidden: Oliver. Premium voices are hidden: Nora, " in warning.msg
+    assert warning.hint == "Run: python -m pip install -r requirements.txt"
+    refuse_to_start()
 
 
 @pytest.mark.process

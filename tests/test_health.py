@@ -128,6 +128,9 @@ def test_all_is_well_when_everything_runs(client, running):
         "charged, not granted",
         "drift",
         "auto-recharge",
+        "engine hibari",
+        "engine kokoro",
+        "engine espeak",
     ]
 
 
@@ -401,3 +404,16 @@ def test_a_heartbeat_of_the_future_fools_nobody(client, running, now):
     Heartbeat.objects.update(beat_at=now + timedelta(hours=2))
 
     assert checks(client, 503)["worker"][0] == "error"
+
+
+def test_hidden_voices_are_a_warning_and_a_silent_default_voice_an_error(
+    client, running, lacking, monkeypatch
+):
+    lacking("kokoro")
+    status, detail = checks(client)["engine kokoro"]
+    assert status == "warn"
+    assert "Premium voices are hidden: Nora, Theo, " in detail
+
+    lacking("hibari")
+    monkeypatch.setattr(health, "_last", None)
+    assert checks(client, 503)["engine hibari"][0] == "error"

@@ -102,6 +102,7 @@ WRONG = {
     "HEALTH_TOKEN": ["short", "a token of several words", "t\u00f6k\u00e9n-of-twenty-characters"],
     "PAYMENT_GATEWAY": ["", "testt"],
     "SPEECH_HELPERS": ["0", "-1", "some"],
+    "SPEECH_WARM": ["warm"],
     "SPEECH_SERVERS": [
         "gpu-1:8880/v1?model=kokoro",
         "https://secret@speech.example/v1",

@@ -1,4 +1,6 @@
-"""The admin site. Its start page lists the health checks of our own rows before the models."""
+"""The admin site. Its start page lists the health checks of our own rows, and the speech engines,
+before the models.
+"""
 
 from __future__ import annotations
 
@@ -19,9 +21,13 @@ from django.views import defaults
 
 from accounts.throttle import throttled, throttled_password
 from jobs import overview
+from usage.speech.overview import engines
 
 from . import health
 from .middleware import NUL
+
+# To see what is of no row: checks without a page, and the speech engines.
+GENERAL_PERMISSION = "jobs.view_heartbeat"
 
 
 class Site(admin.AdminSite):
@@ -59,7 +65,9 @@ class Site(admin.AdminSite):
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> TemplateResponse:
         checks = [row for row in check_rows() if request.user.has_perm(row["permission"])]
-        return super().index(request, (extra_context or {}) | {"checks": checks})
+        speech = engines() if request.user.has_perm(GENERAL_PERMISSION) else []
+        context = {"checks": checks, "engines": speech}
+        return super().index(request, (extra_context or {}) | context)
 
 
 def check_rows() -> list[dict[str, str]]:
@@ -90,12 +98,12 @@ def _check_row(name: str, status: str, detail: str, page: str) -> dict[str, str]
     A check without a page is shown to those who may see the workers' heartbeats.
     """
     label, _, query = page.partition("?")
-    app, _, model = (label or "jobs_heartbeat").partition("_")
+    app, _, model = label.partition("_")
     url = reverse(f"admin:{label}_changelist") + f"?{query}" * bool(query) if label else ""
     return {
         "name": name,
         "status": status,
         "detail": detail,
         "url": url,
-        "permission": f"{app}.view_{model}",
+        "permission": f"{app}.view_{model}" if label else GENERAL_PERMISSION,
     }

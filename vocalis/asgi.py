@@ -24,12 +24,15 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "vocalis.settings")
 django.setup(set_prefix=False)
 
 from billing.live import stream  # noqa: E402  models can be imported only now
+from usage.speech import warm  # noqa: E402
 from vocalis.checks import refuse_to_start  # noqa: E402
 from vocalis.concurrency import Busy, RequestThreads  # noqa: E402
 from vocalis.flow import paced  # noqa: E402
 from vocalis.pages import too_busy  # noqa: E402
 
 refuse_to_start()
+if settings.SPEECH_WARM:
+    warm.begin()
 
 logger = logging.getLogger(__name__)
 

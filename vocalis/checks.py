@@ -1,8 +1,9 @@
-"""System checks that keep a wrongly configured site from starting.
+"""System checks that keep a wrongly configured site from starting, and one that only warns.
 
 They refuse invalid variables (vocalis.variables) and, on a production site (DEBUG off, or not on
 this machine), settings that would lose money or expose secrets. Every manage.py command and
-vocalis.asgi run them. A check can be disabled by its id in SILENCED_SYSTEM_CHECKS.
+vocalis.asgi run them. A site that lacks a speech engine is warned by every manage.py command, and
+starts. A check can be disabled by its id in SILENCED_SYSTEM_CHECKS.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from django.conf import settings
 from django.core import checks
 
 from billing.payments.gateways import GATEWAYS
+from usage.speech.overview import shortfalls
 
 from . import variables
 
@@ -144,6 +146,19 @@ def _processes() -> Iterator[checks.CheckMessage]:
             hint="Set DATABASE_URL to a PostgreSQL database.",
             id="vocalis.E007",
         )
+
+
+@checks.register
+def speech_engines(**kwargs: Any) -> list[checks.CheckMessage]:
+    """The site goes on without an engine, but its voices are hidden."""
+    return [
+        checks.Warning(
+            f"{name}: {words}",
+            hint="Run: python -m pip install -r requirements.txt",
+            id="vocalis.W001",
+        )
+        for name, words in shortfalls().items()
+    ]
 
 
 def refuse_to_start() -> None:

@@ -1,7 +1,7 @@
-"""Health checks: whether this process can serve requests (`/health`), and whether billing, jobs and
-Metronome work (`/health/integrations`).
+"""Health checks: whether this process can serve requests (`/health`), and whether billing, jobs,
+Metronome and the speech engines work (`/health/integrations`).
 
-The admin's start page shows those of the checks that need no network.
+The admin's start page shows those of the checks that need no network, and the engines.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from jobs import overview
 from jobs.errors import Rejected, Unavailable
 from jobs.models import Heartbeat, JobRow, PausedJob
 from usage.models import ReconciliationRun, UsageDiscrepancy, UsageEvent
+from usage.speech.overview import engines
 
 Status = Literal["ok", "warn", "error"]
 STATUSES: tuple[Status, ...] = ("ok", "warn", "error")  # the report has the worst of its checks
@@ -134,7 +135,7 @@ def cached_report() -> dict[str, Any]:
 def report(*, now: datetime) -> dict[str, Any]:
     """The report as JSON-serialisable data: status, summary, checked_at and checks."""
     try:
-        local = local_checks(now, overview.dead_rows())
+        local = [*local_checks(now, overview.dead_rows()), *engine_checks()]
     except Error:
         local = [Check("database", "error", "not answering")]
     checks = [*remote_checks(now), *local]
@@ -231,6 +232,11 @@ def local_checks(now: datetime, dead: dict[type[JobRow], int]) -> list[Check]:
         _charged(now),
         *_money(),
     ]
+
+
+def engine_checks() -> list[Check]:
+    """One check for each speech engine. Their figures are those of this process."""
+    return [Check(f"engine {each.name}", each.level, each.detail) for each in engines()]
 
 
 def _webhook_secret() -> Check:

@@ -200,6 +200,7 @@ AUDIO_CACHE_MB = env.int("AUDIO_CACHE_MB", default=1_000)
 # After which a reader that takes nothing is cut off (vocalis.flow).
 AUDIO_STALL_SECONDS = env.int("AUDIO_STALL_SECONDS", default=60)
 SPEECH_HELPERS = env.int("SPEECH_HELPERS", default=2)
+SPEECH_WARM = env.bool("SPEECH_WARM", default=True)
 SPEECH_SERVERS = env.speech_servers("SPEECH_SERVERS")
 
 # --- Mail -----------------------------------------------------------------------------------------

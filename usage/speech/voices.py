@@ -106,6 +106,8 @@ HOUSE: dict[str, Speaker] = {
     )
 }
 
+DEFAULT = next(iter(HOUSE.values()))
+
 
 def house() -> list[Speaker]:
     """The house voices that can speak on this machine; the others are hidden."""

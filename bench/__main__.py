@@ -7,7 +7,17 @@ import json
 import subprocess
 import sys
 
-BENCHMARKS = ("gate", "studio", "reporter", "streams", "overshoot", "million", "webhooks", "idle")
+BENCHMARKS = (
+    "gate",
+    "studio",
+    "reporter",
+    "streams",
+    "overshoot",
+    "million",
+    "webhooks",
+    "idle",
+    "voices",
+)
 
 
 def main() -> int:

@@ -59,9 +59,13 @@ class GenerationAdmin(OfCustomer, ReadOnlyAdmin):
         "failure",
     )
     list_filter = ("state", "voice_type")
-    exclude = ("text",)
+    exclude = ("text", "words")
     ordering = ("-created_at",)
     actions = ["give_back"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Generation]:
+        rows: QuerySet[Generation] = super().get_queryset(request)
+        return rows.defer("text", "words")
 
     def describe(self, row: Generation) -> str:
         return f"{row.customer}, {row.created_at:%Y-%m-%d %H:%M}: {row} for {row.credits:,} credits"

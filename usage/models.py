@@ -68,6 +68,12 @@ class Voice(models.Model):
         return self.name
 
 
+class GenerationQuerySet(models.QuerySet["Generation"]):
+    def without_words(self) -> Self:
+        """For lists: whether there are word times (`has_words`) instead of the times themselves."""
+        return self.defer("words").annotate(has_words=Q(words__isnull=False))
+
+
 class Generation(models.Model):
     """One text spoken once.
 
@@ -127,12 +133,20 @@ class Generation(models.Model):
         max_length=60, help_text="Media type of the audio; determines the file's extension."
     )
     duration_seconds = models.FloatField(null=True, blank=True)
+    # Some 10 bytes a word. Without words ("") is another thing than unknown.
+    words = models.TextField(  # noqa: DJ001
+        null=True,
+        blank=True,
+        help_text="When each word is heard, in the form of `usage.speech.words`. Empty: not known.",
+    )
     failure = models.TextField(blank=True, default="")
     created_at = models.DateTimeField()
     taken_at = models.DateTimeField(
         help_text="When a request last began to speak it. An abandoned one may be taken over."
     )
     finished_at = models.DateTimeField(null=True, blank=True)
+
+    objects = GenerationQuerySet.as_manager()
 
     class Meta:
         constraints = [

@@ -1,10 +1,11 @@
 from django.urls import path
 
-from .pages import audio, history, listen, own_voice, studio
+from .pages import audio, history, listen, own_voice, studio, words
 
 urlpatterns = [
     path("studio/", studio.page, name="studio"),
     path("studio/<uuid:generation_id>/audio/", audio.page, name="audio"),
+    path("studio/<uuid:generation_id>/words/", words.page, name="words"),
     path("studio/listen/", listen.page, name="listen"),
     path("studio/voice/", own_voice.page, name="own-voice"),
     path("studio/voice/preview/", own_voice.preview, name="own-voice-preview"),

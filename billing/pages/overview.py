@@ -172,7 +172,7 @@ def _entries(customer: Customer, before: str) -> dict[str, Any]:
         .select_related("grant", *used_for)
         .order_by("-version")
     )
-    entries = entries.defer("reservation__generation__text")
+    entries = entries.defer("reservation__generation__text", "reservation__generation__words")
     if before.isdecimal() and len(before) < 19:
         entries = entries.filter(version__lt=int(before))
     page = list(entries[: ENTRIES_A_PAGE + 1])

@@ -180,6 +180,10 @@
     for (const link of player.querySelectorAll("[data-format]")) {
       link.href = `${answer.audio_url}?format=${link.dataset.format}&download=1`;
     }
+    player.querySelector("[data-subtitles]").hidden = !answer.words_url;
+    for (const link of player.querySelectorAll("[data-words]")) {
+      link.href = `${answer.words_url}?format=${link.dataset.words}&download=1`;
+    }
   }
 
   const many = (amount, unit) => `${number.format(amount)} ${unit}${amount === 1 ? "" : "s"}`;

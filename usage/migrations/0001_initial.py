@@ -51,6 +51,7 @@ class Migration(migrations.Migration):
                 ('audio', models.CharField(blank=True, default='', help_text='Name in the default file storage.', max_length=200)),
                 ('content_type', models.CharField(help_text="Media type of the audio; determines the file's extension.", max_length=60)),
                 ('duration_seconds', models.FloatField(blank=True, null=True)),
+                ('words', models.TextField(blank=True, help_text='When each word is heard, in the form of `usage.speech.words`. Empty: not known.', null=True)),
                 ('failure', models.TextField(blank=True, default='')),
                 ('created_at', models.DateTimeField()),
                 ('taken_at', models.DateTimeField(help_text='When a request last began to speak it. An abandoned one may be taken over.')),

@@ -12,6 +12,7 @@ from usage.speech.problems import Problem
 
 TITLES = {
     "audio_lost": "This audio is lost",
+    "words_unknown": "This text has no subtitles",
     "audio_unreachable": "This audio cannot be read just now",
 }
 WORDS = {

@@ -43,7 +43,7 @@ _readers = ThreadPoolExecutor(max_workers=4, thread_name_prefix="audio")
 @require_safe
 @customer_required
 def page(request: CustomerRequest, generation_id: uuid.UUID) -> HttpResponseBase:
-    rows = Generation.objects.defer("text")
+    rows = Generation.objects.defer("text", "words")
     generation = get_object_or_404(
         rows, id=generation_id, customer=request.customer, state=Generation.State.DONE
     )

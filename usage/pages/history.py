@@ -66,7 +66,7 @@ def _page(customer: Customer, before: str) -> tuple[list[Generation], uuid.UUID 
 def _older_than(before: str, customer: Customer) -> QuerySet[Generation]:
     rows = (
         customer.generations.select_related("reservation__usage_event")
-        .defer("text", "body_hash")
+        .defer("text", "body_hash", "words")
         .annotate(excerpt=Left("text", EXCERPT_CHARACTERS))
         .order_by("-created_at", "-id")
     )

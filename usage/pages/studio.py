@@ -81,6 +81,9 @@ def _answer(request: CustomerRequest) -> HttpResponse:
             "credits": generation.credits,
             "available": generation.available_after,
             "audio_url": reverse("audio", args=[generation.id]),
+            "words_url": None
+            if generation.words is None
+            else reverse("words", args=[generation.id]),
             "duration_seconds": generation.duration_seconds,
         },
         status=HTTPStatus.CREATED,
@@ -165,7 +168,7 @@ def _render(
     )
     if done:
         recent = recent.exclude(id=done.id)
-    shown_recent = list(recent.defer("body_hash")[:RECENT])
+    shown_recent = list(recent.defer("body_hash").without_words()[:RECENT])
     audio.mark_lost([*([done] if done else []), *shown_recent])
     try:
         chosen = voices.resolve(request.customer, voice)
@@ -194,6 +197,7 @@ def _of_type(speakers: list[voices.Speaker], voice_type: VoiceType) -> list[voic
 
 def _generation(request: CustomerRequest, generation_id: str) -> Generation | None:
     try:
-        return request.customer.generations.filter(id=uuid.UUID(generation_id)).first()
+        rows = request.customer.generations.without_words()
+        return rows.filter(id=uuid.UUID(generation_id)).first()
     except ValueError:
         return None

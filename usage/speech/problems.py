@@ -64,6 +64,16 @@ class AudioUnreachable(Exception):
         super().__init__("The audio of this text cannot be read just now. Try again in a moment.")
 
 
+class WordsUnknown(Exception):
+    """The text was spoken before the times of its words were kept."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "When the words of this text are heard is not known: it was spoken before that was "
+            "kept. Speak the text again to get subtitles; that takes its credits again."
+        )
+
+
 class InProgress(Exception):
     """Another voice of this customer is being set up; one at a time."""
 
@@ -142,6 +152,7 @@ TABLE: dict[type[Exception], tuple[int, str, Callable[[int, str, Any], Problem]]
     InProgress: (HTTPStatus.CONFLICT, "voice_in_progress", _says(VOICE_IN_PROGRESS)),
     SpeechFailed: (HTTPStatus.SERVICE_UNAVAILABLE, "speech_failed", _free),
     AudioLost: (HTTPStatus.GONE, "audio_lost", _own_words),
+    WordsUnknown: (HTTPStatus.NOT_FOUND, "words_unknown", _own_words),
     AudioUnreachable: (HTTPStatus.SERVICE_UNAVAILABLE, "audio_unreachable", _later),
 }
 EXPECTED = tuple(TABLE)  # for `except`

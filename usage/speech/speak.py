@@ -32,7 +32,7 @@ from usage.engines import EngineFailed, NothingToSpeak, engine
 from usage.engines.whole import Speech, speak_whole
 from usage.models import Generation
 
-from . import audio, capture, pricing, takes, voices
+from . import audio, capture, pricing, takes, voices, words
 from .problems import KeyReused, Refused, SpeechFailed, StillRunning, UnknownVoice
 
 logger = logging.getLogger(__name__)
@@ -254,6 +254,7 @@ def _finish(
             "state": Generation.State.DONE,
             "audio": stored,
             "duration_seconds": speech.duration_seconds,
+            "words": words.packed(words.timed(speech.words, speech.duration_seconds)),
             "reservation_id": reservation.id,
             "available_after": available.get(customer=generation.customer_id),
             "finished_at": now,

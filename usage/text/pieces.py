@@ -1,12 +1,13 @@
 """A text in pieces, each spoken in one go: sentences, else clauses, else words."""
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from usage.text.bare import Bare, bare, identity
+from usage.text.bare import bare, identity
 from usage.text.markup import LEAD
-from usage.text.reading import Token, read
+from usage.text.reading import read
 
 CHARACTERS_MAX_LEAST = 100  # the longest name of one Unicode character has 88
 SHORT_CHARACTERS = 10  # engines ramble on pieces shorter than that
@@ -109,6 +110,21 @@ def pieces(
     return list(_ranged(text, groups))
 
 
+def breaks(text: str, ranges: Sequence[tuple[int, int]]) -> list[int]:
+    """How strong a break follows each of these words of a normalised text, given by their ranges:
+    WORD, CLAUSE, SENTENCE or more. After the last one it is that of the end of the text.
+    """
+    if not ranges:
+        return []
+    stripped = bare(text)
+    starts = [bisect_left(stripped.places, start) for start, _ in ranges[1:]]
+    ends = [bisect_left(stripped.places, end) for _, end in ranges]
+    following = [*starts, len(stripped.text)]
+    return [
+        _break(stripped.text, end, start)[1] for end, start in zip(ends, following, strict=True)
+    ]
+
+
 def _items(text: str, language: str, characters_max: int) -> list[_Item]:
     stripped = bare(text)
     tokens = read(stripped, language=language)
@@ -119,7 +135,9 @@ def _items(text: str, language: str, characters_max: int) -> list[_Item]:
     items: list[_Item] = []
     for index, token in enumerate(tokens):
         following = tokens[index + 1] if index + 1 < len(tokens) else None
-        sign, strength = _break(stripped, token, following)
+        sign, strength = _break(
+            stripped.text, token.end, following.start if following else len(stripped.text)
+        )
         spoken, sign = _signed(token.spoken, sign, strength, last=following is None)
         word = Word(stripped.places[token.start], stripped.ends[token.end - 1], spoken)
         breath = following is not None and following.spoken.lower() in breaths
@@ -175,17 +193,19 @@ def _divided(word: Word, characters_max: int) -> Iterator[Word]:
         yield Word(start, word.start + width * (number + 1) // len(lines), line)
 
 
-def _break(stripped: Bare, token: Token, following: Token | None) -> tuple[str, int]:
-    """The sign after a token, and how strong a break it is."""
-    text = stripped.text
-    gap = text[token.end : following.start if following else len(text)]
+def _break(text: str, end: int, start: int) -> tuple[str, int]:
+    """The sign between the end of a token and the start of the next, and how strong a break it is.
+
+    After the last token `start` is the length of the text.
+    """
+    gap = text[end:start]
     if gap in ("", " "):
         return "", WORD
     sign = _sign(gap)
-    next_ = text[following.start] if following else ""
+    next_ = text[start : start + 1]
     if _PARAGRAPH.search(gap):
         return sign, _PARAGRAPH_END
-    if "\n" in gap and not (sign in ("", ",") and _is_wrapped(text, token.end, gap, next_)):
+    if "\n" in gap and not (sign in ("", ",") and _is_wrapped(text, end, gap, next_)):
         return sign, _LINE
     if sign in (".", "!", "?", "…") and sign:
         goes_on = next_.islower() and (sign == "…" or _QUOTED_END.search(gap.rstrip()))

@@ -1,4 +1,4 @@
-"""Delete a customer on request: name, e-mail address, texts, audio and alias.
+"""Delete a customer on request: name, e-mail address, texts, audio, word times and alias.
 
 The ledger stays, as it contains no personal data. The order is
 
@@ -61,8 +61,10 @@ def delete(customer: Customer, *, dry_run: bool, now: datetime) -> Iterator[tupl
         _close(customer, now)
         _check(customer, now)  # again, for requests that began before the account was closed
     yield Stage.CLOSED, customer
-    spoken = Generation.objects.filter(customer=customer).exclude(text="", audio="", body_hash="")
-    for generation in walk(spoken):
+    spoken = Generation.objects.filter(customer=customer).exclude(
+        text="", audio="", body_hash="", words=None
+    )
+    for generation in walk(spoken.defer("text", "words")):
         if not dry_run:
             _delete_speech(generation, now)
         yield Stage.SPEECH_DELETED, generation.pk
@@ -125,7 +127,7 @@ def _delete_speech(generation: Generation, now: datetime) -> None:
         # The file first: without the name in the row it could not be found any more.
         default_storage.delete(generation.audio)
         encoded.forget(generation.audio)
-    Generation.objects.filter(pk=generation.pk).update(text="", audio="", body_hash="")
+    Generation.objects.filter(pk=generation.pk).update(text="", audio="", body_hash="", words=None)
 
 
 def _anonymise(customer: Customer, now: datetime) -> None:

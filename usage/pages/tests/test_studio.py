@@ -66,6 +66,7 @@ def test_a_program_gets_201_with_what_it_cost(page, wallet):
         "credits": 12,
         "available": 488,
         "audio_url": f"/studio/{generation.id}/audio/",
+        "words_url": f"/studio/{generation.id}/words/",
         "duration_seconds": generation.duration_seconds,
     }
     assert answer["Server-Timing"].startswith("synthesis;dur=")

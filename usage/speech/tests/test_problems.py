@@ -30,6 +30,7 @@ EXAMPLES = [
     (problems.InProgress(), 409, "voice_in_progress"),
     (problems.SpeechFailed("The engine is busy."), 503, "speech_failed"),
     (problems.AudioLost(), 410, "audio_lost"),
+    (problems.WordsUnknown(), 404, "words_unknown"),
     (problems.AudioUnreachable(), 503, "audio_unreachable"),
 ]
 

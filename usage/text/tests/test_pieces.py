@@ -8,6 +8,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from usage import text
+from usage.text.pieces import CLAUSE, SENTENCE, WORD, breaks
 from usage.text.tests.table import TABLE
 
 
@@ -37,6 +38,18 @@ def test_a_long_line_that_an_editor_broke_goes_on():
     written = "This line was broken by an editor at about seventy characters,\nwhich is usual."
 
     assert len(spoken(written)) == 1
+
+
+def test_breaks_after_words_are_those_by_which_pieces_are_cut():
+    written = "Dr. Smith, **really**? Yes\nand “no”。\n\nEnd"
+    words = [(0, 3), (4, 9), (13, 19), (23, 26), (27, 30), (32, 34), (38, 41)]
+
+    shown = [written[start:end] for start, end in words]
+    assert shown == ["Dr.", "Smith", "really", "Yes", "and", "no", "End"]
+    paragraph = max(breaks(written, words))
+    line = paragraph - 1
+    assert breaks(written, words) == [WORD, CLAUSE, SENTENCE, line, WORD, paragraph, WORD]
+    assert line > SENTENCE and breaks(written, []) == breaks("", []) == []
 
 
 def test_very_short_sentences_are_joined_to_the_next_of_their_paragraph():

@@ -86,6 +86,7 @@ def test_the_person_goes_and_the_ledger_stays(stage, life):
     entries = list(LedgerEntry.objects.values())
     audio = Generation.objects.get().audio
     assert default_storage.exists(audio)
+    assert Generation.objects.get().words
 
     code, text = delete()
     stage.drain()
@@ -96,6 +97,7 @@ def test_the_person_goes_and_the_ledger_stays(stage, life):
     assert not [word for word in ("alice", "Alice", "Tester", "secret", audio) if word in known]
     assert json.loads(known)
     assert not default_storage.exists(audio)
+    assert Generation.objects.get().words is None
     assert list(LedgerEntry.objects.values()) == entries
     assert balance(life) == remote_balance(life)
 

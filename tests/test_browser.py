@@ -29,6 +29,16 @@ PERSON = {
     "email": "Ada@example.com",
     "password": "analytical engine",
 }
+# What the browser's own player makes of a file of subtitles.
+CUES_OF_TRACK = """address => new Promise((done, fail) => {
+  const track = document.createElement("track");
+  const video = document.createElement("video");
+  track.onload = () => done([...track.track.cues].map(cue => cue.text));
+  track.onerror = () => fail(new Error("the track cannot be read"));
+  track.src = address;
+  video.append(track);
+  track.track.mode = "hidden";
+})"""
 AVAILABLE = "header [data-balance=available]"
 
 
@@ -138,6 +148,10 @@ def test_sign_up_try_speak_and_be_recharged(site, browser):
     wait_for_number(other_tab, 49_974)
     audio = context.request.get(address + page.locator("audio").first.get_attribute("src"))
     assert audio.headers["content-type"] == "audio/mpeg" and audio.body()[0] == 0xFF
+    links = [link.get_attribute("href") for link in page.locator("[data-words]").all()]
+    srt, vtt = (context.request.get(address + link) for link in links)
+    assert "\nHéllo, world.\n" in srt.text() and vtt.text().startswith("WEBVTT\n")
+    assert page.evaluate(CUES_OF_TRACK, links[1]) == ["Héllo, world.", "How are you?"]
 
     page.goto(f"{address}/billing/recharge/")
     page.check("[name=enabled]")

@@ -24,6 +24,7 @@ class Run:
     def __init__(self) -> None:
         self.output = io.StringIO()
         self.manager = supervisor.Supervisor(Printer(self.output, colour=False))
+        self.is_over = False
 
     def pid(self, name: str) -> int | None:
         return self.manager._processes[name].get("pid")
@@ -43,8 +44,13 @@ class Run:
             finally:
                 os.kill(os.getpid(), signal.SIGINT)
 
-        threading.Thread(target=act).start()
-        self.manager.loop()
+        acting = threading.Thread(target=act)
+        acting.start()
+        try:
+            self.manager.loop()
+        finally:
+            self.is_over = True
+            acting.join()  # its signal is for the loop: nobody else may get it
 
 
 @pytest.fixture
@@ -76,6 +82,24 @@ def test_a_killed_process_is_started_again_and_the_others_stay_up(run):
     for name in ("sandbox", "web"):
         with pytest.raises(ProcessLookupError):
             os.killpg(run.pid(name), 0)
+
+
+def test_the_only_process_is_started_again_and_watched_for_ever(run):
+    """honcho's loop ends for good once all have stopped, if nothing happens for a moment."""
+    run.manager.add_process("web", FOR_EVER)
+    seen = {}
+
+    def kill() -> None:
+        before = run.pid("web")
+        os.killpg(before, signal.SIGKILL)
+        run.until(lambda: run.pid("web") not in (before, None))
+        time.sleep(0.5)
+        seen["watched"] = not run.is_over
+
+    run.loop(kill)
+
+    assert seen["watched"]
+    assert (run.manager.returncode, run.manager.given_up) == (130, "")
 
 
 def test_a_process_that_ends_at_once_again_and_again_is_given_up(run):

@@ -37,6 +37,10 @@ class Supervisor(Manager):  # type: ignore[misc]  # it has no types
                     self.given_up = name
         return bool(super()._any_stopped())
 
+    def _all_stopped(self) -> bool:
+        """Whether it is over. honcho ends for good once all have stopped; ours are restarted."""
+        return bool(self._terminating and super()._all_stopped())
+
     def _restart(self, name: str) -> bool:
         ended_soon = time.monotonic() - self._started[name] < SOON_SECONDS
         self._ended_soon[name] = self._ended_soon.get(name, 0) + 1 if ended_soon else 0

@@ -131,7 +131,7 @@ class Speaker(threading.Thread):
     def run(self) -> None:
         while not self.stop.is_set():
             key = uuid.uuid4().hex
-            self.unknown[key] = "We speak on. " * self.dice.randint(5, 60)
+            self.unknown[key] = "We speak on. " * self.dice.randint(10, 130)
             for _ in range(3):
                 if self.ask(key):
                     break
@@ -140,7 +140,7 @@ class Speaker(threading.Thread):
 
     def ask(self, key: str) -> bool:
         """Send a text, perhaps again. Whether there is a final answer."""
-        form = {"text": self.unknown[key], "voice": "premium"}
+        form = {"text": self.unknown[key], "voice": "standard-classic"}
         try:
             answer = self.http.post(
                 f"{self.dice.choice(self.webs)}/studio/",

@@ -7,6 +7,7 @@ billing.live.stream.
 import logging
 import os
 import re
+import sys
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from contextvars import ContextVar
@@ -24,6 +25,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "vocalis.settings")
 django.setup(set_prefix=False)
 
 from billing.live import stream  # noqa: E402  models can be imported only now
+from usage import engines  # noqa: E402
 from usage.speech import warm  # noqa: E402
 from vocalis.checks import refuse_to_start  # noqa: E402
 from vocalis.concurrency import Busy, RequestThreads  # noqa: E402
@@ -33,6 +35,10 @@ from vocalis.pages import too_busy  # noqa: E402
 refuse_to_start()
 if settings.SPEECH_WARM:
     warm.begin()
+if reactor := sys.modules.get("twisted.internet.reactor"):  # that of Daphne, once it has chosen one
+    # A premium text takes minutes, and the process ends only after its requests: they end at once,
+    # with their credits back.
+    reactor.addSystemEventTrigger("before", "shutdown", engines.close)
 
 logger = logging.getLogger(__name__)
 

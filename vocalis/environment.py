@@ -8,11 +8,13 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import environ
 
-from usage.engines.remote.configuration import SpeechServer, Unreadable, read_servers
+if TYPE_CHECKING:
+    from usage.engines.remote.configuration import SpeechServer
+
 
 YES_OR_NO = {"on", "off", "true", "false", "yes", "no", "y", "n", "ok", "1", "0"}
 DATABASE_FORM = (
@@ -81,8 +83,13 @@ class Env(environ.Env):  # type: ignore[misc]  # it has no types
 
     def speech_servers(self, var: str) -> tuple[SpeechServer, ...]:
         """Read at once, so that no settings page shows their keys."""
+        if not (text := self.str(var, default="")):
+            return ()
+        # Imported only where it is used: the client library takes a while to load.
+        from usage.engines.remote.configuration import Unreadable, read_servers
+
         try:
-            return read_servers(self.str(var, default=""))
+            return read_servers(text)
         except Unreadable as error:
             self.unreadable[var] = str(error)
             return ()

@@ -115,10 +115,15 @@ class Pool:
             )
 
     def close(self) -> None:
+        """End the helpers. Requests in progress and those that wait raise EngineFailed at once."""
         with self._lock:
             self._closed = True
             while self._running:
                 self._running.pop().end()
+            while self._waiting:
+                waiter = self._waiting.popleft()
+                if waiter.set_running_or_notify_cancel():
+                    waiter.set_exception(EngineFailed("The speech engine is closed."))
 
     @contextmanager
     def _slot(self, deadline: float) -> Iterator[Slot]:

@@ -281,20 +281,22 @@ ADVERSARIAL = [
 
 @pytest.mark.parametrize("unit", ADVERSARIAL)
 def test_no_text_takes_time_quadratic_in_its_length(unit):
-    """Four times the text may take ten times as long, not sixteen; short times are noise."""
+    """Four times the text may take ten times as long, not sixteen; short times are noise, and a
+    busy machine is given another try."""
 
     def seconds(characters: int) -> float:
         written = (unit * characters)[:characters]
         times = []
-        for _ in range(2):
+        for _ in range(3):
             began = time.process_time()
             text.pieces(written)
             times.append(time.process_time() - began)
         return min(times)
 
-    quarter, full = seconds(1250), seconds(5000)
+    def is_linear() -> bool:
+        return seconds(5000) < max(10 * seconds(1250), 0.1)
 
-    assert full < max(10 * quarter, 0.1)
+    assert is_linear() or is_linear()
 
 
 @pytest.mark.parametrize("middle", [" ", "\n", " \n", "\u00a0"])

@@ -42,6 +42,13 @@ class EngineFailed(Exception):
         self.permanent = permanent
 
 
+class EngineClosed(EngineFailed):
+    """The engine was closed: the process is about to end."""
+
+    def __init__(self) -> None:
+        super().__init__("The speech engine is closed.")
+
+
 class NothingToSpeak(ValueError):
     """Nothing in the text is audible."""
 

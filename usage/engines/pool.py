@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from usage.engines import EngineFailed, Status
+from usage.engines import EngineClosed, EngineFailed, Status
 from usage.engines.process import HelperGone, HelperProcess, HelperSpec, Unusable
 
 logger = logging.getLogger(__name__)
@@ -80,7 +80,7 @@ class Pool:
                     crashes += started and isinstance(error, HelperGone)
                     self._replace(slot, str(error))
             if self._closed:
-                raise EngineFailed("The speech engine is closed.")
+                raise EngineClosed
             if crashes == 2:
                 raise Crashed
             raise EngineFailed("The speech engine did not answer. Try again in a moment.")
@@ -96,6 +96,8 @@ class Pool:
                 self._give_slot(idle.pop())
         except (HelperGone, TimeoutError) as error:
             self._replace(idle[-1], str(error))
+            if self._closed:
+                raise EngineClosed from error
             raise EngineFailed(f"The speech engine does not start: {error}") from error
         finally:
             for slot in idle:
@@ -123,7 +125,7 @@ class Pool:
             while self._waiting:
                 waiter = self._waiting.popleft()
                 if waiter.set_running_or_notify_cancel():
-                    waiter.set_exception(EngineFailed("The speech engine is closed."))
+                    waiter.set_exception(EngineClosed())
 
     @contextmanager
     def _slot(self, deadline: float) -> Iterator[Slot]:
@@ -181,7 +183,7 @@ class Pool:
     def _start(self) -> HelperProcess:
         with self._lock:
             if self._closed:
-                raise EngineFailed("The speech engine is closed.")
+                raise EngineClosed
             try:
                 helper = HelperProcess(self.spec)
             except OSError as error:

@@ -7,7 +7,7 @@ from __future__ import annotations
 import logging
 import threading
 
-from usage.engines import EngineFailed, engine
+from usage.engines import EngineClosed, EngineFailed, engine
 
 from .voices import DEFAULT
 
@@ -26,5 +26,7 @@ def begin() -> threading.Thread:
 def _start() -> None:
     try:
         engine(DEFAULT.engine).warm()
+    except EngineClosed:
+        logger.info("The process ends before the engine %s has started", DEFAULT.engine)
     except EngineFailed as error:
         logger.error("The engine %s does not start yet: %s", DEFAULT.engine, error)

@@ -65,8 +65,9 @@ class PooledEngine(ABC):
         if not SPEEDS[0] <= speed <= SPEEDS[1]:
             raise EngineFailed(f"The speed goes from {SPEEDS[0]} to {SPEEDS[1]}.", permanent=True)
         request = self.request(settings) | {"speed": speed}
-        if problem := self.problem():
-            raise EngineFailed(problem)
+        if problem := self.problem():  # in words for operators, who find it in health and admin too
+            logger.error("%s cannot speak: %s", self.spec.name, problem)
+            raise EngineFailed("This voice cannot speak just now. Choose another one.")
         pace = speed * self.pace(settings)
         return (self._speak(piece, request, speed, pace, piece_seconds) for piece in pieces)
 

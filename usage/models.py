@@ -92,9 +92,15 @@ class Generation(models.Model):
     key = models.CharField(max_length=128)
     body_hash = models.CharField(
         max_length=64,
-        help_text="SHA-256 of text and voice: the same key with another body is refused.",
+        help_text="SHA-256 of text, voice and what is asked for of the manner: the same key with "
+        "another body is refused.",
     )
     text = models.TextField(help_text="Normalised: NFC, line ends LF.")
+    manner = models.JSONField(
+        default=dict,
+        blank=True,
+        help_text="How it is spoken, as far as it is not the usual way; see `usage.speech.manner`.",
+    )
     voice = models.CharField(max_length=40, help_text="Id of a house voice or of a personal Voice.")
     voice_name = models.CharField(max_length=60)
     voice_type = models.CharField(max_length=10, choices=VoiceType.choices)

@@ -26,6 +26,7 @@
     const counter = form.querySelector("[data-characters]");
     counter.textContent = number.format(characters);
     counter.parentElement.classList.toggle("error", characters > charactersMax);
+    form.querySelector("[data-speed]").textContent = `${Number(form.elements.speed.value)} ×`;
     form.querySelector("[data-credits]").textContent = number.format(credits());
     showMissing(credits(), available);
     button.disabled = characters > charactersMax; // not while busy: that takes the focus from who pressed it by key
@@ -45,6 +46,7 @@
 
   function showErrors(errors) {
     for (const element of form.querySelectorAll("[data-error]")) say(element, errors[element.dataset.error]?.join(" "));
+    if (errors.speed || errors.pause_seconds) form.querySelector("[data-manner]").open = true;
     say(problem, errors.key?.join(" "));
   }
 
@@ -62,7 +64,7 @@
 
   async function post() {
     // The same body keeps its key, so that trying again after a lost answer cannot cost twice.
-    const body = JSON.stringify([normalised(), voice()?.value]);
+    const body = JSON.stringify([normalised(), voice()?.value, form.elements.speed.value, form.elements.pause_seconds.value]);
     if (sent !== null && sent !== body) form.elements.key.value = freshKey();
     sent = body;
     const fields = new FormData(form);

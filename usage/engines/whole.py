@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from usage.engines import PIECE_SECONDS, WAV, Engine, EngineFailed, NothingToSpeak, Settings, Spoken
-from usage.text.pieces import Piece, pieces
+from usage.text.pieces import PARAGRAPH_PAUSE, Piece, pieces
 
 # Bounds the memory of a request: 86 MB of samples at 24 kHz. 5,000 characters of prose take 5
 # minutes, 20 at the slowest speed; only text that is spelled out takes longer.
@@ -47,20 +47,25 @@ def speak_whole(
     *,
     settings: Settings,
     speed: float = 1.0,
+    paragraph_pause_seconds: float | None = None,
     deadline_seconds: float = 60,
     language: str = "en",
     heard: Callable[[bytes], object] | None = None,
 ) -> Speech:
     """All of the text. `heard` gets the samples of each piece as soon as they are there.
 
+    A paragraph ends with a pause that follows the speed, or lasts `paragraph_pause_seconds` at any
+    speed.
+
     Raises NothingToSpeak, or EngineFailed: permanent for too much audio, not permanent if the
     deadline is over.
     """
-    todo = pieces(
+    todo = pieces_for(
+        engine,
         text,
+        speed=speed,
+        paragraph_pause_seconds=paragraph_pause_seconds,
         language=language,
-        characters_max=engine.characters_max,
-        first_characters_max=engine.first_characters_max,
     )
     if not todo:
         raise NothingToSpeak("There is nothing to speak in this text.")
@@ -81,6 +86,26 @@ def speak_whole(
                 permanent=True,
             )
     return Speech(bytes(samples), engine.sample_rate, tuple(words))
+
+
+def pieces_for(
+    engine: Engine,
+    text: str,
+    *,
+    speed: float = 1.0,
+    paragraph_pause_seconds: float | None = None,
+    language: str = "en",
+) -> list[Piece]:
+    """The pieces that this engine is to speak at that speed; see `speak_whole`."""
+    # An engine shortens the pauses of pieces as it shortens their words.
+    pause = PARAGRAPH_PAUSE if paragraph_pause_seconds is None else paragraph_pause_seconds * speed
+    return pieces(
+        text,
+        language=language,
+        characters_max=engine.characters_max,
+        first_characters_max=engine.first_characters_max,
+        paragraph_pause_seconds=pause,
+    )
 
 
 def _in_time(

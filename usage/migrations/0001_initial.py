@@ -38,8 +38,9 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
                 ('key', models.CharField(max_length=128)),
-                ('body_hash', models.CharField(help_text='SHA-256 of text and voice: the same key with another body is refused.', max_length=64)),
+                ('body_hash', models.CharField(help_text='SHA-256 of text, voice and what is asked for of the manner: the same key with another body is refused.', max_length=64)),
                 ('text', models.TextField(help_text='Normalised: NFC, line ends LF.')),
+                ('manner', models.JSONField(blank=True, default=dict, help_text='How it is spoken, as far as it is not the usual way; see `usage.speech.manner`.')),
                 ('voice', models.CharField(help_text='Id of a house voice or of a personal Voice.', max_length=40)),
                 ('voice_name', models.CharField(max_length=60)),
                 ('voice_type', models.CharField(choices=[('standard', 'Standard'), ('premium', 'Premium')], max_length=10)),

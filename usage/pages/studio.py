@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import uuid
+from collections.abc import Mapping
 from http import HTTPStatus
+from types import MappingProxyType
 from typing import Any
 
 from django.http import HttpResponse, HttpResponseBase, JsonResponse
@@ -19,7 +21,7 @@ from accounts.access import CustomerRequest, customer_required, refuse, wants_js
 from billing import ledger
 from usage import text as texts
 from usage.models import Generation, VoiceType
-from usage.speech import audio, pricing, problems, voices
+from usage.speech import audio, manner, pricing, problems, voices
 from usage.speech.speak import speak
 
 from . import answers
@@ -39,7 +41,7 @@ PENDING_REFRESH_SECONDS = 2
 
 # Exempt here, and checked below: whoever is not logged in should hear that, not of a token.
 @csrf_exempt
-@unsent.kept("text", "voice")
+@unsent.kept("text", "voice", *manner.FIELDS)
 @customer_required
 @csrf_protect
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -51,7 +53,8 @@ def page(request: CustomerRequest) -> HttpResponseBase:
         done = _generation(request, request.GET["done"])
     typed = unsent.take(request)
     voice = typed.get("voice") or (done.voice if done else request.GET.get("voice", ""))
-    response = _render(request, done=done, voice=voice, text=typed.get("text", ""))
+    how = typed or (done.manner if done else {})
+    response = _render(request, done=done, voice=voice, text=typed.get("text", ""), how=how)
     if done and done.state == Generation.State.PENDING:
         response["Refresh"] = str(PENDING_REFRESH_SECONDS)
     return response
@@ -72,6 +75,7 @@ def _answer(request: CustomerRequest) -> HttpResponse:
             voice_id=fields.get("voice", ""),
             key=key,
             now=timezone.now(),
+            manner=fields,
         )
     except problems.EXPECTED as error:
         return answers.as_json(problems.problem_of(error))
@@ -95,17 +99,24 @@ def _answer(request: CustomerRequest) -> HttpResponse:
     return response
 
 
-def _fields(request: CustomerRequest) -> dict[str, str] | None:
-    """The fields of the form, or of the JSON object; None if there is no such thing."""
+def _fields(request: CustomerRequest) -> dict[str, Any] | None:
+    """The fields of the form, or of the JSON object; None if there is no such thing.
+
+    They are strings. Those of the manner may be numbers, too, or null.
+    """
     if request.content_type != "application/json":
         return request.POST.dict()
     try:
         found = json.loads(request.body)
     except (ValueError, RecursionError):
         return None
-    if isinstance(found, dict) and all(isinstance(value, str) for value in found.values()):
-        return found
-    return None
+    if not isinstance(found, dict):
+        return None
+    for name, value in found.items():
+        of_manner = name in manner.FIELDS and (value is None or type(value) in (int, float))
+        if not (isinstance(value, str) or of_manner):
+            return None
+    return found
 
 
 # --- People ---------------------------------------------------------------------------------------
@@ -121,6 +132,7 @@ def _submit(request: CustomerRequest) -> HttpResponse:
             voice_id=voice,
             key=key or str(uuid.uuid4()),
             now=timezone.now(),
+            manner=request.POST,
         )
         return redirect(f"{reverse('studio')}?done={generation.id}")
     # A double click: the page shows when the first click's speech is there.
@@ -130,7 +142,12 @@ def _submit(request: CustomerRequest) -> HttpResponse:
         problem = problems.problem_of(error)
     shown = answers.on_form(problem, WORDS)
     response = _render(
-        request, text=text, voice=voice, key="" if problem.code in NEEDS_NEW_KEY else key, **shown
+        request,
+        text=text,
+        voice=voice,
+        how=request.POST,
+        key="" if problem.code in NEEDS_NEW_KEY else key,
+        **shown,
     )
     response.status_code = problem.status
     return response
@@ -141,6 +158,7 @@ def _render(
     *,
     text: str = "",
     voice: str = "",
+    how: Mapping[str, Any] = MappingProxyType({}),
     key: str = "",
     done: Generation | None = None,
     **shown: Any,
@@ -183,6 +201,7 @@ def _render(
         "characters": characters,
         "characters_max": texts.MAX_CHARACTERS,
         "credits": pricing.credits(characters, chosen.type),
+        "manner": manner.shown(how),
         "available": ledger.wallet_of(request.customer.id).available,
         "done": done,
         "recent": shown_recent,

@@ -15,9 +15,10 @@ import hashlib
 import logging
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db import IntegrityError, transaction
 from django.db.models import F, QuerySet
@@ -29,16 +30,19 @@ from billing.models import Reservation, Wallet
 from jobs.clock import ticking
 from usage import text as texts
 from usage.engines import EngineFailed, NothingToSpeak, engine
-from usage.engines.whole import Speech, speak_whole
+from usage.engines.whole import Speech
 from usage.models import Generation
 
 from . import audio, capture, pricing, takes, voices, words
+from . import manner as manners
 from .problems import KeyReused, Refused, SpeechFailed, StillRunning, UnknownVoice
 
 logger = logging.getLogger(__name__)
 
-# How long a request waits for the engine: premium voices speak 30 characters a second on a core.
+# How long a request waits for the engine: premium voices speak 30 characters a second on a core,
+# and half as many from half the usual speed on.
 PATIENCE_SECONDS, PATIENT_CHARACTERS_A_SECOND = 60, 20
+SLOWEST = 0.5  # engines make what is slower by stretching
 STORE_SECONDS = 30  # how long it takes at most to store the audio
 # By then the reservation has expired, and nobody came back.
 ABANDONED_SECONDS = ledger.RESERVATION_SECONDS + 30
@@ -46,18 +50,27 @@ KEY = re.compile(r"[!-~]{1,128}")
 UNEXPECTED = "Something went wrong on our side."
 
 
-def patience_seconds(characters: int) -> int:
+def patience_seconds(characters: int, speed: float = 1.0) -> int:
     """The longest a request waits for the engine to speak so many characters."""
-    return PATIENCE_SECONDS + characters // PATIENT_CHARACTERS_A_SECOND
+    pace = PATIENT_CHARACTERS_A_SECOND * min(1.0, max(SLOWEST, speed))
+    return PATIENCE_SECONDS + int(characters / pace)
 
 
-def taken_seconds(characters: int) -> int:
+def taken_seconds(characters: int, speed: float = 1.0) -> int:
     """After which nobody can still be at it, storing the audio included."""
-    return patience_seconds(characters) + STORE_SECONDS
+    return patience_seconds(characters, speed) + STORE_SECONDS
 
 
-def speak(*, customer: Customer, text: str, voice_id: str, key: str, now: datetime) -> Generation:
-    """Speak `text` for its credits.
+def speak(
+    *,
+    customer: Customer,
+    text: str,
+    voice_id: str,
+    key: str,
+    now: datetime,
+    manner: Mapping[str, object] | None = None,
+) -> Generation:
+    """Speak `text` for its credits, in the usual manner or another one (see `manner.checked`).
 
     The same key and body again give the first answer, `replayed`, at no cost.
 
@@ -67,14 +80,17 @@ def speak(*, customer: Customer, text: str, voice_id: str, key: str, now: dateti
     gone: nothing is spoken and charged again until a new key asks for it; AudioUnreachable if it
     cannot be read just now.
     """
-    text, speaker = _check(customer, text, voice_id, key)
+    text, speaker, kept = _check(customer, text, voice_id, key, manner)
     clock = ticking(now)
     wallet_id = ledger.wallet_of(customer.id).id
     generation = Generation(
         customer=customer,
         key=key,
-        body_hash=hashlib.sha256(f"{speaker.id}\n{text}".encode()).hexdigest(),
+        body_hash=hashlib.sha256(
+            f"{manners.hashed(kept)}{speaker.id}\n{text}".encode()
+        ).hexdigest(),
         text=text,
+        manner=kept,
         voice=speaker.id,
         voice_name=speaker.name,
         voice_type=speaker.type,
@@ -120,7 +136,9 @@ def give_up(generation: Generation, now: datetime) -> None:
     _delete_orphan(generation)
 
 
-def _check(customer: Customer, text: str, voice_id: str, key: str) -> tuple[str, voices.Speaker]:
+def _check(
+    customer: Customer, text: str, voice_id: str, key: str, manner: Mapping[str, object] | None
+) -> tuple[str, voices.Speaker, dict[str, Any]]:
     errors: dict[str, list[str]] = {}
     if not KEY.fullmatch(key):
         errors["key"] = ["A key is 1 to 128 ASCII characters without spaces."]
@@ -128,6 +146,10 @@ def _check(customer: Customer, text: str, voice_id: str, key: str) -> tuple[str,
         text = texts.check(text)
     except texts.TextRefused as error:
         errors["text"] = [str(error)]
+    try:
+        kept = manners.checked(manner)
+    except Refused as error:
+        errors |= error.errors
     try:
         speaker = voices.resolve(customer, voice_id)
     except UnknownVoice:
@@ -137,7 +159,7 @@ def _check(customer: Customer, text: str, voice_id: str, key: str) -> tuple[str,
             errors["text"] = [refusal]
     if errors:
         raise Refused(errors)
-    return text, speaker
+    return text, speaker, kept
 
 
 def _begin(generation: Generation, wallet_id: int, now: datetime) -> ledger.Reserved:
@@ -153,7 +175,7 @@ def _take_over(generation: Generation, wallet_id: int, now: datetime) -> ledger.
     """
     pending = generation.state == Generation.State.PENDING
     if pending and generation.taken_at > now - timedelta(
-        seconds=taken_seconds(generation.characters)
+        seconds=taken_seconds(generation.characters, manners.speed_of(generation))
     ):
         raise StillRunning(generation.id)
     former_audio = audio.name_for(generation)
@@ -224,12 +246,13 @@ def _synthesise(generation: Generation, speaker: voices.Speaker) -> Speech:
     try:
         chosen = engine(speaker.engine)
         with takes.making(generation.customer_id, generation.key, chosen.sample_rate) as take:
-            speech = speak_whole(
+            speech = manners.spoken(
                 chosen,
-                generation.text,
-                settings=speaker.settings,
-                deadline_seconds=patience_seconds(generation.characters),
-                language=speaker.language,
+                generation,
+                speaker,
+                deadline_seconds=patience_seconds(
+                    generation.characters, manners.speed_of(generation)
+                ),
                 heard=take.add,
             )
     except NothingToSpeak as error:

@@ -75,10 +75,9 @@ class _Item:
     strength: int
     breath: bool = False  # the next word begins with one before which people breathe
 
-    @property
-    def pause_seconds(self) -> float:
+    def pause_seconds(self, paragraph_pause_seconds: float) -> float:
         if self.strength == _PARAGRAPH_END:
-            return PARAGRAPH_PAUSE
+            return paragraph_pause_seconds
         return max(PAUSES[self.sign], LINE_PAUSE if self.strength == _LINE else 0)
 
 
@@ -88,8 +87,11 @@ def pieces(
     language: str = "en",
     characters_max: int = 160,
     first_characters_max: int | None = None,
+    paragraph_pause_seconds: float = PARAGRAPH_PAUSE,
 ) -> list[Piece]:
     """The pieces of a normalised text, in order; every character that is no blank lies in one.
+
+    `paragraph_pause_seconds` is the pause of a piece that ends a paragraph, at speed 1.
 
     No piece speaks more than `characters_max` characters. The first one has at most
     `first_characters_max` if it can be cut at a clause or where people breathe. A text without a
@@ -107,7 +109,7 @@ def pieces(
     groups = _joined(_sentences(items, characters_max), characters_max)
     if first_characters_max is not None:
         groups[:1] = _first(groups[0], first_characters_max)
-    return list(_ranged(text, groups))
+    return list(_ranged(text, groups, paragraph_pause_seconds))
 
 
 def breaks(text: str, ranges: Sequence[tuple[int, int]]) -> list[int]:
@@ -312,7 +314,9 @@ def _first(group: list[_Item], characters_max: int) -> list[list[_Item]]:
     return [group[:cut], group[cut:]]
 
 
-def _ranged(text: str, groups: list[list[_Item]]) -> Iterator[Piece]:
+def _ranged(
+    text: str, groups: list[list[_Item]], paragraph_pause_seconds: float
+) -> Iterator[Piece]:
     """Pieces whose ranges cover all that is written, without blanks at their ends."""
     start = 0
     for number, group in enumerate(groups):
@@ -327,7 +331,7 @@ def _ranged(text: str, groups: list[list[_Item]]) -> Iterator[Piece]:
             start + len(written) - len(written.lstrip()),
             start + len(written.rstrip()),
             tuple(item.word for item in group),
-            LAST_PAUSE if last else group[-1].pause_seconds,
+            LAST_PAUSE if last else group[-1].pause_seconds(paragraph_pause_seconds),
         )
         start = end
 

@@ -62,7 +62,7 @@ def delete(customer: Customer, *, dry_run: bool, now: datetime) -> Iterator[tupl
         _check(customer, now)  # again, for requests that began before the account was closed
     yield Stage.CLOSED, customer
     spoken = Generation.objects.filter(customer=customer).exclude(
-        text="", audio="", body_hash="", words=None
+        text="", manner={}, audio="", body_hash="", words=None
     )
     for generation in walk(spoken.defer("text", "words")):
         if not dry_run:
@@ -84,7 +84,8 @@ def _check(customer: Customer, now: datetime) -> None:
         raise NotDeletable(
             "A payment or a plan is in progress. Finish or cancel it, or try again in a minute."
         )
-    speaking_since = now - timedelta(seconds=speak.taken_seconds(MAX_CHARACTERS))
+    longest = speak.taken_seconds(MAX_CHARACTERS, speak.SLOWEST)
+    speaking_since = now - timedelta(seconds=longest)
     pending = Q(state=Generation.State.PENDING, taken_at__gt=speaking_since)
     setting_up = Voice.objects.filter(customer=customer, state=Voice.State.PENDING)
     if Generation.objects.filter(pending, customer=customer).exists() or setting_up.exists():
@@ -127,7 +128,9 @@ def _delete_speech(generation: Generation, now: datetime) -> None:
         # The file first: without the name in the row it could not be found any more.
         default_storage.delete(generation.audio)
         encoded.forget(generation.audio)
-    Generation.objects.filter(pk=generation.pk).update(text="", audio="", body_hash="", words=None)
+    Generation.objects.filter(pk=generation.pk).update(
+        text="", manner={}, audio="", body_hash="", words=None
+    )
 
 
 def _anonymise(customer: Customer, now: datetime) -> None:

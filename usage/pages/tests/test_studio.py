@@ -398,3 +398,52 @@ def test_someone_elses_voice_cannot_be_used(page, bob, wallet, now):
         "voice": ["Choose one of the voices."]
     }
     assert "Bob&#x27;s" not in page.get(STUDIO).content.decode()
+
+
+# --- Speed and pauses
+
+
+@pytest.mark.parametrize("speed", [1.5, "1.5"])
+def test_json_may_name_speed_and_pause_as_numbers_or_strings(page, wallet, engine, speed):
+    body = {"text": "Hello.", "voice": "standard", "speed": speed, "pause_seconds": None}
+    answer = page.post(STUDIO, body, content_type="application/json", **JSON)
+
+    assert answer.status_code == 201
+    assert Generation.objects.get().manner == {"speed": 1.5}
+
+
+@pytest.mark.parametrize("speed", [True, [1], {}])
+def test_a_speed_of_another_kind_is_a_bad_request(page, wallet, speed):
+    body = {"text": "Hello.", "voice": "standard", "speed": speed}
+
+    assert page.post(STUDIO, body, content_type="application/json", **JSON).status_code == 400
+
+
+def test_a_speed_out_of_range_is_named_by_its_field_to_programs_and_people(page, wallet):
+    answer = ask(page, speed="9", pause_seconds="0.5")
+    shown = page.post(STUDIO, {"text": "Hi.", "voice": "standard", "speed": "9"})
+
+    words = "Choose a speed from 0.25 to 4; 1 is the usual one."
+    assert (answer.status_code, answer.json()["errors"]) == (422, {"speed": [words]})
+    assert shown.status_code == 422
+    assert words in shown.content.decode() and 'value="9"' in shown.content.decode()
+
+
+def test_the_form_keeps_the_speed_and_pause_that_were_used_last(page, wallet, engine):
+    fields = {"text": "Hi.", "voice": "standard", "speed": "0.5", "pause_seconds": "2"}
+    shown = page.post(STUDIO, fields, follow=True).content.decode()
+
+    assert re.search(r'name="speed"[^>]* value="0.5"', shown)
+    assert re.search(r'name="pause_seconds"[^>]* value="2.0"', shown)
+    assert "0.5 ×" in shown
+
+
+def test_speed_and_pause_are_kept_through_a_login(client, alice, wallet):
+    client.get("/accounts/login/")
+    fields = {"text": "Hi.", "voice": "standard", "speed": "0.5", "pause_seconds": "2"}
+    client.post(STUDIO, fields)
+    client.force_login(alice.user)
+    shown = client.get(STUDIO).content.decode()
+
+    assert re.search(r'name="speed"[^>]* value="0.5"', shown)
+    assert re.search(r'name="pause_seconds"[^>]* value="2"', shown)

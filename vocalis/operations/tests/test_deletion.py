@@ -114,7 +114,7 @@ def test_a_request_that_stood_still_while_it_spoke_leaves_no_audio(stage, life, 
             return getattr(self.engine, name)
 
         def speak(self, pieces, **how):
-            stage.advance(seconds=speak.taken_seconds(MAX_CHARACTERS) + 1)
+            stage.advance(seconds=speak.taken_seconds(MAX_CHARACTERS, speak.SLOWEST) + 1)
             assert delete()[0] == 0
             return self.engine.speak(pieces, **how)
 

@@ -25,6 +25,7 @@ class PooledEngine(ABC):
     scripts: frozenset[str] | None = frozenset({"LATIN"})
     characters_max = 160
     first_characters_max = 160
+    takes_ipa = False  # whether `Word.ipa` is spoken where there is one, else `Word.spoken`
     tuning: tuple[Setting, ...] = ()
 
     def __init__(self, *, helpers: int) -> None:
@@ -96,16 +97,22 @@ class PooledEngine(ABC):
         if not piece.words:
             return Spoken(piece, pause, ())
         words = self.words([word.spoken for word in piece.words])
+        heard = list(words)  # to be compared with what comes back
+        request = request | {"words": words}
+        if self.takes_ipa and any(word.ipa for word in piece.words):
+            given = {n: word.ipa for n, word in enumerate(piece.words) if word.ipa}
+            request["ipa"] = given
+            heard = [given.get(n, word) for n, word in enumerate(words)]
         missing = ""
         for _ in range(2):
             try:
-                answer, samples = self._pool.ask(request | {"words": words}, seconds=seconds)
+                answer, samples = self._pool.ask(request, seconds=seconds)
             except Crashed as error:
                 raise _unspeakable(piece) from error
             if "refused" in answer:
                 raise EngineFailed(str(answer["refused"]), permanent=True)
             times = _times(answer.get("times"), len(samples) / 2 / self.sample_rate)
-            missing = shortfall(words, times, len(samples) / 2 / self.sample_rate, pace)
+            missing = shortfall(heard, times, len(samples) / 2 / self.sample_rate, pace)
             if not missing:
                 return Spoken(piece, samples + pause, times)
             logger.warning("%s left something of a piece out: %s", self.spec.name, missing)

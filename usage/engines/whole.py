@@ -2,8 +2,9 @@
 
 import struct
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from usage.engines import PIECE_SECONDS, WAV, Engine, EngineFailed, NothingToSpeak, Settings, Spoken
 from usage.text.pieces import PARAGRAPH_PAUSE, Piece, pieces
@@ -48,6 +49,7 @@ def speak_whole(
     settings: Settings,
     speed: float = 1.0,
     paragraph_pause_seconds: float | None = None,
+    pronunciations: Mapping[str, str] = MappingProxyType({}),
     deadline_seconds: float = 60,
     language: str = "en",
     heard: Callable[[bytes], object] | None = None,
@@ -55,7 +57,7 @@ def speak_whole(
     """All of the text. `heard` gets the samples of each piece as soon as they are there.
 
     A paragraph ends with a pause that follows the speed, or lasts `paragraph_pause_seconds` at any
-    speed.
+    speed. `pronunciations` are written words and what is said for them.
 
     Raises NothingToSpeak, or EngineFailed: permanent for too much audio, not permanent if the
     deadline is over.
@@ -65,6 +67,7 @@ def speak_whole(
         text,
         speed=speed,
         paragraph_pause_seconds=paragraph_pause_seconds,
+        pronunciations=pronunciations,
         language=language,
     )
     if not todo:
@@ -94,6 +97,7 @@ def pieces_for(
     *,
     speed: float = 1.0,
     paragraph_pause_seconds: float | None = None,
+    pronunciations: Mapping[str, str] = MappingProxyType({}),
     language: str = "en",
 ) -> list[Piece]:
     """The pieces that this engine is to speak at that speed; see `speak_whole`."""
@@ -105,6 +109,7 @@ def pieces_for(
         characters_max=engine.characters_max,
         first_characters_max=engine.first_characters_max,
         paragraph_pause_seconds=pause,
+        pronunciations=pronunciations,
     )
 
 

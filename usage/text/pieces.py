@@ -2,11 +2,13 @@
 
 import re
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from usage.text.bare import bare, identity
 from usage.text.markup import LEAD
+from usage.text.pronunciations import parts
 from usage.text.reading import read
 
 CHARACTERS_MAX_LEAST = 100  # the longest name of one Unicode character has 88
@@ -50,6 +52,7 @@ class Word:
     start: int  # range in the written (normalised) text
     end: int
     spoken: str  # words of letters, with the sign that shapes the melody: "five dollars,"
+    ipa: str = ""  # of all of it, for engines that take IPA instead of `spoken`
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +91,12 @@ def pieces(
     characters_max: int = 160,
     first_characters_max: int | None = None,
     paragraph_pause_seconds: float = PARAGRAPH_PAUSE,
+    pronunciations: Mapping[str, str] = MappingProxyType({}),
 ) -> list[Piece]:
     """The pieces of a normalised text, in order; every character that is no blank lies in one.
 
     `paragraph_pause_seconds` is the pause of a piece that ends a paragraph, at speed 1.
+    `pronunciations` are written words and what is said for them, see pronunciations.py.
 
     No piece speaks more than `characters_max` characters. The first one has at most
     `first_characters_max` if it can be cut at a clause or where people breathe. A text without a
@@ -102,7 +107,7 @@ def pieces(
         raise ValueError(f"characters_max is {characters_max}, at least {CHARACTERS_MAX_LEAST}.")
     if not text.strip():
         return []
-    items = _items(text, language, characters_max)
+    items = _items(text, language, characters_max, pronunciations)
     if not items:
         start = len(text) - len(text.lstrip())
         return [Piece(start, len(text.rstrip()), (), _silence(text))]
@@ -127,9 +132,12 @@ def breaks(text: str, ranges: Sequence[tuple[int, int]]) -> list[int]:
     ]
 
 
-def _items(text: str, language: str, characters_max: int) -> list[_Item]:
+def _items(
+    text: str, language: str, characters_max: int, pronunciations: Mapping[str, str]
+) -> list[_Item]:
     stripped = bare(text)
-    tokens = read(stripped, language=language)
+    given = parts(stripped, pronunciations, language=language)
+    tokens = read(stripped, language=language, given=given)
     if not tokens:
         stripped = identity(text)
         tokens = read(stripped, language=language, literal=True)
@@ -141,7 +149,7 @@ def _items(text: str, language: str, characters_max: int) -> list[_Item]:
             stripped.text, token.end, following.start if following else len(stripped.text)
         )
         spoken, sign = _signed(token.spoken, sign, strength, last=following is None)
-        word = Word(stripped.places[token.start], stripped.ends[token.end - 1], spoken)
+        word = Word(stripped.places[token.start], stripped.ends[token.end - 1], spoken, token.ipa)
         breath = following is not None and following.spoken.lower() in breaths
         items.extend(_apart(items, word, sign, strength, breath, characters_max))
     return items
@@ -171,9 +179,9 @@ def _apart(
             items.pop()
             end = max(before.end, word.end)
             word = Word(before.start, end, f"{before.spoken} {word.spoken}")
-    parts = list(_divided(word, characters_max))
-    yield from (_Item(part, "", WORD) for part in parts[:-1])
-    yield _Item(parts[-1], sign, strength, breath)
+    lines = list(_divided(word, characters_max))
+    yield from (_Item(line, "", WORD) for line in lines[:-1])
+    yield _Item(lines[-1], sign, strength, breath)
 
 
 def _divided(word: Word, characters_max: int) -> Iterator[Word]:

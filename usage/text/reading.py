@@ -7,7 +7,9 @@ engine, and only addresses and signs of no language are put in words.
 import re
 import sys
 import unicodedata
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from usage.text import abbreviations, addresses, dates, money, numbers, symbols, units
 from usage.text.bare import Bare
@@ -68,14 +70,22 @@ class Token:
     start: int
     end: int
     spoken: str
+    ipa: str = ""  # of the whole word, if a customer gave it
 
 
-def read(bare: Bare, *, language: str, literal: bool = False) -> list[Token]:
+def read(
+    bare: Bare,
+    *,
+    language: str,
+    literal: bool = False,
+    given: Mapping[int, Part] = MappingProxyType({}),
+) -> list[Token]:
     """The spoken words of a bare text, in order.
 
-    `literal` reads drawn lines as well, for a text that has nothing else.
+    `literal` reads drawn lines as well, for a text that has nothing else. `given` is what customers
+    want said, by the place where it begins.
     """
-    reader = _Reader(bare.text, language, literal)
+    reader = _Reader(bare.text, language, literal, given)
     tokens: list[Token] = []
     for part in reader.parts():
         tokens.extend(_cut(part, bare))
@@ -83,10 +93,11 @@ def read(bare: Bare, *, language: str, literal: bool = False) -> list[Token]:
 
 
 class _Reader:
-    def __init__(self, text: str, language: str, literal: bool) -> None:
+    def __init__(self, text: str, language: str, literal: bool, given: Mapping[int, Part]) -> None:
         self.context = Context(text, language.lower())
         self.english = language.lower().startswith("en")
         self.literal = literal
+        self.given = given
         self.addresses = any(sign in text for sign in "./@")
 
     def parts(self) -> list[Part]:
@@ -98,7 +109,7 @@ class _Reader:
             start = next_.start()
             if _SENTENCE_END.search(text, place, start):
                 context.before = ""
-            found = self._at(start) or [Part(start, start + 1, "")]
+            found = self._given(start) or self._at(start) or [Part(start, start + 1, "")]
             place = max(found[-1].end, start + 1)
             if spoken := [part for part in found if part.spoken.strip()]:
                 parts.extend(spoken)
@@ -107,6 +118,21 @@ class _Reader:
             elif text[start] in ".":
                 context.before = ""
         return parts
+
+    def _given(self, place: int) -> Reading:
+        """What is given for this place, or the beginning of a word that contains such a place."""
+        if not self.given:
+            return None
+        if part := self.given.get(place):
+            address = self._address(place)
+            return address if address and address[-1].end > part.end else [part]
+        found = self._at(place)
+        if found and len(found) == 1 and found[0].spoken == self.context.text[place : found[0].end]:
+            inside = [start for start in self.given if place < start < found[0].end]
+            if inside:
+                end = min(inside)
+                return [Part(place, end, found[0].spoken[: end - place].rstrip("-'"))]
+        return found
 
     def _at(self, place: int) -> Reading:
         text, sign = self.context.text, self.context.text[place]
@@ -261,7 +287,7 @@ def _cut(part: Part, bare: Bare) -> list[Token]:
             for word in part.spoken.split()
             for at in range(0, len(word), LETTERS_MAX)
         )
-        return [Token(part.start, part.end, " ".join(words))]
+        return [Token(part.start, part.end, " ".join(words), part.ipa)]
     tokens, start = [], part.start
     while start < part.end:
         end = min(start + LETTERS_MAX, part.end)

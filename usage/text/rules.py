@@ -24,6 +24,7 @@ class Part(NamedTuple):
     start: int  # range in the bare text
     end: int
     spoken: str
+    ipa: str = ""  # how a customer wants it said
 
 
 @dataclass(slots=True)

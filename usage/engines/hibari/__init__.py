@@ -49,6 +49,7 @@ class Hibari(PooledEngine):
         memory_bytes_max=260 << 20,
         data_bytes_max=1_000 << 20,
     )
+    takes_ipa = True
     languages = frozenset({"en-us"})
     tuning = TUNING
 

@@ -43,7 +43,12 @@ class Hibari:
     def speak(self, request: dict[str, Any]) -> tuple[Times, bytes]:
         run = partial(self.run, pitch=request["pitch"], spread=request["range"])
         return say(
-            request["words"], self.speller, run, speed=request["speed"], gain=request["gain"]
+            request["words"],
+            self.speller,
+            run,
+            speed=request["speed"],
+            gain=request["gain"],
+            ipa=request.get("ipa"),
         )
 
     def run(

@@ -76,6 +76,7 @@ class Kokoro(PooledEngine):
         data_bytes_max=1_500 << 20,
         niceness=5,  # so that pages stay quick
     )
+    takes_ipa = True
     languages = frozenset({"en-us", "en-gb"})
     first_characters_max = 45  # a second of work
 

@@ -42,7 +42,14 @@ class Kokoro:
     def speak(self, request: dict[str, Any]) -> tuple[Times, bytes]:
         run = partial(self.run, shares=request["shares"])
         speller = self.british if request["british"] else self.american
-        return say(request["words"], speller, run, speed=request["speed"], gain=request["gain"])
+        return say(
+            request["words"],
+            speller,
+            run,
+            speed=request["speed"],
+            gain=request["gain"],
+            ipa=request.get("ipa"),
+        )
 
     def run(
         self, phonemes: str, speed: float, *, shares: dict[str, float]

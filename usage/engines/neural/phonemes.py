@@ -5,10 +5,12 @@ lexicons and a net for words that no lexicon has.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from hibari.g2p import G2P
+
+from usage.text import ipa
 
 # A model sees at most this many at once: its memory grows with their number.
 PHONEMES_MAX = 200
@@ -37,23 +39,25 @@ class Speller:
 
     def __init__(self, alphabet: frozenset[str], *, british: bool = False) -> None:
         self.g2p = G2P(british=british)
-        self.alphabet = alphabet
+        self.alphabet, self.british = alphabet, british
         # Loads the net now, while files may still be read.
         self.g2p.oov("vocalis")
 
-    def parts(self, words: Sequence[str]) -> list[Part]:
+    def parts(self, words: Sequence[str], given: Mapping[int, str] | None = None) -> list[Part]:
         """The phonemes of the words, in parts of at most PHONEMES_MAX, cut after a clause or else
-        between words where there is such a place.
+        between words where there is such a place. `given` is IPA for some words, by their index.
         """
-        return [part for part in _cut(self._read(words)) if any(map(str.isalpha, part.phonemes))]
+        whole = self._read(words, given or {})
+        return [part for part in _cut(whole) if any(map(str.isalpha, part.phonemes))]
 
-    def _read(self, words: Sequence[str]) -> Part:
+    def _read(self, words: Sequence[str], given: Mapping[int, str]) -> Part:
         spoken = [_LONG_WORD.sub(_cut_word, word) for word in words]
         text = " ".join(spoken)
         ends: list[int] = []
         for word in spoken:
             ends.append((ends[-1] + 1 if ends else 0) + len(word))
         whole = Part()
+        said: set[int] = set()  # of the given ones
         at = index = 0
         for token in self.g2p.phonemize_tokens(self.g2p.tokenize(text)):
             # A token may be written a little differently from the text: then it is where the last
@@ -62,7 +66,13 @@ class Speller:
             at = (found if found >= 0 else at) + len(token.text)
             while index < len(ends) - 1 and ends[index] < at:
                 index += 1
-            phonemes = "".join(sign for sign in token.phonemes or "" if sign in self.alphabet)
+            phonemes = token.phonemes or ""
+            if index in given and any(map(str.isalpha, phonemes)):
+                # The word is read all the same, for what its neighbours make of it.
+                is_first = index not in said
+                phonemes = ipa.phonemes(given[index], british=self.british) if is_first else ""
+                said.add(index)
+            phonemes = "".join(sign for sign in phonemes if sign in self.alphabet)
             whole.add(phonemes, index)
             if token.whitespace and whole.phonemes[-1:] not in ("", " "):
                 whole.add(" ", NO_WORD)

@@ -1,6 +1,6 @@
 """From words to sound with either model: phonemes in parts, joined, at any speed."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,10 +24,19 @@ Run = Callable[[str, float], tuple[Samples, NDArray[np.float32]]]
 
 
 def say(
-    words: Sequence[str], speller: Speller, run: Run, *, speed: float, gain: float
+    words: Sequence[str],
+    speller: Speller,
+    run: Run,
+    *,
+    speed: float,
+    gain: float,
+    ipa: Mapping[str, str] | None = None,
 ) -> tuple[Times, bytes]:
-    """Times of the words and samples. No samples if the words have no phonemes."""
-    parts = speller.parts(words)
+    """Times of the words and samples. No samples if the words have no phonemes.
+
+    `ipa` is how some words are to be said, by their index, which JSON has as a string.
+    """
+    parts = speller.parts(words, {int(index): said for index, said in (ipa or {}).items()})
     if not parts:
         return [(0.0, 0.0)] * len(words), b""
     own_speed = min(max(speed, OWN_SPEEDS[0]), OWN_SPEEDS[1])

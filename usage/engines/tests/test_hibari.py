@@ -161,3 +161,31 @@ def test_an_own_voice_takes_numbers_within_the_measured_range():
         "range",
         "x",
     ]
+
+
+def test_ipa_is_spoken_in_place_of_the_word_and_the_others_stay(hibari):
+    text = "The Bergen line, they said."
+    sounds = {}
+    for name, given in {
+        "": {},
+        "short": {"bergen": "/bɛ/"},
+        "long": {"bergen": "/ˈbɛɹɡəndaɪtʃ/"},
+    }.items():
+        speech = speak_whole(hibari, text, settings={}, pronunciations=given)
+        sounds[name] = [word.end_seconds - word.begin_seconds for word in speech.words]
+
+    assert [len(times) for times in sounds.values()] == [5, 5, 5]
+    assert sounds["short"][1] < sounds[""][1] - 0.05
+    assert sounds["long"][1] > sounds[""][1] + 0.1
+    assert sounds["long"][2:] == pytest.approx(sounds[""][2:], abs=0.15)
+
+
+def test_ipa_of_what_the_voice_reads_anyway_sounds_the_same(hibari):
+    """So the table of signs gives the phonemes that the model was trained on."""
+    from usage.engines.neural.phonemes import Speller
+
+    speller = Speller(frozenset("ˈˌ.,bɹdGɡɜtθɪŋkəaɑWbˈOʧʤAIYOQæɛʌʊiufhjlmnpsvwzðʃʒT ɔᵊᵻː"))
+    words = ["Think", "about", "church", "boats."]
+    ipa = {0: "θɪŋk", 1: "əˈbaʊt", 2: "tʃɜːtʃ", 3: "boʊts"}
+
+    assert speller.parts(words, ipa) == speller.parts(words)

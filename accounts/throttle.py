@@ -33,6 +33,7 @@ RATES = {
     "password reset": ("5/10m", "50/10m"),
     "current password": ("10/10m", "100/10m"),
     "unsent form": ("", "30/10m"),
+    "preview": ("60/10m", ""),
 }
 
 
@@ -81,9 +82,15 @@ def throttled_password(field: str) -> Callable[[View], View]:
     return decorate
 
 
-def is_allowed(request: HttpRequest, action: str) -> bool:
-    """Count one more `action` of the visitor's address. Returns whether it is within the limit."""
-    return not _wait_seconds(request, action, RATES[action][1], f"address {address(request)}")
+def is_allowed(request: HttpRequest, action: str, *, account: str = "") -> bool:
+    """Count one more `action` of the account, or else of the visitor's address.
+
+    Returns whether it is within the limit.
+    """
+    account_rate, address_rate = RATES[action]
+    if account:
+        return not _wait_seconds(request, action, account_rate, f"account {account}")
+    return not _wait_seconds(request, action, address_rate, f"address {address(request)}")
 
 
 def address(request: HttpRequest) -> str:

@@ -68,6 +68,8 @@ ROWS = {
     "words": "login 405 | 404 405 | 403 405 | 403 405",
     "own-voice": "login login | 200 422 | 403 403 | 403 403",
     "own-voice-preview": "login 405 | 422 405 | 403 405 | 403 405",
+    "pronunciations": "login login | 200 422 | 403 403 | 403 403",
+    "pronunciations-preview": "login 405 | 422 405 | 403 405 | 403 405",
     "usage": CUSTOMERS_TO_READ,
     "no_such_api": "404 404 | 404 404 | 404 404 | 404 404",
     "health": "200 405 | 200 405 | 200 405 | 200 405",

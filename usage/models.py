@@ -68,6 +68,28 @@ class Voice(models.Model):
         return self.name
 
 
+class Pronunciation(models.Model):
+    """How a customer wants a written word said.
+
+    With capitals it applies to exactly this writing, without in any case. What applies to a text is
+    copied into its generation.
+    """
+
+    customer = models.ForeignKey(
+        Customer, on_delete=models.PROTECT, related_name="pronunciations", db_index=False
+    )
+    written = models.CharField(max_length=60, help_text="A word or phrase, in NFC.")
+    spoken = models.CharField(max_length=60, help_text="A spelling, or IPA between slashes.")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["customer", "written"], name="pronunciation_unique")
+        ]
+
+    def __str__(self) -> str:
+        return self.written
+
+
 class GenerationQuerySet(models.QuerySet["Generation"]):
     def without_words(self) -> Self:
         """For lists: whether there are word times (`has_words`) instead of the times themselves."""

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from .pages import audio, history, listen, own_voice, studio, words
+from .pages import audio, history, listen, own_voice, pronunciations, studio, words
 
 urlpatterns = [
     path("studio/", studio.page, name="studio"),
@@ -9,5 +9,7 @@ urlpatterns = [
     path("studio/listen/", listen.page, name="listen"),
     path("studio/voice/", own_voice.page, name="own-voice"),
     path("studio/voice/preview/", own_voice.preview, name="own-voice-preview"),
+    path("studio/pronunciations/", pronunciations.page, name="pronunciations"),
+    path("studio/pronunciations/preview/", pronunciations.preview, name="pronunciations-preview"),
     path("usage/", history.page, name="usage"),
 ]

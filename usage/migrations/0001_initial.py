@@ -67,6 +67,18 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name='Pronunciation',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('written', models.CharField(help_text='A word or phrase, in NFC.', max_length=60)),
+                ('spoken', models.CharField(help_text='A spelling, or IPA between slashes.', max_length=60)),
+                ('customer', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='pronunciations', to='accounts.customer')),
+            ],
+            options={
+                'constraints': [models.UniqueConstraint(fields=('customer', 'written'), name='pronunciation_unique')],
+            },
+        ),
+        migrations.CreateModel(
             name='UsageDiscrepancy',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),

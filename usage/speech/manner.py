@@ -1,4 +1,4 @@
-"""How a text is spoken, whoever speaks it: its speed, and the pause between paragraphs.
+"""How a text is spoken, whoever speaks it: speed, pause between paragraphs, pronunciations.
 
 It is kept in `Generation.manner`, only what differs from the default, so that a generation that is
 taken over, continued or made again sounds the same. The price does not depend on it.
@@ -25,7 +25,8 @@ DECIMALS = 3  # more are rounded away
 SPEED_REFUSAL = f"Choose a speed from {SPEEDS[0]:g} to {SPEEDS[1]:g}; {SPEED:g} is the usual one."
 PAUSE_REFUSAL = f"Choose a pause from {PAUSES[0]:g} to {PAUSES[1]:g} seconds."
 
-FIELDS = ("speed", "pause_seconds")  # of a request
+# Of a request. Pronunciations are the customer's own, and not asked for by each request.
+FIELDS = ("speed", "pause_seconds")
 _NUMBER = re.compile(r"[+-]?[0-9]{1,6}(?:\.[0-9]{0,20})?|\.[0-9]{1,20}")
 
 
@@ -119,6 +120,7 @@ def _reading(generation: Generation, speaker: Speaker) -> dict[str, Any]:
     return {
         "speed": speed_of(generation),
         "paragraph_pause_seconds": generation.manner.get("pause_seconds"),
+        "pronunciations": generation.manner.get("pronunciations", {}),
         "language": speaker.language,
     }
 

@@ -33,7 +33,7 @@ from usage.engines import EngineFailed, NothingToSpeak, engine
 from usage.engines.whole import Speech
 from usage.models import Generation
 
-from . import audio, capture, pricing, takes, voices, words
+from . import audio, capture, pricing, pronunciations, takes, voices, words
 from . import manner as manners
 from .problems import KeyReused, Refused, SpeechFailed, StillRunning, UnknownVoice
 
@@ -103,6 +103,8 @@ def speak(
     same_key = Generation.objects.filter(customer=customer, key=key)
     first = same_key.first()
     if first is None:
+        if said := pronunciations.of(customer, text, speaker):
+            generation.manner["pronunciations"] = said
         try:
             reservation = _begin(generation, wallet_id, now)
         except IntegrityError:  # the same key in the same instant; the other one was first

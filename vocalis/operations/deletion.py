@@ -1,4 +1,5 @@
-"""Delete a customer on request: name, e-mail address, texts, audio, word times and alias.
+"""Delete a customer on request: name, e-mail address, texts, audio, word times, words of their
+pronunciation dictionary, and alias.
 
 The ledger stays, as it contains no personal data. The order is
 
@@ -26,7 +27,7 @@ from billing.models import Payment, PaymentMethod, Recharge
 from billing.payments import requests as payments
 from billing.subscriptions import choose as subscriptions
 from jobs.walk import walk
-from usage.models import Generation, Voice
+from usage.models import Generation, Pronunciation, Voice
 from usage.speech import encoded, speak
 from usage.text import MAX_CHARACTERS
 
@@ -157,6 +158,7 @@ def _anonymise(customer: Customer, now: datetime) -> None:
         IngestAlias.objects.filter(customer=customer).update(pushed_at=None)
         PasswordReset.objects.filter(email=customer.user.email).delete()
         PaymentMethod.objects.filter(customer=customer).delete()
+        Pronunciation.objects.filter(customer=customer).delete()
         Voice.objects.filter(customer=customer).update(name=NAME)
         Generation.objects.filter(customer=customer, voice_name__gt="").update(voice_name="")
         for row in (customer, customer.user):

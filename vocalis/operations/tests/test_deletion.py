@@ -35,8 +35,8 @@ from billing.tests.money_stage import Killed, balance, establish, remote_balance
 from billing.tests.operate import run
 from conftest import PASSWORD
 from jobs.worker import Worker, all_jobs
-from usage.models import Generation
-from usage.speech import problems, speak
+from usage.models import Generation, Pronunciation
+from usage.speech import problems, pronunciations, speak
 from usage.text import MAX_CHARACTERS
 from vocalis.operations import deletion
 
@@ -57,6 +57,7 @@ def life(stage, alice, staff, monkeypatch):
         now=stage.now(),
     )
     stage.drain()
+    pronunciations.save(alice, "secret", "see crate")
     speak.speak(
         customer=alice, text="My secret words", voice_id="standard-ava", key="k", now=stage.now()
     )
@@ -73,7 +74,15 @@ def delete(*args):
 def everything_we_know():
     rows = [
         row
-        for model in (User, Customer, Generation, LogEntry, PaymentMethod, PasswordReset)
+        for model in (
+            User,
+            Customer,
+            Generation,
+            Pronunciation,
+            LogEntry,
+            PaymentMethod,
+            PasswordReset,
+        )
         for row in model.objects.all()
     ]
     rows += Customer.objects.get().aliases.all()

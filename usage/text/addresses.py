@@ -156,7 +156,7 @@ def _closed(parts: list[Part], start: int, end: int) -> list[Part]:
 
 def _url(match: re.Match[str], context: Context) -> Reading:
     text, start, end = context.text, match.start(), match.end()
-    while end > match.end("host") and text[end - 1] in _TAIL:
+    while end > match.start("host") + 1 and text[end - 1] in _TAIL:
         if text[end - 1] == ")" and "(" in text[start:end]:
             break
         end -= 1

@@ -177,6 +177,11 @@ def _path(match: re.Match[str], context: Context) -> Reading:
     return whole(match, "dot slash" if match[0] == "./" else "dot dot slash")
 
 
+def _factorial(match: re.Match[str], context: Context) -> Reading:
+    """ "five factorial" for "5!" in a formula, where the "!" ends no sentence."""
+    return whole(match, f"{match['letter'] or spoken(match['number'])} factorial")
+
+
 def _numero(match: re.Match[str], context: Context) -> Reading:
     return [Part(match.start(), match.start() + 1, "number")]
 
@@ -227,7 +232,12 @@ SIGNED = [
     rule(rf"'(\d\d){END}(?!')", _short_year),
 ]
 DECADE = rule(rf"(1[1-9]\d0|20\d0|[2-9]0)'?s{END}", _decade)
-EARLY = [rule(r"\d{16,}(?![.,]\d)", _long)]
+_OPERATOR = rf"(?={SPACE}=|{SPACE}?[+×⋅÷*/−≈<>≤≥])"
+FACTORIAL = rule(rf"(?P<letter>[a-zN])!{_OPERATOR}", _factorial)
+EARLY = [
+    rule(r"\d{16,}(?![.,]\d)", _long),
+    rule(rf"(?P<letter>)(?P<number>\d{{1,6}})!{_OPERATOR}", _factorial),
+]
 RULES = [
     rule(
         r"(?P<v>)(?P<number>\d{1,6}(?:\.\d{1,6}){2,5})(?P<tag>-[a-z][\w.]{0,20}\w)?(?!\w|\.\d)",

@@ -41,6 +41,7 @@ _CAPITAL_NUMERAL = re.compile(r"[IVXLCDM]+")
 
 _LETTER_RULES: list[Rule] = [
     numbers.VERSION,
+    numbers.FACTORIAL,
     *dates.MONTH_RULES,
     *money.BEFORE,
     *abbreviations.RULES,

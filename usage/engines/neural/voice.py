@@ -30,11 +30,14 @@ def say(
     *,
     speed: float,
     gain: float,
+    late_seconds: float = 0.0,
     ipa: Mapping[str, str] | None = None,
 ) -> tuple[Times, bytes]:
     """Times of the words and samples. No samples if the words have no phonemes.
 
-    `ipa` is how some words are to be said, by their index, which JSON has as a string.
+    At usual speed the model says that a phoneme begins `late_seconds` after it is heard, and at
+    twice the speed half as much. `ipa` is how some words are to be said, by their index, which JSON
+    has as a string.
     """
     parts = speller.parts(words, {int(index): said for index, said in (ipa or {}).items()})
     if not parts:
@@ -44,7 +47,7 @@ def say(
     for part in parts:
         samples, frames = run(part.phonemes, own_speed)
         at = np.concatenate([[0], np.cumsum(frames, dtype=np.float64)]) * FRAME_SAMPLES
-        ends = at[1:-1] / SAMPLE_RATE
+        ends = at[1:-1] / SAMPLE_RATE - late_seconds / own_speed
         sounds.append(sound.trim(Sound(samples, np.stack([ends[:-1], ends[1:]], axis=1))))
     whole = sound.stretch(sound.join(sounds), speed / own_speed)
     times = sound.word_times(

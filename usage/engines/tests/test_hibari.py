@@ -189,3 +189,16 @@ def test_ipa_of_what_the_voice_reads_anyway_sounds_the_same(hibari):
     ipa = {0: "θɪŋk", 1: "əˈbaʊt", 2: "tʃɜːtʃ", 3: "boʊts"}
 
     assert speller.parts(words, ipa) == speller.parts(words)
+
+
+@pytest.mark.parametrize("speed", [1, 2])
+def test_a_word_after_silence_begins_when_it_is_heard(hibari, speed):
+    late = []
+    for word in ("Open", "Alice", "Anna", "Nora", "Mango", "Dog", "Lemon", "Yellow"):
+        (spoken,) = hibari.speak([piece(f"{word},", "never", "mind.")], settings={}, speed=speed)
+        values = array("h", spoken.samples)
+        heard = next(n for n, value in enumerate(values) if abs(value) > 327) / 24_000
+        late.append(spoken.times[0][0] - heard)
+
+    assert max(map(abs, late)) <= 0.03  # the model counts in frames of 25 ms
+    assert speed != 1 or abs(sorted(late)[4]) < 0.015

@@ -26,7 +26,7 @@ from conftest import PASSWORD, fund
 from jobs.models import JobRow, PausedJob
 from usage.engines import engine
 from usage.engines.whole import speak_whole
-from usage.models import Generation, UsageEvent
+from usage.models import Generation, Pronunciation, UsageEvent
 
 from .admin_pages import confirm, messages, url
 
@@ -194,6 +194,14 @@ def test_payloads_are_text_and_what_people_said_is_not_shown(operator, shop, ali
 
     assert "&lt;script&gt;alert(1)" in event and "<script>alert" not in event
     assert "My secret words" not in generation
+
+
+def test_words_of_pronunciations_are_not_shown(operator, alice):
+    row = alice.pronunciations.create(written="Secretword", spoken="see crate")
+    pages = [operator.get(url(Pronunciation)), operator.get(url(Pronunciation, "change", row.pk))]
+
+    assert [page.status_code for page in pages] == [200, 200]
+    assert not any(b"Secretword" in page.content or b"crate" in page.content for page in pages)
 
 
 def test_lists_neither_count_all_rows_nor_ask_per_row(operator, shop, alice, now):

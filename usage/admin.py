@@ -1,6 +1,7 @@
 """Admin of voices, generations, usage events and discrepancies.
 
-The texts of generations are not shown: operators do not need them to help.
+The texts of generations and the words of pronunciations are not shown: operators do not need them
+to help.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from . import credit_back
 from .metering import reconciliation
 from .models import (
     Generation,
+    Pronunciation,
     ReconciliationRun,
     UsageDiscrepancy,
     UsageDiscrepancyQuerySet,
@@ -47,6 +49,13 @@ class VoiceAdmin(OfCustomer, ReadOnlyAdmin):
     ordering = ("-created_at",)
 
 
+@admin.register(Pronunciation)
+class PronunciationAdmin(OfCustomer, ReadOnlyAdmin):
+    list_display = ("id", "customer")
+    exclude = ("written", "spoken")
+    ordering = ("-id",)
+
+
 @admin.register(Generation)
 class GenerationAdmin(OfCustomer, ReadOnlyAdmin):
     list_display = (
@@ -59,13 +68,13 @@ class GenerationAdmin(OfCustomer, ReadOnlyAdmin):
         "failure",
     )
     list_filter = ("state", "voice_type")
-    exclude = ("text", "words")
+    exclude = ("text", "manner", "words")
     ordering = ("-created_at",)
     actions = ["give_back"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Generation]:
         rows: QuerySet[Generation] = super().get_queryset(request)
-        return rows.defer("text", "words")
+        return rows.defer("text", "manner", "words")
 
     def describe(self, row: Generation) -> str:
         return f"{row.customer}, {row.created_at:%Y-%m-%d %H:%M}: {row} for {row.credits:,} credits"

@@ -86,8 +86,8 @@ class Pronunciation(models.Model):
             models.UniqueConstraint(fields=["customer", "written"], name="pronunciation_unique")
         ]
 
-    def __str__(self) -> str:
-        return self.written
+    def __str__(self) -> str:  # without the customer's words, for operators
+        return f"pronunciation {self.pk}"
 
 
 class GenerationQuerySet(models.QuerySet["Generation"]):

@@ -49,6 +49,10 @@ SPEECH_LIBRARIES = {
 # What others may import of usage.engines beside the names it defines itself. The servers of
 # "remote" are settings, and its voices are known to those servers only.
 HOUSE_OF_SPEECH = {"whole", "remote"}
+# They run in a helper process of `usage.voiceprint`, or once, to make its data.
+DESCRIBES_VOICES = {
+    f"usage/voiceprint/{name}.py" for name in ("convert", "encoder", "helper", "references")
+}
 SIGNALS = {
     "django.dispatch",
     "django.db.models.signals",
@@ -185,7 +189,10 @@ def test_payment_sdks_stay_in_payments_and_speech_libraries_in_engines():
             and not path.startswith(
                 tuple(f"usage/engines/{place}" for place in SPEECH_LIBRARIES[top(name)])
             )
-            and not (path == "usage/audio/converter.py" and top(name) == "numpy")
+            and not (
+                top(name) == "numpy"
+                and (path == "usage/audio/converter.py" or path in DESCRIBES_VOICES)
+            )
         )
 
     assert violations(strays) == []
@@ -205,6 +212,13 @@ def test_only_what_runs_in_helpers_imports_what_runs_in_helpers():
         return heavy(name) and not (path.startswith("usage/engines/") and helper)
 
     assert violations(strays) == []
+    of_voices = {path.removesuffix(".py").replace("/", ".") for path in DESCRIBES_VOICES}
+    assert (
+        violations(
+            lambda path, name: path not in DESCRIBES_VOICES and name.startswith(tuple(of_voices))
+        )
+        == []
+    )
 
 
 def test_engines_are_made_without_numpy_and_onnxruntime():
@@ -248,6 +262,7 @@ def test_no_page_knows_a_speech_engine():
             lambda path, name: (
                 name.startswith("usage.engines.")
                 and not path.startswith("usage/engines/")
+                and path not in DESCRIBES_VOICES  # the rights of helpers, and Kokoro's styles
                 and name.split(".")[2] in rooms - HOUSE_OF_SPEECH
             )
         )

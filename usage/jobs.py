@@ -14,6 +14,8 @@ JOBS: list[Job] = [
     reporter.REPORT,
     abandoned.GIVE_UP_GENERATIONS,
     abandoned.GIVE_UP_VOICES,
+    abandoned.GIVE_UP_MATCHES,
+    abandoned.FORGET_MATCHES,
     reconciliation.RECONCILE,
     reconciliation.RECHECK,
 ]

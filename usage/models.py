@@ -12,6 +12,9 @@ from accounts.models import Customer
 from billing.models import ComplimentaryGrant, Reservation
 from jobs.models import JobRow, JobRowQuerySet
 
+from .match_models import VoiceConsent as VoiceConsent
+from .match_models import VoiceMatch as VoiceMatch
+
 
 class VoiceType(models.TextChoices):
     """The price class of a voice, and the value of `voice_type` in the usage event."""
@@ -27,6 +30,7 @@ class Voice(models.Model):
         PENDING = "pending"
         READY = "ready"
         FAILED = "failed"
+        REVOKED = "revoked"  # the consent of its match was: it speaks no more
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     customer = models.ForeignKey(Customer, on_delete=models.PROTECT, related_name="voices")
@@ -49,6 +53,14 @@ class Voice(models.Model):
         blank=True,
         related_name="voice",
         help_text="The credits it cost. Empty until ready.",
+    )
+    match = models.ForeignKey(
+        VoiceMatch,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="voices",
+        help_text="The match it was kept from. Empty: tuned by ear.",
     )
     failure = models.TextField(blank=True, default="", help_text="Shown to the customer.")
     created_at = models.DateTimeField()

@@ -9,7 +9,7 @@ from datetime import datetime
 
 from jobs.worker import BatchJob
 
-from . import own_voice, speak
+from . import match, own_voice, speak
 
 BATCH = 20
 
@@ -28,5 +28,24 @@ def give_up_voices(now: datetime) -> int:
     return len(voices)
 
 
+def give_up_matches(now: datetime) -> int:
+    matches = list(match.abandoned(now)[:BATCH])
+    for each in matches:
+        match.give_up(each, now)
+    return len(matches)
+
+
+def forget_matches(now: datetime) -> int:
+    """Delete what is left of matches that nobody kept. A sample that cannot be deleted fails the
+    job, which is tried again.
+    """
+    matches = list(match.forgettable(now)[:BATCH])
+    for each in matches:
+        match.forget(each)
+    return len(matches)
+
+
 GIVE_UP_GENERATIONS = BatchJob("generations.give_up", speak.abandoned, give_up_generations)
 GIVE_UP_VOICES = BatchJob("voices.give_up", own_voice.abandoned, give_up_voices)
+GIVE_UP_MATCHES = BatchJob("matches.give_up", match.abandoned, give_up_matches)
+FORGET_MATCHES = BatchJob("matches.forget", match.forgettable, forget_matches)

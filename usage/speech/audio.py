@@ -1,4 +1,5 @@
-"""The audio files of generations, in the default file storage: named, stored and opened here only.
+"""Audio files in the default file storage, of generations and samples of voices: stored and opened
+here only.
 
 What is stored is FLAC: lossless, and half the size of the samples. What is delivered is made of it
 (`encoded`).
@@ -116,3 +117,26 @@ def delete(name: str) -> None:
         default_storage.delete(name)
     except OSError:
         logger.exception("the orphan audio %s could not be deleted", name)
+
+
+def store_sample(name: str, sample: bytes) -> None:
+    """Store somebody's recording of their voice under that name. Raises SpeechFailed."""
+    try:
+        default_storage.save(name, ContentFile(sample))
+    except OSError as error:
+        logger.exception("the sample %s could not be stored", name)
+        raise SpeechFailed("The sample could not be stored. Try again in a moment.") from error
+
+
+def open_sample(name: str) -> Any:
+    """The stored sample, open for reading. Raises AudioUnreachable."""
+    try:
+        return default_storage.open(name)
+    except OSError as error:
+        logger.exception("the sample %s cannot be read", name)
+        raise AudioUnreachable from error
+
+
+def delete_sample(name: str) -> None:
+    """Delete a stored sample; nothing if there is none. Raises OSError."""
+    default_storage.delete(name)

@@ -1,4 +1,5 @@
-"""Set up a personal voice, tuned by ear, for a one-time price. It then speaks at the standard rate.
+"""Set up a personal voice for a one-time price: a candidate of a match (`match`), or one tuned by
+ear. It then speaks at the standard rate.
 
 As `usage.speech.speak` does: reserve the credits, do the work outside of any transaction (here:
 have the engine speak with the voice once), then capture and report in the transaction that makes it
@@ -10,6 +11,7 @@ from __future__ import annotations
 import logging
 from contextlib import suppress
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
@@ -30,7 +32,8 @@ from usage.engines import (
     tuning_errors,
 )
 from usage.engines.whole import Speech, speak_whole
-from usage.models import Voice
+from usage.models import Voice, VoiceMatch
+from usage.voiceprint import STYLES_SPOKEN_BY
 
 from . import capture
 from .problems import InProgress, KeyReused, Refused, SpeechFailed, StillRunning
@@ -41,7 +44,9 @@ logger = logging.getLogger(__name__)
 ENGINE = "espeak"  # what a new voice speaks with
 SAMPLE = "Hello! This is how your own voice sounds. Tune it until you like it; listening is free."
 SAMPLE_SECONDS = 20  # the longest a request waits for the sample
-ABANDONED_SECONDS = SAMPLE_SECONDS + 30  # after which nobody can still be at it
+MATCHED_SAMPLE_SECONDS = 60  # of the slower engine that speaks with matched voices
+ABANDONED_SECONDS = MATCHED_SAMPLE_SECONDS + 30  # after which nobody can still be at it
+GREETING = "Hello! This is your voice."  # what a matched voice says before it is charged
 NAME_CHARACTERS_MAX = 60
 
 
@@ -54,36 +59,47 @@ def preview(settings: Settings) -> Speech:
     """The sample sentence in that voice. Costs nothing. Raises Refused or SpeechFailed."""
     if errors := tuning_errors(ENGINE, settings):
         raise Refused(errors)
+    return _spoken(ENGINE, SAMPLE, settings, SAMPLE_SECONDS)
+
+
+def preview_matched(settings: Settings, text: str = SAMPLE) -> Speech:
+    """The sample sentence in a voice of Kokoro. Costs nothing. Raises SpeechFailed."""
+    return _spoken(STYLES_SPOKEN_BY, text, settings, MATCHED_SAMPLE_SECONDS)
+
+
+def _spoken(name: str, text: str, settings: Settings, seconds: float) -> Speech:
     try:
-        return speak_whole(
-            engine(ENGINE), SAMPLE, settings=settings, deadline_seconds=SAMPLE_SECONDS
-        )
+        return speak_whole(engine(name), text, settings=settings, deadline_seconds=seconds)
     except (EngineFailed, NothingToSpeak) as error:
         raise SpeechFailed(str(error)) from error
 
 
-def set_up(*, customer: Customer, name: str, settings: Settings, key: str, now: datetime) -> Voice:
+def set_up(
+    *,
+    customer: Customer,
+    name: str,
+    settings: Settings,
+    key: str,
+    now: datetime,
+    match: VoiceMatch | None = None,
+) -> Voice:
     """Make the voice for its credits. The same key again gives the same voice at no cost.
+
+    With a match the settings are those of a candidate. Of one match one voice is made, and none if
+    its consent is withdrawn meanwhile.
 
     Raises Refused (KeyReused among it), StillRunning, InProgress, SpeechFailed, and the ledger's
     InsufficientCredits and WalletFrozen; after any of them nothing is charged.
     """
-    errors = tuning_errors(ENGINE, settings)
-    try:
-        name = _name(name)
-    except ValueError as error:
-        errors["name"] = [str(error)]
-    if not KEY.fullmatch(key):
-        errors["key"] = ["A key is 1 to 128 ASCII characters without spaces."]
-    if errors:
-        raise Refused(errors)
+    name = _check(name, key, {} if match else tuning_errors(ENGINE, settings))
     clock = ticking(now)
     voice = Voice(
         customer=customer,
         key=key,
         name=name,
-        engine=ENGINE,
+        engine=STYLES_SPOKEN_BY if match else ENGINE,
         settings=dict(settings),
+        match=match,
         credits=plans.OWN_VOICE_CREDITS,
         created_at=now,
     )
@@ -107,7 +123,7 @@ def set_up(*, customer: Customer, name: str, settings: Settings, key: str, now: 
         return _again(first, voice)
     failure = UNEXPECTED
     try:
-        preview(settings)
+        _listen(voice)
         _finish(voice, reservation, clock())
         failure = ""
     except (Refused, SpeechFailed) as error:
@@ -118,6 +134,14 @@ def set_up(*, customer: Customer, name: str, settings: Settings, key: str, now: 
             _fail(voice, failure, clock())
         wake(wallet_id)
     return voice
+
+
+def _listen(voice: Voice) -> None:
+    """Have the voice speak. Raises Refused or SpeechFailed."""
+    if voice.match_id:
+        preview_matched(voice.settings, GREETING)
+    else:
+        preview(voice.settings)
 
 
 def abandoned(now: datetime) -> QuerySet[Voice]:
@@ -131,6 +155,19 @@ def give_up(voice: Voice, now: datetime) -> None:
     """Mark an abandoned set-up failed and give its credits back."""
     _fail(voice, UNEXPECTED, now)
     wake(ledger.wallet_of(voice.customer_id).id)
+
+
+def _check(name: str, key: str, errors: dict[str, list[str]]) -> str:
+    """The name in its one form. Raises Refused with the errors given, and those of name and key."""
+    try:
+        name = _name(name)
+    except ValueError as error:
+        errors["name"] = [str(error)]
+    if not KEY.fullmatch(key):
+        errors["key"] = ["A key is 1 to 128 ASCII characters without spaces."]
+    if errors:
+        raise Refused(errors)
+    return name
 
 
 def _name(name: str) -> str:
@@ -164,6 +201,8 @@ def _finish(voice: Voice, reservation: ledger.Reserved, now: datetime) -> None:
         with transaction.atomic():
             if not pending.update(state=Voice.State.READY, reservation_id=reservation.id):
                 raise SpeechFailed("This took too long. Try again.")
+            if voice.match_id and not _take(voice.match_id):
+                raise SpeechFailed("This match is over: a voice of it was kept, or withdrawn.")
             capture.capture_and_report(
                 customer_id=voice.customer_id,
                 reservation=reservation,
@@ -177,10 +216,18 @@ def _finish(voice: Voice, reservation: ledger.Reserved, now: datetime) -> None:
     voice.state, voice.reservation_id = Voice.State.READY, reservation.id
 
 
+def _take(match_id: UUID) -> bool:
+    """Whether the match is this voice's from now on. Of two voices one gets it; none if the consent
+    was withdrawn.
+    """
+    ready = VoiceMatch.objects.filter(id=match_id, state=VoiceMatch.State.READY)
+    return bool(ready.update(state=VoiceMatch.State.KEPT))
+
+
 def _fail(voice: Voice, failure: str, now: datetime) -> None:
     with transaction.atomic():
         pending = Voice.objects.filter(id=voice.id, state=Voice.State.PENDING)
-        if not pending.update(state=Voice.State.FAILED, failure=failure):
+        if not pending.update(state=Voice.State.FAILED, failure=failure, match=None):
             return
         rows = Reservation.objects.open().filter(
             wallet__customer=voice.customer_id, key=f"voice-{voice.id}"

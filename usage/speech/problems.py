@@ -6,8 +6,10 @@ people. It knows no framework; `usage.pages.answers` makes responses of it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from http import HTTPStatus
 from typing import Any
 from uuid import UUID
@@ -78,6 +80,27 @@ class InProgress(Exception):
     """Another voice of this customer is being set up; one at a time."""
 
 
+class MatchInProgress(Exception):
+    """Another sample of this customer is being compared; one at a time."""
+
+
+class TooManyMatches(Exception):
+    """The customer has had all matches of a day."""
+
+    def __init__(self, wait: timedelta) -> None:
+        self.retry_after_seconds = max(1, math.ceil(wait.total_seconds()))
+        hours = math.ceil(self.retry_after_seconds / 3600)
+        when = f"{hours} hours" if hours > 1 else "an hour"
+        super().__init__(f"You have had all the matches of one day. Try again in {when}.")
+
+
+class UnknownMatch(LookupError):
+    """There is no such match, it is over, or it is not this customer's."""
+
+    def __init__(self) -> None:
+        super().__init__("This match is over. Send a sample for another one.")
+
+
 class UnknownVoice(LookupError):
     """There is no such voice, or it is not this customer's."""
 
@@ -97,6 +120,7 @@ class Problem:
 FROZEN = "Your credits are on hold. Please write to us before you go on."
 STORAGE_RETRY_SECONDS = 30
 VOICE_IN_PROGRESS = "One of your voices is already being set up. Try again in a moment."
+MATCH_IN_PROGRESS = "Another sample of yours is being compared. Try again in a moment."
 
 
 def _refused(status: int, code: str, error: Refused) -> Problem:
@@ -116,7 +140,7 @@ def _missing(status: int, code: str, error: ledger.InsufficientCredits) -> Probl
     return Problem(status, code, str(error), details=details)
 
 
-def _running(status: int, code: str, error: StillRunning) -> Problem:
+def _running(status: int, code: str, error: StillRunning | TooManyMatches) -> Problem:
     return Problem(status, code, str(error), retry_after_seconds=error.retry_after_seconds)
 
 
@@ -150,6 +174,9 @@ TABLE: dict[type[Exception], tuple[int, str, Callable[[int, str, Any], Problem]]
     ledger.WalletFrozen: (HTTPStatus.FORBIDDEN, "wallet_frozen", _says(FROZEN)),
     StillRunning: (HTTPStatus.CONFLICT, "still_running", _running),
     InProgress: (HTTPStatus.CONFLICT, "voice_in_progress", _says(VOICE_IN_PROGRESS)),
+    MatchInProgress: (HTTPStatus.CONFLICT, "match_in_progress", _says(MATCH_IN_PROGRESS)),
+    TooManyMatches: (HTTPStatus.TOO_MANY_REQUESTS, "too_many_matches", _running),
+    UnknownMatch: (HTTPStatus.NOT_FOUND, "unknown_match", _own_words),
     SpeechFailed: (HTTPStatus.SERVICE_UNAVAILABLE, "speech_failed", _free),
     AudioLost: (HTTPStatus.GONE, "audio_lost", _own_words),
     WordsUnknown: (HTTPStatus.NOT_FOUND, "words_unknown", _own_words),

@@ -1,9 +1,10 @@
-"""Delete a customer on request: name, e-mail address, texts, audio, word times, words of their
-pronunciation dictionary, and alias.
+"""Delete a customer on request: name, e-mail address, texts, audio, word times, voice matches,
+words of their pronunciation dictionary, and alias.
 
 The ledger stays, as it contains no personal data. The order is
 
-    close (no login, plan, recharge or spending) → delete texts and audio → anonymise the person
+    close (no login, plan, recharge or spending) → delete texts, audio, samples of the voice
+    → anonymise the person
 
 so that an interrupted run can be repeated with the same e-mail address.
 """
@@ -28,11 +29,13 @@ from billing.payments import requests as payments
 from billing.subscriptions import choose as subscriptions
 from jobs.walk import walk
 from usage.models import Generation, Pronunciation, Voice
-from usage.speech import encoded, speak
+from usage.speech import encoded, match, problems, speak
 from usage.text import MAX_CHARACTERS
 
 NAME = "Deleted customer"
 SPEAKING = "Something is being spoken right now. Try again in a few minutes."
+
+MATCHING = "A sample of a voice is being compared right now. Try again in a few minutes."
 
 
 class NotDeletable(Exception):
@@ -70,6 +73,7 @@ def delete(customer: Customer, *, dry_run: bool, now: datetime) -> Iterator[tupl
             _delete_speech(generation, now)
         yield Stage.SPEECH_DELETED, generation.pk
     if not dry_run:
+        _forget_matches(customer, now)
         _anonymise(customer, now)
     yield Stage.ANONYMISED, customer.pk
 
@@ -132,6 +136,14 @@ def _delete_speech(generation: Generation, now: datetime) -> None:
     Generation.objects.filter(pk=generation.pk).update(
         text="", manner={}, audio="", body_hash="", words=None
     )
+
+
+def _forget_matches(customer: Customer, now: datetime) -> None:
+    """Samples, embeddings and consents, all of them biometric or personal data."""
+    try:
+        match.forget_all(customer, now)
+    except problems.MatchInProgress as error:
+        raise NotDeletable(MATCHING) from error
 
 
 def _anonymise(customer: Customer, now: datetime) -> None:

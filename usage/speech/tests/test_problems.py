@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from datetime import timedelta
 from uuid import UUID
 
 import pytest
@@ -28,6 +29,9 @@ EXAMPLES = [
     (ledger.WalletFrozen(), 403, "wallet_frozen"),
     (problems.StillRunning(UUID(int=1)), 409, "still_running"),
     (problems.InProgress(), 409, "voice_in_progress"),
+    (problems.MatchInProgress(), 409, "match_in_progress"),
+    (problems.TooManyMatches(timedelta(hours=3)), 429, "too_many_matches"),
+    (problems.UnknownMatch(), 404, "unknown_match"),
     (problems.SpeechFailed("The engine is busy."), 503, "speech_failed"),
     (problems.AudioLost(), 410, "audio_lost"),
     (problems.WordsUnknown(), 404, "words_unknown"),

@@ -10,6 +10,7 @@ from io import StringIO
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.core import mail, serializers
+from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.urls import reverse
 from django.utils import timezone
@@ -35,7 +36,7 @@ from billing.tests.money_stage import Killed, balance, establish, remote_balance
 from billing.tests.operate import run
 from conftest import PASSWORD
 from jobs.worker import Worker, all_jobs
-from usage.models import Generation, Pronunciation
+from usage.models import Generation, Pronunciation, VoiceConsent, VoiceMatch
 from usage.speech import problems, pronunciations, speak
 from usage.text import MAX_CHARACTERS
 from vocalis.operations import deletion
@@ -109,6 +110,30 @@ def test_the_person_goes_and_the_ledger_stays(stage, life):
     assert Generation.objects.get().words is None
     assert list(LedgerEntry.objects.values()) == entries
     assert balance(life) == remote_balance(life)
+
+
+def test_what_is_known_of_a_voice_goes_and_a_comparison_is_waited_for(stage, life):
+    consent = VoiceConsent.objects.create(
+        customer=life, sentence="s", address="192.0.2.7", given_at=stage.now()
+    )
+    name = default_storage.save(f"{life.id}/sample-x.wav", ContentFile(b"a voice"))
+    found = VoiceMatch.objects.create(
+        customer=life,
+        key="k",
+        consent=consent,
+        embedding=bytes(512),
+        sample=name,
+        created_at=stage.now(),
+    )
+
+    code, text = delete("--no-input")
+    assert code == 1 and "A sample of a voice is being compared" in text
+
+    VoiceMatch.objects.filter(id=found.id).update(state="kept")
+    code, _ = delete("--no-input")
+    assert code == 0
+    assert not VoiceMatch.objects.exists() and not VoiceConsent.objects.exists()
+    assert not default_storage.exists(name)
 
 
 def test_a_request_that_stood_still_while_it_spoke_leaves_no_audio(stage, life, monkeypatch):

@@ -1,0 +1,84 @@
+"""Voice matches and the consents they rest on. Imported by `usage.models`, where others find them.
+
+A sample, and what is computed of it, is biometric data: it is here only as long as somebody's
+consent, and goes with it (`usage.speech.match`).
+"""
+
+from __future__ import annotations
+
+import uuid
+
+from django.db import models
+from django.db.models import Q
+
+from accounts.models import Customer
+
+
+class VoiceConsent(models.Model):
+    """Somebody's word that the voice of a sample is theirs and may be matched."""
+
+    customer = models.ForeignKey(Customer, on_delete=models.PROTECT, related_name="voice_consents")
+    sentence = models.TextField(help_text="As it was shown, and read aloud in the sample.")
+    sentence_sha256 = models.CharField(max_length=64)
+    address = models.CharField(
+        max_length=45, help_text="Network address it came from; of IPv6 the /64 network."
+    )
+    given_at = models.DateTimeField()
+    revoked_at = models.DateTimeField(null=True, blank=True)
+
+    def __str__(self) -> str:
+        return f"{self.given_at:%Y-%m-%d %H:%M}" + (" (withdrawn)" if self.revoked_at else "")
+
+
+class VoiceMatch(models.Model):
+    """One sample compared with our voices, and the candidates that came out."""
+
+    class State(models.TextChoices):
+        PENDING = "pending"
+        READY = "ready"
+        KEPT = "kept"  # a voice was made of a candidate
+        FAILED = "failed"
+        REVOKED = "revoked"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    customer = models.ForeignKey(
+        Customer, on_delete=models.PROTECT, related_name="voice_matches", db_index=False
+    )
+    key = models.CharField(
+        max_length=128, help_text="Key of the form: the same form sent twice is one match."
+    )
+    body_hash = models.CharField(
+        max_length=64, blank=True, help_text="SHA-256 of the sample. Empty once it is forgotten."
+    )
+    consent = models.OneToOneField(VoiceConsent, on_delete=models.PROTECT, related_name="match")
+    state = models.CharField(max_length=10, choices=State.choices, default=State.PENDING)
+    candidates = models.JSONField(
+        default=list, help_text="The nearest of our voices: style, gain and likeness (a cosine)."
+    )
+    embedding = models.BinaryField(
+        null=True, blank=True, help_text="Of the voice: 256 numbers of 16 bits. Biometric data."
+    )
+    sample = models.CharField(
+        max_length=200,
+        blank=True,
+        default="",
+        help_text="Name in the file storage. Empty unless the customer wants it kept.",
+    )
+    failure = models.TextField(blank=True, default="", help_text="Shown to the customer.")
+    created_at = models.DateTimeField()
+
+    class Meta:
+        verbose_name_plural = "voice matches"
+        constraints = [
+            models.UniqueConstraint(fields=["customer", "key"], name="voicematch_key_unique"),
+            models.UniqueConstraint(
+                fields=["customer"], condition=Q(state="pending"), name="voicematch_one_in_progress"
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["customer", "-created_at"], name="voicematch_by_customer"),
+            models.Index(fields=["created_at"], name="voicematch_open", condition=~Q(state="kept")),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.created_at:%Y-%m-%d %H:%M} ({self.state})"

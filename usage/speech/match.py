@@ -1,0 +1,313 @@
+"""Voice match: a sample of somebody's voice, and the nearest of our voices to choose from.
+
+It is not a copy of a person: a voice of the same kind, of those that Kokoro speaks with. Nothing is
+charged until a candidate is kept (`own_voice`).
+
+A sample is compared in the request that brings it, in a helper process, and only in memory. It is
+stored only where the customer wants it kept. What is left of a match that nobody keeps goes after
+UNKEPT_HOURS; what a consent was given for goes when that is withdrawn (`revoke`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.db import IntegrityError, transaction
+from django.db.models import ProtectedError, Q, QuerySet
+
+from accounts.models import Customer
+from jobs.clock import ticking
+from usage import voiceprint
+from usage.engines import missing
+from usage.models import Voice, VoiceConsent, VoiceMatch
+from usage.voiceprint import DescribeFailed, SampleRefused
+
+from . import audio, own_voice
+from .candidates import nearest
+from .problems import (
+    KeyReused,
+    MatchInProgress,
+    Refused,
+    SpeechFailed,
+    StillRunning,
+    TooManyMatches,
+    UnknownMatch,
+)
+from .speak import KEY, UNEXPECTED
+
+logger = logging.getLogger(__name__)
+
+CONSENT = (
+    "This is my own voice, and I agree that Vocalis compares this recording with its voices "
+    "to find one of the same kind for me."
+)
+# Half a minute of reading after it, in which all sounds of English come up.
+TO_READ = (
+    "I am reading this at my own pace, in the voice I use every day. The boat left the harbour "
+    "before dawn, and nobody on the quay waved. She counted the letters twice, put the smallest "
+    "one aside, and opened the window. Why would such a quiet town need three bakeries? Perhaps "
+    "the answer is in the flour, or in the young judge who measures every loaf with care."
+)
+CONSENT_SHA256 = hashlib.sha256(CONSENT.encode()).hexdigest()
+
+MATCHES_A_DAY = 10
+UNKEPT_HOURS = 24
+# Nobody can still be at it: the helper has ended, and the sample is stored.
+ABANDONED_SECONDS = voiceprint.ANSWER_SECONDS + 45
+
+
+def begin(
+    *,
+    customer: Customer,
+    sample: bytes,
+    consent_sha256: str,
+    keeps_sample: bool,
+    address: str,
+    key: str,
+    now: datetime,
+) -> VoiceMatch:
+    """Compare the sample with our voices. The same key and sample again give the same match.
+
+    `consent_sha256` is of the sentence that was shown, and "" if nobody agreed to it. Costs
+    nothing. Raises Refused (KeyReused among it), StillRunning, MatchInProgress, TooManyMatches and
+    SpeechFailed; after any of them nothing is left of the sample.
+    """
+    _check(sample, consent_sha256, key)
+    clock = ticking(now)
+    for left in abandoned(now).filter(customer=customer):
+        give_up(left, now)
+    body_hash = hashlib.sha256(sample).hexdigest()
+    if first := VoiceMatch.objects.filter(customer=customer, key=key).first():
+        return _again(first, body_hash)
+    match = VoiceMatch(
+        customer=customer, key=key, body_hash=body_hash, candidates=[], created_at=now
+    )
+    if keeps_sample:
+        # Known before it is stored: what a killed process stored is found and deleted.
+        match.sample = f"{customer.id}/sample-{match.id}.{voiceprint.kind(sample)}"
+    try:
+        with transaction.atomic():
+            _refuse_too_many(customer, now)
+            match.consent = VoiceConsent.objects.create(
+                customer=customer,
+                sentence=CONSENT,
+                sentence_sha256=CONSENT_SHA256,
+                address=address,
+                given_at=now,
+            )
+            match.save(force_insert=True)
+    except IntegrityError:  # the same key in the same instant, or another match in progress
+        if first := VoiceMatch.objects.filter(customer=customer, key=key).first():
+            return _again(first, body_hash)
+        raise MatchInProgress from None
+    _make(match, sample)
+    logger.info("voice match %s took %.1f seconds", match.id, (clock() - now).total_seconds())
+    return match
+
+
+def is_offered() -> bool:
+    """Whether samples can be compared here, and what is found can speak."""
+    return not (voiceprint.missing() or missing(voiceprint.STYLES_SPOKEN_BY))
+
+
+def of(customer: Customer, match_id: UUID) -> VoiceMatch:
+    """The customer's match of that id whose candidates can be heard. Raises UnknownMatch."""
+    match = VoiceMatch.objects.filter(
+        id=match_id, customer=customer, state__in=(VoiceMatch.State.READY, VoiceMatch.State.KEPT)
+    ).first()
+    if match is None:
+        raise UnknownMatch
+    return match
+
+
+def newest(customer: Customer) -> VoiceMatch | None:
+    """The customer's newest match, if its candidates still wait to be kept."""
+    match = VoiceMatch.objects.filter(customer=customer).order_by("-created_at", "-id").first()
+    return match if match and match.state == VoiceMatch.State.READY else None
+
+
+def held(customer: Customer) -> QuerySet[VoiceMatch]:
+    """Matches of which something is kept, newest first: what the customer may withdraw."""
+    return (
+        VoiceMatch.objects.filter(customer=customer)
+        .filter(state__in=(VoiceMatch.State.READY, VoiceMatch.State.KEPT))
+        .select_related("consent")
+        .order_by("-created_at", "-id")
+    )
+
+
+def settings_of(match: VoiceMatch, number: int) -> dict[str, Any]:
+    """The engine's settings for a candidate, counted from 0. Raises UnknownMatch."""
+    if not 0 <= number < len(match.candidates):
+        raise UnknownMatch
+    candidate = match.candidates[number]
+    return {"style": candidate["style"], "gain": candidate["gain"]}
+
+
+def keep(
+    *, customer: Customer, match_id: UUID, number: int, name: str, key: str, now: datetime
+) -> Voice:
+    """Make a candidate the customer's own voice, for its credits.
+
+    Raises UnknownMatch, and what `own_voice.set_up` raises.
+    """
+    match = of(customer, match_id)
+    settings = settings_of(match, number)
+    if match.state == VoiceMatch.State.KEPT and not match.voices.filter(key=key).exists():
+        raise Refused({"candidate": ["You have kept a voice of this match. Make another match."]})
+    return own_voice.set_up(
+        customer=customer, name=name, settings=settings, key=key, now=now, match=match
+    )
+
+
+def revoke(*, customer: Customer, match_id: UUID, now: datetime) -> None:
+    """Withdraw the consent: sample and embedding go, and voices made of the match speak no more.
+
+    Twice is as once. Raises UnknownMatch, and OSError if the sample cannot be deleted: then
+    everything else is gone, and the same again tries the sample.
+    """
+    match = VoiceMatch.objects.filter(id=match_id, customer=customer).first()
+    if match is None:
+        raise UnknownMatch
+    with transaction.atomic():
+        VoiceConsent.objects.filter(id=match.consent_id, revoked_at=None).update(revoked_at=now)
+        VoiceMatch.objects.filter(id=match.id).update(
+            state=VoiceMatch.State.REVOKED, candidates=[], embedding=None, body_hash=""
+        )
+        Voice.objects.filter(match=match, state=Voice.State.READY).update(state=Voice.State.REVOKED)
+    forget_sample(match)
+
+
+def forget_sample(match: VoiceMatch) -> None:
+    """Delete the sample alone. Raises OSError if the storage cannot."""
+    if match.sample:
+        audio.delete_sample(match.sample)
+        # Only now: without its name the file could not be found any more.
+        VoiceMatch.objects.filter(id=match.id).update(sample="")
+        match.sample = ""
+
+
+def abandoned(now: datetime) -> QuerySet[VoiceMatch]:
+    """Matches whose process is gone."""
+    return VoiceMatch.objects.filter(
+        state=VoiceMatch.State.PENDING, created_at__lt=now - timedelta(seconds=ABANDONED_SECONDS)
+    )
+
+
+def give_up(match: VoiceMatch, now: datetime) -> None:
+    """Mark an abandoned match failed, and delete what it stored."""
+    _fail(match, UNEXPECTED)
+
+
+def forgettable(now: datetime) -> QuerySet[VoiceMatch]:
+    """Matches of which no voice was made within UNKEPT_HOURS."""
+    return VoiceMatch.objects.filter(
+        ~Q(state=VoiceMatch.State.KEPT),
+        created_at__lt=now - timedelta(hours=UNKEPT_HOURS),
+        voices=None,
+    ).exclude(state=VoiceMatch.State.PENDING)
+
+
+def forget(match: VoiceMatch) -> None:
+    """Delete the match with its consent, unless somebody keeps it in this moment.
+
+    Raises OSError if the sample cannot be deleted.
+    """
+    forget_sample(match)
+    try:
+        with transaction.atomic():
+            VoiceMatch.objects.filter(id=match.id, voices=None).delete()
+            VoiceConsent.objects.filter(id=match.consent_id).delete()
+    except (IntegrityError, ProtectedError):
+        logger.info("voice match %s is being kept", match.id)
+
+
+def forget_all(customer: Customer, now: datetime) -> None:
+    """Delete all of a customer's matches and consents, for one who wants to be forgotten.
+
+    Raises MatchInProgress, and OSError if a sample cannot be deleted.
+    """
+    for left in abandoned(now).filter(customer=customer):
+        give_up(left, now)
+    if VoiceMatch.objects.filter(customer=customer, state=VoiceMatch.State.PENDING).exists():
+        raise MatchInProgress
+    Voice.objects.filter(customer=customer).update(match=None)
+    for match in VoiceMatch.objects.filter(customer=customer):
+        forget(match)
+    VoiceConsent.objects.filter(customer=customer, match=None).delete()
+
+
+def _check(sample: bytes, consent_sha256: str, key: str) -> None:
+    errors: dict[str, list[str]] = {}
+    if not KEY.fullmatch(key):
+        errors["key"] = ["A key is 1 to 128 ASCII characters without spaces."]
+    if not consent_sha256:
+        errors["consent"] = ["Read the sentence aloud in the sample, and tick that you agree."]
+    elif consent_sha256 != CONSENT_SHA256:
+        errors["consent"] = ["The sentence has changed. Read the one that is shown now."]
+    if not sample:
+        errors["sample"] = [voiceprint.WORDS["empty"]]
+    if errors:
+        raise Refused(errors)
+
+
+def _refuse_too_many(customer: Customer, now: datetime) -> None:
+    of_today = VoiceMatch.objects.filter(customer=customer, created_at__gt=now - timedelta(days=1))
+    times = list(of_today.order_by("-created_at").values_list("created_at", flat=True))
+    if len(times) >= MATCHES_A_DAY:
+        raise TooManyMatches(times[MATCHES_A_DAY - 1] + timedelta(days=1) - now)
+
+
+def _again(first: VoiceMatch, body_hash: str) -> VoiceMatch:
+    """The answer to a key that was used before."""
+    if first.body_hash != body_hash:
+        raise KeyReused
+    if first.state == VoiceMatch.State.PENDING:
+        raise StillRunning(first.id)
+    if first.state == VoiceMatch.State.FAILED:
+        raise SpeechFailed(first.failure)
+    return first
+
+
+def _make(match: VoiceMatch, sample: bytes) -> None:
+    failure = UNEXPECTED
+    try:
+        described = voiceprint.describe(sample)
+        if match.sample:
+            audio.store_sample(match.sample, sample)
+        match.candidates, match.embedding = nearest(described), described.embedding
+        match.state = VoiceMatch.State.READY
+        ready = {"candidates": match.candidates, "embedding": match.embedding}
+        if not _pending(match).update(state=match.state, **ready):
+            raise SpeechFailed("The consent was withdrawn, or this took too long. Try again.")
+        failure = ""
+    except SampleRefused as error:
+        failure = str(error)
+        raise Refused({"sample": [failure]}) from error
+    except DescribeFailed as error:
+        logger.warning("voice match %s: %s", match.id, error)
+        failure = "The sample could not be compared just now. Try again in a moment."
+        raise SpeechFailed(failure) from error
+    except SpeechFailed as error:
+        failure = str(error)
+        raise
+    finally:
+        if failure:
+            _fail(match, failure)
+
+
+def _fail(match: VoiceMatch, failure: str) -> None:
+    _pending(match).update(state=VoiceMatch.State.FAILED, failure=failure)
+    if match.sample:
+        try:
+            forget_sample(match)
+        except OSError:  # it is tried again when the match is forgotten
+            logger.exception("the sample of voice match %s could not be deleted", match.id)
+
+
+def _pending(match: VoiceMatch) -> QuerySet[VoiceMatch]:
+    return VoiceMatch.objects.filter(id=match.id, state=VoiceMatch.State.PENDING)

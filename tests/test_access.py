@@ -20,7 +20,7 @@ from django.urls import get_resolver, reverse
 from accounts.models import Customer, User
 from billing.models import Payment
 from conftest import PASSWORD, fund
-from usage.models import Generation
+from usage.models import Generation, VoiceConsent, VoiceMatch
 from vocalis import health
 
 # What GET and POST (without any field) answer to: a visitor who is not logged in | alice, a
@@ -70,6 +70,11 @@ ROWS = {
     "own-voice-preview": "login 405 | 422 405 | 403 405 | 403 405",
     "pronunciations": "login login | 200 422 | 403 403 | 403 403",
     "pronunciations-preview": "login 405 | 422 405 | 403 405 | 403 405",
+    "voice-match": "own-voice login | own-voice 422 | own-voice 403 | own-voice 403",
+    "voice-match-keep": "own-voice login | own-voice 404 | own-voice 403 | own-voice 403",
+    "voice-match-forget": "own-voice login | own-voice 404 | own-voice 403 | own-voice 403",
+    "voice-match-sample": "login 405 | 404 405 | 403 405 | 403 405",
+    "voice-match-recording": "login 405 | 404 405 | 403 405 | 403 405",
     "usage": CUSTOMERS_TO_READ,
     "no_such_api": "404 404 | 404 404 | 404 404 | 404 404",
     "health": "200 405 | 200 405 | 200 405 | 200 405",
@@ -108,6 +113,7 @@ PLACES = {
     "/admin/login/": "admin-login",
     "/admin/": "admin",
     "/studio/": "studio",
+    "/studio/voice/": "own-voice",
     "/billing/": "billing",
     "/billing/plans/": "plans",
 }
@@ -178,6 +184,16 @@ def bobs(bob, now):
         taken_at=now,
         created_at=now,
     )
+    consent = VoiceConsent.objects.create(customer=bob, sentence="s", address="a", given_at=now)
+    match = VoiceMatch.objects.create(
+        customer=bob,
+        key="k",
+        consent=consent,
+        state="ready",
+        candidates=[{"style": "af_heart", "gain": 1.0, "likeness": 0.7}],
+        sample="bob/sample.wav",
+        created_at=now,
+    )
     payment = Payment.objects.create(
         customer=bob,
         kind="recharge",
@@ -195,6 +211,10 @@ def bobs(bob, now):
         "no_such_api": ["nothing"],
         "audio": [generation.id],
         "words": [generation.id],
+        "voice-match-keep": [match.id],
+        "voice-match-forget": [match.id],
+        "voice-match-sample": [match.id, 0],
+        "voice-match-recording": [match.id],
         "password_reset_confirm": ["MQ", "a-token"],
         "admin:app_list": ["billing"],
         "admin:view_on_site": [1, 1],

@@ -320,10 +320,14 @@ def test_the_web_server_refuses_large_bodies_of_any_kind_and_web_sockets(tmp_pat
         body = b"x" * (3 * 1024 * 1024)
         sent = {"files": {"upload": ("x", body)}} if declared else {"content": iter([body, body])}
         large = client.post("/accounts/login/", **sent)
+        sample = client.post("/studio/voice/match/", **sent)
+        too_long = client.post("/studio/voice/match/", content=b"x" * 13_000_000)
         small = client.post("/api/webhooks/metronome/alerts", content=b"{}")
         socket = client.get("/", headers=WEBSOCKET)
 
     assert (large.status_code, large.text) == (413, "The request is too large.")
+    assert sample.status_code == 302  # to the login: a sample is that large
+    assert too_long.status_code == 413
     assert large.headers["Content-Security-Policy"] == settings.CONTENT_SECURITY_POLICY
     assert small.status_code == 401
     assert socket.status_code == 403

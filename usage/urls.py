@@ -1,6 +1,6 @@
 from django.urls import path
 
-from .pages import audio, history, listen, own_voice, pronunciations, studio, words
+from .pages import audio, history, listen, match, own_voice, pronunciations, studio, words
 
 urlpatterns = [
     path("studio/", studio.page, name="studio"),
@@ -11,5 +11,18 @@ urlpatterns = [
     path("studio/voice/preview/", own_voice.preview, name="own-voice-preview"),
     path("studio/pronunciations/", pronunciations.page, name="pronunciations"),
     path("studio/pronunciations/preview/", pronunciations.preview, name="pronunciations-preview"),
+    path("studio/voice/match/", match.begin, name="voice-match"),
+    path("studio/voice/match/<uuid:match_id>/keep/", match.keep, name="voice-match-keep"),
+    path("studio/voice/match/<uuid:match_id>/forget/", match.forget, name="voice-match-forget"),
+    path(
+        "studio/voice/match/<uuid:match_id>/recording/",
+        match.recording,
+        name="voice-match-recording",
+    ),
+    path(
+        "studio/voice/match/<uuid:match_id>/<int:number>/",
+        match.sample,
+        name="voice-match-sample",
+    ),
     path("usage/", history.page, name="usage"),
 ]

@@ -27,6 +27,7 @@ django.setup(set_prefix=False)
 from billing.live import stream  # noqa: E402  models can be imported only now
 from usage import engines  # noqa: E402
 from usage.speech import warm  # noqa: E402
+from usage.voiceprint import SAMPLE_BYTES_MAX  # noqa: E402
 from vocalis.checks import refuse_to_start  # noqa: E402
 from vocalis.concurrency import Busy, RequestThreads  # noqa: E402
 from vocalis.flow import paced  # noqa: E402
@@ -44,6 +45,11 @@ logger = logging.getLogger(__name__)
 
 HALF = re.compile("[\ud800-\udfff]")
 STREAMS = "/api/webhooks/events/"
+# Bytes of a request that brings a sample: a little more than may be in it, so that one that is a
+# little too large is refused on a page. They are in memory, so only so many at a time.
+UPLOADS = "/studio/voice/match/"
+UPLOAD_BYTES_MAX = SAMPLE_BYTES_MAX + 2_000_000
+UPLOADS_AT_ONCE = 8
 TOO_LARGE_HEADERS = [  # no middleware sees this response
     (b"content-type", b"text/plain"),
     (b"content-security-policy", settings.CONTENT_SECURITY_POLICY.encode()),
@@ -147,15 +153,43 @@ async def application(scope: Message, receive: Receive, send: Send) -> None:
         await pages(scope, receive, send)
     elif scope["path"].removeprefix(scope.get("root_path", "")).startswith(STREAMS):
         await stream.serve(scope, receive, send)
-    elif (messages := await read_body(receive)) is None:
+    elif scope["path"].removeprefix(scope.get("root_path", "")) == UPLOADS:
+        await _uploads(scope, receive, send)
+    else:
+        await _with_body(scope, receive, send, settings.DATA_UPLOAD_MAX_MEMORY_SIZE)
+
+
+class Uploads:
+    """Requests with a larger body, a few at a time. The others are told to try again."""
+
+    def __init__(self, at_once: int) -> None:
+        self._free = at_once
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        # Who is refused gets the usual limit: a form without a file still arrives.
+        limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+        if not self._free:
+            return await _with_body(scope, receive, send, limit)
+        self._free -= 1
+        try:
+            await _with_body(scope, receive, send, UPLOAD_BYTES_MAX)
+        finally:
+            self._free += 1
+
+
+_uploads = Uploads(UPLOADS_AT_ONCE)
+
+
+async def _with_body(scope: Message, receive: Receive, send: Send, bytes_max: int) -> None:
+    if (messages := await read_body(receive, bytes_max)) is None:
         await send({"type": "http.response.start", "status": 413, "headers": TOO_LARGE_HEADERS})
         await send({"type": "http.response.body", "body": b"The request is too large."})
     else:
         await pages(scope, replay(messages, then=receive), send)
 
 
-async def read_body(receive: Receive) -> list[Message] | None:
-    """The messages of a request's body, or None if it is over DATA_UPLOAD_MAX_MEMORY_SIZE bytes.
+async def read_body(receive: Receive, bytes_max: int) -> list[Message] | None:
+    """The messages of a request's body, or None if it is over that many bytes.
 
     Django checks only the declared length and accepts files of any size.
     """
@@ -164,7 +198,7 @@ async def read_body(receive: Receive) -> list[Message] | None:
     while True:
         messages.append(await receive())
         size += len(messages[-1].get("body", b""))
-        if size > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
+        if size > bytes_max:
             return None
         if not messages[-1].get("more_body"):
             return messages

@@ -1,4 +1,6 @@
-"""The page to tune a personal voice by ear, listen to it free of charge, and set it up."""
+"""The page of own voices: match one (`match`), or tune one by ear, listen to it free of charge, and
+set it up.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +19,9 @@ from django.views.decorators.http import require_http_methods, require_safe
 from accounts import unsent
 from accounts.access import CustomerRequest, customer_required
 from billing import ledger, plans
+from usage import voiceprint
 from usage.models import Voice
-from usage.speech import own_voice, problems
+from usage.speech import candidates, match, own_voice, problems
 
 from . import answers
 
@@ -41,7 +44,7 @@ def page(request: CustomerRequest) -> HttpResponseBase:
         return _set_up(request)
     fields = request.GET.copy()
     fields.update(unsent.take(request))
-    return _render(request, fields)
+    return render_page(request, fields)
 
 
 @require_safe
@@ -77,16 +80,19 @@ def _set_up(request: CustomerRequest) -> HttpResponse:
     except problems.EXPECTED as error:
         problem = problems.problem_of(error)
     shown = answers.on_form(problem, WORDS)
-    response = _render(
+    response = render_page(
         request, request.POST, key="" if problem.code in NEEDS_NEW_KEY else key, **shown
     )
     response.status_code = problem.status
     return response
 
 
-def _render(
+def render_page(
     request: CustomerRequest, fields: QueryDict, *, key: str = "", **shown: Any
 ) -> HttpResponse:
+    """The page with what was typed. `shown` is what is wrong: with the form of tuning, or under
+    "sent" and "kept" with those of a match.
+    """
     tuned = {
         setting.name: fields.get(setting.name) or str(setting.default)
         for setting in own_voice.tunable()
@@ -114,9 +120,39 @@ def _render(
         "own_voices": request.customer.voices.filter(state=Voice.State.READY).order_by(
             "created_at"
         ),
+        "revoked_voices": request.customer.voices.filter(state=Voice.State.REVOKED).order_by(
+            "created_at"
+        ),
+        **_of_match(request, fields),
         **shown,
     }
     return render(request, "usage/own_voice.html", context)
+
+
+def _of_match(request: CustomerRequest, fields: QueryDict) -> dict[str, Any]:
+    found = match.newest(request.customer)
+    chosen = fields.get("candidate", "0")
+    return {
+        "match": found,
+        "candidates": [
+            {
+                "number": number,
+                "kind": candidates.in_kind(each["style"]),
+                "likeness": candidates.in_words(each["likeness"]),
+                "chosen": str(number) == chosen,
+            }
+            for number, each in enumerate(found.candidates if found else [])
+        ],
+        "held": match.held(request.customer),
+        "consent": match.CONSENT,
+        "consent_sha256": match.CONSENT_SHA256,
+        "to_read": match.TO_READ,
+        "formats": voiceprint.listed(),
+        "accept": ",".join(f".{name}" for name in voiceprint.formats()),
+        "is_matching": match.is_offered(),
+        "new_key": str(uuid.uuid4()),
+        "sample_bytes_max": voiceprint.SAMPLE_BYTES_MAX,
+    }
 
 
 def _settings(fields: QueryDict) -> dict[str, str | int | float]:

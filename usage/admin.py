@@ -1,4 +1,4 @@
-"""Admin of voices, generations, usage events and discrepancies.
+"""Admin of voices, matches, generations, usage events and discrepancies.
 
 The texts of generations and the words of pronunciations are not shown: operators do not need them
 to help.
@@ -29,6 +29,8 @@ from .models import (
     UsageDiscrepancyQuerySet,
     UsageEvent,
     Voice,
+    VoiceConsent,
+    VoiceMatch,
 )
 
 # Metronome ignores a repeated transaction_id for 34 days; after that it would refuse the event.
@@ -54,6 +56,27 @@ class PronunciationAdmin(OfCustomer, ReadOnlyAdmin):
     list_display = ("id", "customer")
     exclude = ("written", "spoken")
     ordering = ("-id",)
+
+
+@admin.register(VoiceConsent)
+class VoiceConsentAdmin(OfCustomer, ReadOnlyAdmin):
+    list_display = ("given_at", "customer", "address", "revoked_at")
+    list_filter = (("revoked_at", admin.EmptyFieldListFilter),)
+    ordering = ("-given_at",)
+
+
+@admin.register(VoiceMatch)
+class VoiceMatchAdmin(OfCustomer, ReadOnlyAdmin):
+    """Without what was computed of a voice: operators do not need it to help."""
+
+    list_display = ("created_at", "customer", "state", "failure")
+    list_filter = ("state",)
+    exclude = ("embedding", "body_hash", "candidates")
+    ordering = ("-created_at",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[VoiceMatch]:
+        rows: QuerySet[VoiceMatch] = super().get_queryset(request)
+        return rows.defer("embedding")
 
 
 @admin.register(Generation)

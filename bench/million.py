@@ -76,10 +76,11 @@ SELECT wallet, 'capture', -100, 1000000000 - 100 * nth, 1 + 2 * nth, reservation
     """INSERT INTO usage_generation
        (id, customer_id, key, body_hash, text, manner, voice, voice_name, voice_type, characters,
         credits, state, tries, reservation_id, available_after, audio, content_type,
-        duration_seconds, failure, created_at, taken_at, finished_at)
+        duration_seconds, failure, is_making_again, created_at, taken_at, finished_at)
 SELECT id, customer, id, md5(id::text), repeat('Every credit is counted once. ', 3), '{}',
        'standard-ava', 'Ava', 'standard', 100, 100,
-       'done', 0, reservation, 0, id || '.wav', 'audio/wav', 6.5, '', at, at, at FROM spoken""",
+       'done', 0, reservation, 0, id || '.wav', 'audio/wav', 6.5, '', FALSE, at, at, at
+  FROM spoken""",
     """INSERT INTO usage_usageevent
        (transaction_id, customer_id, event_type, happened_at, properties, credits, reservation_id,
         sent_at, created_at, attempts, last_error)

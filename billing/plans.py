@@ -13,6 +13,9 @@ STANDARD_CREDITS = 1
 PREMIUM_CREDITS = 2
 OWN_VOICE_CREDITS = 25_000
 
+# How long the audio of a customer without a plan is kept. It can be made again, free, for ever.
+AUDIO_DAYS_WITHOUT_PLAN = 30
+
 # Priorities of grants; lower is drawn first. Complimentary credits come before plan credits, which
 # expire monthly, and those before packs, which were bought to last.
 PRIORITY_COMPLIMENTARY, PRIORITY_PLAN, PRIORITY_PACK = 5, 10, 100
@@ -35,6 +38,7 @@ class Plan:
     credits: int
     price_cents: int | None  # None: by agreement
     days: int | None = None  # None: monthly
+    audio_days: int | None = None  # how long what is spoken is kept; None: until it is deleted
     once: bool = False
     pitch: str = ""
 
@@ -56,11 +60,26 @@ PLANS: dict[str, Plan] = {
             50_000,
             0,
             days=14,
+            audio_days=30,
             once=True,
             pitch="Try every voice for two weeks. No card.",
         ),
-        Plan("creator", "Creator", 250_000, 4_900, pitch="About five hours of speech a month."),
-        Plan("pro", "Pro", 1_000_000, 14_900, pitch="About twenty hours of speech a month."),
+        Plan(
+            "creator",
+            "Creator",
+            250_000,
+            4_900,
+            audio_days=90,
+            pitch="About five hours of speech a month.",
+        ),
+        Plan(
+            "pro",
+            "Pro",
+            1_000_000,
+            14_900,
+            audio_days=365,
+            pitch="About twenty hours of speech a month.",
+        ),
         Plan(
             "enterprise",
             "Enterprise",
@@ -70,3 +89,8 @@ PLANS: dict[str, Plan] = {
         ),
     )
 }
+
+
+def audio_days(plan: str | None) -> int | None:
+    """For how many days audio is kept on this plan, a key of PLANS; None: until it is deleted."""
+    return AUDIO_DAYS_WITHOUT_PLAN if plan is None else PLANS[plan].audio_days

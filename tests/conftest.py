@@ -99,7 +99,9 @@ def shop(alice, bob, now):
         first_seen_at=now,
         last_seen_at=now,
     )
-    Heartbeat.objects.create(worker="w", started_at=now, beat_at=timezone.now(), queues=["default"])
+    Heartbeat.objects.create(
+        worker="w", started_at=now, beat_at=timezone.now(), queues=["default", "speech"]
+    )
     UsageDiscrepancy.objects.create(
         customer=alice,
         hour_at=now,

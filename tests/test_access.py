@@ -63,6 +63,7 @@ ROWS = {
     "api_balance": "401 405 | 200 405 | 404 405 | 404 405",
     "events": ONE_S_OWN_ALONE,
     "studio": "login login | 200 422 | 403 403 | 403 403",
+    "again": "usage login | usage 404 | usage 403 | usage 403",
     "audio": "login 405 | 404 405 | 403 405 | 403 405",
     "listen": "login 405 | 404 405 | 403 405 | 403 405",
     "words": "login 405 | 404 405 | 403 405 | 403 405",
@@ -114,6 +115,7 @@ PLACES = {
     "/admin/": "admin",
     "/studio/": "studio",
     "/studio/voice/": "own-voice",
+    "/usage/": "usage",
     "/billing/": "billing",
     "/billing/plans/": "plans",
 }
@@ -209,6 +211,7 @@ def bobs(bob, now):
         "test_bank": [f"vocalis-payment-{payment.pk}"],
         "events": ["metronome-bob"],
         "no_such_api": ["nothing"],
+        "again": [generation.id],
         "audio": [generation.id],
         "words": [generation.id],
         "voice-match-keep": [match.id],

@@ -36,7 +36,8 @@ def nothing_cached(monkeypatch, settings):
 def running(stage, now):
     """A product in order: catalogue made, worker alive."""
     Heartbeat.objects.update_or_create(
-        worker="w", defaults={"started_at": now, "beat_at": timezone.now(), "queues": ["default"]}
+        worker="w",
+        defaults={"started_at": now, "beat_at": timezone.now(), "queues": ["default", "speech"]},
     )
     return stage
 
@@ -387,14 +388,14 @@ def test_the_report_is_json_with_a_time(client, running):
 
 
 def test_a_queue_with_jobs_that_no_worker_serves_is_an_error(client, running, monkeypatch):
-    speak = RowJob("long_texts.speak", InboundWebhook, lambda row, now: None, queue="speech")
-    monkeypatch.setattr(usage.jobs, "JOBS", [*usage.jobs.JOBS, speak])
+    learn = RowJob("voices.learn", InboundWebhook, lambda row, now: None, queue="learning")
+    monkeypatch.setattr(usage.jobs, "JOBS", [*usage.jobs.JOBS, learn])
 
     status, detail = checks(client, 503)["worker"]
-    assert status == "error" and detail.startswith("none serves the queue speech; last heartbeat")
+    assert status == "error" and detail.startswith("none serves the queue learning; last heartbeat")
 
     Heartbeat.objects.create(
-        worker="s", started_at=timezone.now(), beat_at=timezone.now(), queues=["speech"]
+        worker="s", started_at=timezone.now(), beat_at=timezone.now(), queues=["learning"]
     )
     monkeypatch.setattr(health, "_last", None)
     assert checks(client)["worker"][0] == "ok"

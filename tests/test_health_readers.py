@@ -22,7 +22,9 @@ from .test_health import TOKEN, URL, unsent_event
 def in_order(stage, now, monkeypatch, settings):
     settings.HEALTH_TOKEN = TOKEN
     monkeypatch.setattr(health, "_last", None)
-    Heartbeat.objects.create(worker="w", queues=["default"], started_at=now, beat_at=timezone.now())
+    Heartbeat.objects.create(
+        worker="w", queues=["default", "speech"], started_at=now, beat_at=timezone.now()
+    )
 
 
 def readers(staff, alice) -> dict[str, Client]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from jobs.job import Job
 
 from .metering import reconciliation, reporter
-from .speech import abandoned
+from .speech import abandoned, expiry
 
 JOBS: list[Job] = [
     reporter.REPORT,
@@ -18,4 +18,7 @@ JOBS: list[Job] = [
     abandoned.FORGET_MATCHES,
     reconciliation.RECONCILE,
     reconciliation.RECHECK,
+    expiry.EXPIRE,
+    expiry.LENGTHEN,
+    expiry.GIVE_UP_AUDIO,
 ]

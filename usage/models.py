@@ -172,6 +172,16 @@ class Generation(models.Model):
     content_type = models.CharField(
         max_length=60, help_text="Media type of the audio; determines the file's extension."
     )
+    audio_until_at = models.DateTimeField(
+        null=True, blank=True, help_text="Until then it is kept. Empty: until it is deleted."
+    )
+    audio_deleted_at = models.DateTimeField(
+        null=True, blank=True, help_text="When it was deleted because its time was over."
+    )
+    again_at = models.DateTimeField(
+        null=True, blank=True, help_text="When its audio was last begun to be made again, free."
+    )
+    is_making_again = models.BooleanField(default=False)
     duration_seconds = models.FloatField(null=True, blank=True)
     # Some 10 bytes a word. Without words ("") is another thing than unknown.
     words = models.TextField(  # noqa: DJ001
@@ -184,13 +194,20 @@ class Generation(models.Model):
     taken_at = models.DateTimeField(
         help_text="When a request last began to speak it. An abandoned one may be taken over."
     )
-    finished_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(
+        null=True, blank=True, help_text="When it was spoken or failed, or its audio made again."
+    )
 
     objects = GenerationQuerySet.as_manager()
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["customer", "key"], name="generation_key_unique")
+            models.UniqueConstraint(fields=["customer", "key"], name="generation_key_unique"),
+            models.UniqueConstraint(
+                fields=["customer"],
+                condition=Q(is_making_again=True),
+                name="generation_one_again",
+            ),
         ]
         indexes = [
             models.Index(fields=["customer", "-created_at"], name="generation_by_customer"),
@@ -200,6 +217,16 @@ class Generation(models.Model):
             ),
             models.Index(
                 fields=["taken_at"], name="generation_pending", condition=Q(state="pending")
+            ),
+            models.Index(
+                fields=["audio_until_at"],
+                name="generation_audio_until",
+                condition=Q(audio_until_at__isnull=False, audio_deleted_at__isnull=True),
+            ),
+            models.Index(
+                fields=["customer", "again_at"],
+                name="generation_again",
+                condition=Q(again_at__isnull=False),
             ),
         ]
 

@@ -1,9 +1,10 @@
 from django.urls import path
 
-from .pages import audio, history, listen, match, own_voice, pronunciations, studio, words
+from .pages import again, audio, history, listen, match, own_voice, pronunciations, studio, words
 
 urlpatterns = [
     path("studio/", studio.page, name="studio"),
+    path("studio/<uuid:generation_id>/again/", again.page, name="again"),
     path("studio/<uuid:generation_id>/audio/", audio.page, name="audio"),
     path("studio/<uuid:generation_id>/words/", words.page, name="words"),
     path("studio/listen/", listen.page, name="listen"),

@@ -114,6 +114,7 @@ class Migration(migrations.Migration):
                 ('period_end_at', models.DateTimeField(blank=True, null=True)),
                 ('failure', models.TextField(blank=True, default='', help_text='Shown to the customer.')),
                 ('told_at', models.DateTimeField(blank=True, help_text='When the e-mail was sent that the plan was not renewed.', null=True)),
+                ('is_audio_lengthened', models.BooleanField(default=False, help_text='What its customer had made before it began is kept as long as it says.')),
                 ('created_at', models.DateTimeField()),
                 ('ended_at', models.DateTimeField(blank=True, null=True)),
                 ('customer', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='subscriptions', to='accounts.customer')),
@@ -331,6 +332,10 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name='subscription',
             index=models.Index(condition=models.Q(('dead_at__isnull', False)), fields=['dead_at'], name='subscription_dead'),
+        ),
+        migrations.AddIndex(
+            model_name='subscription',
+            index=models.Index(condition=models.Q(('is_audio_lengthened', False), ('state', 'active')), fields=['id'], name='subscription_audio_due'),
         ),
         migrations.AddConstraint(
             model_name='subscription',

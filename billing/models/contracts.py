@@ -77,6 +77,10 @@ class Subscription(JobRow):
         blank=True,
         help_text="When the e-mail was sent that the plan was not renewed.",
     )
+    is_audio_lengthened = models.BooleanField(
+        default=False,
+        help_text="What its customer had made before it began is kept as long as it says.",
+    )
     created_at = models.DateTimeField()
     ended_at = models.DateTimeField(null=True, blank=True)
 
@@ -96,6 +100,14 @@ class Subscription(JobRow):
             ),
             models.UniqueConstraint(
                 fields=["customer"], condition=Q(state="active"), name="subscription_one_active"
+            ),
+        ]
+        indexes = [
+            *JobRow.Meta.indexes,
+            models.Index(
+                fields=["id"],
+                name="subscription_audio_due",
+                condition=Q(state="active", is_audio_lengthened=False),
             ),
         ]
 

@@ -9,6 +9,7 @@
   const problem = form.querySelector("[data-problem]");
   const charactersMax = Number(form.dataset.charactersMax);
   const number = new Intl.NumberFormat("en-US");
+  const day = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "long", year: "numeric", timeZone: "UTC" });
   let available = Number(form.dataset.available);
   let sent = null; // the body the form's key was last used for; a key serves one body only
   let busy = false;
@@ -178,6 +179,7 @@
   function complete(player, answer) {
     put(player, "seconds", `${answer.duration_seconds.toFixed(1)} s`);
     put(player, "cost", many(answer.credits, "credit"));
+    put(player, "until", answer.audio_until ? `Kept until ${day.format(new Date(answer.audio_until))}` : "");
     player.querySelector("[data-downloads]").hidden = false;
     for (const link of player.querySelectorAll("[data-format]")) {
       link.href = `${answer.audio_url}?format=${link.dataset.format}&download=1`;

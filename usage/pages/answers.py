@@ -6,27 +6,29 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
+from django.urls import reverse
 
 from accounts.access import wants_json
 from usage.speech.problems import Problem
 
 TITLES = {
     "audio_lost": "This audio is lost",
+    "audio_deleted": "This audio is deleted",
+    "again_too_often": "This audio must wait",
     "words_unknown": "This text has no subtitles",
     "audio_unreachable": "This audio cannot be read just now",
-}
-WORDS = {
-    "audio_lost": "Speak the text again in the studio; that takes its credits again. "
-    "Write to us, and we credit back what the lost audio cost.",
 }
 
 
 def as_json(problem: Problem, *, status: int | None = None) -> HttpResponse:
-    body = (
+    """`again_url`, where it is there: a POST to it makes the audio again, free."""
+    body: dict[str, Any] = (
         {"errors": problem.errors}
         if problem.errors
         else {"error": problem.message, **problem.details}
     )
+    if problem.again_id:
+        body["again_url"] = reverse("again", args=[problem.again_id])
     return _with_headers(JsonResponse(body, status=status or problem.status), problem)
 
 
@@ -36,7 +38,8 @@ def as_page(request: HttpRequest, problem: Problem, *, status: int | None = None
         return as_json(problem, status=status)
     context = {
         "title": TITLES.get(problem.code, "This did not work"),
-        "message": WORDS.get(problem.code, problem.message),
+        "message": problem.message,
+        "again_id": problem.again_id,
     }
     return _with_headers(
         render(request, "usage/problem.html", context, status=status or problem.status), problem

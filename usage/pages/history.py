@@ -16,6 +16,8 @@ from django.views.decorators.http import require_safe
 
 from accounts.access import CustomerRequest, customer_required
 from accounts.models import Customer
+from billing import plans
+from billing.subscriptions.choose import current_plan
 from usage.models import Generation, UsageEvent, Voice
 from usage.speech import audio
 
@@ -33,6 +35,7 @@ def page(request: CustomerRequest) -> HttpResponseBase:
     context = {
         "rows": rows,
         "next_id": next_id,
+        "audio_promise": _promise(request.customer),
         "is_first": "before" not in request.GET,
         "days": days,
         "credits_max": max((day["credits"] for day in days), default=0),
@@ -41,6 +44,20 @@ def page(request: CustomerRequest) -> HttpResponseBase:
         .order_by("created_at"),
     }
     return render(request, "usage/usage.html", context)
+
+
+def _promise(customer: Customer) -> str:
+    """How long audio is kept that is made now, in words."""
+    subscription = current_plan(customer)
+    days = plans.audio_days(subscription.plan if subscription else None)
+    which = f"Your {plans.PLANS[subscription.plan].name} plan" if subscription else "Without a plan"
+    what = "until you have it deleted" if days is None else f"for {days} days"
+    if subscription is None:
+        return f"{which}, new audio is kept {what}; a plan that keeps it longer does so at once."
+    return (
+        f"{which} keeps audio {what}; a plan that keeps it longer does so for what is there, too, "
+        "and no date shown is ever moved back."
+    )
 
 
 def day_totals(customer: Customer, now: datetime) -> list[dict[str, Any]]:

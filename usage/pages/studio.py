@@ -29,12 +29,10 @@ from . import answers
 # Back in the browser and on with another text: a new request on an old form.
 WORDS = {
     "key_reused": "This form was sent before with another text. Press Speak to speak this one.",
-    "audio_lost": (
-        "The audio of this text is lost. Press Speak to speak it again; "
-        "that takes its credits again. Write to us, and we credit back what the lost audio cost."
-    ),
+    "audio_lost": "{message} Pressing Speak does that.",
+    "audio_deleted": "{message} Pressing Speak does that.",
 }
-NEEDS_NEW_KEY = {"key_reused", "audio_lost"}
+NEEDS_NEW_KEY = {"key_reused", "audio_lost", "audio_deleted"}
 RECENT = 5
 PENDING_REFRESH_SECONDS = 2
 
@@ -55,7 +53,7 @@ def page(request: CustomerRequest) -> HttpResponseBase:
     voice = typed.get("voice") or (done.voice if done else request.GET.get("voice", ""))
     how = typed or (done.manner if done else {})
     response = _render(request, done=done, voice=voice, text=typed.get("text", ""), how=how)
-    if done and done.state == Generation.State.PENDING:
+    if done and (done.state == Generation.State.PENDING or done.is_making_again):
         response["Refresh"] = str(PENDING_REFRESH_SECONDS)
     return response
 
@@ -88,6 +86,7 @@ def _answer(request: CustomerRequest) -> HttpResponse:
             "words_url": None
             if generation.words is None
             else reverse("words", args=[generation.id]),
+            "audio_until": generation.audio_until_at,
             "duration_seconds": generation.duration_seconds,
         },
         status=HTTPStatus.CREATED,

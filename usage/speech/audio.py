@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
 from django.core.exceptions import SuspiciousFileOperation
@@ -23,7 +24,7 @@ from usage.engines import WAV
 from usage.engines.whole import Speech
 from usage.models import Generation
 
-from .problems import AudioLost, AudioUnreachable, SpeechFailed
+from .problems import AudioDeleted, AudioLost, AudioUnreachable, SpeechFailed
 
 logger = logging.getLogger(__name__)
 
@@ -40,13 +41,13 @@ GONE = (
 )
 
 
-def name_for(generation: Generation) -> str:
+def name_for(generation: Generation, *, began_at: datetime | None = None) -> str:
     """The name its audio is stored under.
 
     Each attempt has its own, known before it begins: so what a killed process stored can be found
-    and deleted.
+    and deleted. By default it is the attempt of `taken_at`.
     """
-    attempt = int(generation.taken_at.timestamp() * 1_000)
+    attempt = int((began_at or generation.taken_at).timestamp() * 1_000)
     extension = EXTENSIONS[generation.content_type]
     return f"{generation.customer_id}/{generation.id}-{attempt:x}.{extension}"
 
@@ -55,11 +56,11 @@ def download_name(generation: Generation, extension: str) -> str:
     return f"vocalis-{generation.id}.{extension}"
 
 
-def store(generation: Generation, speech: Speech) -> str:
+def store(generation: Generation, speech: Speech, *, began_at: datetime | None = None) -> str:
     """Store what was spoken and return the name it got. Raises SpeechFailed."""
     try:
         data = sound.stored(speech.samples, speech.sample_rate)
-        return default_storage.save(name_for(generation), ContentFile(data))
+        return default_storage.save(name_for(generation, began_at=began_at), ContentFile(data))
     except OSError as error:
         logger.exception("the audio of generation %s could not be stored", generation.id)
         raise SpeechFailed("The audio could not be stored. Try again in a moment.") from error
@@ -68,15 +69,18 @@ def store(generation: Generation, speech: Speech) -> str:
 def open_audio(generation: Generation) -> Any:
     """The stored file, open for reading.
 
-    Raises AudioLost, or AudioUnreachable where the storage may come back.
+    Raises AudioLost (AudioDeleted among it), or AudioUnreachable where the storage may come back.
     """
+    again_id = None if generation.credit_back_id else generation.id
+    if generation.audio_deleted_at:
+        raise AudioDeleted(generation.audio_deleted_at, again_id)
     try:
         if not generation.audio:
             raise FileNotFoundError("no audio is stored")
         return default_storage.open(generation.audio)
     except GONE as error:
         logger.warning("the audio of generation %s is lost: %s", generation.id, error)
-        raise AudioLost from error
+        raise AudioLost(again_id) from error
     except OSError as error:
         logger.exception("the audio of generation %s cannot be read", generation.id)
         raise AudioUnreachable from error
@@ -90,10 +94,24 @@ def check(generation: Generation) -> None:
     open_audio(generation).close()
 
 
-def mark_lost(generations: Iterable[Generation]) -> None:
-    """Set `is_audio_lost` on those of a page whose audio is lost.
+def is_whole(generation: Generation) -> bool:
+    """Whether the audio is there and can be read to its end. Raises AudioUnreachable."""
+    try:
+        with open_audio(generation) as file, sound.Reader(file) as samples:
+            for _ in samples:
+                pass
+    except (AudioLost, sound.SoundBroken):
+        return False
+    except OSError as error:
+        logger.exception("the audio of generation %s cannot be read", generation.id)
+        raise AudioUnreachable from error
+    return True
 
-    That is one look at the storage for each that is finished.
+
+def mark_lost(generations: Iterable[Generation]) -> None:
+    """Set `is_audio_lost` on those of a page whose audio is lost, or deleted after its time.
+
+    That is one look at the storage for each that is finished and not deleted.
 
     When the storage does not answer the rest are taken to be there, so that a page waits for it
     once.
@@ -106,6 +124,14 @@ def mark_lost(generations: Iterable[Generation]) -> None:
                 generation.is_audio_lost = True
             except AudioUnreachable:
                 return
+
+
+def remove(name: str) -> None:
+    """Delete a stored file. Raises OSError: then it may still be there."""
+    try:
+        default_storage.delete(name)
+    except SuspiciousFileOperation:
+        logger.warning("no file of ours can be named %r", name)
 
 
 def delete(name: str) -> None:

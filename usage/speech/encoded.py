@@ -59,7 +59,7 @@ def open_encoded(generation: Generation, name: str) -> BinaryIO:
             return found
         except SoundBroken as error:
             logger.error("the audio of generation %s is broken: %s", generation.id, error)
-            raise AudioLost from error
+            raise AudioLost(None if generation.credit_back_id else generation.id) from error
         except (OSError, FormatRefused) as error:
             logger.exception("the audio of generation %s cannot be encoded", generation.id)
             raise AudioUnreachable from error

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import Any
 from uuid import UUID
@@ -49,14 +49,70 @@ class SpeechFailed(Exception):
 
 
 class AudioLost(Exception):
-    """The text was spoken and charged, and its audio is not there any more."""
+    """The text was spoken and charged, and its audio is not there any more.
+
+    `again_id` is the id of the generation, whose audio is made again free; None if what it cost was
+    credited back.
+    """
+
+    what = "The audio of this text is lost"
+
+    def __init__(self, again_id: UUID | None = None) -> None:
+        super().__init__(
+            f"{self.what}. It is made again, free, in the studio or on the Usage page. To speak "
+            "the text anew for its credits, use a new key."
+            if again_id
+            else f"{self.what}, and its credits were credited back. Speak the text with a new key; "
+            "that takes its credits again."
+        )
+        self.again_id = again_id
+
+
+class AudioDeleted(AudioLost):
+    """The audio was deleted because its time was over."""
+
+    def __init__(self, deleted_at: datetime, again_id: UUID | None = None) -> None:
+        self.what = f"The audio of this text was deleted on {deleted_at.day} {deleted_at:%B %Y}"
+        super().__init__(again_id)
+
+
+class CreditedBack(Exception):
+    """The audio is not made again: what it cost was credited back."""
 
     def __init__(self) -> None:
         super().__init__(
-            "The audio of this text is lost, and its key does not make it "
-            "again. Speak the text with a new key; that takes its credits "
-            "again. Write to us, and we credit back what the lost audio cost."
+            "What this audio cost was credited back, so it is not made again. Speak the text "
+            "again; that takes its credits."
         )
+
+
+class VoiceGone(Exception):
+    """The audio cannot be made again: its voice does not exist any more."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"The voice {name} does not exist any more, so this audio cannot be made again. "
+            "Write to us, and we credit back what it cost."
+        )
+
+
+class AgainElsewhere(Exception):
+    """Another audio of this customer is being made again; one at a time."""
+
+    def __init__(self) -> None:
+        super().__init__("Another audio is just being made again. Try this one when that is done.")
+
+
+class AgainTooOften(Exception):
+    """So many were made again in the last hour that the next one must wait."""
+
+    def __init__(self, an_hour: int, seconds: float) -> None:
+        minutes = max(1, math.ceil(seconds / 60))
+        super().__init__(
+            f"{an_hour} audios were made again in the last hour, and more are not made free. "
+            f"Try again in {minutes} minute{'s' if minutes > 1 else ''}."
+        )
+        self.retry_after_seconds = max(1, math.ceil(seconds))
 
 
 class AudioUnreachable(Exception):
@@ -115,6 +171,7 @@ class Problem:
     errors: Mapping[str, list[str]] = field(default_factory=dict)  # by field of the request
     details: Mapping[str, int] = field(default_factory=dict)
     retry_after_seconds: int | None = None
+    again_id: UUID | None = None  # of the generation whose audio is made again free
 
 
 FROZEN = "Your credits are on hold. Please write to us before you go on."
@@ -140,7 +197,13 @@ def _missing(status: int, code: str, error: ledger.InsufficientCredits) -> Probl
     return Problem(status, code, str(error), details=details)
 
 
-def _running(status: int, code: str, error: StillRunning | TooManyMatches) -> Problem:
+def _lost(status: int, code: str, error: AudioLost) -> Problem:
+    return Problem(status, code, str(error), again_id=error.again_id)
+
+
+def _running(
+    status: int, code: str, error: StillRunning | TooManyMatches | AgainTooOften
+) -> Problem:
     return Problem(status, code, str(error), retry_after_seconds=error.retry_after_seconds)
 
 
@@ -178,7 +241,12 @@ TABLE: dict[type[Exception], tuple[int, str, Callable[[int, str, Any], Problem]]
     TooManyMatches: (HTTPStatus.TOO_MANY_REQUESTS, "too_many_matches", _running),
     UnknownMatch: (HTTPStatus.NOT_FOUND, "unknown_match", _own_words),
     SpeechFailed: (HTTPStatus.SERVICE_UNAVAILABLE, "speech_failed", _free),
-    AudioLost: (HTTPStatus.GONE, "audio_lost", _own_words),
+    AudioLost: (HTTPStatus.GONE, "audio_lost", _lost),
+    AudioDeleted: (HTTPStatus.GONE, "audio_deleted", _lost),
+    CreditedBack: (HTTPStatus.CONFLICT, "credited_back", _own_words),
+    VoiceGone: (HTTPStatus.GONE, "voice_gone", _own_words),
+    AgainElsewhere: (HTTPStatus.CONFLICT, "again_elsewhere", _own_words),
+    AgainTooOften: (HTTPStatus.TOO_MANY_REQUESTS, "again_too_often", _running),
     WordsUnknown: (HTTPStatus.NOT_FOUND, "words_unknown", _own_words),
     AudioUnreachable: (HTTPStatus.SERVICE_UNAVAILABLE, "audio_unreachable", _later),
 }

@@ -33,7 +33,7 @@ from usage.engines import EngineFailed, NothingToSpeak, engine
 from usage.engines.whole import Speech
 from usage.models import Generation
 
-from . import audio, capture, pricing, pronunciations, takes, voices, words
+from . import audio, capture, pricing, promise, pronunciations, takes, voices, words
 from . import manner as manners
 from .problems import KeyReused, Refused, SpeechFailed, StillRunning, UnknownVoice
 
@@ -77,8 +77,8 @@ def speak(
     Raises Refused (KeyReused among it), StillRunning, SpeechFailed, and the ledger's
     InsufficientCredits and WalletFrozen. After any of them nothing is charged and nothing stays
     reserved, and the same key may be used again. Raises AudioLost if the first answer's audio is
-    gone: nothing is spoken and charged again until a new key asks for it; AudioUnreachable if it
-    cannot be read just now.
+    gone (AudioDeleted if its time was over): nothing is spoken and charged again until a new key
+    asks for it; AudioUnreachable if it cannot be read just now.
     """
     text, speaker, kept = _check(customer, text, voice_id, key, manner)
     clock = ticking(now)
@@ -278,6 +278,7 @@ def _finish(
         outcome = {
             "state": Generation.State.DONE,
             "audio": stored,
+            "audio_until_at": promise.until(generation.customer, now),
             "duration_seconds": speech.duration_seconds,
             "words": words.packed(words.timed(speech.words, speech.duration_seconds)),
             "reservation_id": reservation.id,

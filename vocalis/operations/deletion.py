@@ -18,7 +18,6 @@ from typing import Any
 
 from django.contrib.admin.models import LogEntry
 from django.contrib.contenttypes.models import ContentType
-from django.core.files.storage import default_storage
 from django.db import transaction
 from django.db.models import Q
 
@@ -29,7 +28,7 @@ from billing.payments import requests as payments
 from billing.subscriptions import choose as subscriptions
 from jobs.walk import walk
 from usage.models import Generation, Pronunciation, Voice
-from usage.speech import encoded, match, problems, speak
+from usage.speech import match, problems, retention, speak
 from usage.text import MAX_CHARACTERS
 
 NAME = "Deleted customer"
@@ -93,7 +92,9 @@ def _check(customer: Customer, now: datetime) -> None:
     speaking_since = now - timedelta(seconds=longest)
     pending = Q(state=Generation.State.PENDING, taken_at__gt=speaking_since)
     setting_up = Voice.objects.filter(customer=customer, state=Voice.State.PENDING)
-    if Generation.objects.filter(pending, customer=customer).exists() or setting_up.exists():
+    again = Q(is_making_again=True, again_at__gt=speaking_since)
+    speaking = Generation.objects.filter(pending | again, customer=customer)
+    if speaking.exists() or setting_up.exists():
         raise NotDeletable(SPEAKING)
 
 
@@ -129,10 +130,10 @@ def _delete_speech(generation: Generation, now: datetime) -> None:
         generation.refresh_from_db()
         if generation.state == Generation.State.PENDING:  # taken over before the account was closed
             raise NotDeletable(SPEAKING)
-    if generation.audio:
-        # The file first: without the name in the row it could not be found any more.
-        default_storage.delete(generation.audio)
-        encoded.forget(generation.audio)
+    if generation.is_making_again:  # by a process that is gone; if it is not, it cannot finish now
+        retention.give_up(generation)
+    # The file first: without the name in the row it could not be found any more.
+    retention.delete(generation.audio)
     Generation.objects.filter(pk=generation.pk).update(
         text="", manner={}, audio="", body_hash="", words=None
     )

@@ -4,6 +4,7 @@ whole or in ranges, to its owner alone, and told in words when it is lost."""
 from __future__ import annotations
 
 import io
+import re
 from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
@@ -263,10 +264,11 @@ def test_lost_audio_is_told_in_words_at_its_address(page, sound, lose):
 
     answer, download = page.get(sound), page.get(sound, {"download": "1"})
     assert answer.status_code == download.status_code == 404
-    assert "This audio is lost" in answer.text and "credit back" in answer.text
+    assert "This audio is lost" in answer.text and "Make it again, free" in answer.text
     assert answer["Cache-Control"] == "no-store"
     told = page.get(sound, **JSON)
-    assert (told.status_code, list(told.json())) == (404, ["error"])
+    assert (told.status_code, list(told.json())) == (404, ["error", "again_url"])
+    assert told.json()["again_url"] == sound.replace("/audio/", "/again/")
 
 
 @lost_in_every_way
@@ -276,7 +278,8 @@ def test_a_key_whose_audio_is_lost_promises_none_and_charges_nothing(page, sound
     answer = page.post("/studio/", FORM, **JSON)
 
     assert answer.status_code == 410
-    assert "with a new key" in answer.json()["error"]
+    assert "use a new key" in answer.json()["error"]
+    assert answer.json()["again_url"] == sound.replace("/audio/", "/again/")
     assert Wallet.objects.values_list("balance", "reserved").get() == (495, 0)
     assert UsageEvent.objects.count() == 1
     again = page.post("/studio/", FORM | {"key": "k-2"}, **JSON)
@@ -300,9 +303,7 @@ def test_a_form_whose_audio_is_lost_gets_a_new_key(page, sound):
     answer = page.post("/studio/", FORM)
 
     assert answer.status_code == 410
-    assert (
-        "Press Speak to speak it again" in answer.text and 'name="key" value="k"' not in answer.text
-    )
+    assert "Pressing Speak does that" in answer.text and 'name="key" value="k"' not in answer.text
     assert ">\nHello</textarea>" in answer.text
 
 
@@ -313,7 +314,11 @@ def test_lost_audio_that_was_credited_back_says_so(page, alice, sound, staff, no
     credit_back.credit_back(generation=Generation.objects.get(), by=staff, reason="Lost", now=now)
 
     assert "credited back" in page.get("/studio/").text
-    assert "Audio lost, credited back" in page.get("/usage/").text
+    assert "Audio lost, credited back" in re.sub(r"<[^>]+>", "", page.get("/usage/").text)
+    for url in ("/studio/", "/usage/", sound):
+        assert "Make it again" not in page.get(url).text
+    answer = page.post("/studio/", FORM, **JSON)
+    assert "were credited back" in answer.json()["error"] and "again_url" not in answer.json()
 
 
 @pytest.mark.parametrize("error", [OSError(5, "Input/output error"), TimeoutError("no answer")])

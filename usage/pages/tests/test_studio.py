@@ -67,6 +67,8 @@ def test_a_program_gets_201_with_what_it_cost(page, wallet):
         "available": 488,
         "audio_url": f"/studio/{generation.id}/audio/",
         "words_url": f"/studio/{generation.id}/words/",
+        "audio_until": f"{generation.audio_until_at:%Y-%m-%dT%H:%M:%S}"
+        f".{generation.audio_until_at.microsecond // 1_000:03}Z",
         "duration_seconds": generation.duration_seconds,
     }
     assert answer["Server-Timing"].startswith("synthesis;dur=")

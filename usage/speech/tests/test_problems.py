@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
@@ -34,6 +34,11 @@ EXAMPLES = [
     (problems.UnknownMatch(), 404, "unknown_match"),
     (problems.SpeechFailed("The engine is busy."), 503, "speech_failed"),
     (problems.AudioLost(), 410, "audio_lost"),
+    (problems.AudioDeleted(datetime(2027, 3, 5, tzinfo=UTC)), 410, "audio_deleted"),
+    (problems.CreditedBack(), 409, "credited_back"),
+    (problems.VoiceGone("Nora"), 410, "voice_gone"),
+    (problems.AgainElsewhere(), 409, "again_elsewhere"),
+    (problems.AgainTooOften(20, 61), 429, "again_too_often"),
     (problems.WordsUnknown(), 404, "words_unknown"),
     (problems.AudioUnreachable(), 503, "audio_unreachable"),
 ]

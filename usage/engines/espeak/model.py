@@ -160,13 +160,21 @@ class Espeak:
         words = request["words"]
         times, samples = self._words(words)
         silent = {index for index, (begin, end) in enumerate(times) if end <= begin}
-        if silent:
+        # The library speaks some words as one, such as "of the", and tells of the first only.
+        joined = {index for index in silent if self._has_sound(words[index])}
+        if nameless := silent - joined:
             # What the library has no sound for is called by its name.
-            words = [spell_out(word) if n in silent else word for n, word in enumerate(words)]
+            words = [spell_out(word) if n in nameless else word for n, word in enumerate(words)]
             times, samples = self._words(words)
+        if joined:
+            times = _shared(times, words, joined)
         if not samples.strip(b"\0"):
             return [(0.0, 0.0)] * len(words), b""
         return _finish(times, samples, rate / own_rate, request["gain"])
+
+    def _has_sound(self, word: str) -> bool:
+        [(begin, end)], _ = self._batch([word])
+        return end > begin
 
     def _words(self, words: Sequence[str]) -> tuple[Times, bytes]:
         """Times by the library's word events, and samples without the silence after the last."""
@@ -192,7 +200,7 @@ class Espeak:
             index = bisect_right(starts, place) - 1
             if begins[index] < 0:
                 begins[index] = min(sample, total)
-        # A word without an event has no sound: it ends where it begins.
+        # A word without an event has no sound of its own: it ends where it begins.
         ends = [total] * len(words)
         for index in reversed(range(len(words))):
             if begins[index] < 0:
@@ -251,6 +259,21 @@ def load() -> Espeak:
     # Imports what numpy imports late, while files may still be read.
     _finish([(0.0, 1.0)], bytes(2 * SAMPLE_RATE), 0.5, 2.0)
     return Espeak()
+
+
+def _shared(times: Times, words: Sequence[str], joined: set[int]) -> Times:
+    """Times in which `joined` words take a part of the word they are spoken with, by length."""
+    shared: Times = []
+    while (first := len(shared)) < len(times):
+        end = first + 1
+        while end < len(times) and (end in joined or joined.issuperset(range(first, end))):
+            end += 1
+        begin_seconds, end_seconds = times[first][0], times[end - 1][1]
+        sizes = [len(word) for word in words[first:end]]
+        step = (end_seconds - begin_seconds) / sum(sizes)
+        marks = [begin_seconds + step * size for size in accumulate(sizes, initial=0)]
+        shared += list(zip(marks, [*marks[1:-1], end_seconds], strict=False))
+    return shared
 
 
 def _finish(times: Times, samples: bytes, speed: float, gain: float) -> tuple[Times, bytes]:

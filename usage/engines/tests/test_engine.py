@@ -161,6 +161,21 @@ def test_each_word_as_written_has_a_time_in_order_within_the_audio():
     assert all(word.end_seconds - word.begin_seconds > 0.05 for word in speech.words)
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["From the mill to the river.", "Of the people, for a while.", "It was in the hall of a ★."],
+)
+def test_words_that_the_library_speaks_as_one_are_not_spelled_and_share_its_time(text):
+    speech = speak(text)
+
+    # Spelled, "the" alone takes three seconds: "latin small letter t, latin small letter h, ...".
+    assert speech.duration_seconds < 0.6 * len(speech.words)
+    assert all(word.end_seconds - word.begin_seconds > 0.02 for word in speech.words)
+    assert [word.begin_seconds for word in speech.words] == sorted(
+        word.begin_seconds for word in speech.words
+    )
+
+
 def test_words_are_where_they_sound():
     """Between two sentences it is silent, and the times leave that out."""
     speech = speak("Please stop it now. Then you may go.", {"variant": "en-us"})

@@ -141,6 +141,10 @@ def _half(letter: str) -> str:
 
 def _time(match: re.Match[str], context: Context) -> Reading:
     hour, minute, second, half = match.group("hour", "minute", "second", "half")
+    if fraction := match["fraction"]:  # how long a race took
+        minutes = f"{cardinal(int(hour))} minute" + ("" if int(hour) == 1 else "s")
+        digits = " ".join(cardinal(int(digit)) for digit in fraction)
+        return whole(match, f"{minutes} {cardinal(int(minute))} point {digits} seconds")
     if int(hour) > 24:
         return None
     words = cardinal(int(hour)) if half and minute == "00" else _clock(hour, minute)
@@ -188,7 +192,8 @@ RULES = [
         _to,
     ),
     rule(
-        rf"(?P<hour>\d{{1,2}}):(?P<minute>[0-5]\d)(?::(?P<second>[0-5]\d)(?:\.\d{{1,6}})?)?(?![\d:])"
+        rf"(?P<hour>\d{{1,2}}):(?P<minute>[0-5]\d)(?::(?P<second>[0-5]\d)(?:\.\d{{1,6}})?|\.(?P<fraction>\d{{1,3}}))?"
+        rf"(?![\d:])"
         rf"(?:{SPACE}?{_HALF})?",
         _time,
         re.I,

@@ -5,11 +5,11 @@ IS_SUPPORTED = -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (
 PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3; do "$$name" $(IS_SUPPORTED) && break; done; echo "$$name")
 IN_VENV := . .venv/bin/activate &&
 
-.PHONY: help python setup run test lint format check bench simulate
+.PHONY: help python setup run test lint format check bench simulate voice-check
 .DEFAULT_GOAL := help
 
 help: ## List the targets
-	@grep -hE '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
+	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
 
 python:
 	@echo "$(PYTHON)"
@@ -37,6 +37,10 @@ bench: .venv/dev.stamp ## Benchmarks, as JSON
 simulate: .venv/dev.stamp ## The money path under bad luck: SEED=7 replays one run, SEEDS=20000 runs many, FRESH=500 new ones
 	@$(IN_VENV) exec python -m tests.simulation $(if $(SEED),--seed $(SEED)) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(FRESH),--fresh $(FRESH))
 
+voice-check: .venv/run.stamp .venv-voice-check/stamp ## How the house voices are understood and sound, into docs/voices.md; takes an hour and 7 GB
+	@$(IN_VENV) ENV_FILE=.env.example nice -n 10 python -m bench.voice_check.speak
+	@cd bench && nice -n 10 ../.venv-voice-check/bin/python -m voice_check.measure --write ../docs/voices.md $(ARGS)
+
 .env:
 	@cp .env.example .env && echo "Made .env from .env.example."
 
@@ -46,6 +50,11 @@ simulate: .venv/dev.stamp ## The money path under bad luck: SEED=7 replays one r
 .venv/dev.stamp: requirements-dev.txt
 	$(install)
 	@touch .venv/run.stamp
+
+.venv-voice-check/stamp: requirements-voice-check.txt
+	@$(PYTHON) -m venv --clear .venv-voice-check
+	@echo "Installing $< ..." && .venv-voice-check/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
+	@touch $@
 
 # $< is the requirements file. A .venv that was cut off half way has no working pip and is made anew.
 define install

@@ -4,6 +4,7 @@ import pytest
 from django.db import connection
 
 from bench import gate
+from bench.voice_check import sentences, wer
 from billing.models import LedgerEntry, Reservation
 from conftest import fund
 
@@ -27,3 +28,24 @@ def test_both_ways_through_the_gate_leave_the_same(alice, now, way):
         [[wallet.grants.get().pk, 10]],
     )
     assert entry.reservation == Reservation.objects.get(state="captured", captured=10)
+
+
+@pytest.mark.parametrize(
+    ("said", "heard", "wrong"),
+    [
+        ("Well-known, isn't it?", "well known isn’t it", 0),
+        ("Our neighbours heard one shot.", "Our neighbors heard 1 shot!", 0),
+        ("a b c d", "a x c", 2),
+        ("a b", "a b c d", 2),
+        ("¿Por qué no?", "por que no", 1),
+        ("", "noise", 1),
+    ],
+)
+def test_a_word_is_an_error_if_it_is_heard_as_another_left_out_or_put_in(said, heard, wrong):
+    assert wer.errors(wer.words(said), wer.words(heard)) == wrong
+
+
+def test_no_sentence_of_the_voice_check_is_spelled_with_figures():
+    for texts in sentences.SENTENCES.values():
+        assert len(set(texts)) == len(texts) >= 5
+        assert not any(sign.isdigit() for text in texts for sign in text)

@@ -7,7 +7,8 @@ does not import Django.
 
 Messages are those of wire.py. The first one is ours: {} if the model is loaded, {"problem": words}
 if it cannot be. A request says what to speak and how, and has `seconds` of CPU time. The answer has
-`times`, or `refused`: words for the customer. Any other error ends the process, so that a piece
+`times`, or `refused`: words for the customer; a model may answer in its own way too, as eSpeak's
+does with phonemes. Any other error ends the process, so that a piece
 that breaks it is seen as such.
 """
 
@@ -34,6 +35,7 @@ helper.main(*sys.argv[2:])
 ROOT = Path(__file__).resolve().parents[2]
 
 Times = list[tuple[float, float]]
+Answer = dict[str, Any]  # what a helper says that does not speak
 
 
 class Refused(Exception):
@@ -54,8 +56,10 @@ class Model(Protocol):
     def begin(self, folder: Path | None) -> None:
         """The rights are gone, and the folder is here now. Raises Unusable."""
 
-    def speak(self, request: dict[str, Any]) -> tuple[Times, bytes]:
-        """Begin and end of each word in seconds, and samples. Raises Refused."""
+    def speak(self, request: dict[str, Any]) -> tuple[Times | Answer, bytes]:
+        """Begin and end of each word in seconds, and samples; or an answer of another kind and no
+        samples. Raises Refused.
+        """
 
 
 def main(name: str, limits: str) -> None:
@@ -81,11 +85,12 @@ def main(name: str, limits: str) -> None:
         request, _ = wire.unpack(_read, samples_bytes_max=0)
         rights.limit_cpu(request["seconds"])
         try:
-            times, samples = model.speak(request)
+            answer, samples = model.speak(request)
         except Refused as error:
             _send(wire.pack({"refused": str(error)}))
         else:
-            _send(wire.pack({"times": times}, samples))
+            header = answer if isinstance(answer, dict) else {"times": answer}
+            _send(wire.pack(header, samples))
         release()
 
 

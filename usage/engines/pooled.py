@@ -51,6 +51,13 @@ class PooledEngine(ABC):
         """
         return spoken
 
+    def prepare(self, request: dict[str, Any], seconds: float) -> tuple[dict[str, Any], float]:
+        """The request for a piece with all that the helper is told, and the seconds left for it.
+
+        Raises EngineFailed.
+        """
+        return request, seconds
+
     def pace(self, settings: Settings) -> float:
         """How much faster than usual speech the voice is by its settings."""
         return 1.0
@@ -97,16 +104,16 @@ class PooledEngine(ABC):
         if not piece.words:
             return Spoken(piece, pause, ())
         words = self.words([word.spoken for word in piece.words])
-        heard = list(words)  # to be compared with what comes back
-        request = request | {"words": words}
+        asked = request | {"words": words}
         if self.takes_ipa and any(word.ipa for word in piece.words):
-            given = {n: word.ipa for n, word in enumerate(piece.words) if word.ipa}
-            request["ipa"] = given
-            heard = [given.get(n, word) for n, word in enumerate(words)]
+            asked["ipa"] = {n: word.ipa for n, word in enumerate(piece.words) if word.ipa}
+        asked, seconds = self.prepare(asked, seconds)
+        given = asked.get("ipa", {})
+        heard = [given.get(n, word) for n, word in enumerate(words)]  # as the answer is measured
         missing = ""
         for _ in range(2):
             try:
-                answer, samples = self._pool.ask(request, seconds=seconds)
+                answer, samples = self._pool.ask(asked, seconds=seconds)
             except Crashed as error:
                 raise _unspeakable(piece) from error
             if "refused" in answer:

@@ -79,7 +79,7 @@ def shortfall(name: str) -> str:
 
 def shortfalls() -> dict[str, str]:
     """The shortfalls of the engines of house voices, by engine."""
-    names = dict.fromkeys(speaker.engine for speaker in HOUSE.values())
+    names = dict.fromkeys(name for speaker in HOUSE.values() for name in speaker.engines)
     return {name: words for name in names if (words := shortfall(name))}
 
 
@@ -98,5 +98,5 @@ def _report(name: str, status: Status | None, *, own: bool, is_used: bool) -> En
 
 
 def _hidden(name: str, tier: VoiceType) -> str:
-    names = [each.name for each in HOUSE.values() if (each.engine, each.type) == (name, tier)]
+    names = [each.name for each in HOUSE.values() if name in each.engines and each.type == tier]
     return f"{tier.label} voices are hidden: {', '.join(names)}." if names else ""

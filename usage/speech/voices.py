@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from accounts.models import Customer
@@ -13,6 +13,37 @@ from usage.text import scripts
 
 from . import pricing
 from .problems import UnknownVoice
+
+# By the code of a language, or by its first part.
+LANGUAGE_NAMES = {
+    "ar": "Arabic",
+    "bg": "Bulgarian",
+    "cs": "Czech",
+    "da": "Danish",
+    "de": "German",
+    "el": "Greek",
+    "en": "English",
+    "es": "Spanish",
+    "fi": "Finnish",
+    "fr": "French",
+    "he": "Hebrew",
+    "hi": "Hindi",
+    "hu": "Hungarian",
+    "it": "Italian",
+    "ja": "Japanese",
+    "ko": "Korean",
+    "nl": "Dutch",
+    "no": "Norwegian",
+    "pl": "Polish",
+    "pt": "Portuguese",
+    "pt-br": "Brazilian Portuguese",
+    "ro": "Romanian",
+    "ru": "Russian",
+    "sv": "Swedish",
+    "tr": "Turkish",
+    "uk": "Ukrainian",
+    "zh": "Chinese",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +57,18 @@ class Speaker:
     settings: Settings
     description: str = ""
     language: str = "en"  # in which it reads: numbers, addresses, abbreviations
+    needs: tuple[str, ...] = ()  # further engines, for the phonemes of its language
+
+    @property
+    def language_name(self) -> str:
+        """ "Spanish"; the code of a language that has no name here."""
+        code = self.language.lower()
+        return LANGUAGE_NAMES.get(code) or LANGUAGE_NAMES.get(code.partition("-")[0], code)
+
+    @property
+    def engines(self) -> tuple[str, ...]:
+        """All that must be there for it to speak."""
+        return (self.engine, *self.needs)
 
     @property
     def credits_per_character(self) -> int:
@@ -41,8 +84,8 @@ class Speaker:
 
     @property
     def is_offered(self) -> bool:
-        """Whether its engine can speak on this machine."""
-        return not missing(self.engine)
+        """Whether its engines can speak on this machine."""
+        return not any(map(missing, self.engines))
 
     def refusal(self, text: str) -> str:
         """Why the voice cannot speak this text, and which can; "" if it can."""
@@ -66,6 +109,11 @@ def _standard(id_: str, name: str, description: str, engine_name: str, **setting
 def _premium(id_: str, name: str, description: str, style: str, gain: float) -> Speaker:
     settings = {"style": style, "gain": gain}
     return Speaker(f"premium-{id_}", name, VoiceType.PREMIUM, "kokoro", settings, description)
+
+
+def _further(language: str, id_: str, name: str, *how: Any) -> Speaker:
+    """A premium voice of another language than English."""
+    return replace(_premium(id_, name, *how), language=language, needs=("espeak",))
 
 
 # The first of each tier is its default. `gain` makes all equally loud, within 1 LUFS around -23.5:
@@ -103,6 +151,12 @@ HOUSE: dict[str, Speaker] = {
         _premium(
             "hugh", "Hugh", "Between American and British, man", "am_michael=0.5,bm_george=0.5", 0.9
         ),
+        _further("es", "lucia", "Lucía", "Castilian, woman, clear", "ef_dora", 0.99),
+        _further("es", "mateo", "Mateo", "Castilian, man, lively", "em_alex", 0.94),
+        _further("pt-br", "beatriz", "Beatriz", "Brazilian, woman, clear", "pf_dora", 0.97),
+        _further("pt-br", "caio", "Caio", "Brazilian, man, lively", "pm_alex", 0.93),
+        _further("it", "chiara", "Chiara", "Italian, woman, bright", "if_sara", 0.33),
+        _further("it", "lorenzo", "Lorenzo", "Italian, man, even", "im_nicola", 0.59),
     )
 }
 

@@ -199,6 +199,8 @@ def _hashtag(match: re.Match[str], context: Context) -> Reading:
 
 
 def _ip(match: re.Match[str], context: Context) -> Reading:
+    if re.search(r"\.0\d", match[0]):
+        return None  # a number of thousands: "2.000.000.000"
     if any(int(part) > 255 for part in match[0].split(":")[0].split(".")):
         return None
     parts = spell(context.text, match.start(), match.end(), context)

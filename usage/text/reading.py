@@ -1,7 +1,8 @@
 """From written to spoken words: applies the rules of each kind, place by place.
 
-For English every rule is applied. In other languages numbers and abbreviations are left to the
-engine, and only addresses and signs of no language are put in words.
+For English every rule is applied; Spanish, Portuguese and Italian have rules of their own. In other
+languages numbers and abbreviations are left to the engine, and only addresses and signs of no
+language are put in words.
 """
 
 import re
@@ -11,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from usage.text import abbreviations, addresses, dates, money, numbers, symbols, units
+from usage.text import abbreviations, addresses, dates, money, numbers, romance, symbols, units
 from usage.text.bare import Bare
 from usage.text.cardinals import cardinal, digits
 from usage.text.rules import Context, Part, Reading, Rule
@@ -97,6 +98,7 @@ class _Reader:
     def __init__(self, text: str, language: str, literal: bool, given: Mapping[int, Part]) -> None:
         self.context = Context(text, language.lower())
         self.english = language.lower().startswith("en")
+        self.romance = romance.rules(language)
         self.literal = literal
         self.given = given
         self.addresses = any(sign in text for sign in "./@")
@@ -169,12 +171,26 @@ class _Reader:
                 return reading
             if reading := self._greek(place) or self._mixed(place):
                 return reading
+        elif self.romance:
+            reading = self._first(self.romance.letters, place) or self._elided(place)
+            if reading:
+                return reading
         word = _WORD.match(text, place)
         return [Part(place, word.end(), word[0])] if word else self._named(place)
+
+    def _elided(self, place: int) -> Reading:
+        """ "l'8 marzo": the word before an apostrophe together with its number."""
+        elided = romance.ELIDED.match(self.context.text, place)
+        if not elided or not (reading := self._digits(elided.end())):
+            return None
+        spoken = romance.elided(elided[1], reading[0].spoken)
+        return [Part(place, reading[0].end, spoken), *reading[1:]]
 
     def _digits(self, place: int) -> Reading:
         text = self.context.text
         if reading := self._address(place):
+            return reading
+        if self.romance and (reading := self._first(self.romance.digits, place)):
             return reading
         if not self.english:
             number = re.compile(r"\d{1,15}(?:[.,:/'-]\d{1,15})*").match(text, place)
@@ -196,9 +212,15 @@ class _Reader:
                 before = text[place - 1 : place]
                 if not before.isdecimal() and not before.isalpha():
                     return self._first(numbers.LAST, place)
+        elif (
+            self.romance
+            and (reading := self._first(self.romance.signs, place))
+            and (reading[0].spoken or not self.literal)
+        ):
+            return reading
         if reading := self._between(place):
             return reading
-        for rule in symbols.RULES:
+        for rule in symbols.RULES if not self.romance else ():
             reading = rule.at(place, self.context)
             if reading is not None and (reading[0].spoken or not self.literal):
                 return reading
@@ -223,7 +245,9 @@ class _Reader:
         sign = self.context.text[place]
         category = unicodedata.category(sign)
         if sign in symbols.NAMES or category[0] in "NS":
-            if not self.english and category not in ("So", "Nl", "No"):
+            if self.romance:
+                spoken = self.romance.name(sign)
+            elif not self.english and category not in ("So", "Nl", "No"):
                 spoken = addresses.signs(self.context.language).get(sign, sign)
             else:
                 spoken = symbols.name(sign)

@@ -161,9 +161,9 @@ FLAGS = dict(
 }
 SUPERSCRIPTS = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹", "0123456789", strict=True))
 # Bare text keeps these: their compatible forms ("TM", "2", "...") would lose what they say.
-KEPT = frozenset("…™№°" + "".join(SUPERSCRIPTS) + "⁺⁻ⁿ")
+KEPT = frozenset("…™№°ªº" + "".join(SUPERSCRIPTS) + "⁺⁻ⁿ")
 
-_REGIONAL = 0x1F1E6
+FLAG_BASE = 0x1F1E6  # the regional sign "A"; flags are two of them
 _SKIN = "\U0001f3fb-\U0001f3ff"
 
 
@@ -171,8 +171,8 @@ def name(sign: str) -> str:
     """A symbol or odd number in plain words; "" for what is only decoration."""
     if sign in NAMES:
         return NAMES[sign]
-    if _REGIONAL <= ord(sign) < _REGIONAL + 26:
-        return f"letter {chr(ord(sign) - _REGIONAL + 65)}"
+    if FLAG_BASE <= ord(sign) < FLAG_BASE + 26:
+        return f"letter {chr(ord(sign) - FLAG_BASE + 65)}"
     value = unicodedata.numeric(sign, None)
     if value is not None and value == int(value) and 0 <= value < 10**15:
         return cardinal(int(value))
@@ -195,7 +195,7 @@ def power(exponent: str) -> str:
 
 
 def _flag(match: re.Match[str], context: Context) -> Reading:
-    letters = "".join(chr(ord(sign) - _REGIONAL + 65) for sign in match[0])
+    letters = "".join(chr(ord(sign) - FLAG_BASE + 65) for sign in match[0])
     return whole(match, f"flag of {FLAGS.get(letters, letters)}")
 
 

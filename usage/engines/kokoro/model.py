@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from usage.engines.helper import Times, Unusable
 from usage.engines.kokoro import PARTS, STYLES
-from usage.engines.neural.phonemes import Speller
+from usage.engines.neural.phonemes import Given, Speller
 from usage.engines.neural.session import Session
 from usage.engines.neural.sound import Samples
 from usage.engines.neural.voice import FIRST_WORDS, say
@@ -29,11 +29,14 @@ class Kokoro:
     def __init__(self) -> None:
         hibari = importlib.resources.files("hibari") / "assets"
         self.ids: dict[str, int] = json.loads((hibari / "vocab.json").read_text())
-        alphabet = frozenset(self.ids)
-        self.american, self.british = Speller(alphabet), Speller(alphabet, british=True)
+        self.alphabet = frozenset(self.ids)
+        self.american = Speller(self.alphabet)
+        self.british = Speller(self.alphabet, british=True)
         self.british.g2p.tagger = self.american.g2p.tagger  # the same, in memory once
-        with np.load(STYLES) as file:
-            self.styles = {name: file[name].astype(np.float32) for name in file.files}
+        self.styles: dict[str, NDArray[np.float32]] = {}
+        for path in STYLES:
+            with np.load(path) as file:
+                self.styles |= {name: file[name].astype(np.float32) for name in file.files}
         self.session = Session(_model(), further_output=DURATIONS, shrinks=True)
 
     def begin(self, folder: Path | None) -> None:
@@ -41,15 +44,20 @@ class Kokoro:
 
     def speak(self, request: dict[str, Any]) -> tuple[Times, bytes]:
         run = partial(self.run, shares=request["shares"])
-        speller = self.british if request["british"] else self.american
         return say(
             request["words"],
-            speller,
+            self._speller(request),
             run,
             speed=request["speed"],
             gain=request["gain"],
             ipa=request.get("ipa"),
         )
+
+    def _speller(self, request: dict[str, Any]) -> Speller | Given:
+        """Reads English here; of other languages the request has the phonemes."""
+        if (phonemes := request.get("phonemes")) is not None:
+            return Given(self.alphabet, phonemes)
+        return self.british if request["language"] == "en-gb" else self.american
 
     def run(
         self, phonemes: str, speed: float, *, shares: dict[str, float]
@@ -79,8 +87,8 @@ class Kokoro:
 
 def load() -> Kokoro:
     kokoro = Kokoro()
-    for british in (False, True):
-        kokoro.speak(FIRST_WORDS | {"shares": {"af_heart": 1.0}, "british": british})
+    for language in ("en-us", "en-gb"):
+        kokoro.speak(FIRST_WORDS | {"shares": {"af_heart": 1.0}, "language": language})
     return kokoro
 
 

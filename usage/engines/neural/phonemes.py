@@ -47,8 +47,7 @@ class Speller:
         """The phonemes of the words, in parts of at most PHONEMES_MAX, cut after a clause or else
         between words where there is such a place. `given` is IPA for some words, by their index.
         """
-        whole = self._read(words, given or {})
-        return [part for part in _cut(whole) if any(map(str.isalpha, part.phonemes))]
+        return _audible(self._read(words, given or {}))
 
     def _read(self, words: Sequence[str], given: Mapping[int, str]) -> Part:
         spoken = [_LONG_WORD.sub(_cut_word, word) for word in words]
@@ -77,6 +76,26 @@ class Speller:
             if token.whitespace and whole.phonemes[-1:] not in ("", " "):
                 whole.add(" ", NO_WORD)
         return whole
+
+
+class Given:
+    """Phonemes known already, one string a word with the sign after it; in place of a Speller."""
+
+    def __init__(self, alphabet: frozenset[str], phonemes: Sequence[str]) -> None:
+        self.alphabet = alphabet
+        self.phonemes = phonemes
+
+    def parts(self, words: Sequence[str], given: Mapping[int, str] | None = None) -> list[Part]:
+        """As those of a Speller. `given` is English, and of no use here."""
+        whole = Part()
+        for index, phonemes in enumerate(self.phonemes):
+            if known := "".join(sign for sign in phonemes if sign in self.alphabet):
+                whole.add(f"{known} ", index)
+        return _audible(whole)
+
+
+def _audible(whole: Part) -> list[Part]:
+    return [part for part in _cut(whole) if any(map(str.isalpha, part.phonemes))]
 
 
 def _cut_word(match: re.Match[str]) -> str:

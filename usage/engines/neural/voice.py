@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from usage.engines.helper import Times
 from usage.engines.neural import SAMPLE_RATE, sound
-from usage.engines.neural.phonemes import Speller
+from usage.engines.neural.phonemes import Given, Speller
 from usage.engines.neural.sound import Samples, Sound
 
 FRAME_SAMPLES = 600  # the models count durations in frames of 25 ms
@@ -25,7 +25,7 @@ Run = Callable[[str, float], tuple[Samples, NDArray[np.float32]]]
 
 def say(
     words: Sequence[str],
-    speller: Speller,
+    speller: Speller | Given,
     run: Run,
     *,
     speed: float,

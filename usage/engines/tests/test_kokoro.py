@@ -77,9 +77,14 @@ def test_a_style_that_is_none_is_refused_for_good(style):
     assert failure.value.permanent
 
 
-def test_it_has_28_styles():
-    assert len(kokoro.styles()) == 28
-    assert {name[:2] for name in kokoro.styles()} == {"af", "am", "bf", "bm"}
+def test_it_has_28_english_styles_and_a_woman_and_a_man_of_each_further_language():
+    english = {name for name in kokoro.styles() if name[0] in "ab"}
+
+    assert len(english) == 28
+    assert {name[:2] for name in english} == {"af", "am", "bf", "bm"}
+    further = {"ef_dora", "em_alex", "if_sara", "im_nicola", "pf_dora", "pm_alex"}
+    assert kokoro.styles() - english == further
+    assert {kokoro.LANGUAGES[name[0]] for name in further} == {"es", "it", "pt-br"}
 
 
 def test_missing_packages_are_said_to_operators_and_no_text_fails_for_good(monkeypatch, caplog):

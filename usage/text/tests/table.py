@@ -373,8 +373,7 @@ TABLE = [*MORE, *ADDRESSES, *NUMBERS, *MONEY, *DATES, *UNITS, *ABBREVIATIONS, *M
 OTHER_LANGUAGES = [
     ("es", "Escribe a ana@ejemplo.es, hoy", "Escribe a ana arroba ejemplo punto es, hoy"),
     ("es", "Mira https://ejemplo.com/hola.", "Mira ejemplo punto com barra hola."),
-    ("es", "Son 1.100,50 € el 3/4/2025.", "Son 1.100,50 € el 3/4/2025."),
-    ("es", "El Sr. García vive aquí.", "El Sr. García vive aquí."),
+    ("fr", "Le 3/4/2025, 1.100,50 €.", "Le 3/4/2025, 1.100,50 €."),
     ("es", "¿Qué tal? ¡Muy bien, gracias!", "Qué tal? Muy bien, gracias!"),
     ("pt-br", "ana@exemplo.com.br", "ana arroba exemplo ponto com ponto br"),
     ("pt-br", "**Negrito** e <b>mais</b>", "Negrito e mais"),

@@ -3,6 +3,7 @@
 import pytest
 
 from usage import text
+from usage.text.tests.romance import ITALIAN, PORTUGUESE, SPANISH
 from usage.text.tests.table import OTHER_LANGUAGES, TABLE
 
 
@@ -20,6 +21,33 @@ def test_in_other_languages_numbers_are_left_to_the_engine_and_signs_have_their_
     language, written, spoken
 ):
     assert said(text.check(written), language=language) == spoken
+
+
+@pytest.mark.parametrize(
+    ("language", "written", "spoken"),
+    [
+        (language, *row)
+        for language, table in (("es", SPANISH), ("pt-br", PORTUGUESE), ("it", ITALIAN))
+        for row in table
+    ],
+)
+def test_spanish_portuguese_and_italian_are_read_in_their_own_words(language, written, spoken):
+    assert said(text.check(written), language=language) == spoken
+
+
+def test_each_romance_language_has_a_table_of_texts_that_says_nothing_twice():
+    for table in (SPANISH, PORTUGUESE, ITALIAN):
+        assert len({written for written, _ in table}) == len(table) >= 50
+
+
+@pytest.mark.parametrize("language", ["es", "pt-br", "it"])
+def test_every_number_up_to_a_billion_is_read_and_fits_a_word(language):
+    numbers = [*range(0, 1_200), *(7_919**power % 10**9 for power in range(1, 400))]
+    words = {number: said(str(number), language=language) for number in numbers}
+
+    assert len(set(words.values())) == len(set(numbers))
+    assert all(max(map(len, spoken.split())) <= 30 for spoken in words.values())
+    assert not any(any(map(str.isdigit, spoken)) for spoken in words.values())
 
 
 def test_the_table_is_large_and_says_nothing_twice():

@@ -135,7 +135,9 @@ class Generation(models.Model):
         blank=True,
         help_text="How it is spoken, as far as it is not the usual way; see `usage.speech.manner`.",
     )
-    voice = models.CharField(max_length=40, help_text="Id of a house voice or of a personal Voice.")
+    voice = models.CharField(
+        max_length=120, help_text="Id of a house voice or of a personal Voice."
+    )
     voice_name = models.CharField(max_length=60)
     voice_type = models.CharField(max_length=10, choices=VoiceType.choices)
     characters = models.PositiveIntegerField()

@@ -89,7 +89,7 @@ class Migration(migrations.Migration):
                 ('body_hash', models.CharField(help_text='SHA-256 of text, voice and what is asked for of the manner: the same key with another body is refused.', max_length=64)),
                 ('text', models.TextField(help_text='Normalised: NFC, line ends LF.')),
                 ('manner', models.JSONField(blank=True, default=dict, help_text='How it is spoken, as far as it is not the usual way; see `usage.speech.manner`.')),
-                ('voice', models.CharField(help_text='Id of a house voice or of a personal Voice.', max_length=40)),
+                ('voice', models.CharField(help_text='Id of a house voice or of a personal Voice.', max_length=120)),
                 ('voice_name', models.CharField(max_length=60)),
                 ('voice_type', models.CharField(choices=[('standard', 'Standard'), ('premium', 'Premium')], max_length=10)),
                 ('characters', models.PositiveIntegerField()),

@@ -174,6 +174,7 @@ def _render(
             pricing.CREDITS_PER_CHARACTER[VoiceType.PREMIUM],
             _of_type(house, VoiceType.PREMIUM),
         ),
+        *_of_servers(house),
         (
             "Your own",
             pricing.CREDITS_PER_CHARACTER[VoiceType.STANDARD],
@@ -210,7 +211,16 @@ def _render(
 
 
 def _of_type(speakers: list[voices.Speaker], voice_type: VoiceType) -> list[voices.Speaker]:
-    return [speaker for speaker in speakers if speaker.type == voice_type]
+    return [one for one in speakers if one.type == voice_type and not one.group]
+
+
+def _of_servers(house: list[voices.Speaker]) -> list[tuple[str, int, list[voices.Speaker]]]:
+    """A group for each label of speech servers, whose voices have one price."""
+    groups: dict[str, list[voices.Speaker]] = {}
+    for speaker in house:
+        if speaker.group:
+            groups.setdefault(speaker.group, []).append(speaker)
+    return [(label, found[0].credits_per_character, found) for label, found in groups.items()]
 
 
 def _generation(request: CustomerRequest, generation_id: str) -> Generation | None:

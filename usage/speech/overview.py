@@ -13,7 +13,7 @@ from usage.models import Voice, VoiceType
 from . import own_voice
 from .voices import DEFAULT, HOUSE
 
-REMOTE = "remote"  # speaks once servers are set, without a house voice
+REMOTE = "remote"  # its voices are those of the servers that are set
 RESTING = "can speak; the next text starts it"
 UNUSED = Status(alive=0, waiting=0, restarts=0, real_time_factor=None)
 

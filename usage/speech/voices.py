@@ -5,15 +5,17 @@ from __future__ import annotations
 import uuid
 from dataclasses import dataclass, replace
 from typing import Any
+from urllib.parse import quote, unquote
 
 from accounts.models import Customer
-from usage.engines import Settings, engine, missing
+from usage.engines import Settings, engine, missing, remote
 from usage.models import Voice, VoiceType
 from usage.text import scripts
 
 from . import pricing
 from .problems import UnknownVoice
 
+ID_CHARACTERS_MAX, NAME_CHARACTERS_MAX = 120, 60  # of `Generation.voice` and `voice_name`
 # By the code of a language, or by its first part.
 LANGUAGE_NAMES = {
     "ar": "Arabic",
@@ -57,6 +59,7 @@ class Speaker:
     settings: Settings
     description: str = ""
     language: str = "en"  # in which it reads: numbers, addresses, abbreviations
+    group: str = ""  # label of the speech servers that have it
     needs: tuple[str, ...] = ()  # further engines, for the phonemes of its language
 
     @property
@@ -163,9 +166,39 @@ HOUSE: dict[str, Speaker] = {
 DEFAULT = next(iter(HOUSE.values()))
 
 
+REMOTE = "remote-"  # begins the id of a voice of speech servers: "remote-GROUP-VOICE"
+
+
 def house() -> list[Speaker]:
-    """The house voices that can speak on this machine; the others are hidden."""
-    return [speaker for speaker in HOUSE.values() if speaker.is_offered]
+    """The house voices that can speak on this machine, the others are hidden; after them those of
+    speech servers, as far as their lists are known. Asks no server.
+    """
+    here = [speaker for speaker in HOUSE.values() if speaker.is_offered]
+    there = map(_remote_speaker, remote.offered())
+    return here + [speaker for speaker in there if len(speaker.id) <= ID_CHARACTERS_MAX]
+
+
+def _remote_speaker(offered: remote.Offered) -> Speaker:
+    voice, server = offered.voice, offered.server
+    return Speaker(
+        f"{REMOTE}{server.group}-{quote(voice.id, safe='')}",
+        voice.name[:NAME_CHARACTERS_MAX],
+        VoiceType(server.tier),
+        "remote",
+        {"voice": voice.id, "group": server.group},
+        language=offered.language,
+        group=server.label,
+    )
+
+
+def _remote(voice_id: str) -> Speaker | None:
+    """The voice of speech servers with that id. Its id says all: after a restart it is found before
+    any server has answered, and a server that is away keeps its voices.
+    """
+    group, hyphen, quoted = voice_id.removeprefix(REMOTE).partition("-")
+    found = remote.find(group, unquote(quoted)) if hyphen and quoted else None
+    speaker = found and _remote_speaker(found)
+    return speaker if speaker and speaker.id == voice_id else None
 
 
 def resolve(customer: Customer, voice_id: str) -> Speaker:
@@ -173,9 +206,12 @@ def resolve(customer: Customer, voice_id: str) -> Speaker:
 
     Raises UnknownVoice.
     """
+    speaker: Speaker | None
     for speaker in HOUSE.values():
         if voice_id in (speaker.id, speaker.type) and speaker.is_offered:
             return speaker
+    if voice_id.startswith(REMOTE) and (speaker := _remote(voice_id)):
+        return speaker
     try:
         own = Voice.objects.get(id=uuid.UUID(voice_id), customer=customer, state=Voice.State.READY)
     except (ValueError, Voice.DoesNotExist) as error:

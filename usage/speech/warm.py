@@ -7,7 +7,7 @@ from __future__ import annotations
 import logging
 import threading
 
-from usage.engines import EngineClosed, EngineFailed, engine
+from usage.engines import EngineClosed, EngineFailed, engine, remote
 
 from .voices import DEFAULT
 
@@ -24,6 +24,7 @@ def begin() -> threading.Thread:
 
 
 def _start() -> None:
+    remote.offered()  # begins to ask speech servers for their voices
     try:
         engine(DEFAULT.engine).warm()
     except EngineClosed:

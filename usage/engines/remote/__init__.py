@@ -5,7 +5,7 @@ LocalAI, vLLM, OpenAI itself, another Vocalis. This is how speech grows past one
 import time
 import uuid
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from usage.engines import PIECE_SECONDS, SPEEDS, EngineFailed, Setting, Settings, Spoken, Status
 from usage.engines.coverage import shortfall
@@ -17,7 +17,18 @@ from .client import Client, Request
 from .configuration import SpeechServer
 from .failures import Broken, Refused, ServerFailed, Unspoken
 from .sharing import PAUSES, Sharing, Standing
-from .voices import Listing, RemoteVoice
+from .voices import Listing, Offered, RemoteVoice
+
+__all__ = [
+    "Offered",
+    "Remote",
+    "RemoteVoice",
+    "configure",
+    "find",
+    "missing",
+    "offered",
+    "remote_voices",
+]
 
 GAINS = (0.1, 4.0)
 TRIES = 2  # of a piece that may be billed for each of them
@@ -51,8 +62,15 @@ def missing() -> str:
     return "" if _servers else "SPEECH_SERVERS names no speech server."
 
 
+@dataclass(frozen=True, slots=True)
+class _Which:
+    voice: str
+    group: str  # "": all servers
+
+
 class Remote:
-    """Settings: `voice` is the id of a voice at the servers; `gain` is that of the samples.
+    """Settings: `voice` is the id of a voice at the servers; `gain` is that of the samples; `group`
+    is the `SpeechServer.group` of those to ask, all without it.
 
     Servers that have a voice of the same id share its pieces, so it must be the same voice. Bytes
     differ from time to time, and word times are estimates (`sound.word_times`): the contract has
@@ -90,13 +108,14 @@ class Remote:
     ) -> Iterator[Spoken]:
         if not SPEEDS[0] <= speed <= SPEEDS[1]:
             raise EngineFailed(f"The speed goes from {SPEEDS[0]} to {SPEEDS[1]}.", permanent=True)
-        refuse_unknown(settings, {"voice", "gain"}, "a speech server")
+        refuse_unknown(settings, {"voice", "gain", "group"}, "a speech server")
         if not isinstance(voice := settings.get("voice"), str) or not voice:
             raise EngineFailed("A speech server needs the id of a voice.", permanent=True)
         gain = number(settings, "gain", 1.0, *GAINS)
         if not self.servers:
             raise EngineFailed("There is no speech server.")
-        return (self._speak(piece, voice, gain, speed, piece_seconds) for piece in pieces)
+        which = _Which(voice, str(settings.get("group", "")))
+        return (self._speak(piece, which, gain, speed, piece_seconds) for piece in pieces)
 
     def warm(self) -> None:
         """Ask every server for its voices."""
@@ -109,6 +128,14 @@ class Remote:
         keeps those it had.
         """
         return voices.listed(self._listings.values())
+
+    def offered(self) -> list[Offered]:
+        """See `voices.offered`."""
+        return voices.offered(self._listings.values())
+
+    def find(self, group: str, voice_id: str) -> Offered | None:
+        """See `voices.find`."""
+        return voices.find(self._listings.values(), group, voice_id)
 
     def status(self) -> Status:
         """`alive` counts the servers in use, `restarts` how often one was left out.
@@ -127,20 +154,22 @@ class Remote:
     def close(self) -> None:
         self._sharing.close()
 
-    def _speak(self, piece: Piece, voice: str, gain: float, speed: float, seconds: float) -> Spoken:
+    def _speak(
+        self, piece: Piece, which: _Which, gain: float, speed: float, seconds: float
+    ) -> Spoken:
         pause = bytes(2 * round(piece.pause_seconds / speed * self.sample_rate))
         if not piece.words:
             return Spoken(piece, pause, ())
-        samples = self._samples(piece, voice, speed, seconds)
+        samples = self._samples(piece, which, speed, seconds)
         times = sound.word_times([word.spoken for word in piece.words], samples)
         return Spoken(piece, sound.with_gain(samples, gain) + pause, times)
 
-    def _samples(self, piece: Piece, voice: str, speed: float, seconds: float) -> bytes:
+    def _samples(self, piece: Piece, which: _Which, speed: float, seconds: float) -> bytes:
         """From the first server that speaks the piece. At most TRIES of the requests may be billed;
         servers that take none of it (no connection, busy, a wrong key) do not count.
         """
-        candidates = self._with(voice)
-        request = Request(piece.spoken, voice, speed, seconds, key=str(uuid.uuid4()))
+        candidates = self._with(which)
+        request = Request(piece.spoken, which.voice, speed, seconds, key=str(uuid.uuid4()))
         tries = 0
         failure: Unspoken | ServerFailed
         silent: tuple[Standing, float, Unspoken] | None = None
@@ -197,11 +226,16 @@ class Remote:
         self._sharing.succeeded(standing, began_at=began_at, audio_seconds=seconds)
         return samples
 
-    def _with(self, voice: str) -> list[Standing]:
+    def _with(self, which: _Which) -> list[Standing]:
         """The servers that have the voice, else those that list none. Raises a permanent
         EngineFailed if there are neither.
         """
-        listings = self._listings
+        voice = which.voice
+        listings = {
+            standing: listing
+            for standing, listing in self._listings.items()
+            if which.group in ("", listing.server.group)
+        }
         for listing in listings.values():
             listing.refresh()
         has = {each: listing.has(voice) for each, listing in listings.items()}
@@ -231,12 +265,24 @@ def _unspeakable(piece: Piece, does: str) -> EngineFailed:
     )
 
 
-def remote_voices() -> list[RemoteVoice]:
-    """The voices of the engine "remote"; none if no server is set."""
+def _engine() -> Remote:
     from usage.engines import engine
 
-    if missing():
-        return []
     found = engine("remote")
     assert isinstance(found, Remote)
-    return found.remote_voices()
+    return found
+
+
+def remote_voices() -> list[RemoteVoice]:
+    """The voices of the engine "remote"; none if no server is set."""
+    return [] if missing() else _engine().remote_voices()
+
+
+def offered() -> list[Offered]:
+    """Its voices as those of the house, without waiting for a server; none if none is set."""
+    return [] if missing() else _engine().offered()
+
+
+def find(group: str, voice_id: str) -> Offered | None:
+    """One of them by group and id at the servers, without waiting; see `voices.find`."""
+    return None if missing() else _engine().find(group, voice_id)

@@ -14,10 +14,12 @@ from urllib.parse import SplitResult, unquote, urlsplit
 FORMATS = ("pcm", "wav")
 LANGUAGES = ("en-us", "en-gb")
 AT_ONCE, AT_ONCE_MAX = 4, 100
+TIERS = ("premium", "standard")
+LABEL, LABEL_CHARACTERS_MAX = "Speech servers", 20
 EXAMPLE = "https://KEY@speech.example/v1?model=kokoro"
 
 _NEXT = re.compile(r",\s*(?=https?://)", re.IGNORECASE)
-_NAMES = ("model", "voices", "languages", "format", "at_once")
+_NAMES = ("model", "voices", "languages", "format", "at_once", "label", "tier")
 _LISTS = {"voices", "languages"}
 _LANGUAGE = re.compile(r"[a-z]{2,3}(-[a-z0-9]{2,8})*")
 
@@ -39,6 +41,13 @@ class SpeechServer:
     languages: tuple[str, ...] = LANGUAGES
     response_format: str = "pcm"
     at_once: int = AT_ONCE  # pieces it is asked for at the same time
+    label: str = LABEL  # of its voices, for customers; servers of one label share pieces
+    tier: str = TIERS[0]  # the price of its voices
+
+    @property
+    def group(self) -> str:
+        """The label in the ids of voices: "gpu_farm" for "GPU farm"."""
+        return _group(self.label)
 
     @property
     def name(self) -> str:
@@ -59,7 +68,14 @@ def read_servers(text: str) -> tuple[SpeechServer, ...]:
         raise Unreadable(
             "each server once: the same address with the same model stands there twice"
         )
+    prices = {(server.group, server.label, server.tier) for server in servers}
+    if len({group for group, _, _ in prices}) < len(prices):
+        raise Unreadable("servers of one label with the same label= and tier= each")
     return servers
+
+
+def _group(label: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "_", label.lower()).strip("_")
 
 
 def _server(text: str, which: str) -> SpeechServer:
@@ -80,6 +96,8 @@ def _server(text: str, which: str) -> SpeechServer:
         languages=_languages(options, which),
         response_format=_format(options, which),
         at_once=_at_once(options, which),
+        label=_label(options, which),
+        tier=_tier(options, which),
     )
 
 
@@ -143,6 +161,22 @@ def _format(options: dict[str, list[str]], which: str) -> str:
     if response_format not in FORMATS:
         raise Unreadable(f"{which} with format=pcm or format=wav")
     return response_format
+
+
+def _label(options: dict[str, list[str]], which: str) -> str:
+    label = options.get("label", [LABEL])[0]
+    if len(label) > LABEL_CHARACTERS_MAX or not _group(label):
+        raise Unreadable(
+            f"{which} with a label= of at most {LABEL_CHARACTERS_MAX} characters with letters"
+        )
+    return label
+
+
+def _tier(options: dict[str, list[str]], which: str) -> str:
+    tier = options.get("tier", [TIERS[0]])[0]
+    if tier not in TIERS:
+        raise Unreadable(f"{which} with tier=premium or tier=standard")
+    return tier
 
 
 def _at_once(options: dict[str, list[str]], which: str) -> int:

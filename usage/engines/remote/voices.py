@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .client import Client
+from .configuration import SpeechServer
 from .failures import ServerFailed
 
 logger = logging.getLogger(__name__)
@@ -43,6 +44,19 @@ class RemoteVoice:
     name: str
     language: str  # "en-us", as the server says or its id suggests; "" if neither
     server: str  # name of the first server that has it
+
+
+@dataclass(frozen=True, slots=True)
+class Offered:
+    """A voice as a voice of the house, at the price of its servers."""
+
+    voice: RemoteVoice
+    server: SpeechServer  # the first of its group
+
+    @property
+    def language(self) -> str:
+        """Of the voice, else the first of the server's."""
+        return self.voice.language or self.server.languages[0]
 
 
 def read_voices(answer: bytes, server: str) -> list[RemoteVoice]:
@@ -123,6 +137,10 @@ class Listing:
             RemoteVoice(each, each, guess_language(each), name) for each in written
         ] or None
 
+    @property
+    def server(self) -> SpeechServer:
+        return self._client.server
+
     def refresh(self) -> None:
         """Begin to ask for the list, if it is time."""
         if self._client.server.voices:
@@ -195,3 +213,36 @@ def refresh(listings: Iterable[Listing], *, wait_for_known: bool) -> None:
     for listing in listings:
         if wait_for_known or listing.voices() is None:
             listing.wait(deadline)
+
+
+def offered(listings: Iterable[Listing]) -> list[Offered]:
+    """The voices that are known now, once in each group. Waits for nothing: lists that are due are
+    asked for in threads.
+    """
+    found: dict[tuple[str, str], Offered] = {}
+    for listing in listings:
+        listing.refresh()
+        for voice in listing.voices() or ():
+            found.setdefault((listing.server.group, voice.id), Offered(voice, listing.server))
+    return list(found.values())
+
+
+def find(listings: Iterable[Listing], group: str, voice_id: str) -> Offered | None:
+    """A voice of the group by the id it has at the servers; None if none of them has it.
+
+    While a server's list is not known, and for one that lists none, it is taken to have the voice:
+    the server says when it speaks.
+    """
+    mine = [listing for listing in listings if listing.server.group == group]
+    for listing in mine:
+        listing.refresh()
+    for listing in mine:
+        for voice in listing.voices() or ():
+            if voice.id == voice_id:
+                return Offered(voice, listing.server)
+    for listing in mine:
+        if listing.has(voice_id) is not False:
+            server = listing.server
+            voice = RemoteVoice(voice_id, voice_id, guess_language(voice_id), server.name)
+            return Offered(voice, server)
+    return None

@@ -26,6 +26,15 @@ def test_servers_are_read_in_their_order_with_lists_that_have_commas_too():
     )
 
 
+def test_a_server_has_a_label_and_a_price_for_its_voices():
+    plain, named = read_servers(
+        "https://a.example/v1?model=m, https://b.example/v1?model=m&label=GPU%20farm&tier=standard"
+    )
+
+    assert (plain.label, plain.tier, plain.group) == ("Speech servers", "premium", "speech_servers")
+    assert (named.label, named.tier, named.group) == ("GPU farm", "standard", "gpu_farm")
+
+
 @pytest.mark.parametrize("text", ["", " ", "\n"])
 def test_no_servers_are_none(text):
     assert read_servers(text) == ()
@@ -56,6 +65,13 @@ GOOD = "https://a.example/v1?model=m"
         ("https://a.example/v1?model=m&voices=a,,secret", "between its commas"),
         ("https://a.example/v1?model=m&voices=a b", "without blanks"),
         ("https://a.example/v1?model=m&format=mp3", "format=pcm or format=wav"),
+        ("https://a.example/v1?model=m&tier=gold", "tier=premium or tier=standard"),
+        ("https://a.example/v1?model=m&label=%2B%2B", "label= of at most 20 characters"),
+        (f"https://a.example/v1?model=m&label={'x' * 21}", "label= of at most 20 characters"),
+        (
+            "https://a/v1?model=m&label=A&tier=standard, https://b/v1?model=m&label=A",
+            "servers of one label with the same",
+        ),
         ("https://a.example/v1?model=m&at_once=0", "at_once= from 1 to 100"),
         ("https://a.example/v1?model=m&at_once=9999", "at_once= from 1 to 100"),
         ("https://a.example/v1?model=m&at_once=\u0663", "at_once= from 1 to 100"),

@@ -11,6 +11,8 @@ import sys
 import httpx
 import pytest
 
+from usage.voiceprint.tests import samples
+
 from . import processes
 
 CHROMIUM = next(
@@ -234,3 +236,48 @@ def test_a_form_sent_after_the_session_ended_is_there_again_after_logging_in(
         send_without_a_session("/studio/", "Speak", text="A text that took\nan hour to write.")
     page.goto(f"{address}/billing/card/")
     assert page.url == f"{address}/billing/"
+
+
+@pytest.fixture
+def listening(tmp_path):
+    """A browser whose microphone hears a woman speak."""
+    from playwright.sync_api import sync_playwright
+
+    heard = tmp_path / "voice.wav"
+    heard.write_bytes(samples.speech().audio)
+    args = [
+        "--no-sandbox",
+        "--use-fake-ui-for-media-stream",
+        "--use-fake-device-for-media-stream",
+        f"--use-file-for-fake-audio-capture={heard}",
+    ]
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=args)
+        yield browser
+        browser.close()
+
+
+def test_a_voice_is_recorded_in_the_page_matched_and_withdrawn(site, listening):
+    address, _ = site
+    page = listening.new_page()
+    errors = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("console", lambda line: errors.append(line.text) if line.type == "error" else None)
+    sign_up(page, address)
+    page.wait_for_url(f"{address}/billing/plans/")
+
+    page.goto(f"{address}/studio/voice/")
+    page.click("[data-record]")
+    page.locator("[data-recorded]", has_text=re.compile("1[4-9] s")).wait_for(timeout=60_000)
+    page.click("[data-record]")
+    page.wait_for_selector("[data-playback]:not([hidden])")
+    page.check("#consent")
+    page.click("form[data-match] .actions:last-child button")
+    page.wait_for_selector("form[data-keep]", timeout=60_000)
+
+    assert page.locator("[name=candidate]").count() == 3
+    assert page.locator("form[data-keep]").inner_text().count("American, woman") >= 1
+    page.click("button[value=consent]")
+    page.wait_for_selector("text=Your consent is withdrawn")
+    assert page.locator("form[data-keep]").count() == 0
+    assert errors == []

@@ -127,7 +127,7 @@ def test_usage_events_carry_nothing_personal(stage, client, now):
     )
     fund(customer, 50_000, now)
     speak.speak(customer=customer, text="My private words", voice_id="standard", key="k", now=now)
-    tuned = {"variant": "en-us+f3", "pitch": 40, "range": 50, "pace": 170}
+    tuned = {"pitch": 1.05, "range": 0.9, "pace": 1.1}
     own_voice.set_up(customer=customer, name="Idas voice", settings=tuned, key="k", now=now)
     stage.advance(seconds=5)
     stage.drain()

@@ -242,7 +242,7 @@ class World(Operators):
     def make_voice(self) -> None:
         customer = self.anyone()
         if customer:
-            tuned = {"variant": "en-us+f3", "pitch": 40, "range": 50, "pace": 170}
+            tuned = {"pitch": 1.05, "range": 0.9, "pace": 1.1}
             with suppress(*REFUSALS):
                 own_voice.set_up(
                     customer=customer,

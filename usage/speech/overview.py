@@ -73,7 +73,7 @@ def shortfall(name: str) -> str:
         return ""
     hidden = [_hidden(name, tier) for tier in VoiceType]
     if name == own_voice.ENGINE:
-        hidden.append("Customers cannot set up voices of their own.")
+        hidden.append("Customers cannot tune voices of their own.")
     return " ".join([lacks, *filter(None, hidden)])
 
 

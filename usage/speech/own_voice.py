@@ -41,7 +41,8 @@ from .speak import KEY, UNEXPECTED
 
 logger = logging.getLogger(__name__)
 
-ENGINE = "espeak"  # what a new voice speaks with
+ENGINE = "hibari"  # what a new voice that was tuned speaks with
+GAIN = 1.35  # as loud as the house voices of that engine
 SAMPLE = "Hello! This is how your own voice sounds. Tune it until you like it; listening is free."
 SAMPLE_SECONDS = 20  # the longest a request waits for the sample
 MATCHED_SAMPLE_SECONDS = 60  # of the slower engine that speaks with matched voices
@@ -59,7 +60,7 @@ def preview(settings: Settings) -> Speech:
     """The sample sentence in that voice. Costs nothing. Raises Refused or SpeechFailed."""
     if errors := tuning_errors(ENGINE, settings):
         raise Refused(errors)
-    return _spoken(ENGINE, SAMPLE, settings, SAMPLE_SECONDS)
+    return _spoken(ENGINE, SAMPLE, {**settings, "gain": GAIN}, SAMPLE_SECONDS)
 
 
 def preview_matched(settings: Settings, text: str = SAMPLE) -> Speech:
@@ -98,7 +99,7 @@ def set_up(
         key=key,
         name=name,
         engine=STYLES_SPOKEN_BY if match else ENGINE,
-        settings=dict(settings),
+        settings=dict(settings) if match else {**settings, "gain": GAIN},
         match=match,
         credits=plans.OWN_VOICE_CREDITS,
         created_at=now,
@@ -123,7 +124,7 @@ def set_up(
         return _again(first, voice)
     failure = UNEXPECTED
     try:
-        _listen(voice)
+        _listen(settings, match)
         _finish(voice, reservation, clock())
         failure = ""
     except (Refused, SpeechFailed) as error:
@@ -136,12 +137,12 @@ def set_up(
     return voice
 
 
-def _listen(voice: Voice) -> None:
+def _listen(settings: Settings, match: VoiceMatch | None) -> None:
     """Have the voice speak. Raises Refused or SpeechFailed."""
-    if voice.match_id:
-        preview_matched(voice.settings, GREETING)
+    if match:
+        preview_matched(settings, GREETING)
     else:
-        preview(voice.settings)
+        preview(settings)
 
 
 def abandoned(now: datetime) -> QuerySet[Voice]:

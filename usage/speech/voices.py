@@ -228,6 +228,7 @@ def of(customer: Customer) -> list[Speaker]:
 
 
 def own_speaker(voice: Voice) -> Speaker:
+    made = "Your own, matched" if voice.match_id else "Your own"
     return Speaker(
-        str(voice.id), voice.name, VoiceType.STANDARD, voice.engine, voice.settings, "Your own"
+        str(voice.id), voice.name, VoiceType.STANDARD, voice.engine, voice.settings, made
     )

@@ -10,7 +10,7 @@ from usage.engines.pooled import PooledEngine, missing_packages, number, refuse_
 from usage.engines.process import HelperSpec
 
 # Within these the estimated quality stays; a man's voice cannot be made by shifting the pitch.
-RANGES, PITCHES, GAINS = (0.7, 1.3), (0.9, 1.1), (0.1, 4.0)
+RANGES, PITCHES, PACES, GAINS = (0.7, 1.3), (0.9, 1.1), (0.5, 2.0), (0.1, 4.0)
 
 TUNING = (
     Setting(
@@ -31,6 +31,15 @@ TUNING = (
         help="Low to high.",
         refusal="Choose a number from 0.9 to 1.1.",
     ),
+    Setting(
+        "pace",
+        "Pace",
+        1.0,
+        decimals=PACES,
+        step=0.05,
+        help="Slow to fast, at the same pitch.",
+        refusal="Choose a number from 0.5 to 2.",
+    ),
 )
 
 
@@ -40,7 +49,9 @@ def missing() -> str:
 
 
 class Hibari(PooledEngine):
-    """Settings: `range` and `pitch` are factors; `gain` is that of the samples, one for a voice."""
+    """Settings: `range`, `pitch` and `pace` are factors; `gain` is that of the samples, one for a
+    voice.
+    """
 
     spec = HelperSpec(
         name="hibari",
@@ -56,10 +67,14 @@ class Hibari(PooledEngine):
     def problem(self) -> str:
         return missing()
 
+    def pace(self, settings: Settings) -> float:
+        return number(settings, "pace", 1.0, *PACES)
+
     def request(self, settings: Settings) -> dict[str, Any]:
-        refuse_unknown(settings, {"range", "pitch", "gain"}, "hibari")
+        refuse_unknown(settings, {"range", "pitch", "pace", "gain"}, "hibari")
         return {
             "range": number(settings, "range", 1.0, *RANGES),
             "pitch": number(settings, "pitch", 1.0, *PITCHES),
+            "pace": number(settings, "pace", 1.0, *PACES),
             "gain": number(settings, "gain", 1.0, *GAINS),
         }

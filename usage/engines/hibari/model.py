@@ -48,7 +48,7 @@ class Hibari:
             request["words"],
             self.speller,
             run,
-            speed=request["speed"],
+            speed=request["speed"] * request["pace"],
             gain=request["gain"],
             late_seconds=LATE_SECONDS,
             ipa=request.get("ipa"),
@@ -77,7 +77,7 @@ class Hibari:
 
 def load() -> Hibari:
     hibari = Hibari()
-    hibari.speak(FIRST_WORDS | {"pitch": 1.1, "range": 1.1})
+    hibari.speak(FIRST_WORDS | {"pitch": 1.1, "range": 1.1, "pace": 1.0})
     return hibari
 
 

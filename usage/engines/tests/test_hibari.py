@@ -154,6 +154,16 @@ def test_settings_that_are_wrong_are_refused_for_good_and_at_once(voice):
     assert failure.value.permanent
 
 
+def test_a_pace_is_heard_as_a_length_and_words_keep_their_share(hibari):
+    (usual,), (slow,), (fast,) = (
+        hibari.speak(pieces(SENTENCE), settings={"pace": pace}) for pace in (1.0, 0.5, 2.0)
+    )
+
+    assert len(slow.samples) == pytest.approx(2 * len(usual.samples), rel=0.25)
+    assert len(fast.samples) == pytest.approx(len(usual.samples) / 2, rel=0.25)
+    assert len(slow.times) == len(usual.times) == len(fast.times)
+
+
 def test_an_own_voice_takes_numbers_within_the_measured_range():
     assert engines.tuning_errors("hibari", {"range": 1.3, "pitch": 1}) == {}
     assert sorted(engines.tuning_errors("hibari", {"range": 2.0, "pitch": "1", "x": 1})) == [

@@ -52,7 +52,7 @@ def test_the_billing_history_tells_what_credits_were_used_for(
 ):
     say(alice, now, text="Hello.")
     fund(alice, 25_000, now)
-    settings = {"variant": "en-us+m3", "pitch": 40, "range": 60, "pace": 150}
+    settings = {"pitch": 0.95, "range": 1.2, "pace": 0.9}
     own_voice.set_up(customer=alice, name="Mine", settings=settings, key="v", now=now)
     reservation = ledger.reserve(wallet_id=wallet.pk, key="import", amount=9, now=now)
     ledger.capture(reservation_id=reservation.id, now=now)
@@ -152,9 +152,7 @@ def test_others_see_nothing(page, bob, now):
 
 def test_own_voices_are_usage_too(page, alice, now):
     fund(alice, 30_000, now)
-    own_voice.set_up(
-        customer=alice, name="Mine", settings={"variant": "en-us+f3"}, key="v", now=now
-    )
+    own_voice.set_up(customer=alice, name="Mine", settings={"pitch": 1.05}, key="v", now=now)
 
     html = html_of(page)
     assert "Own voices" in html and ">25,000<" in html and ">Waiting<" in html

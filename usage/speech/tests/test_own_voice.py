@@ -16,7 +16,8 @@ from usage.engines.tests.quick import QuickEngine
 from usage.models import UsageEvent, Voice
 from usage.speech import abandoned, own_voice, problems, voices
 
-WARM = {"variant": "en-us+m3", "pitch": 40, "range": 60, "pace": 150}
+WARM = {"pitch": 0.95, "range": 1.2, "pace": 0.9}
+STORED = WARM | {"gain": own_voice.GAIN}
 
 
 @pytest.fixture
@@ -46,8 +47,8 @@ def pending(customer, now):
         customer=customer,
         key="gone",
         name="Gone",
-        engine="espeak",
-        settings={"variant": "en-us+m3"},
+        engine="hibari",
+        settings={"pitch": 1.05, "gain": own_voice.GAIN},
         credits=25_000,
         created_at=now,
     )
@@ -66,7 +67,7 @@ def test_setting_up_captures_and_makes_one_event_due(alice, rich, now):
     assert (event.event_type, event.properties) == ("voice_cloning", {"voice_id": str(voice.id)})
     assert event.happened_at == event.reservation.created_at == now
     assert [speaker.id for speaker in voices.of(alice)] == [str(voice.id)]
-    assert voices.resolve(alice, str(voice.id)).settings == WARM
+    assert voices.resolve(alice, str(voice.id)).settings == STORED
 
 
 def test_the_same_key_gives_the_same_voice_at_no_cost(alice, rich, now):
@@ -91,7 +92,7 @@ def test_wrong_settings_are_named_together(alice, rich, now):
             alice,
             now,
             name="  ",
-            settings={"variant": "en-us+nobody", "pitch": 100, "range": -1, "pace": 401},
+            settings={"variant": "en-us+m3", "pitch": 1.2, "range": -1, "pace": 2.5},
             key="",
         )
 
@@ -153,7 +154,7 @@ def test_a_voice_in_progress_keeps_the_next_waiting(alice, rich, now):
     with pytest.raises(problems.InProgress):
         set_up(alice, now)
     with pytest.raises(problems.StillRunning):
-        set_up(alice, now, name="Gone", settings={"variant": "en-us+m3"}, key="gone")
+        set_up(alice, now, name="Gone", settings={"pitch": 1.05}, key="gone")
     assert balances() == (60_000, 25_000)
 
 
@@ -202,17 +203,16 @@ def test_the_page_says_what_it_is_and_what_it_costs(page, rich):
 def test_the_page_sets_up_what_was_listened_to(page, alice, rich):
     form = {
         "name": "Mine",
-        "variant": "en-us+m3",
-        "pitch": "40",
-        "range": "60",
-        "pace": "150",
+        "pitch": "0.95",
+        "range": "1.2",
+        "pace": "0.9",
         "key": "key-1",
     }
 
     for _ in range(2):  # a double click
         assert page.post(reverse("own-voice"), form).url == reverse("own-voice")
 
-    assert voices.of(alice)[0].settings == WARM
+    assert voices.of(alice)[0].settings == STORED
     assert balances() == (35_000, 0)
     assert b"Speak with it" in page.get(reverse("own-voice")).content
     assert "Mine" in page.get(reverse("studio")).content.decode()
@@ -221,7 +221,7 @@ def test_the_page_sets_up_what_was_listened_to(page, alice, rich):
 def test_the_page_names_the_missing_credits(page, alice, wallet):
     answer = page.post(
         reverse("own-voice"),
-        {"name": "Mine", "variant": "en-us+m3", "pitch": "40", "range": "60", "pace": "150"},
+        {"name": "Mine", "pitch": "0.95", "range": "1.2", "pace": "0.9"},
     )
 
     assert answer.status_code == 402
@@ -233,18 +233,18 @@ def test_the_page_names_the_missing_credits(page, alice, wallet):
 def test_the_page_shows_wrong_settings_at_their_field(page, rich, pitch):
     answer = page.post(
         reverse("own-voice"),
-        {"name": "Mine", "variant": "en-us+m3", "pitch": pitch, "range": "60", "pace": "150"},
+        {"name": "Mine", "pitch": pitch, "range": "1.2", "pace": "0.9"},
     )
 
     assert answer.status_code == 422
-    assert "Choose a whole number from 0 to 99." in answer.content.decode()
+    assert "Choose a number from 0.9 to 1.1." in answer.content.decode()
     assert balances() == (60_000, 0)
 
 
 def test_listening_is_free_and_differs_by_setting(page, alice):
     url = reverse("own-voice-preview")
-    low = page.get(url, {"variant": "en-us+m3", "pitch": "10", "range": "50", "pace": "175"})
-    high = page.get(url, {"variant": "en-us+m3", "pitch": "90", "range": "50", "pace": "175"})
+    low = page.get(url, {"pitch": "0.9", "range": "1", "pace": "1"})
+    high = page.get(url, {"pitch": "1.1", "range": "1", "pace": "1"})
 
     assert low.status_code == high.status_code == 200
     assert low["Content-Type"] == "audio/wav" and low.content[:4] == b"RIFF"
@@ -254,26 +254,25 @@ def test_listening_is_free_and_differs_by_setting(page, alice):
 
 def test_listening_refuses_wrong_settings_and_strangers(client, page, alice, monkeypatch):
     url = reverse("own-voice-preview")
-    assert page.get(url, {"variant": "en-us+m3", "pitch": "500"}).status_code == 422
+    assert page.get(url, {"pitch": "500"}).status_code == 422
 
     def busy():
         raise EngineFailed("The speech engine is busy.")
 
     monkeypatch.setattr(own_voice, "engine", lambda name: QuickEngine(busy))
-    settings = {"variant": "en-us+m3", "pitch": "50", "range": "50", "pace": "175"}
+    settings = {"pitch": "1", "range": "1", "pace": "1"}
     assert page.get(url, settings).status_code == 503
 
     page.logout()
     assert page.get(url, settings).status_code == 302
 
 
-def test_numbers_with_decimals_are_tuned_where_the_engine_has_them(page, monkeypatch):
-    monkeypatch.setattr(own_voice, "ENGINE", "hibari")
+def test_numbers_with_decimals_are_tuned_where_the_engine_has_them(page):
     url = reverse("own-voice")
 
     html = page.get(url, {"range": "1.15"}).content.decode()
     assert 'name="range" min="0.7" max="1.3" step="0.05" value="1.15"' in html
     listen = reverse("own-voice-preview")
-    assert page.get(listen, {"range": "1.15", "pitch": "0.95"}).status_code == 200
-    assert page.get(listen, {"range": "1.31", "pitch": "0.95"}).status_code == 422
-    assert page.get(listen, {"range": "1e0", "pitch": "1"}).status_code == 422
+    assert page.get(listen, {"range": "1.15", "pitch": "0.95", "pace": "1"}).status_code == 200
+    assert page.get(listen, {"range": "1.31", "pitch": "0.95", "pace": "1"}).status_code == 422
+    assert page.get(listen, {"range": "1e0", "pitch": "1", "pace": "1"}).status_code == 422

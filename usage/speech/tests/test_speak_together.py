@@ -101,7 +101,7 @@ def test_one_own_voice_is_set_up_at_a_time_and_a_double_click_pays_once(alice, n
     answers = together(
         6,
         lambda _: own_voice.set_up(
-            customer=alice, name="Mine", settings={"variant": "en-us+f3"}, key="same", now=now
+            customer=alice, name="Mine", settings={"pitch": 1.05}, key="same", now=now
         ),
     )
 

@@ -39,7 +39,9 @@ def page(request: CustomerRequest) -> HttpResponseBase:
         "is_first": "before" not in request.GET,
         "days": days,
         "credits_max": max((day["credits"] for day in days), default=0),
-        "own_voices": request.customer.voices.filter(state=Voice.State.READY)
+        "own_voices": request.customer.voices.filter(
+            state__in=(Voice.State.READY, Voice.State.REVOKED)
+        )
         .select_related("reservation__usage_event")
         .order_by("created_at"),
     }

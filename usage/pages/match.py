@@ -127,22 +127,21 @@ def keep(request: CustomerRequest, match_id: uuid.UUID) -> HttpResponse:
 
 @_form()
 def forget(request: CustomerRequest, match_id: uuid.UUID) -> HttpResponse:
-    """Withdraw a consent, or have the kept sample alone deleted."""
-    only_sample = request.POST.get("what") == "sample"
+    """Withdraw a consent, or have the kept sample alone deleted; nothing without either word."""
     try:
-        if only_sample:
-            match.forget_sample(match.of(request.customer, match_id))
-        else:
+        if request.POST.get("what") == "consent":
             match.revoke(customer=request.customer, match_id=match_id, now=timezone.now())
+            gone = "Your consent is withdrawn, and what we had of your voice is deleted."
+            messages.success(request, gone)
+            return redirect(PAGE)
+        found = match.of(request.customer, match_id)
+        if request.POST.get("what") == "sample":
+            match.forget_sample(found)
+            messages.success(request, "The sample is deleted.")
     except problems.UnknownMatch as error:
         return answers.as_page(request, problems.problem_of(error))
     except OSError:
         messages.error(request, "The sample could not be deleted just now. Try again in a moment.")
-        return redirect(PAGE)
-    gone = "The sample is deleted."
-    if not only_sample:
-        gone = "Your consent is withdrawn, and what we had of your voice is deleted."
-    messages.success(request, gone)
     return redirect(PAGE)
 
 

@@ -478,12 +478,15 @@ def test_the_page_withdraws_and_deletes_and_hands_the_sample_out(page, alice, ri
     assert recording.content == SAMPLE
     assert 'filename="vocalis-sample.wav"' in recording["Content-Disposition"]
 
+    page.post(reverse("voice-match-forget", args=[found.id]))
+    assert stored() and Voice.objects.get().state == "ready"
     page.post(reverse("voice-match-forget", args=[found.id]), {"what": "sample"})
     assert page.get(reverse("voice-match-recording", args=[found.id])).status_code == 404
     assert Voice.objects.get().state == "ready"
 
     page.post(reverse("voice-match-forget", args=[found.id]), {"what": "consent"})
     html = page.get(reverse("own-voice")).content.decode()
+    assert "Mine" in page.get(reverse("usage")).content.decode()
     assert "Mine speaks no more" in html and "Withdraw consent" not in html
 
 

@@ -183,7 +183,7 @@ def test_the_references_are_kokoros_styles_loud_alike_and_men_lower_than_women()
         styles, points = file["styles"].tolist(), file["points"].astype(np.float32)
         gains, pitches = file["gains"], file["pitches_hz"]
 
-    assert set(styles) == kokoro.styles()
+    assert set(styles) == {one for one in kokoro.styles() if one[0] in references.ENGLISH}
     assert np.allclose(np.linalg.norm(points, axis=1), 1, atol=0.01)
     assert (gains >= 0.3).all() and (gains <= 2.5).all() and (pitches > 60).all()
     for speaker in voices.HOUSE.values():  # whose loudness was measured otherwise

@@ -12,8 +12,9 @@ from accounts.models import Customer
 from billing.models import ComplimentaryGrant, Reservation
 from jobs.models import JobRow, JobRowQuerySet
 
-from .match_models import VoiceConsent as VoiceConsent
-from .match_models import VoiceMatch as VoiceMatch
+from .voice_models import Voice as Voice
+from .voice_models import VoiceConsent as VoiceConsent
+from .voice_models import VoiceMatch as VoiceMatch
 
 
 class VoiceType(models.TextChoices):
@@ -21,63 +22,6 @@ class VoiceType(models.TextChoices):
 
     STANDARD = "standard"
     PREMIUM = "premium"
-
-
-class Voice(models.Model):
-    """A customer's own voice. House voices are constants in `usage.speech.voices`."""
-
-    class State(models.TextChoices):
-        PENDING = "pending"
-        READY = "ready"
-        FAILED = "failed"
-        REVOKED = "revoked"  # the consent of its match was: it speaks no more
-
-    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    customer = models.ForeignKey(Customer, on_delete=models.PROTECT, related_name="voices")
-    key = models.CharField(
-        max_length=128, help_text="Key of the form: the same form sent twice is one voice."
-    )
-    name = models.CharField(max_length=60)
-    state = models.CharField(max_length=10, choices=State.choices, default=State.PENDING)
-    engine = models.CharField(
-        max_length=40, help_text="Name of the speech engine that speaks with it."
-    )
-    settings = models.JSONField(
-        default=dict, help_text="Settings of the voice, in a format of its engine."
-    )
-    credits = models.BigIntegerField()
-    reservation = models.OneToOneField(
-        Reservation,
-        on_delete=models.PROTECT,
-        null=True,
-        blank=True,
-        related_name="voice",
-        help_text="The credits it cost. Empty until ready.",
-    )
-    match = models.ForeignKey(
-        VoiceMatch,
-        on_delete=models.PROTECT,
-        null=True,
-        blank=True,
-        related_name="voices",
-        help_text="The match it was kept from. Empty: tuned by ear.",
-    )
-    failure = models.TextField(blank=True, default="", help_text="Shown to the customer.")
-    created_at = models.DateTimeField()
-
-    class Meta:
-        constraints = [
-            models.UniqueConstraint(fields=["customer", "key"], name="voice_key_unique"),
-            models.UniqueConstraint(
-                fields=["customer"], condition=Q(state="pending"), name="voice_one_in_progress"
-            ),
-        ]
-        indexes = [
-            models.Index(fields=["created_at"], name="voice_pending", condition=Q(state="pending"))
-        ]
-
-    def __str__(self) -> str:
-        return self.name
 
 
 class Pronunciation(models.Model):

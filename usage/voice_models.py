@@ -1,4 +1,5 @@
-"""Voice matches and the consents they rest on. Imported by `usage.models`, where others find them.
+"""Own voices, voice matches and the consents they rest on. Imported by `usage.models`, where others
+find them.
 
 A sample, and what is computed of it, is biometric data: it is here only as long as somebody's
 consent, and goes with it (`usage.speech.match`).
@@ -12,6 +13,7 @@ from django.db import models
 from django.db.models import Q
 
 from accounts.models import Customer
+from billing.models import Reservation
 
 
 class VoiceConsent(models.Model):
@@ -82,3 +84,60 @@ class VoiceMatch(models.Model):
 
     def __str__(self) -> str:
         return f"{self.created_at:%Y-%m-%d %H:%M} ({self.state})"
+
+
+class Voice(models.Model):
+    """A customer's own voice. House voices are constants in `usage.speech.voices`."""
+
+    class State(models.TextChoices):
+        PENDING = "pending"
+        READY = "ready"
+        FAILED = "failed"
+        REVOKED = "revoked"  # the consent of its match was: it speaks no more
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    customer = models.ForeignKey(Customer, on_delete=models.PROTECT, related_name="voices")
+    key = models.CharField(
+        max_length=128, help_text="Key of the form: the same form sent twice is one voice."
+    )
+    name = models.CharField(max_length=60)
+    state = models.CharField(max_length=10, choices=State.choices, default=State.PENDING)
+    engine = models.CharField(
+        max_length=40, help_text="Name of the speech engine that speaks with it."
+    )
+    settings = models.JSONField(
+        default=dict, help_text="Settings of the voice, in a format of its engine."
+    )
+    credits = models.BigIntegerField()
+    reservation = models.OneToOneField(
+        Reservation,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="voice",
+        help_text="The credits it cost. Empty until ready.",
+    )
+    match = models.ForeignKey(
+        VoiceMatch,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="voices",
+        help_text="The match it was kept from. Empty: tuned by ear.",
+    )
+    failure = models.TextField(blank=True, default="", help_text="Shown to the customer.")
+    created_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["customer", "key"], name="voice_key_unique"),
+            models.UniqueConstraint(
+                fields=["customer"], condition=Q(state="pending"), name="voice_one_in_progress"
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["created_at"], name="voice_pending", condition=Q(state="pending"))
+        ]
+
+    def __str__(self) -> str:
+        return self.name

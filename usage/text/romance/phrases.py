@@ -10,6 +10,7 @@ from usage.text.symbols import FLAG_BASE, GREEK, GREEK_RUN, GREEK_SYMBOLS_MAX, S
 
 _ROMAN = r"(?=[IVXLC])(?:C{0,3})(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3})"
 _ENDS = re.compile(r"\s*\Z|\s+[\"'(¿¡]?[A-ZÁÉÍÓÚÂÊÔÃÕÇÀÈÌÒÙ]|\s*\n")
+_LETTER = r"[^\W\d_⁰-⁹¹²³\u2150-\u218f\u2460-\u24ff\u2776-\u2793]"  # no number either
 _NAME = re.compile(r"[ \u00a0][A-ZÁÉÍÓÚ]\w+")
 _OPERATORS = {"<=": "≤", ">=": "≥", "!=": "≠", "==": "=", "=>": "→", "->": "→"}
 _QUEENS = frozenset({"Isabel", "Beatriz", "Leonor"})
@@ -79,7 +80,7 @@ def mixed_rules(grammar: Grammar) -> list[Rule]:
 
     def mixed(match: re.Match[str], context: Context) -> Reading:
         parts = []
-        for bit in re.finditer(r"\d+|[^\W\d_]+", match[0]):
+        for bit in re.finditer(rf"\d+|{_LETTER}+", match[0]):
             said = cardinal(bit[0], grammar) if bit[0].isdecimal() else bit[0]
             parts.append(Part(match.start() + bit.start(), match.start() + bit.end(), said))
         return parts
@@ -91,7 +92,7 @@ def mixed_rules(grammar: Grammar) -> list[Rule]:
     def digits(match: re.Match[str], context: Context) -> Reading:
         return whole(match, cardinal(match[0], grammar))
 
-    letter = r"[^\W\d_]"
+    letter = _LETTER
     return [
         rule(r"(?!\d{1,3}(?:\.\d{3})+(?![.\d]))\d{1,9}(?:\.\d{1,9}){2,5}(?!\w)", version),
         rule(rf"(?:{letter}+\d|\d+{letter})(?:{letter}|\d){{0,30}}", mixed),

@@ -1,5 +1,7 @@
 """What is said for what is written; see table.py."""
 
+import random
+
 import pytest
 
 from usage import text
@@ -48,6 +50,18 @@ def test_every_number_up_to_a_billion_is_read_and_fits_a_word(language):
     assert len(set(words.values())) == len(set(numbers))
     assert all(max(map(len, spoken.split())) <= 30 for spoken in words.values())
     assert not any(any(map(str.isdigit, spoken)) for spoken in words.values())
+
+
+@pytest.mark.parametrize("language", ["es", "pt-br", "it"])
+def test_any_mix_of_signs_and_digits_is_read_without_a_digit_left(language):
+    chance = random.Random(7)
+    parts = [*"0123456789,:;/-–'’ ()%€$£°ºª²+=<>*_~IVXCabnhkmgsé½😀¿»…", "R$", " de ", " enero"]
+    parts += ["siglo ", "l'", "km/h", "1.234", "12:30", "31/12/2025", "Sr. ", "etc. ", "millones "]
+    for _ in range(500):
+        written = "".join(chance.choices(parts, k=chance.randint(1, 40)))
+        spoken = said(f"a {written}", language=language)
+
+        assert not set(spoken) & set("0123456789"), written
 
 
 def test_the_table_is_large_and_says_nothing_twice():

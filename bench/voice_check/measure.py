@@ -30,6 +30,7 @@ MOS_SENTENCES = 8  # it takes as long as all the rest, and differs little betwee
 DEFAULT = "standard-ava"
 # Whisper hears 30 seconds at a time, at the same cost: so several sentences together.
 TOGETHER_SECONDS, PAUSE_SECONDS = 28, 0.7
+WORDS_TOO_MANY = 1.3  # times those that were said
 HEAD = "| voice | engine | tier | language | WER % | distillMOS | LUFS | peak | pitch Hz |"
 MARK = re.compile(r"(<!-- table -->\n).*?(\n<!-- /table -->)", re.DOTALL)
 
@@ -66,7 +67,7 @@ class Check:
     def row(self, voice: dict[str, Any]) -> dict[str, Any]:
         files = [self.folder / name for name in voice["files"]]
         said = [words(text) for text in SENTENCES[voice["language"]]]
-        heard = [words(text) for text in self._heard(files, voice["language"])]
+        heard = [words(text) for text in self._heard(files, said, voice["language"])]
         flat = [word for sentence in said for word in sentence]
         understood = [word for text in heard for word in text]
         sounds = [_read(path) for path in files]
@@ -82,17 +83,19 @@ class Check:
             "pitch": _pitch(whole, rate),
         }
 
-    def _heard(self, files: list[Path], language: str) -> list[str]:
-        groups: list[list[Path]] = [[]]
-        seconds = 0.0
-        for path in files:
-            length = soundfile.info(path).duration + PAUSE_SECONDS
-            if groups[-1] and seconds + length > TOGETHER_SECONDS:
-                groups.append([])
-                seconds = 0.0
-            groups[-1].append(path)
-            seconds += length
-        return [self._transcript(group, language) for group in groups]
+    def _heard(self, files: list[Path], said: list[list[str]], language: str) -> list[str]:
+        """What is heard, in order. Whisper at times repeats itself until the end of its window:
+        where it hears far too many words, it hears each sentence alone."""
+        heard: list[str] = []
+        for group in _groups(files):
+            start = files.index(group[0])
+            count = sum(map(len, said[start : start + len(group)]))
+            together = self._transcript(group, language)
+            if len(words(together)) > WORDS_TOO_MANY * count:
+                heard += [self._transcript([path], language) for path in group]
+            else:
+                heard.append(together)
+        return heard
 
     def _transcript(self, group: list[Path], language: str) -> str:
         def listen() -> str:
@@ -112,6 +115,19 @@ class Check:
             part.write_text(json.dumps(self.known, indent=1))
             part.rename(self.path)
         return self.known[key]
+
+
+def _groups(files: list[Path]) -> list[list[Path]]:
+    groups: list[list[Path]] = [[]]
+    seconds = 0.0
+    for path in files:
+        length = soundfile.info(path).duration + PAUSE_SECONDS
+        if groups[-1] and seconds + length > TOGETHER_SECONDS:
+            groups.append([])
+            seconds = 0.0
+        groups[-1].append(path)
+        seconds += length
+    return groups
 
 
 def _read(path: Path) -> tuple[Any, int]:

@@ -25,7 +25,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.module_loading import autodiscover_modules
 
-from . import queue
+from . import queue, stopping
 from .errors import Rejected, Snooze, Unavailable
 from .exists import Exist, composed
 from .job import Job
@@ -183,11 +183,14 @@ class Worker:
         self.slow_at: dict[str, float] = {}  # by job, if its last run was slow
 
     def run(self) -> None:
-        """Work until `stop`, which lets the row in hand be finished and begins no other."""
+        """Work until `stop`, which lets the row in hand be finished and begins no other.
+
+        A job of many steps gives its row back instead (`stopping.is_asked`)."""
         try:
-            while not self.stopping.is_set():
-                if not self._pass_safely():
-                    self.stopping.wait(IDLE_SECONDS)
+            with stopping.by(self.stopping):
+                while not self.stopping.is_set():
+                    if not self._pass_safely():
+                        self.stopping.wait(IDLE_SECONDS)
         finally:
             with suppress(Error):  # health finds the silence out by itself
                 Heartbeat.objects.filter(worker=self.name).delete()

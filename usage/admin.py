@@ -23,6 +23,7 @@ from . import credit_back
 from .metering import reconciliation
 from .models import (
     Generation,
+    LongSpeech,
     Pronunciation,
     ReconciliationRun,
     UsageDiscrepancy,
@@ -32,6 +33,7 @@ from .models import (
     VoiceConsent,
     VoiceMatch,
 )
+from .speech import long
 
 # Metronome ignores a repeated transaction_id for 34 days; after that it would refuse the event.
 REPEATS_IGNORED_DAYS = 33
@@ -93,7 +95,7 @@ class GenerationAdmin(OfCustomer, ReadOnlyAdmin):
     list_filter = ("state", "voice_type")
     exclude = ("text", "manner", "words")
     ordering = ("-created_at",)
-    actions = ["give_back"]
+    actions = ["give_back", "cancel"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Generation]:
         rows: QuerySet[Generation] = super().get_queryset(request)
@@ -134,6 +136,40 @@ class GenerationAdmin(OfCustomer, ReadOnlyAdmin):
                 raise Refused(str(error)) from error
 
         self.each(request, generations, "Credited back", credit_one_back, note=reason)
+
+    @confirmed(
+        "Cancel",
+        explains=(
+            "Ends these long texts before they are spoken. Their credits are given back, "
+            "and what was spoken of them is deleted."
+        ),
+        applies=lambda generation: (
+            generation.is_queued and generation.state == Generation.State.PENDING
+        ),
+    )
+    def cancel(self, request: HttpRequest, generations: QuerySet[Generation]) -> None:
+        def cancel_one(generation: Generation) -> None:
+            if not (generation.is_queued and long.fail(generation, long.CANCELLED, timezone.now())):
+                raise Refused("is over, or made by a request")
+
+        self.each(request, generations, "Cancelled", cancel_one)
+
+
+@admin.register(LongSpeech)
+class LongSpeechAdmin(OfCustomer, JobRowAdmin):
+    """How far a long text is. Retry goes on with it now; the generation has Cancel."""
+
+    list_display = ("generation", "characters_spoken", "pieces_spoken", "pieces", "renew_at")
+    list_select_related = ("generation__customer__user",)
+    customer_path = "generation__customer"
+    exclude = ("parts",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[LongSpeech]:
+        rows: QuerySet[LongSpeech] = super().get_queryset(request)
+        return rows.defer("generation__text", "generation__words", "parts")
+
+    def describe(self, row: LongSpeech) -> str:
+        return f"{row.generation.customer}: {row}"
 
 
 @admin.register(UsageEvent)

@@ -8,16 +8,18 @@ from __future__ import annotations
 from jobs.job import Job
 
 from .metering import reconciliation, reporter
-from .speech import abandoned, expiry
+from .speech import abandoned, expiry, long
 
 JOBS: list[Job] = [
     reporter.REPORT,
+    long.RENEW,
     abandoned.GIVE_UP_GENERATIONS,
     abandoned.GIVE_UP_VOICES,
     abandoned.GIVE_UP_MATCHES,
     abandoned.FORGET_MATCHES,
     reconciliation.RECONCILE,
     reconciliation.RECHECK,
+    long.SPEAK,
     expiry.EXPIRE,
     expiry.LENGTHEN,
     expiry.GIVE_UP_AUDIO,

@@ -12,6 +12,7 @@ from accounts.models import Customer
 from billing.models import ComplimentaryGrant, Reservation
 from jobs.models import JobRow, JobRowQuerySet
 
+from .long_speech import LongSpeech as LongSpeech
 from .voice_models import Voice as Voice
 from .voice_models import VoiceConsent as VoiceConsent
 from .voice_models import VoiceMatch as VoiceMatch
@@ -84,9 +85,17 @@ class Generation(models.Model):
     )
     voice_name = models.CharField(max_length=60)
     voice_type = models.CharField(max_length=10, choices=VoiceType.choices)
-    characters = models.PositiveIntegerField()
-    credits = models.BigIntegerField()
+    characters = models.PositiveIntegerField(help_text="Of the text.")
+    characters_spoken = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        help_text="Spoken and charged, if its customer stopped it. Empty: all of the text.",
+    )
+    credits = models.BigIntegerField(help_text="What it costs; of a stopped one what it cost.")
     state = models.CharField(max_length=10, choices=State.choices, default=State.PENDING)
+    is_queued = models.BooleanField(
+        default=False, help_text="So long that a worker speaks it, on its `LongSpeech`."
+    )
     tries = models.PositiveSmallIntegerField(
         default=0,
         help_text="Number of failed reservations before the current one; part of its key.",
@@ -183,6 +192,11 @@ class Generation(models.Model):
 
     def __str__(self) -> str:
         return f"{self.characters} characters ({self.state})"
+
+    @property
+    def characters_charged(self) -> int:
+        """Of a finished one: how many of `characters` were spoken, from the first on."""
+        return self.characters if self.characters_spoken is None else self.characters_spoken
 
 
 class UsageEvent(JobRow):

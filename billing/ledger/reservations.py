@@ -151,6 +151,23 @@ def reserve(
     return reserve(wallet_id=wallet_id, key=key, amount=amount, now=now, seconds=seconds)
 
 
+def renew(*, reservation_id: int, key: str, now: datetime) -> Reserved:
+    """Replace an open reservation by one of the same amount that begins now, under a new key.
+
+    For work that takes longer than a reservation lasts. Nobody else can take the credits meanwhile.
+    Raises AlreadyResolved, InsufficientCredits, WalletFrozen; then the first one stays as it is.
+    """
+    with transaction.atomic():
+        rows = Reservation.objects.filter(id=reservation_id).values_list("wallet_id", "amount")
+        if (found := rows.first()) is None:
+            raise AlreadyResolved("missing")
+        wallet_id, amount = found
+        # Before the wallet's row, which releasing locks: reserving may write off ended credits.
+        sql.lock_wallet_grants(wallet_id)
+        release(reservation_id=reservation_id, now=now)
+        return reserve(wallet_id=wallet_id, key=key, amount=amount, now=now)
+
+
 def capture(*, reservation_id: int, now: datetime, amount: int | None = None) -> int:
     """Take `amount` of the reserved credits (default: all) and make the rest available again.
 

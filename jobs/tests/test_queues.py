@@ -32,9 +32,10 @@ def beat(now, *queues: str) -> None:
     )
 
 
-def test_what_waits_for_a_storage_is_on_the_queue_of_speech_and_all_else_on_the_default_one():
+def test_what_takes_long_is_on_the_queue_of_speech_and_all_else_on_the_default_one():
     assert worker.queues() == ["default", "speech"]
     assert {job.name for job in jobs_on(["speech"])} == {
+        "generations.speak",
         "audio.expire",
         "audio.lengthen",
         "audio.give_up",

@@ -236,6 +236,7 @@ class QuickEngine:
     sample_rate = 24_000
     scripts = None
     characters_max = first_characters_max = 5_000
+    characters_a_second: int | None = None
 
     def speak(
         self, pieces: Sequence[Piece], *, settings: Any, speed: float = 1, piece_seconds: float = 20

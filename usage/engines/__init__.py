@@ -119,6 +119,8 @@ class Engine(Protocol):
     characters_max: int  # of a piece, for `usage.text.pieces`
     first_characters_max: int  # of the first one, so that its sound comes early
     tuning: tuple[Setting, ...]  # the settings of an own voice
+    # Its measured pace on one core; None: no text takes longer than a request can wait.
+    characters_a_second: int | None
 
     def speak(
         self,

@@ -27,6 +27,7 @@ class PooledEngine(ABC):
     first_characters_max = 160
     takes_ipa = False  # whether `Word.ipa` is spoken where there is one, else `Word.spoken`
     tuning: tuple[Setting, ...] = ()
+    characters_a_second: int | None = None
 
     def __init__(self, *, helpers: int) -> None:
         self._pool = Pool(self.spec, helpers=helpers)

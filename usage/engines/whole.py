@@ -70,8 +70,6 @@ def speak_whole(
         pronunciations=pronunciations,
         language=language,
     )
-    if not todo:
-        raise NothingToSpeak("There is nothing to speak in this text.")
     samples = bytearray()
     words: list[SpokenWord] = []
     for spoken in _in_time(engine, todo, settings, speed, deadline_seconds):
@@ -83,11 +81,7 @@ def speak_whole(
         samples += spoken.samples
         if heard:
             heard(spoken.samples)
-        if len(samples) / 2 / engine.sample_rate > AUDIO_SECONDS_MAX:
-            raise EngineFailed(
-                f"The text makes more than {AUDIO_SECONDS_MAX // 60} minutes of audio. Shorten it.",
-                permanent=True,
-            )
+        check_length(len(samples) / 2 / engine.sample_rate)
     return Speech(bytes(samples), engine.sample_rate, tuple(words))
 
 
@@ -100,10 +94,13 @@ def pieces_for(
     pronunciations: Mapping[str, str] = MappingProxyType({}),
     language: str = "en",
 ) -> list[Piece]:
-    """The pieces that this engine is to speak at that speed; see `speak_whole`."""
+    """The pieces that this engine is to speak at that speed; see `speak_whole`.
+
+    Raises NothingToSpeak.
+    """
     # An engine shortens the pauses of pieces as it shortens their words.
     pause = PARAGRAPH_PAUSE if paragraph_pause_seconds is None else paragraph_pause_seconds * speed
-    return pieces(
+    todo = pieces(
         text,
         language=language,
         characters_max=engine.characters_max,
@@ -111,6 +108,18 @@ def pieces_for(
         paragraph_pause_seconds=pause,
         pronunciations=pronunciations,
     )
+    if not todo:
+        raise NothingToSpeak("There is nothing to speak in this text.")
+    return todo
+
+
+def check_length(seconds: float) -> None:
+    """Raises a permanent EngineFailed if a text makes too much audio."""
+    if seconds > AUDIO_SECONDS_MAX:
+        raise EngineFailed(
+            f"The text makes more than {AUDIO_SECONDS_MAX // 60} minutes of audio. Shorten it.",
+            permanent=True,
+        )
 
 
 def _in_time(

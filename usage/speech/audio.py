@@ -56,11 +56,23 @@ def download_name(generation: Generation, extension: str) -> str:
     return f"vocalis-{generation.id}.{extension}"
 
 
-def store(generation: Generation, speech: Speech, *, began_at: datetime | None = None) -> str:
+def name_in(generation: Generation, lease: str, part: int | None = None) -> str:
+    """The name of a part, or of the whole, that a worker stores under its lease: no other has it.
+
+    Who writes it keeps it in the row first.
+    """
+    number = "" if part is None else f"-{part}"
+    return f"{generation.customer_id}/{generation.id}-{lease}{number}.flac"
+
+
+def store(
+    generation: Generation, speech: Speech, name: str = "", *, began_at: datetime | None = None
+) -> str:
     """Store what was spoken and return the name it got. Raises SpeechFailed."""
     try:
         data = sound.stored(speech.samples, speech.sample_rate)
-        return default_storage.save(name_for(generation, began_at=began_at), ContentFile(data))
+        name = name or name_for(generation, began_at=began_at)
+        return default_storage.save(name, ContentFile(data))
     except OSError as error:
         logger.exception("the audio of generation %s could not be stored", generation.id)
         raise SpeechFailed("The audio could not be stored. Try again in a moment.") from error
@@ -83,6 +95,21 @@ def open_audio(generation: Generation) -> Any:
         raise AudioLost(again_id) from error
     except OSError as error:
         logger.exception("the audio of generation %s cannot be read", generation.id)
+        raise AudioUnreachable from error
+
+
+def read_part(name: str) -> tuple[int, bytes]:
+    """Sample rate and samples of a part.
+
+    Raises AudioLost, or AudioUnreachable where the storage may come back.
+    """
+    try:
+        opened: Any = default_storage.open(name)
+        with opened, sound.decode(opened) as reader:
+            return reader.sample_rate, b"".join(reader)
+    except (*GONE, sound.SoundBroken) as error:
+        raise AudioLost from error
+    except OSError as error:
         raise AudioUnreachable from error
 
 

@@ -20,12 +20,14 @@ def capture_and_report(
     event_type: str,
     properties: dict[str, str],
     now: datetime,
+    credits: int | None = None,
 ) -> None:
-    """Capture the whole reservation and make its usage event due.
+    """Capture the reservation, or `credits` of it, and make its usage event due.
 
     Call it in the transaction that marks the work done. Raises ledger.AlreadyResolved if the
     reservation has expired; the caller's transaction must then not commit.
     """
+    amount = reservation.amount if credits is None else credits
     with transaction.atomic(savepoint=False):
         UsageEvent.objects.create(
             transaction_id=transaction_id,
@@ -33,10 +35,10 @@ def capture_and_report(
             event_type=event_type,
             happened_at=reservation.created_at,
             properties=properties,
-            credits=reservation.amount,
+            credits=amount,
             reservation_id=reservation.id,
             created_at=now,
             # At once, even for a worker whose clock is a little behind ours.
             **due(reservation.created_at),
         )
-        ledger.capture(reservation_id=reservation.id, amount=reservation.amount, now=now)
+        ledger.capture(reservation_id=reservation.id, amount=amount, now=now)

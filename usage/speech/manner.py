@@ -19,6 +19,7 @@ from .problems import Refused
 from .voices import Speaker
 
 SPEED = 1.0
+SLOWEST = 0.5  # engines make what is slower by stretching
 PAUSES = (0.0, 5.0)  # seconds, shortest and longest
 DECIMALS = 3  # more are rounded away
 
@@ -79,9 +80,22 @@ def shown(wanted: Mapping[str, Any]) -> dict[str, object]:
     }
 
 
+def speed(manner: Mapping[str, Any]) -> float:
+    """How much faster than usual it is spoken."""
+    return float(manner.get("speed", SPEED))
+
+
 def speed_of(generation: Generation) -> float:
     """How much faster than usual the generation is spoken."""
-    return float(generation.manner.get("speed", SPEED))
+    return speed(generation.manner)
+
+
+def pace(speed: float) -> float:
+    """How many characters an engine speaks in a second at that speed, as a share of the usual.
+
+    What is faster is taken for as much work, what is slower for twice as much at most.
+    """
+    return min(1.0, max(SLOWEST, speed))
 
 
 def spoken(

@@ -28,6 +28,7 @@ from usage.voiceprint import DescribeFailed, SampleRefused
 
 from . import audio, own_voice
 from .candidates import nearest
+from .outcome import UNEXPECTED
 from .problems import (
     KeyReused,
     MatchInProgress,
@@ -37,7 +38,7 @@ from .problems import (
     TooManyMatches,
     UnknownMatch,
 )
-from .speak import KEY, UNEXPECTED
+from .speak import KEY
 
 logger = logging.getLogger(__name__)
 

@@ -36,8 +36,9 @@ from usage.models import Voice, VoiceMatch
 from usage.voiceprint import STYLES_SPOKEN_BY
 
 from . import capture
+from .outcome import UNEXPECTED
 from .problems import InProgress, KeyReused, Refused, SpeechFailed, StillRunning
-from .speak import KEY, UNEXPECTED
+from .speak import KEY
 
 logger = logging.getLogger(__name__)
 

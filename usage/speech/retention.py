@@ -88,7 +88,7 @@ def abandoned(now: datetime) -> QuerySet[Generation]:
     """Generations whose audio a process was making again that is gone."""
     return Generation.objects.filter(
         is_making_again=True,
-        again_at__lt=now - timedelta(seconds=speak.taken_seconds(MAX_CHARACTERS, speak.SLOWEST)),
+        again_at__lt=now - timedelta(seconds=speak.taken_seconds(MAX_CHARACTERS, manners.SLOWEST)),
     )
 
 

@@ -16,25 +16,24 @@ import logging
 import re
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import IntegrityError, transaction
-from django.db.models import F, QuerySet
+from django.db.models import QuerySet
 
 from accounts.models import Customer
 from billing import ledger
 from billing.live.wake import wake
-from billing.models import Reservation, Wallet
 from jobs.clock import ticking
 from usage import text as texts
 from usage.engines import EngineFailed, NothingToSpeak, engine
 from usage.engines.whole import Speech
 from usage.models import Generation
 
-from . import audio, capture, pricing, promise, pronunciations, takes, voices, words
+from . import audio, long, pricing, pronunciations, takes, voices
 from . import manner as manners
+from .outcome import UNEXPECTED, delete_orphan, finish, give_back, mine, reserve, reserve_again
 from .problems import KeyReused, Refused, SpeechFailed, StillRunning, UnknownVoice
 
 logger = logging.getLogger(__name__)
@@ -42,18 +41,15 @@ logger = logging.getLogger(__name__)
 # How long a request waits for the engine: premium voices speak 30 characters a second on a core,
 # and half as many from half the usual speed on.
 PATIENCE_SECONDS, PATIENT_CHARACTERS_A_SECOND = 60, 20
-SLOWEST = 0.5  # engines make what is slower by stretching
 STORE_SECONDS = 30  # how long it takes at most to store the audio
 # By then the reservation has expired, and nobody came back.
 ABANDONED_SECONDS = ledger.RESERVATION_SECONDS + 30
 KEY = re.compile(r"[!-~]{1,128}")
-UNEXPECTED = "Something went wrong on our side."
 
 
 def patience_seconds(characters: int, speed: float = 1.0) -> int:
     """The longest a request waits for the engine to speak so many characters."""
-    pace = PATIENT_CHARACTERS_A_SECOND * min(1.0, max(SLOWEST, speed))
-    return PATIENCE_SECONDS + int(characters / pace)
+    return PATIENCE_SECONDS + int(characters / PATIENT_CHARACTERS_A_SECOND / manners.pace(speed))
 
 
 def taken_seconds(characters: int, speed: float = 1.0) -> int:
@@ -72,7 +68,8 @@ def speak(
 ) -> Generation:
     """Speak `text` for its credits, in the usual manner or another one (see `manner.checked`).
 
-    The same key and body again give the first answer, `replayed`, at no cost.
+    The same key and body again give the first answer, `replayed`, at no cost. A text that takes
+    long (`long.takes_long`) is returned pending: a worker speaks it.
 
     Raises Refused (KeyReused among it), StillRunning, SpeechFailed, and the ledger's
     InsufficientCredits and WalletFrozen. After any of them nothing is charged and nothing stays
@@ -99,6 +96,7 @@ def speak(
         content_type=audio.FLAC,
         created_at=now,
         taken_at=now,
+        is_queued=long.takes_long(engine(speaker.engine), len(text), manners.speed(kept)),
     )
     same_key = Generation.objects.filter(customer=customer, key=key)
     first = same_key.first()
@@ -116,8 +114,13 @@ def speak(
             audio.check(first)
             first.replayed = True
             return first
+        if first.is_queued and first.state == Generation.State.PENDING:
+            return first
         generation = first
         reservation = _take_over(generation, wallet_id, now)
+    if generation.is_queued:
+        wake(wallet_id)
+        return generation
     _make(generation, speaker, reservation, wallet_id, clock)
     return generation
 
@@ -125,7 +128,9 @@ def speak(
 def abandoned(now: datetime) -> QuerySet[Generation]:
     """Generations that were begun, and whose reservation expired with nobody coming back."""
     return Generation.objects.filter(
-        state=Generation.State.PENDING, taken_at__lt=now - timedelta(seconds=ABANDONED_SECONDS)
+        state=Generation.State.PENDING,
+        is_queued=False,  # `long.renew` sees to those
+        taken_at__lt=now - timedelta(seconds=ABANDONED_SECONDS),
     )
 
 
@@ -134,8 +139,8 @@ def give_up(generation: Generation, now: datetime) -> None:
 
     Its credits are back, or come back when its reservation expires.
     """
-    _mine(generation).update(state=Generation.State.FAILED, failure=UNEXPECTED, finished_at=now)
-    _delete_orphan(generation)
+    mine(generation).update(state=Generation.State.FAILED, failure=UNEXPECTED, finished_at=now)
+    delete_orphan(generation)
 
 
 def _check(
@@ -167,7 +172,9 @@ def _check(
 def _begin(generation: Generation, wallet_id: int, now: datetime) -> ledger.Reserved:
     with transaction.atomic():
         generation.save(force_insert=True)
-        return _reserve(generation, wallet_id, now)
+        if generation.is_queued:
+            long.enqueue(generation, now)
+        return reserve(generation, wallet_id, now)
 
 
 def _take_over(generation: Generation, wallet_id: int, now: datetime) -> ledger.Reserved:
@@ -188,29 +195,12 @@ def _take_over(generation: Generation, wallet_id: int, now: datetime) -> ledger.
     with transaction.atomic():
         if not unchanged.update(state=generation.state, taken_at=now, failure="", finished_at=None):
             raise StillRunning(generation.id)
-        reservation = _reserve_again(generation, wallet_id, now)
+        if generation.is_queued:
+            long.enqueue(generation, now)
+        reservation = reserve_again(generation, wallet_id, now)
     if former_audio != audio.name_for(generation):
         audio.delete(former_audio)
     return reservation
-
-
-def _reserve_again(generation: Generation, wallet_id: int, now: datetime) -> ledger.Reserved:
-    """The generation's open reservation.
-
-    It is a new one, under the next key, if the last was released or has expired.
-    """
-    reservation = _reserve(generation, wallet_id, now)
-    if reservation.state == Reservation.State.OPEN:
-        return reservation
-    generation.tries += 1
-    if not _mine(generation).update(tries=generation.tries):
-        raise StillRunning(generation.id)
-    return _reserve(generation, wallet_id, now)
-
-
-def _reserve(generation: Generation, wallet_id: int, now: datetime) -> ledger.Reserved:
-    key = f"gen-{generation.id}-{generation.tries}"
-    return ledger.reserve(wallet_id=wallet_id, key=key, amount=generation.credits, now=now)
 
 
 def _make(
@@ -225,21 +215,21 @@ def _make(
         speech = _synthesise(generation, speaker)
         stored = audio.store(generation, speech)
         try:
-            _finish(generation, speech, stored, reservation, clock())
+            finish(generation, speech, stored, reservation, clock())
         except ledger.AlreadyResolved:
             # We were so slow that the reservation expired, and its credits may be spent. Nobody has
             # heard the audio yet, so reserve them again or give up: there is no overdraft, and no
             # audio for nothing.
             with transaction.atomic():
-                reservation = _reserve_again(generation, wallet_id, clock())
-            _finish(generation, speech, stored, reservation, clock())
+                reservation = reserve_again(generation, wallet_id, clock())
+            finish(generation, speech, stored, reservation, clock())
         failure = ""
     except (Refused, SpeechFailed, ledger.InsufficientCredits) as error:
         failure = str(error)
         raise
     finally:
         if failure:
-            _give_back(generation, reservation, failure, clock())
+            give_back(generation, reservation, failure, clock())
         wake(wallet_id)
 
 
@@ -266,68 +256,3 @@ def _synthesise(generation: Generation, speaker: voices.Speaker) -> Speech:
         raise SpeechFailed(str(error)) from error
     generation.synthesis_seconds = time.perf_counter() - began
     return speech
-
-
-def _finish(
-    generation: Generation, speech: Speech, stored: str, reservation: ledger.Reserved, now: datetime
-) -> None:
-    with transaction.atomic():
-        # Capturing what is reserved does not change what is available, so this is also what is
-        # available after it.
-        available = Wallet.objects.values_list(F("balance") - F("reserved"), flat=True)
-        outcome = {
-            "state": Generation.State.DONE,
-            "audio": stored,
-            "audio_until_at": promise.until(generation.customer, now),
-            "duration_seconds": speech.duration_seconds,
-            "words": words.packed(words.timed(speech.words, speech.duration_seconds)),
-            "reservation_id": reservation.id,
-            "available_after": available.get(customer=generation.customer_id),
-            "finished_at": now,
-        }
-        if not _mine(generation).update(**outcome):
-            raise StillRunning(generation.id)  # another attempt has taken it over
-        capture.capture_and_report(
-            customer_id=generation.customer_id,
-            reservation=reservation,
-            transaction_id=f"vocalis-gen-{generation.id}",
-            event_type="voice_generation",
-            properties={
-                "voice_type": generation.voice_type,
-                "text_length": str(generation.characters),
-            },
-            now=now,
-        )
-    for name, value in outcome.items():
-        setattr(generation, name, value)
-
-
-def _give_back(
-    generation: Generation, reservation: ledger.Reserved, failure: str, now: datetime
-) -> None:
-    with transaction.atomic():
-        if _mine(generation).update(
-            state=Generation.State.FAILED, failure=failure, finished_at=now
-        ):
-            with suppress(ledger.AlreadyResolved):  # expired: then it is back already
-                ledger.release(reservation_id=reservation.id, now=now)
-    _delete_orphan(generation)
-
-
-def _mine(generation: Generation) -> QuerySet[Generation]:
-    """The row, as long as the attempt with this `taken_at` owns it."""
-    return Generation.objects.filter(
-        id=generation.id, state=Generation.State.PENDING, taken_at=generation.taken_at
-    )
-
-
-def _delete_orphan(generation: Generation) -> None:
-    """Delete what this attempt stored, unless it is the audio after all.
-
-    A commit may succeed with its answer lost.
-    """
-    done = Generation.objects.filter(
-        id=generation.id, state=Generation.State.DONE, taken_at=generation.taken_at
-    )
-    if not done.exists():
-        audio.delete(audio.name_for(generation))

@@ -28,7 +28,7 @@ from billing.payments import requests as payments
 from billing.subscriptions import choose as subscriptions
 from jobs.walk import walk
 from usage.models import Generation, Pronunciation, Voice
-from usage.speech import match, problems, retention, speak
+from usage.speech import long, manner, match, problems, retention, speak
 from usage.text import MAX_CHARACTERS
 
 NAME = "Deleted customer"
@@ -88,9 +88,10 @@ def _check(customer: Customer, now: datetime) -> None:
         raise NotDeletable(
             "A payment or a plan is in progress. Finish or cancel it, or try again in a minute."
         )
-    longest = speak.taken_seconds(MAX_CHARACTERS, speak.SLOWEST)
+    longest = speak.taken_seconds(MAX_CHARACTERS, manner.SLOWEST)
     speaking_since = now - timedelta(seconds=longest)
-    pending = Q(state=Generation.State.PENDING, taken_at__gt=speaking_since)
+    # What a worker speaks can be ended: `_delete_speech`.
+    pending = Q(state=Generation.State.PENDING, is_queued=False, taken_at__gt=speaking_since)
     setting_up = Voice.objects.filter(customer=customer, state=Voice.State.PENDING)
     again = Q(is_making_again=True, again_at__gt=speaking_since)
     speaking = Generation.objects.filter(pending | again, customer=customer)
@@ -126,10 +127,15 @@ def _delete_speech(generation: Generation, now: datetime) -> None:
     if generation.state == Generation.State.PENDING:
         # Nobody was at it any more, it seemed. Whoever is after all must not finish it: that would
         # leave the audio of somebody we have forgotten.
-        speak.give_up(generation, now)
+        if generation.is_queued:
+            long.fail(generation, long.CANCELLED, now)
+        else:
+            speak.give_up(generation, now)
         generation.refresh_from_db()
         if generation.state == Generation.State.PENDING:  # taken over before the account was closed
             raise NotDeletable(SPEAKING)
+    if generation.is_queued and not long.delete_parts(generation, now):
+        raise NotDeletable(SPEAKING)  # the worker ends after the piece that it speaks
     if generation.is_making_again:  # by a process that is gone; if it is not, it cannot finish now
         retention.give_up(generation)
     # The file first: without the name in the row it could not be found any more.

@@ -89,6 +89,7 @@ class Kokoro(PooledEngine):
     takes_ipa = True
     languages = frozenset(LANGUAGES.values())
     first_characters_max = 45  # a second of work
+    characters_a_second = 30
 
     def __init__(self, *, helpers: int) -> None:
         # A helper works on one thread: more helpers than cores would only take turns.

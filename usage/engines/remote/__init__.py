@@ -81,6 +81,7 @@ class Remote:
     characters_max = 160
     first_characters_max = 60
     tuning: tuple[Setting, ...] = ()
+    characters_a_second: int | None = None  # servers do not say; most have a GPU
 
     def __init__(
         self,

@@ -10,6 +10,7 @@ class QuickEngine:
     languages = frozenset({"en-us"})
     scripts = None
     characters_max = first_characters_max = 5_000
+    characters_a_second: int | None = None
     tuning = ()
 
     def __init__(self, during=lambda: None, *, samples=bytes(480)):

@@ -19,7 +19,7 @@ from usage.engines import EngineFailed, NothingToSpeak
 from usage.engines.espeak import Espeak
 from usage.engines.tests.quick import QuickEngine
 from usage.models import Generation, UsageEvent, Voice
-from usage.speech import abandoned, problems, speak, voices
+from usage.speech import abandoned, outcome, problems, speak, voices
 
 
 def say(customer, now, text="Hello there.", voice="standard", key="key-1"):
@@ -43,13 +43,13 @@ class Killed(BaseException):
 
 @pytest.fixture
 def killed_in(monkeypatch):
-    """`with killed_in("_finish"):` a process that dies when it gets there, cleaning up nothing."""
+    """`with killed_in("finish"):` a process that dies when it gets there, cleaning up nothing."""
 
     @contextmanager
     def dying(point):
         with monkeypatch.context() as patch:
             patch.setattr(f"usage.speech.speak.{point}", lambda *args: failing(Killed())())
-            patch.setattr(speak, "_give_back", lambda *args: None)
+            patch.setattr(speak, "give_back", lambda *args: None)
             with pytest.raises(Killed):
                 yield
 
@@ -266,7 +266,7 @@ def test_an_error_nobody_foresaw_gives_the_credits_back(alice, wallet, now, engi
         say(alice, now)
 
     assert balances(wallet) == (500, 0)
-    assert Generation.objects.get().failure == speak.UNEXPECTED
+    assert Generation.objects.get().failure == outcome.UNEXPECTED
 
 
 def test_a_full_disk_costs_nothing_and_leaves_no_file(alice, wallet, now, engine, monkeypatch):
@@ -302,7 +302,7 @@ def test_a_failed_capture_undoes_the_event_and_the_audio(alice, wallet, now, eng
 
 
 def test_a_request_still_running_is_not_begun_again(alice, wallet, now, engine, killed_in):
-    with killed_in("_finish"):
+    with killed_in("finish"):
         say(alice, now)
 
     with pytest.raises(problems.StillRunning) as running:
@@ -311,7 +311,7 @@ def test_a_request_still_running_is_not_begun_again(alice, wallet, now, engine, 
     assert balances(wallet) == (500, 12)
 
 
-@pytest.mark.parametrize("point", ["_synthesise", "audio.store", "_finish"])
+@pytest.mark.parametrize("point", ["_synthesise", "audio.store", "finish"])
 def test_an_abandoned_request_is_taken_over_with_its_reservation(
     alice, wallet, now, killed_in, point
 ):
@@ -333,7 +333,7 @@ def test_an_abandoned_request_is_taken_over_with_its_reservation(
 def test_an_abandoned_request_whose_reservation_expired_reserves_anew(
     alice, wallet, now, engine, killed_in
 ):
-    with killed_in("_finish"):
+    with killed_in("finish"):
         say(alice, now)
     later = now + timedelta(minutes=11)
     assert ledger.expire_reservations(now=later) == [wallet.id]
@@ -400,8 +400,8 @@ def test_a_commit_whose_answer_is_lost_keeps_the_audio(alice, wallet, now, engin
         finish(*args)
         raise ConnectionError("the connection broke after COMMIT")
 
-    finish = speak._finish
-    monkeypatch.setattr(speak, "_finish", lost)
+    finish = speak.finish
+    monkeypatch.setattr(speak, "finish", lost)
     with pytest.raises(ConnectionError):
         say(alice, now)
 
@@ -412,7 +412,7 @@ def test_a_commit_whose_answer_is_lost_keeps_the_audio(alice, wallet, now, engin
 
 
 def test_what_nobody_comes_back_for_ends_failed(alice, wallet, now, engine, killed_in):
-    with killed_in("_finish"):
+    with killed_in("finish"):
         say(alice, now)
     job = abandoned.GIVE_UP_GENERATIONS
     assert not job.due(now + timedelta(minutes=10)).exists()
@@ -422,7 +422,7 @@ def test_what_nobody_comes_back_for_ends_failed(alice, wallet, now, engine, kill
     assert job.run(later) == 1
 
     generation = Generation.objects.get()
-    assert (generation.state, generation.failure) == ("failed", speak.UNEXPECTED)
+    assert (generation.state, generation.failure) == ("failed", outcome.UNEXPECTED)
     assert balances(wallet) == (500, 0)
     assert stored(alice) == []
     assert job.run(later) == 0

@@ -37,7 +37,7 @@ from billing.tests.operate import run
 from conftest import PASSWORD
 from jobs.worker import Worker, all_jobs
 from usage.models import Generation, Pronunciation, VoiceConsent, VoiceMatch
-from usage.speech import problems, pronunciations, speak
+from usage.speech import manner, problems, pronunciations, speak
 from usage.text import MAX_CHARACTERS
 from vocalis.operations import deletion
 
@@ -148,7 +148,7 @@ def test_a_request_that_stood_still_while_it_spoke_leaves_no_audio(stage, life, 
             return getattr(self.engine, name)
 
         def speak(self, pieces, **how):
-            stage.advance(seconds=speak.taken_seconds(MAX_CHARACTERS, speak.SLOWEST) + 1)
+            stage.advance(seconds=speak.taken_seconds(MAX_CHARACTERS, manner.SLOWEST) + 1)
             assert delete()[0] == 0
             return self.engine.speak(pieces, **how)
 

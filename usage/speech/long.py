@@ -1,0 +1,331 @@
+"""Texts that take longer than a request should wait for: spoken on a queue of their own.
+
+    enqueue → speak piece by piece, each stored (`parts`) → join → capture and report
+
+The generation stays pending meanwhile, and its credits stay reserved. A reservation lasts ten
+minutes and must not last longer, so it is renewed (`renew`, on the queue of money) until the text
+is spoken or an hour is over; then everything is given back. Whatever ends the generation first
+wins: each way begins with a conditional UPDATE of its row. Afterwards the job deletes the parts.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import transaction
+
+from billing import ledger
+from billing.live.wake import wake
+from billing.models import Reservation
+from jobs import stopping
+from jobs.clock import ticking
+from jobs.errors import Snooze, Unavailable
+from jobs.inline import do_now
+from jobs.models import due
+from jobs.worker import BatchJob, RowJob
+from usage.engines import Engine, EngineClosed, EngineFailed, NothingToSpeak, engine
+from usage.models import Generation, LongSpeech
+from usage.text.pieces import Piece
+
+from . import audio, outcome, parts, voices
+from . import manner as manners
+from .parts import Lost
+from .problems import FROZEN, SpeechFailed, StillRunning, UnknownVoice
+
+logger = logging.getLogger(__name__)
+
+QUEUE = "speech"
+LONG_SECONDS = 30  # what an engine speaks in that time, a request waits for
+TOTAL_SECONDS = 3_600  # from being asked for; then it has failed
+RENEW_SECONDS = ledger.RESERVATION_SECONDS // 2
+# How long a worker speaks one text before it gives the row back: so it is seen to live.
+SLICE_SECONDS = 10
+TRIES = 3  # of a piece, each of which the engine tries twice
+BATCH = 20
+POLL_SECONDS = 0.25
+
+STOPPED = "Stopped before anything was spoken."
+TOO_LONG = "This text could not be spoken within an hour."
+NO_VOICE = "The voice of this text is not there any more."
+NO_CREDITS = "The credits for this text ended before it was spoken."
+CANCELLED = "This text was cancelled."
+
+
+def takes_long(chosen: Engine, characters: int, speed: float = 1.0) -> bool:
+    """Whether a text of so many characters, at that speed, is one for the queue."""
+    pace = chosen.characters_a_second
+    if pace is None:
+        return False
+    return characters > pace * manners.pace(speed) * LONG_SECONDS
+
+
+def enqueue(generation: Generation, now: datetime) -> None:
+    """Have a worker speak it, in the transaction that reserves its credits.
+
+    What an attempt that failed has left is gone on with.
+    """
+    renew_at = now + timedelta(seconds=RENEW_SECONDS)
+    rows: Any = LongSpeech.objects.filter(pk=generation.pk)
+    if not rows.run_now(now, renew_at=renew_at, stop_asked_at=None):
+        LongSpeech.objects.create(generation=generation, renew_at=renew_at, **due(now))
+
+
+def wait(generation: Generation, *, seconds: float) -> None:
+    """Wait until it is no longer pending, for so long, in no transaction. Refreshes it."""
+    until = time.monotonic() + seconds
+    rows = Generation.objects.filter(pk=generation.pk).exclude(state=Generation.State.PENDING)
+    while not (is_over := rows.exists()) and time.monotonic() < until:
+        time.sleep(POLL_SECONDS)
+    if is_over:
+        generation.refresh_from_db()
+
+
+# --- The job --------------------------------------------------------------------------------------
+
+
+def perform(row: LongSpeech, now: datetime) -> datetime | None:
+    """Speak some of the text, and finish it if that was the rest.
+
+    Texts are finished in the order in which they were asked for: a row that is given back is due at
+    that moment again.
+    """
+    clock = ticking(now)
+    generation = Generation.objects.select_related("customer").get(pk=row.pk)
+    try:
+        if generation.state == Generation.State.PENDING and not _advance(row, generation, clock):
+            return generation.taken_at
+    except Lost:
+        generation.refresh_from_db(fields=["state"])
+        if generation.state == Generation.State.PENDING:
+            raise Snooze("another worker has it") from None
+    with suppress(Lost):
+        parts.forget(row)
+    return None
+
+
+def _advance(row: LongSpeech, generation: Generation, clock: Callable[[], datetime]) -> bool:
+    """Whether the generation is over now. Raises Lost, Unavailable and Snooze."""
+    try:
+        return _speak(row, generation, clock)
+    except EngineClosed as error:
+        raise Snooze(str(error), seconds=0) from error
+    except UnknownVoice:
+        failure = NO_VOICE
+    except NothingToSpeak as error:
+        failure = str(error)
+    except (EngineFailed, SpeechFailed) as error:
+        failure = str(error)
+        logger.warning("generation %s: %s", generation.id, error)
+        is_permanent = isinstance(error, EngineFailed) and error.permanent
+        if not is_permanent and row.attempts + 1 < TRIES:
+            raise Unavailable(failure) from error
+    fail(generation, failure, clock())
+    return True
+
+
+def _speak(row: LongSpeech, generation: Generation, clock: Callable[[], datetime]) -> bool:
+    speaker = voices.resolve(generation.customer, generation.voice)
+    chosen = engine(speaker.engine)
+    todo = manners.pieces(chosen, generation, speaker)
+    parts.discard(row)
+    if row.characters_spoken != parts.spoken_until(todo, generation.text, row.pieces_spoken):
+        parts.forget(row)  # the text is cut in another way than by the program that began it
+    if row.pieces != len(todo):
+        parts.write(row, pieces=len(todo))
+    until = clock() + timedelta(seconds=SLICE_SECONDS)
+    while row.pieces_spoken < len(todo) and not _is_stopped(row, generation):
+        _speak_next(row, generation, chosen, speaker, todo, clock)
+        if row.pieces_spoken < len(todo) and (clock() > until or stopping.is_asked()):
+            return False
+    if row.pieces_spoken:
+        _finish(row, generation, clock)
+    else:
+        fail(generation, STOPPED, clock())
+    return True
+
+
+def _speak_next(
+    row: LongSpeech,
+    generation: Generation,
+    chosen: Engine,
+    speaker: voices.Speaker,
+    todo: list[Piece],
+    clock: Callable[[], datetime],
+) -> None:
+    piece = todo[row.pieces_spoken]
+    speed = manners.speed_of(generation)
+    for spoken in chosen.speak([piece], settings=speaker.settings, speed=speed):
+        end = parts.spoken_until(todo, generation.text, row.pieces_spoken + 1)
+        rate = chosen.sample_rate
+        parts.add(row, generation, spoken, rate=rate, end=end, now=clock())
+
+
+def _is_stopped(row: LongSpeech, generation: Generation) -> bool:
+    """Whether its customer has asked for what is spoken. Raises Lost."""
+    rows = LongSpeech.objects.filter(
+        pk=row.pk,
+        lease=row.lease,
+        generation__state=Generation.State.PENDING,
+        generation__taken_at=generation.taken_at,
+    )
+    found = rows.values_list("stop_asked_at").first()
+    if found is None:
+        raise Lost
+    return found[0] is not None
+
+
+def _finish(row: LongSpeech, generation: Generation, clock: Callable[[], datetime]) -> None:
+    """Join the parts, and deliver and charge them. Raises Lost, Snooze and SpeechFailed."""
+    speech = parts.joined(row)
+    name = audio.name_in(generation, row.lease or "")
+    stored = parts.store(row, generation, speech, name)
+    wallet_id = ledger.wallet_of(generation.customer_id).id
+    try:
+        with transaction.atomic():
+            _lock(generation)
+            parts.write(row, storing="", renew_at=None)
+            reservation = outcome.reserve_again(generation, wallet_id, clock())
+            characters = row.characters_spoken
+            now = clock()
+            outcome.finish(generation, speech, stored, reservation, now, characters=characters)
+    except Lost:
+        audio.remove(stored)
+        raise
+    except ledger.AlreadyResolved as error:  # it has expired in this moment
+        raise Snooze("the reservation has expired", seconds=0) from error
+    except (ledger.InsufficientCredits, ledger.WalletFrozen) as error:
+        # It had expired, and its credits are spent or on hold. Nobody has heard the audio yet.
+        fail(generation, _refusal(error), clock())
+    wake(wallet_id)
+
+
+def _lock(generation: Generation) -> None:
+    """Lock the row for the transaction, and read what a renewal has changed. Raises Lost."""
+    rows = outcome.mine(generation).select_for_update()
+    if (tries := rows.values_list("tries", flat=True).first()) is None:
+        raise Lost
+    generation.tries = tries
+
+
+SPEAK = RowJob(
+    "generations.speak", LongSpeech, perform, lease_seconds=parts.LEASE_SECONDS, queue=QUEUE
+)
+
+
+# --- Ending it otherwise --------------------------------------------------------------------------
+
+
+def fail(generation: Generation, failure: str, now: datetime) -> bool:
+    """Mark it failed and give its credits back; the job then deletes its parts.
+
+    Returns False if it was over before, or another attempt owns it.
+    """
+    rows: Any = LongSpeech.objects.filter(pk=generation.pk)
+    with transaction.atomic():
+        try:
+            _lock(generation)
+        except Lost:
+            return False
+        failed = {"state": Generation.State.FAILED, "failure": failure, "finished_at": now}
+        outcome.mine(generation).update(**failed)
+        rows.run_now(now, renew_at=None)
+        if reservation := _reservation(generation):
+            with suppress(ledger.AlreadyResolved):  # expired: then it is back already
+                ledger.release(reservation_id=reservation.pk, now=now)
+    wake(ledger.wallet_of(generation.customer_id).id)
+    return True
+
+
+def stop(generation: Generation, now: datetime) -> None:
+    """Have its customer get and pay for what is spoken of it, and no more.
+
+    Done here if no worker has it in hand; else the worker ends after the piece that it speaks.
+    Asked for again, or too late, it changes nothing.
+    """
+    rows: Any = LongSpeech.objects.filter(
+        pk=generation.pk, generation__state=Generation.State.PENDING
+    )
+    rows.filter(stop_asked_at=None).update(stop_asked_at=now)
+    with suppress(Snooze, Unavailable):
+        do_now(SPEAK, rows, now=now)
+    generation.refresh_from_db()
+
+
+def delete_parts(generation: Generation, now: datetime) -> bool:
+    """Delete what is stored of a generation that is over. False while a worker has it in hand."""
+    rows: Any = LongSpeech.objects.filter(pk=generation.pk)
+    if rows.filter(parts=[], storing="", due_at=None).exists():
+        return True
+    try:
+        do_now(SPEAK, rows, now=now)
+    except (Snooze, Unavailable):
+        return False
+    return True
+
+
+# --- Its credits ----------------------------------------------------------------------------------
+
+
+def to_renew(now: datetime) -> Any:
+    return LongSpeech.objects.filter(renew_at__lte=now)
+
+
+def renew(now: datetime) -> int:
+    """Reserve the credits of pending texts anew before they are free, or end what took too long."""
+    rows = list(to_renew(now).select_related("generation").order_by("renew_at")[:BATCH])
+    for row in rows:
+        generation = row.generation
+        until = generation.taken_at + timedelta(seconds=TOTAL_SECONDS)
+        if generation.state != Generation.State.PENDING:
+            LongSpeech.objects.filter(pk=row.pk, renew_at=row.renew_at).update(renew_at=None)
+        elif now >= until:
+            fail(generation, TOO_LONG, now)
+        else:
+            _renew(generation, until, now)
+    return len(rows)
+
+
+def _renew(generation: Generation, until: datetime, now: datetime) -> None:
+    wallet_id = ledger.wallet_of(generation.customer_id).id
+    renew_at = min(now + timedelta(seconds=RENEW_SECONDS), until)
+    rows = LongSpeech.objects.filter(pk=generation.pk)
+    try:
+        with transaction.atomic():
+            _lock(generation)
+            rows.update(renew_at=renew_at)
+            if held := _reservation(generation):
+                generation.tries += 1
+                outcome.mine(generation).update(tries=generation.tries)
+                key = outcome.reservation_key(generation)
+                ledger.renew(reservation_id=held.pk, key=key, now=now)
+            else:
+                outcome.reserve_again(generation, wallet_id, now)
+    except (Lost, StillRunning):
+        return
+    except (ledger.InsufficientCredits, ledger.WalletFrozen) as error:
+        # What is reserved still may be captured: until it expires there is time to finish.
+        generation.refresh_from_db(fields=["tries"])
+        if (held := _reservation(generation)) and held.expires_at > now:
+            rows.update(renew_at=held.expires_at)
+        else:
+            fail(generation, _refusal(error), now)
+    wake(wallet_id)
+
+
+def _reservation(generation: Generation) -> Reservation | None:
+    """Its open reservation."""
+    key = outcome.reservation_key(generation)
+    wallet = {"wallet__customer_id": generation.customer_id}
+    return Reservation.objects.open().filter(key=key, **wallet).first()
+
+
+def _refusal(error: Exception) -> str:
+    return FROZEN if isinstance(error, ledger.WalletFrozen) else NO_CREDITS
+
+
+RENEW = BatchJob("generations.renew", to_renew, renew)

@@ -1,0 +1,126 @@
+"""How the speaking of a text ends: captured and reported, or failed with its credits given back.
+
+Whoever speaks it, a request (`speak`) or a worker (`long`), ends it here. `taken_at` says which
+attempt owns the generation: no other may end it.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from datetime import datetime
+
+from django.db import transaction
+from django.db.models import F, QuerySet
+
+from billing import ledger
+from billing.models import Reservation, Wallet
+from usage.engines.whole import Speech
+from usage.models import Generation
+
+from . import audio, capture, promise, words
+from .problems import StillRunning
+
+UNEXPECTED = "Something went wrong on our side."
+
+
+def mine(generation: Generation) -> QuerySet[Generation]:
+    """The row, as long as the attempt with this `taken_at` owns it."""
+    return Generation.objects.filter(
+        id=generation.id, state=Generation.State.PENDING, taken_at=generation.taken_at
+    )
+
+
+def reservation_key(generation: Generation) -> str:
+    return f"gen-{generation.id}-{generation.tries}"
+
+
+def reserve(generation: Generation, wallet_id: int, now: datetime) -> ledger.Reserved:
+    key = reservation_key(generation)
+    return ledger.reserve(wallet_id=wallet_id, key=key, amount=generation.credits, now=now)
+
+
+def reserve_again(generation: Generation, wallet_id: int, now: datetime) -> ledger.Reserved:
+    """The generation's open reservation.
+
+    It is a new one, under the next key, if the last was released or has expired.
+    """
+    reservation = reserve(generation, wallet_id, now)
+    if reservation.state == Reservation.State.OPEN:
+        return reservation
+    generation.tries += 1
+    if not mine(generation).update(tries=generation.tries):
+        raise StillRunning(generation.id)
+    return reserve(generation, wallet_id, now)
+
+
+def finish(
+    generation: Generation,
+    speech: Speech,
+    stored: str,
+    reservation: ledger.Reserved,
+    now: datetime,
+    *,
+    characters: int | None = None,
+) -> None:
+    """Mark it done and charge it, in one transaction.
+
+    `characters`: how many of the text's first ones were spoken, if not all. Only those are charged.
+    Raises StillRunning if another attempt owns it, ledger.AlreadyResolved if the credits are gone.
+    """
+    if characters is None:
+        characters = generation.characters
+    # By the price that was shown: it is a whole number of credits a character.
+    credits = generation.credits // generation.characters * characters
+    with transaction.atomic():
+        # What is captured was reserved, so only the rest of it becomes available.
+        available = Wallet.objects.values_list(F("balance") - F("reserved"), flat=True)
+        outcome = {
+            "state": Generation.State.DONE,
+            "audio": stored,
+            "audio_until_at": promise.until(generation.customer, now),
+            "duration_seconds": speech.duration_seconds,
+            "words": words.packed(words.timed(speech.words, speech.duration_seconds)),
+            "reservation_id": reservation.id,
+            "available_after": available.get(customer=generation.customer_id)
+            + generation.credits
+            - credits,
+            "finished_at": now,
+        }
+        if characters < generation.characters:
+            outcome |= {"characters_spoken": characters, "credits": credits}
+        if not mine(generation).update(**outcome):
+            raise StillRunning(generation.id)  # another attempt has taken it over
+        capture.capture_and_report(
+            customer_id=generation.customer_id,
+            reservation=reservation,
+            transaction_id=f"vocalis-gen-{generation.id}",
+            event_type="voice_generation",
+            properties={"voice_type": generation.voice_type, "text_length": str(characters)},
+            now=now,
+            credits=credits,
+        )
+    for name, value in outcome.items():
+        setattr(generation, name, value)
+
+
+def give_back(
+    generation: Generation, reservation: ledger.Reserved, failure: str, now: datetime
+) -> None:
+    """Mark it failed, release its credits and delete what this attempt has stored."""
+    with transaction.atomic():
+        if mine(generation).update(state=Generation.State.FAILED, failure=failure, finished_at=now):
+            with suppress(ledger.AlreadyResolved):  # expired: then it is back already
+                ledger.release(reservation_id=reservation.id, now=now)
+    delete_orphan(generation)
+
+
+def delete_orphan(generation: Generation) -> None:
+    """Delete what this attempt stored, unless it is the audio after all.
+
+    A commit may succeed with its answer lost.
+    """
+    done = Generation.objects.filter(
+        id=generation.id, state=Generation.State.DONE, taken_at=generation.taken_at
+    )
+    if not done.exists():
+        audio.delete(audio.name_for(generation))

@@ -1,12 +1,25 @@
 from django.urls import path
 
-from .pages import again, audio, history, listen, match, own_voice, pronunciations, studio, words
+from .pages import (
+    again,
+    audio,
+    history,
+    listen,
+    match,
+    own_voice,
+    progress,
+    pronunciations,
+    studio,
+    words,
+)
 
 urlpatterns = [
     path("studio/", studio.page, name="studio"),
     path("studio/<uuid:generation_id>/again/", again.page, name="again"),
     path("studio/<uuid:generation_id>/audio/", audio.page, name="audio"),
     path("studio/<uuid:generation_id>/words/", words.page, name="words"),
+    path("studio/<uuid:generation_id>/progress/", progress.page, name="progress"),
+    path("studio/<uuid:generation_id>/stop/", progress.stop, name="stop"),
     path("studio/listen/", listen.page, name="listen"),
     path("studio/voice/", own_voice.page, name="own-voice"),
     path("studio/voice/preview/", own_voice.preview, name="own-voice-preview"),

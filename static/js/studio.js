@@ -71,7 +71,7 @@
     const fields = new FormData(form);
     fields.set("csrfmiddlewaretoken", csrfToken()); // a login in another tab has made this page's own worthless
     for (;;) {
-      const answer = await fetch(form.action, { method: "POST", body: fields, headers: { Accept: "application/json" } });
+      const answer = await fetch(form.action, { method: "POST", body: fields, headers: { Accept: "application/json", Prefer: "respond-async" } });
       if (answer.status !== 409) return answer;
       await wait(Number(answer.headers.get("Retry-After")) || 2);
     }
@@ -84,8 +84,12 @@
     const patience = setTimeout(() => listen(spoken), LISTEN_AFTER_MS);
     try {
       const answer = await post();
-      const json = answer.headers.get("Content-Type")?.includes("json") ? await answer.json() : {};
-      if (answer.status === 201) showResult(spoken, json);
+      let json = answer.headers.get("Content-Type")?.includes("json") ? await answer.json() : {};
+      if (answer.status === 202) {
+        json = await follow(spoken, json);
+        if (json.state === "done") showResult(spoken, json);
+        else renew(json.failure);
+      } else if (answer.status === 201) showResult(spoken, json);
       else if (answer.status === 401) say(problem, "You are logged out. Log in in another tab, then press Speak again: your text stays here.");
       else if (answer.status === 422) showErrors(json.errors);
       else if (answer.status === 402) available = json.available;
@@ -97,6 +101,36 @@
       clearTimeout(patience);
       if (live) stopListening();
       setBusy(false);
+    }
+  }
+
+  // A long text is spoken by a worker: how far it is, until it is over, and a button that stops it.
+  async function follow(spoken, pending) {
+    const progress = document.querySelector("template[data-progress]").content.firstElementChild.cloneNode(true);
+    const stop = progress.querySelector("[data-stop]");
+    const show = (found) => {
+      progress.querySelector("[data-meter]").value = found.characters_spoken / found.characters;
+      put(progress, "spoken", number.format(found.characters_spoken));
+    };
+    put(progress, "all", number.format(pending.characters));
+    available = pending.available;
+    if (!live) listen(spoken);
+    result.append(progress);
+    stop.addEventListener("click", () => {
+      stop.disabled = true;
+      const body = new URLSearchParams({ csrfmiddlewaretoken: csrfToken() });
+      fetch(pending.stop_url, { method: "POST", body, headers: { Accept: "application/json" } })
+        .then((answer) => { stop.disabled = answer.ok; }, () => { stop.disabled = false; });
+    });
+    for (;;) {
+      await wait(1);
+      const answer = await fetch(pending.progress_url, { headers: { Accept: "application/json" } }).catch(() => null);
+      if (!answer?.ok) continue; // it is spoken meanwhile
+      const found = await answer.json();
+      show(found);
+      if (found.state === "pending") continue;
+      progress.remove();
+      return found;
     }
   }
 
@@ -180,6 +214,9 @@
     put(player, "seconds", `${answer.duration_seconds.toFixed(1)} s`);
     put(player, "cost", many(answer.credits, "credit"));
     put(player, "until", answer.audio_until ? `Kept until ${day.format(new Date(answer.audio_until))}` : "");
+    if (answer.characters_spoken < answer.characters) {
+      put(player, "length", `${number.format(answer.characters_spoken)} of ${many(answer.characters, "character")}`);
+    }
     player.querySelector("[data-downloads]").hidden = false;
     for (const link of player.querySelectorAll("[data-format]")) {
       link.href = `${answer.audio_url}?format=${link.dataset.format}&download=1`;

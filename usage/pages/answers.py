@@ -9,6 +9,8 @@ from django.shortcuts import render
 from django.urls import reverse
 
 from accounts.access import wants_json
+from billing import ledger
+from usage.models import Generation
 from usage.speech.problems import Problem
 
 TITLES = {
@@ -18,6 +20,33 @@ TITLES = {
     "words_unknown": "This text has no subtitles",
     "audio_unreachable": "This audio cannot be read just now",
 }
+
+
+def of_done(generation: Generation) -> dict[str, Any]:
+    """A generation that is done, for programs."""
+    has_words = generation.words is not None
+    return {
+        "id": str(generation.id),
+        "credits": generation.credits,
+        "available": generation.available_after,
+        "audio_url": reverse("audio", args=[generation.id]),
+        "words_url": reverse("words", args=[generation.id]) if has_words else None,
+        "audio_until": generation.audio_until_at,
+        "duration_seconds": generation.duration_seconds,
+    }
+
+
+def of_pending(generation: Generation) -> dict[str, Any]:
+    """A generation that a worker speaks, for programs: where to ask for it."""
+    return {
+        "id": str(generation.id),
+        "state": generation.state,
+        "progress_url": reverse("progress", args=[generation.id]),
+        "stop_url": reverse("stop", args=[generation.id]),
+        "characters": generation.characters,
+        "credits": generation.credits,
+        "available": ledger.wallet_of(generation.customer_id).available,
+    }
 
 
 def as_json(problem: Problem, *, status: int | None = None) -> HttpResponse:

@@ -21,7 +21,7 @@ from accounts.access import CustomerRequest, customer_required, refuse, wants_js
 from billing import ledger
 from usage import text as texts
 from usage.models import Generation, VoiceType
-from usage.speech import audio, manner, pricing, problems, voices
+from usage.speech import audio, long, manner, pricing, problems, progress, voices
 from usage.speech.speak import speak
 
 from . import answers
@@ -35,6 +35,9 @@ WORDS = {
 NEEDS_NEW_KEY = {"key_reused", "audio_lost", "audio_deleted"}
 RECENT = 5
 PENDING_REFRESH_SECONDS = 2
+# How long a program waits for a text that a worker speaks, before it is told where to ask.
+WAIT_SECONDS = 20
+WITHOUT_WAITING = "respond-async"  # RFC 7240: `Prefer: respond-async`
 
 
 # Exempt here, and checked below: whoever is not logged in should hear that, not of a token.
@@ -75,22 +78,16 @@ def _answer(request: CustomerRequest) -> HttpResponse:
             now=timezone.now(),
             manner=fields,
         )
+        if generation.state == Generation.State.PENDING:
+            is_patient = WITHOUT_WAITING not in request.headers.get("Prefer", "")
+            long.wait(generation, seconds=WAIT_SECONDS if is_patient else 0)
+        if generation.state == Generation.State.FAILED:
+            raise problems.SpeechFailed(generation.failure)
     except problems.EXPECTED as error:
         return answers.as_json(problems.problem_of(error))
-    response = JsonResponse(
-        {
-            "id": str(generation.id),
-            "credits": generation.credits,
-            "available": generation.available_after,
-            "audio_url": reverse("audio", args=[generation.id]),
-            "words_url": None
-            if generation.words is None
-            else reverse("words", args=[generation.id]),
-            "audio_until": generation.audio_until_at,
-            "duration_seconds": generation.duration_seconds,
-        },
-        status=HTTPStatus.CREATED,
-    )
+    if generation.state == Generation.State.PENDING:
+        return JsonResponse(answers.of_pending(generation), status=HTTPStatus.ACCEPTED)
+    response = JsonResponse(answers.of_done(generation), status=HTTPStatus.CREATED)
     if generation.replayed:
         response["Idempotent-Replayed"] = "true"
     else:
@@ -204,6 +201,7 @@ def _render(
         "manner": manner.shown(how),
         "available": ledger.wallet_of(request.customer.id).available,
         "done": done,
+        "progress": progress.of(done) if done else None,
         "recent": shown_recent,
         **shown,
     }

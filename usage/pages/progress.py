@@ -1,0 +1,60 @@
+"""How far a text is that a worker speaks, and the button that stops it: to its owner only."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from django.http import HttpResponse, JsonResponse
+from django.shortcuts import get_object_or_404, redirect
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.http import require_safe
+
+from accounts import unsent
+from accounts.access import CustomerRequest, customer_required, wants_json
+from usage.models import Generation
+from usage.speech import long, progress
+
+from . import answers
+
+
+@require_safe
+@customer_required
+def page(request: CustomerRequest, generation_id: uuid.UUID) -> HttpResponse:
+    return _as_json(_generation(request, generation_id))
+
+
+@unsent.form_only("studio")
+@unsent.kept(page="studio")
+@customer_required
+def stop(request: CustomerRequest, generation_id: uuid.UUID) -> HttpResponse:
+    """Have what is spoken, and pay for no more. Asked for too late, it changes nothing."""
+    generation = _generation(request, generation_id)
+    if generation.is_queued:
+        long.stop(generation, timezone.now())
+    if wants_json(request):
+        return _as_json(generation)
+    return redirect(f"{reverse('studio')}?done={generation.id}")
+
+
+def _generation(request: CustomerRequest, generation_id: uuid.UUID) -> Generation:
+    rows = Generation.objects.defer("text")
+    return get_object_or_404(rows, id=generation_id, customer=request.customer)
+
+
+def _as_json(generation: Generation) -> HttpResponse:
+    found = progress.of(generation)
+    answer: dict[str, Any] = {
+        "state": generation.state,
+        "characters": found.characters,
+        "characters_spoken": found.characters_spoken,
+        "credits": generation.credits,
+    }
+    if generation.state == Generation.State.DONE:
+        answer |= answers.of_done(generation)
+    if generation.state == Generation.State.FAILED:
+        answer["failure"] = f"{generation.failure} Nothing was charged."
+    response = JsonResponse(answer)
+    response["Cache-Control"] = "no-store"
+    return response

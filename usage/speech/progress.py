@@ -1,0 +1,81 @@
+"""How far a text is, and what is heard of it already: for its customer who waits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+from uuid import UUID
+
+from usage.models import Generation, LongSpeech
+
+from . import audio, parts
+from .problems import AudioLost, AudioUnreachable
+
+HEARD_SECONDS = 60  # how much of a finished text is read at once
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a generation is. `characters_spoken` of `characters` are there to be delivered."""
+
+    characters: int
+    characters_spoken: int
+    is_stopping: bool = False
+
+
+def of(generation: Generation) -> Progress:
+    characters = generation.characters
+    if generation.state == Generation.State.DONE:
+        return Progress(characters, generation.characters_charged)
+    if not generation.is_queued or generation.state == Generation.State.FAILED:
+        return Progress(characters, 0)
+    rows = LongSpeech.objects.filter(pk=generation.pk)
+    spoken, stop_asked_at = rows.values_list("characters_spoken", "stop_asked_at").get()
+    return Progress(characters, spoken, stop_asked_at is not None)
+
+
+class Heard(NamedTuple):
+    """Samples that were not heard before (signed 16 bit, mono), and whether they are the last."""
+
+    sample_rate: int
+    samples: bytes
+    is_over: bool
+
+
+def find(customer_id: UUID, key: str) -> UUID | None:
+    """The queued generation of that key."""
+    rows = Generation.objects.filter(customer_id=customer_id, key=key, is_queued=True)
+    return rows.values_list("id", flat=True).first()
+
+
+def heard(generation_id: UUID, bytes_before: int) -> Heard:
+    """What follows the first bytes of a text's samples: the next part, or some of the whole.
+
+    Nothing, if no more is spoken yet.
+    """
+    rows = Generation.objects.select_related("long").defer("text", "words")
+    generation = rows.get(pk=generation_id)
+    try:
+        if generation.state == Generation.State.DONE:
+            return _of_whole(generation, bytes_before)
+        if generation.state == Generation.State.PENDING:
+            return _of_parts(generation.long, bytes_before)
+    except (AudioLost, AudioUnreachable):
+        # The parts have become the whole in this moment, or the storage is away.
+        return Heard(0, b"", generation.state == Generation.State.DONE)
+    return Heard(0, b"", True)
+
+
+def _of_parts(row: LongSpeech, bytes_before: int) -> Heard:
+    at = 0
+    for part in parts.of(row):
+        if at >= bytes_before:
+            return Heard(*audio.read_part(part.name), False)
+        at += 2 * part.samples
+    return Heard(0, b"", False)
+
+
+def _of_whole(generation: Generation, bytes_before: int) -> Heard:
+    rate, samples = audio.read_part(generation.audio)
+    until = bytes_before + 2 * rate * HEARD_SECONDS
+    return Heard(rate, samples[bytes_before:until], until >= len(samples))

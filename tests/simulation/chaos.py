@@ -250,3 +250,10 @@ class QuickEngine:
         if not self.chaos.calm and self.chaos.dice.random() < 0.05:
             raise EngineFailed("the engine had a bad day")
         return Spoken(piece, bytes(480), tuple((0.0, 0.01) for _ in piece.words))
+
+
+class SlowEngine(QuickEngine):
+    """The same, in pieces, and so slow that a worker speaks what is longer than 900 characters."""
+
+    characters_max = first_characters_max = 600
+    characters_a_second = 30

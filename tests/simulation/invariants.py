@@ -8,7 +8,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from django.db import connection
-from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet, Subquery, Sum
+from django.db.models import Case, Count, Exists, F, OuterRef, Q, QuerySet, Subquery, Sum, When
 from django.db.models.functions import Coalesce, Left
 
 from accounts.models import Customer, IngestAlias
@@ -32,8 +32,10 @@ from billing.models import ChargeAtTestGateway as Charge
 from billing.payments.processing import charge_key
 from jobs.overview import dead_rows
 from usage.metering import comparison
-from usage.models import Generation, UsageDiscrepancy, UsageEvent, Voice
+from usage.models import Generation, LongSpeech, UsageDiscrepancy, UsageEvent, Voice, VoiceType
 from vocalis.operations import deletion
+
+from . import long_texts
 
 if TYPE_CHECKING:
     from .world import World
@@ -88,6 +90,13 @@ def _rules() -> tuple[list[str], str, list[Any]]:
             reservation__state=Reservation.State.CAPTURED
         ),
         "what is done is paid for": done.exclude(reservation__state=Reservation.State.CAPTURED),
+        "what is done costs its reservation's capture": done.exclude(
+            reservation__captured=F("credits")
+        ),
+        "what is done costs its characters": done.exclude(credits=_characters() * _price()),
+        "what a worker speaks is looked at": LongSpeech.objects.filter(
+            generation__state=Generation.State.PENDING, renew_at=None
+        ),
         "what is paid for is done": captured.exclude(paid_for),
         "a generation has at most one open or captured reservation": kept.values(
             begins=Left("key", GENERATION_KEY)
@@ -118,6 +127,18 @@ def _rules() -> tuple[list[str], str, list[Any]]:
     return list(broken), f"SELECT {', '.join(f'EXISTS ({sql})' for sql, _ in asked)}", parameters
 
 
+def _characters() -> Coalesce:
+    """Of a generation that is done: how many were delivered."""
+    return Coalesce(F("characters_spoken"), F("characters"))
+
+
+def _price() -> Case:
+    return Case(
+        When(voice_type=VoiceType.PREMIUM, then=plans.PREMIUM_CREDITS),
+        default=plans.STANDARD_CREDITS,
+    )
+
+
 def _sum(rows: QuerySet[Any], owner: str, field: str) -> Coalesce:
     mine = rows.filter(**{owner: OuterRef("pk")}).order_by().values(owner)
     return Coalesce(Subquery(mine.annotate(sum=Sum(field)).values("sum")), 0)
@@ -138,6 +159,7 @@ def at_rest(world: World) -> None:
     assert not Recharge.objects.filter(settled_at=None).exists()
     assert not Subscription.objects.filter(state=Subscription.State.REQUESTED).exists()
     assert not Drift.objects.filter(state=Drift.State.OPEN).exists(), list(Drift.objects.all())
+    long_texts.left_nothing(world)
     webhooks_came_once()
     events_agree(world)
     charges_agree()

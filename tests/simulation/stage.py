@@ -22,6 +22,7 @@ import httpx
 import time_machine
 from django.conf import settings
 from django.contrib.contenttypes.models import ContentType
+from django.core.files.storage import InMemoryStorage
 from django.core.management import call_command
 from django.core.management.color import no_style
 from django.db import connection, connections
@@ -39,9 +40,10 @@ from operations import command
 from sandbox import Sandbox
 from tests.emptying import emptying
 from usage.metering.schedule import make_rows
-from usage.speech import own_voice, speak
+from usage.speech import audio, long, own_voice, speak
+from vocalis.operations import deletion
 
-from .chaos import Chaos, QuickEngine, UnreliableGateway, UnreliableNetwork
+from .chaos import Chaos, QuickEngine, SlowEngine, UnreliableGateway, UnreliableNetwork
 from .metronome_side import MetronomeSide
 from .once import worked_out_once
 
@@ -126,10 +128,11 @@ class Stage(MetronomeSide):
             stack.enter_context(
                 patch.object(processing, "gateway", lambda name="": UnreliableGateway(self.chaos))
             )
-            stack.enter_context(patch.object(speak, "engine", lambda name: QuickEngine(self.chaos)))
-            stack.enter_context(
-                patch.object(own_voice, "engine", lambda name: QuickEngine(self.chaos))
-            )
+            for module in (speak, long, own_voice):
+                stack.enter_context(patch.object(module, "engine", self._engine))
+            self.files = InMemoryStorage()
+            for module in (audio, deletion):
+                stack.enter_context(patch.object(module, "default_storage", self.files))
             make_rows(START)
             self.staff = User.objects.create(email="staff@example.com", is_staff=True)
             stack.enter_context(self.chaos.commits_kill())
@@ -144,6 +147,14 @@ class Stage(MetronomeSide):
     def _client(self, *, reliable: bool) -> Metronome:
         direct = self.sandbox.transport()
         return _sdk(direct if reliable else UnreliableNetwork(direct, self.chaos))
+
+    def _engine(self, name: str) -> QuickEngine:
+        return (SlowEngine if name == "kokoro" else QuickEngine)(self.chaos)
+
+    def stored(self) -> set[str]:
+        """The names of all files of audio."""
+        folders, _ = self.files.listdir("")
+        return {f"{folder}/{name}" for folder in folders for name in self.files.listdir(folder)[1]}
 
     def now(self) -> datetime:
         return self.sandbox.clock.now()

@@ -21,14 +21,15 @@ from billing.payments import requests as payments
 from billing.payments.gateways.test import CONFIRMED_CARD, DECLINING_CARD, GOOD_CARD, TestGateway
 from billing.subscriptions import choose as subscriptions
 from usage.models import Generation
-from usage.speech import own_voice, problems, speak
+from usage.speech import long, own_voice, problems, speak
 
-from . import invariants, story
+from . import invariants, long_texts, story
 from .operators import Operators
 from .stage import LONGEST_WAIT_MINUTES
 
 STEPS = 55
 SETTLE_TRIES = 40
+SENTENCE = "a" * 498 + ". "  # a piece of a long text
 REFUSALS = (
     ledger.InsufficientCredits,
     ledger.WalletFrozen,
@@ -54,6 +55,7 @@ class World(Operators):
         if changes is None or changes != self.checked_changes:
             self.checked_changes = changes
             invariants.always()
+            long_texts.keep_their_credits()
 
     def meanwhile(self) -> None:
         """What another process does while one stands still: at worst for so long that its lease or
@@ -65,6 +67,7 @@ class World(Operators):
                 ("minutes", lambda: self.advance(minutes=self.dice.randint(1, 14)), 4),
                 ("speak", self.speak, 4),
                 ("speak again", self.speak_again, 2),
+                ("stop a long text", self.stop_a_long_text, 2),
                 ("choose a plan", self.choose_plan, 1),
                 ("auto-recharge", self.set_recharge, 1),
                 ("confirm a payment", self.confirm_payment, 2),
@@ -91,7 +94,9 @@ class World(Operators):
             ("choose a plan", self.choose_plan, 6),
             ("speak", self.speak, 40),
             ("speak again", self.speak_again, 6),
+            ("speak a long text", self.speak_a_long_text, 12),
             ("speak over an end", self.speak_over_an_end, 4),
+            ("stop a long text", self.stop_a_long_text, 4),
             ("own voice", self.make_voice, 2),
             ("auto-recharge", self.set_recharge, 4),
             ("a recharge goes wrong", self.upset_recharge, 2),
@@ -206,12 +211,21 @@ class World(Operators):
         if customer:
             voice = self.dice.choice(["standard", "premium"])
             left = ledger.wallet_of(customer.pk).available
-            text = "a" * self.dice.choice(
-                [1, 300, 300, 2_000, 5_000, 5_000, max(1, min(left, 5_000))]
-            )
-            request = (customer, text, voice, self.key("key"))
-            self.spoken.append(request)
-            self._speak(request)
+            length = self.dice.choice([1, 300, 300, 2_000, 5_000, 5_000, max(1, min(left, 5_000))])
+            self._request(customer, length, voice)
+
+    def speak_a_long_text(self) -> None:
+        """One that a worker speaks, which may be at it when the next thing happens."""
+        if customer := self.anyone():
+            self._request(customer, self.dice.choice([901, 1_400, 2_600]), "premium")
+            if self.dice.random() < 0.5:
+                self.work()
+
+    def _request(self, customer: Customer, length: int, voice: str) -> None:
+        text = (SENTENCE * (length // len(SENTENCE) + 1))[:length]
+        request = (customer, text, voice, self.key("key"))
+        self.spoken.append(request)
+        self._speak(request)
 
     def speak_again(self) -> None:
         unanswered = set(
@@ -238,6 +252,15 @@ class World(Operators):
                     .filter(customer=customer, key=key)
                     .exists()
                 )
+
+    def stop_a_long_text(self) -> None:
+        """Its customer presses Stop, once or twice, perhaps when it is too late."""
+        queued = list(Generation.objects.filter(is_queued=True).order_by("created_at", "key"))
+        pending = [one for one in queued if one.state == Generation.State.PENDING]
+        if queued:
+            generation = self.dice.choice(pending or queued)
+            for _ in range(self.dice.choice([1, 1, 2])):
+                long.stop(generation, self.now())
 
     def make_voice(self) -> None:
         customer = self.anyone()

@@ -1,0 +1,44 @@
+"""What holds of texts that a worker speaks piece by piece."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from billing.models import Reservation
+from usage.models import Generation, LongSpeech
+from usage.speech import outcome
+
+if TYPE_CHECKING:
+    from .world import World
+
+
+def keep_their_credits() -> None:
+    """Those of a pending one are reserved, and looked at again before they are free."""
+    pending = LongSpeech.objects.filter(generation__state=Generation.State.PENDING)
+    for row in pending.select_related("generation"):
+        generation = row.generation
+        assert generation.is_queued
+        reservation = Reservation.objects.get(
+            wallet__customer=generation.customer_id, key=outcome.reservation_key(generation)
+        )
+        assert reservation.state in (Reservation.State.OPEN, Reservation.State.EXPIRED), row
+        assert reservation.amount == generation.credits
+        assert row.renew_at and row.renew_at <= reservation.expires_at, row
+
+
+def left_nothing(world: World) -> None:
+    """No part, no work, and no file that is not the audio of a text that was paid for."""
+    assert not LongSpeech.objects.exclude(due_at=None, renew_at=None, storing="").exists()
+    assert not LongSpeech.objects.exclude(parts=[]).exists()
+    queued = Generation.objects.filter(is_queued=True)
+    kept = set(Generation.objects.exclude(audio="").values_list("audio", flat=True))
+    lost = set(queued.exclude(audio="").values_list("audio", flat=True)) - world.stored()
+    assert not lost, f"paid for and not there: {lost}"
+    ids = {str(pk) for pk in queued.values_list("pk", flat=True)}
+    left = {name for name in world.stored() - kept if name.split("/")[1][:36] in ids}
+    assert not left, f"files of nobody: {left}"
+    for generation in queued.filter(state=Generation.State.DONE).select_related(
+        "reservation__usage_event"
+    ):
+        reported = generation.reservation.usage_event.properties["text_length"]
+        assert reported == str(generation.characters_charged), f"{generation}: {reported} reported"

@@ -30,6 +30,7 @@ from vocalis import health
 CUSTOMERS = "login login | 200 200 | 403 403 | 403 403"
 CUSTOMERS_TO_READ = "login 405 | 200 405 | 403 405 | 403 405"
 EVERYBODY = "200 200 | 200 200 | 200 200 | 200 200"
+EVERYBODY_TO_READ = "200 405 | 200 405 | 200 405 | 200 405"
 WHO_IS_NOT_LOGGED_IN = "200 200 | studio studio | admin admin | admin admin"
 WHO_IS_LOGGED_IN = "login login | 200 200 | 200 200 | 200 200"
 SIGNED = "405 401 | 405 401 | 405 401 | 405 401"
@@ -79,6 +80,7 @@ ROWS = {
     "voice-match-sample": "login 405 | 404 405 | 403 405 | 403 405",
     "voice-match-recording": "login 405 | 404 405 | 403 405 | 403 405",
     "usage": CUSTOMERS_TO_READ,
+    "voices": EVERYBODY_TO_READ,
     "no_such_api": "404 404 | 404 404 | 404 404 | 404 404",
     "health": "200 405 | 200 405 | 200 405 | 200 405",
     "health_integrations": "503 405 | 503 405 | 503 405 | 503 405",  # nothing runs here

@@ -124,6 +124,47 @@ def sign_up(page, address: str) -> None:
     page.get_by_role("button", name="Sign up").click()
 
 
+def listen_seek_and_look_for_voices(page, address: str) -> None:
+    """What the studio's player and picker do with script, after "Héllo, world." was spoken."""
+    page.locator(".words span", has_text="world.").wait_for()
+    assert page.locator(".words span").all_inner_texts() == [
+        "Héllo,",
+        "world.",
+        "How",
+        "are",
+        "you?",
+    ]
+    playing = page.locator("[data-recent] li.on")
+    seek = page.locator("[data-seek]:enabled")
+    seek.wait_for()  # where it was heard live: until the stored file took over
+    seek.focus()
+    seek.press("Home")
+    page.get_by_role("button", name="Pause", exact=True).or_(
+        page.get_by_role("button", name="Play", exact=True)
+    ).wait_for()
+    for _ in range(3):
+        seek.press("ArrowRight")
+    assert re.fullmatch(r"0:0\d of 0:0\d", seek.get_attribute("aria-valuetext"))
+    assert page.evaluate("document.querySelector('audio').currentTime") > 0
+    assert "Héllo, world." in playing.inner_text() and "26 credits" in playing.inner_text()
+
+    page.get_by_label("Search the voices").fill("brit")
+    voices = page.locator("[data-filtered-item]:visible")
+    assert "Oliver" in voices.first.inner_text() and "Ava" not in "".join(voices.all_inner_texts())
+    page.get_by_label("Search the voices").fill("")
+    page.get_by_label("Premium", exact=True).check()
+    assert all("premium" in one.get_attribute("data-words") for one in voices.all())
+    page.get_by_label("All", exact=True).check()
+    assert number(page, "[data-credits]") == 26, "looking for voices changes nothing"
+
+    page.goto(f"{address}/voices/")
+    page.get_by_label("Man", exact=True).check()
+    page.get_by_label("Accent").select_option("British")
+    assert page.url == f"{address}/voices/?accent=British&sex=man"
+    page.get_by_role("link", name="Use in Studio: Oliver").click()
+    assert page.locator("[name=voice]:checked").get_attribute("value") == "standard-oliver"
+
+
 @pytest.mark.timeout(240)
 def test_sign_up_try_speak_and_be_recharged(site, browser):
     address, metronome = site
@@ -145,17 +186,19 @@ def test_sign_up_try_speak_and_be_recharged(site, browser):
     page.fill("[name=text]", "Héllo, world.\nHow are you?")
     assert number(page, "[data-credits]") == 26, "what will be charged, as one types"
     page.get_by_role("button", name="Speak").click()
-    page.locator("audio").first.wait_for()
+    page.locator("[data-result] [data-toggle]").wait_for()
     wait_for_number(page, 49_974)
     wait_for_number(other_tab, 49_974)
-    page.locator("[data-downloads]").first.wait_for()  # on a busy machine it is heard live before
-    stored = page.locator("[data-format=mp3]").first.get_attribute("href")
+    # On a busy machine it is heard live before.
+    page.locator("[data-result] [data-downloads]").wait_for()
+    stored = page.locator("[data-result] [data-format=mp3]").get_attribute("href")
     audio = context.request.get(address + stored)
     assert audio.headers["content-type"] == "audio/mpeg" and audio.body()[0] == 0xFF
-    links = [link.get_attribute("href") for link in page.locator("[data-words]").all()]
+    links = [link.get_attribute("href") for link in page.locator("a[data-words]").all()]
     srt, vtt = (context.request.get(address + link) for link in links)
     assert "\nHéllo, world.\n" in srt.text() and vtt.text().startswith("WEBVTT\n")
     assert page.evaluate(CUES_OF_TRACK, links[1]) == ["Héllo, world.", "How are you?"]
+    listen_seek_and_look_for_voices(page, address)
 
     page.goto(f"{address}/billing/recharge/")
     page.check("[name=enabled]")

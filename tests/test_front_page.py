@@ -41,7 +41,8 @@ def test_the_front_page_sends_a_customer_to_the_studio_and_an_operator_to_the_ad
 
 @pytest.mark.django_db
 @pytest.mark.parametrize(
-    "path", ["/", "/accounts/signup/", "/accounts/login/", "/accounts/password/reset/"]
+    "path",
+    ["/", "/voices/", "/accounts/signup/", "/accounts/login/", "/accounts/password/reset/"],
 )
 def test_a_visitors_page_has_one_heading_and_nothing_inline(client, path):
     page = client.get(path).text

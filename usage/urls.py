@@ -10,6 +10,7 @@ from .pages import (
     progress,
     pronunciations,
     studio,
+    voices,
     words,
 )
 
@@ -23,6 +24,7 @@ urlpatterns = [
     path("studio/listen/", listen.page, name="listen"),
     path("studio/voice/", own_voice.page, name="own-voice"),
     path("studio/voice/preview/", own_voice.preview, name="own-voice-preview"),
+    path("voices/", voices.page, name="voices"),
     path("studio/pronunciations/", pronunciations.page, name="pronunciations"),
     path("studio/pronunciations/preview/", pronunciations.preview, name="pronunciations-preview"),
     path("studio/voice/match/", match.begin, name="voice-match"),

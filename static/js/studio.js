@@ -1,10 +1,13 @@
 // The studio with script: counts as one types, speaks without leaving the page. The server decides; this only says so sooner.
+// `player.js` plays what comes of it.
 (() => {
   const form = document.querySelector("form[data-studio]");
   const text = form.elements.text;
   const button = form.querySelector("button[data-busy]");
-  const buttonLabel = button.textContent;
-  const result = document.querySelector("[data-result]");
+  const label = button.querySelector("[data-label]");
+  const labelText = label.textContent;
+  const priceTag = button.querySelector("[data-price-tag]");
+  const recent = document.querySelector("[data-recent]");
   const missing = form.querySelector("[data-missing]");
   const problem = form.querySelector("[data-problem]");
   const charactersMax = Number(form.dataset.charactersMax);
@@ -13,7 +16,8 @@
   let available = Number(form.dataset.available);
   let sent = null; // the body the form's key was last used for; a key serves one body only
   let busy = false;
-  let live = null; // the player of what is being made
+  let isLive = false; // what is being made is in the player
+  const RECENT = 5; // texts in the list
   const LISTEN_AFTER_MS = 500; // what is made sooner is played when it is whole
 
   // Exactly as the server counts: Unicode code points after NFC, a line end is one character.
@@ -28,7 +32,10 @@
     counter.textContent = number.format(characters);
     counter.parentElement.classList.toggle("error", characters > charactersMax);
     form.querySelector("[data-speed]").textContent = `${Number(form.elements.speed.value)} ×`;
-    form.querySelector("[data-credits]").textContent = number.format(credits());
+    button.querySelector("[data-credits]").textContent = number.format(credits());
+    button.querySelector("[data-plural]").hidden = credits() === 1;
+    priceTag.hidden = busy || !credits();
+    form.querySelector("[data-voice-name]").textContent = voice()?.dataset.name ?? "";
     showMissing(credits(), available);
     button.disabled = characters > charactersMax; // not while busy: that takes the focus from who pressed it by key
   }
@@ -45,16 +52,25 @@
     element.hidden = !message;
   }
 
+  function sayProblem(message) {
+    problem.querySelector("[data-problem-text]").textContent = message || "";
+    problem.hidden = !message;
+    if (message) problem.scrollIntoView({ block: "nearest" });
+  }
+
   function showErrors(errors) {
     for (const element of form.querySelectorAll("[data-error]")) say(element, errors[element.dataset.error]?.join(" "));
     if (errors.speed || errors.pause_seconds) form.querySelector("[data-manner]").open = true;
-    say(problem, errors.key?.join(" "));
+    if (errors.text) text.setAttribute("aria-invalid", "true");
+    else text.removeAttribute("aria-invalid");
+    sayProblem(errors.key?.join(" "));
+    form.querySelector("[data-error]:not([hidden])")?.scrollIntoView({ block: "nearest" });
   }
 
   function setBusy(value) {
     busy = value;
     button.setAttribute("aria-busy", String(value));
-    button.textContent = value ? button.dataset.busy : buttonLabel;
+    label.textContent = value ? button.dataset.busy : labelText;
     show();
   }
 
@@ -63,9 +79,15 @@
   const csrfToken = () => document.cookie.match(/(?:^|; )csrftoken=([^;]*)/)?.[1] ?? form.elements.csrfmiddlewaretoken.value;
   const wait = (seconds) => new Promise((resolve) => setTimeout(resolve, seconds * 1000));
 
+  // All that decides what is spoken: the text as the server counts it, the voice, how it is read.
+  function settings() {
+    const entries = [...new FormData(form)].filter(([name]) => name !== "key" && name !== "csrfmiddlewaretoken");
+    return entries.map(([name, value]) => [name, name === "text" ? normalised() : value]);
+  }
+
   async function post() {
     // The same body keeps its key, so that trying again after a lost answer cannot cost twice.
-    const body = JSON.stringify([normalised(), voice()?.value, form.elements.speed.value, form.elements.pause_seconds.value]);
+    const body = JSON.stringify(settings());
     if (sent !== null && sent !== body) form.elements.key.value = freshKey();
     sent = body;
     const fields = new FormData(form);
@@ -78,7 +100,7 @@
   }
 
   async function speak() {
-    const spoken = { text: normalised(), voice: voice()?.nextElementSibling.firstChild.textContent.trim() };
+    const spoken = { text: normalised(), voice: voice()?.dataset.name, print: smallPrint() };
     showErrors({});
     setBusy(true);
     const patience = setTimeout(() => listen(spoken), LISTEN_AFTER_MS);
@@ -86,177 +108,142 @@
       const answer = await post();
       let json = answer.headers.get("Content-Type")?.includes("json") ? await answer.json() : {};
       if (answer.status === 202) {
+        clearTimeout(patience);
         json = await follow(spoken, json);
         if (json.state === "done") showResult(spoken, json);
         else renew(json.failure);
       } else if (answer.status === 201) showResult(spoken, json);
-      else if (answer.status === 401) say(problem, "You are logged out. Log in in another tab, then press Speak again: your text stays here.");
+      else if (answer.status === 401) sayProblem("You are logged out. Log in in another tab, then press Speak again: your text stays here.");
       else if (answer.status === 422) showErrors(json.errors);
-      else if (answer.status === 402) available = json.available;
+      else if (answer.status === 402) refuse(json.available);
       else if (answer.status === 410) renew(json.error);
-      else say(problem, json.error || "This did not work. Please reload the page and try again.");
+      else sayProblem(json.error || "This did not work. Please reload the page and try again.");
     } catch {
-      say(problem, "No connection. Press Speak to try again; you will not be charged twice.");
+      sayProblem("No connection. Press Speak to try again; you will not be charged twice.");
     } finally {
       clearTimeout(patience);
-      if (live) stopListening();
+      if (isLive) stopListening();
       setBusy(false);
     }
   }
 
   // A long text is spoken by a worker: how far it is, until it is over, and a button that stops it.
   async function follow(spoken, pending) {
-    const progress = document.querySelector("template[data-progress]").content.firstElementChild.cloneNode(true);
-    const stop = progress.querySelector("[data-stop]");
-    const show = (found) => {
-      progress.querySelector("[data-meter]").value = found.characters_spoken / found.characters;
-      put(progress, "spoken", number.format(found.characters_spoken));
+    const card = document.querySelector("template[data-progress]").content.firstElementChild.cloneNode(true);
+    const stop = card.querySelector("[data-stop]");
+    const tell = (found) => {
+      card.querySelector("[data-bar]").setAttribute("width", Math.round((100 * found.characters_spoken) / found.characters));
+      card.querySelector("[data-spoken]").textContent = number.format(found.characters_spoken);
     };
-    put(progress, "all", number.format(pending.characters));
+    card.querySelector("[data-all]").textContent = number.format(pending.characters);
     available = pending.available;
-    if (!live) listen(spoken);
-    result.append(progress);
-    stop.addEventListener("click", () => {
-      stop.disabled = true;
+    if (!isLive) listen(spoken);
+    result.before(card);
+    stop.addEventListener("submit", (event) => {
+      event.preventDefault();
+      stop.hidden = true;
       const body = new URLSearchParams({ csrfmiddlewaretoken: csrfToken() });
       fetch(pending.stop_url, { method: "POST", body, headers: { Accept: "application/json" } })
-        .then((answer) => { stop.disabled = answer.ok; }, () => { stop.disabled = false; });
+        .then((answer) => { stop.hidden = answer.ok; }, () => { stop.hidden = false; });
     });
-    for (;;) {
-      await wait(1);
-      const answer = await fetch(pending.progress_url, { headers: { Accept: "application/json" } }).catch(() => null);
-      if (!answer?.ok) continue; // it is spoken meanwhile
-      const found = await answer.json();
-      show(found);
-      if (found.state === "pending") continue;
-      progress.remove();
-      return found;
+    try {
+      for (;;) {
+        await wait(1);
+        const answer = await fetch(pending.progress_url, { headers: { Accept: "application/json" } }).catch(() => null);
+        if (!answer?.ok) continue; // it is spoken meanwhile
+        const found = await answer.json();
+        tell(found);
+        if (found.state !== "pending") return found;
+      }
+    } finally {
+      card.remove();
     }
   }
 
-  // What takes longer is heard while it is made. The answer to the form then completes this player.
+  // What takes longer is heard while it is made. The answer to the form then completes it.
   function listen(spoken) {
-    archive();
-    live = playerOf(spoken);
-    live.querySelector("audio").src = `${form.dataset.listen}?key=${encodeURIComponent(form.elements.key.value)}`;
-    present("Speaking…", live);
+    isLive = true;
+    player.listen(`${form.dataset.listen}?key=${encodeURIComponent(form.elements.key.value)}`, spoken);
   }
 
-  // Nothing came of it: the form says why.
   function stopListening() {
-    live.querySelector("audio").removeAttribute("src");
-    live = null;
-    result.hidden = true;
-    result.replaceChildren();
+    isLive = false;
+    player.discard();
+  }
+
+  function refuse(has) {
+    available = has;
+    show();
+    missing.scrollIntoView({ block: "nearest" });
   }
 
   // This key's audio is lost: pressing Speak again is a new request.
   function renew(message) {
     sent = null;
     form.elements.key.value = freshKey();
-    say(problem, message);
+    sayProblem(message);
   }
 
   function showResult(spoken, answer) {
     available = answer.available;
     sent = null;
     form.elements.key.value = freshKey();
-    const player = live ?? playerOf(spoken);
-    const audio = player.querySelector("audio");
-    const store = () => { audio.src = `${answer.audio_url}?format=mp3`; };
-    complete(player, answer);
-    if (live && audio.readyState > 0 && !audio.error && !audio.ended) {
-      // Somebody is listening: the stored file, in which one can seek, takes over at the end.
-      result.querySelector("h2").textContent = "Spoken";
-      for (const event of ["ended", "error"]) audio.addEventListener(event, store, { once: true });
-    } else {
-      if (!live) archive();
-      store();
-      present("Spoken", player);
+    isLive = false;
+    const take = takeOf(spoken, answer);
+    document.querySelector("[data-empty]")?.remove();
+    recent.prepend(take);
+    for (const old of [...recent.children].slice(RECENT)) old.remove();
+    player.finish(take);
+  }
+
+  // A row of the list, as templates/usage/_take.html has it.
+  function takeOf(spoken, answer) {
+    const take = document.querySelector("template[data-take-template]").content.firstElementChild.cloneNode(true);
+    const title = player.cut(spoken.text, 160);
+    const put = (name, value) => { take.querySelector(`[data-${name}]`).textContent = value; };
+    const link = (name, href, words) => {
+      const element = take.querySelector(`[data-${name}]`);
+      element.href = href;
+      if (words) element.setAttribute("aria-label", `${words}: ${player.cut(spoken.text, 60)}`);
+    };
+    take.dataset.audio = answer.audio_url;
+    take.dataset.words = answer.words_url ?? "";
+    take.dataset.characters = [...spoken.text].length;
+    take.dataset.charactersSpoken = answer.characters_spoken ?? take.dataset.characters;
+    take.dataset.seconds = answer.duration_seconds;
+    put("title", title);
+    put("voice", spoken.voice);
+    put("clock", player.clock(Math.round(answer.duration_seconds)));
+    put("cost", player.many(answer.credits, "credit"));
+    if (spoken.print) take.querySelector("[data-print]").append(spoken.print);
+    link("play", `${answer.audio_url}?format=mp3`, "Play");
+    link("title", `${form.action}?done=${answer.id}`);
+    link("again", `${form.action}?again=${answer.id}`, "Use this text again");
+    put("download", `Download: ${player.cut(spoken.text, 60)}`);
+    put("until", answer.audio_until ? ` · Kept until ${day.format(new Date(answer.audio_until))}` : "");
+    for (const each of take.querySelectorAll("[data-format]")) each.href = `${answer.audio_url}?format=${each.dataset.format}&download=1`;
+    for (const each of take.querySelectorAll("[data-words-format]")) {
+      each.href = `${answer.words_url}?format=${each.dataset.wordsFormat}&download=1`;
+      each.hidden = !answer.words_url;
     }
-    live = null;
+    return take;
   }
 
-  function present(title, player) {
-    const heading = document.createElement("h2");
-    heading.textContent = title;
-    result.replaceChildren(heading, player);
-    result.hidden = false;
-    result.scrollIntoView({ block: "nearest" });
-    player.querySelector("audio").play().catch(() => {}); // browsers may refuse sound without a touch
+  function smallPrint() {
+    const print = voice()?.closest(".voice").querySelector(".print").cloneNode(true);
+    print?.classList.add("print--s");
+    return print;
   }
-
-  // The last result makes room for the new one and heads the list of former ones.
-  function archive() {
-    const former = result.querySelector("audio")?.closest(".stack");
-    const recent = document.querySelector("[data-recent]");
-    if (!former) return;
-    const article = document.createElement("article");
-    article.className = "card";
-    article.append(former);
-    former.querySelector("audio").pause();
-    former.querySelector("audio").dispatchEvent(new Event("ended")); // the file takes over from what was live
-    recent.querySelector("[data-empty]")?.remove();
-    recent.prepend(article);
-    for (const old of [...recent.children].slice(5)) old.remove();
-  }
-
-  function playerOf(spoken) {
-    const player = document.querySelector("template[data-player]").content.firstElementChild.cloneNode(true);
-    const characters = [...spoken.text];
-    put(player, "text", characters.length > 160 ? `${characters.slice(0, 159).join("")}…` : spoken.text);
-    put(player, "voice", spoken.voice);
-    put(player, "length", many(characters.length, "character"));
-    return player;
-  }
-
-  function complete(player, answer) {
-    put(player, "seconds", `${answer.duration_seconds.toFixed(1)} s`);
-    put(player, "cost", many(answer.credits, "credit"));
-    put(player, "until", answer.audio_until ? `Kept until ${day.format(new Date(answer.audio_until))}` : "");
-    if (answer.characters_spoken < answer.characters) {
-      put(player, "length", `${number.format(answer.characters_spoken)} of ${many(answer.characters, "character")}`);
-    }
-    player.querySelector("[data-downloads]").hidden = false;
-    for (const link of player.querySelectorAll("[data-format]")) {
-      link.href = `${answer.audio_url}?format=${link.dataset.format}&download=1`;
-    }
-    player.querySelector("[data-subtitles]").hidden = !answer.words_url;
-    for (const link of player.querySelectorAll("[data-words]")) {
-      link.href = `${answer.words_url}?format=${link.dataset.words}&download=1`;
-    }
-  }
-
-  const many = (amount, unit) => `${number.format(amount)} ${unit}${amount === 1 ? "" : "s"}`;
-  const put = (player, name, value) => { player.querySelector(`[data-${name}]`).textContent = value; };
-
-  // One sample at a time; a second click ends it.
-  const sample = new Audio();
-  let playing = null;
-  const endSample = () => {
-    sample.pause();
-    playing?.removeAttribute("aria-current");
-    playing = null;
-  };
-  sample.addEventListener("ended", endSample);
-  form.addEventListener("click", (event) => {
-    const link = event.target.closest("[data-sample]");
-    if (!link) return;
-    event.preventDefault();
-    const again = link === playing;
-    endSample();
-    if (again) return;
-    playing = link;
-    link.setAttribute("aria-current", "true");
-    sample.src = link.href;
-    sample.play().catch(endSample);
-  });
 
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     if (!busy) speak();
   });
-  form.addEventListener("input", () => { showErrors({}); show(); });
+  form.addEventListener("input", (event) => {
+    if (event.target.form !== form) return; // of the filters in the picker
+    showErrors({});
+    show();
+  });
   document.addEventListener("vocalis:balance", (event) => {
     available = event.detail.available;
     show();

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Mapping
+from dataclasses import dataclass
 from http import HTTPStatus
 from types import MappingProxyType
 from typing import Any
@@ -18,10 +19,11 @@ from django.views.decorators.http import require_http_methods
 
 from accounts import unsent
 from accounts.access import CustomerRequest, customer_required, refuse, wants_json
+from accounts.models import Customer
 from billing import ledger
 from usage import text as texts
 from usage.models import Generation, VoiceType
-from usage.speech import audio, long, manner, pricing, problems, progress, voices
+from usage.speech import audio, library, long, manner, pricing, problems, progress, voices
 from usage.speech.speak import speak
 
 from . import answers
@@ -33,11 +35,29 @@ WORDS = {
     "audio_deleted": "{message} Pressing Speak does that.",
 }
 NEEDS_NEW_KEY = {"key_reused", "audio_lost", "audio_deleted"}
+OWN = "own"
+# What one may take away, by the name of the format.
+DOWNLOADS = (("mp3", "MP3"), ("wav", "WAV"), ("opus", "Opus"), ("flac", "FLAC"))
+SUBTITLES = (("srt", "Subtitles, SRT"), ("vtt", "Subtitles, VTT"))
 RECENT = 5
 PENDING_REFRESH_SECONDS = 2
 # How long a program waits for a text that a worker speaks, before it is told where to ask.
 WAIT_SECONDS = 20
 WITHOUT_WAITING = "respond-async"  # RFC 7240: `Prefer: respond-async`
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Voices of one price in the picker."""
+
+    tier: str  # standard, premium or OWN
+    name: str
+    entries: list[library.Entry]
+
+    @property
+    def credits(self) -> int:
+        """Its price for a character."""
+        return self.entries[0].speaker.credits_per_character
 
 
 # Exempt here, and checked below: whoever is not logged in should hear that, not of a token.
@@ -52,10 +72,12 @@ def page(request: CustomerRequest) -> HttpResponseBase:
     done = None
     if "done" in request.GET:
         done = _generation(request, request.GET["done"])
+    former = _generation(request, request.GET["again"]) if "again" in request.GET else done
     typed = unsent.take(request)
-    voice = typed.get("voice") or (done.voice if done else request.GET.get("voice", ""))
-    how = typed or (done.manner if done else {})
-    response = _render(request, done=done, voice=voice, text=typed.get("text", ""), how=how)
+    voice = typed.get("voice") or (former.voice if former else request.GET.get("voice", ""))
+    text = typed.get("text") or (former.text if former and former is not done else "")
+    how = typed or (former.manner if former else {})
+    response = _render(request, done=done, voice=voice, text=text, how=how)
     if done and (done.state == Generation.State.PENDING or done.is_making_again):
         response["Refresh"] = str(PENDING_REFRESH_SECONDS)
     return response
@@ -159,66 +181,55 @@ def _render(
     done: Generation | None = None,
     **shown: Any,
 ) -> HttpResponse:
-    house = voices.house()
-    groups = [
-        (
-            "Standard",
-            pricing.CREDITS_PER_CHARACTER[VoiceType.STANDARD],
-            _of_type(house, VoiceType.STANDARD),
-        ),
-        (
-            "Premium",
-            pricing.CREDITS_PER_CHARACTER[VoiceType.PREMIUM],
-            _of_type(house, VoiceType.PREMIUM),
-        ),
-        *_of_servers(house),
-        (
-            "Your own",
-            pricing.CREDITS_PER_CHARACTER[VoiceType.STANDARD],
-            voices.of(request.customer),
-        ),
-    ]
+    groups = _groups(request.customer)
     recent = request.customer.generations.filter(state=Generation.State.DONE).order_by(
         "-created_at", "-id"
     )
-    if done:
-        recent = recent.exclude(id=done.id)
     shown_recent = list(recent.defer("body_hash").without_words()[:RECENT])
     audio.mark_lost([*([done] if done else []), *shown_recent])
     try:
         chosen = voices.resolve(request.customer, voice)
     except problems.UnknownVoice:
-        chosen = next(iter(house), voices.DEFAULT)
+        chosen = next(iter(voices.house()), voices.DEFAULT)
     characters = texts.count(text)
+    wallet = ledger.wallet_of(request.customer.id)
+    is_playable = done and done.state == Generation.State.DONE and not done.is_audio_lost
     context = {
         "text": text,
         "key": key or str(uuid.uuid4()),
-        "groups": [group for group in groups if group[2]],
+        "groups": groups,
+        "has_own": any(group.tier == OWN for group in groups),
+        "languages": library.choices(one for group in groups for one in group.entries)["language"],
         "chosen": chosen,
         "characters": characters,
         "characters_max": texts.MAX_CHARACTERS,
         "credits": pricing.credits(characters, chosen.type),
         "manner": manner.shown(how),
-        "available": ledger.wallet_of(request.customer.id).available,
+        "available": wallet.available,
+        "is_frozen": wallet.frozen_at is not None,
         "done": done,
         "progress": progress.of(done) if done else None,
+        "playable": done if is_playable else None,
         "recent": shown_recent,
+        "downloads": DOWNLOADS,
+        "subtitles": SUBTITLES,
         **shown,
     }
     return render(request, "usage/studio.html", context)
 
 
-def _of_type(speakers: list[voices.Speaker], voice_type: VoiceType) -> list[voices.Speaker]:
-    return [one for one in speakers if one.type == voice_type and not one.group]
-
-
-def _of_servers(house: list[voices.Speaker]) -> list[tuple[str, int, list[voices.Speaker]]]:
-    """A group for each label of speech servers, whose voices have one price."""
-    groups: dict[str, list[voices.Speaker]] = {}
-    for speaker in house:
-        if speaker.group:
-            groups.setdefault(speaker.group, []).append(speaker)
-    return [(label, found[0].credits_per_character, found) for label, found in groups.items()]
+def _groups(customer: Customer) -> list[Group]:
+    """The voices to choose from as the picker shows them: one's own first, then by tier, then those
+    of speech servers by their label."""
+    house = [library.entry(speaker) for speaker in voices.house()]
+    groups = [Group(OWN, "Yours", [library.entry(one) for one in voices.of(customer)])]
+    for tier in (VoiceType.STANDARD, VoiceType.PREMIUM):
+        entries = [one for one in house if one.speaker.type == tier and not one.speaker.group]
+        groups.append(Group(tier.value, str(tier.label), entries))
+    for label in dict.fromkeys(one.speaker.group for one in house if one.speaker.group):
+        entries = [one for one in house if one.speaker.group == label]
+        groups.append(Group(f"server-{label}", label, entries))
+    return [group for group in groups if group.entries]
 
 
 def _generation(request: CustomerRequest, generation_id: str) -> Generation | None:

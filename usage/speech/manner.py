@@ -106,14 +106,15 @@ def spoken(
     deadline_seconds: float,
     heard: Callable[[bytes], object] | None = None,
 ) -> Speech:
-    """Speak all of a generation from its row: its text, in its manner, with this voice.
+    """Speak a generation from its row: its text, in its manner, with this voice. Of a text that
+    was stopped that is what was charged.
 
     The same row gives the same bytes on one machine. `heard` gets the samples of each piece as soon
     as they are there. Raises NothingToSpeak and EngineFailed as `speak_whole` does.
     """
     return speak_whole(
         engine,
-        generation.text,
+        generation.text[: generation.characters_charged],
         settings=speaker.settings,
         deadline_seconds=deadline_seconds,
         heard=heard,

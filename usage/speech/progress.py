@@ -22,6 +22,10 @@ class Progress:
     characters_spoken: int
     is_stopping: bool = False
 
+    @property
+    def percent(self) -> int:
+        return 100 * self.characters_spoken // self.characters
+
 
 def of(generation: Generation) -> Progress:
     characters = generation.characters

@@ -13,13 +13,16 @@ register = template.Library()
 
 
 @register.simple_tag(takes_context=True)
-def nav_link(context: dict[str, Any], name: str, label: str) -> SafeString:
-    """A link of the main navigation, marked with aria-current if it leads to the current page."""
+def nav_link(context: dict[str, Any], name: str, label: str, *within: str) -> SafeString:
+    """A link of the main navigation, marked with aria-current.
+
+    That is "page" if it leads to the current page, and "true" on the pages named in `within`.
+    """
     url = reverse(name)
-    current = context["request"].path == url
-    return format_html(
-        '<a href="{}"{}>{}</a>', url, SafeString(' aria-current="page"' if current else ""), label
-    )
+    path = context["request"].path
+    current = "page" if path == url else "true" if path in map(reverse, within) else ""
+    mark = format_html(' aria-current="{}"', current) if current else ""
+    return format_html('<a href="{}"{}>{}</a>', url, mark, label)
 
 
 @register.simple_tag

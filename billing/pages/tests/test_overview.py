@@ -61,8 +61,8 @@ def test_the_overview_shows_balance_grants_and_history(page, alice, wallet, now)
 
     text = read(page)
 
-    assert "10,900 credits to spend" in text
-    assert "11,900 balance, including 1,000 reserved" in text
+    assert "Credits to spend 10,900" in text
+    assert "Balance 11,900 including 1,000 reserved" in text
     assert re.search(r"Test credits 11,900 12,000 until \d", text)
     assert re.search(r"Used -600 11,900", text)
     assert re.search(r"Test credits \+12,000 12,500", text)

@@ -15,7 +15,7 @@ from conftest import fund
 from usage.engines import EngineFailed
 from usage.engines.tests.quick import QuickEngine
 from usage.models import Generation, UsageEvent, Voice
-from usage.speech import speak
+from usage.speech import speak, voices
 
 STUDIO = "/studio/"
 JSON = {"HTTP_ACCEPT": "application/json"}
@@ -269,7 +269,8 @@ def test_the_page_shows_prices_voices_and_credits(page, wallet):
         "Theo",
         "1 credit per character",
         "2 credits per character",
-        "500</span> credits",
+        ">500</b>",
+        ">500</span>",
     ):
         assert part in html
     assert "style=" not in html and "onclick" not in html and "<script>" not in html
@@ -309,7 +310,8 @@ def test_a_double_click_waits_for_the_first_one(page, wallet, engine):
     assert inner[0].status_code == 302
     assert inner[1]["Refresh"] and b"is being spoken" in inner[1].content
     done = page.get(inner[0].url)
-    assert "Refresh" not in done and b"<h2>Spoken</h2>" in done.content
+    assert "Refresh" not in done and b"is being spoken" not in done.content
+    assert f'src="/studio/{Generation.objects.get().id}/audio/?format=mp3"' in done.content.decode()
     assert balances() == (488, 0)
 
 
@@ -400,6 +402,50 @@ def test_someone_elses_voice_cannot_be_used(page, bob, wallet, now):
         "voice": ["Choose one of the voices."]
     }
     assert "Bob&#x27;s" not in page.get(STUDIO).content.decode()
+
+
+def test_a_text_of_the_list_can_be_used_again(page, wallet, engine, bob, now):
+    mine = ask(page, text="Once more,\nwith feeling.", voice="standard-oliver").json()["id"]
+    html = page.get(STUDIO, {"again": mine}).content.decode()
+    assert ">\nOnce more,\nwith feeling.</textarea>" in html
+    assert re.search(r'value="standard-oliver"[^>]* checked', html)
+
+    fund(bob, 500, now)
+    theirs = speak.speak(customer=bob, text="Secret words", voice_id="standard", key="k", now=now)
+    assert b"Secret" not in page.get(STUDIO, {"again": str(theirs.id)}).content
+
+
+def test_a_frozen_wallet_and_one_without_credits_are_said_before_the_click(page, wallet, now):
+    assert b"on hold" not in page.get(STUDIO).content
+
+    ledger.set_frozen(wallet_id=wallet.id, frozen=True, now=now)
+    assert b"Your credits are on hold" in page.get(STUDIO).content
+
+
+def test_who_never_had_credits_is_shown_the_plans(page):
+    html = page.get(STUDIO).content.decode()
+
+    assert "You have no credits yet" in html and "/billing/plans/" in html
+
+
+def test_an_own_voice_whose_engine_is_missing_is_shown_and_cannot_be_chosen(
+    page, alice, wallet, now, monkeypatch
+):
+    voice = Voice.objects.create(
+        customer=alice,
+        key="v",
+        name="Narrator",
+        state="ready",
+        engine="kokoro",
+        settings={"style": "af_heart"},
+        credits=25_000,
+        created_at=now,
+    )
+    monkeypatch.setattr(voices, "missing", lambda name: ["x"] if name == "kokoro" else [])
+    html = page.get(STUDIO).content.decode()
+
+    assert re.search(rf'value="{voice.id}"[^>]* disabled', html)
+    assert "Cannot speak just now" in html and "premium-nora" not in html
 
 
 # --- Speed and pauses

@@ -80,24 +80,7 @@ def speak(
     text, speaker, kept = _check(customer, text, voice_id, key, manner)
     clock = ticking(now)
     wallet_id = ledger.wallet_of(customer.id).id
-    generation = Generation(
-        customer=customer,
-        key=key,
-        body_hash=hashlib.sha256(
-            f"{manners.hashed(kept)}{speaker.id}\n{text}".encode()
-        ).hexdigest(),
-        text=text,
-        manner=kept,
-        voice=speaker.id,
-        voice_name=speaker.name,
-        voice_type=speaker.type,
-        characters=len(text),
-        credits=pricing.credits(len(text), speaker.type),
-        content_type=audio.FLAC,
-        created_at=now,
-        taken_at=now,
-        is_queued=long.takes_long(engine(speaker.engine), len(text), manners.speed(kept)),
-    )
+    generation = _new(text, speaker, kept, customer=customer, key=key, created_at=now, taken_at=now)
     same_key = Generation.objects.filter(customer=customer, key=key)
     first = same_key.first()
     if first is None:
@@ -167,6 +150,24 @@ def _check(
     if errors:
         raise Refused(errors)
     return text, speaker, kept
+
+
+def _new(text: str, speaker: voices.Speaker, kept: dict[str, Any], **fields: Any) -> Generation:
+    """A generation of a checked text, not saved yet. `kept` is the manner."""
+    body = f"{manners.hashed(kept)}{speaker.id}\n{text}"
+    return Generation(
+        body_hash=hashlib.sha256(body.encode()).hexdigest(),
+        text=text,
+        manner=kept,
+        voice=speaker.id,
+        voice_name=speaker.name,
+        voice_type=speaker.type,
+        characters=len(text),
+        credits=pricing.credits(len(text), speaker.type),
+        content_type=audio.FLAC,
+        is_queued=long.takes_long(engine(speaker.engine), len(text), manners.speed(kept)),
+        **fields,
+    )
 
 
 def _begin(generation: Generation, wallet_id: int, now: datetime) -> ledger.Reserved:

@@ -135,7 +135,7 @@ def test_the_page_without_script_shows_how_far_it_is_and_a_button(browser):
 
     assert page["Refresh"] == "2"
     text = page.content.decode()
-    assert '<span class="number">32</span> of 129 characters' in text
+    assert '<span class="n" data-spoken>32</span> of <span class="n" data-all>129</span>' in text
     assert f'action="/studio/{generation.id}/stop/"' in text
 
     answer = browser.post(f"/studio/{generation.id}/stop/", follow=True)

@@ -13,7 +13,7 @@ from django.urls import reverse
 
 from billing.models import Wallet
 from usage.models import Generation
-from usage.speech import speak
+from usage.speech import capture, speak
 
 JSON = {"HTTP_ACCEPT": "application/json"}
 TEXT = "Hello, <world>!\n\nTom & Jerry are here now."
@@ -182,7 +182,7 @@ def test_times_are_written_with_the_outcome_or_not_at_all(alice, wallet, now, mo
     def refuse(**how):
         raise RuntimeError("the event cannot be written")
 
-    monkeypatch.setattr(speak.capture, "capture_and_report", refuse)
+    monkeypatch.setattr(capture, "capture_and_report", refuse)
     with pytest.raises(RuntimeError):
         speak.speak(customer=alice, text=TEXT, voice_id="standard", key="k", now=now)
 

@@ -141,13 +141,15 @@ HOUSE: dict[str, Speaker] = {
         _premium("nora", "Nora", "American, woman, clear and lively", "af_heart", 0.91),
         _premium("theo", "Theo", "American, man, full and unhurried", "am_michael", 1.0),
         _premium("imogen", "Imogen", "British, woman, close", "bf_emma", 0.66),
-        _premium("stella", "Stella", "American, woman, bright", "af_bella", 0.85),
-        _premium("willa", "Willa", "American, woman, whispering", "af_nicole", 0.84),
+        _premium("stella", "Stella", "American, woman, bright", "af_bella=0.3,af_aoede=0.7", 0.59),
+        _premium("willa", "Willa", "American, woman, soft", "af_nicole=0.5,af_heart=0.5", 0.91),
         _premium("sadie", "Sadie", "American, woman, even", "af_sarah", 0.71),
         _premium("frank", "Frank", "American, man, deep", "am_fenrir", 0.6),
-        _premium("milo", "Milo", "American, man, young", "am_puck", 0.54),
+        _premium("milo", "Milo", "American, man, young", "am_puck=0.6,am_eric=0.4", 0.63),
         _premium("edith", "Edith", "British, woman, composed", "bf_isabella", 0.5),
-        _premium("arthur", "Arthur", "British, man, storyteller", "bm_fable", 0.8),
+        _premium(
+            "arthur", "Arthur", "British, man, storyteller", "bm_fable=0.6,bm_george=0.4", 0.82
+        ),
         _premium(
             "iris", "Iris", "Between American and British, woman", "af_heart=0.6,bf_emma=0.4", 0.8
         ),

@@ -27,7 +27,7 @@ TEXT = "Every morning the harbour wakes before the city does, and nobody hears i
 def text(alice, now, monkeypatch):
     """A text that waits for a worker, though the default voice would speak it within a request."""
     fund(alice, 5_000, now)
-    monkeypatch.setattr(long, "takes_long", lambda engine, characters: True)
+    monkeypatch.setattr(long, "takes_long", lambda engine, characters, speed: True)
     return speak.speak(customer=alice, text=TEXT, voice_id="standard", key="k", now=timezone.now())
 
 

@@ -218,6 +218,7 @@ const player = (() => {
       return;
     }
     one("result-state").textContent = "Spoken";
+    one("result-length").textContent = ` · ${lengthOf(take)}`;
     one("result-cost").textContent = ` · ${take.querySelector("[data-cost]").textContent}`;
     take.classList.add("on");
     const mine = serial;

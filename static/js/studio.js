@@ -7,6 +7,7 @@
   const label = button.querySelector("[data-label]");
   const labelText = label.textContent;
   const priceTag = button.querySelector("[data-price-tag]");
+  const result = document.querySelector("[data-result]");
   const recent = document.querySelector("[data-recent]");
   const missing = form.querySelector("[data-missing]");
   const problem = form.querySelector("[data-problem]");

@@ -41,7 +41,6 @@ from sandbox import Sandbox
 from tests.emptying import emptying
 from usage.metering.schedule import make_rows
 from usage.speech import audio, long, own_voice, speak
-from vocalis.operations import deletion
 
 from .chaos import Chaos, QuickEngine, SlowEngine, UnreliableGateway, UnreliableNetwork
 from .metronome_side import MetronomeSide
@@ -131,8 +130,7 @@ class Stage(MetronomeSide):
             for module in (speak, long, own_voice):
                 stack.enter_context(patch.object(module, "engine", self._engine))
             self.files = InMemoryStorage()
-            for module in (audio, deletion):
-                stack.enter_context(patch.object(module, "default_storage", self.files))
+            stack.enter_context(patch.object(audio, "default_storage", self.files))
             make_rows(START)
             self.staff = User.objects.create(email="staff@example.com", is_staff=True)
             stack.enter_context(self.chaos.commits_kill())

@@ -143,5 +143,5 @@ def test_the_studio_shows_them_under_their_label(alice, wallet, client, server, 
     page = client.get(reverse("studio"), {"voice": "remote-gpu_farm-af_heart"}).content.decode()
 
     assert "GPU farm" in page
-    assert 'value="remote-gpu_farm-af_heart" data-price="1" checked' in page
+    assert 'value="remote-gpu_farm-af_heart" data-price="1" data-name="af_heart" checked' in page
     assert page.index("Premium") < page.index("GPU farm")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from datetime import timedelta
 from pathlib import Path
-from threading import Barrier, Thread
+from threading import Barrier, Semaphore, Thread
 
 import pytest
 from django.core.files.base import ContentFile
@@ -498,7 +498,8 @@ def test_eight_tabs_at_once_make_one(alice, wallet, now, engine, number):
     for generation in rows:
         lose(generation)
     engine.calls, outcomes, start, at_work = 0, [], Barrier(8), Barrier(2)
-    engine.during = lambda: at_work.wait(10)
+    refused = Semaphore(0)
+    engine.during = lambda: at_work.wait(60)
 
     def tab(index):
         start.wait(10)
@@ -506,14 +507,15 @@ def test_eight_tabs_at_once_make_one(alice, wallet, now, engine, number):
             outcomes.append(again(rows[index % number], now + DAY))
         except (problems.StillRunning, problems.AgainElsewhere) as error:
             outcomes.append(error)
+            refused.release()
         finally:
             connection.close()
-        if len(outcomes) == 7:
-            at_work.wait(10)  # only now the one goes on
 
     threads = [Thread(target=tab, args=[index]) for index in range(8)]
     for thread in threads:
         thread.start()
+    assert all(refused.acquire(timeout=30) for _ in range(7))
+    at_work.wait(10)  # only now the one goes on
     for thread in threads:
         thread.join()
 

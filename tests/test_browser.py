@@ -41,6 +41,7 @@ CUES_OF_TRACK = """address => new Promise((done, fail) => {
   video.append(track);
   track.track.mode = "hidden";
 })"""
+SPEECH_WORKER = ["manage.py", "run_worker", "--queue", "speech"]
 AVAILABLE = "header [data-balance=available]"
 
 
@@ -82,6 +83,7 @@ def site(tmp_path):
         ]
         with (
             processes.running(tmp_path / "worker.log", "manage.py", "run_worker", env=env),
+            processes.running(tmp_path / "speech.log", *SPEECH_WORKER, env=env),
             processes.running(tmp_path / "web.log", *web, env=env),
             processes.direct(address) as client,
         ):
@@ -240,6 +242,39 @@ def test_sign_up_try_speak_and_be_recharged(site, browser):
     assert troubles == [], "no script failed, and nothing broke the Content-Security-Policy"
 
 
+@pytest.mark.kokoro
+@pytest.mark.timeout(240)
+def test_a_long_text_shows_how_far_it_is_and_is_stopped_and_charged_for_what_is_spoken(
+    site, browser
+):
+    address, _ = site
+    page = browser.new_page()
+    troubles: list[str] = []
+    for event in ("pageerror", "console"):
+        page.on(event, lambda message: troubles.append(getattr(message, "text", str(message))))
+    sign_up(page, address)
+    page.goto(f"{address}/billing/plans/")
+    page.get_by_role("button", name="Start the trial").click()
+    wait_for_number(page, 50_000)
+    page.goto(f"{address}/studio/")
+    page.locator("[value=standard-oliver]").check(force=True)
+    page.fill("[name=text]", "The harbour was quiet. " * 45)
+    page.get_by_role("button", name="Speak").click()
+
+    page.get_by_role("heading", name="A long text").wait_for()
+    spoken = page.locator("section [data-spoken]")
+    spoken.get_by_text(re.compile("[1-9]")).wait_for(timeout=180_000)
+    page.get_by_role("button", name="Stop").click()
+    spoken.wait_for(state="detached", timeout=60_000)
+
+    length = page.locator("[data-result-length]").inner_text()
+    charged = int(re.fullmatch(r" · (\d+) of 1,035 characters", length)[1])
+    assert 0 < charged < 1_035
+    wait_for_number(page, 50_000 - charged)
+    assert f"{charged} credits" in page.locator("[data-recent] li").first.inner_text()
+    assert troubles == []
+
+
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("has_scripts", [True, False])
 def test_a_form_sent_after_the_session_ended_is_there_again_after_logging_in(
@@ -273,7 +308,7 @@ def test_a_form_sent_after_the_session_ended_is_there_again_after_logging_in(
         "/billing/recharge/", "Save", threshold_credits="5", recharge_to_credits="10"
     )
     send_without_a_session("/accounts/profile/", "Save", first_name="Augusta", last_name="King")
-    send_without_a_session("/studio/voice/", "Set up this voice", name="Countess")
+    send_without_a_session("/studio/voice/", "Set up this voice · 25,000 credits", name="Countess")
     send_without_a_session("/billing/plans/", "Start the trial")
     if not has_scripts:  # with script the text never leaves the page
         send_without_a_session("/studio/", "Speak", text="A text that took\nan hour to write.")
@@ -315,7 +350,7 @@ def test_a_voice_is_recorded_in_the_page_matched_and_withdrawn(site, listening):
     page.click("[data-record]")
     page.wait_for_selector("[data-playback]:not([hidden])")
     page.check("#consent")
-    page.click("form[data-match] .actions:last-child button")
+    page.get_by_role("button", name="Find my match").click()
     page.wait_for_selector("form[data-keep]", timeout=60_000)
 
     assert page.locator("[name=candidate]").count() == 3

@@ -1,5 +1,4 @@
-"""Own voices, voice matches and the consents they rest on. Imported by `usage.models`, where others
-find them.
+"""Own voices, voice matches and the consents they rest on.
 
 A sample, and what is computed of it, is biometric data: it is here only as long as somebody's
 consent, and goes with it (`usage.speech.match`).

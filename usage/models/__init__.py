@@ -1,0 +1,19 @@
+"""The models of usage: fields, constraints, and facts about one row."""
+
+from .metering import ReconciliationRun, UsageDiscrepancy, UsageDiscrepancyQuerySet, UsageEvent
+from .speech import Generation, LongSpeech, Pronunciation, VoiceType
+from .voices import Voice, VoiceConsent, VoiceMatch
+
+__all__ = [
+    "Generation",
+    "LongSpeech",
+    "Pronunciation",
+    "ReconciliationRun",
+    "UsageDiscrepancy",
+    "UsageDiscrepancyQuerySet",
+    "UsageEvent",
+    "Voice",
+    "VoiceConsent",
+    "VoiceMatch",
+    "VoiceType",
+]

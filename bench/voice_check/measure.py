@@ -24,8 +24,11 @@ from .models import RATE, Listener, Mos
 from .sentences import SENTENCES
 from .wer import errors, words, wrong
 
-WER_MAX = 2.0  # per cent, of the premium voices and the default one
+WER_MAX = 2.0  # per cent, of the English premium voices and the default one
 MOS_MIN = 4.3
+# Of voices of other languages, in which whisper-base itself hears less; their mark has no bound, as
+# distillMOS learned from English above all.
+FURTHER_WER_MAX = 8.0
 MOS_SENTENCES = 8  # it takes as long as all the rest, and differs little between sentences
 DEFAULT = "standard-ava"
 # Whisper hears 30 seconds at a time, at the same cost: so several sentences together.
@@ -171,9 +174,11 @@ def _missed(row: dict[str, Any]) -> list[str]:
     if row["type"] != "premium" and row["id"] != DEFAULT:
         return []
     missed = []
-    if row["wer"] > WER_MAX:
-        missed.append(f"WER ≤ {WER_MAX} % with {row['wer']:.1f}")
-    if row["mos"] < MOS_MIN:
+    is_english = row["language"] == "en"
+    wer_max = WER_MAX if is_english else FURTHER_WER_MAX
+    if row["wer"] > wer_max:
+        missed.append(f"WER ≤ {wer_max} % with {row['wer']:.1f}")
+    if is_english and row["mos"] < MOS_MIN:
         missed.append(f"distillMOS ≥ {MOS_MIN} with {row['mos']:.2f}")
     return missed
 

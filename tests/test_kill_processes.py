@@ -214,6 +214,10 @@ class Agreement:
         )
 
     @staticmethod
+    def stored() -> set[str]:
+        return set()  # of long texts, which nobody has spoken here
+
+    @staticmethod
     def counted_too_late() -> Counter[object]:
         return Counter()  # nothing here takes a day
 

@@ -88,7 +88,7 @@ def wait(generation: Generation, *, seconds: float) -> None:
 # --- The job --------------------------------------------------------------------------------------
 
 
-def perform(row: LongSpeech, now: datetime) -> datetime | None:
+def speak(row: LongSpeech, now: datetime) -> datetime | None:
     """Speak some of the text, and finish it if that was the rest.
 
     Texts are finished in the order in which they were asked for: a row that is given back is due at
@@ -213,7 +213,7 @@ def _lock(generation: Generation) -> None:
 
 
 SPEAK = RowJob(
-    "generations.speak", LongSpeech, perform, lease_seconds=parts.LEASE_SECONDS, queue=QUEUE
+    "generations.speak", LongSpeech, speak, lease_seconds=parts.LEASE_SECONDS, queue=QUEUE
 )
 
 

@@ -239,10 +239,13 @@ def _emoji(match: re.Match[str], context: Context) -> Reading:
     return whole(match, name(match[0]))
 
 
+# Looked for where a line begins only, or one of thousands would be measured from each of its signs.
+_LINE = "|".join(rf"(?<!{sign}){sign}{{4,}}" for sign in ("=", "~", r"\+", r"\|", "_"))
+
 RULES = [
     rule(r"[\U0001f1e6-\U0001f1ff]{2}", _flag),
     rule(r"[⁺⁻]?[⁰¹²³⁴⁵⁶⁷⁸⁹]+|[⁺⁻ⁿ]", _superscript),
-    rule(r"([=~+|_])\1{3,}(?=\s|$)", _repeated),
+    rule(rf"(?:{_LINE})(?=\s|$)", _repeated),
     rule(r"<=|>=|!=|==|=>|->|<-", _operator),
     rule(r"(?<=[\w)])\^(-?\d{1,3}|[A-Za-z])(?![^\W_])", _power),
 ]

@@ -46,7 +46,7 @@ def test_a_visitor_sees_every_voice_with_its_sample_and_its_price(client):
     [
         ({"sex": "man", "tier": "standard"}, {"Oliver"}),
         ({"accent": "British", "words": "STORY"}, {"Arthur"}),
-        ({"words": "woman whisper"}, {"Willa"}),
+        ({"words": "woman soft"}, {"Willa"}),
         ({"words": "nobody speaks like this"}, set()),
         ({"words": "man deep"}, {"Frank"}),
     ],

@@ -12,13 +12,14 @@ import pytest
 from billing import ledger
 from usage import speech, text
 from usage.pages import answers
-from usage.speech import problems
+from usage.speech import parts, problems
 
 # What these rooms raise and catch again before it gets to a page, each with the reason.
 NEVER_LEAVES = {
     ledger.AlreadyResolved,  # speak reserves again and captures at once, set_up raises SpeechFailed
     # The keys of reservations are made from our own rows, whose amount never changes.
     ledger.KeyReused,
+    parts.Lost,  # the worker's own: another one has the text, or it is over
 }
 EXAMPLES = [
     (problems.Refused({"text": ["Too long."]}), 422, "refused"),

@@ -68,7 +68,7 @@ def letter_rules(grammar: Grammar) -> list[Rule]:
 
     return [
         rule(rf"(?<![\w.])(?:{pattern})", abbreviation),
-        rule(r"(?<!\w)[nN](?:\.?[º°]|[rú]?o?\.)\s?(?=\d)", number_sign),
+        rule(r"(?<!\w)[nN](?:\.?[º°]|[rú]?o?\.)(?=\s?\d)", number_sign),
         rule(rf"(?<![\w.-]){_ROMAN}(?![\w.-]\w|\w)", roman),
         rule(r"(?<![\w.])([A-ZÁÉÍÓÚ])\.(?=\s?[A-ZÁÉÍÓÚ])", initial),
         rule(GREEK_RUN.pattern, greek),

@@ -144,6 +144,7 @@ def test_the_page_without_script_shows_how_far_it_is_and_a_button(browser):
     assert "32 of 129 characters" in answer.content.decode()
     assert "Refresh" not in answer.headers
     assert "32 of 129</td>" in browser.get("/usage/").content.decode()
+    assert ", 32 characters" in browser.get("/billing/").content.decode()
 
 
 def test_stopping_answers_programs_with_the_state_twice_and_too_late(browser):

@@ -517,6 +517,7 @@ def test_it_is_the_engine_remote_of_the_servers_that_are_set(serve, engine, monk
     assert remote.missing() == "SPEECH_SERVERS names no speech server."
     assert remote.remote_voices() == []
 
+    engines.close()  # another test may have made it, with no server
     remote.configure(read_servers(f"{server.address}?model=kokoro&languages=en-us,ru"))
     try:
         assert remote.missing() == ""

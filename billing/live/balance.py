@@ -18,7 +18,11 @@ from accounts.models import Customer
 from billing import plans
 from billing.models import Subscription
 
-Mark = tuple[int, str | None]  # (version, plan); it changes whenever a stream has something to show
+from . import feeds
+from .feeds import Told
+
+# (version, plan, told); it changes whenever a stream has something to show
+Mark = tuple[int, str | None, Told]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +30,7 @@ class State:
     """A wallet at one version, in credits.
 
     `customer_id` is Metronome's. `recharge_version` is the version that the wallet's latest
-    automatic recharge created, 0 if it never had one.
+    automatic recharge created, 0 if it never had one. `told` is what feeds tell of it.
     """
 
     wallet_id: int
@@ -36,10 +40,11 @@ class State:
     version: int
     plan: str | None
     recharge_version: int
+    told: Told = ()
 
     @property
     def mark(self) -> Mark:
-        return self.version, self.plan
+        return self.version, self.plan, self.told
 
 
 def snapshot(customer: Customer) -> dict[str, Any]:
@@ -86,14 +91,19 @@ MARKS = f"SELECT w.id, w.version, {ACTIVE_PLAN} FROM billing_wallet w WHERE w.id
 
 
 def states(wallet_ids: Collection[int]) -> list[State]:
-    """What a stream shows of these wallets, read by one query."""
-    return [State(*row) for row in _rows(STATES, wallet_ids, plans.RECHARGE_COMMIT_NAME)]
+    """What a stream shows of these wallets, read by one query, and one a feed."""
+    told = feeds.told(wallet_ids)
+    rows = _rows(STATES, wallet_ids, plans.RECHARGE_COMMIT_NAME)
+    return [State(*row, told.get(row[0], ())) for row in rows]
 
 
 def marks(wallet_ids: Collection[int]) -> dict[int, Mark]:
     """The marks by wallet id: enough to see which wallets changed, and cheaper than `states`."""
+    told = feeds.told(wallet_ids)
     rows = _rows(MARKS, wallet_ids)
-    return {wallet_id: (version, plan) for wallet_id, version, plan in rows}
+    return {
+        wallet_id: (version, plan, told.get(wallet_id, ())) for wallet_id, version, plan in rows
+    }
 
 
 @require_GET

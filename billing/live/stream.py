@@ -17,6 +17,7 @@ import random
 import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import cache
 from io import BytesIO
 from typing import Any, cast
@@ -35,6 +36,7 @@ from billing import ledger
 
 from . import balance, wake
 from .balance import State
+from .feeds import Told
 from .watcher import Watcher
 
 logger = logging.getLogger(__name__)
@@ -58,7 +60,7 @@ END = b""
 
 
 class Opening(HttpResponse):
-    """The beginning of a stream: its retry time and the current balance.
+    """The beginning of a stream: its retry time, the current balance, and what feeds tell.
 
     Complete by itself. On a server that cannot keep responses open it makes the browser poll.
     """
@@ -66,7 +68,7 @@ class Opening(HttpResponse):
     def __init__(self, state: State, *, auto_recharge: bool) -> None:
         retry = f"retry: {RETRY_MS + random.randrange(RETRY_MS)}\n\n".encode()
         hello = _event("connected", {"customer_id": state.customer_id})
-        content = retry + hello + _update(state, auto_recharge)
+        content = retry + hello + _update(state, auto_recharge) + _told((), state.told)
         super().__init__(content, content_type="text/event-stream")
         self["Cache-Control"] = "no-store"
         self["X-Accel-Buffering"] = "no"  # or nginx delays events until a buffer is full
@@ -159,6 +161,13 @@ def _event(kind: str, data: dict[str, Any], version: int | None = None) -> bytes
     return f"{number}event: {kind}\ndata: {json.dumps({'type': kind, **data})}\n\n".encode()
 
 
+def _told(before: Told, now: Told) -> bytes:
+    """What feeds tell now and did not before; a feed with nothing to tell any more says so."""
+    was, told = dict(before), dict(now)
+    changed = [event for event in {**was, **told} if was.get(event) != told.get(event)]
+    return b"".join(_event(event, json.loads(told.get(event, "{}"))) for event in changed)
+
+
 def _update(state: State, auto_recharge: bool) -> bytes:
     data = {
         "customer_id": state.customer_id,
@@ -213,7 +222,10 @@ class Stream:
                 self.quiet_at = time.monotonic()
                 if isinstance(item, State):
                     is_recharged = item.recharge_version > self.sent.recharge_version
-                    body, self.sent = _update(item, is_recharged), item
+                    body = _told(self.sent.told, item.told)
+                    if replace(item, told=self.sent.told) != self.sent:
+                        body = _update(item, is_recharged) + body
+                    self.sent = item
                 else:
                     body = item
                 message = {"type": "http.response.body", "body": body, "more_body": item != END}

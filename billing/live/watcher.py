@@ -1,8 +1,8 @@
 """The watcher: one database reader for all event streams of a process.
 
-Each second it reads version and plan of the wallets that have a stream, and compares them with
-those it last reported. As it compares versions and not times, no change can be missed. A wake-up
-(`billing.live.wake`) only makes it read sooner.
+Each second it reads version and plan of the wallets that have a stream, and what feeds tell of
+them, and compares these with those it last reported. As it compares states and not times, no
+lasting change can be missed. A wake-up (`billing.live.wake`) only makes it read sooner.
 """
 
 from __future__ import annotations

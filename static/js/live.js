@@ -1,7 +1,8 @@
 // Keeps every [data-balance] element at the newest balance, and [data-live] at "live" or "offline".
 //
 // Server-sent events while the page is visible, polling while they do not come through. Other scripts listen for
-// "vocalis:balance" on the document; its detail is the state as /api/billing/balance and balance_updated give it.
+// "vocalis:balance" on the document; its detail is the state as /api/billing/balance and balance_updated give it. Long
+// texts in the making are told of as "vocalis:progress", with a list of {id, characters, characters_spoken} as its detail.
 (() => {
   const BALANCE_URL = "/api/billing/balance";
   const EVENTS_URL = "/api/webhooks/events/";
@@ -28,6 +29,9 @@
       const state = JSON.parse(event.data);
       show(state);
       if (state.auto_recharge) tell(`Your balance was recharged: ${number(state.available)} credits are available.`);
+    });
+    source.addEventListener("speech_progress", (event) => {
+      document.dispatchEvent(new CustomEvent("vocalis:progress", { detail: JSON.parse(event.data).texts || [] }));
     });
     // The browser reconnects by itself unless it was refused; a stream ends every ten minutes and that is no failure.
     source.addEventListener("error", () => {

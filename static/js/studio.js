@@ -19,6 +19,7 @@
   let busy = false;
   let isLive = false; // what is being made is in the player
   const RECENT = 5; // texts in the list
+  const LOOK_LIVE_SECONDS = 10; // how often a long text is looked after while the event stream tells of it
   const LISTEN_AFTER_MS = 500; // what is made sooner is played when it is whole
 
   // Exactly as the server counts: Unicode code points after NFC, a line end is one character.
@@ -147,9 +148,18 @@
       fetch(pending.stop_url, { method: "POST", body, headers: { Accept: "application/json" } })
         .then((answer) => { stop.hidden = answer.ok; }, () => { stop.hidden = false; });
     });
+    // The event stream says how far it is. A text that it does not name (any more) is looked after.
+    let look = () => {};
+    const progress = ({ detail }) => {
+      const found = detail.find(({ id }) => id === pending.id);
+      if (found) tell(found);
+      else look();
+    };
+    document.addEventListener("vocalis:progress", progress);
     try {
       for (;;) {
-        await wait(1);
+        const isTold = document.querySelector("[data-live]")?.dataset.live === "live";
+        await Promise.race([wait(isTold ? LOOK_LIVE_SECONDS : 1), new Promise((resolve) => { look = resolve; })]);
         const answer = await fetch(pending.progress_url, { headers: { Accept: "application/json" } }).catch(() => null);
         if (!answer?.ok) continue; // it is spoken meanwhile
         const found = await answer.json();
@@ -157,6 +167,7 @@
         if (found.state !== "pending") return found;
       }
     } finally {
+      document.removeEventListener("vocalis:progress", progress);
       card.remove();
     }
   }

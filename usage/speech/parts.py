@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from billing import ledger
+from billing.live.wake import wake
 from jobs import queue
 from usage.engines import PIECE_SECONDS, Spoken
 from usage.engines.whole import Speech, SpokenWord, check_length
@@ -81,6 +83,7 @@ def add(
         raise Lost
     for column, value in counted.items():
         setattr(row, column, value)
+    wake(ledger.wallet_of(generation.customer_id).id)
 
 
 def store(row: LongSpeech, generation: Generation, speech: Speech, name: str) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from usage.models import Generation, LongSpeech
@@ -36,6 +37,26 @@ def of(generation: Generation) -> Progress:
     rows = LongSpeech.objects.filter(pk=generation.pk)
     spoken, stop_asked_at = rows.values_list("characters_spoken", "stop_asked_at").get()
     return Progress(characters, spoken, stop_asked_at is not None)
+
+
+def feed(wallet_ids: Collection[int]) -> dict[int, dict[str, Any]]:
+    """How far the texts of these wallets are that workers speak; for `billing.live.feeds`.
+
+    A text that is over is missing: how it ended is said by its own page.
+    """
+    rows = LongSpeech.objects.filter(
+        renew_at__isnull=False,
+        generation__state=Generation.State.PENDING,
+        generation__customer__wallet__in=wallet_ids,
+    )
+    found: dict[int, dict[str, Any]] = {}
+    for wallet_id, generation_id, characters, spoken in rows.order_by("pk").values_list(
+        "generation__customer__wallet", "pk", "generation__characters", "characters_spoken"
+    ):
+        texts = found.setdefault(wallet_id, {"texts": []})["texts"]
+        text = {"characters": characters, "characters_spoken": spoken}
+        texts.append({"id": str(generation_id), **text})
+    return found
 
 
 class Heard(NamedTuple):

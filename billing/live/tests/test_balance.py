@@ -3,7 +3,7 @@ from datetime import timedelta
 from django.template import engines
 
 from billing import ledger
-from billing.live import balance
+from billing.live import balance, feeds
 from billing.models import AutoRecharge, CreditGrant, LedgerEntry, Recharge, Subscription, Wallet
 from conftest import fund
 
@@ -121,10 +121,12 @@ def test_the_header_is_empty_for_an_anonymous_visitor(rf):
     )
 
 
-def test_states_reads_many_wallets_in_one_query(alice, bob, wallet, now, django_assert_num_queries):
+def test_states_reads_many_wallets_in_one_query_and_one_a_feed(
+    alice, bob, wallet, now, django_assert_num_queries
+):
     other = fund(bob, 70, now)
 
-    with django_assert_num_queries(1):
+    with django_assert_num_queries(1 + len(feeds._feeds)):
         states = {state.wallet_id: state for state in balance.states([wallet.id, other.id])}
 
     assert (states[wallet.id].balance, states[other.id].balance) == (500, 70)
@@ -161,7 +163,7 @@ def test_marks_differ_when_the_version_or_the_plan_does(alice, wallet, now):
     with_plan = balance.marks([wallet.id])
     fund(alice, 1, now + timedelta(seconds=1))
 
-    assert before == {wallet.id: (1, None)}
-    assert with_plan == {wallet.id: (1, "trial")}
-    assert balance.marks([wallet.id]) == {wallet.id: (2, "trial")}
+    assert before == {wallet.id: (1, None, ())}
+    assert with_plan == {wallet.id: (1, "trial", ())}
+    assert balance.marks([wallet.id]) == {wallet.id: (2, "trial", ())}
     assert LedgerEntry.objects.count() == 2

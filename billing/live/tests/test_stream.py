@@ -10,7 +10,7 @@ from django.db import transaction
 from django.test import Client
 
 from billing import ledger
-from billing.live import stream, wake
+from billing.live import feeds, stream, wake
 from billing.models import CreditGrant, Wallet
 from conftest import fund
 from vocalis.asgi import application
@@ -306,6 +306,34 @@ def test_a_slow_client_is_sent_the_newest_state_instead_of_all_it_missed(
         await until(lambda: browser.versions[-1] == 4)
 
         assert browser.versions == [1, 2, 4]
+        await browser.leave()
+
+    run(test)
+
+
+def test_a_stream_tells_what_feeds_tell_as_it_changes(alice, wallet, cookie, monkeypatch, now):
+    told = {wallet.id: {"step": 1}}
+    monkeypatch.setitem(feeds._feeds, "steps", lambda wallets: told)
+
+    async def test():
+        browser = await Browser(cookie).open()
+
+        def steps():
+            return re.findall(rb"event: steps\ndata: (.*)\n\n", browser.body)
+
+        assert list(map(json.loads, steps())) == [{"type": "steps", "step": 1}]
+        told[wallet.id] = {"step": 2}
+        await until(lambda: len(steps()) == 2)  # within a second, without a wake-up
+        await spend(wallet, "a", now)  # says nothing new of steps
+        await until(lambda: browser.versions == [1, 2])
+        del told[wallet.id]
+        await until(lambda: len(steps()) == 3)
+
+        assert list(map(json.loads, steps()[1:])) == [
+            {"type": "steps", "step": 2},
+            {"type": "steps"},
+        ]
+        assert browser.versions == [1, 2]  # and nothing of the balance
         await browser.leave()
 
     run(test)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 
 import pytest
@@ -9,6 +10,7 @@ from django.core.files.storage import default_storage
 from django.utils import timezone
 
 from billing import ledger
+from billing.live import feeds
 from billing.models import Reservation, Wallet
 from conftest import fund
 from jobs import queue, stopping
@@ -18,7 +20,7 @@ from usage import engines
 from usage.engines import EngineFailed
 from usage.engines.tests.quick import QuickEngine
 from usage.models import Generation, LongSpeech, UsageEvent
-from usage.speech import abandoned, audio, long, parts, problems, speak, words
+from usage.speech import abandoned, audio, long, parts, problems, progress, speak, words
 from usage.speech.outcome import UNEXPECTED
 
 TEXT = (
@@ -622,3 +624,32 @@ def test_a_row_that_is_not_held_is_not_written(alice, wallet, now, engine):
 
     with pytest.raises(parts.Lost):
         parts.write(row, pieces=9)
+
+
+def test_event_streams_tell_how_far_a_text_is_until_it_is_over(
+    alice, bob, wallet, engine, slices, now
+):
+    fund(bob, 1_000, now)
+    generation = say(alice, now)
+    others = Wallet.objects.get(customer=bob).id
+    before = progress.feed([wallet.id, others])
+
+    speak_pieces(2, now)
+    meanwhile = feeds.told([wallet.id, others])
+    work(now)
+
+    text = {"id": str(generation.id), "characters": len(TEXT), "characters_spoken": 0}
+    assert before == {wallet.id: {"texts": [text]}}
+    told = json.dumps({"texts": [text | {"characters_spoken": UNTIL[2]}]})
+    assert meanwhile == {wallet.id: (("speech_progress", told),)}
+    assert progress.feed([wallet.id, others]) == {}
+
+
+def test_each_piece_wakes_the_event_streams(alice, wallet, engine, slices, now, monkeypatch):
+    woken = []
+    monkeypatch.setattr(parts, "wake", woken.append)
+    say(alice, now)
+
+    speak_pieces(2, now)
+
+    assert woken == [wallet.id] * 2

@@ -144,3 +144,29 @@ class PasswordReset(JobRow):
 
     def __str__(self) -> str:
         return f"password reset of {self.email}"
+
+
+class ApiKey(models.Model):
+    """A program's way in to a customer's account; see `accounts.api_keys`."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    customer = models.ForeignKey(Customer, on_delete=models.PROTECT, related_name="api_keys")
+    name = models.CharField(max_length=60, blank=True)
+    secret_sha256 = models.CharField("SHA-256 of the secret", max_length=64, unique=True)
+    first_characters = models.CharField(max_length=8)
+    last_characters = models.CharField(max_length=4)
+    scopes = models.JSONField(default=list, help_text="What it may be used for.")
+    created_at = models.DateTimeField()
+    expires_at = models.DateTimeField(null=True, blank=True, help_text="Empty: never.")
+    last_used_at = models.DateTimeField(
+        null=True, blank=True, help_text="To the minute. Empty: never."
+    )
+    revoked_at = models.DateTimeField(null=True, blank=True)
+
+    def __str__(self) -> str:
+        return f"{self.name or 'key'} ({self.shown})"
+
+    @property
+    def shown(self) -> str:
+        """What may be seen of its secret."""
+        return f"{self.first_characters}…{self.last_characters}"

@@ -24,7 +24,9 @@ from django.http import HttpRequest, HttpResponseBadRequest, HttpResponseBase, Q
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "vocalis.settings")
 django.setup(set_prefix=False)
 
-from billing.live import stream  # noqa: E402  models can be imported only now
+from api import dialects  # noqa: E402  models can be imported only now
+from api.failures import of_status  # noqa: E402
+from billing.live import stream  # noqa: E402
 from usage import engines  # noqa: E402
 from usage.speech import warm  # noqa: E402
 from usage.voiceprint import SAMPLE_BYTES_MAX  # noqa: E402
@@ -182,10 +184,22 @@ _uploads = Uploads(UPLOADS_AT_ONCE)
 
 async def _with_body(scope: Message, receive: Receive, send: Send, bytes_max: int) -> None:
     if (messages := await read_body(receive, bytes_max)) is None:
-        await send({"type": "http.response.start", "status": 413, "headers": TOO_LARGE_HEADERS})
-        await send({"type": "http.response.body", "body": b"The request is too large."})
+        headers, body = _too_large(scope)
+        await send({"type": "http.response.start", "status": 413, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
     else:
         await pages(scope, replay(messages, then=receive), send)
+
+
+def _too_large(scope: Message) -> tuple[list[tuple[bytes, bytes]], bytes]:
+    """Headers and body of the answer to a request that is; no middleware sees it."""
+    path = scope["path"].removeprefix(scope.get("root_path", ""))
+    if not dialects.is_ours(path):
+        return TOO_LARGE_HEADERS, b"The request is too large."
+    sent = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+    response = dialects.failing(path, sent)(of_status(413), "")
+    content_type = response["Content-Type"].encode()
+    return [(b"content-type", content_type), *TOO_LARGE_HEADERS[1:]], response.content
 
 
 async def read_body(receive: Receive, bytes_max: int) -> list[Message] | None:

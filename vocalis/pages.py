@@ -15,6 +15,8 @@ from django.views import defaults
 from django.views.decorators.csrf import csrf_exempt
 
 from accounts.access import refuse, start_url, wants_json
+from api import dialects
+from api.middleware import in_dialect
 from billing import plans
 
 logger = logging.getLogger(__name__)
@@ -65,7 +67,9 @@ def too_busy(request: HttpRequest) -> HttpResponse:
 
 
 def _later(request: HttpRequest, message: str, *, is_busy: bool) -> HttpResponse:
-    if wants_json(request) or request.path.startswith("/api/"):
+    if dialects.is_ours(request.path):
+        response = in_dialect(request, HttpResponse(status=503))
+    elif wants_json(request) or request.path.startswith("/api/"):
         response = refuse(503, message)
     else:
         response = HttpResponse(render_to_string("503.html", {"is_busy": is_busy}), status=503)

@@ -50,11 +50,13 @@ INSTALLED_APPS = [
     "operations",
     "billing",
     "usage",
+    "api",
     "vocalis.apps.VocalisConfig",
 ]
 
 MIDDLEWARE = [
     "vocalis.middleware.security_headers",
+    "api.middleware.answers_in_dialect",
     "django.middleware.security.SecurityMiddleware",
     "vocalis.middleware.DatabaseAway",
     "whitenoise.middleware.WhiteNoiseMiddleware",

@@ -8,6 +8,7 @@ urlpatterns = [
     path("", include("accounts.urls")),
     path("", include("billing.urls")),
     path("", include("usage.urls")),
+    path("", include("api.urls")),
     path("health", health.health, name="health"),
     path("health/integrations", health.integrations, name="health_integrations"),
     path("admin/", admin.site.urls),

@@ -51,6 +51,22 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name='ApiKey',
+            fields=[
+                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ('name', models.CharField(blank=True, max_length=60)),
+                ('secret_sha256', models.CharField(max_length=64, unique=True, verbose_name='SHA-256 of the secret')),
+                ('first_characters', models.CharField(max_length=8)),
+                ('last_characters', models.CharField(max_length=4)),
+                ('scopes', models.JSONField(default=list, help_text='What it may be used for.')),
+                ('created_at', models.DateTimeField()),
+                ('expires_at', models.DateTimeField(blank=True, help_text='Empty: never.', null=True)),
+                ('last_used_at', models.DateTimeField(blank=True, help_text='To the minute. Empty: never.', null=True)),
+                ('revoked_at', models.DateTimeField(blank=True, null=True)),
+                ('customer', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='api_keys', to='accounts.customer')),
+            ],
+        ),
+        migrations.CreateModel(
             name='IngestAlias',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),

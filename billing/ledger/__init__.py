@@ -9,35 +9,32 @@ Invariants. The database enforces the first by constraint; tests check the other
 - 0 <= reserved <= balance
 - balance = sum of the wallet's entries
 - reserved = sum of the wallet's open reservations
+- an API key's `held` = sum of its open reservations; spent + held <= its limit
 - sum of `remaining` over the wallet's started grants <= balance
 
 Transactions and locks. Each function runs in one transaction, or joins the caller's. Functions
 that change grants first call `sql.lock_wallet_grants`, so changes to one wallet's grants are
 serialised. Reserving and releasing do not take that lock. The wallet's row is always the last one
-locked, so that a busy wallet is locked for two statements only: callers write their own rows
-first.
+locked, and an API key's budget the one before it, so that a busy wallet is locked for two
+statements only: callers write their own rows first.
 
 This is the hot path, hence SQL instead of the ORM. `make bench ARGS=gate` compares it with the
 bare database driver. Nothing here notifies the event streams: after a change, the caller calls
 `billing.live.wake.wake` once.
 """
 
-from . import acknowledgement, drawdown, entries, grants, reservations, sql
+from . import acknowledgement, budgets, drawdown, entries, grants, reservations, sql
 from .acknowledgement import (
     BALANCE_LAG_SECONDS,
     acknowledge,
     in_flight,
     version_and_in_flight,
 )
+from .budgets import Budget, BudgetExceeded, set_budget
 from .entries import RESERVATION_SECONDS
 from .grants import SEGMENT_FIELDS, Segment, adjust, expire_ended, record_grant, start_or_end_grant
+from .outcomes import AlreadyResolved, InsufficientCredits, KeyReused, Reserved, Spend, WalletFrozen
 from .reservations import (
-    AlreadyResolved,
-    InsufficientCredits,
-    KeyReused,
-    Reserved,
-    Spend,
-    WalletFrozen,
     capture,
     expire_reservations,
     release,
@@ -53,6 +50,8 @@ __all__ = [
     "RESERVATION_SECONDS",
     "SEGMENT_FIELDS",
     "AlreadyResolved",
+    "Budget",
+    "BudgetExceeded",
     "InsufficientCredits",
     "KeyReused",
     "Reserved",
@@ -62,6 +61,7 @@ __all__ = [
     "acknowledge",
     "acknowledgement",
     "adjust",
+    "budgets",
     "capture",
     "drawdown",
     "entries",
@@ -74,6 +74,7 @@ __all__ = [
     "renew",
     "reservations",
     "reserve",
+    "set_budget",
     "set_frozen",
     "spend_all",
     "sql",

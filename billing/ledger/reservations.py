@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -19,54 +18,12 @@ from django.db.models import F, Max
 from billing.hours import floor_hour
 from billing.models import LedgerEntry, Reservation, Wallet
 
-from . import drawdown, sql
+from . import budgets, drawdown, sql
 from .entries import CHANGE_WALLET, RESERVATION_SECONDS, write
 from .grants import consume, expire_ended, reallocate
+from .outcomes import AlreadyResolved, InsufficientCredits, KeyReused, Reserved, Spend, WalletFrozen
 
 NO_EXPIRY_CHECK = datetime(1970, 1, 1, tzinfo=UTC)  # earlier than any end of credits
-
-
-class InsufficientCredits(Exception):
-    """The wallet has fewer than `needed` credits that are not reserved. Nothing was changed."""
-
-    def __init__(self, *, needed: int, available: int) -> None:
-        super().__init__(f"{needed:,} credits needed, {available:,} available")
-        self.needed, self.available, self.missing = needed, available, needed - available
-
-
-class KeyReused(Exception):
-    """The key belongs to an existing reservation of another amount."""
-
-
-class WalletFrozen(Exception):
-    """An operator froze the wallet. No credits can be reserved until it is unfrozen."""
-
-
-class AlreadyResolved(Exception):
-    """The reservation is not open. `state` is its state, or "missing" if there is none."""
-
-    def __init__(self, state: str) -> None:
-        super().__init__(f"the reservation is {state}")
-        self.state = state
-
-
-@dataclass(frozen=True, slots=True)
-class Reserved:
-    """A reservation as `reserve` returns it. `capture` and `release` take its id."""
-
-    id: int
-    amount: int
-    state: str
-    created_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Spend:
-    """Final usage of `amount` credits at `at`, which may be long past. The key is used once."""
-
-    key: str
-    amount: int
-    at: datetime
 
 
 def wallet_of(customer_id: UUID) -> Wallet:
@@ -82,8 +39,9 @@ SELECT w.balance - w.reserved, w.frozen_at, w.expired_last_at, w.expires_next_at
   FROM billing_wallet w
   LEFT JOIN billing_reservation r ON r.wallet_id = w.id AND r.key = %s WHERE w.id = %s"""
 INSERT_RESERVATION = """
-INSERT INTO billing_reservation (wallet_id, key, amount, captured, state, created_at, expires_at)
-VALUES (%s, %s, %s, 0, 'open', %s, %s) RETURNING id"""
+INSERT INTO billing_reservation
+       (wallet_id, key, api_key_id, amount, captured, state, created_at, expires_at)
+VALUES (%s, %s, %s, %s, 0, 'open', %s, %s) RETURNING id"""
 RESERVE_AVAILABLE = """
 UPDATE billing_wallet SET reserved = reserved + %s, version = version + 1
  WHERE id = %s AND balance - reserved >= %s AND frozen_at IS NULL
@@ -96,21 +54,29 @@ UPDATE billing_wallet SET balance = balance - %s, version = version + %s
  RETURNING balance, version"""
 RESOLVE = """
 UPDATE billing_reservation SET state = %s, captured = %s, resolved_at = %s
- WHERE id = %s AND state = 'open' AND amount >= %s RETURNING wallet_id, amount, created_at"""
+ WHERE id = %s AND state = 'open' AND amount >= %s
+ RETURNING wallet_id, amount, created_at, api_key_id"""
 
 
 def reserve(
-    *, wallet_id: int, key: str, amount: int, now: datetime, seconds: int = RESERVATION_SECONDS
+    *,
+    wallet_id: int,
+    key: str,
+    amount: int,
+    now: datetime,
+    seconds: int = RESERVATION_SECONDS,
+    api_key_id: UUID | None = None,
 ) -> Reserved:
-    """Reserve `amount` credits under `key` for `seconds`.
+    """Reserve `amount` credits under `key` for `seconds`, within the budget of an API key if any.
 
     The same key and amount again return the first reservation, whatever its state. The reservation
     is dated `now`, or the end of the last grant that was written off, if that is later. Metronome
     rates the usage at this time, so both sides draw from the same grants.
 
-    Raises InsufficientCredits, WalletFrozen, KeyReused, and ValueError if `amount` is below 1. If
-    two callers use a new key at once, one of them gets IntegrityError. It must be caught outside
-    the caller's transaction; another call then returns the other's reservation.
+    Raises InsufficientCredits, WalletFrozen, budgets.BudgetExceeded, KeyReused, and ValueError if
+    `amount` is below 1. If two callers use a new key at once, one of them gets IntegrityError. It
+    must be caught outside the caller's transaction; another call then returns the other's
+    reservation.
     """
     if amount <= 0:
         raise ValueError("a reservation needs at least one credit")
@@ -125,47 +91,74 @@ def reserve(
         raise WalletFrozen
     if expired_last_at:
         now = max(now, sql.aware(expired_last_at))
-    with transaction.atomic(), connection.cursor() as cursor:
+    is_ended = expires_next_at is not None and sql.aware(expires_next_at) <= now
+    expires_at = now + timedelta(seconds=seconds)
+    with transaction.atomic():
+        if api_key_id:
+            if is_ended:
+                sql.lock_wallet_grants(wallet_id)
+            budgets.hold(api_key_id, amount, now)
         expiry_checked_at = now
         # Credits have ended and no worker has written them off yet. Do it here, without waiting.
-        if expires_next_at and sql.aware(expires_next_at) <= now:
+        if is_ended:
             expire_ended(wallet_id=wallet_id, now=now)  # locks the wallet's row as well
             available = sql.one(READ_FOR_RESERVE, [key, wallet_id])[0]
             expiry_checked_at = NO_EXPIRY_CHECK
         if available < amount:
             raise InsufficientCredits(needed=amount, available=available)
-        expires_at = now + timedelta(seconds=seconds)
+        found = _insert(wallet_id, key, api_key_id, amount, now, expires_at, expiry_checked_at)
+        if found:
+            return found
+        # The wallet has changed since it was read. Leaving the block rolls the reservation back.
+        if not Wallet.objects.filter(id=wallet_id, expired_last_at__gt=now).exists():
+            raise _refusal(wallet_id, amount)
+        transaction.set_rollback(True)
+    return reserve(
+        wallet_id=wallet_id, key=key, amount=amount, now=now, seconds=seconds, api_key_id=api_key_id
+    )
+
+
+def _insert(
+    wallet_id: int,
+    key: str,
+    api_key_id: UUID | None,
+    amount: int,
+    now: datetime,
+    expires_at: datetime,
+    expiry_checked_at: datetime,
+) -> Reserved | None:
+    """Write a reservation, and reserve its credits if the wallet has them; None if it has not."""
+    of_key = api_key_id and sql.key(api_key_id)
+    with connection.cursor() as cursor:
         cursor.execute(
-            INSERT_RESERVATION, [wallet_id, key, amount, sql.at(now), sql.at(expires_at)]
+            INSERT_RESERVATION, [wallet_id, key, of_key, amount, sql.at(now), sql.at(expires_at)]
         )
         reservation_id: int = cursor.fetchone()[0]
         cursor.execute(
             RESERVE_AVAILABLE, [amount, wallet_id, amount, sql.at(expiry_checked_at), sql.at(now)]
         )
-        if cursor.rowcount == 1:
-            return Reserved(reservation_id, amount, Reservation.State.OPEN, now)
-        # The wallet has changed since it was read. Leaving the block rolls the reservation back.
-        if not Wallet.objects.filter(id=wallet_id, expired_last_at__gt=now).exists():
-            raise _refusal(wallet_id, amount)
-        transaction.set_rollback(True)
-    return reserve(wallet_id=wallet_id, key=key, amount=amount, now=now, seconds=seconds)
+        if cursor.rowcount != 1:
+            return None
+    return Reserved(reservation_id, amount, Reservation.State.OPEN, now)
 
 
 def renew(*, reservation_id: int, key: str, now: datetime) -> Reserved:
     """Replace an open reservation by one of the same amount that begins now, under a new key.
 
     For work that takes longer than a reservation lasts. Nobody else can take the credits meanwhile.
-    Raises AlreadyResolved, InsufficientCredits, WalletFrozen; then the first one stays as it is.
+    It stays within the budget of the same API key. Raises AlreadyResolved, InsufficientCredits,
+    WalletFrozen, budgets.BudgetExceeded; then the first one stays as it is.
     """
+    names = ("wallet_id", "amount", "api_key_id")
     with transaction.atomic():
-        rows = Reservation.objects.filter(id=reservation_id).values_list("wallet_id", "amount")
-        if (found := rows.first()) is None:
+        found = Reservation.objects.filter(id=reservation_id).values_list(*names).first()
+        if found is None:
             raise AlreadyResolved("missing")
-        wallet_id, amount = found
+        wallet_id, amount, api_key_id = found
         # Before the wallet's row, which releasing locks: reserving may write off ended credits.
         sql.lock_wallet_grants(wallet_id)
         release(reservation_id=reservation_id, now=now)
-        return reserve(wallet_id=wallet_id, key=key, amount=amount, now=now)
+        return reserve(wallet_id=wallet_id, key=key, amount=amount, now=now, api_key_id=api_key_id)
 
 
 def capture(*, reservation_id: int, now: datetime, amount: int | None = None) -> int:
@@ -178,8 +171,10 @@ def capture(*, reservation_id: int, now: datetime, amount: int | None = None) ->
         if amount is None:
             amount = _open_amount(reservation_id)
         state = Reservation.State.CAPTURED
-        wallet_id, reserved, reserved_at = _resolve(reservation_id, state, amount, now)
+        wallet_id, reserved, reserved_at, api_key_id = _resolve(reservation_id, state, amount, now)
         sql.lock_wallet_grants(wallet_id)
+        if api_key_id:
+            budgets.settle(api_key_id, held=reserved, captured=amount, now=now)
         hour = floor_hour(reserved_at)
         if hour != floor_hour(now):  # usage of later hours may have been captured before
             usage = {hour: amount}
@@ -301,8 +296,11 @@ def _open_amount(reservation_id: int) -> int:
 
 def _resolve(
     reservation_id: int, state: str, captured: int, now: datetime
-) -> tuple[int, int, datetime]:
-    """Resolve an open reservation. Returns (wallet id, reserved credits, when it was made)."""
+) -> tuple[int, int, datetime, UUID | None]:
+    """Resolve an open reservation.
+
+    Returns (wallet id, reserved credits, when it was made, API key's id).
+    """
     with connection.cursor() as cursor:
         cursor.execute(RESOLVE, [state, captured, sql.at(now), reservation_id, captured])
         row = cursor.fetchone()
@@ -312,12 +310,14 @@ def _resolve(
         if found and found[0] == Reservation.State.OPEN:
             raise ValueError(f"{found[1]:,} credits are reserved, {captured:,} cannot be captured")
         raise AlreadyResolved(found[0] if found else "missing")
-    return row[0], row[1], sql.aware(row[2])
+    return row[0], row[1], sql.aware(row[2]), row[3] and UUID(str(row[3]))
 
 
 def _make_available(reservation_id: int, state: str, now: datetime) -> None:
     with transaction.atomic(), connection.cursor() as cursor:
-        wallet_id, reserved, _ = _resolve(reservation_id, state, 0, now)
+        wallet_id, reserved, _, api_key_id = _resolve(reservation_id, state, 0, now)
+        if api_key_id:
+            budgets.settle(api_key_id, held=reserved, captured=0, now=now)
         cursor.execute(CHANGE_WALLET, [0, reserved, wallet_id])
 
 

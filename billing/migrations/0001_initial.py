@@ -86,6 +86,20 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name='KeyBudget',
+            fields=[
+                ('api_key', models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, primary_key=True, related_name='budget', serialize=False, to='accounts.apikey')),
+                ('limit_credits', models.BigIntegerField(blank=True, help_text='Empty: no limit.', null=True)),
+                ('period', models.CharField(choices=[('none', 'never'), ('day', 'each day'), ('week', 'each week'), ('month', 'each month')], default='none', help_text='When it begins anew, at midnight UTC.', max_length=5)),
+                ('period_start_at', models.DateTimeField(help_text='Of the period that `spent` is of.')),
+                ('spent', models.BigIntegerField(default=0)),
+                ('held', models.BigIntegerField(default=0)),
+            ],
+            options={
+                'constraints': [models.CheckConstraint(condition=models.Q(('held__gte', 0), ('spent__gte', 0)), name='keybudget_not_negative')],
+            },
+        ),
+        migrations.CreateModel(
             name='PaymentMethod',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
@@ -179,6 +193,7 @@ class Migration(migrations.Migration):
                 ('expires_at', models.DateTimeField()),
                 ('resolved_at', models.DateTimeField(blank=True, null=True)),
                 ('reported_at', models.DateTimeField(blank=True, help_text='When Metronome acknowledged the usage.', null=True)),
+                ('api_key', models.ForeignKey(blank=True, db_index=False, help_text='The API key whose budget it is from. Empty: made on the site.', null=True, on_delete=django.db.models.deletion.PROTECT, related_name='reservations', to='accounts.apikey')),
                 ('wallet', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='reservations', to='billing.wallet')),
             ],
         ),
@@ -400,6 +415,10 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name='reservation',
             index=models.Index(condition=models.Q(('state', 'open')), fields=['wallet'], name='reservation_wallet_open'),
+        ),
+        migrations.AddIndex(
+            model_name='reservation',
+            index=models.Index(condition=models.Q(('api_key__isnull', False)), fields=['api_key', 'resolved_at'], name='reservation_of_api_key'),
         ),
         migrations.AddIndex(
             model_name='reservation',

@@ -1,13 +1,13 @@
 """The models of billing: fields, constraints, and facts about one row.
 
-Only `billing.ledger` writes Wallet, LedgerEntry, Reservation and CreditGrant. Credits and cents are
-integers, datetimes are UTC.
+Only `billing.ledger` writes Wallet, LedgerEntry, Reservation, CreditGrant and KeyBudget. Credits
+and cents are integers, datetimes are UTC.
 """
 
 from .contracts import Contract, Subscription
 from .payments import ChargeAtTestGateway, ComplimentaryGrant, Payment, PaymentMethod
 from .recharges import AutoRecharge, Recharge
-from .wallets import CreditGrant, Drift, LedgerEntry, Reservation, Wallet
+from .wallets import CreditGrant, Drift, KeyBudget, LedgerEntry, Reservation, Wallet
 from .webhooks import InboundWebhook
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "CreditGrant",
     "Drift",
     "InboundWebhook",
+    "KeyBudget",
     "LedgerEntry",
     "Payment",
     "PaymentMethod",

@@ -11,7 +11,7 @@ from typing import Self
 from django.db import models
 from django.db.models import F, Q
 
-from accounts.models import Customer
+from accounts.models import ApiKey, Customer
 from jobs.models import JobRow
 
 
@@ -59,6 +59,43 @@ class ReservationQuerySet(models.QuerySet["Reservation"]):
         return self.filter(state=Reservation.State.OPEN)
 
 
+class KeyBudget(models.Model):
+    """What an API key has spent in its current period, what it holds, and how much it may spend.
+
+    Each key has one, also without a limit. `held` is the sum of its open reservations.
+    """
+
+    class Period(models.TextChoices):
+        NONE = "none", "never"
+        DAY = "day", "each day"
+        WEEK = "week", "each week"
+        MONTH = "month", "each month"
+
+    api_key = models.OneToOneField(
+        ApiKey, on_delete=models.PROTECT, primary_key=True, related_name="budget"
+    )
+    limit_credits = models.BigIntegerField(null=True, blank=True, help_text="Empty: no limit.")
+    period = models.CharField(
+        max_length=5,
+        choices=Period.choices,
+        default=Period.NONE,
+        help_text="When it begins anew, at midnight UTC.",
+    )
+    period_start_at = models.DateTimeField(help_text="Of the period that `spent` is of.")
+    spent = models.BigIntegerField(default=0)
+    held = models.BigIntegerField(default=0)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(spent__gte=0, held__gte=0), name="keybudget_not_negative"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"budget of {self.api_key}"
+
+
 class Reservation(models.Model):
     """Credits set aside for one use.
 
@@ -76,6 +113,15 @@ class Reservation(models.Model):
         Wallet, on_delete=models.PROTECT, related_name="reservations", db_index=False
     )
     key = models.CharField(max_length=128)
+    api_key = models.ForeignKey(
+        ApiKey,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        db_index=False,
+        related_name="reservations",
+        help_text="The API key whose budget it is from. Empty: made on the site.",
+    )
     amount = models.BigIntegerField()
     captured = models.BigIntegerField(default=0)
     state = models.CharField(max_length=10, choices=State.choices, default=State.OPEN)
@@ -100,6 +146,11 @@ class Reservation(models.Model):
             models.Index(fields=["expires_at"], name="reservation_open", condition=Q(state="open")),
             models.Index(
                 fields=["wallet"], name="reservation_wallet_open", condition=Q(state="open")
+            ),
+            models.Index(
+                fields=["api_key", "resolved_at"],
+                name="reservation_of_api_key",
+                condition=Q(api_key__isnull=False),
             ),
             models.Index(
                 fields=["state", "-id"],

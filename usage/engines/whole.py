@@ -1,8 +1,8 @@
-"""Speak a whole text, for callers that wait for all of it."""
+"""Speak a whole text, for callers that wait for all of it, or take it piece by piece."""
 
 import struct
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -70,10 +70,20 @@ def speak_whole(
         pronunciations=pronunciations,
         language=language,
     )
+    pieces = speak_pieces(
+        engine, todo, settings=settings, speed=speed, deadline_seconds=deadline_seconds
+    )
+    return joined(engine.sample_rate, pieces, heard=heard)
+
+
+def joined(
+    sample_rate: int, pieces: Iterable[Spoken], *, heard: Callable[[bytes], object] | None = None
+) -> Speech:
+    """Pieces as one. `heard` gets the samples of each as soon as they are there."""
     samples = bytearray()
     words: list[SpokenWord] = []
-    for spoken in _in_time(engine, todo, settings, speed, deadline_seconds):
-        begin = len(samples) / 2 / engine.sample_rate
+    for spoken in pieces:
+        begin = len(samples) / 2 / sample_rate
         words += [
             SpokenWord(word.start, word.end, begin + first, begin + last)
             for word, (first, last) in zip(spoken.piece.words, spoken.times, strict=True)
@@ -81,8 +91,7 @@ def speak_whole(
         samples += spoken.samples
         if heard:
             heard(spoken.samples)
-        check_length(len(samples) / 2 / engine.sample_rate)
-    return Speech(bytes(samples), engine.sample_rate, tuple(words))
+    return Speech(bytes(samples), sample_rate, tuple(words))
 
 
 def pieces_for(
@@ -122,26 +131,35 @@ def check_length(seconds: float) -> None:
         )
 
 
-def _in_time(
-    engine: Engine, todo: list[Piece], settings: Settings, speed: float, deadline_seconds: float
+def speak_pieces(
+    engine: Engine,
+    todo: Sequence[Piece],
+    *,
+    settings: Settings,
+    speed: float = 1.0,
+    deadline_seconds: float = 60,
 ) -> Iterator[Spoken]:
-    """Each piece, as long as there is time for the next.
+    """Each piece, as long as there is time for the next. Raises EngineFailed as `speak_whole` does.
 
     A piece takes at most three times its `piece_seconds`: it waits for a helper and is tried twice.
     With little time left a healthy helper would be taken for a frozen one and killed, so the last
     fifth is not begun.
     """
     deadline = time.monotonic() + deadline_seconds
+    seconds = 0.0
     for piece in todo:
         left = deadline - time.monotonic()
         if left < deadline_seconds / 5:
             raise EngineFailed("Speaking this text takes too long. Shorten it, or try again.")
-        yield from engine.speak(
+        for spoken in engine.speak(
             [piece],
             settings=settings,
             speed=speed,
             piece_seconds=min(PIECE_SECONDS, left / 3),
-        )
+        ):
+            seconds += len(spoken.samples) / 2 / engine.sample_rate
+            check_length(seconds)
+            yield spoken
 
 
 def _wav_header(size: int, sample_rate: int) -> bytes:

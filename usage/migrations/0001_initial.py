@@ -17,7 +17,7 @@ class Migration(migrations.Migration):
             name='Generation',
             fields=[
                 ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('key', models.CharField(max_length=128)),
+                ('key', models.CharField(max_length=144)),
                 ('body_hash', models.CharField(help_text='SHA-256 of text, voice and what is asked for of the manner: the same key with another body is refused.', max_length=64)),
                 ('text', models.TextField(help_text='Normalised: NFC, line ends LF.')),
                 ('manner', models.JSONField(blank=True, default=dict, help_text='How it is spoken, as far as it is not the usual way; see `usage.speech.manner`.')),
@@ -43,6 +43,7 @@ class Migration(migrations.Migration):
                 ('created_at', models.DateTimeField()),
                 ('taken_at', models.DateTimeField(help_text='When a request last began to speak it. An abandoned one may be taken over.')),
                 ('finished_at', models.DateTimeField(blank=True, help_text='When it was spoken or failed, or its audio made again.', null=True)),
+                ('api_key', models.ForeignKey(blank=True, db_index=False, help_text='The API key that asked for it. Empty: asked for on the site.', null=True, on_delete=django.db.models.deletion.PROTECT, related_name='generations', to='accounts.apikey')),
                 ('credit_back', models.OneToOneField(blank=True, help_text='The credits that were credited back for it.', null=True, on_delete=django.db.models.deletion.PROTECT, related_name='generation', to='billing.complimentarygrant')),
                 ('customer', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='generations', to='accounts.customer')),
                 ('reservation', models.OneToOneField(blank=True, help_text='The credits it cost. Empty until done.', null=True, on_delete=django.db.models.deletion.PROTECT, related_name='generation', to='billing.reservation')),

@@ -8,7 +8,7 @@ from typing import Self
 from django.db import models
 from django.db.models import Q
 
-from accounts.models import Customer
+from accounts.models import ApiKey, Customer
 from billing.models import ComplimentaryGrant, Reservation
 from jobs.models import JobRow
 
@@ -63,7 +63,16 @@ class Generation(models.Model):
     customer = models.ForeignKey(
         Customer, on_delete=models.PROTECT, related_name="generations", db_index=False
     )
-    key = models.CharField(max_length=128)
+    key = models.CharField(max_length=144)
+    api_key = models.ForeignKey(
+        ApiKey,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        db_index=False,
+        related_name="generations",
+        help_text="The API key that asked for it. Empty: asked for on the site.",
+    )
     body_hash = models.CharField(
         max_length=64,
         help_text="SHA-256 of text, voice and what is asked for of the manner: the same key with "

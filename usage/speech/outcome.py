@@ -35,8 +35,13 @@ def reservation_key(generation: Generation) -> str:
 
 
 def reserve(generation: Generation, wallet_id: int, now: datetime) -> ledger.Reserved:
-    key = reservation_key(generation)
-    return ledger.reserve(wallet_id=wallet_id, key=key, amount=generation.credits, now=now)
+    return ledger.reserve(
+        wallet_id=wallet_id,
+        key=reservation_key(generation),
+        amount=generation.credits,
+        now=now,
+        api_key_id=generation.api_key_id,
+    )
 
 
 def reserve_again(generation: Generation, wallet_id: int, now: datetime) -> ledger.Reserved:
@@ -104,13 +109,14 @@ def finish(
 
 
 def give_back(
-    generation: Generation, reservation: ledger.Reserved, failure: str, now: datetime
+    generation: Generation, reservation_id: int | None, failure: str, now: datetime
 ) -> None:
     """Mark it failed, release its credits and delete what this attempt has stored."""
     with transaction.atomic():
-        if mine(generation).update(state=Generation.State.FAILED, failure=failure, finished_at=now):
+        failed = {"state": Generation.State.FAILED, "failure": failure, "finished_at": now}
+        if mine(generation).update(**failed) and reservation_id:
             with suppress(ledger.AlreadyResolved):  # expired: then it is back already
-                ledger.release(reservation_id=reservation.id, now=now)
+                ledger.release(reservation_id=reservation_id, now=now)
     delete_orphan(generation)
 
 

@@ -132,6 +132,15 @@ class WordsUnknown(Exception):
         )
 
 
+class TooManyStreams(Exception):
+    """This process speaks as many texts at once as it may."""
+
+    retry_after_seconds = 1
+
+    def __init__(self) -> None:
+        super().__init__("The service is busy just now. Try again in a moment.")
+
+
 class InProgress(Exception):
     """Another voice of this customer is being set up; one at a time."""
 
@@ -197,12 +206,17 @@ def _missing(status: int, code: str, error: ledger.InsufficientCredits) -> Probl
     return Problem(status, code, str(error), details=details)
 
 
+def _over_budget(status: int, code: str, error: ledger.BudgetExceeded) -> Problem:
+    details = {"needed": error.needed, "remaining": error.remaining, "limit": error.limit}
+    return Problem(status, code, str(error), details=details)
+
+
 def _lost(status: int, code: str, error: AudioLost) -> Problem:
     return Problem(status, code, str(error), again_id=error.again_id)
 
 
 def _running(
-    status: int, code: str, error: StillRunning | TooManyMatches | AgainTooOften
+    status: int, code: str, error: StillRunning | TooManyMatches | AgainTooOften | TooManyStreams
 ) -> Problem:
     return Problem(status, code, str(error), retry_after_seconds=error.retry_after_seconds)
 
@@ -234,12 +248,14 @@ TABLE: dict[type[Exception], tuple[int, str, Callable[[int, str, Any], Problem]]
         _field("voice", "Choose one of the voices."),
     ),
     ledger.InsufficientCredits: (HTTPStatus.PAYMENT_REQUIRED, "insufficient_credits", _missing),
+    ledger.BudgetExceeded: (HTTPStatus.PAYMENT_REQUIRED, "key_budget_exceeded", _over_budget),
     ledger.WalletFrozen: (HTTPStatus.FORBIDDEN, "wallet_frozen", _says(FROZEN)),
     StillRunning: (HTTPStatus.CONFLICT, "still_running", _running),
     InProgress: (HTTPStatus.CONFLICT, "voice_in_progress", _says(VOICE_IN_PROGRESS)),
     MatchInProgress: (HTTPStatus.CONFLICT, "match_in_progress", _says(MATCH_IN_PROGRESS)),
     TooManyMatches: (HTTPStatus.TOO_MANY_REQUESTS, "too_many_matches", _running),
     UnknownMatch: (HTTPStatus.NOT_FOUND, "unknown_match", _own_words),
+    TooManyStreams: (HTTPStatus.TOO_MANY_REQUESTS, "too_many_streams", _running),
     SpeechFailed: (HTTPStatus.SERVICE_UNAVAILABLE, "speech_failed", _free),
     AudioLost: (HTTPStatus.GONE, "audio_lost", _lost),
     AudioDeleted: (HTTPStatus.GONE, "audio_deleted", _lost),

@@ -16,8 +16,10 @@ import logging
 import re
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
@@ -25,6 +27,7 @@ from django.db.models import QuerySet
 from accounts.models import Customer
 from billing import ledger
 from billing.live.wake import wake
+from billing.models import Reservation
 from jobs.clock import ticking
 from usage import text as texts
 from usage.engines import EngineFailed, NothingToSpeak, engine
@@ -33,7 +36,16 @@ from usage.models import Generation
 
 from . import audio, long, pricing, pronunciations, takes, voices
 from . import manner as manners
-from .outcome import UNEXPECTED, delete_orphan, finish, give_back, mine, reserve, reserve_again
+from .outcome import (
+    UNEXPECTED,
+    delete_orphan,
+    finish,
+    give_back,
+    mine,
+    reservation_key,
+    reserve,
+    reserve_again,
+)
 from .problems import KeyReused, Refused, SpeechFailed, StillRunning, UnknownVoice
 
 logger = logging.getLogger(__name__)
@@ -77,10 +89,66 @@ def speak(
     gone (AudioDeleted if its time was over): nothing is spoken and charged again until a new key
     asks for it; AudioUnreachable if it cannot be read just now.
     """
-    text, speaker, kept = _check(customer, text, voice_id, key, manner)
     clock = ticking(now)
+    begun = begin(customer=customer, text=text, voice_id=voice_id, key=key, now=now, manner=manner)
+    generation = begun.generation
+    if generation.state == Generation.State.PENDING and not generation.is_queued:
+        _make(begun, clock)
+    return generation
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Who asks for a text to be spoken, and how the answer is given.
+
+    `answer` is what else belongs to the body of a request: a key with another one is refused.
+    `is_streamed`: it is spoken while somebody listens, and never queued, however long it is.
+    """
+
+    api_key_id: UUID | None = None
+    answer: str = ""
+    is_streamed: bool = False
+
+    @property
+    def keys(self) -> str:
+        """What the keys of its requests begin with: each API key has keys of its own."""
+        return f"{self.api_key_id.hex[:12]}/" if self.api_key_id else ""
+
+
+ON_THE_SITE = Asked()
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A generation that is done (`replayed`), or queued, or pending with its credits reserved."""
+
+    generation: Generation
+    speaker: voices.Speaker
+    wallet_id: int
+    reservation: ledger.Reserved | None = None
+
+
+def begin(
+    *,
+    customer: Customer,
+    text: str,
+    voice_id: str,
+    key: str,
+    now: datetime,
+    manner: Mapping[str, object] | None = None,
+    asked: Asked = ON_THE_SITE,
+) -> Begun:
+    """Reserve the credits of a text, or find what the key was used for before.
+
+    A pending one that is not queued is the caller's to make. Raises what `speak` raises before it
+    speaks, and the ledger's BudgetExceeded.
+    """
+    text, speaker, kept = _check(customer, text, voice_id, key, manner)
+    key = asked.keys + key
     wallet_id = ledger.wallet_of(customer.id).id
-    generation = _new(text, speaker, kept, customer=customer, key=key, created_at=now, taken_at=now)
+    generation = _new(
+        text, speaker, kept, asked, customer=customer, key=key, created_at=now, taken_at=now
+    )
     same_key = Generation.objects.filter(customer=customer, key=key)
     first = same_key.first()
     if first is None:
@@ -96,16 +164,14 @@ def speak(
         if first.state == Generation.State.DONE:
             audio.check(first)
             first.replayed = True
-            return first
+            return Begun(first, speaker, wallet_id)
         if first.is_queued and first.state == Generation.State.PENDING:
-            return first
+            return Begun(first, speaker, wallet_id)
         generation = first
         reservation = _take_over(generation, wallet_id, now)
     if generation.is_queued:
         wake(wallet_id)
-        return generation
-    _make(generation, speaker, reservation, wallet_id, clock)
-    return generation
+    return Begun(generation, speaker, wallet_id, reservation)
 
 
 def abandoned(now: datetime) -> QuerySet[Generation]:
@@ -152,11 +218,18 @@ def _check(
     return text, speaker, kept
 
 
-def _new(text: str, speaker: voices.Speaker, kept: dict[str, Any], **fields: Any) -> Generation:
+def _new(
+    text: str, speaker: voices.Speaker, kept: dict[str, Any], asked: Asked, **fields: Any
+) -> Generation:
     """A generation of a checked text, not saved yet. `kept` is the manner."""
     body = f"{manners.hashed(kept)}{speaker.id}\n{text}"
+    body_hash = hashlib.sha256(body.encode()).hexdigest()
+    if asked.answer:
+        body_hash = hashlib.sha256(f"{asked.answer}\n{body_hash}".encode()).hexdigest()
+    is_long = long.takes_long(engine(speaker.engine), len(text), manners.speed(kept))
     return Generation(
-        body_hash=hashlib.sha256(body.encode()).hexdigest(),
+        api_key_id=asked.api_key_id,
+        body_hash=body_hash,
         text=text,
         manner=kept,
         voice=speaker.id,
@@ -165,7 +238,7 @@ def _new(text: str, speaker: voices.Speaker, kept: dict[str, Any], **fields: Any
         characters=len(text),
         credits=pricing.credits(len(text), speaker.type),
         content_type=audio.FLAC,
-        is_queued=long.takes_long(engine(speaker.engine), len(text), manners.speed(kept)),
+        is_queued=is_long and not asked.is_streamed,
         **fields,
     )
 
@@ -204,34 +277,48 @@ def _take_over(generation: Generation, wallet_id: int, now: datetime) -> ledger.
     return reservation
 
 
-def _make(
-    generation: Generation,
-    speaker: voices.Speaker,
-    reservation: ledger.Reserved,
-    wallet_id: int,
-    clock: Callable[[], datetime],
-) -> None:
+def _make(begun: Begun, clock: Callable[[], datetime]) -> None:
     failure = UNEXPECTED
     try:
-        speech = _synthesise(generation, speaker)
-        stored = audio.store(generation, speech)
-        try:
-            finish(generation, speech, stored, reservation, clock())
-        except ledger.AlreadyResolved:
-            # We were so slow that the reservation expired, and its credits may be spent. Nobody has
-            # heard the audio yet, so reserve them again or give up: there is no overdraft, and no
-            # audio for nothing.
-            with transaction.atomic():
-                reservation = reserve_again(generation, wallet_id, clock())
-            finish(generation, speech, stored, reservation, clock())
+        deliver(begun, _synthesise(begun.generation, begun.speaker), clock)
         failure = ""
     except (Refused, SpeechFailed, ledger.InsufficientCredits) as error:
         failure = str(error)
         raise
     finally:
         if failure:
-            give_back(generation, reservation, failure, clock())
-        wake(wallet_id)
+            end(begun, failure, clock())
+        wake(begun.wallet_id)
+
+
+def deliver(
+    begun: Begun, speech: Speech, clock: Callable[[], datetime], *, characters: int | None = None
+) -> None:
+    """Store what was spoken, and charge it: the first `characters` of the text, if not all.
+
+    Raises SpeechFailed, StillRunning, and the ledger's InsufficientCredits, BudgetExceeded and
+    WalletFrozen; then the caller ends it (`end`).
+    """
+    generation, reservation = begun.generation, begun.reservation
+    assert reservation
+    stored = audio.store(generation, speech)
+    try:
+        finish(generation, speech, stored, reservation, clock(), characters=characters)
+    except ledger.AlreadyResolved:
+        # We were so slow that the reservation expired, and its credits may be spent. Reserve them
+        # again or give up: there is no overdraft, and nothing is kept for nothing.
+        with transaction.atomic():
+            reservation = reserve_again(generation, begun.wallet_id, clock())
+        finish(generation, speech, stored, reservation, clock(), characters=characters)
+
+
+def end(begun: Begun, failure: str, now: datetime) -> None:
+    """Mark it failed, with its credits back. Who has taken it over meanwhile keeps it."""
+    generation = begun.generation
+    rows = Reservation.objects.open().filter(wallet=begun.wallet_id)
+    # Not the one it began with, which may have expired and been replaced.
+    key = reservation_key(generation)
+    give_back(generation, rows.filter(key=key).values_list("pk", flat=True).first(), failure, now)
 
 
 def _synthesise(generation: Generation, speaker: voices.Speaker) -> Speech:

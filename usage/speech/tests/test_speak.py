@@ -48,7 +48,7 @@ def killed_in(monkeypatch):
     @contextmanager
     def dying(point):
         with monkeypatch.context() as patch:
-            patch.setattr(f"usage.speech.speak.{point}", lambda *args: failing(Killed())())
+            patch.setattr(f"usage.speech.speak.{point}", lambda *args, **named: failing(Killed())())
             patch.setattr(speak, "give_back", lambda *args: None)
             with pytest.raises(Killed):
                 yield
@@ -396,8 +396,8 @@ def test_who_was_taken_over_while_asleep_changes_nothing(alice, wallet, now, eng
 
 
 def test_a_commit_whose_answer_is_lost_keeps_the_audio(alice, wallet, now, engine, monkeypatch):
-    def lost(*args):
-        finish(*args)
+    def lost(*args, **named):
+        finish(*args, **named)
         raise ConnectionError("the connection broke after COMMIT")
 
     finish = speak.finish

@@ -1,0 +1,120 @@
+"""Speech as an answer: encoded and sent piece by piece, while the rest is made.
+
+Only an async generator streams under ASGI; a synchronous one would be collected whole before the
+first byte. The view itself is synchronous: it authenticates, reserves, and waits for the first
+piece, so that whatever fails before the first byte is answered as an error.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Mapping
+from dataclasses import dataclass
+
+from django.http import StreamingHttpResponse
+
+from usage import audio
+from usage.models import Generation
+from usage.speech import audio as stored_audio
+from usage.speech.stream import Stream
+
+from .failures import Failure
+
+logger = logging.getLogger(__name__)
+
+CHUNK_SAMPLES_BYTES = 512 * 1024  # of stored audio that is encoded at once
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """The form that audio is asked for in. `rate` in Hz, `bit_rate` in kbit/s; None: as usual."""
+
+    name: str  # of `usage.audio.FORMATS`
+    rate: int | None = None
+    bit_rate: int | None = None
+
+    @property
+    def content_type(self) -> str:
+        return audio.FORMATS[self.name].content_type
+
+    def __str__(self) -> str:
+        """As it belongs to what an idempotency key was used for."""
+        return f"{self.name}-{self.rate or ''}-{self.bit_rate or ''}"
+
+    def encoder(self, sample_rate: int) -> audio.Encoder:
+        return audio.encoder(
+            self.name,
+            sample_rate=sample_rate,
+            rate=self.rate,
+            bit_rate=self.bit_rate,
+            streamed=True,
+        )
+
+
+def response(
+    spoken: Stream | Generation, output: Output, headers: Mapping[str, str]
+) -> StreamingHttpResponse:
+    """The audio of a text that is being made, or of one that was made before.
+
+    Raises Failure if it cannot be encoded, with the credits back, and AudioLost and
+    AudioUnreachable.
+    """
+    if isinstance(spoken, Stream):
+        content = encoded(spoken, stream_encoder(spoken, output))
+    else:
+        sample_rate, samples = stored_audio.read_part(spoken.audio)
+        content = replayed(samples, _encoder(sample_rate, output))
+    answer = StreamingHttpResponse(content, content_type=output.content_type)
+    answer["Cache-Control"] = "no-store"
+    answer["X-Accel-Buffering"] = "no"  # or nginx delays the first bytes until a buffer is full
+    for name, value in headers.items():
+        answer[name] = value
+    return answer
+
+
+def stream_encoder(stream: Stream, output: Output) -> audio.Encoder:
+    """An encoder for a stream. Raises Failure, with the stream's credits back."""
+    try:
+        return _encoder(stream.sample_rate, output)
+    except Failure:
+        stream.settle()
+        raise
+
+
+def _encoder(sample_rate: int, output: Output) -> audio.Encoder:
+    try:
+        return output.encoder(sample_rate)
+    except audio.FormatRefused as error:
+        message = str(error)
+        raise Failure(422, "unknown_format", message, errors={"format": [message]}) from error
+    except OSError as error:
+        logger.exception("no encoder for %s", output)
+        message = "The audio cannot be encoded just now. Nothing was charged."
+        raise Failure(503, "speech_failed", message, retry_after_seconds=5) from error
+
+
+async def encoded(stream: Stream, encoder: audio.Encoder) -> AsyncGenerator[bytes, None]:
+    """The audio of a stream, by an encoder that is closed. Before its end all of it is charged."""
+    try:
+        async with stream.delivered() as pieces:
+            async for piece in pieces:
+                if data := await asyncio.to_thread(encoder.feed, piece.samples):
+                    yield data
+        if data := await asyncio.to_thread(encoder.finish):
+            yield data
+    finally:
+        encoder.close()
+
+
+async def replayed(samples: bytes, encoder: audio.Encoder) -> AsyncGenerator[bytes, None]:
+    """Stored samples, by an encoder that is closed."""
+    try:
+        for at in range(0, len(samples), CHUNK_SAMPLES_BYTES):
+            part = samples[at : at + CHUNK_SAMPLES_BYTES]
+            if data := await asyncio.to_thread(encoder.feed, part):
+                yield data
+        if data := await asyncio.to_thread(encoder.finish):
+            yield data
+    finally:
+        encoder.close()

@@ -1,0 +1,1 @@
+"""The dialect of ElevenLabs' clients: the key in `xi-api-key`."""

@@ -1,0 +1,62 @@
+"""What all answers of the API have in common, whoever made them."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+
+from . import access, dialects
+from .failures import of_status
+
+# Browsers of other sites may call the API: there is no cookie that they could misuse.
+CORS = {
+    "Access-Control-Allow-Origin": "*",
+    "Access-Control-Expose-Headers": "*",
+}
+PREFLIGHT = {
+    **CORS,
+    "Access-Control-Allow-Methods": "GET, POST, PATCH, DELETE, OPTIONS",
+    # A star leaves out Authorization.
+    "Access-Control-Allow-Headers": "Authorization, Content-Type, Idempotency-Key, xi-api-key, *",
+    "Access-Control-Max-Age": "86400",
+}
+
+
+def answers_in_dialect(
+    get_response: Callable[[HttpRequest], HttpResponse],
+) -> Callable[[HttpRequest], HttpResponse]:
+    """Give the API's answers a request id and CORS, and errors from elsewhere the dialect's shape.
+
+    Errors from elsewhere are pages or text: an address that does not exist, a body that is too
+    large, a database that is away, a fault of ours. A client would fail at reading them.
+    """
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        if not dialects.is_ours(request.path):
+            return get_response(request)
+        request.api_id = secrets.token_hex(12)  # type: ignore[attr-defined]
+        if request.method == "OPTIONS":
+            return HttpResponse(status=204, headers=PREFLIGHT)
+        response = in_dialect(request, get_response(request))
+        for name, value in CORS.items():
+            response[name] = value
+        response["x-request-id"] = response["request-id"] = request.api_id  # type: ignore[attr-defined]
+        response.headers.setdefault("Cache-Control", "no-store")
+        return response
+
+    return middleware
+
+
+def in_dialect(request: HttpRequest, response: HttpResponse) -> HttpResponse:
+    """The response, or what the dialect says in its place if it is an error from elsewhere."""
+    if response.status_code < 400 or getattr(response, "is_of_dialect", False):
+        return response
+    answer = dialects.failing(request.path, request.headers)
+    ours = access.answered(request, answer, of_status(response.status_code))
+    kept: Any = {"Allow", "Retry-After"} & response.headers.keys()
+    for name in kept:
+        ours[name] = response[name]
+    return ours

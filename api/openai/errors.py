@@ -1,0 +1,46 @@
+"""Failures as OpenAI's clients read them: `{"error": {"message", "type", "param", "code"}}`.
+
+Their classes follow the status. Without credits their service answers 429 `insufficient_quota`, and
+programs look for that; `x-should-retry` keeps the clients from trying it again.
+"""
+
+from __future__ import annotations
+
+from django.http import HttpResponse, JsonResponse
+
+from api.failures import Failure
+
+QUOTA = "insufficient_quota"
+# Our codes → theirs, with the status.
+CODES = {
+    "insufficient_credits": (429, QUOTA),
+    "key_budget_exceeded": (429, QUOTA),
+    "missing_api_key": (401, "invalid_api_key"),
+    "too_many_streams": (429, "rate_limit_exceeded"),
+    "refused": (400, "invalid_value"),
+    "text_refused": (400, "invalid_value"),
+    "unknown_voice": (400, "invalid_value"),
+}
+# Their names of our fields.
+PARAMS = {"text": "input", "format": "response_format"}
+TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
+
+
+def answer(failure: Failure, request_id: str) -> HttpResponse:
+    """The failure as a response."""
+    status, code = CODES.get(failure.code, (failure.status, failure.code))
+    field = next(iter(failure.errors), None)
+    param = failure.details.get("param") or (PARAMS.get(field, field) if field else None)
+    kind = TYPES.get(status, "server_error" if status >= 500 else "invalid_request_error")
+    body = {
+        "message": failure.message,
+        "type": QUOTA if code == QUOTA else kind,
+        "param": param,
+        "code": code,
+    }
+    response = JsonResponse({"error": body}, status=status)
+    if code == QUOTA:
+        response["x-should-retry"] = "false"
+    if failure.retry_after_seconds is not None:
+        response["Retry-After"] = str(failure.retry_after_seconds)
+    return response

@@ -1,0 +1,116 @@
+"""What is answered outside a view is in the caller's dialect: 404, 405, 413, 500, 503, CORS."""
+
+from __future__ import annotations
+
+import pytest
+from django.db import OperationalError
+from django.test import Client
+from django.urls import path
+
+from api import dialects
+from api.access import endpoint
+from api.failures import Failure
+from api.own import errors as own
+
+SHAPES = {
+    "openai": lambda body: set(body["error"]) == {"message", "type", "param", "code"},
+    "elevenlabs": lambda body: body["detail"]["status"] == body["detail"]["code"],
+    "own": lambda body: body["type"].startswith("http") and body["title"] and body["detail"],
+}
+
+
+@pytest.mark.parametrize(
+    ("address", "headers", "dialect"),
+    [
+        ("/v1/audio/nothing", {}, "openai"),
+        ("/v1/models/a/b", {"authorization": "Bearer x"}, "openai"),
+        ("/v1/models/a/b", {"xi-api-key": "x"}, "elevenlabs"),
+        ("/v1/text-to-speech/a/b/c", {}, "elevenlabs"),
+        ("/v1/voices/a/b/c", {}, "elevenlabs"),
+        ("/v1/voices/a/b/c", {"authorization": "Bearer x"}, "own"),
+        ("/v2/nothing", {}, "elevenlabs"),
+        ("/v1/nothing", {}, "own"),
+        ("/v1/nothing", {"xi-api-key": "x"}, "elevenlabs"),
+    ],
+)
+def test_an_address_that_does_not_exist(client, address, headers, dialect):
+    response = client.get(address, headers=headers)
+
+    assert response.status_code == 404
+    assert SHAPES[dialect](response.json())
+    assert response["x-request-id"] == response["request-id"]
+    assert response["Access-Control-Allow-Origin"] == "*"
+    assert not response.cookies
+
+
+def away(request):
+    raise OperationalError("the database is away")
+
+
+def broken(request):
+    raise RuntimeError("a fault")
+
+
+@endpoint(own.answer, "speech", "GET")
+def refusing(request):
+    raise Failure(418, "teapot", "No coffee.", details={"pots": 2}, retry_after_seconds=3)
+
+
+urlpatterns = [
+    path("v1/audio/away", away),
+    path("v1/audio/broken", broken),
+    path("v1/refusing", refusing),
+]
+handler500 = "vocalis.pages.server_error"
+
+
+@pytest.mark.urls(__name__)
+@pytest.mark.parametrize(("address", "status"), [("away", 503), ("broken", 500)])
+def test_a_fault_of_ours(address, status, settings):
+    settings.DEBUG = False
+    client = Client(raise_request_exception=False)
+
+    response = client.post(f"/v1/audio/{address}")
+
+    assert response.status_code == status
+    assert SHAPES["openai"](response.json())
+    assert "fault" not in response.text
+
+
+@pytest.mark.django_db
+@pytest.mark.urls(__name__)
+def test_a_view_answers_in_its_dialect_for_keys_with_its_scope(client, alice, now):
+    from billing import keys
+
+    def ask(**headers):
+        return client.get("/v1/refusing", headers=headers)
+
+    _, secret = keys.create(customer=alice, name="k", now=now)
+    _, reading = keys.create(customer=alice, name="r", scopes=["read"], now=now)
+
+    for headers in ({}, {"authorization": "Bearer vk_x"}, {"xi-api-key": secret[:-1]}):
+        refused = ask(**headers)
+        assert refused.status_code == 401
+        assert refused["WWW-Authenticate"] == "Bearer"
+    assert ask(authorization=f"Bearer {reading}").status_code == 403
+    assert client.post("/v1/refusing", headers={"xi-api-key": secret})["Allow"] == "GET"
+    for headers in ({"authorization": f"bearer {secret}"}, {"xi-api-key": secret}):
+        answer = ask(**headers)
+        assert answer.status_code == 418
+        assert answer["Content-Type"] == "application/problem+json"
+        assert (answer.json()["pots"], answer.json()["code"]) == (2, "teapot")
+        assert answer["Retry-After"] == "3"
+
+
+def test_browsers_of_other_sites_may_ask(client):
+    response = client.options("/v1/audio/speech", headers={"origin": "https://a.example"})
+
+    assert response.status_code == 204
+    assert "Authorization" in response["Access-Control-Allow-Headers"]
+    assert "Access-Control-Allow-Credentials" not in response
+
+
+@pytest.mark.django_db
+def test_pages_are_no_business_of_the_api(client):
+    assert "x-request-id" not in client.get("/health")
+    assert not dialects.is_ours("/v1")

@@ -1,0 +1,11 @@
+"""The addresses of the API. A dialect's own are in its folder; here are those that two share."""
+
+from __future__ import annotations
+
+from django.urls import include, path
+
+urlpatterns = [
+    path("", include("api.openai.urls")),
+    path("", include("api.elevenlabs.urls")),
+    path("", include("api.own.urls")),
+]

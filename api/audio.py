@@ -14,7 +14,9 @@ from dataclasses import dataclass
 
 from django.http import StreamingHttpResponse
 
+from billing import ledger
 from usage import audio
+from usage.audio import formats
 from usage.models import Generation
 from usage.speech import audio as stored_audio
 from usage.speech.stream import Stream
@@ -33,6 +35,17 @@ class Output:
     name: str  # of `usage.audio.FORMATS`
     rate: int | None = None
     bit_rate: int | None = None
+
+    @classmethod
+    def of(cls, name: str, rate: int | None, bit_rate: int | None) -> Output:
+        """The form, checked. Raises FormatRefused, in words."""
+        offered = audio.offered()
+        if name not in offered:
+            raise audio.FormatRefused(
+                f"There is no format {name!r} here. Choose one of {', '.join(offered)}."
+            )
+        formats.check(name, rate, bit_rate)
+        return cls(name, rate, bit_rate)
 
     @property
     def content_type(self) -> str:
@@ -71,6 +84,18 @@ def response(
     for name, value in headers.items():
         answer[name] = value
     return answer
+
+
+def cost_headers(spoken: Stream | Generation) -> dict[str, str]:
+    """What it costs, and what is left: the price reserved, or nothing for what was paid before."""
+    generation = spoken.generation if isinstance(spoken, Stream) else spoken
+    is_replayed = isinstance(spoken, Generation)
+    headers = {
+        "Vocalis-Generation": str(generation.id),
+        "Vocalis-Credits": "0" if is_replayed else str(generation.credits),
+        "Vocalis-Available": str(ledger.wallet_of(generation.customer_id).available),
+    }
+    return headers | ({"Idempotent-Replayed": "true"} if is_replayed else {})
 
 
 def stream_encoder(stream: Stream, output: Output) -> audio.Encoder:

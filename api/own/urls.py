@@ -1,5 +1,8 @@
 from __future__ import annotations
 
-from django.urls import URLPattern, URLResolver
+from django.urls import path
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from . import account, generations, keys, speech  # noqa: F401  each adds its operations
+from .api import api
+
+urlpatterns = [path("v1/", api.urls)]

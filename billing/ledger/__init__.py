@@ -44,6 +44,7 @@ from .reservations import (
     spend_all,
     wallet_of,
 )
+from .spendable import Spendable, spendable
 
 __all__ = [
     "BALANCE_LAG_SECONDS",
@@ -57,6 +58,7 @@ __all__ = [
     "Reserved",
     "Segment",
     "Spend",
+    "Spendable",
     "WalletFrozen",
     "acknowledge",
     "acknowledgement",
@@ -77,6 +79,7 @@ __all__ = [
     "set_budget",
     "set_frozen",
     "spend_all",
+    "spendable",
     "sql",
     "start_or_end_grant",
     "version_and_in_flight",

@@ -94,7 +94,7 @@ def states(wallet_ids: Collection[int]) -> list[State]:
     """What a stream shows of these wallets, read by one query, and one a feed."""
     told = feeds.told(wallet_ids)
     rows = _rows(STATES, wallet_ids, plans.RECHARGE_COMMIT_NAME)
-    return [State(*row, told=told.get(row[0], ())) for row in rows]
+    return [State(*(*row, told.get(row[0], ()))) for row in rows]
 
 
 def marks(wallet_ids: Collection[int]) -> dict[int, Mark]:

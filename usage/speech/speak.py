@@ -143,7 +143,7 @@ def begin(
     A pending one that is not queued is the caller's to make. Raises what `speak` raises before it
     speaks, and the ledger's BudgetExceeded.
     """
-    text, speaker, kept = _check(customer, text, voice_id, key, manner)
+    text, speaker, kept = check(customer, text, voice_id, key, manner)
     key = asked.keys + key
     wallet_id = ledger.wallet_of(customer.id).id
     generation = _new(
@@ -192,9 +192,10 @@ def give_up(generation: Generation, now: datetime) -> None:
     delete_orphan(generation)
 
 
-def _check(
+def check(
     customer: Customer, text: str, voice_id: str, key: str, manner: Mapping[str, object] | None
 ) -> tuple[str, voices.Speaker, dict[str, Any]]:
+    """The text as it is counted and spoken, its voice, and the manner. Raises Refused."""
     errors: dict[str, list[str]] = {}
     if not KEY.fullmatch(key):
         errors["key"] = ["A key is 1 to 128 ASCII characters without spaces."]

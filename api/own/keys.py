@@ -1,0 +1,131 @@
+"""The key of a request, and the keys of an account."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from django.http import Http404
+from ninja import Status
+
+from accounts import api_keys
+from accounts.models import ApiKey
+from api.failures import Failure
+from billing import keys, ledger
+
+from .api import Key as Auth
+from .api import api
+from .schemas import PROBLEMS, BudgetIn, Key, KeyIn, Keys, NewKey
+
+
+@api.get(
+    "/key",
+    auth=Auth(""),
+    operation_id="getKey",
+    summary="The key of this request",
+    response={200: Key, **PROBLEMS},
+)
+def get_key(request: Any) -> dict[str, Any]:
+    found = request.api_key
+    return as_json(found, ledger.budgets.budget(found.pk, request.now))
+
+
+@api.get(
+    "/keys",
+    auth=Auth("keys"),
+    operation_id="listKeys",
+    summary="All keys of the account",
+    response={200: Keys, **PROBLEMS},
+)
+def list_keys(request: Any) -> dict[str, Any]:
+    found = keys.of(request.customer, request.now)
+    return {"data": [as_json(each.key, each.budget) for each in found]}
+
+
+@api.post(
+    "/keys",
+    auth=Auth("keys"),
+    operation_id="createKey",
+    summary="Make a key",
+    description="It may have no scopes that the key of this request does not have.",
+    response={201: NewKey, **PROBLEMS},
+)
+def create_key(request: Any, data: KeyIn) -> Status[dict[str, Any]]:
+    if beyond := set(data.scopes) & api_keys.SCOPES.keys() - set(request.api_key.scopes):
+        raise Failure(
+            403,
+            "insufficient_scope",
+            f"This API key cannot make one with more scopes than it has: {', '.join(beyond)}.",
+        )
+    try:
+        key, secret = keys.create(
+            customer=request.customer,
+            name=data.name,
+            scopes=data.scopes,
+            limit=data.budget.limit,
+            period=data.budget.period,
+            expires_at=data.expires_at,
+            now=request.now,
+        )
+    except api_keys.KeyRefused as error:
+        raise Failure(422, "invalid_request", str(error), errors=error.errors) from error
+    budget = ledger.budgets.budget(key.pk, request.now)
+    return Status(201, as_json(key, budget) | {"secret": secret})
+
+
+@api.patch(
+    "/keys/{key_id}",
+    auth=Auth("keys"),
+    operation_id="changeKey",
+    summary="Give a key another budget",
+    response={200: Key, **PROBLEMS},
+)
+def change_key(request: Any, key_id: UUID, data: BudgetIn) -> dict[str, Any]:
+    key = _of(request, key_id)
+    try:
+        keys.change(key, limit=data.limit, period=data.period, now=request.now)
+    except api_keys.KeyRefused as error:
+        raise Failure(422, "invalid_request", str(error), errors=error.errors) from error
+    return as_json(key, ledger.budgets.budget(key.pk, request.now))
+
+
+@api.delete(
+    "/keys/{key_id}",
+    auth=Auth("keys"),
+    operation_id="revokeKey",
+    summary="Revoke a key, at once and for good",
+    response={200: Key, **PROBLEMS},
+)
+def revoke_key(request: Any, key_id: UUID) -> dict[str, Any]:
+    key = _of(request, key_id)
+    api_keys.revoke(key, request.now)
+    return as_json(key, ledger.budgets.budget(key.pk, request.now))
+
+
+def as_json(key: ApiKey, budget: ledger.Budget) -> dict[str, Any]:
+    return {
+        "id": key.id,
+        "name": key.name,
+        "prefix": key.first_characters,
+        "last_four": key.last_characters,
+        "scopes": key.scopes,
+        "budget": {
+            "limit": budget.limit,
+            "period": budget.period,
+            "spent": budget.spent,
+            "held": budget.held,
+            "remaining": budget.remaining,
+            "resets": budget.resets_at,
+        },
+        "created_at": key.created_at,
+        "expires_at": key.expires_at,
+        "last_used_at": key.last_used_at,
+        "revoked_at": key.revoked_at,
+    }
+
+
+def _of(request: Any, key_id: UUID) -> ApiKey:
+    found = ApiKey.objects.filter(id=key_id, customer=request.customer).first()
+    if found is None:
+        raise Http404
+    return found

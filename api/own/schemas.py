@@ -1,0 +1,191 @@
+"""The bodies of our own dialect, as they are read, written and documented."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID
+
+from ninja import Field, Schema
+from pydantic import AwareDatetime
+
+
+class SpeechIn(Schema):
+    text: str = Field(description="1 to 5,000 characters (Unicode code points after NFC).")
+    voice: str = Field("standard", description="Id of a voice; see GET /v1/voices.")
+    format: str = Field("mp3", description="mp3, opus, aac, flac, wav, pcm, ulaw or alaw.")
+    sample_rate: int | None = Field(None, description="In Hz. Without it, the usual one.")
+    bit_rate: int | None = Field(None, description="In kbit/s, of mp3, opus and aac.")
+    speed: float | None = Field(None, description="0.25 to 4; 1 is usual. The pitch is kept.")
+    pause_seconds: float | None = Field(None, description="Pause after a paragraph, 0 to 5.")
+
+
+class QuoteIn(Schema):
+    text: str
+    voice: str = "standard"
+
+
+class Quote(Schema):
+    voice: str
+    characters: int
+    credits: int
+    credits_per_character: int
+    available: int
+    key_remaining: int | None = Field(description="What this key's budget leaves; null: no limit.")
+    sufficient: bool
+
+
+class Expiry(Schema):
+    credits: int
+    at: datetime
+
+
+class AutoRecharge(Schema):
+    enabled: bool
+    threshold: int | None
+
+
+class Balance(Schema):
+    available: int = Field(description="What can be spent now.")
+    balance: int
+    reserved: int
+    currency: Literal["credits"] = "credits"
+    frozen: bool
+    expires: list[Expiry]
+    auto_recharge: AutoRecharge
+    version: int = Field(description="Rises with each change of the wallet.")
+
+
+class Entry(Schema):
+    id: int = Field(description="The wallet's version after it: rises without end.")
+    kind: str
+    credits: int = Field(description="Signed.")
+    balance_after: int
+    generation: UUID | None
+    key: UUID | None
+    note: str
+    created_at: datetime
+
+
+class Entries(Schema):
+    object: Literal["list"] = "list"
+    data: list[Entry]
+    has_more: bool
+
+
+class UsageRow(Schema):
+    start: datetime | None = None
+    key: UUID | None = None
+    voice: str | None = None
+    characters: int
+    credits: int
+    requests: int
+
+
+class Usage(Schema):
+    data: list[UsageRow]
+
+
+class Generation(Schema):
+    id: UUID
+    text: str
+    voice: str
+    voice_name: str
+    characters: int
+    delivered_characters: int
+    credits: int
+    state: Literal["pending", "done", "failed", "cancelled"]
+    failure: str
+    seconds: float | None = Field(description="Of audio.")
+    key: UUID | None
+    created_at: datetime
+    audio_until: datetime | None
+
+
+class Generations(Schema):
+    object: Literal["list"] = "list"
+    data: list[Generation]
+    has_more: bool
+
+
+class PaidBy(Schema):
+    grant: str
+    free: bool
+    credits: int
+
+
+class Receipt(Schema):
+    characters: int
+    credits: int
+    credits_per_character: int
+    balance_before: int
+    balance_after: int
+    paid_by: list[PaidBy]
+    event_id: str = Field(description="Of the usage event at Metronome.")
+    reported: bool = Field(description="Whether Metronome has acknowledged it.")
+    audio_sha256: str = Field(description="Of the stored FLAC file; empty if it is gone.")
+
+
+class GenerationWithReceipt(Generation):
+    receipt: Receipt | None
+
+
+class BudgetIn(Schema):
+    limit: int | None = Field(None, description="Credits; null: no limit.")
+    period: Literal["none", "day", "week", "month"] = "none"
+
+
+class Budget(BudgetIn):
+    spent: int
+    held: int
+    remaining: int | None
+    resets: datetime | None
+
+
+class KeyIn(Schema):
+    name: str
+    scopes: list[str] = ["speech", "read"]
+    budget: BudgetIn = BudgetIn(limit=None)
+    expires_at: AwareDatetime | None = None
+
+
+class Key(Schema):
+    id: UUID
+    name: str
+    prefix: str
+    last_four: str
+    scopes: list[str]
+    budget: Budget
+    created_at: datetime
+    expires_at: datetime | None
+    last_used_at: datetime | None
+    revoked_at: datetime | None
+
+
+class NewKey(Key):
+    secret: str = Field(description="Shown this once.")
+
+
+class Keys(Schema):
+    object: Literal["list"] = "list"
+    data: list[Key]
+
+
+class FieldError(Schema):
+    pointer: str
+    detail: str
+
+
+class Problem(Schema):
+    """RFC 9457. What else belongs to a problem stands beside these."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str
+    code: str
+    errors: list[FieldError] = []
+
+
+PROBLEMS: dict[int, Any] = dict.fromkeys((401, 403, 404, 409, 422, 429, 503), Problem)

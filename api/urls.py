@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from django.urls import include, path
 
+from . import reference
+
 urlpatterns = [
+    path("docs/api/", reference.page, name="api_reference"),
+    path("docs/api/problems/", reference.problems, name="api_problems"),
     path("", include("api.openai.urls")),
     path("", include("api.elevenlabs.urls")),
     path("", include("api.own.urls")),

@@ -17,6 +17,7 @@ BENCHMARKS = (
     "webhooks",
     "idle",
     "voices",
+    "api",
 )
 
 

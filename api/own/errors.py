@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from django.conf import settings
@@ -10,26 +11,136 @@ from django.urls import reverse
 
 from api.failures import Failure
 
-# Where a status needs another one than speech has it, by our code.
-STATUSES: dict[str, int] = {}
-TITLES = {
-    "insufficient_credits": "Not enough credits",
-    "key_budget_exceeded": "The budget of this API key is spent",
-    "missing_api_key": "No API key",
-    "invalid_api_key": "This API key is not valid",
-    "insufficient_scope": "This API key may not be used for this",
-    "rate_limit_exceeded": "Too many requests",
-    "wallet_frozen": "The credits of this account are on hold",
-    "key_reused": "This idempotency key was used for another request",
-    "still_running": "The same request is being worked on",
-}
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """A kind of problem, as the page of problems has it."""
+
+    code: str
+    status: int
+    title: str
+    what: str  # it means, and what to do
+
+    @property
+    def name(self) -> str:
+        """Its anchor on the page, with which the address in `type` ends."""
+        return self.code.replace("_", "-")
+
+
+EXPLAINED = (
+    Explained("invalid_request", 422, "Invalid request", "`errors` says which field, and why."),
+    Explained(
+        "refused",
+        422,
+        "This text cannot be spoken so",
+        "`errors` says which field, and why. Nothing was charged.",
+    ),
+    Explained("unknown_format", 422, "Unknown format", "Choose one that `detail` names."),
+    Explained(
+        "missing_api_key",
+        401,
+        "No API key",
+        "Send it as Authorization: Bearer vk_…, or as xi-api-key: vk_….",
+    ),
+    Explained(
+        "invalid_api_key",
+        401,
+        "This API key is not valid",
+        "It is mistyped, revoked, or has expired. Make a new one.",
+    ),
+    Explained(
+        "insufficient_scope",
+        403,
+        "This API key may not be used for this",
+        "`scope` names the scope it needs. Make a key that has it.",
+    ),
+    Explained(
+        "wallet_frozen",
+        403,
+        "The credits of this account are on hold",
+        "Write to us before you go on.",
+    ),
+    Explained(
+        "insufficient_credits",
+        402,
+        "Not enough credits",
+        "`missing` credits are wanting. `top_up_url` is where you get more.",
+    ),
+    Explained(
+        "key_budget_exceeded",
+        402,
+        "The budget of this API key is spent",
+        "`remaining` of `limit` credits are left. Give the key another budget, or wait.",
+    ),
+    Explained("not_found", 404, "Not found", "There is no such thing, or it is not yours."),
+    Explained("unknown_url", 404, "Unknown address", "Look for a typing error in the address."),
+    Explained(
+        "method_not_allowed", 405, "This method is not possible here", "`Allow` says which are."
+    ),
+    Explained(
+        "still_running",
+        409,
+        "The same request is being worked on",
+        "Send it again after `Retry-After`: you get its answer, and pay once.",
+    ),
+    Explained(
+        "key_reused",
+        422,
+        "This idempotency key was used for another request",
+        "Use a new one for another text, voice, format or speed.",
+    ),
+    Explained(
+        "audio_lost",
+        410,
+        "The audio is not there any more",
+        "It was paid for, so it is made again free, in the studio or on the Usage page.",
+    ),
+    Explained(
+        "audio_deleted",
+        410,
+        "The audio was deleted because its time was over",
+        "It is made again free, in the studio or on the Usage page.",
+    ),
+    Explained("too_large", 413, "The request is too large", "Send a shorter text."),
+    Explained(
+        "rate_limit_exceeded",
+        429,
+        "Too many requests",
+        "Send it again after `Retry-After`. Nothing was charged.",
+    ),
+    Explained(
+        "too_many_streams",
+        429,
+        "The service is busy",
+        "Send it again after `Retry-After`. Nothing was charged.",
+    ),
+    Explained(
+        "speech_failed",
+        503,
+        "The speech could not be made",
+        "Nothing was charged. Send it again after a moment.",
+    ),
+    Explained(
+        "audio_unreachable",
+        503,
+        "The audio cannot be read just now",
+        "Send the request again after `Retry-After`.",
+    ),
+    Explained(
+        "unavailable", 503, "The service is not available", "Send it again after `Retry-After`."
+    ),
+    Explained(
+        "internal_error", 500, "A fault of ours", "Nothing was charged for it. It is in our log."
+    ),
+)
+TITLES = {each.code: each.title for each in EXPLAINED}
 
 
 def answer(failure: Failure, request_id: str) -> HttpResponse:
     """The failure as a response. `type` is the address of the page that explains it."""
     name = failure.code.replace("_", "-")
     body: dict[str, Any] = {
-        "type": f"{settings.SITE_URL}/docs/api/problems/#{name}",
+        "type": f"{settings.SITE_URL}{reverse('api_problems')}#{name}",
         "title": TITLES.get(failure.code, failure.code.replace("_", " ").capitalize()),
         "status": failure.status,
         "detail": failure.message,
@@ -47,7 +158,7 @@ def answer(failure: Failure, request_id: str) -> HttpResponse:
         ]
     response = JsonResponse(
         body,
-        status=STATUSES.get(failure.code, failure.status),
+        status=failure.status,
         content_type="application/problem+json",
     )
     if failure.status == 401:

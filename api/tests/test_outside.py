@@ -11,6 +11,7 @@ from api import dialects
 from api.access import endpoint
 from api.failures import Failure
 from api.own import errors as own
+from vocalis.urls import urlpatterns as product
 
 SHAPES = {
     "openai": lambda body: set(body["error"]) == {"message", "type", "param", "code"},
@@ -60,6 +61,7 @@ urlpatterns = [
     path("v1/audio/away", away),
     path("v1/audio/broken", broken),
     path("v1/refusing", refusing),
+    *product,
 ]
 handler500 = "vocalis.pages.server_error"
 

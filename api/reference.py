@@ -1,0 +1,55 @@
+"""The pages about the API, for everybody: how to call it, and what its problems mean.
+
+The examples are files of their own, which a test runs as they are.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_safe
+
+from .own.errors import EXPLAINED
+
+EXAMPLES = Path(__file__).parent / "examples"
+EXAMPLES_URL = "http://localhost:8000"  # as it stands in the files
+LANGUAGES = {"sh": "curl", "py": "Python", "mjs": "JavaScript"}
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    language: str
+    code: str
+
+
+@require_safe
+def page(request: HttpRequest) -> HttpResponse:
+    context = {
+        "own": examples("own"),
+        "openai": examples("openai"),
+        "elevenlabs": examples("elevenlabs"),
+        "site_url": settings.SITE_URL,
+    }
+    return render(request, "api/reference.html", context)
+
+
+@require_safe
+def problems(request: HttpRequest) -> HttpResponse:
+    return render(request, "api/problems.html", {"problems": EXPLAINED})
+
+
+@cache
+def examples(dialect: str) -> list[Example]:
+    """The examples of a dialect, for this site's address."""
+    return [
+        Example(
+            language,
+            (EXAMPLES / f"{dialect}.{ending}").read_text().replace(EXAMPLES_URL, settings.SITE_URL),
+        )
+        for ending, language in LANGUAGES.items()
+    ]

@@ -1,0 +1,117 @@
+"""Who gets in where in the API: every address and method, asked for with every kind of key.
+
+A new address without a row here fails the test. A login counts for nothing there.
+"""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+from django.test import Client
+from django.urls import get_resolver
+
+from accounts import api_keys
+from accounts.models import ApiKey
+from billing import keys
+
+pytestmark = pytest.mark.django_db
+
+METHODS = ("GET", "POST", "PATCH", "DELETE")
+# By address and method the scope that a key needs; "any" of any key, "public" without one.
+ROWS = {
+    "v1/openapi.json": {"GET": "public"},
+    "v1/docs": {"GET": "public"},
+    "v1/speech": {"POST": "speech"},
+    "v1/quote": {"POST": "read"},
+    "v1/balance": {"GET": "read"},
+    "v1/ledger": {"GET": "read"},
+    "v1/usage": {"GET": "read"},
+    "v1/generations": {"GET": "read"},
+    "v1/generations/<generation_id>": {"GET": "read"},
+    "v1/generations/<generation_id>/audio": {"GET": "read"},
+    "v1/key": {"GET": "any"},
+    "v1/keys": {"GET": "keys", "POST": "keys"},
+    "v1/keys/<key_id>": {"PATCH": "keys", "DELETE": "keys"},
+}
+DOCUMENTS = {"v1/openapi.json", "v1/docs"}
+IGNORED = {"v1/"}  # ninja's own root: a name, not a page
+
+
+def addresses(nodes=None, before="") -> Iterator[str]:
+    """The pattern of every address of the API."""
+    for node in get_resolver().url_patterns if nodes is None else nodes:
+        pattern = before + str(node.pattern)
+        if hasattr(node, "url_patterns"):
+            yield from addresses(node.url_patterns, pattern)
+        elif pattern.startswith(("v1/", "v2/")) and pattern not in IGNORED:
+            yield pattern
+
+
+def path(pattern: str) -> str:
+    """An address of things that nobody has."""
+    with_ids = re.sub(r"<(uuid:)?\w+_id>", str(uuid.uuid4()), pattern)
+    return "/" + re.sub(r"<\w+:\w+>|<\w+>", "nobody", with_ids)
+
+
+def ask(method: str, pattern: str, secret: str = "", client: Client | None = None) -> int:
+    headers = {"Authorization": f"Bearer {secret}"} if secret else {}
+    answer = (client or Client()).generic(
+        method, path(pattern), "{}", content_type="application/json", headers=headers
+    )
+    if answer.status_code >= 400:
+        assert "json" in answer["Content-Type"], (method, pattern, answer.content)
+    assert not answer.cookies
+    return answer.status_code
+
+
+def pairs() -> list[tuple[str, str, str]]:
+    return [
+        (pattern, method, scope)
+        for pattern, methods in ROWS.items()
+        for method, scope in methods.items()
+    ]
+
+
+def test_every_address_has_a_row():
+    assert set(addresses()) == ROWS.keys()
+
+
+@pytest.mark.parametrize("pattern", sorted(ROWS.keys() - DOCUMENTS))
+def test_no_other_method_is_possible(pattern, alice, now):
+    _, secret = keys.create(customer=alice, name="k", scopes=[*api_keys.SCOPES], now=now)
+
+    for method in set(METHODS) - ROWS[pattern].keys():
+        assert ask(method, pattern, secret) == 405
+
+
+@pytest.mark.parametrize(("pattern", "method", "scope"), pairs())
+def test_only_a_key_with_the_scope_gets_in(pattern, method, scope, alice, wallet, now):
+    def secret(*scopes, **fields):
+        made, secret = keys.create(customer=alice, name="k", scopes=scopes or ["read"], now=now)
+        ApiKey.objects.filter(pk=made.pk).update(**({"name": "k"} | fields))
+        return secret
+
+    logged_in = Client()
+    logged_in.force_login(alice.user)
+    wrong = [
+        "vk_wrong",
+        api_keys.new_secret(),
+        secret(*api_keys.SCOPES, revoked_at=now),
+        secret(*api_keys.SCOPES, expires_at=now - timedelta(seconds=1)),
+    ]
+    others = [each for each in api_keys.SCOPES if each != scope]
+
+    if scope == "public":
+        assert ask(method, pattern) == 200
+        return
+    assert ask(method, pattern) == ask(method, pattern, client=logged_in) == 401
+    assert {ask(method, pattern, each) for each in wrong} == {401}
+    if scope != "any":
+        assert ask(method, pattern, secret(*others)) == 403
+    found = ask(method, pattern, secret(*(["read"] if scope == "any" else [scope])))
+    assert found not in (401, 403, 405)
+    assert found < 500

@@ -109,6 +109,7 @@ WRONG = {
         "https://user:secret@speech.example/v1?model=kokoro",
         "https://speech.example/v1?model=kokoro, gpu-2/v1?model=kokoro",
         "https://speech.example/v1?model=kokoro&format=mp3",
+        "https://speech.example/v1?model=kokoro&clones=yes",
     ],
 }
 

@@ -23,11 +23,13 @@ __all__ = [
     "Offered",
     "Remote",
     "RemoteVoice",
+    "cloner",
     "configure",
     "find",
     "missing",
     "offered",
     "remote_voices",
+    "server_at",
 ]
 
 GAINS = (0.1, 4.0)
@@ -62,15 +64,28 @@ def missing() -> str:
     return "" if _servers else "SPEECH_SERVERS names no speech server."
 
 
+def cloner() -> SpeechServer | None:
+    """The server that makes copies of voices, if one is set."""
+    return next((server for server in _servers if server.clones), None)
+
+
+def server_at(url: str) -> SpeechServer | None:
+    """The server that is set at this address; of several there, the one that makes copies."""
+    found = [server for server in _servers if server.url == url]
+    return max(found, key=lambda server: server.clones, default=None)
+
+
 @dataclass(frozen=True, slots=True)
 class _Which:
     voice: str
     group: str  # "": all servers
+    is_copy: bool
 
 
 class Remote:
     """Settings: `voice` is the id of a voice at the servers; `gain` is that of the samples; `group`
-    is the `SpeechServer.group` of those to ask, all without it.
+    is the `SpeechServer.group` of those to ask, all without it. `copy` is true of a copy of
+    somebody's voice (`clones`), which no list has.
 
     Servers that have a voice of the same id share its pieces, so it must be the same voice. Bytes
     differ from time to time, and word times are estimates (`sound.word_times`): the contract has
@@ -109,13 +124,13 @@ class Remote:
     ) -> Iterator[Spoken]:
         if not SPEEDS[0] <= speed <= SPEEDS[1]:
             raise EngineFailed(f"The speed goes from {SPEEDS[0]} to {SPEEDS[1]}.", permanent=True)
-        refuse_unknown(settings, {"voice", "gain", "group"}, "a speech server")
+        refuse_unknown(settings, {"voice", "gain", "group", "copy"}, "a speech server")
         if not isinstance(voice := settings.get("voice"), str) or not voice:
             raise EngineFailed("A speech server needs the id of a voice.", permanent=True)
         gain = number(settings, "gain", 1.0, *GAINS)
         if not self.servers:
             raise EngineFailed("There is no speech server.")
-        which = _Which(voice, str(settings.get("group", "")))
+        which = _Which(voice, str(settings.get("group", "")), settings.get("copy") is True)
         return (self._speak(piece, which, gain, speed, piece_seconds) for piece in pieces)
 
     def warm(self) -> None:
@@ -237,6 +252,8 @@ class Remote:
             for standing, listing in self._listings.items()
             if which.group in ("", listing.server.group)
         }
+        if which.is_copy and listings:
+            return list(listings)
         for listing in listings.values():
             listing.refresh()
         has = {each: listing.has(voice) for each, listing in listings.items()}

@@ -1,4 +1,5 @@
-"""One speech server over HTTP: `POST audio/speech`, `GET audio/voices`, `GET models`.
+"""One speech server over HTTP: `POST audio/speech`, `GET audio/voices`, `GET models`. Copies of
+voices are made with it in `clones`.
 
 The server is reached directly, never through a proxy of the environment.
 """
@@ -75,33 +76,33 @@ class Client:
             "response_format": self.server.response_format,
         } | ({"speed": request.speed} if request.speed != 1 else {})
         key = {"Idempotency-Key": request.key}
-        with self._asked(
+        with self.asked(
             "POST", "audio/speech", request.seconds, json=body, headers=key
         ) as response:
             if response.status_code != 200:
-                raise self._failure(response, request.text)
+                raise self.failure_of(response, request.text)
             sound.check_type(response.headers.get("content-type", ""))
             _check_frame(response)
-            return sound.samples(_whole(response, request.bytes_max))
+            return sound.samples(whole(response, request.bytes_max))
 
     def look(self) -> None:
         """Raises Unreachable if the server is still away, or says so itself. Costs nothing."""
         try:
-            with self._asked("GET", "models", LOOK_SECONDS) as response:
+            with self.asked("GET", "models", LOOK_SECONDS) as response:
                 if response.status_code >= 500:
-                    raise Unreachable(str(self._failure(response)))
+                    raise Unreachable(str(self.failure_of(response)))
         except (TimedOut, Broken) as error:
             raise Unreachable(str(error)) from error
 
     def list_voices(self) -> bytes | None:
         """The JSON of the server's voices; None if it does not list them, as OpenAI's does not."""
-        with self._asked("GET", "audio/voices", LOOK_SECONDS) as response:
+        with self.asked("GET", "audio/voices", LOOK_SECONDS) as response:
             if response.status_code in (404, 405):
                 return None
             if response.status_code != 200:
-                error = self._failure(response)
+                error = self.failure_of(response)
                 raise error if isinstance(error, ServerFailed) else Broken(str(error))
-            return _whole(response, LIST_BYTES_MAX)
+            return whole(response, LIST_BYTES_MAX)
 
     def close(self) -> None:
         """Requests in progress fail."""
@@ -110,7 +111,7 @@ class Client:
                 _shut(each)
         self._http.close()
 
-    def _failure(self, response: httpx.Response, text: str = "") -> ServerFailed | Refused:
+    def failure_of(self, response: httpx.Response, text: str = "") -> ServerFailed | Refused:
         """What an error answer means. Some quote the key or the text, which no log may have."""
         body = _start(response, ERROR_BYTES_MAX)
         for private in filter(None, (self.server.key, text)):
@@ -118,10 +119,13 @@ class Client:
         return failure(response.status_code, response.headers, body)
 
     @contextmanager
-    def _asked(
+    def asked(
         self, method: str, path: str, seconds: float, **options: Any
     ) -> Iterator[httpx.Response]:
-        """The response, whose body is not read yet. After `seconds` it ends with TimedOut."""
+        """The response, whose body is not read yet. After `seconds` it ends with TimedOut.
+
+        `options` are those of httpx.
+        """
         deadline = time.monotonic() + seconds
         timeout = httpx.Timeout(seconds, connect=min(CONNECT_SECONDS, seconds))
         try:
@@ -175,7 +179,8 @@ def _check_frame(response: httpx.Response) -> None:
         raise Misconfigured("it does not say where its answer ends: no length, not chunked")
 
 
-def _whole(response: httpx.Response, bytes_max: int) -> bytes:
+def whole(response: httpx.Response, bytes_max: int) -> bytes:
+    """The body of an answer. Raises Broken if it is longer."""
     body = bytearray()
     for chunk in response.iter_raw():
         body += chunk

@@ -4,6 +4,9 @@
 
 A server is its address up to and with `/v1`; its key, if it wants one, stands before the `@`. What
 is special in a key, a model or a voice is written as in any URL: %2F for a slash, %2C for a comma.
+
+One server may have `clones=yes`: it makes copies of voices (`clones`). A copy is there and nowhere
+else, and its label tells customers who gets their recording, so no other server has that label.
 """
 
 import re
@@ -15,11 +18,12 @@ FORMATS = ("pcm", "wav")
 LANGUAGES = ("en-us", "en-gb")
 AT_ONCE, AT_ONCE_MAX = 4, 100
 TIERS = ("premium", "standard")
+COPY = "vocalis-copy-"  # begins the name that a copy of somebody's voice has at its server
 LABEL, LABEL_CHARACTERS_MAX = "Speech servers", 20
 EXAMPLE = "https://KEY@speech.example/v1?model=kokoro"
 
 _NEXT = re.compile(r",\s*(?=https?://)", re.IGNORECASE)
-_NAMES = ("model", "voices", "languages", "format", "at_once", "label", "tier")
+_NAMES = ("model", "voices", "languages", "format", "at_once", "label", "tier", "clones")
 _LISTS = {"voices", "languages"}
 _LANGUAGE = re.compile(r"[a-z]{2,3}(-[a-z0-9]{2,8})*")
 
@@ -43,6 +47,7 @@ class SpeechServer:
     at_once: int = AT_ONCE  # pieces it is asked for at the same time
     label: str = LABEL  # of its voices, for customers; servers of one label share pieces
     tier: str = TIERS[0]  # the price of its voices
+    clones: bool = False  # it makes copies of voices, and of its own only `voices` are offered
 
     @property
     def group(self) -> str:
@@ -71,7 +76,21 @@ def read_servers(text: str) -> tuple[SpeechServer, ...]:
     prices = {(server.group, server.label, server.tier) for server in servers}
     if len({group for group, _, _ in prices}) < len(prices):
         raise Unreadable("servers of one label with the same label= and tier= each")
+    _check_clones(servers)
     return servers
+
+
+def _check_clones(servers: tuple[SpeechServer, ...]) -> None:
+    """Raises Unreadable unless at most one clones, under a label that no other has."""
+    cloning = [server for server in servers if server.clones]
+    if len(cloning) > 1:
+        raise Unreadable("clones=yes on one server only: copies of voices are made at one place")
+    groups = [server.group for server in servers]
+    if any(groups.count(server.group) > 1 for server in cloning):
+        raise Unreadable(
+            "the server with clones=yes with a label= that no other has: copies of voices are "
+            "there only, and the label tells customers who gets their recording"
+        )
 
 
 def _group(label: str) -> str:
@@ -98,6 +117,7 @@ def _server(text: str, which: str) -> SpeechServer:
         at_once=_at_once(options, which),
         label=_label(options, which),
         tier=_tier(options, which),
+        clones=_clones(options, which),
     )
 
 
@@ -177,6 +197,19 @@ def _tier(options: dict[str, list[str]], which: str) -> str:
     if tier not in TIERS:
         raise Unreadable(f"{which} with tier=premium or tier=standard")
     return tier
+
+
+def _clones(options: dict[str, list[str]], which: str) -> bool:
+    if "clones" not in options:
+        return False
+    if options["clones"] != ["yes"]:
+        raise Unreadable(f"{which} with clones=yes, or without clones=")
+    if "label" not in options:
+        raise Unreadable(
+            f"{which} with a label= beside clones=yes, which tells customers who gets their "
+            "recording"
+        )
+    return True
 
 
 def _at_once(options: dict[str, list[str]], which: str) -> int:

@@ -62,12 +62,12 @@ class Unspoken(Exception):
 class Refused(Exception):
     """The server is well and will not speak this. The message is for operators.
 
-    `voice`: because of the voice, otherwise because of the text.
+    `voice`: because of the voice, otherwise because of the text. `said` is what the server said.
     """
 
-    def __init__(self, message: str, *, voice: bool) -> None:
+    def __init__(self, message: str, *, voice: bool, said: str = "") -> None:
         super().__init__(message)
-        self.voice = voice
+        self.voice, self.said = voice, said
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,10 +104,10 @@ def _refusal(status: int, said: Said, words: str) -> ServerFailed | Refused:
     if "model" in about or "response_format" in about:
         return Misconfigured(f"it does not know what it is asked for: {words}")
     if "voice" in about or ("input" not in about and "voice" in said.message.lower()):
-        return Refused(words, voice=True)
+        return Refused(words, voice=True, said=said.message)
     if status == 404:
         return Misconfigured(f"it has no such address, which usually ends in /v1: {words}")
-    return Refused(words, voice=False)
+    return Refused(words, voice=False, said=said.message)
 
 
 def read_error(body: bytes) -> Said:

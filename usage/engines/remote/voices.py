@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .client import Client
-from .configuration import SpeechServer
+from .configuration import COPY, SpeechServer
 from .failures import ServerFailed
 
 logger = logging.getLogger(__name__)
@@ -90,6 +90,8 @@ def _voice(found: Any, server: str) -> RemoteVoice | None:
     if not voice_id:
         return None
     name = found["name"] if _is_text(found.get("name")) else voice_id
+    if name.startswith(COPY):  # of somebody's voice, made when the server had clones=yes
+        return None
     return RemoteVoice(voice_id, name, _language(found) or guess_language(voice_id), server)
 
 
@@ -135,15 +137,18 @@ class Listing:
         name, written = client.server.name, client.server.voices
         self._voices: list[RemoteVoice] | None = [
             RemoteVoice(each, each, guess_language(each), name) for each in written
-        ] or None
+        ] or ([] if client.server.clones else None)
 
     @property
     def server(self) -> SpeechServer:
         return self._client.server
 
     def refresh(self) -> None:
-        """Begin to ask for the list, if it is time."""
-        if self._client.server.voices:
+        """Begin to ask for the list, if it is time.
+
+        A server that clones is not asked: what it lists may be copies of people's voices.
+        """
+        if self._client.server.voices or self._client.server.clones:
             return
         with self._lock:
             if self._thread is None and time.monotonic() >= self._due_at:

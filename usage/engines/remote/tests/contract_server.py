@@ -7,7 +7,9 @@ import threading
 import time
 from array import array
 from contextlib import suppress
+from email import message_from_bytes
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qs, unquote, urlsplit
 
 RATE = 24_000
 EDGE_SECONDS = 0.2  # of silence before and after the sound
@@ -110,6 +112,52 @@ def hangs_up(handler, body):
     handler.close_connection = True
 
 
+# --- What it does with a consent, or with a sample to copy: each is called with the handler and the
+# parts of the form.
+
+
+def makes(handler, parts):
+    handler.json(handler.keep(parts))
+
+
+def answers(answer):
+    """Makes it, and says so in words of its own."""
+
+    def answered(handler, parts):
+        made = handler.keep(parts)
+        data = answer if isinstance(answer, bytes) else json.dumps(answer(made)).encode()
+        handler.whole(200, "application/json", data)
+
+    return answered
+
+
+def makes_half_an_answer(handler, parts):
+    data = json.dumps(handler.keep(parts)).encode()
+    handler.begin("application/json", {"Content-Length": len(data)})
+    handler.wfile.write(data[:10])
+    handler.close_connection = True
+
+
+def makes_and_hangs_up(handler, parts):
+    handler.keep(parts)
+    handler.close_connection = True
+
+
+def drips(handler, parts):
+    """A blank now and then, without end."""
+    handler.begin("application/json", {"Transfer-Encoding": "chunked"})
+    while not handler.server.ended.wait(0.05):
+        handler.chunk(b" ")
+        handler.wfile.flush()
+
+
+def deletes(handler, kind, id_):
+    there = handler.server.kept[kind].pop(id_, None)
+    if there is None:
+        return handler.whole(404, "application/json", json.dumps(error("Not found.")).encode())
+    handler.json({"id": id_, "object": "audio.deleted", "deleted": True})
+
+
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
@@ -121,13 +169,64 @@ class Handler(BaseHTTPRequestHandler):
             return self.whole(503, "text/plain", b"starting")
         if self.refuses_key():
             return None
+        path = urlsplit(self.path).path
         answer = {
             "/v1/models": {"object": "list", "data": [{"id": "kokoro", "object": "model"}]},
             "/v1/audio/voices": server.voices,
-        }.get(self.path)
+        }.get(path)
+        if path == "/v1/audio/voice_consents" or (
+            path == "/v1/audio/voices" and server.lists_copies
+        ):
+            answer = self.page(path.rpartition("/")[2])
         if answer is None:
             return self.whole(404, "application/json", b'{"detail": "Not Found"}')
         self.whole(200, "application/json", json.dumps(answer).encode())
+
+    def page(self, kind):
+        """Two of them at a time."""
+        query = parse_qs(urlsplit(self.path).query)
+        rows = list(self.server.kept[kind].values())
+        after = [row["id"] for row in rows].index(query["after"][0]) + 1 if "after" in query else 0
+        return {"data": rows[after : after + 2], "has_more": len(rows) > after + 2}
+
+    def json(self, found):
+        self.whole(200, "application/json", json.dumps(found).encode())
+
+    def keep(self, parts):
+        """Make what the form asks for."""
+        kind = self.path.rpartition("/")[2]
+        name = kind.removesuffix("s")
+        with self.server.lock:
+            self.server.made += 1
+            id_ = f"{name} {self.server.made}/é"
+            found = {"id": id_, "object": f"audio.{name}", "name": parts["name"], "created_at": 1}
+            self.server.kept[kind][id_] = found
+        return found
+
+    def do_DELETE(self):
+        self.server.deleted.append(self.path)
+        if self.refuses_key():
+            return None
+        _, kind, id_ = self.path.removeprefix("/v1/").split("/")
+        return self.server.on_delete(self, kind, unquote(id_))
+
+    def copies(self):
+        """A form with a file: a consent, or a sample."""
+        server, kind = self.server, self.path.rpartition("/")[2]
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        parts = {}
+        form = f"Content-Type: {self.headers['Content-Type']}\r\n\r\n".encode() + body
+        for part in message_from_bytes(form).get_payload():
+            name = part.get_param("name", header="content-disposition")
+            data = part.get_payload(decode=True)
+            if part.get_filename():
+                parts[name] = (part.get_filename(), part.get_content_type(), data)
+            else:
+                parts[name] = data.decode()
+        if self.refuses_key():
+            return None
+        server.forms.append((kind, parts, self.headers["Idempotency-Key"]))
+        return server.on_form.get(kind, makes)(self, parts)
 
     def refuses_key(self):
         sent = self.headers["Authorization"]
@@ -139,11 +238,16 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self):
         server = self.server
+        if self.path in ("/v1/audio/voice_consents", "/v1/audio/voices"):
+            return self.copies()
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         if self.path != "/v1/audio/speech":
             return self.whole(404, "application/json", b'{"detail": "Not Found"}')
         if self.refuses_key():
             return None
+        if body["voice"].startswith("voice ") and body["voice"] not in server.kept["voices"]:
+            told = error("There is no such voice.", param="voice")
+            return self.whole(400, "application/json", json.dumps(told).encode())
         with server.lock:
             server.asked.append(body | {"key": self.headers["Idempotency-Key"]})
             answer = server.next.pop(0) if server.next else server.answer
@@ -180,7 +284,12 @@ class Handler(BaseHTTPRequestHandler):
 
 
 class ContractServer(ThreadingHTTPServer):
-    """`answer` says what it does with a request to speak, `next` what with the next ones."""
+    """`answer` says what it does with a request to speak, `next` what with the next ones.
+
+    `on_form` says by path what it does with a consent or a sample to copy, `on_delete` what with a
+    request to delete. `kept` is what it has of people's voices, `forms` and `deleted` what it was
+    sent.
+    """
 
     def __init__(self, *, voices=None, key="", port=0):
         self.lock = threading.Lock()
@@ -189,6 +298,10 @@ class ContractServer(ThreadingHTTPServer):
         self.answer, self.next = good, []
         self.voices, self.key = voices, key
         self.asked, self.looked = [], []
+        self.on_form, self.on_delete = {}, deletes
+        self.kept = {"voice_consents": {}, "voices": {}}
+        self.forms, self.deleted, self.made = [], [], 0
+        self.lists_copies = False
         self.now = self.at_once = 0
         self.is_starting = False  # then it says so when it is asked for models and voices
         super().__init__(("127.0.0.1", port), Handler)

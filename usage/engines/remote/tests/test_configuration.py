@@ -35,6 +35,14 @@ def test_a_server_has_a_label_and_a_price_for_its_voices():
     assert (named.label, named.tier, named.group) == ("GPU farm", "standard", "gpu_farm")
 
 
+def test_one_server_may_make_copies_of_voices_under_a_label_of_its_own():
+    plain, makes = read_servers(
+        "https://a.example/v1?model=m, https://b.example/v1?model=m&label=Studio&clones=yes"
+    )
+
+    assert (plain.clones, makes.clones, makes.voices) == (False, True, ())
+
+
 @pytest.mark.parametrize("text", ["", " ", "\n"])
 def test_no_servers_are_none(text):
     assert read_servers(text) == ()
@@ -71,6 +79,16 @@ GOOD = "https://a.example/v1?model=m"
         (
             "https://a/v1?model=m&label=A&tier=standard, https://b/v1?model=m&label=A",
             "servers of one label with the same",
+        ),
+        (f"{GOOD}&label=A&clones=no", "server 1 of 1 with clones=yes, or without"),
+        (f"{GOOD}&clones=yes", "with a label= beside clones=yes"),
+        (
+            "https://a/v1?model=m&label=A&clones=yes, https://b/v1?model=m&label=B&clones=yes",
+            "clones=yes on one server only",
+        ),
+        (
+            "https://a/v1?model=m&label=A&clones=yes, https://b/v1?model=m&label=A",
+            "a label= that no other has",
         ),
         ("https://a.example/v1?model=m&at_once=0", "at_once= from 1 to 100"),
         ("https://a.example/v1?model=m&at_once=9999", "at_once= from 1 to 100"),

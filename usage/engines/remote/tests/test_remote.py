@@ -494,6 +494,33 @@ def test_a_proxy_of_the_environment_is_not_asked(proxy, serve, engine):
     assert proxy == []
 
 
+def test_a_copy_is_asked_for_at_its_server_which_does_not_list_it(serve, engine):
+    server = serve()
+    server.kept["voices"]["voice 1"] = {}
+    speaks = engine(server, options="&voices=af_heart&label=Studio&clones=yes")
+    copy = {"voice": "voice 1", "group": "studio", "copy": True}
+
+    assert speak_whole(speaks, TEXT, settings=copy).samples
+    with pytest.raises(EngineFailed, match="No speech server has the voice") as caught:
+        speak_whole(speaks, TEXT, settings={"voice": "voice 1", "group": "studio"})
+    assert caught.value.permanent
+    server.kept["voices"].clear()
+    with pytest.raises(EngineFailed, match="refuses the voice") as caught:
+        speak_whole(speaks, TEXT, settings=copy)
+    assert caught.value.permanent
+    with pytest.raises(EngineFailed, match="No speech server has the voice"):
+        speak_whole(speaks, TEXT, settings=copy | {"group": "gone"})
+
+
+def test_a_server_that_makes_copies_is_not_asked_for_its_voices(serve, engine):
+    server = serve(voices=["af_heart", "somebody"])
+    speaks = engine(server, options="&label=Studio&clones=yes")
+    speaks.warm()
+
+    assert speaks.remote_voices() == [] and server.looked == []
+    assert speaks.find("studio", "somebody") is None
+
+
 def test_no_error_page_shows_a_key(serve, engine, settings):
     """Not even a debug page, which shows the settings and the variables of every function."""
     locked, dead = serve(key="right"), serve()

@@ -31,9 +31,10 @@ from .models import (
     UsageEvent,
     Voice,
     VoiceConsent,
+    VoiceCopy,
     VoiceMatch,
 )
-from .speech import long
+from .speech import copies, long
 
 # Metronome ignores a repeated transaction_id for 34 days; after that it would refuse the event.
 REPEATS_IGNORED_DAYS = 33
@@ -79,6 +80,28 @@ class VoiceMatchAdmin(OfCustomer, ReadOnlyAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[VoiceMatch]:
         rows: QuerySet[VoiceMatch] = super().get_queryset(request)
         return rows.defer("embedding")
+
+
+@admin.register(VoiceCopy)
+class VoiceCopyAdmin(JobRowAdmin):
+    """What a speech server has of a voice. A row is dead where a person has to delete it there."""
+
+    list_display = ("created_at", "label", "server", "asking", "deleted_at")
+    ordering = ("-created_at",)
+    actions = ["retry", "close"]
+
+    @confirmed(
+        "Deleted by hand",
+        explains="Says that a person has deleted at their servers what stands in these rows.",
+        asks=Reason,
+        applies=lambda row: row.deleted_at is None and row.dead_at is not None,
+    )
+    def close(self, request: HttpRequest, rows: QuerySet[VoiceCopy], reason: str) -> None:
+        def close_one(row: VoiceCopy) -> None:
+            if not copies.deleted_by_hand(row, timezone.now()):
+                raise Refused("needs nobody")
+
+        self.each(request, rows, "Deleted by hand", close_one, note=reason)
 
 
 @admin.register(Generation)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from jobs.job import Job
 
 from .metering import reconciliation, reporter
-from .speech import abandoned, expiry, long
+from .speech import abandoned, copies, expiry, long
 
 JOBS: list[Job] = [
     reporter.REPORT,
@@ -20,6 +20,7 @@ JOBS: list[Job] = [
     reconciliation.RECONCILE,
     reconciliation.RECHECK,
     long.SPEAK,
+    copies.DELETE_COPIES,
     expiry.EXPIRE,
     expiry.LENGTHEN,
     expiry.GIVE_UP_AUDIO,

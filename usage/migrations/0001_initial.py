@@ -162,6 +162,33 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name='VoiceCopy',
+            fields=[
+                ('due_at', models.DateTimeField(blank=True, help_text='When a worker looks at this row. Empty: nothing to do.', null=True)),
+                ('attempts', models.PositiveIntegerField(default=0)),
+                ('last_error', models.TextField(blank=True, default='')),
+                ('lease', models.CharField(blank=True, max_length=32, null=True)),
+                ('leased_until', models.DateTimeField(blank=True, null=True)),
+                ('dead_at', models.DateTimeField(blank=True, help_text='Given up; needs a person. Retry makes it due again.', null=True)),
+                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ('server', models.CharField(help_text='Address of the server.', max_length=300)),
+                ('label', models.CharField(help_text='Its name for customers.', max_length=20)),
+                ('group', models.CharField(help_text='Its label in the settings of the voice.', max_length=20)),
+                ('asking', models.CharField(blank=True, choices=[('', 'nothing'), ('consent', 'Consent'), ('voice', 'Voice')], default='', help_text='What it was asked to make, if its answer did not come.', max_length=10)),
+                ('consent_id', models.CharField(blank=True, default='', max_length=200)),
+                ('voice_id', models.CharField(blank=True, default='', max_length=200)),
+                ('heard', models.PositiveIntegerField(default=0, help_text='How often it was listened to free.')),
+                ('failure', models.TextField(blank=True, default='', help_text='Shown to the customer.')),
+                ('created_at', models.DateTimeField()),
+                ('deleted_at', models.DateTimeField(blank=True, help_text='Since when the server has nothing of it.', null=True)),
+                ('match', models.OneToOneField(blank=True, help_text='Empty once that is forgotten.', null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='copy', to='usage.voicematch')),
+            ],
+            options={
+                'verbose_name_plural': 'voice copies',
+                'abstract': False,
+            },
+        ),
+        migrations.CreateModel(
             name='Voice',
             fields=[
                 ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
@@ -285,6 +312,14 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='voicematch',
             constraint=models.UniqueConstraint(condition=models.Q(('state', 'pending')), fields=('customer',), name='voicematch_one_in_progress'),
+        ),
+        migrations.AddIndex(
+            model_name='voicecopy',
+            index=models.Index(condition=models.Q(('dead_at__isnull', True), ('due_at__isnull', False)), fields=['due_at'], name='voicecopy_due'),
+        ),
+        migrations.AddIndex(
+            model_name='voicecopy',
+            index=models.Index(condition=models.Q(('dead_at__isnull', False)), fields=['dead_at'], name='voicecopy_dead'),
         ),
         migrations.AddIndex(
             model_name='voice',

@@ -2,7 +2,7 @@
 
 from .metering import ReconciliationRun, UsageDiscrepancy, UsageDiscrepancyQuerySet, UsageEvent
 from .speech import Generation, LongSpeech, Pronunciation, VoiceType
-from .voices import Voice, VoiceConsent, VoiceMatch
+from .voices import Voice, VoiceConsent, VoiceCopy, VoiceMatch
 
 __all__ = [
     "Generation",
@@ -14,6 +14,7 @@ __all__ = [
     "UsageEvent",
     "Voice",
     "VoiceConsent",
+    "VoiceCopy",
     "VoiceMatch",
     "VoiceType",
 ]

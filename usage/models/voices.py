@@ -13,6 +13,8 @@ from django.db.models import Q
 
 from accounts.models import Customer
 from billing.models import Reservation
+from jobs.models import JobRow
+from usage.engines.remote.configuration import COPY
 
 
 class VoiceConsent(models.Model):
@@ -83,6 +85,69 @@ class VoiceMatch(models.Model):
 
     def __str__(self) -> str:
         return f"{self.created_at:%Y-%m-%d %H:%M} ({self.state})"
+
+    @property
+    def copied_at(self) -> str:
+        """The label of the server that has a copy made of the sample; "" if none has."""
+        copy: VoiceCopy | None = getattr(self, "copy", None)
+        return copy.label if copy and copy.voice_id and not copy.failure else ""
+
+
+class VoiceCopy(JobRow):
+    """What a speech server has of a voice: the recording of a consent, and a copy made of a sample.
+
+    It is due when it has to be deleted there. It names nobody, so that it can outlive the match and
+    the customer until the server has done it.
+    """
+
+    class Asking(models.TextChoices):
+        """What the server was asked to make, without an answer that says whether it has."""
+
+        NOTHING = "", "nothing"
+        CONSENT = "consent"
+        VOICE = "voice"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    match = models.OneToOneField(
+        VoiceMatch,
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="copy",
+        help_text="Empty once that is forgotten.",
+    )
+    server = models.CharField(max_length=300, help_text="Address of the server.")
+    label = models.CharField(max_length=20, help_text="Its name for customers.")
+    group = models.CharField(max_length=20, help_text="Its label in the settings of the voice.")
+    asking = models.CharField(
+        max_length=10,
+        choices=Asking.choices,
+        blank=True,
+        default=Asking.NOTHING,
+        help_text="What it was asked to make, if its answer did not come.",
+    )
+    consent_id = models.CharField(max_length=200, blank=True, default="")
+    voice_id = models.CharField(max_length=200, blank=True, default="")
+    heard = models.PositiveIntegerField(default=0, help_text="How often it was listened to free.")
+    failure = models.TextField(blank=True, default="", help_text="Shown to the customer.")
+    created_at = models.DateTimeField()
+    deleted_at = models.DateTimeField(
+        null=True, blank=True, help_text="Since when the server has nothing of it."
+    )
+
+    due_within_seconds = 3_600
+
+    class Meta(JobRow.Meta):
+        abstract = False
+        verbose_name_plural = "voice copies"
+
+    def __str__(self) -> str:
+        return f"{self.name} at {self.server}"
+
+    @property
+    def name(self) -> str:
+        """At the server, by which it is found when an answer was lost."""
+        return f"{COPY}{self.id}"
 
 
 class Voice(models.Model):

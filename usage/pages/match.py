@@ -18,7 +18,7 @@ from django.views.decorators.http import require_safe
 
 from accounts import throttle, unsent
 from accounts.access import CustomerRequest, View, customer_required
-from usage.speech import audio, candidates, match, problems
+from usage.speech import audio, candidates, copies, match, problems
 
 from . import answers, own_voice
 
@@ -93,7 +93,7 @@ def sample(request: CustomerRequest, match_id: uuid.UUID, number: int) -> HttpRe
     """The sample sentence in the voice of a candidate. Listening is free, so the text is fixed."""
     try:
         found = match.of(request.customer, match_id)
-        data = candidates.sample(**match.settings_of(found, number))
+        data = candidates.heard(found, number)
     except problems.EXPECTED as error:
         return answers.as_page(request, problems.problem_of(error))
     response = HttpResponse(data, content_type="audio/mpeg")
@@ -132,6 +132,8 @@ def forget(request: CustomerRequest, match_id: uuid.UUID) -> HttpResponse:
         if request.POST.get("what") == "consent":
             match.revoke(customer=request.customer, match_id=match_id, now=timezone.now())
             gone = "Your consent is withdrawn, and what we had of your voice is deleted."
+            if label := copies.being_deleted(match_id):
+                gone += f" {label} is being asked to delete its copy."
             messages.success(request, gone)
             return redirect(PAGE)
         found = match.of(request.customer, match_id)

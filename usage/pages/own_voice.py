@@ -21,7 +21,7 @@ from accounts.access import CustomerRequest, customer_required
 from billing import ledger, plans
 from usage import voiceprint
 from usage.models import Voice
-from usage.speech import candidates, match, own_voice, problems
+from usage.speech import candidates, consent, copies, match, own_voice, problems
 
 from . import answers
 
@@ -132,26 +132,37 @@ def render_page(
 def _of_match(request: CustomerRequest, fields: QueryDict) -> dict[str, Any]:
     found = match.newest(request.customer)
     chosen = fields.get("candidate", "0")
+    maker = copies.maker()
+    sentence = consent.sentence()
     return {
         "match": found,
         "candidates": [
-            {
-                "number": number,
-                "kind": candidates.in_kind(each["style"]),
-                "likeness": candidates.in_words(each["likeness"]),
-                "chosen": str(number) == chosen,
-            }
+            _in_words(each) | {"number": number, "chosen": str(number) == chosen}
             for number, each in enumerate(found.candidates if found else [])
         ],
+        "is_copied": bool(found and found.copied_at),
+        "not_copied": copies.failure_of(found) if found else "",
+        "copier": maker.label if maker else "",
+        "compares": match.finds_here(),
         "held": match.held(request.customer),
-        "consent": match.CONSENT,
-        "consent_sha256": match.CONSENT_SHA256,
-        "to_read": match.TO_READ,
+        "consent": sentence,
+        "consent_sha256": consent.sha256(sentence),
+        "to_read": consent.TO_READ,
         "formats": voiceprint.listed(),
         "accept": ",".join(f".{name}" for name in voiceprint.formats()),
         "is_matching": match.is_offered(),
         "new_key": str(uuid.uuid4()),
         "sample_bytes_max": voiceprint.SAMPLE_BYTES_MAX,
+    }
+
+
+def _in_words(candidate: dict[str, Any]) -> dict[str, Any]:
+    if label := candidate.get("copy"):
+        return {"kind": f"A copy of your voice, made by {label}", "note": "Of your own recording"}
+    likeness = candidates.in_words(candidate["likeness"])
+    return {
+        "kind": candidates.in_kind(candidate["style"]),
+        "note": f"{likeness}: of this kind, not this person",
     }
 
 

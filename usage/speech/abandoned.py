@@ -41,7 +41,7 @@ def forget_matches(now: datetime) -> int:
     """
     matches = list(match.forgettable(now)[:BATCH])
     for each in matches:
-        match.forget(each)
+        match.forget(each, now)
     return len(matches)
 
 

@@ -8,9 +8,12 @@ from functools import lru_cache
 from typing import Any
 
 from usage import audio
+from usage.engines import Settings
+from usage.models import VoiceMatch
 from usage.voiceprint import Described, Reference
 
-from . import own_voice
+from . import copies, own_voice
+from .problems import UnknownMatch
 
 SHARES = (0.6, 0.4)  # of the nearest style and the next in their blend
 NEAREST = 3  # of each sex, which together say whose voice it is
@@ -55,13 +58,40 @@ def in_words(likeness: float) -> str:
     return next(words for least, words in WORDS if likeness >= least)
 
 
+def settings_of(match: VoiceMatch, number: int) -> dict[str, Any]:
+    """The engine's settings for a candidate, counted from 0. Raises UnknownMatch."""
+    if not 0 <= number < len(match.candidates):
+        raise UnknownMatch
+    candidate = match.candidates[number]
+    if "copy" in candidate:
+        return copies.settings_of(match)
+    return {"style": candidate["style"], "gain": candidate["gain"]}
+
+
+def heard(match: VoiceMatch, number: int) -> bytes:
+    """The sample sentence in the voice of a candidate, as mp3. Costs nothing.
+
+    Raises UnknownMatch, SpeechFailed, and Refused for a copy that was heard often enough.
+    """
+    settings = settings_of(match, number)
+    if "copy" not in settings:
+        return sample(**settings)
+    copies.count_hearing(match)
+    return _spoken(settings)
+
+
 @lru_cache(maxsize=64)
 def sample(*, style: str, gain: float) -> bytes:
     """The sample sentence in that voice, as mp3. Raises SpeechFailed.
 
     Remembered, because it takes seconds of a core and listening is free.
     """
-    speech = own_voice.preview_matched({"style": style, "gain": gain})
+    return _spoken({"style": style, "gain": gain})
+
+
+def _spoken(settings: Settings) -> bytes:
+    """Not remembered: the sound of a copy is somebody's voice."""
+    speech = own_voice.preview_matched(settings)
     encoder = audio.encoder("mp3", sample_rate=speech.sample_rate)
     try:
         return encoder.feed(speech.samples) + encoder.finish()

@@ -1,7 +1,8 @@
 """Voice match: a sample of somebody's voice, and the nearest of our voices to choose from.
 
-It is not a copy of a person: a voice of the same kind, of those that Kokoro speaks with. Nothing is
-charged until a candidate is kept (`own_voice`).
+What is found here is not a copy of a person: a voice of the same kind, of those that Kokoro speaks
+with. Where a speech server makes copies (`copies`), one is the first candidate. Nothing is charged
+until a candidate is kept (`own_voice`).
 
 A sample is compared in the request that brings it, in a helper process, and only in memory. It is
 stored only where the customer wants it kept. What is left of a match that nobody keeps goes after
@@ -13,7 +14,6 @@ from __future__ import annotations
 import hashlib
 import logging
 from datetime import datetime, timedelta
-from typing import Any
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
@@ -23,11 +23,10 @@ from accounts.models import Customer
 from jobs.clock import ticking
 from usage import voiceprint
 from usage.engines import missing
-from usage.models import Voice, VoiceConsent, VoiceMatch
+from usage.models import Voice, VoiceConsent, VoiceCopy, VoiceMatch
 from usage.voiceprint import DescribeFailed, SampleRefused
 
-from . import audio, own_voice
-from .candidates import nearest
+from . import audio, candidates, consent, copies, own_voice
 from .outcome import UNEXPECTED
 from .problems import (
     KeyReused,
@@ -42,23 +41,11 @@ from .speak import KEY
 
 logger = logging.getLogger(__name__)
 
-CONSENT = (
-    "This is my own voice, and I agree that Vocalis compares this recording with its voices "
-    "to find one of the same kind for me."
-)
-# Half a minute of reading after it, in which all sounds of English come up.
-TO_READ = (
-    "I am reading this at my own pace, in the voice I use every day. The boat left the harbour "
-    "before dawn, and nobody on the quay waved. She counted the letters twice, put the smallest "
-    "one aside, and opened the window. Why would such a quiet town need three bakeries? Perhaps "
-    "the answer is in the flour, or in the young judge who measures every loaf with care."
-)
-CONSENT_SHA256 = hashlib.sha256(CONSENT.encode()).hexdigest()
-
 MATCHES_A_DAY = 10
 UNKEPT_HOURS = 24
-# Nobody can still be at it: the helper has ended, and the sample is stored.
-ABANDONED_SECONDS = voiceprint.ANSWER_SECONDS + 45
+# Nobody can still be at it: the helper has ended, the sample is stored, and the copy is made.
+ABANDONED_SECONDS = voiceprint.ANSWER_SECONDS + 45 + copies.SECONDS_MAX
+NOT_HERE = "Voice match does not work just now. Try again later."
 
 
 def begin(
@@ -77,6 +64,7 @@ def begin(
     nothing. Raises Refused (KeyReused among it), StillRunning, MatchInProgress, TooManyMatches and
     SpeechFailed; after any of them nothing is left of the sample.
     """
+    sentence, server = consent.sentence(), copies.maker()
     _check(sample, consent_sha256, key)
     clock = ticking(now)
     for left in abandoned(now).filter(customer=customer):
@@ -95,22 +83,32 @@ def begin(
             _refuse_too_many(customer, now)
             match.consent = VoiceConsent.objects.create(
                 customer=customer,
-                sentence=CONSENT,
-                sentence_sha256=CONSENT_SHA256,
+                sentence=sentence,
+                sentence_sha256=consent_sha256,
                 address=address,
                 given_at=now,
             )
             match.save(force_insert=True)
+            copy = copies.prepare(match, server, now) if server else None
     except IntegrityError:  # the same key in the same instant, or another match in progress
         if first := VoiceMatch.objects.filter(customer=customer, key=key).first():
             return _again(first, body_hash)
         raise MatchInProgress from None
-    _make(match, sample)
+    try:
+        _make(match, copy, sample)
+    finally:
+        if copy and (copy.failure or match.state != VoiceMatch.State.READY):
+            copies.let_go_of(copy, clock())
     logger.info("voice match %s took %.1f seconds", match.id, (clock() - now).total_seconds())
     return match
 
 
 def is_offered() -> bool:
+    """Whether samples can be compared here and what is found can speak, or copies are made."""
+    return finds_here() or copies.maker() is not None
+
+
+def finds_here() -> bool:
     """Whether samples can be compared here, and what is found can speak."""
     return not (voiceprint.missing() or missing(voiceprint.STYLES_SPOKEN_BY))
 
@@ -136,17 +134,9 @@ def held(customer: Customer) -> QuerySet[VoiceMatch]:
     return (
         VoiceMatch.objects.filter(customer=customer)
         .filter(state__in=(VoiceMatch.State.READY, VoiceMatch.State.KEPT))
-        .select_related("consent")
+        .select_related("consent", "copy")
         .order_by("-created_at", "-id")
     )
-
-
-def settings_of(match: VoiceMatch, number: int) -> dict[str, Any]:
-    """The engine's settings for a candidate, counted from 0. Raises UnknownMatch."""
-    if not 0 <= number < len(match.candidates):
-        raise UnknownMatch
-    candidate = match.candidates[number]
-    return {"style": candidate["style"], "gain": candidate["gain"]}
 
 
 def keep(
@@ -157,7 +147,7 @@ def keep(
     Raises UnknownMatch, and what `own_voice.set_up` raises.
     """
     match = of(customer, match_id)
-    settings = settings_of(match, number)
+    settings = candidates.settings_of(match, number)
     if match.state == VoiceMatch.State.KEPT and not match.voices.filter(key=key).exists():
         raise Refused({"candidate": ["You have kept a voice of this match. Make another match."]})
     return own_voice.set_up(
@@ -166,7 +156,8 @@ def keep(
 
 
 def revoke(*, customer: Customer, match_id: UUID, now: datetime) -> None:
-    """Withdraw the consent: sample and embedding go, and voices made of the match speak no more.
+    """Withdraw the consent: sample and embedding go, voices made of the match speak no more, and a
+    worker deletes the copy at its server.
 
     Twice is as once. Raises UnknownMatch, and OSError if the sample cannot be deleted: then
     everything else is gone, and the same again tries the sample.
@@ -179,7 +170,9 @@ def revoke(*, customer: Customer, match_id: UUID, now: datetime) -> None:
         VoiceMatch.objects.filter(id=match.id).update(
             state=VoiceMatch.State.REVOKED, candidates=[], embedding=None, body_hash=""
         )
+        own_voice.forget_copies(Voice.objects.filter(match=match))
         Voice.objects.filter(match=match, state=Voice.State.READY).update(state=Voice.State.REVOKED)
+        copies.let_go(match.id, now)
     forget_sample(match)
 
 
@@ -202,6 +195,7 @@ def abandoned(now: datetime) -> QuerySet[VoiceMatch]:
 def give_up(match: VoiceMatch, now: datetime) -> None:
     """Mark an abandoned match failed, and delete what it stored."""
     _fail(match, UNEXPECTED)
+    copies.let_go(match.id, now)
 
 
 def forgettable(now: datetime) -> QuerySet[VoiceMatch]:
@@ -213,14 +207,16 @@ def forgettable(now: datetime) -> QuerySet[VoiceMatch]:
     ).exclude(state=VoiceMatch.State.PENDING)
 
 
-def forget(match: VoiceMatch) -> None:
-    """Delete the match with its consent, unless somebody keeps it in this moment.
+def forget(match: VoiceMatch, now: datetime) -> None:
+    """Delete the match with its consent, unless somebody keeps it in this moment. A worker deletes
+    the copy at its server.
 
     Raises OSError if the sample cannot be deleted.
     """
     forget_sample(match)
     try:
         with transaction.atomic():
+            copies.let_go(match.id, now)
             VoiceMatch.objects.filter(id=match.id, voices=None).delete()
             VoiceConsent.objects.filter(id=match.consent_id).delete()
     except (IntegrityError, ProtectedError):
@@ -236,9 +232,10 @@ def forget_all(customer: Customer, now: datetime) -> None:
         give_up(left, now)
     if VoiceMatch.objects.filter(customer=customer, state=VoiceMatch.State.PENDING).exists():
         raise MatchInProgress
+    own_voice.forget_copies(Voice.objects.filter(customer=customer))
     Voice.objects.filter(customer=customer).update(match=None)
     for match in VoiceMatch.objects.filter(customer=customer):
-        forget(match)
+        forget(match, now)
     VoiceConsent.objects.filter(customer=customer, match=None).delete()
 
 
@@ -248,7 +245,7 @@ def _check(sample: bytes, consent_sha256: str, key: str) -> None:
         errors["key"] = ["A key is 1 to 128 ASCII characters without spaces."]
     if not consent_sha256:
         errors["consent"] = ["Read the sentence aloud in the sample, and tick that you agree."]
-    elif consent_sha256 != CONSENT_SHA256:
+    elif consent_sha256 != consent.sha256(consent.sentence()):
         errors["consent"] = ["The sentence has changed. Read the one that is shown now."]
     if not sample:
         errors["sample"] = [voiceprint.WORDS["empty"]]
@@ -274,17 +271,20 @@ def _again(first: VoiceMatch, body_hash: str) -> VoiceMatch:
     return first
 
 
-def _make(match: VoiceMatch, sample: bytes) -> None:
+def _make(match: VoiceMatch, copy: VoiceCopy | None, sample: bytes) -> None:
     failure = UNEXPECTED
     try:
-        described = voiceprint.describe(sample)
+        _compare(match, sample)
         if match.sample:
             audio.store_sample(match.sample, sample)
-        match.candidates, match.embedding = nearest(described), described.embedding
-        match.state = VoiceMatch.State.READY
+        if copy:
+            _copy(match, copy, sample)
+        if not match.candidates:
+            raise SpeechFailed((copy and copy.failure) or NOT_HERE)
         ready = {"candidates": match.candidates, "embedding": match.embedding}
-        if not _pending(match).update(state=match.state, **ready):
+        if not _pending(match).update(state=VoiceMatch.State.READY, **ready):
             raise SpeechFailed("The consent was withdrawn, or this took too long. Try again.")
+        match.state = VoiceMatch.State.READY
         failure = ""
     except SampleRefused as error:
         failure = str(error)
@@ -299,6 +299,24 @@ def _make(match: VoiceMatch, sample: bytes) -> None:
     finally:
         if failure:
             _fail(match, failure)
+
+
+def _compare(match: VoiceMatch, sample: bytes) -> None:
+    """With our voices, where they can speak. Raises SampleRefused and DescribeFailed."""
+    if not finds_here():
+        return voiceprint.check_size(sample)
+    described = voiceprint.describe(sample)
+    match.candidates, match.embedding = candidates.nearest(described), described.embedding
+    return None
+
+
+def _copy(match: VoiceMatch, copy: VoiceCopy, sample: bytes) -> None:
+    """Make the copy the first candidate. Without one, the row of the copy says why."""
+    try:
+        copies.make(copy, sample)
+    except copies.CopyFailed:
+        return
+    match.candidates = [{"copy": copy.label}, *match.candidates]
 
 
 def _fail(match: VoiceMatch, failure: str) -> None:

@@ -35,7 +35,7 @@ from usage.engines.whole import Speech, speak_whole
 from usage.models import Voice, VoiceMatch
 from usage.voiceprint import STYLES_SPOKEN_BY
 
-from . import capture
+from . import capture, copies
 from .outcome import UNEXPECTED
 from .problems import InProgress, KeyReused, Refused, SpeechFailed, StillRunning
 from .speak import KEY
@@ -65,8 +65,13 @@ def preview(settings: Settings) -> Speech:
 
 
 def preview_matched(settings: Settings, text: str = SAMPLE) -> Speech:
-    """The sample sentence in a voice of Kokoro. Costs nothing. Raises SpeechFailed."""
-    return _spoken(STYLES_SPOKEN_BY, text, settings, MATCHED_SAMPLE_SECONDS)
+    """The sample sentence in the voice of a candidate. Costs nothing. Raises SpeechFailed."""
+    return _spoken(_engine_of(settings), text, settings, MATCHED_SAMPLE_SECONDS)
+
+
+def _engine_of(settings: Settings) -> str:
+    """What a candidate speaks with: a copy at its server, one of ours with Kokoro."""
+    return copies.ENGINE if "copy" in settings else STYLES_SPOKEN_BY
 
 
 def _spoken(name: str, text: str, settings: Settings, seconds: float) -> Speech:
@@ -99,7 +104,7 @@ def set_up(
         customer=customer,
         key=key,
         name=name,
-        engine=STYLES_SPOKEN_BY if match else ENGINE,
+        engine=_engine_of(settings) if match else ENGINE,
         settings=dict(settings) if match else {**settings, "gain": GAIN},
         match=match,
         credits=plans.OWN_VOICE_CREDITS,
@@ -144,6 +149,11 @@ def _listen(settings: Settings, match: VoiceMatch | None) -> None:
         preview_matched(settings, GREETING)
     else:
         preview(settings)
+
+
+def forget_copies(voices: QuerySet[Voice]) -> None:
+    """Forget where the copies among these voices are: nobody is to speak with them any more."""
+    voices.filter(engine=copies.ENGINE).update(settings={})
 
 
 def abandoned(now: datetime) -> QuerySet[Voice]:
@@ -205,6 +215,8 @@ def _finish(voice: Voice, reservation: ledger.Reserved, now: datetime) -> None:
                 raise SpeechFailed("This took too long. Try again.")
             if voice.match_id and not _take(voice.match_id):
                 raise SpeechFailed("This match is over: a voice of it was kept, or withdrawn.")
+            if voice.match_id and voice.engine != copies.ENGINE:
+                copies.let_go(voice.match_id, now)  # another candidate was kept
             capture.capture_and_report(
                 customer_id=voice.customer_id,
                 reservation=reservation,

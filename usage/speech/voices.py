@@ -231,6 +231,8 @@ def of(customer: Customer) -> list[Speaker]:
 
 def own_speaker(voice: Voice) -> Speaker:
     made = "Your own, matched" if voice.match_id else "Your own"
+    if voice.engine == "remote":
+        made = "A copy of your voice"
     return Speaker(
         str(voice.id), voice.name, VoiceType.STANDARD, voice.engine, voice.settings, made
     )

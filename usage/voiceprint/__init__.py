@@ -115,12 +115,17 @@ def kind(sample: bytes) -> str:
     return {b"RIFF": "wav", b"RF64": "wav", b"fLaC": "flac", b"OggS": "ogg"}.get(sample[:4], "mp3")
 
 
-def describe(sample: bytes) -> Described:
-    """What voice speaks in the sample. Raises SampleRefused and DescribeFailed."""
+def check_size(sample: bytes) -> None:
+    """Raises SampleRefused for a sample that is empty or too large."""
     if not sample:
         raise SampleRefused("empty")
     if len(sample) > SAMPLE_BYTES_MAX:
         raise SampleRefused("too_large")
+
+
+def describe(sample: bytes) -> Described:
+    """What voice speaks in the sample. Raises SampleRefused and DescribeFailed."""
+    check_size(sample)
     answer = _ask(sample)
     if (code := answer.get("refused")) in WORDS:
         raise SampleRefused(code, seconds=_number(answer, "seconds", default=0, places=1))

@@ -17,9 +17,11 @@ from usage import voiceprint
 from usage.engines.tests.quick import QuickEngine
 from usage.models import UsageEvent, Voice, VoiceConsent, VoiceMatch
 from usage.speech import abandoned, candidates, match, own_voice, problems, voices
+from usage.speech import consent as consents
 from usage.voiceprint import Described, DescribeFailed, Reference, SampleRefused
 
 SAMPLE = b"RIFF of a voice"
+SHA256 = consents.sha256(consents.COMPARED)
 
 
 def described(pitch_hz=210.0, **likeness) -> Described:
@@ -58,7 +60,7 @@ def begin(customer, now, sample=SAMPLE, key="m-1", keeps_sample=False, consent=N
     return match.begin(
         customer=customer,
         sample=sample,
-        consent_sha256=match.CONSENT_SHA256 if consent is None else consent,
+        consent_sha256=SHA256 if consent is None else consent,
         keeps_sample=keeps_sample,
         address="192.0.2.7",
         key=key,
@@ -136,8 +138,8 @@ def test_a_match_costs_nothing_and_keeps_the_consent_but_not_the_sample(alice, r
 
     assert (found.state, len(found.candidates)) == ("ready", 3)
     consent = VoiceConsent.objects.get()
-    assert (consent.sentence, consent.address) == (match.CONSENT, "192.0.2.7")
-    assert (consent.sentence_sha256, consent.given_at) == (match.CONSENT_SHA256, now)
+    assert (consent.sentence, consent.address) == (consents.COMPARED, "192.0.2.7")
+    assert (consent.sentence_sha256, consent.given_at) == (SHA256, now)
     assert bytes(VoiceMatch.objects.get().embedding) == bytes(512)
     assert stored() == []
     assert balances() == (60_000, 0)
@@ -397,7 +399,7 @@ def test_who_wants_to_be_forgotten_is(alice, bob, rich, now):
 
 
 def form(**changed):
-    fields = {"consent": match.CONSENT_SHA256, "key": "m-1"} | changed
+    fields = {"consent": SHA256, "key": "m-1"} | changed
     return fields | {"sample": SimpleUploadedFile("voice.wav", SAMPLE)}
 
 
@@ -405,7 +407,7 @@ def test_the_page_leads_with_the_match_and_says_what_it_is(page, rich):
     html = page.get(reverse("own-voice")).content.decode()
 
     assert html.index("Match your voice") < html.index("Tune one by ear")
-    assert match.CONSENT in html and "not a copy of" in html
+    assert consents.COMPARED in html and "not a copy of" in html
     assert 'accept=".wav,.mp3,.ogg,.flac' in html
 
 
@@ -434,7 +436,7 @@ def test_without_script_a_file_is_sent_three_are_heard_and_one_is_kept(page, ali
     ("sent", "status", "words"),
     [
         (form(consent=""), 422, "tick that you agree"),
-        ({"consent": match.CONSENT_SHA256, "key": "m-1"}, 422, "Choose a file"),
+        ({"consent": SHA256, "key": "m-1"}, 422, "Choose a file"),
     ],
 )
 def test_the_page_says_what_is_missing_of_a_sample(page, sent, status, words):

@@ -36,8 +36,13 @@ from billing.tests.money_stage import Killed, balance, establish, remote_balance
 from billing.tests.operate import run
 from conftest import PASSWORD
 from jobs.worker import Worker, all_jobs
-from usage.models import Generation, Pronunciation, VoiceConsent, VoiceMatch
-from usage.speech import manner, problems, pronunciations, speak
+from usage import voiceprint
+from usage.engines import remote
+from usage.engines.remote.configuration import read_servers
+from usage.engines.remote.tests.contract_server import ContractServer
+from usage.models import Generation, Pronunciation, VoiceConsent, VoiceCopy, VoiceMatch
+from usage.speech import consent, manner, match, problems, pronunciations, speak
+from usage.speech.tests.test_match import described
 from usage.text import MAX_CHARACTERS
 from vocalis.operations import deletion
 
@@ -134,6 +139,41 @@ def test_what_is_known_of_a_voice_goes_and_a_comparison_is_waited_for(stage, lif
     assert code == 0
     assert not VoiceMatch.objects.exists() and not VoiceConsent.objects.exists()
     assert not default_storage.exists(name)
+
+
+def test_a_copy_of_a_voice_is_deleted_at_its_server_later_if_that_is_away(stage, life, monkeypatch):
+    server = ContractServer()
+    written = f"{server.address}?model=m&label=Studio&clones=yes"
+    monkeypatch.setattr(remote, "_servers", read_servers(written))
+    monkeypatch.setattr(voiceprint, "describe", lambda sample: described())
+    match.begin(
+        customer=life,
+        sample=b"RIFF\x24\0\0\0WAVE of a voice",
+        consent_sha256=consent.sha256(consent.sentence()),
+        keeps_sample=False,
+        address="192.0.2.7",
+        key="k",
+        now=stage.now(),
+    )
+    server.die()
+
+    code, _ = delete()
+    stage.drain()
+
+    assert code == 0
+    assert not VoiceMatch.objects.exists() and not VoiceConsent.objects.exists()
+    copy = VoiceCopy.objects.get()
+    assert (copy.match, copy.deleted_at, copy.attempts) == (None, None, 1)
+    assert str(life.pk) not in serializers.serialize("json", [copy])
+    again = ContractServer(port=server.server_port)
+    again.kept = server.kept
+    try:
+        stage.advance(minutes=3)
+        stage.drain()
+        assert VoiceCopy.objects.get().deleted_at
+        assert again.kept == {"voice_consents": {}, "voices": {}}
+    finally:
+        again.die()
 
 
 def test_a_request_that_stood_still_while_it_spoke_leaves_no_audio(stage, life, monkeypatch):

@@ -3,72 +3,81 @@
 (() => {
   const form = document.querySelector("form[data-match]");
   if (!form) return;
-  const SECONDS_MAX = 60;
-  const bytesMax = Number(form.dataset.bytesMax);
-  const input = form.querySelector("input[type=file]");
   const problem = form.querySelector("[data-match-problem]");
-  const recorder = form.querySelector("[data-recorder]");
-  const button = form.querySelector("[data-record]");
-  const status = form.querySelector("[data-recorded]");
-  const playback = form.querySelector("[data-playback]");
-  let recording = null;
+  const takes = [...form.querySelectorAll("[data-take]")];
+  const canRecord = navigator.mediaDevices && window.AudioWorkletNode && window.DataTransfer;
 
   const say = (words) => { problem.textContent = words; problem.hidden = !words; };
+  const tooLarge = (take) => {
+    const file = take.querySelector("input[type=file]").files[0];
+    return file && file.size > Number(take.dataset.bytesMax);
+  };
 
-  if (navigator.mediaDevices && window.AudioWorkletNode && window.DataTransfer) recorder.hidden = false;
-  button.addEventListener("click", () => (recording ? stop() : start()));
-  input.addEventListener("change", () => {
-    playback.hidden = true;
-    status.textContent = "";
-    const file = input.files[0];
-    say(file && file.size > bytesMax ? "The sample has more than 10 MB. Choose a shorter one, or an mp3." : "");
-  });
+  takes.forEach(recorderOf);
 
-  async function start() {
-    say("");
-    button.disabled = true;
-    let stream;
-    try {
-      // As it is: what makes calls sound well changes a voice.
-      const audio = { channelCount: 1, echoCancellation: false, noiseSuppression: false, autoGainControl: true };
-      stream = await navigator.mediaDevices.getUserMedia({ audio });
-      const context = new AudioContext();
-      await context.audioWorklet.addModule(recorder.dataset.worklet);
-      const node = new AudioWorkletNode(context, "recorder", { numberOfOutputs: 0 });
-      recording = { stream, context, parts: [], count: 0 };
-      node.port.onmessage = ({ data }) => add(data);
-      context.createMediaStreamSource(stream).connect(node);
-      button.textContent = "Stop";
-    } catch (error) {
-      if (stream) stream.getTracks().forEach((track) => track.stop());
-      say("The microphone cannot be used here. Allow it in the browser, or choose a file.");
-    } finally {
-      button.disabled = false;
+  function recorderOf(take) {
+    const secondsMax = Number(take.dataset.secondsMax);
+    const input = take.querySelector("input[type=file]");
+    const recorder = take.querySelector("[data-recorder]");
+    const button = take.querySelector("[data-record]");
+    const status = take.querySelector("[data-recorded]");
+    const playback = take.querySelector("[data-playback]");
+    let recording = null;
+
+    if (canRecord) recorder.hidden = false;
+    button.addEventListener("click", () => (recording ? stop() : start()));
+    input.addEventListener("change", () => {
+      playback.hidden = true;
+      status.textContent = "";
+      say(tooLarge(take) ? take.dataset.tooLarge : "");
+    });
+
+    async function start() {
+      say("");
+      button.disabled = true;
+      let stream;
+      try {
+        // As it is: what makes calls sound well changes a voice.
+        const audio = { channelCount: 1, echoCancellation: false, noiseSuppression: false, autoGainControl: true };
+        stream = await navigator.mediaDevices.getUserMedia({ audio });
+        const context = new AudioContext();
+        await context.audioWorklet.addModule(recorder.dataset.worklet);
+        const node = new AudioWorkletNode(context, "recorder", { numberOfOutputs: 0 });
+        recording = { stream, context, parts: [], count: 0 };
+        node.port.onmessage = ({ data }) => add(data);
+        context.createMediaStreamSource(stream).connect(node);
+        button.textContent = "Stop";
+      } catch (error) {
+        if (stream) stream.getTracks().forEach((track) => track.stop());
+        say("The microphone cannot be used here. Allow it in the browser, or choose a file.");
+      } finally {
+        button.disabled = false;
+      }
     }
-  }
 
-  function add(samples) {
-    if (!recording) return;
-    recording.parts.push(samples);
-    recording.count += samples.length;
-    const seconds = Math.floor(recording.count / recording.context.sampleRate);
-    status.textContent = `${seconds} s`;
-    if (seconds >= SECONDS_MAX) stop();
-  }
+    function add(samples) {
+      if (!recording) return;
+      recording.parts.push(samples);
+      recording.count += samples.length;
+      const seconds = Math.floor(recording.count / recording.context.sampleRate);
+      status.textContent = `${seconds} s`;
+      if (seconds >= secondsMax) stop();
+    }
 
-  function stop() {
-    const { stream, context, parts, count } = recording;
-    recording = null;
-    button.textContent = "Record again";
-    stream.getTracks().forEach((track) => track.stop());
-    const file = new File([wav(parts, count, context.sampleRate)], "recording.wav", { type: "audio/wav" });
-    context.close();
-    const files = new DataTransfer();
-    files.items.add(file);
-    input.files = files.files;
-    if (playback.src) URL.revokeObjectURL(playback.src);
-    playback.src = URL.createObjectURL(file);
-    playback.hidden = false;
+    function stop() {
+      const { stream, context, parts, count } = recording;
+      recording = null;
+      button.textContent = "Record again";
+      stream.getTracks().forEach((track) => track.stop());
+      const file = new File([wav(parts, count, context.sampleRate)], "recording.wav", { type: "audio/wav" });
+      context.close();
+      const files = new DataTransfer();
+      files.items.add(file);
+      input.files = files.files;
+      if (playback.src) URL.revokeObjectURL(playback.src);
+      playback.src = URL.createObjectURL(file);
+      playback.hidden = false;
+    }
   }
 
   function wav(parts, count, rate) {
@@ -97,7 +106,7 @@
   }
 
   form.addEventListener("submit", (event) => {
-    if (input.files[0] && input.files[0].size > bytesMax) event.preventDefault();
+    if (takes.some(tooLarge)) event.preventDefault();
   });
   // A second click would only be answered with the same match or voice; spare it.
   for (const each of document.querySelectorAll("form[data-match], form[data-keep]")) {

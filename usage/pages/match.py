@@ -69,10 +69,12 @@ def _form(*fields: str) -> Callable[[View], View]:
 def begin(request: CustomerRequest) -> HttpResponse:
     key = request.POST.get("key", "") or str(uuid.uuid4())
     sample = request.FILES.get("sample")
+    consent = request.FILES.get("consent_recording")
     try:
         match.begin(
             customer=request.customer,
             sample=sample.read() if sample else b"",
+            consent_recording=consent.read() if consent else b"",
             consent_sha256=request.POST.get("consent", ""),
             keeps_sample=bool(request.POST.get("keep_sample")),
             address=throttle.address(request),

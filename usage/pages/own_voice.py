@@ -147,7 +147,13 @@ def _of_match(request: CustomerRequest, fields: QueryDict) -> dict[str, Any]:
         "held": match.held(request.customer),
         "consent": sentence,
         "consent_sha256": consent.sha256(sentence),
-        "to_read": consent.TO_READ,
+        "to_read": consent.to_read(),
+        "phrase": (phrase := consent.phrase()),
+        "sample_seconds": f"10 to {copies.OPENAI_SECONDS_MAX} seconds"
+        if phrase
+        else "10 seconds to 5 minutes",
+        "recorded_seconds_max": copies.OPENAI_SECONDS_MAX - 1 if phrase else 60,
+        "consent_bytes_max": match.CONSENT_BYTES_MAX,
         "formats": voiceprint.listed(),
         "accept": ",".join(f".{name}" for name in voiceprint.formats()),
         "is_matching": match.is_offered(),

@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import hashlib
 
+from usage.engines.remote.configuration import OPENAI
+
 from . import copies
 
 COMPARED = (
@@ -18,6 +20,12 @@ TO_READ = (
     "before dawn, and nobody on the quay waved. She counted the letters twice, put the smallest "
     "one aside, and opened the window. Why would such a quiet town need three bakeries? Perhaps "
     "the answer is in the flour, or in the young judge who measures every loaf with care."
+)
+# As OpenAI wants it, word for word and alone in a recording:
+# https://developers.openai.com/api/docs/guides/custom-voices
+OPENAI_PHRASE = (
+    "I am the owner of this voice and I consent to OpenAI using this voice to create a synthetic "
+    "voice model."
 )
 
 
@@ -33,6 +41,17 @@ def copied(label: str) -> str:
         f"This is my own voice. I agree that Vocalis sends this recording to {label}, which makes "
         "a copy of my voice for me, and that Vocalis compares it with its own voices."
     )
+
+
+def phrase() -> str:
+    """What is read aloud in a recording of its own beside the sample; "" if none is wanted."""
+    server = copies.maker()
+    return OPENAI_PHRASE if server and server.clones == OPENAI else ""
+
+
+def to_read() -> str:
+    """What is read after the sentence: so much that the whole is as long as it may be."""
+    return ". ".join(TO_READ.split(". ")[:2]) + "." if phrase() else TO_READ
 
 
 def sha256(sentence: str) -> str:

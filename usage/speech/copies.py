@@ -1,4 +1,4 @@
-"""Copies of customers' voices at the speech server that makes them, if one is set (`clones=yes`).
+"""Copies of customers' voices at the speech server that makes them, if one is set (`clones=`).
 
 The recording goes there with the consent that is read aloud in it. The row of a copy is written
 before the server is asked, and the copy has its id in its name there: what a killed process or a
@@ -27,7 +27,7 @@ from usage.engines.remote.clones import (
     Kind,
     media_type,
 )
-from usage.engines.remote.configuration import SpeechServer
+from usage.engines.remote.configuration import OPENAI, SpeechServer
 from usage.engines.remote.failures import (
     Busy,
     Misconfigured,
@@ -48,6 +48,7 @@ LANGUAGE = "en"  # of the sentence that is read aloud
 # Twice the time-outs: a slow upload may use each of them anew.
 SECONDS_MAX = 2 * (CONSENT_SECONDS + VOICE_SECONDS)
 HEARD_MAX = 20  # how often a copy is listened to free before it is kept
+OPENAI_SECONDS_MAX = 30  # of a sample for OpenAI's own service
 # A server that was too slow to answer is done by then with what it was asked to make.
 LOST_SECONDS = 600
 PENDING_SECONDS = 60
@@ -77,19 +78,24 @@ def prepare(match: VoiceMatch, server: SpeechServer, now: datetime) -> VoiceCopy
     )
 
 
-def make(copy: VoiceCopy, sample: bytes) -> None:
-    """Have the server make it, outside any transaction. Raises CopyFailed, whose words the row has,
-    too.
+def make(copy: VoiceCopy, sample: bytes, *, consented: bytes, seconds: float) -> None:
+    """Have the server make it, outside any transaction. `consented` is the recording of the
+    consent; `seconds` is the length of the sample, 0 if not known.
+
+    Raises CopyFailed, whose words the row has, too.
     """
-    if not media_type(sample):
+    if not (media_type(sample) and media_type(consented)):
         raise _failed(copy, f"{copy.label} does not take files like this one. Send a wav or mp3.")
     if (server := remote.server_at(copy.server)) is None:
         raise _failed(copy, f"{copy.label} cannot be reached just now.")
+    if server.clones == OPENAI and seconds > OPENAI_SECONDS_MAX:
+        words = f"it takes samples of at most {OPENAI_SECONDS_MAX} seconds"
+        raise _failed(copy, f"{copy.label} does not take this recording: {words}.")
     try:
         with Clones(server) as clones:
             _note(copy, asking=VoiceCopy.Asking.CONSENT)
             consent_id = clones.give_consent(
-                name=copy.name, language=LANGUAGE, recording=sample, key=f"{copy.name}-consent"
+                name=copy.name, language=LANGUAGE, recording=consented, key=f"{copy.name}-consent"
             )
             # A worker may have thought this process gone, and be done with the row.
             _note(copy, asking=VoiceCopy.Asking.VOICE, consent_id=consent_id, deleted_at=None)

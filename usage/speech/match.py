@@ -43,6 +43,7 @@ logger = logging.getLogger(__name__)
 
 MATCHES_A_DAY = 10
 UNKEPT_HOURS = 24
+CONSENT_BYTES_MAX = 1_500_000  # of its recording, if that is one of its own
 # Nobody can still be at it: the helper has ended, the sample is stored, and the copy is made.
 ABANDONED_SECONDS = voiceprint.ANSWER_SECONDS + 45 + copies.SECONDS_MAX
 NOT_HERE = "Voice match does not work just now. Try again later."
@@ -57,19 +58,21 @@ def begin(
     address: str,
     key: str,
     now: datetime,
+    consent_recording: bytes = b"",
 ) -> VoiceMatch:
     """Compare the sample with our voices. The same key and sample again give the same match.
 
-    `consent_sha256` is of the sentence that was shown, and "" if nobody agreed to it. Costs
+    `consent_sha256` is of the sentence that was shown, and "" if nobody agreed to it.
+    `consent_recording` is of the phrase that some servers want alone (`consent.phrase`). Costs
     nothing. Raises Refused (KeyReused among it), StillRunning, MatchInProgress, TooManyMatches and
     SpeechFailed; after any of them nothing is left of the sample.
     """
     sentence, server = consent.sentence(), copies.maker()
-    _check(sample, consent_sha256, key)
+    _check(sample, consent_recording, consent_sha256, key)
     clock = ticking(now)
     for left in abandoned(now).filter(customer=customer):
         give_up(left, now)
-    body_hash = hashlib.sha256(sample).hexdigest()
+    body_hash = hashlib.sha256(sample + consent_recording).hexdigest()
     if first := VoiceMatch.objects.filter(customer=customer, key=key).first():
         return _again(first, body_hash)
     match = VoiceMatch(
@@ -95,7 +98,7 @@ def begin(
             return _again(first, body_hash)
         raise MatchInProgress from None
     try:
-        _make(match, copy, sample)
+        _make(match, copy, sample, consent_recording)
     finally:
         if copy and (copy.failure or match.state != VoiceMatch.State.READY):
             copies.let_go_of(copy, clock())
@@ -239,7 +242,7 @@ def forget_all(customer: Customer, now: datetime) -> None:
     VoiceConsent.objects.filter(customer=customer, match=None).delete()
 
 
-def _check(sample: bytes, consent_sha256: str, key: str) -> None:
+def _check(sample: bytes, consent_recording: bytes, consent_sha256: str, key: str) -> None:
     errors: dict[str, list[str]] = {}
     if not KEY.fullmatch(key):
         errors["key"] = ["A key is 1 to 128 ASCII characters without spaces."]
@@ -249,6 +252,10 @@ def _check(sample: bytes, consent_sha256: str, key: str) -> None:
         errors["consent"] = ["The sentence has changed. Read the one that is shown now."]
     if not sample:
         errors["sample"] = [voiceprint.WORDS["empty"]]
+    if consent.phrase() and not consent_recording:
+        errors["consent_recording"] = [voiceprint.WORDS["empty"]]
+    elif len(consent_recording) > CONSENT_BYTES_MAX:
+        errors["consent_recording"] = ["It has more than 1.5 MB. Send a shorter one, or an mp3."]
     if errors:
         raise Refused(errors)
 
@@ -271,14 +278,21 @@ def _again(first: VoiceMatch, body_hash: str) -> VoiceMatch:
     return first
 
 
-def _make(match: VoiceMatch, copy: VoiceCopy | None, sample: bytes) -> None:
+def _make(
+    match: VoiceMatch, copy: VoiceCopy | None, sample: bytes, consent_recording: bytes
+) -> None:
     failure = UNEXPECTED
     try:
-        _compare(match, sample)
+        seconds = _compare(match, sample)
         if match.sample:
             audio.store_sample(match.sample, sample)
         if copy:
-            _copy(match, copy, sample)
+            try:
+                consented = consent_recording or sample
+                copies.make(copy, sample, consented=consented, seconds=seconds)
+                match.candidates = [{"copy": copy.label}, *match.candidates]
+            except copies.CopyFailed:
+                logger.info("voice match %s is without a copy", match.id)
         if not match.candidates:
             raise SpeechFailed((copy and copy.failure) or NOT_HERE)
         ready = {"candidates": match.candidates, "embedding": match.embedding}
@@ -301,22 +315,16 @@ def _make(match: VoiceMatch, copy: VoiceCopy | None, sample: bytes) -> None:
             _fail(match, failure)
 
 
-def _compare(match: VoiceMatch, sample: bytes) -> None:
-    """With our voices, where they can speak. Raises SampleRefused and DescribeFailed."""
+def _compare(match: VoiceMatch, sample: bytes) -> float:
+    """With our voices, where they can speak. Returns the length of the sample in seconds, 0 if it
+    was not compared. Raises SampleRefused and DescribeFailed.
+    """
     if not finds_here():
-        return voiceprint.check_size(sample)
+        voiceprint.check_size(sample)
+        return 0
     described = voiceprint.describe(sample)
     match.candidates, match.embedding = candidates.nearest(described), described.embedding
-    return None
-
-
-def _copy(match: VoiceMatch, copy: VoiceCopy, sample: bytes) -> None:
-    """Make the copy the first candidate. Without one, the row of the copy says why."""
-    try:
-        copies.make(copy, sample)
-    except copies.CopyFailed:
-        return
-    match.candidates = [{"copy": copy.label}, *match.candidates]
+    return described.seconds
 
 
 def _fail(match: VoiceMatch, failure: str) -> None:

@@ -72,7 +72,7 @@ def cloner() -> SpeechServer | None:
 def server_at(url: str) -> SpeechServer | None:
     """The server that is set at this address; of several there, the one that makes copies."""
     found = [server for server in _servers if server.url == url]
-    return max(found, key=lambda server: server.clones, default=None)
+    return max(found, key=lambda server: bool(server.clones), default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +185,9 @@ class Remote:
         servers that take none of it (no connection, busy, a wrong key) do not count.
         """
         candidates = self._with(which)
-        request = Request(piece.spoken, which.voice, speed, seconds, key=str(uuid.uuid4()))
+        request = Request(
+            piece.spoken, which.voice, speed, seconds, str(uuid.uuid4()), which.is_copy
+        )
         tries = 0
         failure: Unspoken | ServerFailed
         silent: tuple[Standing, float, Unspoken] | None = None

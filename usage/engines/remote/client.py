@@ -40,6 +40,7 @@ class Request:
     speed: float
     seconds: float  # for the whole answer
     key: str
+    is_copy: bool = False  # of somebody's voice, which the contract names by an object
 
     @property
     def bytes_max(self) -> int:
@@ -72,7 +73,7 @@ class Client:
         body: dict[str, Any] = {
             "model": self.server.model,
             "input": request.text,
-            "voice": request.voice,
+            "voice": {"id": request.voice} if request.is_copy else request.voice,
             "response_format": self.server.response_format,
         } | ({"speed": request.speed} if request.speed != 1 else {})
         key = {"Idempotency-Key": request.key}

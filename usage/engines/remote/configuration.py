@@ -7,6 +7,7 @@ is special in a key, a model or a voice is written as in any URL: %2F for a slas
 
 One server may have `clones=yes`: it makes copies of voices (`clones`). A copy is there and nowhere
 else, and its label tells customers who gets their recording, so no other server has that label.
+`clones=openai` is the same by the rules of OpenAI's own service.
 """
 
 import re
@@ -18,6 +19,7 @@ FORMATS = ("pcm", "wav")
 LANGUAGES = ("en-us", "en-gb")
 AT_ONCE, AT_ONCE_MAX = 4, 100
 TIERS = ("premium", "standard")
+CLONES = ("yes", OPENAI := "openai")
 COPY = "vocalis-copy-"  # begins the name that a copy of somebody's voice has at its server
 LABEL, LABEL_CHARACTERS_MAX = "Speech servers", 20
 EXAMPLE = "https://KEY@speech.example/v1?model=kokoro"
@@ -47,7 +49,7 @@ class SpeechServer:
     at_once: int = AT_ONCE  # pieces it is asked for at the same time
     label: str = LABEL  # of its voices, for customers; servers of one label share pieces
     tier: str = TIERS[0]  # the price of its voices
-    clones: bool = False  # it makes copies of voices, and of its own only `voices` are offered
+    clones: str = ""  # of CLONES: it makes copies of voices; only `voices` of it are offered
 
     @property
     def group(self) -> str:
@@ -84,11 +86,11 @@ def _check_clones(servers: tuple[SpeechServer, ...]) -> None:
     """Raises Unreadable unless at most one clones, under a label that no other has."""
     cloning = [server for server in servers if server.clones]
     if len(cloning) > 1:
-        raise Unreadable("clones=yes on one server only: copies of voices are made at one place")
+        raise Unreadable("clones= on one server only: copies of voices are made at one place")
     groups = [server.group for server in servers]
     if any(groups.count(server.group) > 1 for server in cloning):
         raise Unreadable(
-            "the server with clones=yes with a label= that no other has: copies of voices are "
+            "the server with clones= with a label= that no other has: copies of voices are "
             "there only, and the label tells customers who gets their recording"
         )
 
@@ -199,17 +201,16 @@ def _tier(options: dict[str, list[str]], which: str) -> str:
     return tier
 
 
-def _clones(options: dict[str, list[str]], which: str) -> bool:
+def _clones(options: dict[str, list[str]], which: str) -> str:
     if "clones" not in options:
-        return False
-    if options["clones"] != ["yes"]:
-        raise Unreadable(f"{which} with clones=yes, or without clones=")
+        return ""
+    if (clones := options["clones"][0]) not in CLONES:
+        raise Unreadable(f"{which} with clones=yes or clones=openai, or without clones=")
     if "label" not in options:
         raise Unreadable(
-            f"{which} with a label= beside clones=yes, which tells customers who gets their "
-            "recording"
+            f"{which} with a label= beside clones=, which tells customers who gets their recording"
         )
-    return True
+    return clones
 
 
 def _at_once(options: dict[str, list[str]], which: str) -> int:

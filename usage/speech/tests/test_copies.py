@@ -4,6 +4,7 @@ server when nobody wants them any more. Against a server that keeps the contract
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from urllib.parse import quote
 
@@ -84,7 +85,7 @@ def page(client, alice):
     return client
 
 
-def begin(customer, now, *, sample=SAMPLE, key="m-1", keeps_sample=False):
+def begin(customer, now, *, sample=SAMPLE, key="m-1", keeps_sample=False, **more):
     return match.begin(
         customer=customer,
         sample=sample,
@@ -93,6 +94,7 @@ def begin(customer, now, *, sample=SAMPLE, key="m-1", keeps_sample=False):
         address="192.0.2.7",
         key=key,
         now=now,
+        **more,
     )
 
 
@@ -139,7 +141,7 @@ def test_a_copy_is_made_heard_kept_spoken_with_and_deleted_at_the_server(
     assert balances() == (60_000, 0)
 
     assert candidates.heard(found, 0)[:2] in (b"\xff\xfb", b"\xff\xf3", b"ID")
-    assert server.asked[-1]["voice"] == copy.voice_id
+    assert server.asked[-1]["voice"] == {"id": copy.voice_id}
 
     voice = keep(alice, now, found)
     assert (voice.state, voice.engine) == ("ready", "remote")
@@ -154,7 +156,7 @@ def test_a_copy_is_made_heard_kept_spoken_with_and_deleted_at_the_server(
         customer=alice, text="Hello there.", voice_id=str(voice.id), key="s", now=now
     )
     assert (spoken.state, spoken.credits) == ("done", 12)
-    assert server.asked[-1]["voice"] == copy.voice_id
+    assert server.asked[-1]["voice"] == {"id": copy.voice_id}
     assert work(now + LOST).deleted_at is None  # it is wanted
 
     for _ in range(2):
@@ -220,6 +222,66 @@ def test_what_is_heard_of_a_copy_is_not_remembered(alice, now, server):
     for _ in range(2):
         candidates.heard(found, 0)
     assert len(server.asked) == 2 * PIECES
+
+
+# By the rules of OpenAI's own service
+
+
+@pytest.fixture
+def openai(server, monkeypatch):
+    configure(monkeypatch, server, options="?model=m&label=OpenAI&clones=openai")
+    return server
+
+
+def test_openai_gets_its_phrase_alone_and_a_short_sample(alice, now, openai):
+    alone = b"RIFF\x24\0\0\0WAVE of a phrase"
+    found = begin(alice, now, consent_recording=alone)
+
+    consents, made = (form[1] for form in openai.forms)
+    assert (consents["recording"][2], made["audio_sample"][2]) == (alone, SAMPLE)
+    assert found.candidates[0] == {"copy": "OpenAI"}
+    assert begin(alice, now, consent_recording=alone).id == found.id
+    with pytest.raises(problems.KeyReused):
+        begin(alice, now, consent_recording=alone + b".")
+    assert len(openai.forms) == 2
+
+
+def test_a_sample_that_is_too_long_for_openai_is_not_sent(alice, now, openai, monkeypatch):
+    long = replace(described(), seconds=30.5)
+    monkeypatch.setattr(voiceprint, "describe", lambda sample: long)
+    found = begin(alice, now, consent_recording=SAMPLE)
+
+    assert "it takes samples of at most 30 seconds" in copies.failure_of(found)
+    assert len(found.candidates) == 3 and openai.forms == []
+
+
+@pytest.mark.parametrize(
+    ("recording", "words"), [(b"", "Choose a file"), (bytes(1_500_001), "more than 1.5 MB")]
+)
+def test_openai_wants_a_recording_of_its_phrase(alice, now, openai, recording, words):
+    with pytest.raises(problems.Refused, match=words) as refused:
+        begin(alice, now, consent_recording=recording)
+    assert list(refused.value.errors) == ["consent_recording"]
+    assert not VoiceMatch.objects.exists()
+
+
+def test_the_page_asks_for_both_recordings_of_openai(page, alice, rich, openai):
+    html = page.get(reverse("own-voice")).content.decode()
+    assert html.index(consent.OPENAI_PHRASE) < html.index("sends this recording to OpenAI")
+    assert html.count('type="file"') == 2 and "10 to 30 seconds" in html
+    assert "why would" not in html.lower()  # the text is so short that it fits
+
+    form = {
+        "consent": consent.sha256(consent.sentence()),
+        "key": "m-1",
+        "sample": SimpleUploadedFile("voice.wav", SAMPLE),
+    }
+    missing = page.post(reverse("voice-match"), form)
+    assert (missing.status_code, "Choose a file" in missing.content.decode()) == (422, True)
+    form["sample"] = SimpleUploadedFile("voice.wav", SAMPLE)
+    form["consent_recording"] = SimpleUploadedFile("phrase.wav", SAMPLE + b" alone")
+    assert page.post(reverse("voice-match"), form).url == reverse("own-voice")
+    assert openai.forms[0][1]["recording"][2] == SAMPLE + b" alone"
 
 
 # A server that does not make one

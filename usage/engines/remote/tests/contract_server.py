@@ -245,7 +245,8 @@ class Handler(BaseHTTPRequestHandler):
             return self.whole(404, "application/json", b'{"detail": "Not Found"}')
         if self.refuses_key():
             return None
-        if body["voice"].startswith("voice ") and body["voice"] not in server.kept["voices"]:
+        copy = body["voice"]["id"] if isinstance(body["voice"], dict) else None
+        if copy and copy not in server.kept["voices"]:
             told = error("There is no such voice.", param="voice")
             return self.whole(400, "application/json", json.dumps(told).encode())
         with server.lock:

@@ -40,7 +40,7 @@ def test_one_server_may_make_copies_of_voices_under_a_label_of_its_own():
         "https://a.example/v1?model=m, https://b.example/v1?model=m&label=Studio&clones=yes"
     )
 
-    assert (plain.clones, makes.clones, makes.voices) == (False, True, ())
+    assert (plain.clones, makes.clones, makes.voices) == ("", "yes", ())
 
 
 @pytest.mark.parametrize("text", ["", " ", "\n"])
@@ -80,11 +80,11 @@ GOOD = "https://a.example/v1?model=m"
             "https://a/v1?model=m&label=A&tier=standard, https://b/v1?model=m&label=A",
             "servers of one label with the same",
         ),
-        (f"{GOOD}&label=A&clones=no", "server 1 of 1 with clones=yes, or without"),
-        (f"{GOOD}&clones=yes", "with a label= beside clones=yes"),
+        (f"{GOOD}&label=A&clones=no", "server 1 of 1 with clones=yes or clones=openai"),
+        (f"{GOOD}&clones=yes", "with a label= beside clones="),
         (
-            "https://a/v1?model=m&label=A&clones=yes, https://b/v1?model=m&label=B&clones=yes",
-            "clones=yes on one server only",
+            "https://a/v1?model=m&label=A&clones=yes, https://b/v1?model=m&label=B&clones=openai",
+            "clones= on one server only",
         ),
         (
             "https://a/v1?model=m&label=A&clones=yes, https://b/v1?model=m&label=A",

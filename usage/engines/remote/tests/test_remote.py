@@ -501,6 +501,7 @@ def test_a_copy_is_asked_for_at_its_server_which_does_not_list_it(serve, engine)
     copy = {"voice": "voice 1", "group": "studio", "copy": True}
 
     assert speak_whole(speaks, TEXT, settings=copy).samples
+    assert server.asked[0]["voice"] == {"id": "voice 1"}
     with pytest.raises(EngineFailed, match="No speech server has the voice") as caught:
         speak_whole(speaks, TEXT, settings={"voice": "voice 1", "group": "studio"})
     assert caught.value.permanent

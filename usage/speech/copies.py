@@ -2,8 +2,8 @@
 
 The recording goes there with the consent that is read aloud in it. The row of a copy is written
 before the server is asked, and the copy has its id in its name there: what a killed process or a
-lost answer has left is found by it. What nobody wants any more is deleted there by a job, however
-long the server is away.
+lost answer has left is found by it. What nobody wants any more is deleted there by a job, which
+tries for days and then needs a person.
 """
 
 from __future__ import annotations
@@ -104,7 +104,9 @@ def make(copy: VoiceCopy, sample: bytes, *, consented: bytes, seconds: float) ->
             )
             _note(copy, asking=VoiceCopy.Asking.NOTHING, voice_id=voice_id, deleted_at=None)
     except (ServerFailed, ServerRefuses) as error:
-        logger.warning("no voice copy %s at %s: %s", copy.id, server.name, error)
+        # A refusal may quote what somebody has said in the recording.
+        why = "refused" if isinstance(error, ServerRefuses) else error
+        logger.warning("no voice copy %s at %s: %s", copy.id, server.name, why)
         if not getattr(error, "may_be_billed", False):
             _note(copy, asking=VoiceCopy.Asking.NOTHING)
         raise _failed(copy, _in_words(server.label, error)) from error
@@ -133,6 +135,12 @@ def let_go(match_id: UUID, now: datetime) -> None:
     worker deletes it there.
     """
     _due(VoiceCopy.objects.filter(match=match_id), now)
+
+
+def forget(match_id: UUID, now: datetime) -> None:
+    """The same, and what the server said of the recording is forgotten: the row may outlive it."""
+    VoiceCopy.objects.filter(match=match_id).update(failure="")
+    let_go(match_id, now)
 
 
 def let_go_of(copy: VoiceCopy, now: datetime) -> None:

@@ -175,7 +175,7 @@ def revoke(*, customer: Customer, match_id: UUID, now: datetime) -> None:
         )
         own_voice.forget_copies(Voice.objects.filter(match=match))
         Voice.objects.filter(match=match, state=Voice.State.READY).update(state=Voice.State.REVOKED)
-        copies.let_go(match.id, now)
+        copies.forget(match.id, now)
     forget_sample(match)
 
 
@@ -219,7 +219,7 @@ def forget(match: VoiceMatch, now: datetime) -> None:
     forget_sample(match)
     try:
         with transaction.atomic():
-            copies.let_go(match.id, now)
+            copies.forget(match.id, now)
             VoiceMatch.objects.filter(id=match.id, voices=None).delete()
             VoiceConsent.objects.filter(id=match.consent_id).delete()
     except (IntegrityError, ProtectedError):

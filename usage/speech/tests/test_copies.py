@@ -314,6 +314,8 @@ def test_without_a_copy_there_are_still_our_own_voices_and_the_reason(
     work(now)
     assert work(now + LOST).deleted_at is not None
     assert server.kept == NOTHING
+    match.forget(found, now)
+    assert VoiceCopy.objects.get().failure == ""
 
 
 def test_a_dead_server_leaves_our_own_voices(alice, now, server):

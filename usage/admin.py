@@ -163,16 +163,15 @@ class GenerationAdmin(OfCustomer, ReadOnlyAdmin):
     @confirmed(
         "Cancel",
         explains=(
-            "Ends these long texts before they are spoken. Their credits are given back, "
-            "and what was spoken of them is deleted."
+            "Ends these long texts before they are spoken, or made again. What is reserved for "
+            "them is given back, and what was spoken of them is deleted."
         ),
-        applies=lambda generation: (
-            generation.is_queued and generation.state == Generation.State.PENDING
-        ),
+        applies=lambda generation: generation.is_with_worker,
     )
     def cancel(self, request: HttpRequest, generations: QuerySet[Generation]) -> None:
         def cancel_one(generation: Generation) -> None:
-            if not (generation.is_queued and long.fail(generation, long.CANCELLED, timezone.now())):
+            is_with_worker = generation.is_with_worker
+            if not (is_with_worker and long.fail(generation, long.CANCELLED, timezone.now())):
                 raise Refused("is over, or made by a request")
 
         self.each(request, generations, "Cancelled", cancel_one)

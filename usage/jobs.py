@@ -8,11 +8,11 @@ from __future__ import annotations
 from jobs.job import Job
 
 from .metering import reconciliation, reporter
-from .speech import abandoned, copies, expiry, long
+from .speech import abandoned, copies, expiry, long, renewal
 
 JOBS: list[Job] = [
     reporter.REPORT,
-    long.RENEW,
+    renewal.RENEW,
     abandoned.GIVE_UP_GENERATIONS,
     abandoned.GIVE_UP_VOICES,
     abandoned.GIVE_UP_MATCHES,

@@ -28,7 +28,7 @@ class Migration(migrations.Migration):
                 ('characters_spoken', models.PositiveIntegerField(blank=True, help_text='Spoken and charged, if its customer stopped it. Empty: all of the text.', null=True)),
                 ('credits', models.BigIntegerField(help_text='What it costs; of a stopped one what it cost.')),
                 ('state', models.CharField(choices=[('pending', 'Pending'), ('done', 'Done'), ('failed', 'Failed')], default='pending', max_length=10)),
-                ('is_queued', models.BooleanField(default=False, help_text='So long that a worker speaks it, on its `LongSpeech`.')),
+                ('is_queued', models.BooleanField(default=False, help_text='So long that a worker speaks it or makes it again, on its `LongSpeech`.')),
                 ('tries', models.PositiveSmallIntegerField(default=0, help_text='Number of failed reservations before the current one; part of its key.')),
                 ('available_after', models.BigIntegerField(blank=True, help_text='Credits left when it was done, for the response to a repeated request.', null=True)),
                 ('audio', models.CharField(blank=True, default='', help_text='Name in the default file storage.', max_length=200)),
@@ -221,7 +221,8 @@ class Migration(migrations.Migration):
                 ('parts', models.JSONField(blank=True, default=list, help_text='The pieces spoken, as `usage.speech.parts` has them.')),
                 ('storing', models.CharField(blank=True, default='', help_text='The file that is being written. What a killed worker has left is found by it.', max_length=200)),
                 ('stop_asked_at', models.DateTimeField(blank=True, help_text='When its customer asked to have only what is spoken.', null=True)),
-                ('renew_at', models.DateTimeField(blank=True, help_text='When its credits are reserved anew. Empty: it is over.', null=True)),
+                ('renew_at', models.DateTimeField(blank=True, help_text='When its credits are reserved anew, or making it again is given up. Empty: it is over.', null=True)),
+                ('again_failure', models.TextField(blank=True, default='', help_text='Why its audio was not made again, the last time.')),
             ],
             options={
                 'verbose_name_plural': 'long speeches',

@@ -98,7 +98,8 @@ class Generation(models.Model):
     credits = models.BigIntegerField(help_text="What it costs; of a stopped one what it cost.")
     state = models.CharField(max_length=10, choices=State.choices, default=State.PENDING)
     is_queued = models.BooleanField(
-        default=False, help_text="So long that a worker speaks it, on its `LongSpeech`."
+        default=False,
+        help_text="So long that a worker speaks it or makes it again, on its `LongSpeech`.",
     )
     tries = models.PositiveSmallIntegerField(
         default=0,
@@ -202,13 +203,23 @@ class Generation(models.Model):
         """Of a finished one: how many of `characters` were spoken, from the first on."""
         return self.characters if self.characters_spoken is None else self.characters_spoken
 
+    @property
+    def is_being_made(self) -> bool:
+        """Whether it is being spoken, or its audio being made again."""
+        return self.state == self.State.PENDING or self.is_making_again
+
+    @property
+    def is_with_worker(self) -> bool:
+        """Whether it is being made, and by a worker."""
+        return self.is_queued and self.is_being_made
+
 
 class LongSpeech(JobRow):
-    """The making of a text that takes longer than a request should wait for.
+    """The making of a text that takes longer than a request should wait for: for its credits, or
+    of its audio again, free.
 
     The job on the row speaks the text piece by piece and stores each piece as a part, so that
-    another worker goes on after the last part. The parts are deleted once the generation is done or
-    has failed.
+    another worker goes on after the last part. The parts are deleted once that is over.
     """
 
     generation = models.OneToOneField(
@@ -232,7 +243,13 @@ class LongSpeech(JobRow):
         null=True, blank=True, help_text="When its customer asked to have only what is spoken."
     )
     renew_at = models.DateTimeField(
-        null=True, blank=True, help_text="When its credits are reserved anew. Empty: it is over."
+        null=True,
+        blank=True,
+        help_text="When its credits are reserved anew, or making it again is given up. "
+        "Empty: it is over.",
+    )
+    again_failure = models.TextField(
+        blank=True, default="", help_text="Why its audio was not made again, the last time."
     )
 
     due_within_seconds = 0

@@ -32,22 +32,12 @@ def page(request: CustomerRequest, generation_id: uuid.UUID) -> HttpResponseBase
     is_program = wants_json(request)
     try:
         generation = retention.make_again(generation=generation, now=timezone.now())
+        if not is_program:
+            return redirect(done)
+        later = answers.of_worker(request, generation)
     except problems.EXPECTED as error:
         # A double click: the page shows when the audio of the first click is there.
         if isinstance(error, problems.StillRunning) and not is_program:
             return redirect(done)
         return answers.as_page(request, problems.problem_of(error))
-    if not is_program:
-        return redirect(done)
-    return JsonResponse(
-        {
-            "id": str(generation.id),
-            "credits": 0,
-            "audio_url": reverse("audio", args=[generation.id]),
-            "words_url": None
-            if generation.words is None
-            else reverse("words", args=[generation.id]),
-            "audio_until": generation.audio_until_at,
-            "duration_seconds": generation.duration_seconds,
-        }
-    )
+    return later or JsonResponse(answers.of_again(generation))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -11,7 +12,8 @@ from django.urls import reverse
 from accounts.access import wants_json
 from billing import ledger
 from usage.models import Generation
-from usage.speech.problems import Problem
+from usage.speech import long, progress
+from usage.speech.problems import Problem, SpeechFailed
 
 TITLES = {
     "audio_lost": "This audio is lost",
@@ -22,13 +24,29 @@ TITLES = {
 }
 
 
+# How long a program waits for a text that a worker speaks, before it is told where to ask.
+WAIT_SECONDS = 20
+WITHOUT_WAITING = "respond-async"  # RFC 7240: `Prefer: respond-async`
+
+
 def of_done(generation: Generation) -> dict[str, Any]:
     """A generation that is done, for programs."""
-    has_words = generation.words is not None
     return {
         "id": str(generation.id),
         "credits": generation.credits,
         "available": generation.available_after,
+        **_audio(generation),
+    }
+
+
+def of_again(generation: Generation) -> dict[str, Any]:
+    """A generation whose audio was made again, for programs."""
+    return {"id": str(generation.id), "credits": 0, **_audio(generation)}
+
+
+def _audio(generation: Generation) -> dict[str, Any]:
+    has_words = generation.words is not None
+    return {
         "audio_url": reverse("audio", args=[generation.id]),
         "words_url": reverse("words", args=[generation.id]) if has_words else None,
         "audio_until": generation.audio_until_at,
@@ -36,17 +54,28 @@ def of_done(generation: Generation) -> dict[str, Any]:
     }
 
 
-def of_pending(generation: Generation) -> dict[str, Any]:
-    """A generation that a worker speaks, for programs: where to ask for it."""
-    return {
+def of_worker(request: HttpRequest, generation: Generation) -> JsonResponse | None:
+    """Where to ask for what a worker makes, for programs; None if it was there while they waited,
+    unless they prefer not to. Raises SpeechFailed if it failed meanwhile."""
+    if not generation.is_with_worker:
+        return None
+    is_patient = WITHOUT_WAITING not in request.headers.get("Prefer", "")
+    long.wait(generation, seconds=WAIT_SECONDS if is_patient else 0)
+    found = progress.of(generation)
+    if found.state == Generation.State.FAILED:
+        raise SpeechFailed(found.failure)
+    if found.state == Generation.State.DONE:
+        return None
+    answer = {
         "id": str(generation.id),
-        "state": generation.state,
+        "state": found.state,
         "progress_url": reverse("progress", args=[generation.id]),
         "stop_url": reverse("stop", args=[generation.id]),
-        "characters": generation.characters,
-        "credits": generation.credits,
+        "characters": found.characters,
+        "credits": 0 if generation.is_making_again else generation.credits,
         "available": ledger.wallet_of(generation.customer_id).available,
     }
+    return JsonResponse(answer, status=HTTPStatus.ACCEPTED)
 
 
 def as_json(problem: Problem, *, status: int | None = None) -> HttpResponse:

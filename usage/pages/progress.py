@@ -29,7 +29,10 @@ def page(request: CustomerRequest, generation_id: uuid.UUID) -> HttpResponse:
 @unsent.kept(page="studio")
 @customer_required
 def stop(request: CustomerRequest, generation_id: uuid.UUID) -> HttpResponse:
-    """Have what is spoken, and pay for no more. Asked for too late, it changes nothing."""
+    """Have what is spoken, and pay for no more; of what is made again, free, have nothing.
+
+    Asked for too late, it changes nothing.
+    """
     generation = _generation(request, generation_id)
     if generation.is_queued:
         long.stop(generation, timezone.now())
@@ -45,16 +48,17 @@ def _generation(request: CustomerRequest, generation_id: uuid.UUID) -> Generatio
 
 def _as_json(generation: Generation) -> HttpResponse:
     found = progress.of(generation)
+    is_again = generation.again_at is not None
     answer: dict[str, Any] = {
-        "state": generation.state,
+        "state": found.state,
         "characters": found.characters,
         "characters_spoken": found.characters_spoken,
-        "credits": generation.credits,
+        "credits": 0 if is_again else generation.credits,
     }
-    if generation.state == Generation.State.DONE:
-        answer |= answers.of_done(generation)
-    if generation.state == Generation.State.FAILED:
-        answer["failure"] = f"{generation.failure} Nothing was charged."
+    if found.state == Generation.State.DONE:
+        answer |= answers.of_again(generation) if is_again else answers.of_done(generation)
+    if found.state == Generation.State.FAILED:
+        answer["failure"] = f"{found.failure} Nothing was charged."
     response = JsonResponse(answer)
     response["Cache-Control"] = "no-store"
     return response

@@ -23,7 +23,7 @@ from accounts.models import Customer
 from billing import ledger
 from usage import text as texts
 from usage.models import Generation, VoiceType
-from usage.speech import audio, library, long, manner, pricing, problems, progress, voices
+from usage.speech import audio, library, manner, pricing, problems, progress, voices
 from usage.speech.speak import speak
 
 from . import answers
@@ -41,9 +41,6 @@ DOWNLOADS = (("mp3", "MP3"), ("wav", "WAV"), ("opus", "Opus"), ("flac", "FLAC"))
 SUBTITLES = (("srt", "Subtitles, SRT"), ("vtt", "Subtitles, VTT"))
 RECENT = 5
 PENDING_REFRESH_SECONDS = 2
-# How long a program waits for a text that a worker speaks, before it is told where to ask.
-WAIT_SECONDS = 20
-WITHOUT_WAITING = "respond-async"  # RFC 7240: `Prefer: respond-async`
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +75,7 @@ def page(request: CustomerRequest) -> HttpResponseBase:
     text = typed.get("text") or (former.text if former and former is not done else "")
     how = typed or (former.manner if former else {})
     response = _render(request, done=done, voice=voice, text=text, how=how)
-    if done and (done.state == Generation.State.PENDING or done.is_making_again):
+    if done and done.is_being_made:
         response["Refresh"] = str(PENDING_REFRESH_SECONDS)
     return response
 
@@ -100,15 +97,10 @@ def _answer(request: CustomerRequest) -> HttpResponse:
             now=timezone.now(),
             manner=fields,
         )
-        if generation.state == Generation.State.PENDING:
-            is_patient = WITHOUT_WAITING not in request.headers.get("Prefer", "")
-            long.wait(generation, seconds=WAIT_SECONDS if is_patient else 0)
-        if generation.state == Generation.State.FAILED:
-            raise problems.SpeechFailed(generation.failure)
+        if later := answers.of_worker(request, generation):
+            return later
     except problems.EXPECTED as error:
         return answers.as_json(problems.problem_of(error))
-    if generation.state == Generation.State.PENDING:
-        return JsonResponse(answers.of_pending(generation), status=HTTPStatus.ACCEPTED)
     response = JsonResponse(answers.of_done(generation), status=HTTPStatus.CREATED)
     if generation.replayed:
         response["Idempotent-Replayed"] = "true"

@@ -65,6 +65,13 @@ def open_encoded(generation: Generation, name: str) -> BinaryIO:
             raise AudioUnreachable from error
 
 
+def delete(stored: str) -> None:
+    """Delete a stored file and what is encoded of it on this machine. Raises OSError."""
+    if stored:
+        audio.remove(stored)
+        forget(stored)
+
+
 def forget(stored: str) -> None:
     """Delete the encodings of that stored file on this machine."""
     path = _path(stored, "*")

@@ -58,7 +58,7 @@ def settle(generation: Generation, now: datetime) -> bool:
     if until is None or until > now:
         unchanged.update(audio_until_at=until)
         return False
-    retention.delete(generation.audio)
+    encoded.delete(generation.audio)
     unchanged.update(audio="", audio_deleted_at=now)
     return True
 
@@ -73,7 +73,7 @@ def lengthen(now: datetime) -> int:
 def give_up_audio(now: datetime) -> int:
     generations = list(retention.abandoned(now).defer("text", "words")[:BATCH])
     for generation in generations:
-        retention.give_up(generation)
+        retention.give_up(generation, now)
     return len(generations)
 
 

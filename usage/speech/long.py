@@ -3,9 +3,12 @@
     enqueue → speak piece by piece, each stored (`parts`) → join → capture and report
 
 The generation stays pending meanwhile, and its credits stay reserved. A reservation lasts ten
-minutes and must not last longer, so it is renewed (`renew`, on the queue of money) until the text
+minutes and must not last longer, so it is renewed (`renewal`, on the queue of money) until the text
 is spoken or an hour is over; then everything is given back. Whatever ends the generation first
 wins: each way begins with a conditional UPDATE of its row. Afterwards the job deletes the parts.
+
+The audio of such a text is made again (`retention`) in the same way, but nothing is reserved,
+captured, reported or given back: in the end the row has its audio, or is as it was before.
 """
 
 from __future__ import annotations
@@ -21,21 +24,21 @@ from django.db import transaction
 
 from billing import ledger
 from billing.live.wake import wake
-from billing.models import Reservation
 from jobs import stopping
 from jobs.clock import ticking
 from jobs.errors import Snooze, Unavailable
 from jobs.inline import do_now
 from jobs.models import due
-from jobs.worker import BatchJob, RowJob
+from jobs.worker import RowJob
 from usage.engines import Engine, EngineClosed, EngineFailed, NothingToSpeak, engine
+from usage.engines.whole import Speech
 from usage.models import Generation, LongSpeech
 from usage.text.pieces import Piece
 
 from . import audio, outcome, parts, voices
 from . import manner as manners
 from .parts import Lost
-from .problems import FROZEN, SpeechFailed, StillRunning, UnknownVoice
+from .problems import FROZEN, CreditedBack, SpeechFailed, UnknownVoice
 
 logger = logging.getLogger(__name__)
 
@@ -46,11 +49,11 @@ RENEW_SECONDS = ledger.RESERVATION_SECONDS // 2
 # How long a worker speaks one text before it gives the row back: so it is seen to live.
 SLICE_SECONDS = 10
 TRIES = 3  # of a piece, each of which the engine tries twice
-BATCH = 20
 POLL_SECONDS = 0.25
 
 STOPPED = "Stopped before anything was spoken."
 TOO_LONG = "This text could not be spoken within an hour."
+STOPPED_AGAIN = "You stopped it. It can be made again at any time."
 NO_VOICE = "The voice of this text is not there any more."
 NO_CREDITS = "The credits for this text ended before it was spoken."
 CANCELLED = "This text was cancelled."
@@ -65,21 +68,24 @@ def takes_long(chosen: Engine, characters: int, speed: float = 1.0) -> bool:
 
 
 def enqueue(generation: Generation, now: datetime) -> None:
-    """Have a worker speak it, in the transaction that reserves its credits.
+    """Have a worker make it, in the transaction that reserves its credits or begins it again.
 
     What an attempt that failed has left is gone on with.
     """
-    renew_at = now + timedelta(seconds=RENEW_SECONDS)
+    renew_at = now + timedelta(
+        seconds=TOTAL_SECONDS if generation.is_making_again else RENEW_SECONDS
+    )
     rows: Any = LongSpeech.objects.filter(pk=generation.pk)
-    if not rows.run_now(now, renew_at=renew_at, stop_asked_at=None):
+    if not rows.run_now(now, renew_at=renew_at, stop_asked_at=None, again_failure=""):
         LongSpeech.objects.create(generation=generation, renew_at=renew_at, **due(now))
 
 
 def wait(generation: Generation, *, seconds: float) -> None:
-    """Wait until it is no longer pending, for so long, in no transaction. Refreshes it."""
+    """Wait until it is no longer being made, for so long, in no transaction. Refreshes it."""
     until = time.monotonic() + seconds
-    rows = Generation.objects.filter(pk=generation.pk).exclude(state=Generation.State.PENDING)
-    while not (is_over := rows.exists()) and time.monotonic() < until:
+    rows = Generation.objects.filter(pk=generation.pk, is_making_again=False)
+    over = rows.exclude(state=Generation.State.PENDING)
+    while not (is_over := over.exists()) and time.monotonic() < until:
         time.sleep(POLL_SECONDS)
     if is_over:
         generation.refresh_from_db()
@@ -97,26 +103,32 @@ def speak(row: LongSpeech, now: datetime) -> datetime | None:
     clock = ticking(now)
     generation = Generation.objects.select_related("customer").get(pk=row.pk)
     try:
-        if generation.state == Generation.State.PENDING and not _advance(row, generation, clock):
-            return generation.taken_at
+        if generation.is_with_worker and not _advance(row, generation, clock):
+            return _asked_at(generation)
     except Lost:
-        generation.refresh_from_db(fields=["state"])
-        if generation.state == Generation.State.PENDING:
+        generation.refresh_from_db(fields=["state", "is_making_again", "is_queued"])
+        if generation.is_with_worker:
             raise Snooze("another worker has it") from None
     with suppress(Lost):
         parts.forget(row)
     return None
 
 
+def _asked_at(generation: Generation) -> datetime:
+    return (generation.is_making_again and generation.again_at) or generation.taken_at
+
+
 def _advance(row: LongSpeech, generation: Generation, clock: Callable[[], datetime]) -> bool:
     """Whether the generation is over now. Raises Lost, Unavailable and Snooze."""
     try:
+        if generation.is_making_again and generation.credit_back_id:
+            raise CreditedBack
         return _speak(row, generation, clock)
     except EngineClosed as error:
         raise Snooze(str(error), seconds=0) from error
     except UnknownVoice:
         failure = NO_VOICE
-    except NothingToSpeak as error:
+    except (NothingToSpeak, CreditedBack) as error:
         failure = str(error)
     except (EngineFailed, SpeechFailed) as error:
         failure = str(error)
@@ -133,7 +145,8 @@ def _speak(row: LongSpeech, generation: Generation, clock: Callable[[], datetime
     chosen = engine(speaker.engine)
     todo = manners.pieces(chosen, generation, speaker)
     parts.discard(row)
-    if row.characters_spoken != parts.spoken_until(todo, generation.text, row.pieces_spoken):
+    characters = generation.characters_charged  # of a text that was stopped, not all of it
+    if row.characters_spoken != parts.spoken_until(todo, characters, row.pieces_spoken):
         parts.forget(row)  # the text is cut in another way than by the program that began it
     if row.pieces != len(todo):
         parts.write(row, pieces=len(todo))
@@ -160,7 +173,7 @@ def _speak_next(
     piece = todo[row.pieces_spoken]
     speed = manners.speed_of(generation)
     for spoken in chosen.speak([piece], settings=speaker.settings, speed=speed):
-        end = parts.spoken_until(todo, generation.text, row.pieces_spoken + 1)
+        end = parts.spoken_until(todo, generation.characters_charged, row.pieces_spoken + 1)
         rate = chosen.sample_rate
         parts.add(row, generation, spoken, rate=rate, end=end, now=clock())
 
@@ -168,10 +181,7 @@ def _speak_next(
 def _is_stopped(row: LongSpeech, generation: Generation) -> bool:
     """Whether its customer has asked for what is spoken. Raises Lost."""
     rows = LongSpeech.objects.filter(
-        pk=row.pk,
-        lease=row.lease,
-        generation__state=Generation.State.PENDING,
-        generation__taken_at=generation.taken_at,
+        pk=row.pk, lease=row.lease, generation__in=outcome.mine(generation)
     )
     found = rows.values_list("stop_asked_at").first()
     if found is None:
@@ -184,27 +194,59 @@ def _finish(row: LongSpeech, generation: Generation, clock: Callable[[], datetim
     speech = parts.joined(row)
     name = audio.name_in(generation, row.lease or "")
     stored = parts.store(row, generation, speech, name)
+    end = _deliver_again if generation.is_making_again else _charge
+    try:
+        end(row, generation, speech, stored, clock)
+    except Lost:
+        audio.remove(stored)
+        raise
+
+
+def _deliver_again(
+    row: LongSpeech,
+    generation: Generation,
+    speech: Speech,
+    stored: str,
+    clock: Callable[[], datetime],
+) -> None:
+    """Raises Lost."""
+    outcome.delete_former(generation, stored)
+    with transaction.atomic():
+        if not outcome.finish_again(generation, speech, stored, clock()):
+            raise Lost
+        parts.write(row, storing="", renew_at=None)
+
+
+def _charge(
+    row: LongSpeech,
+    generation: Generation,
+    speech: Speech,
+    stored: str,
+    clock: Callable[[], datetime],
+) -> None:
+    """Raises Lost and Snooze."""
     wallet_id = ledger.wallet_of(generation.customer_id).id
     try:
         with transaction.atomic():
-            _lock(generation)
+            lock(generation)
             parts.write(row, storing="", renew_at=None)
             reservation = outcome.reserve_again(generation, wallet_id, clock())
             characters = row.characters_spoken
             now = clock()
             outcome.finish(generation, speech, stored, reservation, now, characters=characters)
-    except Lost:
-        audio.remove(stored)
-        raise
     except ledger.AlreadyResolved as error:  # it has expired in this moment
         raise Snooze("the reservation has expired", seconds=0) from error
     except (ledger.InsufficientCredits, ledger.WalletFrozen) as error:
         # It had expired, and its credits are spent or on hold. Nobody has heard the audio yet.
-        fail(generation, _refusal(error), clock())
+        fail(generation, refusal(error), clock())
     wake(wallet_id)
 
 
-def _lock(generation: Generation) -> None:
+def refusal(error: Exception) -> str:
+    return FROZEN if isinstance(error, ledger.WalletFrozen) else NO_CREDITS
+
+
+def lock(generation: Generation) -> None:
     """Lock the row for the transaction, and read what a renewal has changed. Raises Lost."""
     rows = outcome.mine(generation).select_for_update()
     if (tries := rows.values_list("tries", flat=True).first()) is None:
@@ -221,20 +263,25 @@ SPEAK = RowJob(
 
 
 def fail(generation: Generation, failure: str, now: datetime) -> bool:
-    """Mark it failed and give its credits back; the job then deletes its parts.
+    """Mark it failed and give its credits back; the job then deletes its parts. What was made
+    again is as it was before.
 
     Returns False if it was over before, or another attempt owns it.
     """
     rows: Any = LongSpeech.objects.filter(pk=generation.pk)
     with transaction.atomic():
         try:
-            _lock(generation)
+            lock(generation)
         except Lost:
             return False
+        if generation.is_making_again:
+            outcome.mine(generation).update(is_making_again=False)
+            rows.run_now(now, renew_at=None, again_failure=failure)
+            return True
         failed = {"state": Generation.State.FAILED, "failure": failure, "finished_at": now}
         outcome.mine(generation).update(**failed)
         rows.run_now(now, renew_at=None)
-        if reservation := _reservation(generation):
+        if reservation := outcome.open_reservation(generation):
             with suppress(ledger.AlreadyResolved):  # expired: then it is back already
                 ledger.release(reservation_id=reservation.pk, now=now)
     wake(ledger.wallet_of(generation.customer_id).id)
@@ -242,11 +289,16 @@ def fail(generation: Generation, failure: str, now: datetime) -> bool:
 
 
 def stop(generation: Generation, now: datetime) -> None:
-    """Have its customer get and pay for what is spoken of it, and no more.
+    """Have its customer get and pay for what is spoken of it, and no more. Of what is made again,
+    free, nothing is kept.
 
     Done here if no worker has it in hand; else the worker ends after the piece that it speaks.
     Asked for again, or too late, it changes nothing.
     """
+    if generation.is_making_again:
+        fail(generation, STOPPED_AGAIN, now)
+        generation.refresh_from_db()
+        return
     rows: Any = LongSpeech.objects.filter(
         pk=generation.pk, generation__state=Generation.State.PENDING
     )
@@ -259,73 +311,10 @@ def stop(generation: Generation, now: datetime) -> None:
 def delete_parts(generation: Generation, now: datetime) -> bool:
     """Delete what is stored of a generation that is over. False while a worker has it in hand."""
     rows: Any = LongSpeech.objects.filter(pk=generation.pk)
-    if rows.filter(parts=[], storing="", due_at=None).exists():
+    if not rows.exclude(parts=[], storing="", due_at=None).exists():
         return True
     try:
         do_now(SPEAK, rows, now=now)
     except (Snooze, Unavailable):
         return False
     return True
-
-
-# --- Its credits ----------------------------------------------------------------------------------
-
-
-def to_renew(now: datetime) -> Any:
-    return LongSpeech.objects.filter(renew_at__lte=now)
-
-
-def renew(now: datetime) -> int:
-    """Reserve the credits of pending texts anew before they are free, or end what took too long."""
-    rows = list(to_renew(now).select_related("generation").order_by("renew_at")[:BATCH])
-    for row in rows:
-        generation = row.generation
-        until = generation.taken_at + timedelta(seconds=TOTAL_SECONDS)
-        if generation.state != Generation.State.PENDING:
-            LongSpeech.objects.filter(pk=row.pk, renew_at=row.renew_at).update(renew_at=None)
-        elif now >= until:
-            fail(generation, TOO_LONG, now)
-        else:
-            _renew(generation, until, now)
-    return len(rows)
-
-
-def _renew(generation: Generation, until: datetime, now: datetime) -> None:
-    wallet_id = ledger.wallet_of(generation.customer_id).id
-    renew_at = min(now + timedelta(seconds=RENEW_SECONDS), until)
-    rows = LongSpeech.objects.filter(pk=generation.pk)
-    try:
-        with transaction.atomic():
-            _lock(generation)
-            rows.update(renew_at=renew_at)
-            if held := _reservation(generation):
-                generation.tries += 1
-                outcome.mine(generation).update(tries=generation.tries)
-                key = outcome.reservation_key(generation)
-                ledger.renew(reservation_id=held.pk, key=key, now=now)
-            else:
-                outcome.reserve_again(generation, wallet_id, now)
-    except (Lost, StillRunning):
-        return
-    except (ledger.InsufficientCredits, ledger.WalletFrozen) as error:
-        # What is reserved still may be captured: until it expires there is time to finish.
-        generation.refresh_from_db(fields=["tries"])
-        if (held := _reservation(generation)) and held.expires_at > now:
-            rows.update(renew_at=held.expires_at)
-        else:
-            fail(generation, _refusal(error), now)
-    wake(wallet_id)
-
-
-def _reservation(generation: Generation) -> Reservation | None:
-    """Its open reservation."""
-    key = outcome.reservation_key(generation)
-    wallet = {"wallet__customer_id": generation.customer_id}
-    return Reservation.objects.open().filter(key=key, **wallet).first()
-
-
-def _refusal(error: Exception) -> str:
-    return FROZEN if isinstance(error, ledger.WalletFrozen) else NO_CREDITS
-
-
-RENEW = BatchJob("generations.renew", to_renew, renew)

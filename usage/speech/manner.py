@@ -128,7 +128,8 @@ def pieces(engine: Engine, generation: Generation, speaker: Speaker) -> list[Pie
     They are those that `spoken` speaks. Give them to `engine.speak` with the speaker's settings and
     `speed_of(generation)`.
     """
-    return pieces_for(engine, generation.text, **_reading(generation, speaker))
+    text = generation.text[: generation.characters_charged]
+    return pieces_for(engine, text, **_reading(generation, speaker))
 
 
 def _reading(generation: Generation, speaker: Speaker) -> dict[str, Any]:

@@ -1,11 +1,13 @@
-"""How the speaking of a text ends: captured and reported, or failed with its credits given back.
+"""How the speaking of a text ends: captured and reported, or failed with its credits given back;
+and how its audio made again does, at no cost.
 
-Whoever speaks it, a request (`speak`) or a worker (`long`), ends it here. `taken_at` says which
-attempt owns the generation: no other may end it.
+Whoever speaks it, a request (`speak`, `retention`) or a worker (`long`), ends it here. `taken_at`,
+and `again_at` where it is made again, says which attempt owns the generation: no other may end it.
 """
 
 from __future__ import annotations
 
+import logging
 from contextlib import suppress
 from datetime import datetime
 
@@ -17,17 +19,20 @@ from billing.models import Reservation, Wallet
 from usage.engines.whole import Speech
 from usage.models import Generation
 
-from . import audio, capture, promise, words
+from . import audio, capture, encoded, promise, words
 from .problems import StillRunning
+
+logger = logging.getLogger(__name__)
 
 UNEXPECTED = "Something went wrong on our side."
 
 
 def mine(generation: Generation) -> QuerySet[Generation]:
-    """The row, as long as the attempt with this `taken_at` owns it."""
-    return Generation.objects.filter(
-        id=generation.id, state=Generation.State.PENDING, taken_at=generation.taken_at
-    )
+    """The row, as long as the attempt with this `taken_at` or `again_at` owns it."""
+    rows = Generation.objects.filter(id=generation.id)
+    if generation.is_making_again:
+        return rows.filter(is_making_again=True, again_at=generation.again_at)
+    return rows.filter(state=Generation.State.PENDING, taken_at=generation.taken_at)
 
 
 def reservation_key(generation: Generation) -> str:
@@ -56,6 +61,12 @@ def reserve_again(generation: Generation, wallet_id: int, now: datetime) -> ledg
     if not mine(generation).update(tries=generation.tries):
         raise StillRunning(generation.id)
     return reserve(generation, wallet_id, now)
+
+
+def open_reservation(generation: Generation) -> Reservation | None:
+    key = reservation_key(generation)
+    wallet = {"wallet__customer_id": generation.customer_id}
+    return Reservation.objects.open().filter(key=key, **wallet).first()
 
 
 def finish(
@@ -106,6 +117,35 @@ def finish(
         )
     for name, value in outcome.items():
         setattr(generation, name, value)
+
+
+def finish_again(generation: Generation, speech: Speech, stored: str, now: datetime) -> bool:
+    """Give it the audio that was made again. Returns False if another attempt owns it."""
+    promised = promise.until(generation.customer, now)
+    outcome = {
+        "audio": stored,
+        "content_type": audio.FLAC,
+        "duration_seconds": speech.duration_seconds,
+        "words": words.packed(words.timed(speech.words, speech.duration_seconds)),
+        "audio_until_at": promise.later(generation.audio_until_at, promised),
+        "audio_deleted_at": None,
+        "is_making_again": False,
+        "finished_at": now,
+    }
+    if not mine(generation).update(**outcome):
+        return False
+    for name, value in outcome.items():
+        setattr(generation, name, value)
+    return True
+
+
+def delete_former(generation: Generation, stored: str) -> None:
+    """Delete what is left of its damaged file, before its row names the one stored now."""
+    try:
+        if generation.audio != stored:
+            encoded.delete(generation.audio)
+    except OSError:
+        logger.exception("the damaged audio %s could not be deleted", generation.audio)
 
 
 def give_back(

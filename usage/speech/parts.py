@@ -38,11 +38,11 @@ class Part(NamedTuple):
     words: list[list[int]]  # range in the text, and begin and end in the part in milliseconds
 
 
-def spoken_until(todo: Sequence[Piece], text: str, count: int) -> int:
-    """How many characters the first pieces make up, with the blanks up to the next one."""
+def spoken_until(todo: Sequence[Piece], characters: int, count: int) -> int:
+    """How many of the characters the first pieces make up, with the blanks up to the next one."""
     if count < len(todo):
         return todo[count].start if count else 0
-    return len(text)
+    return characters
 
 
 def of(row: LongSpeech) -> list[Part]:

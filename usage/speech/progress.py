@@ -17,11 +17,17 @@ HEARD_SECONDS = 60  # how much of a finished text is read at once
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a generation is. `characters_spoken` of `characters` are there to be delivered."""
+    """How far a generation is. `characters_spoken` of `characters` are there to be delivered.
 
+    While its audio is made again it is pending, and failed if a worker could not make it: then
+    `failure` says why.
+    """
+
+    state: str  # one of Generation.State
     characters: int
     characters_spoken: int
     is_stopping: bool = False
+    failure: str = ""
 
     @property
     def percent(self) -> int:
@@ -29,14 +35,24 @@ class Progress:
 
 
 def of(generation: Generation) -> Progress:
-    characters = generation.characters
-    if generation.state == Generation.State.DONE:
-        return Progress(characters, generation.characters_charged)
-    if not generation.is_queued or generation.state == Generation.State.FAILED:
-        return Progress(characters, 0)
-    rows = LongSpeech.objects.filter(pk=generation.pk)
-    spoken, stop_asked_at = rows.values_list("characters_spoken", "stop_asked_at").get()
-    return Progress(characters, spoken, stop_asked_at is not None)
+    state, charged = Generation.State, generation.characters_charged
+    if generation.is_with_worker:
+        rows = LongSpeech.objects.filter(pk=generation.pk)
+        spoken, stop_asked_at = rows.values_list("characters_spoken", "stop_asked_at").get()
+        return Progress(state.PENDING, charged, spoken, stop_asked_at is not None)
+    if generation.is_being_made:
+        return Progress(state.PENDING, charged, 0)
+    if generation.state == state.FAILED:
+        return Progress(state.FAILED, charged, 0, failure=generation.failure)
+    if failure := _again_failure(generation):
+        return Progress(state.FAILED, charged, 0, failure=failure)
+    return Progress(state.DONE, generation.characters, charged)
+
+
+def _again_failure(generation: Generation) -> str:
+    if not generation.is_queued:
+        return ""
+    return LongSpeech.objects.values_list("again_failure", flat=True).get(pk=generation.pk)
 
 
 def feed(wallet_ids: Collection[int]) -> dict[int, dict[str, Any]]:

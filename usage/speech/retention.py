@@ -2,43 +2,36 @@
 
 Text, word times and receipt stay. So what was paid for once can be made again at any time: when its
 time was over, and when its file was lost or damaged before. Nothing is reserved, captured or
-reported for it; the customer's next request waits until this one is done, and there are
-AGAIN_PER_HOUR of them.
+reported for it; the customer's next one waits until this one is done, and there are AGAIN_PER_HOUR
+of them. A text that takes long is left to a worker (`long`).
 
 `again_at` says which attempt owns the row, as `taken_at` does while it is spoken for credits, and
-names the file of the attempt: so what a killed process has stored is found and deleted.
+names the file that a request stores: so what a killed process has stored is found and deleted.
 """
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Any
 
 from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 
 from jobs.clock import ticking
-from usage.engines import EngineFailed, NothingToSpeak, engine
-from usage.engines.whole import Speech
 from usage.models import Generation
 from usage.text import MAX_CHARACTERS
 
-from . import audio, encoded, promise, speak, takes, voices, words
+from . import audio, long, outcome, speak, voices
 from . import manner as manners
 from .problems import (
     AgainElsewhere,
     AgainTooOften,
     CreditedBack,
-    Refused,
     SpeechFailed,
     StillRunning,
     UnknownVoice,
     VoiceGone,
 )
-
-logger = logging.getLogger(__name__)
 
 AGAIN_PER_HOUR = 20
 HOUR = timedelta(hours=1)
@@ -48,62 +41,51 @@ def make_again(*, generation: Generation, now: datetime) -> Generation:
     """Make the audio of a finished generation again, free, from its own text and voice.
 
     Returns the row with its new audio, kept from now on as long as the plan says; or as it is if
-    its audio is there, whole: so twice is once.
+    its audio is there, whole: so twice is once. Where a worker makes it, as it takes long, the row
+    is returned `is_with_worker`.
 
-    Raises CreditedBack, VoiceGone, StillRunning if it is being made again already, AgainElsewhere
-    if another one is, AgainTooOften, Refused, SpeechFailed, and AudioUnreachable if it cannot be
-    told whether the audio is there.
+    Raises CreditedBack, VoiceGone, StillRunning if another request is making it again already,
+    AgainElsewhere if another one is being made again, AgainTooOften, Refused, SpeechFailed, and
+    AudioUnreachable if it cannot be told whether the audio is there.
     """
-    if audio.is_whole(generation):
+    if generation.is_with_worker or audio.is_whole(generation):
         return generation
     if generation.credit_back_id:
         raise CreditedBack
     speaker = _speaker(generation)
     clock = ticking(now)
-    former = generation.audio
-    _claim(generation, now)
-    is_done = False
-    try:
-        speech = _spoken(generation, speaker)
-        stored = audio.store(generation, speech, began_at=now)
-        if former != stored:
-            _delete_former(former)
-        is_done = _finish(generation, speech, stored, clock)
-    finally:
-        if not is_done:
-            give_up(generation)
-    if not is_done:  # so slow that it was taken for gone
-        raise StillRunning(generation.id)
+    _claim(generation, speaker, now)
+    if not generation.is_queued:
+        _make(generation, speaker, clock)
     return generation
 
 
-def delete(stored: str) -> None:
-    """Delete a stored file and what is encoded of it on this machine. Raises OSError."""
-    if stored:
-        audio.remove(stored)
-        encoded.forget(stored)
-
-
 def abandoned(now: datetime) -> QuerySet[Generation]:
-    """Generations whose audio a process was making again that is gone."""
+    """Generations whose audio a request was making again whose process is gone."""
     return Generation.objects.filter(
         is_making_again=True,
+        is_queued=False,  # `renewal` sees to those
         again_at__lt=now - timedelta(seconds=speak.taken_seconds(MAX_CHARACTERS, manners.SLOWEST)),
     )
 
 
-def give_up(generation: Generation) -> None:
+def give_up(generation: Generation, now: datetime) -> None:
     """End an attempt to make audio again. What it has stored goes, unless it is the audio after
     all: a commit may succeed with its answer lost."""
+    if generation.is_queued:
+        long.fail(generation, long.TOO_LONG, now)
+        return
     assert generation.again_at
     name = audio.name_for(generation, began_at=generation.again_at)
     if not Generation.objects.filter(id=generation.id, audio=name).exists():
         audio.delete(name)
-    _mine(generation).update(is_making_again=False)
+    outcome.mine(generation).update(is_making_again=False)
     generation.is_making_again = False
 
 
 def _taken_seconds(generation: Generation) -> int:
+    if generation.is_queued:
+        return long.TOTAL_SECONDS
     return speak.taken_seconds(generation.characters, manners.speed_of(generation))
 
 
@@ -116,88 +98,49 @@ def _speaker(generation: Generation) -> voices.Speaker:
         raise VoiceGone(generation.voice_name) from error
 
 
-def _claim(generation: Generation, now: datetime) -> None:
+def _claim(generation: Generation, speaker: voices.Speaker, now: datetime) -> None:
     """One at a time: the constraint on the rows decides between two in the same instant."""
     rows = Generation.objects.filter(customer=generation.customer_id)
     for other in rows.filter(is_making_again=True).defer("text", "words"):
         assert other.again_at
         if other.again_at > now - timedelta(seconds=_taken_seconds(other)):
             raise StillRunning(other.id) if other.id == generation.id else AgainElsewhere
-        give_up(other)
+        give_up(other, now)
     latest = rows.filter(again_at__gt=now - HOUR).order_by("-again_at")
     if oldest := latest.values_list("again_at", flat=True)[AGAIN_PER_HOUR - 1 : AGAIN_PER_HOUR]:
         assert oldest[0]
         raise AgainTooOften(AGAIN_PER_HOUR, (oldest[0] + HOUR - now).total_seconds())
     try:
         with transaction.atomic():
-            changed = rows.filter(
-                id=generation.id, again_at=generation.again_at, is_making_again=False
-            ).update(again_at=now, is_making_again=True)
+            _begin(generation, now, is_queued=speak.takes_long(generation, speaker))
     except IntegrityError as error:
         raise AgainElsewhere from error
-    if not changed:
+
+
+def _begin(generation: Generation, now: datetime, *, is_queued: bool) -> None:
+    unchanged = Generation.objects.filter(
+        id=generation.id,
+        again_at=generation.again_at,
+        is_making_again=False,
+        body_hash=generation.body_hash,  # else its text was deleted, with its customer
+    )
+    if not unchanged.update(again_at=now, is_making_again=True, is_queued=is_queued):
         raise StillRunning(generation.id)
     generation.again_at, generation.is_making_again = now, True
-    generation.content_type = audio.FLAC
+    generation.is_queued, generation.content_type = is_queued, audio.FLAC
+    if is_queued:
+        long.enqueue(generation, now)
 
 
-def _spoken(generation: Generation, speaker: voices.Speaker) -> Speech:
-    """What the row's text sounds like in its voice. Raises Refused and SpeechFailed."""
+def _make(generation: Generation, speaker: voices.Speaker, clock: Callable[[], datetime]) -> None:
+    is_done = False
     try:
-        chosen = engine(speaker.engine)
-        with takes.making(generation.customer_id, generation.key, chosen.sample_rate) as take:
-            return manners.spoken(
-                chosen,
-                generation,
-                speaker,
-                deadline_seconds=speak.patience_seconds(
-                    generation.characters, manners.speed_of(generation)
-                ),
-                heard=take.add,
-            )
-    except NothingToSpeak as error:
-        raise Refused({"text": [str(error)]}) from error
-    except EngineFailed as error:
-        logger.warning("generation %s, again: %s", generation.id, error)
-        if error.permanent:
-            raise Refused({"text": [str(error)]}) from error
-        raise SpeechFailed(str(error)) from error
-
-
-def _delete_former(stored: str) -> None:
-    """What is left of the damaged file, before the row names another."""
-    try:
-        delete(stored)
-    except OSError:
-        logger.exception("the damaged audio %s could not be deleted", stored)
-
-
-def _finish(
-    generation: Generation, speech: Speech, stored: str, clock: Callable[[], datetime]
-) -> bool:
-    """Write the outcome. Returns whether the row is still this attempt's."""
-    now = clock()
-    outcome: dict[str, Any] = {
-        "audio": stored,
-        "content_type": generation.content_type,
-        "duration_seconds": speech.duration_seconds,
-        "words": words.packed(words.timed(speech.words, speech.duration_seconds)),
-        "audio_until_at": promise.later(
-            generation.audio_until_at, promise.until(generation.customer, now)
-        ),
-        "audio_deleted_at": None,
-        "is_making_again": False,
-        "finished_at": now,
-    }
-    changed = _mine(generation).update(**outcome)
-    if changed:
-        for name, value in outcome.items():
-            setattr(generation, name, value)
-    return bool(changed)
-
-
-def _mine(generation: Generation) -> QuerySet[Generation]:
-    """The row, as long as the attempt with this `again_at` owns it."""
-    return Generation.objects.filter(
-        id=generation.id, is_making_again=True, again_at=generation.again_at
-    )
+        speech = speak.synthesise(generation, speaker)
+        stored = audio.store(generation, speech, began_at=generation.again_at)
+        outcome.delete_former(generation, stored)
+        is_done = outcome.finish_again(generation, speech, stored, clock())
+    finally:
+        if not is_done:
+            give_up(generation, clock())
+    if not is_done:  # so slow that it was taken for gone
+        raise StillRunning(generation.id)

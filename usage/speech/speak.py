@@ -174,11 +174,17 @@ def begin(
     return Begun(generation, speaker, wallet_id, reservation)
 
 
+def takes_long(generation: Generation, speaker: voices.Speaker) -> bool:
+    """Whether a worker is to make it (`long`), and not the request that asks for it."""
+    speed = manners.speed_of(generation)
+    return long.takes_long(engine(speaker.engine), generation.characters_charged, speed)
+
+
 def abandoned(now: datetime) -> QuerySet[Generation]:
     """Generations that were begun, and whose reservation expired with nobody coming back."""
     return Generation.objects.filter(
         state=Generation.State.PENDING,
-        is_queued=False,  # `long.renew` sees to those
+        is_queued=False,  # `renewal` sees to those
         taken_at__lt=now - timedelta(seconds=ABANDONED_SECONDS),
     )
 
@@ -227,8 +233,7 @@ def _new(
     body_hash = hashlib.sha256(body.encode()).hexdigest()
     if asked.answer:
         body_hash = hashlib.sha256(f"{asked.answer}\n{body_hash}".encode()).hexdigest()
-    is_long = long.takes_long(engine(speaker.engine), len(text), manners.speed(kept))
-    return Generation(
+    generation = Generation(
         api_key_id=asked.api_key_id,
         body_hash=body_hash,
         text=text,
@@ -239,9 +244,10 @@ def _new(
         characters=len(text),
         credits=pricing.credits(len(text), speaker.type),
         content_type=audio.FLAC,
-        is_queued=is_long and not asked.is_streamed,
         **fields,
     )
+    generation.is_queued = not asked.is_streamed and takes_long(generation, speaker)
+    return generation
 
 
 def _begin(generation: Generation, wallet_id: int, now: datetime) -> ledger.Reserved:
@@ -281,7 +287,7 @@ def _take_over(generation: Generation, wallet_id: int, now: datetime) -> ledger.
 def _make(begun: Begun, clock: Callable[[], datetime]) -> None:
     failure = UNEXPECTED
     try:
-        deliver(begun, _synthesise(begun.generation, begun.speaker), clock)
+        deliver(begun, synthesise(begun.generation, begun.speaker), clock)
         failure = ""
     except (Refused, SpeechFailed, ledger.InsufficientCredits) as error:
         failure = str(error)
@@ -322,7 +328,9 @@ def end(begun: Begun, failure: str, now: datetime) -> None:
     give_back(generation, rows.filter(key=key).values_list("pk", flat=True).first(), failure, now)
 
 
-def _synthesise(generation: Generation, speaker: voices.Speaker) -> Speech:
+def synthesise(generation: Generation, speaker: voices.Speaker) -> Speech:
+    """What the text of the row sounds like in that voice, made in this process, and heard by who
+    listens meanwhile (`takes`). Raises Refused and SpeechFailed."""
     began = time.perf_counter()
     try:
         chosen = engine(speaker.engine)

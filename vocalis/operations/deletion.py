@@ -28,7 +28,7 @@ from billing.payments import requests as payments
 from billing.subscriptions import choose as subscriptions
 from jobs.walk import walk
 from usage.models import Generation, Pronunciation, Voice
-from usage.speech import long, manner, match, problems, retention, speak
+from usage.speech import encoded, long, manner, match, problems, retention, speak
 from usage.text import MAX_CHARACTERS
 
 NAME = "Deleted customer"
@@ -90,11 +90,11 @@ def _check(customer: Customer, now: datetime) -> None:
         )
     longest = speak.taken_seconds(MAX_CHARACTERS, manner.SLOWEST)
     speaking_since = now - timedelta(seconds=longest)
-    # What a worker speaks can be ended: `_delete_speech`.
-    pending = Q(state=Generation.State.PENDING, is_queued=False, taken_at__gt=speaking_since)
+    pending = Q(state=Generation.State.PENDING, taken_at__gt=speaking_since)
     setting_up = Voice.objects.filter(customer=customer, state=Voice.State.PENDING)
     again = Q(is_making_again=True, again_at__gt=speaking_since)
-    speaking = Generation.objects.filter(pending | again, customer=customer)
+    # What a worker speaks can be ended: `_delete_speech`.
+    speaking = Generation.objects.filter(pending | again, customer=customer, is_queued=False)
     if speaking.exists() or setting_up.exists():
         raise NotDeletable(SPEAKING)
 
@@ -134,15 +134,17 @@ def _delete_speech(generation: Generation, now: datetime) -> None:
         generation.refresh_from_db()
         if generation.state == Generation.State.PENDING:  # taken over before the account was closed
             raise NotDeletable(SPEAKING)
-    if generation.is_queued and not long.delete_parts(generation, now):
+    if generation.is_making_again:  # the same: it cannot be finished any more
+        retention.give_up(generation, now)
+    if not long.delete_parts(generation, now):
         raise NotDeletable(SPEAKING)  # the worker ends after the piece that it speaks
-    if generation.is_making_again:  # by a process that is gone; if it is not, it cannot finish now
-        retention.give_up(generation)
     # The file first: without the name in the row it could not be found any more.
-    retention.delete(generation.audio)
-    Generation.objects.filter(pk=generation.pk).update(
-        text="", manner={}, audio="", body_hash="", words=None
-    )
+    encoded.delete(generation.audio)
+    # If it was begun to be made again meanwhile, the next try ends it and finds its file.
+    rows = Generation.objects.filter(pk=generation.pk, is_making_again=False)
+    unchanged = rows.filter(audio=generation.audio)
+    if not unchanged.update(text="", manner={}, audio="", body_hash="", words=None):
+        raise NotDeletable(SPEAKING)
 
 
 def _forget_matches(customer: Customer, now: datetime) -> None:

@@ -24,8 +24,7 @@ FORM = {"text": "Hello", "voice": "standard", "key": "k"}
 @pytest.fixture(autouse=True)
 def engine(monkeypatch):
     fake = QuickEngine()
-    for module in (speak, retention):
-        monkeypatch.setattr(module, "engine", lambda name: fake)
+    monkeypatch.setattr(speak, "engine", lambda name: fake)
     return fake
 
 

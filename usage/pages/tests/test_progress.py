@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 from asgiref.sync import sync_to_async
+from django.core.files.storage import default_storage
 from django.db import connections
 from django.test import AsyncClient, Client
 from django.urls import reverse
@@ -16,7 +17,7 @@ from usage.audio import decode
 from usage.engines import EngineFailed
 from usage.engines.tests.quick import QuickEngine
 from usage.models import Generation
-from usage.pages import listen, studio
+from usage.pages import answers, listen
 from usage.speech import long, speak
 
 TEXT = (
@@ -36,7 +37,7 @@ def engine(monkeypatch):
     monkeypatch.setattr(speak, "engine", lambda name: slow)
     monkeypatch.setattr(long, "engine", lambda name: slow)
     monkeypatch.setattr(long, "SLICE_SECONDS", -1)  # a piece at a time
-    monkeypatch.setattr(studio, "WAIT_SECONDS", 0)
+    monkeypatch.setattr(answers, "WAIT_SECONDS", 0)
     return slow
 
 
@@ -94,7 +95,7 @@ def test_a_program_is_told_where_to_ask_and_then_gets_the_usual_answer(browser, 
 
 def test_a_program_that_waits_gets_201(browser, monkeypatch):
     """The worker speaks while the request waits."""
-    monkeypatch.setattr(studio, "WAIT_SECONDS", 20)
+    monkeypatch.setattr(answers, "WAIT_SECONDS", 20)
     monkeypatch.setattr(long.time, "sleep", lambda seconds: speak_pieces(1))
 
     answer = post(browser)
@@ -104,7 +105,7 @@ def test_a_program_that_waits_gets_201(browser, monkeypatch):
 
 
 def test_who_prefers_not_to_wait_does_not(browser, monkeypatch):
-    monkeypatch.setattr(studio, "WAIT_SECONDS", 20)
+    monkeypatch.setattr(answers, "WAIT_SECONDS", 20)
     monkeypatch.setattr(long.time, "sleep", lambda seconds: pytest.fail("it waits"))
 
     assert post(browser, prefer="respond-async").status_code == 202
@@ -217,3 +218,130 @@ def test_what_a_worker_speaks_is_heard_part_by_part_and_then_from_the_whole(
     assert Generation.objects.get().state == "done"
     with decode(sound) as heard:
         assert heard.samples / heard.sample_rate == pytest.approx(4, abs=0.1)
+
+
+# --- Made again -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def lost(browser):
+    """A long text that was spoken, and whose audio was lost."""
+    post(browser)
+    speak_pieces(4)
+    generation = Generation.objects.get()
+    default_storage.delete(generation.audio)
+    return generation
+
+
+def again(client, generation, **headers):
+    url = reverse("again", args=[generation.id])
+    return client.post(url, headers={"accept": "application/json", **headers})
+
+
+def test_made_again_it_is_followed_as_when_it_was_new_and_free(browser, lost):
+    answer = again(browser, lost)
+
+    address = f"/studio/{lost.id}/"
+    assert answer.status_code == 202
+    assert answer.json() == {
+        "id": str(lost.id),
+        "state": "pending",
+        "progress_url": f"{address}progress/",
+        "stop_url": f"{address}stop/",
+        "characters": len(TEXT),
+        "credits": 0,
+        "available": 500 - len(TEXT),
+    }
+    speak_pieces(1)
+    assert again(browser, lost).json() == answer.json()
+    assert browser.get(f"{address}progress/").json() == {
+        "state": "pending",
+        "characters": len(TEXT),
+        "characters_spoken": 32,
+        "credits": 0,
+    }
+    speak_pieces(3)
+    made = again(browser, lost)
+    assert made.status_code == 200 and made.json()["credits"] == 0
+    assert browser.get(f"{address}progress/").json() == made.json() | {
+        "state": "done",
+        "characters": len(TEXT),
+        "characters_spoken": len(TEXT),
+    }
+    assert browser.get(made.json()["audio_url"]).status_code == 200
+
+
+def test_a_program_that_waits_for_audio_made_again_gets_200(browser, lost, monkeypatch):
+    monkeypatch.setattr(answers, "WAIT_SECONDS", 20)
+    monkeypatch.setattr(long.time, "sleep", lambda seconds: speak_pieces(1))
+
+    assert again(browser, lost, prefer="respond-async").status_code == 202
+    assert again(browser, lost).status_code == 200
+
+
+def test_stopped_while_it_is_made_again_it_is_as_it_was(browser, lost):
+    again(browser, lost)
+    speak_pieces(2)
+    for _ in range(2):
+        answer = browser.post(f"/studio/{lost.id}/stop/", headers={"accept": "application/json"})
+        assert answer.json() == {
+            "state": "failed",
+            "characters": len(TEXT),
+            "characters_spoken": 0,
+            "credits": 0,
+            "failure": "You stopped it. It can be made again at any time. Nothing was charged.",
+        }
+    assert again(browser, lost).status_code == 202
+
+
+def test_a_program_that_waits_is_told_that_it_failed(browser, lost, engine, monkeypatch):
+    def fail():
+        raise EngineFailed("Change it.", permanent=True)
+
+    monkeypatch.setattr(answers, "WAIT_SECONDS", 20)
+    monkeypatch.setattr(long.time, "sleep", lambda seconds: speak_pieces(1))
+    engine.during = fail
+
+    answer = again(browser, lost)
+
+    assert (answer.status_code, answer.json()) == (
+        503,
+        {"error": "Change it. Nothing was charged."},
+    )
+
+
+def test_the_pages_show_how_far_it_is_and_a_button_that_gives_it_up(browser, lost):
+    answer = browser.post(reverse("again", args=[lost.id]))
+    assert answer["Location"] == f"/studio/?done={lost.id}"
+    assert browser.post(reverse("again", args=[lost.id]))["Location"] == answer["Location"]
+    speak_pieces(1)
+
+    page = browser.get(answer["Location"])
+
+    assert page["Refresh"] == "2"
+    text = page.content.decode()
+    assert '<h2 id="progress-title">Making it again</h2>' in text
+    assert '<span class="n" data-spoken>32</span> of <span class="n" data-all>129</span>' in text
+    assert f'action="/studio/{lost.id}/stop/"' in text and "Nothing is charged" in text
+    assert f'href="/studio/?done={lost.id}">Being made again' in browser.get("/usage/").text
+
+    answer = browser.post(f"/studio/{lost.id}/stop/", follow=True)
+    text = answer.content.decode()
+    assert "You stopped it. It can be made again at any time. Nothing was charged." in text
+    assert f'action="{reverse("again", args=[lost.id])}"' in text
+    assert "Refresh" not in answer.headers
+
+    browser.post(reverse("again", args=[lost.id]))
+    speak_pieces(5)
+    page = browser.get(f"/studio/?done={lost.id}")
+    assert reverse("audio", args=[lost.id]) in page.text and "You stopped it" not in page.text
+
+
+def test_nobody_else_may_stop_what_is_made_again(browser, lost, bob, now):
+    again(browser, lost)
+    fund(bob, 500, now)
+    stranger = Client()
+    stranger.force_login(bob.user)
+
+    assert stranger.post(f"/studio/{lost.id}/stop/").status_code == 404
+    assert Generation.objects.get().is_making_again

@@ -20,7 +20,7 @@ from usage import engines
 from usage.engines import EngineFailed
 from usage.engines.tests.quick import QuickEngine
 from usage.models import Generation, LongSpeech, UsageEvent
-from usage.speech import abandoned, audio, long, parts, problems, progress, speak, words
+from usage.speech import abandoned, audio, long, parts, problems, progress, renewal, speak, words
 from usage.speech.outcome import UNEXPECTED
 
 TEXT = (
@@ -522,8 +522,8 @@ def test_after_an_hour_it_has_failed_and_all_is_given_back(alice, wallet, now, e
 def test_renewing_twice_at_once_is_renewing_once(alice, wallet, now, engine):
     say(alice, now)
     later = now + timedelta(seconds=long.RENEW_SECONDS)
-    assert long.renew(later) == 1
-    assert long.renew(later) == 0
+    assert renewal.renew(later) == 1
+    assert renewal.renew(later) == 0
 
     assert open_reservations() == [(len(TEXT), later)]
     assert Generation.objects.get().tries == 1

@@ -6,6 +6,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.db import connections
 
@@ -13,7 +14,7 @@ from billing.models import LedgerEntry, Wallet
 from jobs.worker import Worker, jobs_on
 from usage.engines.tests.quick import QuickEngine
 from usage.models import LongSpeech, UsageEvent
-from usage.speech import long, speak
+from usage.speech import long, renewal, retention, speak
 from vocalis.operations import deletion
 
 TEXT = (
@@ -113,7 +114,7 @@ def test_a_renewal_and_the_end_at_once_charge_once(alice, wallet, now):
         long.SPEAK.run(now)
     LongSpeech.objects.update(renew_at=now)
 
-    errors = together(worker(now).drain, *[lambda: long.renew(now)] * 2)
+    errors = together(worker(now).drain, *[lambda: renewal.renew(now)] * 2)
 
     assert errors == [None, None, None]
     assert ended_once(generation, now) == len(TEXT)
@@ -150,3 +151,31 @@ def test_a_customer_who_is_deleted_while_a_worker_speaks_leaves_nothing(alice, w
 
     assert ended_once(generation, now) == 0
     assert (generation.state, generation.text) == ("failed", "")
+
+
+@pytest.mark.parametrize("pieces", [0, 1, 3])
+def test_two_stops_a_worker_and_two_requests_make_it_again_once_or_not(
+    alice, wallet, now, engine, pieces
+):
+    generation = speak.speak(customer=alice, text=TEXT, voice_id="standard", key="k", now=now)
+    worker(now).drain()
+    generation.refresh_from_db()
+    default_storage.delete(generation.audio)
+    kept = generation.audio
+    retention.make_again(generation=generation, now=now)
+    for _ in range(pieces):
+        long.SPEAK.run(now)
+    mine = [type(generation).objects.get() for _ in range(4)]
+
+    errors = together(
+        worker(now).drain,
+        *(lambda one=one: long.stop(one, now) for one in mine[:2]),
+        *(lambda one=one: retention.make_again(generation=one, now=now) for one in mine[2:]),
+    )
+
+    assert errors == [None] * 5
+    generation.refresh_from_db()
+    if generation.audio == kept:  # stopped
+        default_storage.save(kept, ContentFile(b""))
+    assert not generation.is_making_again
+    assert ended_once(generation, now) == len(TEXT)

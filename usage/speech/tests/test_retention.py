@@ -21,7 +21,7 @@ from usage import credit_back
 from usage.engines import EngineFailed
 from usage.engines.tests.quick import QuickEngine
 from usage.models import Generation, UsageEvent
-from usage.speech import encoded, expiry, problems, promise, retention, speak, voices
+from usage.speech import encoded, expiry, outcome, problems, promise, retention, speak, voices
 from vocalis.operations import deletion
 
 pytestmark = pytest.mark.django_db
@@ -33,8 +33,7 @@ MONTH = 30 * DAY  # without a plan
 @pytest.fixture(autouse=True)
 def engine(monkeypatch):
     fake = QuickEngine()
-    for module in (speak, retention):
-        monkeypatch.setattr(module, "engine", lambda name: fake)
+    monkeypatch.setattr(speak, "engine", lambda name: fake)
     return fake
 
 
@@ -219,7 +218,7 @@ def test_a_file_that_cannot_be_deleted_stays_due_and_does_not_stop_the_others(
 def test_a_worker_killed_between_file_and_row_leaves_the_rest_to_the_next(spoken, now, monkeypatch):
     later = now + 31 * DAY
     with monkeypatch.context() as patch:
-        patch.setattr(retention.encoded, "forget", failing(Killed()))
+        patch.setattr(encoded, "forget", failing(Killed()))
         with pytest.raises(Killed):
             expiry.EXPIRE.run(later)
     assert not Generation.objects.get().audio_deleted_at
@@ -411,7 +410,9 @@ def test_twenty_an_hour(alice, wallet, now, engine):
 # --- Killed, overtaken, together
 
 
-@pytest.mark.parametrize("point", ["_spoken", "audio.store", "_delete_former", "_finish"])
+@pytest.mark.parametrize(
+    "point", ["speak.synthesise", "audio.store", "outcome.delete_former", "outcome.finish_again"]
+)
 @pytest.mark.parametrize("then", ["a request", "a worker"])
 def test_what_a_killed_process_leaves_is_taken_over_or_cleared_away(
     alice, spoken, now, monkeypatch, point, then
@@ -420,7 +421,7 @@ def test_what_a_killed_process_leaves_is_taken_over_or_cleared_away(
     began = now + DAY
     with monkeypatch.context() as patch:
         patch.setattr(f"usage.speech.retention.{point}", failing(Killed()))
-        patch.setattr(retention, "give_up", lambda generation: None)
+        patch.setattr(retention, "give_up", lambda generation, now: None)
         with pytest.raises(Killed):
             again(spoken, began)
     with pytest.raises(problems.StillRunning):
@@ -440,14 +441,14 @@ def test_what_a_killed_process_leaves_is_taken_over_or_cleared_away(
 
 def test_a_commit_whose_answer_is_lost_keeps_the_audio(spoken, now, monkeypatch):
     lose(spoken)
-    finish = retention._finish
+    finish = outcome.finish_again
 
     def lost(*args):
         finish(*args)
         raise ConnectionError("the connection broke after COMMIT")
 
     with monkeypatch.context() as patch:
-        patch.setattr(retention, "_finish", lost)
+        patch.setattr(outcome, "finish_again", lost)
         with pytest.raises(ConnectionError):
             again(spoken, now + DAY)
 
@@ -477,8 +478,8 @@ def test_a_customer_is_not_deleted_meanwhile_and_what_was_left_goes_then(
 ):
     lose(spoken)
     with monkeypatch.context() as patch:
-        patch.setattr(retention, "_finish", failing(Killed()))
-        patch.setattr(retention, "give_up", lambda generation: None)
+        patch.setattr(outcome, "finish_again", failing(Killed()))
+        patch.setattr(retention, "give_up", lambda generation, now: None)
         with pytest.raises(Killed):
             again(spoken, now + DAY)
     assert len(files()) == 1

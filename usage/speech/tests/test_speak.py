@@ -311,7 +311,7 @@ def test_a_request_still_running_is_not_begun_again(alice, wallet, now, engine, 
     assert balances(wallet) == (500, 12)
 
 
-@pytest.mark.parametrize("point", ["_synthesise", "audio.store", "finish"])
+@pytest.mark.parametrize("point", ["synthesise", "audio.store", "finish"])
 def test_an_abandoned_request_is_taken_over_with_its_reservation(
     alice, wallet, now, killed_in, point
 ):

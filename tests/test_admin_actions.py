@@ -20,7 +20,8 @@ from billing.models import ComplimentaryGrant, Drift, InboundWebhook, Payment, W
 from conftest import PASSWORD
 from jobs.models import PausedJob
 from operations import confirmation
-from usage.models import Generation, UsageDiscrepancy, UsageEvent
+from usage.models import Generation, LongSpeech, UsageDiscrepancy, UsageEvent
+from usage.speech import long
 
 from .admin_pages import act, confirm, messages, url
 
@@ -390,3 +391,20 @@ def test_customers_do_not_get_in(client, alice):
     client.force_login(alice.user)
 
     assert client.get("/admin/").status_code == 302
+
+
+def test_cancelling_ends_a_long_text_that_is_made_again(operator, shop):
+    now = timezone.now()
+    generation = Generation.objects.filter(state="done").first()
+    LongSpeech.objects.create(generation=generation, renew_at=now)
+    rows = Generation.objects.filter(pk=generation.pk)
+    rows.update(is_queued=True, is_making_again=True, again_at=now)
+    before = list(Wallet.objects.values("balance", "reserved"))
+
+    response = confirm(operator, Generation, "cancel", generation)
+
+    assert messages(response) == ["Cancelled: 1."]
+    generation.refresh_from_db()
+    assert (generation.state, generation.is_making_again) == ("done", False)
+    assert LongSpeech.objects.get().again_failure == long.CANCELLED
+    assert list(Wallet.objects.values("balance", "reserved")) == before

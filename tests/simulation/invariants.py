@@ -35,12 +35,11 @@ from usage.metering import comparison
 from usage.models import Generation, LongSpeech, UsageDiscrepancy, UsageEvent, Voice, VoiceType
 from vocalis.operations import deletion
 
-from . import long_texts
+from . import again, long_texts
+from .again import GENERATION_KEY
 
 if TYPE_CHECKING:
     from .world import World
-
-GENERATION_KEY = len("gen-") + 36  # what the keys of all reservations for one generation begin with
 
 
 def always() -> None:
@@ -95,7 +94,12 @@ def _rules() -> tuple[list[str], str, list[Any]]:
         ),
         "what is done costs its characters": done.exclude(credits=_characters() * _price()),
         "what a worker speaks is looked at": LongSpeech.objects.filter(
-            generation__state=Generation.State.PENDING, renew_at=None
+            Q(generation__state=Generation.State.PENDING) | Q(generation__is_making_again=True),
+            generation__is_queued=True,
+            renew_at=None,
+        ),
+        "what is made again was spoken": Generation.objects.filter(is_making_again=True).exclude(
+            state=Generation.State.DONE
         ),
         "what is paid for is done": captured.exclude(paid_for),
         "a generation has at most one open or captured reservation": kept.values(
@@ -160,6 +164,7 @@ def at_rest(world: World) -> None:
     assert not Subscription.objects.filter(state=Subscription.State.REQUESTED).exists()
     assert not Drift.objects.filter(state=Drift.State.OPEN).exists(), list(Drift.objects.all())
     long_texts.left_nothing(world)
+    again.is_over(world)
     webhooks_came_once()
     events_agree(world)
     charges_agree()

@@ -157,6 +157,7 @@ class Operators(Stage):
                 ("backfill_contracts", "--all"),
                 ("replay_webhooks", "--since", "36h"),
                 ("retry_dead",),
+                ("prune_audio",),
             ]
         )
         self.log.append(f"  {command[0]}")

@@ -49,6 +49,7 @@ from .once import worked_out_once
 START = datetime(2026, 1, 31, 9, 47, tzinfo=UTC)  # the anchor day every month clamps
 # Small, so that they are used up.
 PLAN_CREDITS = {"trial": 20_000, "creator": 30_000, "pro": 90_000}
+PLAN_AUDIO_DAYS = {"trial": 1, "creator": 3, "pro": 20}  # short, so that audio is made again
 UNSYNCED = {
     "sqlite": "PRAGMA synchronous=OFF",
     "postgresql": "SET synchronous_commit = off",
@@ -120,10 +121,11 @@ class Stage(MetronomeSide):
             self.client, self.hotline = self._client(reliable=False), self._client(reliable=True)
             stack.enter_context(patch.object(metronome.client, "client", lambda: self.client))
             small = {
-                key: replace(plans.PLANS[key], credits=credits)
+                key: replace(plans.PLANS[key], credits=credits, audio_days=PLAN_AUDIO_DAYS[key])
                 for key, credits in PLAN_CREDITS.items()
             }
             stack.enter_context(patch.dict(plans.PLANS, small))
+            stack.enter_context(patch.object(plans, "AUDIO_DAYS_WITHOUT_PLAN", 1))
             stack.enter_context(
                 patch.object(processing, "gateway", lambda name="": UnreliableGateway(self.chaos))
             )

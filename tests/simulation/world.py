@@ -23,11 +23,11 @@ from billing.subscriptions import choose as subscriptions
 from usage.models import Generation
 from usage.speech import long, own_voice, problems, speak
 
-from . import invariants, long_texts, story
-from .operators import Operators
+from . import again, invariants, long_texts, story
+from .again import MakingAgain
 from .stage import LONGEST_WAIT_MINUTES
 
-STEPS = 55
+STEPS = 60
 SETTLE_TRIES = 40
 SENTENCE = "a" * 498 + ". "  # a piece of a long text
 REFUSALS = (
@@ -39,7 +39,7 @@ REFUSALS = (
 )
 
 
-class World(Operators):
+class World(MakingAgain):
     checked_changes: int | None = None
     counted: int | None = None  # customers, if nobody has signed up since
 
@@ -56,6 +56,7 @@ class World(Operators):
             self.checked_changes = changes
             invariants.always()
             long_texts.keep_their_credits()
+            again.costs_nothing(self)
 
     def meanwhile(self) -> None:
         """What another process does while one stands still: at worst for so long that its lease or
@@ -68,6 +69,7 @@ class World(Operators):
                 ("speak", self.speak, 4),
                 ("speak again", self.speak_again, 2),
                 ("stop a long text", self.stop_a_long_text, 2),
+                ("make audio again", self.make_again, 2),
                 ("choose a plan", self.choose_plan, 1),
                 ("auto-recharge", self.set_recharge, 1),
                 ("confirm a payment", self.confirm_payment, 2),
@@ -97,6 +99,8 @@ class World(Operators):
             ("speak a long text", self.speak_a_long_text, 12),
             ("speak over an end", self.speak_over_an_end, 4),
             ("stop a long text", self.stop_a_long_text, 4),
+            ("audio is lost", self.lose_audio, 4),
+            ("make audio again", self.make_again, 14),
             ("own voice", self.make_voice, 2),
             ("auto-recharge", self.set_recharge, 4),
             ("a recharge goes wrong", self.upset_recharge, 2),
@@ -244,7 +248,11 @@ class World(Operators):
                 speak.speak(customer=customer, text=text, voice_id=voice, key=key, now=self.now())
             except problems.AudioDeleted:
                 done = Generation.objects.get(customer=customer, key=key)
-                assert done.audio_until_at and done.audio_until_at <= self.now()
+                # If it was made again in this moment, it is kept from then on.
+                assert done.again_at or done.audio_until_at and done.audio_until_at <= self.now()
+            except problems.AudioLost:
+                done = Generation.objects.get(customer=customer, key=key)
+                assert any(str(done.pk) in name for name in self.lost)
             # What was said under the key is forgotten, so nothing is the same as it.
             except problems.KeyReused:
                 assert (
@@ -254,9 +262,10 @@ class World(Operators):
                 )
 
     def stop_a_long_text(self) -> None:
-        """Its customer presses Stop, once or twice, perhaps when it is too late."""
+        """Its customer presses Stop, once or twice, perhaps when it is too late; or of what is made
+        again."""
         queued = list(Generation.objects.filter(is_queued=True).order_by("created_at", "key"))
-        pending = [one for one in queued if one.state == Generation.State.PENDING]
+        pending = [one for one in queued if one.is_with_worker]
         if queued:
             generation = self.dice.choice(pending or queued)
             for _ in range(self.dice.choice([1, 1, 2])):

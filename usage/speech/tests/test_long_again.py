@@ -431,9 +431,12 @@ def test_who_asks_while_their_account_is_deleted_gets_nothing(
     assert not found(spoken).is_making_again
 
 
+@pytest.mark.parametrize("is_long", [True, False])
 def test_who_asks_while_their_texts_are_deleted_is_deleted_with_the_next_try(
-    alice, spoken, now, monkeypatch
+    alice, spoken, now, engine, monkeypatch, is_long
 ):
+    if not is_long:  # then it is there, too, before the deletion goes on
+        engine.characters_a_second = None
     delete = deletion.encoded.delete
 
     def asked_meanwhile(name):

@@ -14,7 +14,7 @@ from api.failures import Failure
 from usage import audio as sound
 from usage.speech import quote as quotes
 from usage.speech import stream
-from usage.speech.speak import Asked
+from usage.speech.asked import Asked
 
 from .api import Key, api
 from .schemas import PROBLEMS, Quote, QuoteIn, SpeechIn

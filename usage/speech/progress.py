@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from django.db.models import Q
+from django.db.models.functions import Coalesce
+
 from usage.models import Generation, LongSpeech
 
 from . import audio, parts
@@ -56,18 +59,18 @@ def _again_failure(generation: Generation) -> str:
 
 
 def feed(wallet_ids: Collection[int]) -> dict[int, dict[str, Any]]:
-    """How far the texts of these wallets are that workers speak; for `billing.live.feeds`.
+    """How far the texts of these wallets are that workers speak, for their credits or again.
 
-    A text that is over is missing: how it ended is said by its own page.
+    For `billing.live.feeds`. A text that is over is missing: how it ended is said by its own page.
     """
     rows = LongSpeech.objects.filter(
+        Q(generation__state=Generation.State.PENDING) | Q(generation__is_making_again=True),
         renew_at__isnull=False,
-        generation__state=Generation.State.PENDING,
         generation__customer__wallet__in=wallet_ids,
-    )
+    ).annotate(characters=Coalesce("generation__characters_spoken", "generation__characters"))
     found: dict[int, dict[str, Any]] = {}
     for wallet_id, generation_id, characters, spoken in rows.order_by("pk").values_list(
-        "generation__customer__wallet", "pk", "generation__characters", "characters_spoken"
+        "generation__customer__wallet", "pk", "characters", "characters_spoken"
     ):
         texts = found.setdefault(wallet_id, {"texts": []})["texts"]
         text = {"characters": characters, "characters_spoken": spoken}

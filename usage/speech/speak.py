@@ -16,10 +16,8 @@ import logging
 import re
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import UUID
 
 from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
@@ -36,6 +34,7 @@ from usage.models import Generation
 
 from . import audio, long, pricing, pronunciations, takes, voices
 from . import manner as manners
+from .asked import ON_THE_SITE, Asked, Begun
 from .outcome import (
     UNEXPECTED,
     delete_orphan,
@@ -95,37 +94,6 @@ def speak(
     if generation.state == Generation.State.PENDING and not generation.is_queued:
         _make(begun, clock)
     return generation
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """Who asks for a text to be spoken, and how the answer is given.
-
-    `answer` is what else belongs to the body of a request: a key with another one is refused.
-    `is_streamed`: it is spoken while somebody listens, and never queued, however long it is.
-    """
-
-    api_key_id: UUID | None = None
-    answer: str = ""
-    is_streamed: bool = False
-
-    @property
-    def keys(self) -> str:
-        """What the keys of its requests begin with: each API key has keys of its own."""
-        return f"{self.api_key_id.hex[:12]}/" if self.api_key_id else ""
-
-
-ON_THE_SITE = Asked()
-
-
-@dataclass(frozen=True, slots=True)
-class Begun:
-    """A generation that is done (`replayed`), or queued, or pending with its credits reserved."""
-
-    generation: Generation
-    speaker: voices.Speaker
-    wallet_id: int
-    reservation: ledger.Reserved | None = None
 
 
 def begin(

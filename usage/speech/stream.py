@@ -39,9 +39,9 @@ from usage.text.pieces import Piece
 
 from . import manner as manners
 from . import parts, speak
+from .asked import ON_THE_SITE, Asked, Begun
 from .outcome import UNEXPECTED
 from .problems import Refused, SpeechFailed, StillRunning, TooManyStreams
-from .speak import Asked, Begun
 
 logger = logging.getLogger(__name__)
 
@@ -65,7 +65,7 @@ def begin(
     key: str,
     now: datetime,
     manner: Mapping[str, object] | None = None,
-    asked: Asked = speak.ON_THE_SITE,
+    asked: Asked = ON_THE_SITE,
 ) -> Stream | Generation:
     """Begin to speak a text, and wait for its first piece.
 

@@ -14,6 +14,7 @@ from usage.engines import EngineFailed
 from usage.engines.tests.quick import QuickEngine
 from usage.models import Generation, UsageEvent
 from usage.speech import audio, problems, speak, stream
+from usage.speech.asked import Asked
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -59,7 +60,7 @@ def key(alice, now):
 
 
 def begin(customer, now, key=None, text=TEXT, name="key-1", answer="mp3"):
-    asked = speak.Asked(api_key_id=key and key.pk, answer=answer)
+    asked = Asked(api_key_id=key and key.pk, answer=answer)
     return stream.begin(
         customer=customer, text=text, voice_id="standard", key=name, now=now, asked=asked
     )

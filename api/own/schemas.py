@@ -188,4 +188,4 @@ class Problem(Schema):
     errors: list[FieldError] = []
 
 
-PROBLEMS: dict[int, Any] = dict.fromkeys((401, 403, 404, 409, 422, 429, 503), Problem)
+PROBLEMS: dict[int, Any] = dict.fromkeys((400, 401, 403, 404, 409, 422, 429, 503), Problem)

@@ -3,6 +3,9 @@
 A secret is `vk_`, 40 random letters and digits, and 6 that are a checksum of those: so a typing
 error is refused without a look into the database, and scanners can tell a real key from a word. It
 is shown once. Kept is its SHA-256, which needs no slow hash because nobody can guess 238 bits.
+
+A form that is sent twice makes one key, and both answers show it: a browser shows the second one
+only. For that the secret is made of the form, with its random token, and of SECRET_KEY.
 """
 
 from __future__ import annotations
@@ -16,6 +19,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db.models import Q
+from django.utils.crypto import salted_hmac
+from django.views.decorators.debug import sensitive_variables
 
 from .models import ApiKey, Customer
 
@@ -35,6 +40,7 @@ DEFAULT_SCOPES = ("speech", "read")
 NAME_CHARACTERS_MAX = 60
 KEYS_MAX = 50  # of one customer that are not revoked
 USED_SECONDS = 60  # how often at most the time of use is written
+AGAIN_SECONDS = 60  # for which a request that is sent again is given the secret again
 
 _SECRET = re.compile(rf"{PREFIX}[0-9A-Za-z]{{{RANDOM_DIGITS + CHECK_DIGITS}}}")
 
@@ -51,6 +57,14 @@ class KeyRefused(ValueError):
         self.errors = errors
 
 
+class AlreadyMade(Exception):
+    """This request has made a key before; its secret cannot be shown any more."""
+
+    def __init__(self, key: ApiKey) -> None:
+        super().__init__(f"{key.name} was made by this form before")
+        self.key = key
+
+
 def new_secret() -> str:
     random = "".join(secrets.choice(DIGITS) for _ in range(RANDOM_DIGITS))
     return f"{PREFIX}{random}{_check(random)}"
@@ -64,6 +78,7 @@ def is_well_formed(secret: str) -> bool:
     return secret.endswith(_check(random))
 
 
+@sensitive_variables("secret")
 def create(
     *,
     customer: Customer,
@@ -71,9 +86,46 @@ def create(
     scopes: Collection[str],
     expires_at: datetime | None,
     now: datetime,
+    request: str = "",
 ) -> tuple[ApiKey, str]:
-    """Make a key. Returns it with its secret, which nobody can read again. Raises KeyRefused."""
-    name = " ".join(name.split())
+    """Make a key. Returns it with its secret, which nobody can read again. Raises KeyRefused.
+
+    `request` is all that was sent, with a token that nobody can guess. Sent again it makes no
+    second key: for AGAIN_SECONDS it is answered alike, later it raises AlreadyMade.
+    """
+    secret = _secret_of(customer, request) if request else new_secret()
+    made = ApiKey.objects.filter(customer=customer, secret_sha256=_hashed(secret)).first()
+    if made is None:
+        name = " ".join(name.split())
+        if errors := _errors(customer, name, scopes, expires_at, now):
+            raise KeyRefused(errors)
+        # Of two requests at once the second waits for the first, and finds its key.
+        made, is_new = ApiKey.objects.get_or_create(
+            secret_sha256=_hashed(secret),
+            defaults={
+                "customer": customer,
+                "name": name,
+                "first_characters": secret[:SHOWN_FIRST],
+                "last_characters": secret[-SHOWN_LAST:],
+                "scopes": [scope for scope in SCOPES if scope in scopes],
+                "expires_at": expires_at,
+                "created_at": now,
+            },
+        )
+        if is_new:
+            return made, secret
+    if made.revoked_at or made.created_at < now - timedelta(seconds=AGAIN_SECONDS):
+        raise AlreadyMade(made)
+    return made, secret
+
+
+def _errors(
+    customer: Customer,
+    name: str,
+    scopes: Collection[str],
+    expires_at: datetime | None,
+    now: datetime,
+) -> dict[str, list[str]]:
     errors: dict[str, list[str]] = {}
     if not 1 <= len(name) <= NAME_CHARACTERS_MAX or not name.isprintable():
         errors["name"] = [f"Give the key a name of 1 to {NAME_CHARACTERS_MAX} characters."]
@@ -83,20 +135,7 @@ def create(
         errors["expires_at"] = ["Choose a time that is still to come, or none."]
     if usable(customer, now).count() >= KEYS_MAX:
         errors["name"] = [f"You have {KEYS_MAX} keys. Revoke one that is not used any more."]
-    if errors:
-        raise KeyRefused(errors)
-    secret = new_secret()
-    key = ApiKey.objects.create(
-        customer=customer,
-        name=name,
-        secret_sha256=_hashed(secret),
-        first_characters=secret[:SHOWN_FIRST],
-        last_characters=secret[-SHOWN_LAST:],
-        scopes=[scope for scope in SCOPES if scope in scopes],
-        expires_at=expires_at,
-        created_at=now,
-    )
-    return key, secret
+    return errors
 
 
 def find(secret: str, now: datetime) -> ApiKey:
@@ -147,6 +186,16 @@ def _note_use(key: ApiKey, now: datetime) -> None:
     rows = ApiKey.objects.filter(pk=key.pk, last_used_at=key.last_used_at)
     rows.update(last_used_at=now)
     key.last_used_at = now
+
+
+@sensitive_variables("secret")
+def _secret_of(customer: Customer, request: str) -> str:
+    digest = salted_hmac(f"API key of {customer.pk}", request, algorithm="sha256").digest()
+    number, random = int.from_bytes(digest), ""
+    for _ in range(RANDOM_DIGITS):
+        number, digit = divmod(number, len(DIGITS))
+        random += DIGITS[digit]
+    return f"{PREFIX}{random}{_check(random)}"
 
 
 def _hashed(secret: str) -> str:

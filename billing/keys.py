@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import transaction
+from django.views.decorators.debug import sensitive_variables
 
 from accounts import api_keys
 from accounts.api_keys import KeyRefused
@@ -14,6 +15,7 @@ from accounts.models import ApiKey, Customer
 from billing import ledger
 from billing.ledger import Budget
 from billing.ledger.budgets import Period, budgets
+from billing.models import KeyBudget
 
 LIMIT_MAX = 10**12  # credits
 
@@ -26,6 +28,7 @@ class Key:
     budget: Budget
 
 
+@sensitive_variables("secret")
 def create(
     *,
     customer: Customer,
@@ -35,20 +38,28 @@ def create(
     period: str = Period.NONE,
     expires_at: datetime | None = None,
     now: datetime,
+    request: str = "",
 ) -> tuple[ApiKey, str]:
     """Make a key that may spend `limit` credits (None: no limit) in each period.
 
-    Returns it with its secret, which nobody can read again. Raises KeyRefused.
+    Returns it with its secret, which nobody can read again. Raises KeyRefused, and AlreadyMade:
+    see `api_keys.create`, also for `request`.
     """
     errors = _errors(limit, period)
     try:
         with transaction.atomic():
             key, secret = api_keys.create(
-                customer=customer, name=name, scopes=scopes, expires_at=expires_at, now=now
+                customer=customer,
+                name=name,
+                scopes=scopes,
+                expires_at=expires_at,
+                now=now,
+                request=request,
             )
             if errors:
                 raise KeyRefused(errors)
-            ledger.set_budget(key.pk, limit=limit, period=period, now=now)
+            if not KeyBudget.objects.filter(pk=key.pk).exists():  # else it was made before
+                ledger.set_budget(key.pk, limit=limit, period=period, now=now)
     except KeyRefused as error:
         raise KeyRefused(error.errors | errors) from error
     return key, secret

@@ -2,7 +2,7 @@ from django.urls import URLPattern, path, re_path
 
 from .inbox import receive
 from .live import balance, stream
-from .pages import confirmation, overview, plans
+from .pages import confirmation, keys, overview, plans
 
 urlpatterns: list[URLPattern] = [
     path("billing/", overview.overview, name="billing"),
@@ -18,6 +18,9 @@ urlpatterns: list[URLPattern] = [
     path("billing/test-bank/<str:key>/", confirmation.test_bank, name="test_bank"),
     path("billing/plans/", plans.plans_page, name="plans"),
     path("billing/plans/cancel/", plans.cancel_plan, name="plan_cancel"),
+    path("keys/", keys.keys_page, name="keys"),
+    path("keys/<uuid:key_id>/budget/", keys.change_budget, name="key_budget"),
+    path("keys/<uuid:key_id>/revoke/", keys.revoke, name="key_revoke"),
     path("billing/recharge/", overview.recharge_settings, name="recharge"),
     # With a slash at the end too: the path is not signed, and a redirect would lose the POST.
     re_path(r"^api/webhooks/metronome/alerts/?$", receive.receive, name="webhook_alerts"),

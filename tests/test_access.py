@@ -19,6 +19,7 @@ from django.test import Client
 from django.urls import get_resolver, reverse
 
 from accounts.models import Customer, User
+from billing import keys
 from billing.models import Payment
 from conftest import PASSWORD, fund
 from usage.models import Generation, VoiceConsent, VoiceMatch
@@ -59,6 +60,9 @@ ROWS = {
     "plans": "login login | 200 422 | 403 403 | 403 403",
     "plan_cancel": "plans login | plans plans | plans 403 | plans 403",
     "recharge": CUSTOMERS,
+    "keys": "login login | 200 422 | 403 403 | 403 403",
+    "key_budget": "keys login | keys 404 | keys 403 | keys 403",
+    "key_revoke": "keys login | keys 404 | keys 403 | keys 403",
     "webhook_alerts": SIGNED,
     "webhook_payment_gating": SIGNED,
     "webhook_invoices": SIGNED,
@@ -125,6 +129,7 @@ PLACES = {
     "/usage/": "usage",
     "/billing/": "billing",
     "/billing/plans/": "plans",
+    "/keys/": "keys",
 }
 ROLES = ("visitor", "alice", "clerk", "operator")
 INLINE = re.compile(
@@ -214,7 +219,10 @@ def bobs(bob, now):
         created_at=now,
         confirm_by_at=now,
     )
+    key, _ = keys.create(customer=bob, name="bob's key", now=now)
     return {
+        "key_budget": [key.pk],
+        "key_revoke": [key.pk],
         "payment_confirm": [payment.pk],
         "payment_call_off": [payment.pk],
         "test_bank": [f"vocalis-payment-{payment.pk}"],

@@ -77,7 +77,8 @@ def customers_like(term: str) -> QuerySet[Customer]:
 
 
 def _ids(queryset: Any, term: str) -> list[Any]:
-    if isinstance(queryset.model._meta.pk, UUIDField):
+    key = queryset.model._meta.pk
+    if isinstance(getattr(key, "target_field", key), UUIDField):
         return [id] if (id := _uuid(term)) is not None else []
     return [int(term)] if term.isascii() and term.isdigit() and len(term) < 19 else []
 

@@ -18,6 +18,7 @@ from django.utils import timezone
 from django.utils.functional import cached_property
 from django.utils.html import format_html
 from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.text import capfirst
 
 from jobs.models import Heartbeat, JobRow, PausedJob
 
@@ -251,7 +252,7 @@ def related_links(request: HttpRequest, row: Model) -> list[str]:
         url = reverse(f"admin:{meta.app_label}_{meta.model_name}_changelist")
         query = urlencode({f"{relation.field.name}__{row._meta.pk.name}__exact": row.pk})
         name = meta.verbose_name if relation.one_to_one else meta.verbose_name_plural
-        links.append(format_html('<a href="{}?{}">{}</a>', url, query, str(name).capitalize()))
+        links.append(format_html('<a href="{}?{}">{}</a>', url, query, capfirst(str(name))))
     return links
 
 

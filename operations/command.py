@@ -217,12 +217,19 @@ def _make_due(chunk: list[J], dry_run: bool, now: datetime, word: str) -> Iterat
 
 
 def reason(text: str) -> str:
-    """The type of a time argument: ISO 8601 (without a zone: UTC), or an age such as 36h or 7d."""
+    """The type of an argument that says why."""
     if sum(character.isalpha() for character in text) < REASON_LETTERS:
         raise ArgumentTypeError(
             f"say why, in {REASON_LETTERS} letters at least; it is kept in the log"
         )
     return text.strip()
+
+
+def days(text: str) -> int:
+    """The type of an argument that is a number of days, such as 90d."""
+    if not (found := re.fullmatch(r"([1-9]\d{0,4})d", text)):
+        raise ArgumentTypeError(f"{text!r} is no number of days like 90d")
+    return int(found[1])
 
 
 def moment(text: str) -> datetime:

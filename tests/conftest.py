@@ -12,6 +12,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from accounts.models import Customer
+from billing import keys
 from billing.models import Drift, InboundWebhook, Payment, Recharge
 from conftest import fund
 from jobs.models import Heartbeat
@@ -32,8 +33,9 @@ def shop(alice, bob, now):
     fund(bob, 700, now)
     Customer.objects.filter(pk=alice.pk).update(metronome_id="metronome-alice")
     times = {"created_at": now}
+    key, _ = keys.create(customer=alice, name="Pipeline", limit=50, period="day", now=now)
     reservation = wallet.reservations.create(
-        key="k", amount=5, captured=5, state="captured", expires_at=now, **times
+        key="k", amount=5, captured=5, state="captured", expires_at=now, api_key=key, **times
     )
     Generation.objects.create(
         customer=alice,

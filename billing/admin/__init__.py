@@ -5,4 +5,12 @@ The ledger and everything that comes from outside is read-only.
 Django finds the classes by this package.
 """
 
-from . import credits, drift, payments, subscriptions, wallets, webhooks  # noqa: F401  registers
+from . import (  # noqa: F401  registers
+    credits,
+    drift,
+    keys,
+    payments,
+    subscriptions,
+    wallets,
+    webhooks,
+)

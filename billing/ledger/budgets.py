@@ -107,6 +107,12 @@ def budgets(api_key_ids: list[UUID], now: datetime) -> dict[UUID, Budget]:
     return {row[0]: _at(row[1], row[2], row[3], row[4], row[5], now) for row in rows}
 
 
+def of_row(row: KeyBudget, now: datetime) -> Budget:
+    """The budget of a row that was read before."""
+    start, spent, held = row.period_start_at, row.spent, row.held
+    return _at(row.limit_credits, row.period, start, spent, held, now)
+
+
 def set_budget(api_key_id: UUID, *, limit: int | None, period: str, now: datetime) -> None:
     """Say how much a key may spend (None: no limit), and how often that begins anew.
 

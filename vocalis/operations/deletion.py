@@ -1,10 +1,10 @@
 """Delete a customer on request: name, e-mail address, texts, audio, word times, voice matches,
-words of their pronunciation dictionary, and alias.
+words of their pronunciation dictionary, names of API keys, and alias.
 
 The ledger stays, as it contains no personal data. The order is
 
-    close (no login, plan, recharge or spending) → delete texts, audio, samples of the voice
-    → anonymise the person
+    close (no login, API key, plan, recharge or spending) → delete texts, audio, samples of the
+    voice → anonymise the person
 
 so that an interrupted run can be repeated with the same e-mail address.
 """
@@ -21,7 +21,8 @@ from django.contrib.contenttypes.models import ContentType
 from django.db import transaction
 from django.db.models import Q
 
-from accounts.models import Customer, IngestAlias, PasswordReset, User
+from accounts import api_keys
+from accounts.models import ApiKey, Customer, IngestAlias, PasswordReset, User
 from billing import ledger, recharge
 from billing.models import Payment, PaymentMethod, Recharge
 from billing.payments import requests as payments
@@ -109,13 +110,14 @@ def _call_off_payments(customer: Customer, now: datetime) -> None:
 
 
 def _close(customer: Customer, now: datetime) -> None:
-    """End login, plan and auto-recharge, and freeze the wallet.
+    """End login, API keys, plan and auto-recharge, and freeze the wallet.
 
     Sessions end with the next request, open event streams within ten minutes.
     """
     try:
         with transaction.atomic():
             User.objects.filter(pk=customer.user_id).update(is_active=False)
+            api_keys.forget_all(customer, now)
             subscriptions.cancel(customer=customer, now=now)
             recharge.switch_off(customer_id=customer.pk, now=now)
             ledger.set_frozen(wallet_id=ledger.wallet_of(customer.pk).pk, frozen=True, now=now)
@@ -182,12 +184,13 @@ def _anonymise(customer: Customer, now: datetime) -> None:
         Pronunciation.objects.filter(customer=customer).delete()
         Voice.objects.filter(customer=customer).update(name=NAME)
         Generation.objects.filter(customer=customer, voice_name__gt="").update(voice_name="")
-        for row in (customer, customer.user):
+        api_keys.forget_all(customer, now)  # one could be made until the account was closed
+        for row in (customer, customer.user, *customer.api_keys.all()):
             _entries_of(row).update(object_repr=email)
         rows: Any = Customer.objects.filter(pk=customer.pk)
         rows.run_now(now)
 
 
-def _entries_of(row: Customer | User) -> Any:
+def _entries_of(row: Customer | User | ApiKey) -> Any:
     kind = ContentType.objects.get_for_model(row)
     return LogEntry.objects.filter(content_type=kind, object_id=str(row.pk))

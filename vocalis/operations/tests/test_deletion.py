@@ -8,16 +8,17 @@ from datetime import timedelta
 from io import StringIO
 
 import pytest
-from django.contrib.admin.models import LogEntry
+from django.contrib.admin.models import CHANGE, LogEntry
 from django.core import mail, serializers
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.urls import reverse
 from django.utils import timezone
 
-from accounts import profile
-from accounts.models import Customer, IngestAlias, PasswordReset, User
-from billing import metronome, recharge
+from accounts import api_keys, profile
+from accounts.models import ApiKey, Customer, IngestAlias, PasswordReset, User
+from billing import keys, metronome, recharge
+from billing.ledger import budgets
 from billing.models import (
     AutoRecharge,
     InboundWebhook,
@@ -83,6 +84,7 @@ def everything_we_know():
         for model in (
             User,
             Customer,
+            ApiKey,
             Generation,
             Pronunciation,
             LogEntry,
@@ -206,6 +208,35 @@ def test_a_request_that_stood_still_while_it_spoke_leaves_no_audio(stage, life, 
     assert default_storage.listdir(str(life.pk))[1] == []
     assert balance(life) == credits
     assert Wallet.objects.get(customer=life).reserved == 0
+
+
+def test_api_keys_are_revoked_and_their_names_forgotten(stage, life, staff):
+    key, secret = keys.create(customer=life, name="secret plan", limit=9, now=stage.now())
+    LogEntry.objects.log_actions(staff.pk, [key], CHANGE, "Looked at.")
+    assert delete("--dry-run").code == 1
+    assert api_keys.find(secret, stage.now()) == key
+
+    assert delete().code == 0
+
+    with pytest.raises(api_keys.InvalidKey, match="revoked"):
+        api_keys.find(secret, stage.now())
+    assert "secret plan" not in everything_we_know()
+    assert budgets.budget(key.pk, stage.now()).limit == 9  # it counts, and names nobody
+
+
+def test_a_key_that_is_made_while_the_account_is_closed_is_forgotten_too(stage, life, monkeypatch):
+    close = deletion._close
+
+    def then_made(customer, now):
+        close(customer, now)
+        keys.create(customer=customer, name="secret plan", now=now)
+
+    monkeypatch.setattr(deletion, "_close", then_made)
+
+    assert delete().code == 0
+
+    assert ApiKey.objects.get().revoked_at
+    assert "secret plan" not in everything_we_know()
 
 
 def test_metronome_forgets_the_person_too(stage, life):

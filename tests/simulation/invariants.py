@@ -35,7 +35,7 @@ from usage.metering import comparison
 from usage.models import Generation, LongSpeech, UsageDiscrepancy, UsageEvent, Voice, VoiceType
 from vocalis.operations import deletion
 
-from . import again, long_texts
+from . import again, long_texts, streams
 from .again import GENERATION_KEY
 
 if TYPE_CHECKING:
@@ -165,6 +165,7 @@ def at_rest(world: World) -> None:
     assert not Drift.objects.filter(state=Drift.State.OPEN).exists(), list(Drift.objects.all())
     long_texts.left_nothing(world)
     again.is_over(world)
+    streams.left_nothing(world)
     webhooks_came_once()
     events_agree(world)
     charges_agree()

@@ -23,7 +23,7 @@ from billing.subscriptions import choose as subscriptions
 from usage.models import Generation
 from usage.speech import long, own_voice, problems, speak
 
-from . import again, invariants, long_texts, story
+from . import again, invariants, long_texts, story, streams
 from .again import MakingAgain
 from .stage import LONGEST_WAIT_MINUTES
 
@@ -39,7 +39,7 @@ REFUSALS = (
 )
 
 
-class World(MakingAgain):
+class World(MakingAgain, streams.Streams):
     checked_changes: int | None = None
     counted: int | None = None  # customers, if nobody has signed up since
 
@@ -57,6 +57,7 @@ class World(MakingAgain):
             invariants.always()
             long_texts.keep_their_credits()
             again.costs_nothing(self)
+            streams.keep_their_budgets()
 
     def meanwhile(self) -> None:
         """What another process does while one stands still: at worst for so long that its lease or
@@ -68,6 +69,8 @@ class World(MakingAgain):
                 ("minutes", lambda: self.advance(minutes=self.dice.randint(1, 14)), 4),
                 ("speak", self.speak, 4),
                 ("speak again", self.speak_again, 2),
+                ("stream", self.stream, 3),
+                ("change a key", self.change_key, 1),
                 ("stop a long text", self.stop_a_long_text, 2),
                 ("make audio again", self.make_again, 2),
                 ("choose a plan", self.choose_plan, 1),
@@ -97,6 +100,10 @@ class World(MakingAgain):
             ("speak", self.speak, 40),
             ("speak again", self.speak_again, 6),
             ("speak a long text", self.speak_a_long_text, 12),
+            ("make a key", self.make_key, 3),
+            ("change a key", self.change_key, 3),
+            ("stream", self.stream, 16),
+            ("stream again", self.stream_again, 3),
             ("speak over an end", self.speak_over_an_end, 4),
             ("stop a long text", self.stop_a_long_text, 4),
             ("audio is lost", self.lose_audio, 4),

@@ -1,6 +1,7 @@
 """1,000 concurrent spends of 100 credits against a wallet of 5,000: exactly 50 may succeed.
 
 At the ledger (8 threads) and through HTTP (a real daphne, 32 clients), on SQLite and on PostgreSQL.
+The same against an API key's budget of 5,000, of an account that holds a thousand times as much.
 """
 
 from __future__ import annotations
@@ -16,24 +17,45 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 from bench import setup
 
 SPENDS, CREDITS_EACH, CREDITS_HELD = 1_000, 100, 5_000
+FAR_ABOVE = 1_000 * CREDITS_HELD  # the balance that an API key's budget is a small part of
 
 
 def at_the_ledger() -> Counter[str]:
-    from billing import ledger
+    return _reserve(setup.funded_wallet(CREDITS_HELD), None)
 
-    wallet_id = setup.funded_wallet(CREDITS_HELD)
+
+def at_a_keys_budget() -> Counter[str]:
+    """Checks afterwards that the budget counts what was spent, and nothing more."""
+    from billing import keys, ledger
+
+    customer = setup.funded_customer(FAR_ABOVE)
+    key, _ = keys.create(customer=customer, name="bench", limit=CREDITS_HELD, now=datetime.now(UTC))
+    outcomes = _reserve(ledger.wallet_of(customer.pk).pk, key.pk)
+    found = ledger.budgets.budget(key.pk, datetime.now(UTC))
+    if (found.spent, found.held) != (outcomes["spent"] * CREDITS_EACH, 0):
+        raise AssertionError(f"{outcomes} and {found}")
+    return outcomes
+
+
+def _reserve(wallet_id: int, api_key_id: UUID | None) -> Counter[str]:
+    from billing import ledger
 
     def spend(number: int) -> str:
         now = datetime.now(UTC)
         try:
             reservation = ledger.reserve(
-                wallet_id=wallet_id, key=str(number), amount=CREDITS_EACH, now=now
+                wallet_id=wallet_id,
+                key=str(number),
+                amount=CREDITS_EACH,
+                now=now,
+                api_key_id=api_key_id,
             )
-        except ledger.InsufficientCredits:
+        except (ledger.InsufficientCredits, ledger.BudgetExceeded):
             return "refused"
         ledger.capture(reservation_id=reservation.id, amount=CREDITS_EACH, now=now)
         return "spent"
@@ -84,7 +106,8 @@ def main(url: str) -> list[dict[str, Any]]:
     remove = setup.django(url)
     table = []
     try:
-        for way, run in (("ledger", at_the_ledger), ("http", through_http)):
+        ways = ("ledger", at_the_ledger), ("API key", at_a_keys_budget), ("http", through_http)
+        for way, run in ways:
             started = time.perf_counter()
             outcomes = run()
             row: dict[str, Any] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from threading import Barrier, Thread
 
@@ -179,3 +180,32 @@ def test_many_at_once_spend_the_budget_and_not_one_credit_more(alice, wallet, no
     captured = Reservation.objects.filter(api_key=key).aggregate(sum=Sum("captured"))["sum"]
     assert counted(key) == (captured, 0)
     assert 0 < captured <= 100
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_eighty_at_once_as_many_are_held_as_the_budget_is_for(alice, wallet, now):
+    """There is more in the wallet than all of them want; the budget alone is in their way."""
+    key = make(alice, now, limit=100)
+    barrier = Barrier(8)
+
+    def ask(thread):
+        barrier.wait()
+        try:
+            return [is_held(f"{thread}-{turn}") for turn in range(10)]
+        finally:
+            connection.close()
+
+    def is_held(name):
+        try:
+            hold(wallet, key, 5, now, name)
+        except ledger.BudgetExceeded:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as threads:
+        held = sum(map(sum, threads.map(ask, range(8))))
+
+    assert held == 20
+    assert counted(key) == (0, 100)
+    open_ones = Reservation.objects.open().filter(api_key=key)
+    assert open_ones.aggregate(sum=Sum("amount"))["sum"] == 100

@@ -14,6 +14,7 @@ from typing import Any
 from uuid import UUID
 
 from django import forms
+from django.conf import settings
 from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -243,6 +244,7 @@ def _render(
         "secret": secret,
         "made_before": made_before,
         "keys_max": api_keys.KEYS_MAX,
+        "site_url": settings.SITE_URL,
     }
     return render(request, "billing/keys.html", context, status=status)
 

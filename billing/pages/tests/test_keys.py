@@ -14,6 +14,7 @@ import time_machine
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from django.urls import resolve
 
 from accounts import api_keys
 from accounts.models import ApiKey
@@ -278,3 +279,13 @@ def test_the_page_asks_for_all_keys_at_once(page, alice, now, django_assert_num_
 
     with django_assert_num_queries(len(one)):
         page.get(URL)
+
+
+def test_the_first_call_is_to_addresses_that_are_there(page, settings):
+    settings.SITE_URL = "https://vocalis.example.com"
+
+    shown = unescape(page.get(URL).content.decode())
+
+    assert "https://vocalis.example.com/v1/speech" in shown
+    assert resolve("/v1/speech") and resolve("/v1/docs")
+    assert 'href="/v1/docs"' in shown

@@ -17,6 +17,7 @@ from usage.speech import problems
 from . import auth
 from .dialects import Answer
 from .failures import Failure, of_problem
+from .limits import Admission
 
 View = Callable[..., HttpResponseBase]
 
@@ -24,6 +25,7 @@ View = Callable[..., HttpResponseBase]
 class ApiRequest(HttpRequest):
     """The request as a view under `endpoint` receives it. `api_id` is its request id."""
 
+    admission: Admission
     api_id: str
     api_key: ApiKey
     customer: Customer

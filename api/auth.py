@@ -10,6 +10,7 @@ from django.http import HttpRequest
 from accounts import api_keys
 from accounts.models import ApiKey
 
+from . import limits
 from .failures import Failure
 
 XI_HEADER = "xi-api-key"
@@ -24,8 +25,13 @@ def secret_of(headers: Mapping[str, str]) -> str:
 
 
 def authenticate(request: HttpRequest, scope: str, now: datetime) -> ApiKey:
-    """The key of a request, which may be used for `scope` ("" for any). Raises Failure."""
-    return authenticated(secret_of(request.headers), scope, now)
+    """The key of a request, which may be used for `scope` ("" for any). Raises Failure.
+
+    The request is counted, and `request.admission` says how many more may be made: see `limits`.
+    """
+    key = authenticated(secret_of(request.headers), scope, now)
+    request.admission = limits.enter(key, now)  # type: ignore[attr-defined]
+    return key
 
 
 def authenticated(secret: str, scope: str, now: datetime) -> ApiKey:

@@ -30,6 +30,7 @@ class Failure(Exception):
 
     `code` is for programs and is ours: a dialect has its own for the ones that its clients know.
     `errors` are by field of the request. `details` are numbers and addresses that belong to it.
+    `headers` are those of rate limits, for the dialects that have them.
     """
 
     status: int
@@ -38,6 +39,7 @@ class Failure(Exception):
     errors: Mapping[str, list[str]] = field(default_factory=dict)
     details: Mapping[str, object] = field(default_factory=dict)
     retry_after_seconds: int | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
 
     def __str__(self) -> str:
         return self.message

@@ -8,8 +8,10 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 
-from . import access, dialects
+from . import access, dialects, limits
+from .elevenlabs import errors as elevenlabs
 from .failures import of_status
+from .own import errors as own
 
 # Browsers of other sites may call the API: there is no cookie that they could misuse.
 CORS = {
@@ -40,7 +42,13 @@ def answers_in_dialect(
         request.api_id = secrets.token_hex(12)  # type: ignore[attr-defined]
         if request.method == "OPTIONS":
             return HttpResponse(status=204, headers=PREFLIGHT)
-        response = in_dialect(request, get_response(request))
+        try:
+            response = in_dialect(request, get_response(request))
+        except BaseException:
+            if admission := getattr(request, "admission", None):
+                admission.leave()
+            raise
+        _tell_limits(request, response)
         for name, value in CORS.items():
             response[name] = value
         response["x-request-id"] = response["request-id"] = request.api_id  # type: ignore[attr-defined]
@@ -48,6 +56,21 @@ def answers_in_dialect(
         return response
 
     return middleware
+
+
+def _tell_limits(request: HttpRequest, response: HttpResponse) -> None:
+    """Say how many requests are left, in the dialects that have words for it."""
+    admission: limits.Admission | None = getattr(request, "admission", None)
+    if admission is None or not admission.at_once_max:  # not limited
+        return
+    limits.attach(admission, response)
+    dialect = dialects.failing(request.path, request.headers)
+    if dialect is own.answer:
+        for name, value in admission.headers.items():
+            response[name] = value
+    elif dialect is elevenlabs.answer:
+        response["current-concurrent-requests"] = str(admission.at_once)
+        response["maximum-concurrent-requests"] = str(admission.at_once_max)
 
 
 def in_dialect(request: HttpRequest, response: HttpResponse) -> HttpResponse:

@@ -32,6 +32,22 @@ RECHARGE_COMMIT_NAME = "Auto-recharge"
 
 
 @dataclass(frozen=True, slots=True)
+class Rate:
+    """How many requests an API key may make, in a minute and at once."""
+
+    requests_a_minute: int
+    requests_at_once: int
+
+    @property
+    def of_account(self) -> Rate:
+        """All its keys together: twice as many, so that one program leaves room for another."""
+        return Rate(2 * self.requests_a_minute, 2 * self.requests_at_once)
+
+
+RATE_WITHOUT_PLAN = Rate(120, 5)
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     key: str
     name: str
@@ -40,6 +56,7 @@ class Plan:
     days: int | None = None  # None: monthly
     audio_days: int | None = None  # how long what is spoken is kept; None: until it is deleted
     once: bool = False
+    rate: Rate = RATE_WITHOUT_PLAN  # of the API
     pitch: str = ""
 
     @property
@@ -70,6 +87,7 @@ PLANS: dict[str, Plan] = {
             250_000,
             4_900,
             audio_days=90,
+            rate=Rate(300, 10),
             pitch="About five hours of speech a month.",
         ),
         Plan(
@@ -78,6 +96,7 @@ PLANS: dict[str, Plan] = {
             1_000_000,
             14_900,
             audio_days=365,
+            rate=Rate(1_200, 20),
             pitch="About twenty hours of speech a month.",
         ),
         Plan(
@@ -85,6 +104,7 @@ PLANS: dict[str, Plan] = {
             "Enterprise",
             0,
             None,
+            rate=Rate(3_000, 40),
             pitch="Volume prices, invoices, your own agreement.",
         ),
     )
@@ -94,3 +114,8 @@ PLANS: dict[str, Plan] = {
 def audio_days(plan: str | None) -> int | None:
     """For how many days audio is kept on this plan, a key of PLANS; None: until it is deleted."""
     return AUDIO_DAYS_WITHOUT_PLAN if plan is None else PLANS[plan].audio_days
+
+
+def rate(plan: str | None) -> Rate:
+    """How many requests an API key may make on this plan, a key of PLANS or None."""
+    return RATE_WITHOUT_PLAN if plan is None else PLANS[plan].rate

@@ -165,4 +165,6 @@ def answer(failure: Failure, request_id: str) -> HttpResponse:
         response["WWW-Authenticate"] = "Bearer"
     if failure.retry_after_seconds is not None:
         response["Retry-After"] = str(failure.retry_after_seconds)
+    for name, value in failure.headers.items():
+        response[name] = value
     return response

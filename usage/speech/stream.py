@@ -133,8 +133,9 @@ class Stream:
     async def delivered(self) -> AsyncIterator[AsyncGenerator[Spoken, None]]:
         """The pieces. One counts as sent when the next one, or the end, is asked for.
 
-        They are charged at the end of the block, whichever way it is left. Raises what `_failure`
-        is if a piece fails, or if what was sent cannot be charged; then the answer must break off.
+        They are charged at the end of the block, or as soon as the piece is spoken that is in work
+        then. Raises what `_failure` is if a piece fails, or if what was sent cannot be charged;
+        then the answer must break off.
         """
         loop = asyncio.get_running_loop()
         self._is_asked_for.set()
@@ -150,11 +151,13 @@ class Stream:
             raise self._failure
 
     def settle(self) -> None:
-        """Charge what was sent, or give the credits back. Twice is as once. Never raises."""
+        """Charge what was sent, or give the credits back. Twice is as once. Never raises.
+
+        While a piece is being spoken it is left to the thread that speaks: nobody waits for it.
+        """
         with self._changed:
             self._is_left = True
-            self._changed.wait_for(lambda: self._is_over)
-            if self._is_settled:
+            if self._is_settled or not self._is_over:
                 return
             self._is_settled = True
         try:
@@ -202,8 +205,9 @@ class Stream:
             self._failure = SpeechFailed(UNEXPECTED)
         with self._changed:
             self._is_over = True
+            is_left = self._is_left
             self._tell()
-        if not self._is_asked_for.wait(BEGIN_SECONDS):
+        if is_left or not self._is_asked_for.wait(BEGIN_SECONDS):
             self._settle_in_thread()
 
     def _speak_all(self) -> None:

@@ -70,15 +70,28 @@ def response(
 ) -> StreamingHttpResponse:
     """The audio of a text that is being made, or of one that was made before.
 
+    Raises what `content` raises.
+    """
+    return streamed(content(spoken, output), output.content_type, headers)
+
+
+def content(spoken: Stream | Generation, output: Output) -> AsyncGenerator[bytes, None]:
+    """The encoded audio of a text that is being made, or of one that was made before.
+
     Raises Failure if it cannot be encoded, with the credits back, and AudioLost and
     AudioUnreachable.
     """
     if isinstance(spoken, Stream):
-        content = encoded(spoken, stream_encoder(spoken, output))
-    else:
-        sample_rate, samples = stored_audio.read_part(spoken.audio)
-        content = replayed(samples, _encoder(sample_rate, output))
-    answer = StreamingHttpResponse(content, content_type=output.content_type)
+        return encoded(spoken, stream_encoder(spoken, output))
+    sample_rate, samples = stored_audio.read_part(spoken.audio)
+    return replayed(samples, _encoder(sample_rate, output))
+
+
+def streamed(
+    content: AsyncGenerator[bytes, None], content_type: str, headers: Mapping[str, str]
+) -> StreamingHttpResponse:
+    """An answer that is sent as it is made: nobody on the way keeps it until it is whole."""
+    answer = StreamingHttpResponse(content, content_type=content_type)
     answer["Cache-Control"] = "no-store"
     answer["X-Accel-Buffering"] = "no"  # or nginx delays the first bytes until a buffer is full
     for name, value in headers.items():
@@ -90,9 +103,11 @@ def cost_headers(spoken: Stream | Generation) -> dict[str, str]:
     """What it costs, and what is left: the price reserved, or nothing for what was paid before."""
     generation = spoken.generation if isinstance(spoken, Stream) else spoken
     is_replayed = isinstance(spoken, Generation)
+    credits = "0" if is_replayed else str(generation.credits)
     headers = {
         "Vocalis-Generation": str(generation.id),
-        "Vocalis-Credits": "0" if is_replayed else str(generation.credits),
+        "Vocalis-Credits": credits,
+        "character-cost": credits,  # as ElevenLabs calls it
         "Vocalis-Available": str(ledger.wallet_of(generation.customer_id).available),
     }
     return headers | ({"Idempotent-Replayed": "true"} if is_replayed else {})

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from django.urls import include, path
 
-from . import reference
+from . import reference, shared
 
 urlpatterns = [
     path("docs/api/", reference.page, name="api_reference"),
     path("docs/api/problems/", reference.problems, name="api_problems"),
+    path("v1/models", shared.models, name="api-models"),
     path("", include("api.openai.urls")),
     path("", include("api.elevenlabs.urls")),
     path("", include("api.own.urls")),

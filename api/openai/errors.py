@@ -6,7 +6,11 @@ programs look for that; `x-should-retry` keeps the clients from trying it again.
 
 from __future__ import annotations
 
+from typing import Any
+
+from django.conf import settings
 from django.http import HttpResponse, JsonResponse
+from django.urls import reverse
 
 from api.failures import Failure
 
@@ -20,27 +24,38 @@ CODES = {
     "refused": (400, "invalid_value"),
     "text_refused": (400, "invalid_value"),
     "unknown_voice": (400, "invalid_value"),
+    "unknown_format": (400, "invalid_value"),
 }
-# Their names of our fields.
-PARAMS = {"text": "input", "format": "response_format"}
+# Their names of our fields; of the key it is a header.
+PARAMS = {"text": "input", "format": "response_format", "key": "Idempotency-Key"}
 TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 
 
 def answer(failure: Failure, request_id: str) -> HttpResponse:
     """The failure as a response."""
-    status, code = CODES.get(failure.code, (failure.status, failure.code))
-    field = next(iter(failure.errors), None)
-    param = failure.details.get("param") or (PARAMS.get(field, field) if field else None)
-    kind = TYPES.get(status, "server_error" if status >= 500 else "invalid_request_error")
-    body = {
-        "message": failure.message,
-        "type": QUOTA if code == QUOTA else kind,
-        "param": param,
-        "code": code,
-    }
+    status, body = error(failure)
     response = JsonResponse({"error": body}, status=status)
-    if code == QUOTA:
+    if body["code"] == QUOTA:
         response["x-should-retry"] = "false"
     if failure.retry_after_seconds is not None:
         response["Retry-After"] = str(failure.retry_after_seconds)
     return response
+
+
+def error(failure: Failure) -> tuple[int, dict[str, Any]]:
+    """Status and error of a failure."""
+    status, code = CODES.get(failure.code, (failure.status, failure.code))
+    field = next(iter(failure.errors), None)
+    kind = TYPES.get(status, "server_error" if status >= 500 else "invalid_request_error")
+    return status, {
+        "message": _message(failure),
+        "type": QUOTA if code == QUOTA else kind,
+        "param": failure.details.get("param") or (PARAMS.get(field, field) if field else None),
+        "code": code,
+    }
+
+
+def _message(failure: Failure) -> str:
+    if failure.code != "insufficient_credits":
+        return failure.message
+    return f"{failure.message}. Add credits at {settings.SITE_URL}{reverse('billing')}"

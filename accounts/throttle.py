@@ -34,6 +34,7 @@ RATES = {
     "current password": ("10/10m", "100/10m"),
     "unsent form": ("", "30/10m"),
     "preview": ("60/10m", ""),
+    "webhook": ("60/10m", ""),  # tests and resends
 }
 
 

@@ -102,7 +102,7 @@ def shop(alice, bob, now):
         last_seen_at=now,
     )
     Heartbeat.objects.create(
-        worker="w", started_at=now, beat_at=timezone.now(), queues=["default", "speech"]
+        worker="w", started_at=now, beat_at=timezone.now(), queues=["default", "speech", "webhooks"]
     )
     UsageDiscrepancy.objects.create(
         customer=alice,

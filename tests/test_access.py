@@ -22,6 +22,8 @@ from accounts.models import Customer, User
 from billing import keys
 from billing.models import Payment
 from conftest import PASSWORD, fund
+from notifications import emit, endpoints
+from notifications.models import OutboundWebhook
 from usage.models import Generation, VoiceConsent, VoiceMatch
 from vocalis import health
 
@@ -84,6 +86,9 @@ ROWS = {
     "voice-match-forget": "own-voice login | own-voice 404 | own-voice 403 | own-voice 403",
     "voice-match-sample": "login 405 | 404 405 | 403 405 | 403 405",
     "voice-match-recording": "login 405 | 404 405 | 403 405 | 403 405",
+    "webhooks": "login login | 200 422 | 403 403 | 403 403",
+    "webhook": "login login | 404 404 | 403 403 | 403 403",
+    "webhook-resend": "webhooks login | webhooks 404 | webhooks 403 | webhooks 403",
     "usage": CUSTOMERS_TO_READ,
     "voices": EVERYBODY_TO_READ,
     "api_reference": EVERYBODY_TO_READ,
@@ -127,6 +132,7 @@ PLACES = {
     "/studio/": "studio",
     "/studio/voice/": "own-voice",
     "/usage/": "usage",
+    "/webhooks/": "webhooks",
     "/billing/": "billing",
     "/billing/plans/": "plans",
     "/keys/": "keys",
@@ -220,7 +226,12 @@ def bobs(bob, now):
         confirm_by_at=now,
     )
     key, _ = keys.create(customer=bob, name="bob's key", now=now)
+    endpoint, _ = endpoints.create(bob, "https://bob.example", ["voice.ready"], now)
+    emit(bob.pk, "voice.ready", "k", {}, now)
+    webhook = OutboundWebhook.objects.get()
     return {
+        "webhook": [endpoint.pk],
+        "webhook-resend": [endpoint.pk, webhook.pk],
         "key_budget": [key.pk],
         "key_revoke": [key.pk],
         "payment_confirm": [payment.pk],

@@ -41,6 +41,7 @@ def live(settings, monkeypatch):
     settings.METRONOME_WEBHOOK_SECRETS = ["a-real-secret"]
     settings.PAYMENT_GATEWAY = "one-that-charges"
     monkeypatch.setitem(GATEWAYS, "one-that-charges", "")
+    settings.WEBHOOKS_OUT_ALLOW_PRIVATE = False
     settings.WEB_PROCESSES = settings.WORKER_PROCESSES = 1
     settings.CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
     return settings
@@ -69,6 +70,7 @@ def test_a_well_set_up_site_passes(live):
         ("PAYMENT_GATEWAY", "test", "vocalis.E004"),
         ("METRONOME_WEBHOOK_SECRETS", [], "vocalis.E005"),
         ("METRONOME_WEBHOOK_SECRETS", ["a-real-secret", "sandbox-webhook-secret"], "vocalis.E005"),
+        ("WEBHOOKS_OUT_ALLOW_PRIVATE", True, "vocalis.E012"),
         ("WEB_PROCESSES", 2, "vocalis.E006"),
         ("PAYMENT_GATEWAY", "one-that-chargse", "vocalis.E008"),
         ("PAYMENT_GATEWAY", "", "vocalis.E008"),

@@ -37,7 +37,11 @@ def running(stage, now):
     """A product in order: catalogue made, worker alive."""
     Heartbeat.objects.update_or_create(
         worker="w",
-        defaults={"started_at": now, "beat_at": timezone.now(), "queues": ["default", "speech"]},
+        defaults={
+            "started_at": now,
+            "beat_at": timezone.now(),
+            "queues": ["default", "speech", "webhooks"],
+        },
     )
     return stage
 

@@ -23,7 +23,7 @@ def in_order(stage, now, monkeypatch, settings):
     settings.HEALTH_TOKEN = TOKEN
     monkeypatch.setattr(health, "_last", None)
     Heartbeat.objects.create(
-        worker="w", queues=["default", "speech"], started_at=now, beat_at=timezone.now()
+        worker="w", queues=["default", "speech", "webhooks"], started_at=now, beat_at=timezone.now()
     )
 
 

@@ -45,6 +45,7 @@ WRONG = {
     "SECURE_HSTS_SECONDS": ["1y", "-1"],
     "TRUSTED_PROXIES": ["one", "-1"],
     "THROTTLE": ["offf"],
+    "WEBHOOKS_OUT_ALLOW_PRIVATE": ["offf"],
     "LOG_LEVEL": ["loud", "10"],
     "WEB_PROCESSES": ["0", "-1", "two"],
     "WEB_REQUESTS": ["0", "-1", "many"],

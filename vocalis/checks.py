@@ -121,6 +121,13 @@ def _outside() -> Iterator[checks.CheckMessage]:
             ),
             id="vocalis.E003",
         )
+    if settings.WEBHOOKS_OUT_ALLOW_PRIVATE:
+        yield checks.Error(
+            "WEBHOOKS_OUT_ALLOW_PRIVATE is on: customers could have our workers call machines of "
+            "this network.",
+            hint="Leave it out: it is for trying webhooks on a machine of one's own.",
+            id="vocalis.E012",
+        )
     if settings.PAYMENT_GATEWAY == "test":
         yield checks.Error(
             "PAYMENT_GATEWAY is the test gateway: plans and recharges would cost nobody anything.",

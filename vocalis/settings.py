@@ -48,6 +48,7 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "jobs",
     "operations",
+    "notifications",
     "billing",
     "usage",
     "api",
@@ -182,6 +183,10 @@ METRONOME_RATE_CARD_NAME = env.str("METRONOME_RATE_CARD_NAME", default="Vocalis"
 METRONOME_WEBHOOK_SECRETS: list[str] = env.list("METRONOME_WEBHOOK_SECRET", default=[])
 VOCALIS_CREDIT_TYPE_ID = env.str("VOCALIS_CREDIT_TYPE_ID", default="")
 PAYMENT_GATEWAY = env.str("PAYMENT_GATEWAY", default="test")
+
+# --- Webhooks out ---------------------------------------------------------------------------------
+# Whether webhooks may go to addresses that are not public, and over http: to try them here.
+WEBHOOKS_OUT_ALLOW_PRIVATE = env.bool("WEBHOOKS_OUT_ALLOW_PRIVATE", default=DEBUG)
 
 # --- Health --------------------------------------------------------------------------------------
 HEALTH_TOKEN = env.str("HEALTH_TOKEN", default="")

@@ -6,6 +6,7 @@ from . import health, pages
 urlpatterns = [
     path("", pages.home, name="home"),
     path("", include("accounts.urls")),
+    path("", include("notifications.urls")),
     path("", include("billing.urls")),
     path("", include("usage.urls")),
     path("", include("api.urls")),

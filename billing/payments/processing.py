@@ -33,7 +33,7 @@ from jobs.worker import RowJob
 
 from .cards import card_of
 from .gateways import Charge, ChargeState, GatewayDeclined, gateway
-from .requests import charge_key, is_waited_for, tell
+from .requests import charge_key, emit_failed, is_waited_for, tell
 
 State = Payment.State
 
@@ -143,7 +143,9 @@ def _await_confirmation(payment: Payment, now: datetime) -> datetime | None:
 
 
 def _fail(payment: Payment, failure: str, now: datetime) -> None:
-    _move_and_tell(payment, State.FAILED, now, failure=failure, settled_at=now)
+    with transaction.atomic():
+        _move_and_tell(payment, State.FAILED, now, failure=failure, settled_at=now)
+        emit_failed(payment, now)
 
 
 def _await_grant(payment: Payment, now: datetime) -> datetime | None:

@@ -16,6 +16,7 @@ from django.db import transaction
 from accounts.models import Customer
 from billing.models import Payment, Recharge, Subscription
 from jobs.models import due
+from notifications import emit
 
 from .gateways import gateway
 
@@ -100,6 +101,8 @@ def call_off(payment: Payment, *, failure: str, now: datetime) -> None:
             state=State.FAILED, failure=failure, settled_at=now
         ):
             tell(payment, now)
+            payment.failure = failure
+            emit_failed(payment, now)
         else:
             rows.filter(state=State.REQUIRES_ACTION, failure="").run_now(now, failure=failure)
 
@@ -139,3 +142,18 @@ def tell(payment: Payment, now: datetime) -> None:
     """Make the subscription or the recharge of this payment due."""
     Subscription.objects.filter(payments=payment).run_now(now)
     Recharge.objects.filter(payment=payment).run_now(now)
+
+
+def emit_failed(payment: Payment, now: datetime) -> None:
+    """Tell the customer's endpoints of a payment that failed, in the transaction in which it did.
+
+    `payment.failure` says why.
+    """
+    data = {
+        "payment": str(payment.pk),
+        "kind": payment.kind,
+        "amount_cents": payment.amount_cents,
+        "currency": payment.currency,
+        "failure": payment.failure,
+    }
+    emit(payment.customer_id, "payment.failed", str(payment.pk), data, now)

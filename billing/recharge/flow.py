@@ -35,6 +35,7 @@ from billing.sync.grants import read_grants
 from jobs.errors import Rejected, Snooze, Unavailable
 from jobs.models import due
 from jobs.worker import RowJob
+from notifications import emit
 
 from .settings import is_off_by_choice, is_switched_off, switch_off
 from .watchdog import clear_low_balance
@@ -242,7 +243,15 @@ def _grant(recharge: Recharge, now: datetime) -> None:
         _move(recharge, State.GRANTED, grant_id=grant_id, settled_at=now)
         payments.mark_granted(payment, grant_id=grant_id, now=now)
         clear_low_balance(recharge.customer_id)
-        wake(CreditGrant.objects.values_list("wallet_id", flat=True).get(pk=grant_id))
+        grant = CreditGrant.objects.get(pk=grant_id)
+        data = {
+            "recharge": str(recharge.pk),
+            "credits": grant.granted,
+            "amount_cents": payment.amount_cents,
+            "currency": payment.currency,
+        }
+        emit(recharge.customer_id, "balance.recharged", str(recharge.pk), data, now)
+        wake(grant.wallet_id)
 
 
 def _grant_of_release(recharge: Recharge, now: datetime) -> int:

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from django.db import transaction
 
-from billing import ledger
+from billing import events, ledger
 from jobs.models import due
 from usage.models import UsageEvent
 
@@ -29,6 +29,7 @@ def capture_and_report(
     """
     amount = reservation.amount if credits is None else credits
     with transaction.atomic(savepoint=False):
+        is_anybody_told = events.is_anybody_told(customer_id)
         UsageEvent.objects.create(
             transaction_id=transaction_id,
             customer_id=customer_id,
@@ -42,3 +43,5 @@ def capture_and_report(
             **due(reservation.created_at),
         )
         ledger.capture(reservation_id=reservation.id, amount=amount, now=now)
+        if is_anybody_told:
+            events.spent(customer_id, now)

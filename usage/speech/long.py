@@ -278,8 +278,7 @@ def fail(generation: Generation, failure: str, now: datetime) -> bool:
             outcome.mine(generation).update(is_making_again=False)
             rows.run_now(now, renew_at=None, again_failure=failure)
             return True
-        failed = {"state": Generation.State.FAILED, "failure": failure, "finished_at": now}
-        outcome.mine(generation).update(**failed)
+        outcome.mark_failed(generation, failure, now)
         rows.run_now(now, renew_at=None)
         if reservation := outcome.open_reservation(generation):
             with suppress(ledger.AlreadyResolved):  # expired: then it is back already

@@ -10,12 +10,14 @@ from __future__ import annotations
 import logging
 from contextlib import suppress
 from datetime import datetime
+from typing import Any
 
 from django.db import transaction
 from django.db.models import F, QuerySet
 
 from billing import ledger
 from billing.models import Reservation, Wallet
+from notifications import emit
 from usage.engines.whole import Speech
 from usage.models import Generation
 
@@ -106,6 +108,12 @@ def finish(
             outcome |= {"characters_spoken": characters, "credits": credits}
         if not mine(generation).update(**outcome):
             raise StillRunning(generation.id)  # another attempt has taken it over
+        told = {
+            "characters": characters,
+            "credits": credits,
+            "duration_seconds": round(speech.duration_seconds, 3),
+        }
+        emit_ended(generation, Generation.State.DONE, told, now)
         capture.capture_and_report(
             customer_id=generation.customer_id,
             reservation=reservation,
@@ -153,11 +161,38 @@ def give_back(
 ) -> None:
     """Mark it failed, release its credits and delete what this attempt has stored."""
     with transaction.atomic():
-        failed = {"state": Generation.State.FAILED, "failure": failure, "finished_at": now}
-        if mine(generation).update(**failed) and reservation_id:
+        if mark_failed(generation, failure, now) and reservation_id:
             with suppress(ledger.AlreadyResolved):  # expired: then it is back already
                 ledger.release(reservation_id=reservation_id, now=now)
     delete_orphan(generation)
+
+
+def mark_failed(generation: Generation, failure: str, now: datetime) -> bool:
+    """Mark it failed, in the caller's transaction, and tell the customer's endpoints.
+
+    Returns False if it was over, or another attempt owns it.
+    """
+    failed = {"state": Generation.State.FAILED, "failure": failure, "finished_at": now}
+    if not mine(generation).update(**failed):
+        return False
+    told = {"characters": generation.characters, "credits": 0}  # the failure may quote the text
+    emit_ended(generation, Generation.State.FAILED, told, now)
+    return True
+
+
+def emit_ended(generation: Generation, state: str, told: dict[str, Any], now: datetime) -> None:
+    """Tell the customer's endpoints how this attempt ended: never what the text says."""
+    data = {
+        "generation": str(generation.id),
+        "state": state,
+        "voice": generation.voice,
+        "voice_type": generation.voice_type,
+        **told,
+    }
+    kind = "generation.completed" if state == Generation.State.DONE else "generation.failed"
+    # Failed, it may be tried again under the same id.
+    key = f"{generation.id}-{generation.taken_at:%Y%m%d%H%M%S%f}"
+    emit(generation.customer_id, kind, key, data, now)
 
 
 def delete_orphan(generation: Generation) -> None:

@@ -18,10 +18,11 @@ from django.db.models import QuerySet
 
 from accounts import typed
 from accounts.models import Customer
-from billing import ledger, plans
+from billing import events, ledger, plans
 from billing.live.wake import wake
 from billing.models import Reservation
 from jobs.clock import ticking
+from notifications import emit
 from usage.engines import (
     EngineFailed,
     NothingToSpeak,
@@ -117,7 +118,7 @@ def set_up(
     first = Voice.objects.filter(customer=customer, key=key).first()
     if first is None:
         try:
-            with transaction.atomic():
+            with events.refusals_told(customer.id, now), transaction.atomic():
                 voice.save(force_insert=True)
                 reservation = ledger.reserve(
                     wallet_id=wallet_id, key=f"voice-{voice.id}", amount=voice.credits, now=now
@@ -217,6 +218,8 @@ def _finish(voice: Voice, reservation: ledger.Reserved, now: datetime) -> None:
                 raise SpeechFailed("This match is over: a voice of it was kept, or withdrawn.")
             if voice.match_id and voice.engine != copies.ENGINE:
                 copies.let_go(voice.match_id, now)  # another candidate was kept
+            data = {"voice": str(voice.id), "credits": voice.credits}
+            emit(voice.customer_id, "voice.ready", str(voice.id), data, now)
             capture.capture_and_report(
                 customer_id=voice.customer_id,
                 reservation=reservation,

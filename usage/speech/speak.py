@@ -23,7 +23,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 
 from accounts.models import Customer
-from billing import ledger
+from billing import events, ledger
 from billing.live.wake import wake
 from billing.models import Reservation
 from jobs.clock import ticking
@@ -40,7 +40,7 @@ from .outcome import (
     delete_orphan,
     finish,
     give_back,
-    mine,
+    mark_failed,
     reservation_key,
     reserve,
     reserve_again,
@@ -162,7 +162,8 @@ def give_up(generation: Generation, now: datetime) -> None:
 
     Its credits are back, or come back when its reservation expires.
     """
-    mine(generation).update(state=Generation.State.FAILED, failure=UNEXPECTED, finished_at=now)
+    with transaction.atomic():
+        mark_failed(generation, UNEXPECTED, now)
     delete_orphan(generation)
 
 
@@ -219,7 +220,7 @@ def _new(
 
 
 def _begin(generation: Generation, wallet_id: int, now: datetime) -> ledger.Reserved:
-    with transaction.atomic():
+    with events.refusals_told(generation.customer_id, now), transaction.atomic():
         generation.save(force_insert=True)
         if generation.is_queued:
             long.enqueue(generation, now)
@@ -241,7 +242,7 @@ def _take_over(generation: Generation, wallet_id: int, now: datetime) -> ledger.
         id=generation.id, state=generation.state, taken_at=generation.taken_at
     )
     generation.state, generation.taken_at = Generation.State.PENDING, now
-    with transaction.atomic():
+    with events.refusals_told(generation.customer_id, now), transaction.atomic():
         if not unchanged.update(state=generation.state, taken_at=now, failure="", finished_at=None):
             raise StillRunning(generation.id)
         if generation.is_queued:

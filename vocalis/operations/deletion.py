@@ -1,5 +1,6 @@
 """Delete a customer on request: name, e-mail address, texts, audio, word times, voice matches,
-words of their pronunciation dictionary, names of API keys, and alias.
+words of their pronunciation dictionary, names of API keys, webhook endpoints,
+and alias.
 
 The ledger stays, as it contains no personal data. The order is
 
@@ -28,6 +29,7 @@ from billing.models import Payment, PaymentMethod, Recharge
 from billing.payments import requests as payments
 from billing.subscriptions import choose as subscriptions
 from jobs.walk import walk
+from notifications import endpoints
 from usage.models import Generation, Pronunciation, Voice
 from usage.speech import encoded, long, manner, match, problems, retention, speak
 from usage.text import MAX_CHARACTERS
@@ -110,7 +112,7 @@ def _call_off_payments(customer: Customer, now: datetime) -> None:
 
 
 def _close(customer: Customer, now: datetime) -> None:
-    """End login, API keys, plan and auto-recharge, and freeze the wallet.
+    """End login, API keys, plan, auto-recharge and webhooks, and freeze the wallet.
 
     Sessions end with the next request, open event streams within ten minutes.
     """
@@ -120,6 +122,7 @@ def _close(customer: Customer, now: datetime) -> None:
             api_keys.forget_all(customer, now)
             subscriptions.cancel(customer=customer, now=now)
             recharge.switch_off(customer_id=customer.pk, now=now)
+            endpoints.delete_all(customer, now)
             ledger.set_frozen(wallet_id=ledger.wallet_of(customer.pk).pk, frozen=True, now=now)
     except subscriptions.ChangeUnderWay as error:
         raise NotDeletable(str(error)) from error
@@ -182,6 +185,7 @@ def _anonymise(customer: Customer, now: datetime) -> None:
         PasswordReset.objects.filter(email=customer.user.email).delete()
         PaymentMethod.objects.filter(customer=customer).delete()
         Pronunciation.objects.filter(customer=customer).delete()
+        endpoints.delete_all(customer, now)  # added while the account was being closed
         Voice.objects.filter(customer=customer).update(name=NAME)
         Generation.objects.filter(customer=customer, voice_name__gt="").update(voice_name="")
         api_keys.forget_all(customer, now)  # one could be made until the account was closed

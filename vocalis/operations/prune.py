@@ -1,5 +1,5 @@
-"""Deletes old rows: processed webhooks, acknowledged usage events, resolved usage discrepancies,
-password resets and expired sessions.
+"""Deletes old rows: processed webhooks, deliveries of webhooks and deleted endpoints, acknowledged
+usage events, resolved usage discrepancies, password resets and expired sessions.
 
 Rows that the ledger refers to (reservations, grants, payments) and rows whose job is not done are
 never deleted.
@@ -17,12 +17,14 @@ from django.db.models import QuerySet
 from accounts.models import PasswordReset
 from billing.models import InboundWebhook
 from jobs.walk import CHUNK, walk
+from notifications.models import OutboundWebhook, WebhookEndpoint
 from usage.models import UsageDiscrepancy, UsageEvent
 
 DAYS_MIN = 7  # Metronome repeats a webhook for two days, and people ask about last week's
 DAYS_MAX = 36_500
 # Metronome accepts events for 34 days, so until then they may have to be compared or sent again.
 EVENT_DAYS_MIN = 35
+DELIVERY_DAYS_MIN = 30  # the page of an endpoint says so
 
 
 class DaysOutOfRange(ValueError):
@@ -38,6 +40,7 @@ def prunable(*, days: int, now: datetime) -> dict[str, QuerySet[Any]]:
         )
     before = now - timedelta(days=days)
     events_before = now - timedelta(days=max(days, EVENT_DAYS_MIN))
+    deliveries_before = now - timedelta(days=max(days, DELIVERY_DAYS_MIN))
     return {
         "webhooks": InboundWebhook.objects.filter(
             received_at__lt=before,
@@ -45,6 +48,12 @@ def prunable(*, days: int, now: datetime) -> dict[str, QuerySet[Any]]:
             due_at=None,
             dead_at=None,
             lease=None,
+        ),
+        "deliveries of webhooks": OutboundWebhook.objects.filter(
+            created_at__lt=deliveries_before, due_at=None, dead_at=None, lease=None
+        ),
+        "deleted webhook endpoints": WebhookEndpoint.objects.filter(
+            deleted_at__lt=deliveries_before, webhooks=None
         ),
         "usage events": UsageEvent.objects.filter(
             happened_at__lt=events_before,

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from billing.models import ChargeAtTestGateway, CreditGrant, Payment, Subscription
 from billing.payments import cards, processing, requests
 from billing.payments.gateways import gateway
 from billing.payments.gateways.test import DECLINING_CARD, GOOD_CARD
+from notifications import endpoints
+from notifications.models import OutboundWebhook
 
 State = Payment.State
 
@@ -142,3 +146,58 @@ def test_a_declined_charge_leaves_nothing_behind(db):
 def test_only_a_card_of_the_gateway_can_be_chosen(alice, now):
     with pytest.raises(cards.UnknownCard):
         cards.choose(customer_id=alice.pk, reference="card-of-somebody", now=now)
+
+
+# --- What the customer's programs are told --------------------------------------------------------
+
+
+def told() -> list[dict]:
+    return [json.loads(body) for body in OutboundWebhook.objects.values_list("body", flat=True)]
+
+
+def test_a_payment_that_fails_is_told_to_the_customers_programs_once(subscription, now):
+    endpoints.create(subscription.customer, "https://a.example", ["payment.failed"], now)
+    cards.choose(customer_id=subscription.customer_id, reference=DECLINING_CARD.reference, now=now)
+
+    payment = pay(subscription, now)
+    processing.advance(payment, now)
+
+    [event] = told()
+    assert event["type"] == "payment.failed"
+    assert event["data"] == {
+        "payment": str(payment.pk),
+        "kind": "plan",
+        "amount_cents": 4_900,
+        "currency": "USD",
+        "failure": "The card was declined.",
+    }
+
+
+def test_a_payment_that_succeeds_is_not(subscription, now):
+    endpoints.create(subscription.customer, "https://a.example", ["payment.failed"], now)
+
+    assert pay(subscription, now).state == State.CHARGED and told() == []
+
+
+def test_a_payment_called_off_before_it_is_charged_is_told_with_the_reason(subscription, now):
+    endpoints.create(subscription.customer, "https://a.example", ["payment.failed"], now)
+    payment = requests.request_plan_payment(
+        subscription=subscription, period=0, amount_cents=4_900, now=now
+    )
+    for _ in range(2):
+        requests.call_off(payment, failure="You changed your mind.", now=now)
+
+    assert [event["data"]["failure"] for event in told()] == ["You changed your mind."]
+
+
+def test_a_worker_overtaken_at_a_failure_tells_nothing(subscription, now):
+    """Its event is written in the transaction that moves the payment, and goes with it."""
+    endpoints.create(subscription.customer, "https://a.example", ["payment.failed"], now)
+    payment = requests.request_plan_payment(
+        subscription=subscription, period=0, amount_cents=4_900, now=now
+    )
+    Payment.objects.filter(pk=payment.pk).update(state=State.CHARGED)
+    with pytest.raises(processing.Snooze):
+        processing._fail(payment, "too late", now)
+
+    assert told() == []

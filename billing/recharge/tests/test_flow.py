@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -31,6 +32,8 @@ from billing.tests.money_stage import (
     run_to_low,
     switch_on,
 )
+from notifications import endpoints
+from notifications.models import OutboundWebhook
 from sandbox import thresholds
 
 State = Recharge.State
@@ -132,6 +135,22 @@ def test_a_low_balance_is_recharged_by_itself(stage, webhooks, alice):
     assert payment.gateway_reference.startswith("test-charge-")
     assert (recharge.due_at, payment.due_at) == (None, None)
     assert not mail.outbox
+
+
+def test_a_recharge_is_told_to_the_customers_programs_once(stage, webhooks, alice):
+    endpoints.create(alice, "http://127.0.0.1:1", ["balance.recharged"], stage.now())
+    run_to_low(stage, alice)
+
+    stage.drain()
+    stage.drain()
+
+    recharge, event = only_recharge(), OutboundWebhook.objects.get()
+    assert json.loads(event.body)["data"] == {
+        "recharge": str(recharge.pk),
+        "credits": 180_000,
+        "amount_cents": 4_500,
+        "currency": "USD",
+    }
 
 
 def test_recharging_goes_on_time_after_time(stage, webhooks, alice):

@@ -15,8 +15,9 @@ from vocalis.operations import prune
 
 class Command(Operation):
     help = (
-        "Deletes processed webhooks, password resets, acknowledged usage events and resolved "
-        "usage discrepancies older than --days (the latter two at least 35), and ended sessions. "
+        "Deletes processed webhooks, password resets, deliveries of webhooks (at least 30 days "
+        "old), acknowledged usage events and resolved usage discrepancies (both at least 35) older "
+        "than --days, and ended sessions. "
         "Never ledger entries, rows they refer to, or rows whose job is not done."
     )
 

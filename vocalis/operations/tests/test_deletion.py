@@ -37,6 +37,8 @@ from billing.tests.money_stage import Killed, balance, establish, remote_balance
 from billing.tests.operate import run
 from conftest import PASSWORD
 from jobs.worker import Worker, all_jobs
+from notifications import emit, endpoints
+from notifications.models import OutboundWebhook, WebhookEndpoint
 from usage import voiceprint
 from usage.engines import remote
 from usage.engines.remote.configuration import read_servers
@@ -581,3 +583,23 @@ def test_an_address_that_changed_just_before_the_deletion_is_forgotten_too(stage
     list(deletion.delete(found, dry_run=False, now=stage.now()))
 
     assert "alice@new.example" not in everything_we_know()
+
+
+def test_webhooks_end_with_the_account(stage, life):
+    now = stage.now()
+    endpoint, _ = endpoints.create(life, "https://alice.example/hook", ["voice.ready"], now)
+    emit(life.pk, "voice.ready", "k", {}, now)
+
+    list(deletion.delete(life, dry_run=True, now=now))
+    assert OutboundWebhook.objects.exists()
+    list(deletion.delete(life, dry_run=False, now=now))
+
+    endpoint.refresh_from_db()
+    assert (endpoint.url, endpoint.secret, endpoint.is_enabled) == ("", "", False)
+    assert not OutboundWebhook.objects.exists()
+    emit(life.pk, "voice.ready", "later", {}, now)
+    assert not OutboundWebhook.objects.exists()
+    life.user.refresh_from_db()
+    with pytest.raises(endpoints.EndpointRefused, match="closed"):
+        endpoints.create(life, "https://alice.example/again", ["voice.ready"], now)
+    assert WebhookEndpoint.objects.kept().count() == 0

@@ -8,11 +8,14 @@ from datetime import timedelta
 import pytest
 from django.contrib.sessions.models import Session
 
+import notifications
 from accounts.models import PasswordReset
 from billing import ledger
 from billing.models import InboundWebhook, LedgerEntry, Reservation
 from billing.tests.operate import run
 from conftest import PASSWORD, fund
+from notifications import endpoints
+from notifications.models import OutboundWebhook, WebhookEndpoint
 from usage.models import Generation, UsageDiscrepancy, UsageEvent
 from usage.speech import capture
 
@@ -68,6 +71,15 @@ def rows(alice, now):
             last_seen_at=old,
             resolved_at=resolved_at,
         )
+    endpoint, gone = (
+        endpoints.create(alice, f"https://{name}.example", ["voice.ready"], old)[0]
+        for name in ("kept", "gone")
+    )
+    for key, at in (("old", old), ("waits", old), ("young", now - timedelta(days=20))):
+        notifications.emit(alice.id, "voice.ready", key, {}, at)
+    OutboundWebhook.objects.exclude(key="waits").cancel(state="delivered")
+    OutboundWebhook.objects.filter(endpoint=gone).delete()
+    endpoints.delete(gone, old)
     for name, due_at in (("old", None), ("waits", now)):
         PasswordReset.objects.create(email=f"{name}@example.com", asked_at=old, due_at=due_at)
     PasswordReset.objects.create(email="young@example.com", asked_at=now)
@@ -83,7 +95,11 @@ def test_what_is_settled_and_old_goes_and_all_else_stays(rows):
     code, text = run("prune", "--days", 30)
 
     assert code == 0
-    kinds = ("password resets", "sessions", "usage discrepancies", "usage events", "webhooks")
+    kinds = (
+        "deleted webhook endpoints",
+        "deliveries of webhooks",
+        *("password resets", "sessions", "usage discrepancies", "usage events", "webhooks"),
+    )
     assert text == f"Summary: {', '.join(f'1 {kind} deleted' for kind in kinds)}.\n"
     assert set(PasswordReset.objects.values_list("email", flat=True)) == {
         "waits@example.com",
@@ -101,6 +117,8 @@ def test_what_is_settled_and_old_goes_and_all_else_stays(rows):
         "dead",
     }
     assert Session.objects.get().session_key == "live"
+    assert set(OutboundWebhook.objects.values_list("key", flat=True)) == {"waits", "young"}
+    assert WebhookEndpoint.objects.get().url == "https://kept.example"
     assert (LedgerEntry.objects.count(), Reservation.objects.count()) == (entries, reservations)
     assert run("prune", "--days", 30).text == "Summary: nothing to do.\n"
 
@@ -109,6 +127,7 @@ def test_usage_events_stay_as_long_as_metronome_takes_them(rows):
     run("prune", "--days", 7)
 
     assert UsageEvent.objects.filter(transaction_id="within-34-days").exists()
+    assert OutboundWebhook.objects.filter(key="young").exists(), "30 days, as the page says"
 
 
 def test_a_dry_run_deletes_nothing(rows):

@@ -1,0 +1,91 @@
+"""Endpoints without their secrets, and what is sent to them."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.html import format_html
+
+from accounts.admin import CustomerSearch
+from operations.admin import JobRowAdmin, ReadOnlyAdmin, WorkFilter
+from operations.command import Refused
+from operations.confirmation import confirmed
+
+from . import delivery, endpoints
+from .models import OutboundWebhook, WebhookEndpoint
+
+BY_OPERATOR = "Our staff disabled it."
+
+
+@admin.register(WebhookEndpoint)
+class WebhookEndpointAdmin(CustomerSearch, ReadOnlyAdmin):
+    list_display = ("url", "customer", "is_enabled", "disabled_because", "created_at")
+    list_select_related = ("customer__user",)
+    list_filter = ("is_enabled",)
+    exact_fields = ("url",)
+    exclude = ("secret", "former_secret", "key")
+    actions = ["disable"]
+    ordering = ("-created_at",)
+
+    @confirmed(
+        "Disable",
+        explains="Nothing more is sent to it, nor what waits. Its customer can enable it again.",
+        applies=lambda row: row.is_enabled,
+    )
+    def disable(self, request: HttpRequest, queryset: QuerySet[WebhookEndpoint]) -> None:
+        now = timezone.now()
+
+        def act(row: WebhookEndpoint) -> None:
+            if not row.is_enabled:
+                raise Refused("it is disabled already")
+            delivery.disable(row, because=BY_OPERATOR, now=now)
+
+        self.each(request, queryset, "Disabled", act)
+
+
+@admin.register(OutboundWebhook)
+class OutboundWebhookAdmin(CustomerSearch, JobRowAdmin):
+    list_display = ("created_at", "kind", "endpoint", "state", "tries", "status", "failure")
+    list_select_related = ("endpoint",)
+    list_filter = ("state", WorkFilter)
+    customer_path = "endpoint__customer"
+    exclude = ("body", "answer")
+    readonly_fields: ClassVar[Any] = ("message_id", "sent", "answered")
+    actions = ["retry", "send_again", "cancel"]
+    ordering = ("-created_at",)
+
+    @admin.display(description="body")
+    def sent(self, row: OutboundWebhook) -> str:
+        return format_html("<pre>{}</pre>", row.body)
+
+    @admin.display(description="answer")
+    def answered(self, row: OutboundWebhook) -> str:
+        return format_html("<pre>{}</pre>", row.answer)
+
+    @confirmed("Send again", explains="Sent once more under the same id, and tried for three days.")
+    def send_again(self, request: HttpRequest, queryset: QuerySet[OutboundWebhook]) -> None:
+        now = timezone.now()
+
+        def act(row: OutboundWebhook) -> None:
+            try:
+                endpoints.resend(row, now)
+            except endpoints.EndpointRefused as error:
+                raise Refused(str(error)) from error
+
+        self.each(request, queryset, "Sent again", act)
+
+    @confirmed(
+        "Cancel",
+        explains="Not sent any more, unless somebody sends it again.",
+        applies=lambda row: row.state == OutboundWebhook.State.PENDING,
+    )
+    def cancel(self, request: HttpRequest, queryset: QuerySet[OutboundWebhook]) -> None:
+        def act(row: OutboundWebhook) -> None:
+            if not delivery.cancel(row):
+                raise Refused("it is not waiting")
+
+        self.each(request, queryset, "Cancelled", act)

@@ -1,0 +1,13 @@
+from django.urls import path
+
+from . import pages
+
+urlpatterns = [
+    path("webhooks/", pages.page, name="webhooks"),
+    path("webhooks/<uuid:endpoint_id>/", pages.endpoint_page, name="webhook"),
+    path(
+        "webhooks/<uuid:endpoint_id>/deliveries/<uuid:webhook_id>/resend/",
+        pages.resend,
+        name="webhook-resend",
+    ),
+]

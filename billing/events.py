@@ -1,8 +1,8 @@
-"""Events about credits for customers' own programs: low and depleted.
+"""Events about credits for customers' own programs: low and depleted, and budgets of API keys.
 
-Both are told once, until credits are added: the entry that added the latest ones is the event's
-key. They follow spending and refusals. Credits that merely end are told by the next of these, so
-that a plan that is renewed at the same moment frightens nobody.
+The first two are told once, until credits are added: the entry that added the latest ones is the
+event's key. They follow spending and refusals. Credits that merely end are told by the next of
+these, so that a plan that is renewed at the same moment frightens nobody.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def spent(customer_id: UUID, now: datetime) -> None:
 
 @contextmanager
 def refusals_told(customer_id: UUID, now: datetime) -> Iterator[None]:
-    """Tell of a reservation inside that is refused for lack of credits.
+    """Tell of a reservation inside that is refused for lack of credits, or for a key's budget.
 
     Put it around the transaction, which is rolled back for the refusal.
     """
@@ -57,6 +57,27 @@ def refusals_told(customer_id: UUID, now: datetime) -> Iterator[None]:
                 wallet = Wallet.objects.get(customer_id=customer_id)
                 _emit_depleted(wallet, _latest_rise(wallet), now, needed=error.needed)
         raise
+    except ledger.BudgetExceeded as error:
+        if is_wanted(customer_id, "key.budget_reached"):
+            with transaction.atomic():
+                _emit_budget_reached(customer_id, error, now)
+        raise
+
+
+def _emit_budget_reached(customer_id: UUID, error: ledger.BudgetExceeded, now: datetime) -> None:
+    """Told once for a budget and its period."""
+    budget = error.budget
+    resets_at = budget.resets_at.isoformat() if budget.resets_at else None
+    data = {
+        "key": str(error.api_key_id),
+        "limit": budget.limit,
+        "spent": budget.spent,
+        "held": budget.held,
+        "needed": error.needed,
+        "resets_at": resets_at,
+    }
+    key = f"{error.api_key_id}-{budget.limit}-{resets_at}"
+    emit(customer_id, "key.budget_reached", key, data, now)
 
 
 def _emit_depleted(wallet: Wallet, key: str, now: datetime, **more: int) -> None:

@@ -40,13 +40,13 @@ UPDATE billing_keybudget SET held = held - %s, spent = {SPENT_NOW} + %s, {BEGIN_
 class BudgetExceeded(Exception):
     """The key's budget has fewer than `needed` credits left. Nothing was changed."""
 
-    def __init__(self, budget: Budget, needed: int) -> None:
+    def __init__(self, api_key_id: UUID, budget: Budget, needed: int) -> None:
         assert budget.limit is not None and budget.remaining is not None
         super().__init__(
             f"{needed:,} credits needed, {budget.remaining:,} of this key's budget of "
             f"{budget.limit:,} are left"
         )
-        self.budget, self.needed = budget, needed
+        self.api_key_id, self.budget, self.needed = api_key_id, budget, needed
         self.limit, self.remaining = budget.limit, budget.remaining
 
 
@@ -140,7 +140,7 @@ def hold(api_key_id: UUID, amount: int, now: datetime) -> None:
         limit, period, start_at, spent, held = _read(api_key_id)
         found = _at(limit, period, start_at, spent, held, now)
         if found.remaining is not None and found.remaining < amount:
-            raise BudgetExceeded(found, amount)
+            raise BudgetExceeded(api_key_id, found, amount)
         start = sql.at(period_start(period, now))
         with connection.cursor() as cursor:
             cursor.execute(

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from billing import ledger
+from billing import keys, ledger
 from billing.models import AutoRecharge, Subscription, Wallet
 from conftest import fund
 from notifications import endpoints
@@ -17,6 +17,7 @@ from usage.engines import EngineFailed
 from usage.engines.tests.quick import QuickEngine
 from usage.models import Generation
 from usage.speech import long, outcome, own_voice, problems, speak
+from usage.speech.asked import Asked
 
 from .test_long import TEXT, UNTIL, engine, slices, speak_pieces  # noqa: F401  fixtures
 
@@ -238,3 +239,25 @@ def test_without_endpoints_a_capture_asks_one_query_more(
     say(alice, now)
 
     assert told() == []
+
+
+def test_a_budget_that_is_reached_is_told_once_a_period(alice, wallet, quick, now):
+    key, _ = keys.create(customer=alice, name="k", limit=20, period="day", now=now)
+    asked = Asked(api_key_id=key.pk)
+    days = (now, now, now + timedelta(days=1))
+    for number, at in enumerate(days):
+        with pytest.raises(ledger.BudgetExceeded):
+            speak.begin(
+                customer=alice,
+                text=SPOKEN,
+                voice_id="standard",
+                key=f"key-{number}",
+                now=at,
+                asked=asked,
+            )
+
+    events = told("key.budget_reached")
+    assert len(events) == 2
+    data = events[0][1]
+    assert (data["key"], data["limit"], data["needed"]) == (str(key.pk), 20, 35)
+    assert data["resets_at"] > now.isoformat()

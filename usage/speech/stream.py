@@ -57,6 +57,11 @@ _settlers = ThreadPoolExecutor(max_workers=4, thread_name_prefix="settle")
 _free = threading.BoundedSemaphore(STREAMS_MAX)
 
 
+def running() -> int:
+    """How many streams this process has at work, of STREAMS_MAX."""
+    return STREAMS_MAX - _free._value
+
+
 def begin(
     *,
     customer: Customer,
@@ -149,6 +154,10 @@ class Stream:
             await asyncio.shield(loop.run_in_executor(_settlers, self._settle_in_thread))
         if self._failure:
             raise self._failure
+
+    def until(self, count: int) -> int:
+        """How many characters the first pieces make up, with the blanks up to the next one."""
+        return parts.spoken_until(self._todo, self.generation.text, count)
 
     def settle(self) -> None:
         """Charge what was sent, or give the credits back. Twice is as once. Never raises.

@@ -1,10 +1,21 @@
 from __future__ import annotations
 
+from django.http import HttpResponse, JsonResponse
 from django.urls import URLPattern, URLResolver, path
 
-from . import speech
+from api.access import ApiRequest, endpoint
 
-SPEECH = "v1/text-to-speech/<str:voice_id>"
+from . import account, catalogue, errors, history, models, speech
+
+SPEECH, VOICE = "v1/text-to-speech/<str:voice_id>", "v1/voices/<str:voice_id>"
+ITEM = "v1/history/<str:item_id>"
+
+
+@endpoint(errors.answer, "", "GET")
+def list_of_models(request: ApiRequest) -> HttpResponse:
+    """A bare list, for any key."""
+    return JsonResponse(models.listed(), safe=False)
+
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path(SPEECH, speech.speak, name="elevenlabs_speech"),
@@ -15,4 +26,20 @@ urlpatterns: list[URLPattern | URLResolver] = [
         speech.stream_with_timestamps,
         name="elevenlabs_stream_timestamps",
     ),
+    path("v1/voices", catalogue.all_voices, name="elevenlabs_voices"),
+    path("v2/voices", catalogue.search, name="elevenlabs_voice_search"),
+    path("v1/voices/settings/default", catalogue.default_settings, name="elevenlabs_settings"),
+    path("v1/voices/add", catalogue.add, name="elevenlabs_voice_add"),
+    path(VOICE, catalogue.voice, name="elevenlabs_voice"),
+    path(f"{VOICE}/edit", catalogue.edit, name="elevenlabs_voice_edit"),
+    path(f"{VOICE}/settings", catalogue.settings_of, name="elevenlabs_voice_settings"),
+    path(f"{VOICE}/settings/edit", catalogue.edit_settings, name="elevenlabs_settings_edit"),
+    path("v1/models", list_of_models, name="elevenlabs_models"),
+    path("v1/user", account.user, name="elevenlabs_user"),
+    path("v1/user/subscription", account.subscription, name="elevenlabs_subscription"),
+    path("v1/usage/character-stats", account.character_stats, name="elevenlabs_usage"),
+    path("v1/history", history.listed, name="elevenlabs_history"),
+    path("v1/history/download", history.download, name="elevenlabs_download"),
+    path(ITEM, history.item, name="elevenlabs_item"),
+    path(f"{ITEM}/audio", history.item_audio, name="elevenlabs_item_audio"),
 ]

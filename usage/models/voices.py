@@ -157,7 +157,7 @@ class Voice(models.Model):
         PENDING = "pending"
         READY = "ready"
         FAILED = "failed"
-        REVOKED = "revoked"  # the consent of its match was: it speaks no more
+        REVOKED = "revoked"  # its consent was, or it was deleted: it speaks no more
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     customer = models.ForeignKey(Customer, on_delete=models.PROTECT, related_name="voices")

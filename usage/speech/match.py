@@ -179,6 +179,18 @@ def revoke(*, customer: Customer, match_id: UUID, now: datetime) -> None:
     forget_sample(match)
 
 
+def delete_voice(*, customer: Customer, voice_id: str, now: datetime) -> None:
+    """Delete a voice of one's own: it speaks no more. Of a matched one the consent goes, too.
+
+    Raises UnknownVoice, and OSError as `revoke` does.
+    """
+    matched = Voice.objects.filter(id=voice_id, customer=customer, state=Voice.State.READY)
+    if match_id := matched.values_list("match_id", flat=True).first():
+        revoke(customer=customer, match_id=match_id, now=now)
+    else:
+        own_voice.delete_tuned(customer=customer, voice_id=voice_id)
+
+
 def forget_sample(match: VoiceMatch) -> None:
     """Delete the sample alone. Raises OSError if the storage cannot."""
     if match.sample:

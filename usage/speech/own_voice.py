@@ -38,7 +38,7 @@ from usage.voiceprint import STYLES_SPOKEN_BY
 
 from . import capture, copies
 from .outcome import UNEXPECTED
-from .problems import InProgress, KeyReused, Refused, SpeechFailed, StillRunning
+from .problems import InProgress, KeyReused, Refused, SpeechFailed, StillRunning, UnknownVoice
 from .speak import KEY
 
 logger = logging.getLogger(__name__)
@@ -142,6 +142,29 @@ def set_up(
             _fail(voice, failure, clock())
         wake(wallet_id)
     return voice
+
+
+def rename(*, customer: Customer, voice_id: str, name: str) -> None:
+    """Give a voice another name. Raises Refused and UnknownVoice."""
+    try:
+        name = _name(name)
+    except ValueError as error:
+        raise Refused({"name": [str(error)]}) from error
+    if not _ready(customer, voice_id).update(name=name):
+        raise UnknownVoice(voice_id)
+
+
+def delete_tuned(*, customer: Customer, voice_id: str) -> None:
+    """Delete a voice that was tuned by ear: it speaks no more, and its receipt stays.
+
+    What was spoken with it stays, too. Raises UnknownVoice.
+    """
+    if not _ready(customer, voice_id).filter(match=None).update(state=Voice.State.REVOKED):
+        raise UnknownVoice(voice_id)
+
+
+def _ready(customer: Customer, voice_id: str) -> QuerySet[Voice]:
+    return Voice.objects.filter(id=voice_id, customer=customer, state=Voice.State.READY)
 
 
 def _listen(settings: Settings, match: VoiceMatch | None) -> None:

@@ -60,6 +60,21 @@ def make_again(*, generation: Generation, now: datetime) -> Generation:
     return generation
 
 
+def delete_asked(generation: Generation, now: datetime) -> None:
+    """Delete the audio of a finished generation because its customer wants it. The receipt stays.
+
+    The file goes first: without its name in the row it could not be found any more. Twice is as
+    once. Raises OSError, and StillRunning while it is being made again.
+    """
+    if generation.is_making_again:
+        raise StillRunning(generation.id)
+    encoded.delete(generation.audio)
+    unchanged = Generation.objects.filter(
+        id=generation.id, audio=generation.audio, is_making_again=False, audio_deleted_at=None
+    )
+    unchanged.update(audio="", audio_deleted_at=now)
+
+
 def abandoned(now: datetime) -> QuerySet[Generation]:
     """Generations whose audio a request was making again whose process is gone."""
     return Generation.objects.filter(

@@ -1,0 +1,177 @@
+"""The addresses of voices: lists, one voice, its settings, and what an own voice allows.
+
+`/v1/voices` is ours, too: with the key in `Authorization` failures are told in our own dialect.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponseBase, JsonResponse
+from django.views.decorators.csrf import csrf_exempt
+
+from api import dialects
+from api.access import ApiRequest, View, endpoint
+from api.failures import Failure
+from api.own import errors as own_errors
+from usage.models import Voice
+from usage.speech import match, own_voice
+from usage.speech.voices import Speaker
+
+from . import bodies, errors, voices
+from .errors import MISSING, invalid
+
+PAGE, PAGE_MAX = 10, 100
+OK = {"status": "ok"}
+# What their kinds of voices are here. Others, such as those of a community, there are none of.
+TYPES = {
+    "": lambda row: True,
+    "default": lambda row: row is None,
+    "non-default": lambda row: row is not None,
+    "personal": lambda row: row is not None,
+    "workspace": lambda row: row is not None,
+    "saved": lambda row: row is not None,
+}
+
+Listed = tuple[Speaker, Voice | None]
+
+
+def shared(scope: str, *methods: str) -> Callable[[View], View]:
+    """As `endpoint`, for an address of both dialects: the key's header says which it is."""
+
+    def decorate(view: View) -> View:
+        theirs = endpoint(errors.answer, scope, *methods)(view)
+        ours = endpoint(own_errors.answer, scope, *methods)(view)
+
+        @csrf_exempt
+        def chosen(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+            is_ours = dialects.failing(request.path, request.headers) is own_errors.answer
+            return (ours if is_ours else theirs)(request, *args, **kwargs)
+
+        return chosen
+
+    return decorate
+
+
+@shared("read", "GET")
+def all_voices(request: ApiRequest) -> HttpResponseBase:
+    found = [voices.shown(*each) for each in voices.listed(request.customer)]
+    return JsonResponse({"voices": found})
+
+
+def voice(request: HttpRequest, voice_id: str) -> HttpResponseBase:
+    """One voice: looked at by keys that may read, deleted by those that may change voices."""
+    return (_delete if request.method == "DELETE" else _look)(request, voice_id)
+
+
+voice.csrf_exempt = True  # type: ignore[attr-defined]  # both are
+
+
+@shared("read", "GET", "DELETE")
+def _look(request: ApiRequest, voice_id: str) -> HttpResponseBase:
+    speaker = voices.find(request.customer, voice_id)
+    row = voices.row_of(request.customer, speaker)
+    return JsonResponse(voices.shown(speaker, row, voice_id))
+
+
+@shared("voices", "GET", "DELETE")
+def _delete(request: ApiRequest, voice_id: str) -> HttpResponseBase:
+    speaker = voices.own(request.customer, voice_id)
+    match.delete_voice(customer=request.customer, voice_id=speaker.id, now=request.now)
+    return JsonResponse(OK)
+
+
+@endpoint(errors.answer, "voices", "POST")
+def edit(request: ApiRequest, voice_id: str) -> HttpResponseBase:
+    """Give a voice of one's own another name. Description and labels are not kept."""
+    speaker = voices.own(request.customer, voice_id)
+    if "name" not in request.POST:
+        raise invalid("name", MISSING)
+    if request.FILES:
+        raise invalid("files", "Samples cannot be added to a voice. Make another voice of them.")
+    own_voice.rename(customer=request.customer, voice_id=speaker.id, name=request.POST["name"])
+    return JsonResponse(OK)
+
+
+@endpoint(errors.answer, "", "POST")
+def add(request: ApiRequest) -> HttpResponseBase:
+    """Voices are not made here: the consent that they rest on is given on the site."""
+    raise Failure(
+        404,
+        "voice_cloning_not_offered",
+        f"Voices are not made over this API. Set one up at {settings.SITE_URL}/studio/voice/; it "
+        "can be used here at once.",
+    )
+
+
+@endpoint(errors.answer, "read", "GET")
+def default_settings(request: ApiRequest) -> HttpResponseBase:
+    return JsonResponse(voices.SETTINGS)
+
+
+@endpoint(errors.answer, "read", "GET")
+def settings_of(request: ApiRequest, voice_id: str) -> HttpResponseBase:
+    voices.find(request.customer, voice_id)
+    return JsonResponse(voices.SETTINGS)
+
+
+@endpoint(errors.answer, "voices", "POST")
+def edit_settings(request: ApiRequest, voice_id: str) -> HttpResponseBase:
+    """Nothing is kept of it: what they set has no meaning here but for the speed, which is refused
+    rather than forgotten.
+    """
+    voices.find(request.customer, voice_id)
+    manner = bodies.manner_of(bodies.json_object(request))
+    if manner.get("speed", 1) != 1:
+        raise invalid("body/speed", "A voice keeps no speed. Send it with each text instead.")
+    return JsonResponse(OK)
+
+
+@endpoint(errors.answer, "read", "GET")
+def search(request: ApiRequest) -> HttpResponseBase:
+    """A page of the voices that are asked for."""
+    size = bodies.number(request, "page_size", PAGE, 1, PAGE_MAX)
+    start = bodies.number(request, "next_page_token", 0, 0, 10**9)
+    found = _sorted(request, [each for each in _wanted(request) if _is_found(request, *each)])
+    end = start + size
+    has_more = end < len(found)
+    return JsonResponse(
+        {
+            "voices": [voices.shown(*each) for each in found[start:end]],
+            "has_more": has_more,
+            "total_count": len(found),
+            "next_page_token": str(end) if has_more else None,
+        }
+    )
+
+
+def _wanted(request: ApiRequest) -> list[Listed]:
+    """All voices, or those of the ids asked for."""
+    found = voices.listed(request.customer)
+    if not (ids := request.GET.getlist("voice_ids")):
+        return found
+    return [each for each in found if each[0].id in ids]
+
+
+def _is_found(request: ApiRequest, speaker: Speaker, row: Voice | None) -> bool:
+    shown = voices.shown(speaker, row)
+    words = [shown["name"], shown["description"], shown["category"], *shown["labels"].values()]
+    search = request.GET.get("search", "").strip().lower()
+    category = request.GET.get("category", "")
+    is_of = TYPES.get(request.GET.get("voice_type", ""), lambda row: False)
+    return is_of(row) and category in ("", shown["category"]) and search in " ".join(words).lower()
+
+
+def _sorted(request: ApiRequest, found: list[Listed]) -> list[Listed]:
+    """In the order asked for; voices of the house are older than all others."""
+    order = bodies.choice(request, "sort", "none", ("none", "name", "created_at_unix"))
+    direction = bodies.choice(request, "sort_direction", "desc", ("asc", "desc"))
+    keys: dict[str, Callable[[Listed], Any]] = {
+        "name": lambda each: each[0].name.lower(),
+        "created_at_unix": lambda each: each[1].created_at.timestamp() if each[1] else 0,
+    }
+    if order == "none":
+        return found
+    return sorted(found, key=keys[order], reverse=direction == "desc")

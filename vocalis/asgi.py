@@ -25,6 +25,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "vocalis.settings")
 django.setup(set_prefix=False)
 
 from api import dialects  # noqa: E402  models can be imported only now
+from api.elevenlabs import sockets  # noqa: E402
 from api.failures import of_status  # noqa: E402
 from billing.live import stream  # noqa: E402
 from usage import engines  # noqa: E402
@@ -148,9 +149,12 @@ pages = Pages()
 
 
 async def application(scope: Message, receive: Receive, send: Send) -> None:
-    # The site has no WebSockets. Django would raise, with a 500 and a traceback for each attempt.
+    # Django has no WebSockets: it would raise, with a 500 and a traceback for each attempt.
     if scope["type"] == "websocket":
-        await send({"type": "websocket.close"})
+        if sockets.is_ours(scope["path"].removeprefix(scope.get("root_path", ""))):
+            await sockets.serve(scope, receive, send)
+        else:
+            await send({"type": "websocket.close"})
     elif scope["type"] != "http":
         await pages(scope, receive, send)
     elif scope["path"].removeprefix(scope.get("root_path", "")).startswith(STREAMS):

@@ -38,6 +38,25 @@ ROWS = {
     "v1/audio/speech": {"POST": "speech"},
     "v1/audio/models": {"GET": "public"},
     "v1/audio/voices": {"GET": "public"},
+    "v1/text-to-speech/<str:voice_id>": {"POST": "speech"},
+    "v1/text-to-speech/<str:voice_id>/stream": {"POST": "speech"},
+    "v1/text-to-speech/<str:voice_id>/with-timestamps": {"POST": "speech"},
+    "v1/text-to-speech/<str:voice_id>/stream/with-timestamps": {"POST": "speech"},
+    "v1/voices": {"GET": "read"},
+    "v2/voices": {"GET": "read"},
+    "v1/voices/settings/default": {"GET": "read"},
+    "v1/voices/add": {"POST": "any"},
+    "v1/voices/<str:voice_id>": {"GET": "read", "DELETE": "voices"},
+    "v1/voices/<str:voice_id>/edit": {"POST": "voices"},
+    "v1/voices/<str:voice_id>/settings": {"GET": "read"},
+    "v1/voices/<str:voice_id>/settings/edit": {"POST": "voices"},
+    "v1/user": {"GET": "read"},
+    "v1/user/subscription": {"GET": "read"},
+    "v1/usage/character-stats": {"GET": "read"},
+    "v1/history": {"GET": "read"},
+    "v1/history/download": {"POST": "read"},
+    "v1/history/<str:item_id>": {"GET": "read", "DELETE": "speech"},
+    "v1/history/<str:item_id>/audio": {"GET": "read"},
     "v1/key": {"GET": "any"},
     "v1/keys": {"GET": "keys", "POST": "keys"},
     "v1/keys/<key_id>": {"PATCH": "keys", "DELETE": "keys"},
@@ -64,7 +83,7 @@ def addresses(nodes=None, before="") -> Iterator[str]:
 
 def path(pattern: str) -> str:
     """An address of things that nobody has."""
-    with_ids = re.sub(r"<(uuid:)?\w+_id>", str(uuid.uuid4()), pattern)
+    with_ids = re.sub(r"<(?:uuid:)?(?:generation|key)_id>", str(uuid.uuid4()), pattern)
     return "/" + re.sub(r"<\w+:\w+>|<\w+>", "nobody", with_ids)
 
 

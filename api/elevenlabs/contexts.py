@@ -23,7 +23,7 @@ from api.audio import Output
 from api.failures import Failure, of_problem
 from usage.audio import Encoder
 from usage.speech import problems, stream
-from usage.speech.speak import Asked
+from usage.speech.asked import Asked
 from usage.speech.stream import Stream
 
 from . import alignment, voices

@@ -20,7 +20,7 @@ from usage import text as texts
 from usage.audio import Encoder
 from usage.models import Generation
 from usage.speech import stream, words
-from usage.speech.speak import Asked
+from usage.speech.asked import Asked
 from usage.speech.stream import Stream
 from usage.text import MAX_CHARACTERS
 

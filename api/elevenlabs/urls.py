@@ -1,20 +1,11 @@
 from __future__ import annotations
 
-from django.http import HttpResponse, JsonResponse
 from django.urls import URLPattern, URLResolver, path
 
-from api.access import ApiRequest, endpoint
-
-from . import account, catalogue, errors, history, models, speech
+from . import account, catalogue, history, speech
 
 SPEECH, VOICE = "v1/text-to-speech/<str:voice_id>", "v1/voices/<str:voice_id>"
 ITEM = "v1/history/<str:item_id>"
-
-
-@endpoint(errors.answer, "", "GET")
-def list_of_models(request: ApiRequest) -> HttpResponse:
-    """A bare list, for any key."""
-    return JsonResponse(models.listed(), safe=False)
 
 
 urlpatterns: list[URLPattern | URLResolver] = [
@@ -34,7 +25,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path(f"{VOICE}/edit", catalogue.edit, name="elevenlabs_voice_edit"),
     path(f"{VOICE}/settings", catalogue.settings_of, name="elevenlabs_voice_settings"),
     path(f"{VOICE}/settings/edit", catalogue.edit_settings, name="elevenlabs_settings_edit"),
-    path("v1/models", list_of_models, name="elevenlabs_models"),
     path("v1/user", account.user, name="elevenlabs_user"),
     path("v1/user/subscription", account.subscription, name="elevenlabs_subscription"),
     path("v1/usage/character-stats", account.character_stats, name="elevenlabs_usage"),

@@ -26,7 +26,8 @@ from billing import keys, ledger
 from billing.ledger import budgets, reservations
 from billing.models import KeyBudget, Reservation
 from usage.models import Generation, UsageEvent
-from usage.speech import pricing, problems, speak, stream
+from usage.speech import pricing, problems, stream
+from usage.speech.asked import Asked
 
 from .chaos import DIE_AT_CALL, OTHERS_AT_SPEECH
 from .operators import Operators
@@ -165,7 +166,7 @@ class Streams(Operators):
                     voice_id=voice,
                     key=key,
                     now=self.now(),
-                    asked=speak.Asked(api_key_id=api_key.pk),
+                    asked=Asked(api_key_id=api_key.pk),
                 )
                 if isinstance(begun, stream.Stream):
                     self._deliver(begun)

@@ -21,7 +21,7 @@ from jobs.clock import ticking
 from usage.models import Generation
 from usage.text import MAX_CHARACTERS
 
-from . import audio, long, outcome, speak, voices
+from . import audio, encoded, long, outcome, speak, voices
 from . import manner as manners
 from .problems import (
     AgainElsewhere,

@@ -119,8 +119,7 @@ def enter(key: ApiKey, now: datetime) -> Admission:
     admission = Admission()
     if not settings.RATELIMIT_ENABLE:
         return admission
-    subscription = current_plan(key.customer)
-    rate = plans.rate(subscription.plan if subscription else None)
+    rate = rate_of(key)
     try:
         _count(admission, key, rate, now)
         _take_places(admission, key, rate)
@@ -133,6 +132,12 @@ def enter(key: ApiKey, now: datetime) -> Admission:
         admission.leave()
         raise
     return admission
+
+
+def rate_of(key: ApiKey) -> plans.Rate:
+    """What a key may do on its customer's plan."""
+    subscription = current_plan(key.customer)
+    return plans.rate(subscription.plan if subscription else None)
 
 
 def attach(admission: Admission, response: HttpResponseBase) -> None:

@@ -10,12 +10,13 @@ from ninja import Status
 
 from accounts import api_keys
 from accounts.models import ApiKey
+from api import limits
 from api.failures import Failure
 from billing import keys, ledger
 
 from .api import Key as Auth
 from .api import api
-from .schemas import PROBLEMS, BudgetIn, Key, KeyIn, Keys, NewKey
+from .schemas import PROBLEMS, BudgetIn, Key, KeyIn, Keys, NewKey, ThisKey
 
 
 @api.get(
@@ -23,11 +24,17 @@ from .schemas import PROBLEMS, BudgetIn, Key, KeyIn, Keys, NewKey
     auth=Auth(""),
     operation_id="getKey",
     summary="The key of this request",
-    response={200: Key, **PROBLEMS},
+    response={200: ThisKey, **PROBLEMS},
 )
 def get_key(request: Any) -> dict[str, Any]:
     found = request.api_key
-    return as_json(found, ledger.budgets.budget(found.pk, request.now))
+    rate = limits.rate_of(found)
+    return as_json(found, ledger.budgets.budget(found.pk, request.now)) | {
+        "rate_limit": {
+            "requests_a_minute": rate.requests_a_minute,
+            "requests_at_once": rate.requests_at_once,
+        }
+    }
 
 
 @api.get(

@@ -162,6 +162,15 @@ class Key(Schema):
     revoked_at: datetime | None
 
 
+class RateLimit(Schema):
+    requests_a_minute: int
+    requests_at_once: int
+
+
+class ThisKey(Key):
+    rate_limit: RateLimit = Field(description="Of this key; all keys of the account: twice that.")
+
+
 class NewKey(Key):
     secret: str = Field(description="Shown this once.")
 

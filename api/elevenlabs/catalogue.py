@@ -26,7 +26,7 @@ from .errors import MISSING, invalid
 PAGE, PAGE_MAX = 10, 100
 OK = {"status": "ok"}
 # What their kinds of voices are here. Others, such as those of a community, there are none of.
-TYPES = {
+TYPES: dict[str, Callable[[Voice | None], bool]] = {
     "": lambda row: True,
     "default": lambda row: row is None,
     "non-default": lambda row: row is not None,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from api.audio import Output
-from usage.audio import FORMATS
 from usage.audio.formats import PCM_RATES
 
 from .errors import invalid
@@ -31,8 +30,3 @@ def output(name: str | None, place: str = "query/output_format") -> Output:
     if found := OUTPUTS.get(name or DEFAULT):
         return found
     raise invalid(place, f"There is no such output format. Choose one of {', '.join(OUTPUTS)}.")
-
-
-def extension(output: Output) -> str:
-    """Of a file with such audio."""
-    return FORMATS[output.name].extension

@@ -62,7 +62,7 @@ class BudgetForm(forms.Form):
     )
     period = forms.ChoiceField(label="It is for", choices=list(PERIODS.items()))
 
-    def refuse(self, refused: keys.KeyRefused) -> None:
+    def refuse(self, refused: api_keys.KeyRefused) -> None:
         for field, sentences in refused.errors.items():
             self.add_error(field if field in self.fields else None, sentences)
 
@@ -168,7 +168,7 @@ def keys_page(request: CustomerRequest) -> HttpResponse:
             now=now,
             request=form.sent,
         )
-    except keys.KeyRefused as refused:
+    except api_keys.KeyRefused as refused:
         form.refuse(refused)
         return _render(request, form=form, status=422)
     except api_keys.AlreadyMade as again:
@@ -185,7 +185,7 @@ def change_budget(request: CustomerRequest, key_id: UUID) -> HttpResponse:
     if form.is_valid():
         try:
             keys.change(key, **form.cleaned_data, now=timezone.now())
-        except keys.KeyRefused as refused:
+        except api_keys.KeyRefused as refused:
             form.refuse(refused)
         else:
             messages.success(request, f"The budget of {key.name} is changed.")
@@ -232,8 +232,9 @@ def _render(
         for each in keys.of(request.customer, now)
     ]
     if form and form.errors.get("key"):  # a new one, or pressing again would not help
-        form.data = form.data.copy()
-        form.data["key"] = str(uuid.uuid4())
+        data = request.POST.copy()
+        data["key"] = str(uuid.uuid4())
+        form.data = data
     context = {
         "rows": [row for row in rows if row.state == "active"],
         "over": [row for row in rows if row.state != "active"],

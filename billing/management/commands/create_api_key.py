@@ -61,7 +61,7 @@ class Command(BaseCommand):
                 expires_at=now + timedelta(days=lifetime) if lifetime else None,
                 now=now,
             )
-        except (Refused, keys.KeyRefused) as error:
+        except (Refused, api_keys.KeyRefused) as error:
             raise CommandError(str(error)) from error
         ends = f"until {key.expires_at:%Y-%m-%d}" if key.expires_at else "without an end"
         self.stderr.write(f"{key} of {customer}: {', '.join(key.scopes)}, {ends}.", str)

@@ -160,8 +160,10 @@ def _is_found(request: ApiRequest, speaker: Speaker, row: Voice | None) -> bool:
     words = [shown["name"], shown["description"], shown["category"], *shown["labels"].values()]
     search = request.GET.get("search", "").strip().lower()
     category = request.GET.get("category", "")
-    is_of = TYPES.get(request.GET.get("voice_type", ""), lambda row: False)
-    return is_of(row) and category in ("", shown["category"]) and search in " ".join(words).lower()
+    is_of = TYPES.get(request.GET.get("voice_type", ""))
+    if is_of is None or not is_of(row):
+        return False
+    return category in ("", shown["category"]) and search in " ".join(words).lower()
 
 
 def _sorted(request: ApiRequest, found: list[Listed]) -> list[Listed]:

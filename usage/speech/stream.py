@@ -157,7 +157,7 @@ class Stream:
 
     def until(self, count: int) -> int:
         """How many characters the first pieces make up, with the blanks up to the next one."""
-        return parts.spoken_until(self._todo, self.generation.text, count)
+        return parts.spoken_until(self._todo, self.generation.characters, count)
 
     def settle(self) -> None:
         """Charge what was sent, or give the credits back. Twice is as once. Never raises.
@@ -187,7 +187,7 @@ class Stream:
             speak.end(self._begun, str(self._failure or LEFT), self._clock())
             return
         speech = joined(self.sample_rate, self._spoken[: self._sent])
-        characters = parts.spoken_until(self._todo, self.generation.text, self._sent)
+        characters = parts.spoken_until(self._todo, self.generation.characters, self._sent)
         try:
             speak.deliver(self._begun, speech, self._clock, characters=characters)
         except (ledger.InsufficientCredits, ledger.BudgetExceeded, ledger.WalletFrozen) as error:

@@ -189,7 +189,8 @@ def _anonymise(customer: Customer, now: datetime) -> None:
         Voice.objects.filter(customer=customer).update(name=NAME)
         Generation.objects.filter(customer=customer, voice_name__gt="").update(voice_name="")
         api_keys.forget_all(customer, now)  # one could be made until the account was closed
-        for row in (customer, customer.user, *customer.api_keys.all()):
+        named: list[Customer | User | ApiKey] = [customer, customer.user, *customer.api_keys.all()]
+        for row in named:
             _entries_of(row).update(object_repr=email)
         rows: Any = Customer.objects.filter(pk=customer.pk)
         rows.run_now(now)

@@ -16,7 +16,7 @@ from usage.models import Generation
 from usage.speech.problems import SpeechFailed
 from vocalis import asgi
 
-from .conftest import SPEECH
+from .conftest import SPEECH, all_settled
 from .test_speech import PIECES, SIMPLE, TEXT
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -96,6 +96,7 @@ def test_a_client_that_leaves_pays_for_what_it_was_sent(rich, secret, slow):
         await server.wait(timeout=20)
 
     run(story)
+    all_settled()
 
     generation = Generation.objects.get()
     assert (generation.state, generation.credits) == ("done", FIRST)

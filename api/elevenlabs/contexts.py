@@ -18,7 +18,7 @@ from typing import Any
 from django.db import connections
 from django.utils import timezone
 
-from api import auth
+from api import auth, limits
 from api.audio import Output
 from api.failures import Failure, of_problem
 from usage.audio import Encoder
@@ -112,8 +112,18 @@ class Context:
 
     async def _speak(self, chunk: str) -> None:
         loop = asyncio.get_running_loop()
-        begun = await loop.run_in_executor(_threads, _begun, self._voice, chunk, self._manner)
-        sent = Sent(chunk)
+        beginning = loop.run_in_executor(_threads, _begun, self._voice, chunk, self._manner)
+        try:
+            begun, admission = await asyncio.shield(beginning)
+        except asyncio.CancelledError:
+            beginning.add_done_callback(_given_up)
+            raise
+        try:
+            await self._deliver(begun, Sent(chunk), admission)
+        finally:
+            await asyncio.shield(loop.run_in_executor(_threads, admission.leave))
+
+    async def _deliver(self, begun: Stream, sent: Sent, admission: limits.Admission) -> None:
         count = at = 0
         async with begun.delivered() as pieces:
             if self._encoder is None:
@@ -127,6 +137,8 @@ class Context:
                 found = alignment.of_piece(piece, begun.sample_rate, at, end)
                 await self._send(_message(data, sent, found, at, end))
                 at = end
+                if admission.is_to_be_extended:
+                    await asyncio.to_thread(admission.extend)
 
     async def _finish(self) -> None:
         """Send what the encoder still has."""
@@ -140,11 +152,15 @@ class Context:
             encoder.close()
 
 
-def _begun(voice: Voice, text: str, manner: dict[str, object]) -> Stream:
-    """The stream of a chunk, with its first piece spoken. The key must still be one."""
+def _begun(voice: Voice, text: str, manner: dict[str, object]) -> tuple[Stream, limits.Admission]:
+    """The stream of a chunk, with its first piece spoken. The key must still be one, and a chunk
+    counts as a request of it.
+    """
     now = timezone.now()
+    admission = None
     try:
         key = auth.authenticated(voice.secret, "speech", now)
+        admission = limits.enter(key, now)
         speaker = voices.find(key.customer, voice.voice_id)
         begun = stream.begin(
             customer=key.customer,
@@ -156,9 +172,19 @@ def _begun(voice: Voice, text: str, manner: dict[str, object]) -> Stream:
             asked=Asked(api_key_id=key.pk, answer=f"elevenlabs-socket {voice.output}"),
         )
         assert isinstance(begun, Stream)  # the key is new
-        return begun
+        return begun, admission
+    except BaseException:
+        if admission:
+            admission.leave()
+        raise
     finally:
         connections.close_all()
+
+
+def _given_up(beginning: asyncio.Future[tuple[Stream, limits.Admission]]) -> None:
+    """Nobody waits for that chunk any more. Its stream ends by itself."""
+    if not beginning.cancelled() and not beginning.exception():
+        _threads.submit(beginning.result()[1].leave)
 
 
 def check(voice: Voice) -> None:

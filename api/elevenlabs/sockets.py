@@ -58,13 +58,13 @@ async def serve(scope: Message, receive: Receive, send: Send) -> None:
 
 
 async def close(send: Send, code: int, reason: str = "") -> None:
-    """Close the socket. Daphne sends no reason by itself."""
-    reason = reason.encode()[:REASON_BYTES_MAX].decode(errors="ignore")
+    """Close the socket. Daphne sends no reason by itself, and no code that is for servers only."""
+    text = reason.encode()[:REASON_BYTES_MAX].decode(errors="ignore")
     match send:
-        case partial(args=(protocol, *_)) if hasattr(protocol, "sendClose"):
-            protocol.sendClose(code=code, reason=reason or None)
+        case partial(args=(protocol, *_)) if hasattr(protocol, "sendCloseFrame"):
+            protocol.sendCloseFrame(code=code, reasonUtf8=text.encode())
         case _:
-            await send({"type": "websocket.close", "code": code, "reason": reason})
+            await send({"type": "websocket.close", "code": code, "reason": text})
 
 
 class Single(Socket):

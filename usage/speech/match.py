@@ -180,10 +180,7 @@ def revoke(*, customer: Customer, match_id: UUID, now: datetime) -> None:
 
 
 def delete_voice(*, customer: Customer, voice_id: str, now: datetime) -> None:
-    """Delete a voice of one's own: it speaks no more. Of a matched one the consent goes, too.
-
-    Raises UnknownVoice, and OSError as `revoke` does.
-    """
+    """Delete an own voice, of a match with its consent. Raises UnknownVoice, and as `revoke`."""
     matched = Voice.objects.filter(id=voice_id, customer=customer, state=Voice.State.READY)
     if match_id := matched.values_list("match_id", flat=True).first():
         revoke(customer=customer, match_id=match_id, now=now)

@@ -135,7 +135,7 @@ def test_a_storage_that_is_away_deletes_nothing(ask, items, monkeypatch):
     def away(stored):
         raise OSError("away")
 
-    monkeypatch.setattr(retention, "delete", away)
+    monkeypatch.setattr(retention.encoded, "delete", away)
 
     assert ask("DELETE", f"/v1/history/{items[0]}").status_code == 503
     assert items[0] in ids(ask("GET", "/v1/history"))

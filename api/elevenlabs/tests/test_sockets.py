@@ -6,6 +6,7 @@ import asyncio
 import base64
 import json
 from contextlib import asynccontextmanager
+from types import SimpleNamespace
 
 import pytest
 from asgiref.testing import ApplicationCommunicator
@@ -14,6 +15,7 @@ from django.db import connections
 from accounts import api_keys
 from accounts.models import ApiKey
 from api.elevenlabs import contexts, sockets
+from api.failures import Failure
 from usage.audio.tests.test_encoders import decode
 from usage.engines import EngineFailed
 from usage.models import Generation
@@ -322,6 +324,26 @@ def test_no_more_sockets_than_the_process_has_room_for(secret, wallet, engine, m
     answers, closed = talk(secret, FIRST)
 
     assert answers[-1]["error"] == "system_busy"
+    assert closed[0] == 1008
+
+
+def test_each_chunk_is_a_request_of_its_key(secret, wallet, engine, monkeypatch):
+    entered, left = [], []
+    admission = SimpleNamespace(is_to_be_extended=False, leave=lambda: left.append(1))
+
+    def enter(key, now):
+        entered.append(key)
+        if len(entered) > 2:
+            raise Failure(429, "rate_limit_exceeded", "Too many.")
+        return admission
+
+    monkeypatch.setattr(contexts.limits, "enter", enter)
+    bits = [{"text": f"{n}.", "flush": True} for n in "abc"]
+    answers, closed = talk(secret, FIRST, *bits, {"text": ""})
+
+    assert (len(entered), len(left)) == (3, 2)
+    assert characters(answers) == "a.b."
+    assert answers[-1]["error"] == "too_many_concurrent_requests"
     assert closed[0] == 1008
 
 

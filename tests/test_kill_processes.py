@@ -168,6 +168,11 @@ class Agreement:
 
     # Nobody takes credits away at Metronome here.
     taken_away: ClassVar[dict[str, tuple[object, int]]] = {}
+    # Nor does anybody lose audio here, have it made again, or stream speech.
+    lost: ClassVar[set[str]] = set()
+    attempts: ClassVar[set[str]] = set()
+    heard: ClassVar[list[object]] = []
+    now = staticmethod(timezone.now)
 
     def __init__(self, control: httpx.Client) -> None:
         self.control, self.client = control, metronome.client.client()

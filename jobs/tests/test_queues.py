@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from django.core.management import CommandError, call_command
 
+import notifications.jobs
 import usage.jobs
 from billing.models import InboundWebhook
 from jobs import overview, worker
@@ -33,20 +34,21 @@ def beat(now, *queues: str) -> None:
 
 
 def test_what_takes_long_is_on_the_queue_of_speech_and_all_else_on_the_default_one():
-    assert worker.queues() == ["default", "speech"]
+    assert worker.queues() == ["default", "speech", "webhooks"]
     assert {job.name for job in jobs_on(["speech"])} == {
         "generations.speak",
         "audio.expire",
         "audio.lengthen",
         "audio.give_up",
+        "copies.delete",
     }
-    assert jobs_on(["default", "speech"]) == worker.all_jobs()
+    assert jobs_on(["default", "speech", "webhooks"]) == worker.all_jobs()
 
 
 def test_a_worker_runs_the_jobs_of_its_queues_only(spoken):
     assert "test.speak" in {job.name for job in jobs_on(["speech"])}
     assert "test.speak" not in {job.name for job in jobs_on(["default"])}
-    assert jobs_on(["default", "speech"]) == worker.all_jobs()
+    assert jobs_on(["default", "speech", "webhooks"]) == worker.all_jobs()
 
 
 @pytest.mark.django_db
@@ -76,8 +78,8 @@ def test_run_worker_takes_several_queues_and_refuses_unknown_ones(spoken):
 
 @pytest.mark.django_db
 def test_a_queue_is_served_while_a_worker_of_it_lives(spoken, now):
-    assert overview.unserved_queues(now) == ["default", "speech"]
-    beat(now, "default")
+    assert overview.unserved_queues(now) == ["default", "speech", "webhooks"]
+    beat(now, "default", "webhooks")
     assert overview.unserved_queues(now) == ["speech"]
     beat(now, "speech", "default")
     assert overview.unserved_queues(now) == []
@@ -101,10 +103,12 @@ def test_make_run_starts_a_worker_for_each_queue_that_has_jobs(spoken):
         "worker": "exec python manage.py run_worker",
         "web": "daphne",
         "worker-speech": "exec python manage.py run_worker --queue speech",
+        "worker-webhooks": "exec python manage.py run_worker --queue webhooks",
     }
 
 
 def test_make_run_starts_one_worker_where_there_is_one_queue(monkeypatch):
     monkeypatch.setattr(usage.jobs, "JOBS", [])
+    monkeypatch.setattr(notifications.jobs, "JOBS", [])
 
     assert run_all.with_workers({"worker": "w"}) == {"worker": "w"}

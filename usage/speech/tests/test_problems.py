@@ -12,13 +12,14 @@ import pytest
 from billing import ledger
 from usage import speech, text
 from usage.pages import answers
-from usage.speech import parts, problems
+from usage.speech import copies, parts, problems
 
 # What these rooms raise and catch again before it gets to a page, each with the reason.
 NEVER_LEAVES = {
     ledger.AlreadyResolved,  # speak reserves again and captures at once, set_up raises SpeechFailed
     # The keys of reservations are made from our own rows, whose amount never changes.
     ledger.KeyReused,
+    copies.CopyFailed,  # the match goes on without a copy, and says so
     parts.Lost,  # the worker's own: another one has the text, or it is over
 }
 EXAMPLES = [
@@ -27,7 +28,13 @@ EXAMPLES = [
     (text.TextRefused("Write something to speak."), 422, "text_refused"),
     (problems.UnknownVoice("nobody"), 422, "unknown_voice"),
     (ledger.InsufficientCredits(needed=600, available=500), 402, "insufficient_credits"),
+    (
+        ledger.BudgetExceeded(UUID(int=1), ledger.Budget(100, "day", 60, 0, None), 50),
+        402,
+        "key_budget_exceeded",
+    ),
     (ledger.WalletFrozen(), 403, "wallet_frozen"),
+    (problems.TooManyStreams(), 429, "too_many_streams"),
     (problems.StillRunning(UUID(int=1)), 409, "still_running"),
     (problems.InProgress(), 409, "voice_in_progress"),
     (problems.MatchInProgress(), 409, "match_in_progress"),

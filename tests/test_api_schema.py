@@ -6,6 +6,13 @@ from __future__ import annotations
 import hypothesis
 import pytest
 import schemathesis
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    ignored_auth,
+    response_schema_conformance,
+    status_code_conformance,
+)
 
 from billing import keys
 from billing.models import Wallet
@@ -19,6 +26,13 @@ pytestmark = [
 ]
 
 EXAMPLES = 15  # an operation
+CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_schema_conformance,
+    ignored_auth,
+]
 
 
 @pytest.fixture
@@ -54,6 +68,7 @@ def test_the_product_keeps_what_the_document_says(site, alice, wallet, now):
         )
         @hypothesis.given(case=operation.as_strategy())
         def asks(case):
-            case.call_and_validate(base_url=str(site.base_url).rstrip("/"), headers=headers)
+            address = str(site.base_url).rstrip("/")
+            case.call_and_validate(base_url=address, headers=headers, checks=CHECKS)
 
         asks()

@@ -174,8 +174,9 @@ class Agreement:
     heard: ClassVar[list[object]] = []
     now = staticmethod(timezone.now)
 
-    def __init__(self, control: httpx.Client) -> None:
+    def __init__(self, control: httpx.Client, audio: Path) -> None:
         self.control, self.client = control, metronome.client.client()
+        self.audio = audio
 
     def events_at_metronome(self) -> list[SimpleNamespace]:
         ids = list(UsageEvent.objects.values_list("transaction_id", flat=True))
@@ -218,9 +219,9 @@ class Agreement:
             Decimal(0),
         )
 
-    @staticmethod
-    def stored() -> set[str]:
-        return set()  # of long texts, which nobody has spoken here
+    def stored(self) -> set[str]:
+        files = (path for path in self.audio.rglob("*") if path.is_file())
+        return {path.relative_to(self.audio).as_posix() for path in files}
 
     @staticmethod
     def counted_too_late() -> Counter[object]:
@@ -333,7 +334,7 @@ def test_killed_processes_lose_double_and_block_nothing(site):
         for speaker in speakers:
             for key in list(speaker.unknown)[::2]:  # every other one is asked for again
                 processes.wait_until(lambda speaker=speaker, key=key: speaker.ask(key), "answer")
-        come_to_rest(Agreement(site.control))
+        come_to_rest(Agreement(site.control, site.folder / "audio"))
         assert set(site.stop_all().values()) == {0}
         invariants.always()
         nobody_heard_what_is_not_so(speakers)

@@ -52,6 +52,7 @@ INSTALLED_APPS = [
     "billing",
     "usage",
     "api",
+    "ninja",  # for its page of the API, which otherwise asks another site for its script
     "vocalis.apps.VocalisConfig",
 ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -180,4 +181,7 @@ def test_the_document_says_what_each_address_needs(client):
             assert operation["security"]
             assert {"401", "403", "429"} <= operation["responses"].keys()
             assert "application/problem+json" in operation["responses"]["401"]["content"]
-    assert client.get("/v1/docs").status_code == 200
+    page = client.get("/v1/docs")
+    assert page.status_code == 200
+    # Its script is ours to serve: the site's policy lets no other site's in.
+    assert not re.search(r"(src|href)=\"https?://", page.text)

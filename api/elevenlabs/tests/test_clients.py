@@ -181,7 +181,7 @@ def test_python_raises_what_a_program_expects(connect_with, client, bob, now):
     assert isinstance(failing(client, output_format="x"), UnprocessableEntityError)
 
 
-@pytest.mark.filterwarnings("ignore:ConnectionClosed.code is deprecated:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:ConnectionClosed.* is deprecated:DeprecationWarning")
 def test_python_speaks_over_a_socket(server, connect_with, secret, alice, tmp_path, monkeypatch):
     with encrypted(server.port, tmp_path) as (port, certificate):
         monkeypatch.setenv("SSL_CERT_FILE", str(certificate))

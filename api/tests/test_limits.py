@@ -99,7 +99,8 @@ def test_our_own_dialect_says_how_many_are_left(made):
     assert first["RateLimit-Policy"] == '"key";q=4;w=60, "account";q=8;w=60'
     assert first["RateLimit"] == '"key";r=3;t=40, "account";r=7;t=40'
     assert last.status_code == 429
-    assert last["RateLimit"] == '"key";r=0;t=40, "account";r=3;t=40'
+    # The fifth was the key's to refuse: the account's other keys lose nothing by it.
+    assert last["RateLimit"] == '"key";r=0;t=40, "account";r=4;t=40'
 
 
 @time_machine.travel(AT, tick=False)
@@ -328,8 +329,7 @@ def test_many_threads_at_once_get_exactly_as_many_as_there_are(
     with ThreadPoolExecutor(24) as threads:
         entered = [one for some in threads.map(ask, range(24)) for one in some]
 
-    # Never more. Requests of one instant may refuse each other the last place.
-    assert admitted - 2 <= len(entered) <= admitted
+    assert len(entered) == admitted
     for one in entered:
         one.leave()
     assert not cache.get_many([f"api:at-once:key:{key.pk}:{n}" for n in range(24)])

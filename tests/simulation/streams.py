@@ -21,7 +21,7 @@ from uuid import UUID
 from django.db.models import Sum
 
 from accounts import api_keys
-from accounts.models import ApiKey
+from accounts.models import ApiKey, Customer
 from billing import keys, ledger
 from billing.ledger import budgets, reservations
 from billing.models import KeyBudget, Reservation
@@ -108,7 +108,7 @@ class Streams(Operators):
 
     def make_key(self) -> None:
         """A form is sent once or twice; a program may use what the second answer showed."""
-        if customer := self.anyone():
+        if customer := self._who_can_pay():
             request, limit = self.key("api-key"), self.dice.choice(LIMITS)
             lifetime = self.dice.choice([None, None, timedelta(days=9)])
             for _ in range(self.dice.choice([1, 1, 2])):
@@ -135,14 +135,16 @@ class Streams(Operators):
                 keys.change(key, limit=limit, period=period, now=self.now())
 
     def stream(self) -> None:
-        if key := self._any_key():
+        key = self._any_key()
+        if key is None or self.dice.random() < 0.1:
+            self.make_key()
+            key = self._any_key()
+        if key:
             length = self.dice.choice([1, 300, 500 * self.dice.randint(1, PIECES_MAX), 1_333])
             text = (PIECE * PIECES_MAX)[:length].strip()
             voice = self.dice.choice(["standard", "premium", "premium"])
             self.streamed.append((key.pk, text, voice, self.key("stream")))
             self._call(self.streamed[-1])
-        else:
-            self.make_key()
 
     def stream_again(self) -> None:
         """The same request: it is answered from what is stored, or takes over what was left."""
@@ -150,8 +152,27 @@ class Streams(Operators):
             self.advance(minutes=self.dice.choice([0, 2]))
             self._call(self.dice.choice(self.streamed))
 
+    def _who_can_pay(self) -> Customer | None:
+        """Rather somebody with credits: a key is of no use to others."""
+        rich = [each for each in self.everyone() if ledger.wallet_of(each.pk).available]
+        return self.dice.choice(rich) if rich else self.anyone()
+
     def _any_key(self) -> ApiKey | None:
-        known = list(ApiKey.objects.filter(pk__in=self.secrets).order_by("name"))
+        """Rather one with which something can be spoken."""
+        known = list(
+            ApiKey.objects.filter(pk__in=self.secrets)
+            .select_related("customer__wallet")
+            .order_by("name")
+        )
+        usable = [
+            key
+            for key in known
+            if not key.revoked_at
+            and hasattr(key.customer, "wallet")
+            and key.customer.wallet.available
+        ]
+        if usable and self.dice.random() < 0.9:
+            return self.dice.choice(usable)
         return self.dice.choice(known) if known else None
 
     def _call(self, request: tuple[UUID, str, str, str]) -> None:

@@ -97,7 +97,7 @@ def straight(wallets: list[int]) -> Worker:
             with database.transaction():
                 cursor.execute(
                     reservations.INSERT_RESERVATION,
-                    [wallet_id, key, 10, now, now + timedelta(minutes=10)],
+                    [wallet_id, key, None, 10, now, now + timedelta(minutes=10)],
                 )
                 (reservation_id,) = cursor.fetchone()  # type: ignore[misc]
                 cursor.execute(reservations.RESERVE_AVAILABLE, [10, wallet_id, 10, now, now])

@@ -74,6 +74,7 @@ CALLERS = {
 }
 NO_CALLERS = {
     "accounts/throttle.py",  # counts in the cache; names its errors
+    "api/limits.py",  # the same
     "billing/metronome/credits.py",  # names a parameter of the SDK
     "jobs/worker.py",  # the name of this machine
     "notifications/addresses.py",  # asks the resolver, in a thread that it stops waiting for

@@ -10,6 +10,7 @@ import pytest
 from django.conf import settings
 from django.db import connection
 
+from billing.models import LedgerEntry
 from usage.models import UsageEvent
 
 from . import chaos, invariants, stage
@@ -88,7 +89,8 @@ def test_workers_killed_at_every_visit_still_report_usage_in_the_34_days_metrono
 @pytest.mark.django_db(transaction=True)
 def test_a_failing_seed_tells_what_broke_the_entries_and_the_last_steps(monkeypatch):
     def breaks(world):
-        raise AssertionError("credits vanished")
+        if LedgerEntry.objects.filter(kind=LedgerEntry.Kind.GRANT).exists():
+            raise AssertionError("credits vanished")
 
     monkeypatch.setattr(invariants, "usage_agrees", breaks)
 
@@ -98,7 +100,7 @@ def test_a_failing_seed_tells_what_broke_the_entries_and_the_last_steps(monkeypa
     [story] = failure.value.__notes__
     first, *lines = story.splitlines()
     assert first == "seed 8: AssertionError: credits vanished"
-    assert any(" grant +20,000 = " in line for line in lines), "the customers' entries"
+    assert any(" grant +" in line for line in lines), "the customers' entries"
     told = lines[lines.index("The last 20 steps (the whole story: make simulate SEED=8):") + 1 :]
     assert sum(not line.startswith(" ") for line in told) == STEPS_TOLD
 

@@ -13,5 +13,28 @@ KINDS: dict[str, str] = {
     "voice.ready": "An own voice is set up",
     "payment.failed": "A payment failed: declined, not confirmed, or called off",
 }
+# What the customer is told by e-mail. A kind that is in both goes both ways.
+NOTICES: dict[str, str] = {
+    "account.welcome": "The account exists",
+    "account.address_changed": "The e-mail address was changed; told to the former one",
+    "account.password_changed": "The password was changed",
+    "balance.low": "The balance is at the customer’s level or below it",
+    "balance.depleted": "The last credit is spent",
+    "card.expires_soon": "The card expires next month",
+    "credits.ending": "Credits expire soon",
+    "payment.action_needed": "The customer’s bank wants a payment confirmed",
+    "payment.disputed": "The customer’s bank has withdrawn a payment",
+    "payment.received": "Money was taken: the receipt",
+    "payment.refunded": "Money was given back",
+    "plan.changed": "Another plan began, or will at the end of the period",
+    "plan.ended": "The plan has ended",
+    "plan.renews_soon": "The plan is renewed in three days",
+    "recharge.declined": "An automatic recharge was declined and is switched off",
+    "recharge.done": "An automatic recharge has added credits",
+    "recharge.limit_near": "80 % of the month’s limit is used",
+    "recharge.limit_reached": "The month’s limit is used up",
+    "renewal.declined": "The payment of the next period was declined",
+    "trial.ends_soon": "The trial ends in three days",
+}
 # Sent by the button on the page, to the endpoint whose button it is, whatever that one wants.
 PING = "ping"

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from jobs.models import due
 
-from .kinds import KINDS
+from .kinds import KINDS, NOTICES
 from .models import OutboundWebhook, WebhookEndpoint
 
 KEY_CHARACTERS_MAX = 100
@@ -19,9 +19,10 @@ GIVE_UP_DAYS = 3  # after which a delivery has failed
 
 def emit(customer_id: UUID, kind: str, key: str, data: dict[str, Any], now: datetime) -> None:
     """See `notifications.emit`."""
-    if kind not in KINDS:
+    if kind not in KINDS and kind not in NOTICES:
         raise ValueError(f"{kind} is no kind of event")
-    write(_wanting(customer_id, kind), kind, key, data, now)
+    if kind in KINDS:
+        write(_wanting(customer_id, kind), kind, key, data, now)
 
 
 def is_wanted(customer_id: UUID, *kinds: str) -> bool:

@@ -30,6 +30,13 @@ class PaymentMethod(models.Model):
         max_length=100, help_text="What the customer sees, such as “Test card •••• 4242”."
     )
 
+    fingerprint = models.CharField(
+        max_length=64,
+        blank=True,
+        default="",
+        help_text="The same for one card under any id; what declined once is known by it.",
+    )
+
     def __str__(self) -> str:
         return self.label
 
@@ -73,6 +80,14 @@ class Payment(JobRow):
         REFUNDING = "refunding"
         REFUNDED = "refunded"
 
+    class Decline(models.TextChoices):
+        """What a decline says about trying again."""
+
+        LATER = "later"  # the same card may pay another day
+        NEW_CARD = "new_card"  # this card's data cannot be charged; another card can
+        NEVER = "never"  # never this card again; the customer is told as of a plain decline
+        CUSTOMER = "customer"  # the bank wants the customer to confirm it
+
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     customer = models.ForeignKey(Customer, on_delete=models.PROTECT, related_name="payments")
     kind = models.CharField(max_length=10, choices=Kind.choices)
@@ -111,6 +126,13 @@ class Payment(JobRow):
         blank=True,
         default="",
         help_text="Why it failed or is being cancelled. Shown to the customer.",
+    )
+    decline = models.CharField(
+        max_length=10,
+        choices=Decline.choices,
+        blank=True,
+        default="",
+        help_text="What the latest decline says about trying again.",
     )
     created_at = models.DateTimeField()
     settled_at = models.DateTimeField(null=True, blank=True)

@@ -25,7 +25,7 @@ def shown(customer_id: UUID) -> Card | None:
         customer_id=customer_id, gateway=settings.PAYMENT_GATEWAY
     ).first()
     if method:
-        return Card(method.reference, method.label)
+        return Card(method.reference, method.label, method.fingerprint)
     return next(iter(gateway().cards_of(customer_id=customer_id)), None)
 
 
@@ -59,5 +59,10 @@ def choose(*, customer_id: UUID, reference: str, now: datetime) -> PaymentMethod
 
 
 def _store(customer_id: UUID, card: Card) -> PaymentMethod:
-    chosen = {"gateway": settings.PAYMENT_GATEWAY, "reference": card.reference, "label": card.label}
+    chosen = {
+        "gateway": settings.PAYMENT_GATEWAY,
+        "reference": card.reference,
+        "label": card.label,
+        "fingerprint": card.fingerprint,
+    }
     return PaymentMethod.objects.update_or_create(customer_id=customer_id, defaults=chosen)[0]

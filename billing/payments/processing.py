@@ -81,7 +81,7 @@ def _charge(payment: Payment, now: datetime) -> None:
         if charge is None:
             card = card_of(payment.customer_id)
             if card is None or card.gateway != payment.gateway:
-                raise GatewayDeclined("There is no card to charge.")
+                raise GatewayDeclined("There is no card to charge.", Payment.Decline.NEW_CARD)
             charge = provider.charge(
                 key=key,
                 amount_cents=payment.amount_cents,
@@ -90,7 +90,7 @@ def _charge(payment: Payment, now: datetime) -> None:
                 description=f"Vocalis {payment.get_kind_display()}",
             )
     except GatewayDeclined as declined:
-        _fail(payment, str(declined), now)
+        _fail(payment, str(declined), now, declined.decline)
     else:
         _follow(payment, charge, now)
 
@@ -142,9 +142,9 @@ def _await_confirmation(payment: Payment, now: datetime) -> datetime | None:
     return None
 
 
-def _fail(payment: Payment, failure: str, now: datetime) -> None:
+def _fail(payment: Payment, failure: str, now: datetime, decline: str = "") -> None:
     with transaction.atomic():
-        _move_and_tell(payment, State.FAILED, now, failure=failure, settled_at=now)
+        _move_and_tell(payment, State.FAILED, now, failure=failure, decline=decline, settled_at=now)
         emit_failed(payment, now)
 
 

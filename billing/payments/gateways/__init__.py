@@ -14,6 +14,7 @@ from uuid import UUID
 from django.conf import settings
 from django.utils.module_loading import import_string
 
+from billing.models import Payment
 from jobs.errors import Unavailable
 
 GATEWAYS = {"test": "billing.payments.gateways.test.TestGateway"}
@@ -22,7 +23,12 @@ GATEWAYS = {"test": "billing.payments.gateways.test.TestGateway"}
 class GatewayDeclined(Exception):
     """The gateway took no money and will not with this card.
 
-    The message is shown to the customer."""
+    The message is shown to the customer. `decline` says whether trying again makes sense.
+    """
+
+    def __init__(self, message: str, decline: Payment.Decline = Payment.Decline.LATER) -> None:
+        super().__init__(message)
+        self.decline = decline
 
 
 class GatewayUnavailable(Unavailable):
@@ -52,6 +58,7 @@ class Charge:
 class Card:
     reference: str
     label: str
+    fingerprint: str = ""  # the same for one card, whatever its reference
 
 
 class Gateway(Protocol):

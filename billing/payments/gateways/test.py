@@ -15,9 +15,11 @@ from billing.models import ChargeAtTestGateway
 
 from . import Card, Charge, ChargeState, GatewayDeclined
 
-GOOD_CARD = Card("test-4242", "Test card •••• 4242")
-DECLINING_CARD = Card("test-0002", "Test card •••• 0002")
-CONFIRMED_CARD = Card("test-3155", "Test card •••• 3155")  # charged once the customer confirms
+GOOD_CARD = Card("test-4242", "Test card •••• 4242", "test-4242")
+DECLINING_CARD = Card("test-0002", "Test card •••• 0002", "test-0002")
+CONFIRMED_CARD = Card(
+    "test-3155", "Test card •••• 3155", "test-3155"
+)  # charged once the customer confirms
 
 State = ChargeAtTestGateway.State
 

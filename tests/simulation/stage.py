@@ -24,7 +24,6 @@ from django.conf import settings
 from django.contrib.contenttypes.models import ContentType
 from django.core.files.storage import InMemoryStorage
 from django.core.management import call_command
-from django.core.management.color import no_style
 from django.db import connection, connections
 from django.db.backends.sqlite3.base import FORMAT_QMARK_REGEX, SQLiteCursorWrapper
 from django.test import RequestFactory
@@ -38,7 +37,7 @@ from billing.payments import processing
 from jobs import clock, queue, worker
 from operations import command
 from sandbox import Sandbox
-from tests.emptying import emptying
+from tests.emptying import empty_tables
 from usage.metering.schedule import make_rows
 from usage.speech import audio, long, own_voice, speak
 
@@ -321,14 +320,4 @@ def _unforeseen(message: str, *args: Any) -> None:
 
 def _empty_tables() -> None:
     ContentType.objects.clear_cache()  # or a run would ask less than the first one of a process
-    connection.ops.execute_sql_flush(_emptying(connection.vendor))
-
-
-@cache
-def _emptying(vendor: str) -> list[str]:
-    tables = connection.introspection.django_table_names(only_existing=True, include_views=False)
-    keep = {"django_migrations", "django_content_type", "auth_permission"}
-    wanted = [table for table in tables if table not in keep]
-    if vendor != "postgresql":
-        return connection.ops.sql_flush(no_style(), wanted, reset_sequences=True)
-    return emptying(connection, wanted, reset_sequences=True)
+    empty_tables(reset_sequences=True)

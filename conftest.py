@@ -21,6 +21,8 @@ from django.db import connection
 from django.test import Client, TransactionTestCase
 from django.utils import timezone
 
+pytest_plugins = ["tests.databases"]
+
 PASSWORD = "correct horse battery"
 
 

@@ -18,13 +18,7 @@ from . import processes
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
 )
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.process,
-    pytest.mark.skipif(
-        CHROMIUM is None, reason="no Chromium on this machine (on Debian: apt-get install chromium)"
-    ),
-]
+pytestmark = [pytest.mark.browser, pytest.mark.process]
 PERSON = {
     "first_name": "Ada",
     "last_name": "Lovelace",
@@ -43,6 +37,12 @@ CUES_OF_TRACK = """address => new Promise((done, fail) => {
 })"""
 SPEECH_WORKER = ["manage.py", "run_worker", "--queue", "speech"]
 AVAILABLE = "header [data-balance=available]"
+
+
+@pytest.fixture(autouse=True)
+def chromium():
+    if CHROMIUM is None:
+        pytest.skip("no Chromium on this machine (on Debian: apt-get install chromium)")
 
 
 @pytest.fixture

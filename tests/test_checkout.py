@@ -86,12 +86,15 @@ def test_an_empty_database_url_means_the_default():
     assert run.stdout.strip() == str(ROOT / "var/vocalis.sqlite3")
 
 
+@pytest.fixture
+def make():
+    if not shutil.which("make") or not Path(sys.prefix, "bin/activate").exists():
+        pytest.skip("needs make")
+
+
 @pytest.mark.process
-@pytest.mark.skipif(
-    not shutil.which("make") or not Path(sys.prefix, "bin/activate").exists(), reason="needs make"
-)
 def test_make_run_works_in_an_odd_folder_on_other_ports_behind_a_proxy_with_blanks_in_lists(
-    tmp_path, proxy
+    make, tmp_path, proxy
 ):
     folder, log = tmp_path / "c++ v#1", tmp_path / "run.log"
     left_out = shutil.ignore_patterns(

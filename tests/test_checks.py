@@ -30,7 +30,7 @@ GOOD = {
 
 
 @pytest.fixture
-def live(settings, monkeypatch):
+def live(settings, monkeypatch, database_known):
     """The settings of a production site with nothing wrong."""
     settings.DEBUG = False
     settings.SECRET_KEY = GOOD["SECRET_KEY"]

@@ -522,7 +522,7 @@ def test_a_server_that_makes_copies_is_not_asked_for_its_voices(serve, engine):
     assert speaks.find("studio", "somebody") is None
 
 
-def test_no_error_page_shows_a_key(serve, engine, settings):
+def test_no_error_page_shows_a_key(serve, engine, settings, database_known):
     """Not even a debug page, which shows the settings and the variables of every function."""
     locked, dead = serve(key="right"), serve()
     speaks = engine(locked, dead, keys=["sk-wrong-1234", "sk-other-1234"])

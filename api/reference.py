@@ -1,6 +1,6 @@
 """The pages about the API, for everybody: how to call it, and what its problems mean.
 
-The examples are files of their own, which a test runs as they are.
+The examples are files of their own, which `tests/test_api_process.py` runs as the page shows them.
 """
 
 from __future__ import annotations

@@ -19,6 +19,15 @@ from jobs.models import Heartbeat
 from jobs.worker import pause_job
 from usage.models import Generation, UsageDiscrepancy, UsageEvent
 
+from . import processes
+
+
+@pytest.fixture(scope="module")
+def site(django_db_setup, tmp_path_factory):
+    """A web process that speaks, for all tests of a module, as an HTTP client of it."""
+    with processes.site(tmp_path_factory.mktemp("site")) as client:
+        yield client
+
 
 @pytest.fixture
 def operator(client, staff):

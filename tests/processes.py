@@ -85,9 +85,20 @@ def sandbox(log: Path, *options: str) -> Iterator[httpx.Client]:
 
 
 @contextmanager
-def web(log: Path, env: dict[str, str], *options: str) -> Iterator[httpx.Client]:
+def web(
+    log: Path, env: dict[str, str], *options: str, port: int | None = None
+) -> Iterator[httpx.Client]:
     """A daphne on a port of its own, as an HTTP client of it; it answers, whatever it says."""
-    port = free_port()
+    with web_process(log, env, *options, port=port) as (_, client):
+        yield client
+
+
+@contextmanager
+def web_process(
+    log: Path, env: dict[str, str], *options: str, port: int | None = None
+) -> Iterator[tuple[subprocess.Popen, httpx.Client]]:
+    """`web`, with the process itself."""
+    port = port or free_port()
     command = [
         "-m",
         "daphne",
@@ -99,10 +110,26 @@ def web(log: Path, env: dict[str, str], *options: str) -> Iterator[httpx.Client]
         "vocalis.asgi:application",
     ]
     with (
-        running(log, *command, env=env),
+        running(log, *command, env=env) as process,
         direct(f"http://127.0.0.1:{port}", timeout=WAIT_SECONDS) as client,
     ):
         wait_until(lambda: answers(client, "/health", 200, 503), "web server")
+        yield process, client
+
+
+@contextmanager
+def site(folder: Path, **more: str) -> Iterator[httpx.Client]:
+    """A web process that speaks, on the test's own database; it knows its address."""
+    port = free_port()
+    env = settings_env(
+        database_url=own_database_url(),
+        metronome_url="http://127.0.0.1:9",
+        MEDIA_ROOT=str(folder / "media"),
+        AUDIO_CACHE=str(folder / "cache"),
+        SITE_URL=f"http://127.0.0.1:{port}",
+        **more,
+    )
+    with web(folder / f"web-{port}.log", env, port=port) as client:
         yield client
 
 

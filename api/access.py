@@ -83,7 +83,7 @@ def public(answer: Answer, *methods: str) -> Callable[[View], View]:
 def method_not_allowed(
     request: HttpRequest, answer: Answer, methods: tuple[str, ...]
 ) -> HttpResponse:
-    allowed = ", ".join(methods)
+    allowed = ", ".join((*methods, "HEAD") if "GET" in methods else methods)
     failure = Failure(
         405, "method_not_allowed", f"{request.method} is not possible here. Use {allowed}."
     )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
@@ -20,7 +21,7 @@ CORS = {
 }
 PREFLIGHT = {
     **CORS,
-    "Access-Control-Allow-Methods": "GET, POST, PATCH, DELETE, OPTIONS",
+    "Access-Control-Allow-Methods": "GET, HEAD, POST, PATCH, DELETE, OPTIONS",
     # A star leaves out Authorization.
     "Access-Control-Allow-Headers": "Authorization, Content-Type, Idempotency-Key, xi-api-key, *",
     "Access-Control-Max-Age": "86400",
@@ -43,7 +44,7 @@ def answers_in_dialect(
         if request.method == "OPTIONS":
             return HttpResponse(status=204, headers=PREFLIGHT)
         try:
-            response = in_dialect(request, get_response(request))
+            response = _answer(request, get_response)
         except BaseException:
             if admission := getattr(request, "admission", None):
                 admission.leave()
@@ -56,6 +57,43 @@ def answers_in_dialect(
         return response
 
     return middleware
+
+
+def _answer(
+    request: HttpRequest, get_response: Callable[[HttpRequest], HttpResponse]
+) -> HttpResponse:
+    """The answer; to HEAD the one to GET, in every dialect alike, and without its body."""
+    if request.method != "HEAD":
+        return in_dialect(request, get_response(request))
+    request.method = "GET"
+    try:
+        return _without_body(in_dialect(request, get_response(request)))
+    finally:
+        request.method = "HEAD"
+
+
+def _without_body(response: Any) -> HttpResponse:
+    """The head alone. Its length is that of the body, where that is known before it is sent."""
+    if response.streaming:
+        asyncio.run(_closed(response._iterator))
+        response.streaming_content = _nothing()
+    else:
+        response["Content-Length"] = str(len(response.content))
+        response.content = b""
+    found: HttpResponse = response
+    return found
+
+
+async def _closed(content: AsyncGenerator[bytes, None]) -> None:
+    """End what nobody reads. Only a generator that was begun frees what it holds."""
+    await anext(content, b"")
+    await content.aclose()
+
+
+async def _nothing() -> AsyncGenerator[bytes, None]:
+    pieces: tuple[bytes, ...] = ()
+    for piece in pieces:
+        yield piece
 
 
 def _tell_limits(request: HttpRequest, response: HttpResponse) -> None:

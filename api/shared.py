@@ -22,6 +22,6 @@ def models(request: HttpRequest) -> HttpResponseBase:
     return answer
 
 
-@endpoint(elevenlabs.answer, "", "GET", "HEAD")
+@endpoint(elevenlabs.answer, "", "GET")
 def _elevenlabs_models(request: ApiRequest) -> HttpResponse:
     return JsonResponse(listed(), safe=False)

@@ -20,7 +20,7 @@ from billing import keys
 
 pytestmark = pytest.mark.django_db
 
-METHODS = ("GET", "POST", "PATCH", "DELETE")
+METHODS = ("GET", "HEAD", "POST", "PATCH", "DELETE")
 # By address and method the scope that a key needs; "any" of any key, "public" without one.
 ROWS = {
     "v1/openapi.json": {"GET": "public"},
@@ -114,7 +114,8 @@ def test_every_address_has_a_row():
 def test_no_other_method_is_possible(pattern, alice, now):
     _, secret = keys.create(customer=alice, name="k", scopes=[*api_keys.SCOPES], now=now)
 
-    for method in set(METHODS) - ROWS[pattern].keys():
+    possible = ROWS[pattern].keys() | ({"HEAD"} if "GET" in ROWS[pattern] else set())
+    for method in set(METHODS) - possible:
         assert ask(method, pattern, secret) in (404, 405)
 
 
@@ -147,6 +148,10 @@ def test_only_a_key_with_the_scope_gets_in(pattern, method, scope, alice, wallet
     assert {ask(method, pattern, each) for each in wrong} == {401}
     if scope != "any":
         assert ask(method, pattern, secret(*others)) == 403
-    found = ask(method, pattern, secret(*(["read"] if scope == "any" else [scope])))
+    right = secret(*(["read"] if scope == "any" else [scope]))
+    found = ask(method, pattern, right)
     assert found not in (401, 403, 405)
     assert found < 500
+    if method == "GET":
+        assert ask("HEAD", pattern, right) == found
+        assert ask("HEAD", pattern) == 401

@@ -16,12 +16,12 @@ from . import errors, voices
 from .models import MODELS, listed
 
 
-@endpoint(errors.answer, "", "GET", "HEAD")
+@endpoint(errors.answer, "", "GET")
 def models(request: ApiRequest) -> HttpResponse:
     return JsonResponse({"object": "list", "data": [listed(model) for model in MODELS]})
 
 
-@endpoint(errors.answer, "", "GET", "HEAD")
+@endpoint(errors.answer, "", "GET")
 def model(request: ApiRequest, model_id: str) -> HttpResponse:
     if model_id not in MODELS:
         message = f"There is no model {model_id[:60]!r}. Use one of {', '.join(MODELS)}."
@@ -29,12 +29,12 @@ def model(request: ApiRequest, model_id: str) -> HttpResponse:
     return JsonResponse(listed(model_id))
 
 
-@public(errors.answer, "GET", "HEAD")
+@public(errors.answer, "GET")
 def audio_models(request: ApiRequest) -> HttpResponse:
     return JsonResponse({"models": [{"id": model, "name": model} for model in MODELS]})
 
 
-@public(errors.answer, "GET", "HEAD", "POST")
+@public(errors.answer, "GET", "POST")
 def audio_voices(request: ApiRequest) -> HttpResponse:
     """The voices of the house, and with a key those of its customer."""
     if request.method == "POST":
@@ -45,7 +45,7 @@ def audio_voices(request: ApiRequest) -> HttpResponse:
     return JsonResponse({"voices": voices.listed(own)})
 
 
-@public(errors.answer, "GET", "HEAD", "POST", "DELETE")
+@public(errors.answer, "GET", "POST", "DELETE")
 def own_voices(request: ApiRequest, **names: str) -> HttpResponse:
     """Consents, and the voices made with them, which this dialect neither makes nor deletes."""
     raise _on_the_site()

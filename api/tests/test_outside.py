@@ -11,6 +11,7 @@ from api import dialects
 from api.access import endpoint
 from api.failures import Failure
 from api.own import errors as own
+from billing import keys
 from vocalis.urls import urlpatterns as product
 
 SHAPES = {
@@ -95,7 +96,7 @@ def test_a_view_answers_in_its_dialect_for_keys_with_its_scope(client, alice, no
         assert refused.status_code == 401
         assert refused["WWW-Authenticate"] == "Bearer"
     assert ask(authorization=f"Bearer {reading}").status_code == 403
-    assert client.post("/v1/refusing", headers={"xi-api-key": secret})["Allow"] == "GET"
+    assert client.post("/v1/refusing", headers={"xi-api-key": secret})["Allow"] == "GET, HEAD"
     for headers in ({"authorization": f"bearer {secret}"}, {"xi-api-key": secret}):
         answer = ask(**headers)
         assert answer.status_code == 418
@@ -116,3 +117,36 @@ def test_browsers_of_other_sites_may_ask(client):
 def test_pages_are_no_business_of_the_api(client):
     assert "x-request-id" not in client.get("/health")
     assert not dialects.is_ours("/v1")
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    "address",
+    [
+        "/v1/balance",
+        "/v1/openapi.json",
+        "/v1/models",
+        "/v1/audio/voices",
+        "/v1/voices",
+        "/v2/voices",
+    ],
+)
+@pytest.mark.parametrize("header", ["Authorization", "xi-api-key"])
+def test_the_head_of_an_answer_is_that_of_get_without_its_body(
+    client, alice, wallet, now, address, header
+):
+    _, secret = keys.create(customer=alice, name="k", scopes=["read"], now=now)
+    headers = {header: secret if header == "xi-api-key" else f"Bearer {secret}"}
+
+    whole, head = client.get(address, headers=headers), client.head(address, headers=headers)
+
+    assert (head.status_code, head.content) == (whole.status_code, b"") and whole.content
+    assert head["Content-Type"] == whole["Content-Type"]
+    assert head["Content-Length"] == str(len(whole.content))
+
+
+@pytest.mark.parametrize("address", ["/v1/speech", "/v1/nothing", "/v1/history"])
+def test_the_head_of_a_failure_has_its_status(client, address):
+    head = client.head(address)
+
+    assert (head.status_code, head.content) == (client.get(address).status_code, b"")

@@ -38,10 +38,10 @@ def text_of(body: Mapping[str, Any], name: str) -> str:
     return value
 
 
-def model_of(model_id: object, place: str = "model_id") -> None:
+def model_of(model_id: object, place: str = "model_id") -> str | None:
     """Any model of theirs will do. Raises Failure for what is none."""
     if model_id is None or (isinstance(model_id, str) and model_id.startswith("eleven_")):
-        return
+        return model_id
     raise invalid(place, "There is no such model. GET /v1/models lists those there are.")
 
 

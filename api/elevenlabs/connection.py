@@ -104,8 +104,8 @@ class Socket:
         """With what to speak; the key may be in the first message. Raises Failure."""
         if self._voice is None:
             output = formats.output(self._query.get("output_format"))
-            bodies.model_of(self._query.get("model_id"), "query/model_id")
-            found = Voice(self._secret(message), self._voice_id, output)
+            model_id = bodies.model_of(self._query.get("model_id"), "query/model_id")
+            found = Voice(self._secret(message), self._voice_id, model_id, output)
             await checked(found)
             self._voice = found
         return self._voice

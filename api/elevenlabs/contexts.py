@@ -50,6 +50,7 @@ class Voice:
 
     secret: str  # of the key
     voice_id: str
+    model_id: str | None
     output: Output
 
 
@@ -161,7 +162,7 @@ def _begun(voice: Voice, text: str, manner: dict[str, object]) -> tuple[Stream, 
     try:
         key = auth.authenticated(voice.secret, "speech", now)
         admission = limits.enter(key, now)
-        speaker = voices.find(key.customer, voice.voice_id)
+        speaker = voices.find(key.customer, voice.voice_id, voice.model_id)
         begun = stream.begin(
             customer=key.customer,
             text=text,
@@ -191,7 +192,7 @@ def check(voice: Voice) -> None:
     """Raises Failure if the key or the voice is none. Called in a thread of its own."""
     try:
         key = auth.authenticated(voice.secret, "speech", timezone.now())
-        voices.find(key.customer, voice.voice_id)
+        voices.find(key.customer, voice.voice_id, voice.model_id)
     finally:
         connections.close_all()
 

@@ -23,9 +23,9 @@ from usage.models import Generation, Voice
 from usage.speech import audio, encoded, retention, voices
 from usage.speech.problems import UnknownVoice
 
-from . import bodies, errors, formats, models
+from . import aliases, bodies, errors, formats, models
 from .errors import MISSING, invalid
-from .voices import ALIASES, NAMES, PREMADE, category
+from .voices import PREMADE, category
 
 PAGE, PAGE_MAX = 100, 1_000
 DOWNLOADS_MAX = 100  # of one file
@@ -151,7 +151,7 @@ def _filtered(request: ApiRequest) -> QuerySet[Generation]:
     """The items that the query asks for. All models are one to us, and all speech is of texts."""
     rows = _items(request)
     if voice_id := request.GET.get("voice_id"):
-        rows = rows.filter(voice=_ours(request, voice_id))
+        rows = rows.filter(voice__in=_ours(request, voice_id))
     if before := bodies.moment(request, "date_before_unix"):
         rows = rows.filter(created_at__lt=before)
     if after := bodies.moment(request, "date_after_unix"):
@@ -163,13 +163,13 @@ def _filtered(request: ApiRequest) -> QuerySet[Generation]:
     return rows
 
 
-def _ours(request: ApiRequest, voice_id: str) -> str:
-    """Our id of a voice, which may be gone by now."""
+def _ours(request: ApiRequest, voice_id: str) -> set[str]:
+    """Our ids of a voice, which may be gone by now: of one of theirs all that it may mean."""
     try:
-        return voices.resolve(request.customer, voice_id).id
+        return {voices.resolve(request.customer, voice_id).id}
     except UnknownVoice:
-        ours = ALIASES.get(voice_id) or NAMES.get(voice_id.lower()) or voice_id
-        return ours.replace("\0", "")
+        alias = aliases.find(voice_id)
+        return alias.ours if alias else {voice_id.replace("\0", "")}
 
 
 def _after(request: ApiRequest, rows: QuerySet[Generation], is_up: bool) -> QuerySet[Generation]:

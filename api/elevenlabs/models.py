@@ -1,14 +1,18 @@
 """`/v1/models` in ElevenLabs' shape: the names that programs choose from.
 
-A model says nothing about our sound: the voice does. So all of them are taken, and cost the same.
+All of them are taken. A model only chooses the tier of a voice that is named as ElevenLabs names it
+(`aliases`): by its own id a voice of ours sounds and costs the same with each.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+from usage.models import VoiceType
 from usage.speech import voices
 from usage.text import MAX_CHARACTERS
+
+from . import aliases
 
 MODELS = {
     "eleven_multilingual_v2": "Eleven Multilingual v2",
@@ -21,7 +25,12 @@ MODELS = {
     "eleven_monolingual_v1": "Eleven English v1",
 }
 DEFAULT = next(iter(MODELS))
-DESCRIPTION = "Taken for programs that name it. The voice decides how it sounds and what it costs."
+DESCRIPTIONS = {
+    VoiceType.STANDARD: "Speaks with standard voices where a voice is named as ElevenLabs does. A "
+    "voice by its own id keeps its sound and price.",
+    VoiceType.PREMIUM: "Speaks with premium voices where a voice is named as ElevenLabs does. A "
+    "voice by its own id keeps its sound and price.",
+}
 
 
 def listed() -> list[dict[str, Any]]:
@@ -34,7 +43,7 @@ def _shown(model_id: str, name: str, languages: list[dict[str, str]]) -> dict[st
     return {
         "model_id": model_id,
         "name": name,
-        "description": DESCRIPTION,
+        "description": DESCRIPTIONS[aliases.tier(model_id)],
         "can_be_finetuned": False,
         "can_do_text_to_speech": True,
         "can_do_voice_conversion": False,

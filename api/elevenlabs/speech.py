@@ -82,9 +82,9 @@ def begin(request: ApiRequest, voice_id: str, answer: str = "audio") -> Wanted:
     output = formats.output(request.GET.get("output_format"))
     body = bodies.json_object(request)
     text = bodies.text_of(body, "text")
-    bodies.model_of(body.get("model_id"))
+    model_id = bodies.model_of(body.get("model_id"))
     manner = bodies.manner_of(body.get("voice_settings"))
-    speaker = voices.find(request.customer, voice_id)
+    speaker = voices.find(request.customer, voice_id, model_id)
     check_length(text)
     spoken = stream.begin(
         customer=request.customer,

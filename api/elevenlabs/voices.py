@@ -1,9 +1,4 @@
-"""Voices in ElevenLabs' shape, and the ids of theirs that mean a voice of ours.
-
-Examples, integrations and finished programs carry ids of ElevenLabs' default voices. Each is an
-alias of a house voice of the same kind, of the standard tier: so such a program pays one credit a
-character, whichever of them it names. A voice of ours by its own id keeps its own price.
-"""
+"""Voices in ElevenLabs' shape: of the house, of a customer's own, and by an id of theirs."""
 
 from __future__ import annotations
 
@@ -19,59 +14,7 @@ from usage.speech import voices
 from usage.speech.problems import UnknownVoice
 from usage.speech.voices import Speaker
 
-# What fits a voice of the house, in groups: id → name.
-WARM_WOMEN = {
-    "EXAVITQu4vr4xnSDxMaL": "Sarah",
-    "hpp4J3VqNfWAUOO0d1Us": "Bella",
-    "XrExE9yKIg1WjnnlVkGX": "Matilda",
-    "cgSgspJ2msm6clMCkdW9": "Jessica",
-    "MF3mGyEYCl7XYWbV9V6O": "Elli",
-}
-LIVELY_WOMEN = {
-    "FGY2WhTYpPnrIDTdsKH5": "Laura",
-    "AZnzlk1XvdvUeBnXmlld": "Domi",
-    "jsCqWAovK2LkecY7zXl4": "Freya",
-    "jBpfuIE2acCO8z3wKNLl": "Gigi",
-}
-CALM_WOMEN = {
-    "21m00Tcm4TlvDq8ikWAM": "Rachel",
-    "Xb7hH8MSUJpSbSDYk0k2": "Alice",
-    "pFZP5JQG7iQjIQuC4Bku": "Lily",
-    "XB0fDUnXU5powFXDhCwa": "Charlotte",
-    "ThT5KcBeYPX3keUQqHPh": "Dorothy",
-    "LcfcDJNUP1GQjkzn1xUU": "Emily",
-    "SAz9YHcvj6GT2YYXdXww": "River",
-}
-MEN = {
-    "JBFqnCBsd6RMkjVDRZzb": "George",
-    "CwhRBWXzGAHq8TQ4Fs17": "Roger",
-    "bIHbv24MWmeRgasZH58o": "Will",
-    "IKne3meq5aSn9XLyUdCD": "Charlie",
-    "N2lVS1w4EtoT3dr4eOWO": "Callum",
-    "SOYHLrjzK2X1ezoPC6cr": "Harry",
-    "TX3LPaxmHKxFdv7VOQHJ": "Liam",
-    "cjVigY5qzO86Huf0OWal": "Eric",
-    "iP95p4xoKVk53GoZ742B": "Chris",
-    "nPczCjzI2devNBz1zQrb": "Brian",
-    "onwK4e9ZLuTAKqWW03F9": "Daniel",
-    "pNInz6obpgDQGcFmaJgB": "Adam",
-    "pqHfZKP75CvOlQylNhV4": "Bill",
-    "ErXwobaYiN019PkySvjV": "Antoni",
-    "TxGEqnHWrfWFTfGW9XjX": "Josh",
-    "VR6AewLTigWG4xSOukaG": "Arnold",
-    "yoZ06aMxZJJ28mfd3POQ": "Sam",
-}
-GROUPS = {
-    "standard-ava": WARM_WOMEN,
-    "standard-june": LIVELY_WOMEN,
-    "standard-clara": CALM_WOMEN,
-    "standard-oliver": MEN,
-}
-# By id, and by name in any case.
-ALIASES: dict[str, str] = {id_: ours for ours, group in GROUPS.items() for id_ in group}
-NAMES: dict[str, str] = {
-    name.lower(): ours for ours, group in GROUPS.items() for name in group.values()
-}
+from . import aliases
 
 # What their clients may ask for and we have no use for, with what they expect to read.
 SETTINGS: dict[str, Any] = {
@@ -85,28 +28,23 @@ PREMADE, CLONED, GENERATED = "premade", "cloned", "generated"
 GENDERS = {"woman": "female", "man": "male"}
 
 
-def find(customer: Customer, voice_id: str) -> Speaker:
-    """The voice of that id: one of ours, one of the customer's own, or an alias.
+def find(customer: Customer, voice_id: str, model_id: str | None = None) -> Speaker:
+    """The voice of that id: one of ours, one of the customer's own, or one that an id of theirs
+    means with this model.
 
     Raises Failure if there is none.
     """
     try:
         return voices.resolve(customer, voice_id)
     except UnknownVoice:
-        if ours := ALIASES.get(voice_id) or NAMES.get(voice_id.lower()):
-            return _alias(ours)
+        if alias := aliases.find(voice_id):
+            return aliases.speaker(alias, model_id)
     raise Failure(
         404,
         "unknown_voice",
         f"There is no voice {voice_id[:60]!r}. GET /v1/voices lists those there are.",
         details={"param": "voice_id"},
     )
-
-
-def _alias(voice_id: str) -> Speaker:
-    """The house voice that an alias means; the default voice where its engine is not there."""
-    speaker = voices.HOUSE[voice_id]
-    return speaker if speaker.is_offered else voices.DEFAULT
 
 
 def own(customer: Customer, voice_id: str) -> Speaker:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
+from django.conf import settings
 from django.test import Client
 
+from api.elevenlabs import aliases
 from billing import keys
 from billing.models import Subscription
 from conftest import fund
@@ -283,3 +286,13 @@ def test_usage_is_by_time_and_by_voice(ask, alice, wallet, engine, now):
 )
 def test_usage_of_a_time_that_is_none_is_refused(ask, query):
     assert ask("GET", f"/v1/usage/character-stats?{query}").status_code == 422
+
+
+def test_the_document_says_what_every_voice_of_theirs_means():
+    document = (Path(settings.BASE_DIR) / "docs/api-elevenlabs.md").read_text()
+    rows = [line.strip("| ").split(" | ") for line in document.splitlines() if line.count("|") == 4]
+    rows = [row for row in rows if len(row) == 3]
+    said = {(name, row[1]) for row in rows for name in row[0].replace(";", ",").split(", ")}
+
+    for alias in aliases.ALIASES:
+        assert (alias.name, voices.HOUSE[alias.premium].name) in said

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import pytest
 
-from api.elevenlabs import formats
+from api.elevenlabs import aliases, formats
 from billing import keys, ledger
 from usage.audio.converter import output_samples
 from usage.audio.tests.test_encoders import PADDING, decode
@@ -142,6 +142,55 @@ def test_an_alias_whose_engine_is_not_there_is_the_default_voice(ask, wallet, en
     read(ask("POST", "/v1/text-to-speech/George", {"text": "Short."}))
 
     assert Generation.objects.get().voice == voices.DEFAULT.id
+
+
+@pytest.mark.parametrize(
+    ("model_id", "tier", "price"),
+    [
+        ("eleven_multilingual_v2", "premium", 2),
+        ("eleven_v3", "premium", 2),
+        ("eleven_flash_v2_5", "standard", 1),
+        ("eleven_turbo_v2_5", "standard", 1),
+        ("eleven_monolingual_v1", "standard", 1),
+        (None, "standard", 1),
+    ],
+)
+def test_the_model_chooses_the_tier_of_a_voice_of_theirs(
+    ask, wallet, engine, model_id, tier, price
+):
+    for voice in ("Rachel", "JBFqnCBsd6RMkjVDRZzb"):
+        answer = ask("POST", f"/v1/text-to-speech/{voice}", {"text": "Ten.", "model_id": model_id})
+        assert answer["character-cost"] == str(price * 4)
+        read(answer)
+    assert {row.voice_type for row in Generation.objects.all()} == {tier}
+
+
+@pytest.mark.parametrize("model_id", ["eleven_multilingual_v2", "eleven_flash_v2_5"])
+def test_a_voice_of_ours_keeps_its_price_whatever_the_model(ask, wallet, engine, model_id):
+    body = {"text": "Ten.", "model_id": model_id}
+    for voice, price in (("standard-ava", "4"), ("premium-nora", "8")):
+        answer = ask("POST", f"/v1/text-to-speech/{voice}", body)
+        read(answer)
+        assert answer["character-cost"] == price
+
+
+def test_every_voice_of_theirs_has_two_of_ours_of_its_sex():
+    for alias in aliases.ALIASES:
+        found = [voices.HOUSE[each] for each in (alias.standard, alias.premium)]
+        assert [each.type for each in found] == ["standard", "premium"], alias
+        assert len({", woman" in each.description for each in found}) == 1, alias
+        assert {each.language for each in found} == {"en"}
+    men = [each for each in aliases.ALIASES if each.standard == "standard-oliver"]
+    assert len({each.premium for each in men}) == 5
+    assert len({each.id for each in aliases.ALIASES}) == len(aliases.ALIASES)
+
+
+def test_a_premium_voice_that_is_not_there_is_the_standard_one(ask, wallet, engine, lacking):
+    lacking("kokoro")
+
+    read(ask("POST", "/v1/text-to-speech/Rachel", {"text": "Short.", "model_id": "eleven_v3"}))
+
+    assert Generation.objects.get().voice == "standard-clara"
 
 
 def test_the_same_key_again_costs_nothing(ask, alice, wallet, engine):

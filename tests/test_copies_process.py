@@ -11,7 +11,7 @@ from usage.engines import remote
 from usage.engines.remote.configuration import read_servers
 from usage.engines.remote.tests.contract_server import ContractServer
 from usage.models import VoiceCopy, VoiceMatch
-from usage.speech import abandoned, copies, match
+from usage.speech import abandoned, copies, withdrawal
 
 from . import processes
 from .processes import wait_until
@@ -75,5 +75,5 @@ def test_a_process_killed_while_the_server_answers_leaves_nothing_there(
 
     assert VoiceCopy.objects.get().deleted_at == later
     assert server.kept == {"voice_consents": {}, "voices": {}}
-    assert abandoned.FORGET_MATCHES.run(later + timedelta(hours=match.UNKEPT_HOURS)) == 1
+    assert abandoned.FORGET_MATCHES.run(later + timedelta(hours=withdrawal.UNKEPT_HOURS)) == 1
     assert VoiceCopy.objects.get().match is None

@@ -63,7 +63,8 @@ class PronunciationAdmin(OfCustomer, ReadOnlyAdmin):
 
 @admin.register(VoiceConsent)
 class VoiceConsentAdmin(OfCustomer, ReadOnlyAdmin):
-    list_display = ("given_at", "customer", "address", "revoked_at")
+    list_display = ("given_at", "customer", "name", "address", "revoked_at")
+    exclude = ("key", "body_hash")
     list_filter = (("revoked_at", admin.EmptyFieldListFilter),)
     ordering = ("-given_at",)
 

@@ -17,7 +17,7 @@ from api.access import ApiRequest, View, endpoint
 from api.failures import Failure
 from api.own import errors as own_errors
 from usage.models import Voice
-from usage.speech import match, own_voice
+from usage.speech import own_voice, withdrawal
 from usage.speech.voices import Speaker
 
 from . import bodies, errors, voices
@@ -79,7 +79,7 @@ def _look(request: ApiRequest, voice_id: str) -> HttpResponseBase:
 @shared("voices", "GET", "DELETE")
 def _delete(request: ApiRequest, voice_id: str) -> HttpResponseBase:
     speaker = voices.own(request.customer, voice_id)
-    match.delete_voice(customer=request.customer, voice_id=speaker.id, now=request.now)
+    withdrawal.delete_voice(customer=request.customer, voice_id=speaker.id, now=request.now)
     return JsonResponse(OK)
 
 

@@ -133,11 +133,17 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name='VoiceConsent',
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('sentence', models.TextField(help_text='As it was shown, and read aloud in the sample.')),
+                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ('sentence', models.TextField(help_text='As it was shown, and read aloud in the sample or in the recording.')),
                 ('sentence_sha256', models.CharField(max_length=64)),
                 ('address', models.CharField(help_text='Network address it came from; of IPv6 the /64 network.', max_length=45)),
+                ('name', models.CharField(blank=True, default='', help_text='Of one that was recorded.', max_length=60)),
+                ('language', models.CharField(blank=True, default='', help_text='BCP 47 tag that came with the recording.', max_length=35)),
+                ('recording', models.CharField(blank=True, default='', help_text='Name in the file storage. Empty of one that came with a sample.', max_length=200)),
+                ('key', models.CharField(blank=True, default='', help_text='Key of the request that recorded it: sent twice it is one consent.', max_length=128)),
+                ('body_hash', models.CharField(blank=True, default='', help_text='SHA-256 of what was sent with the key.', max_length=64)),
                 ('given_at', models.DateTimeField()),
+                ('used_at', models.DateTimeField(blank=True, help_text='When a sample was last sent under a recorded one.', null=True)),
                 ('revoked_at', models.DateTimeField(blank=True, null=True)),
                 ('customer', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='voice_consents', to='accounts.customer')),
             ],
@@ -154,7 +160,7 @@ class Migration(migrations.Migration):
                 ('sample', models.CharField(blank=True, default='', help_text='Name in the file storage. Empty unless the customer wants it kept.', max_length=200)),
                 ('failure', models.TextField(blank=True, default='', help_text='Shown to the customer.')),
                 ('created_at', models.DateTimeField()),
-                ('consent', models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, related_name='match', to='usage.voiceconsent')),
+                ('consent', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='matches', to='usage.voiceconsent')),
                 ('customer', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='voice_matches', to='accounts.customer')),
             ],
             options={
@@ -297,6 +303,10 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='usageevent',
             constraint=models.UniqueConstraint(fields=('transaction_id',), name='usageevent_transaction_id_unique'),
+        ),
+        migrations.AddConstraint(
+            model_name='voiceconsent',
+            constraint=models.UniqueConstraint(condition=models.Q(('key', ''), _negated=True), fields=('customer', 'key'), name='voiceconsent_key_unique'),
         ),
         migrations.AddIndex(
             model_name='voicematch',

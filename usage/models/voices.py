@@ -18,16 +18,54 @@ from usage.engines.remote.configuration import COPY
 
 
 class VoiceConsent(models.Model):
-    """Somebody's word that the voice of a sample is theirs and may be matched."""
+    """Somebody's word that the voice of a sample is theirs and may be matched.
 
+    It comes with a sample and is of that one, or it is recorded by a program, has a name, and is
+    for every sample that this program sends until it is withdrawn (`usage.speech.consents`).
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     customer = models.ForeignKey(Customer, on_delete=models.PROTECT, related_name="voice_consents")
-    sentence = models.TextField(help_text="As it was shown, and read aloud in the sample.")
+    sentence = models.TextField(
+        help_text="As it was shown, and read aloud in the sample or in the recording."
+    )
     sentence_sha256 = models.CharField(max_length=64)
     address = models.CharField(
         max_length=45, help_text="Network address it came from; of IPv6 the /64 network."
     )
+    name = models.CharField(
+        max_length=60, blank=True, default="", help_text="Of one that was recorded."
+    )
+    language = models.CharField(
+        max_length=35, blank=True, default="", help_text="BCP 47 tag that came with the recording."
+    )
+    recording = models.CharField(
+        max_length=200,
+        blank=True,
+        default="",
+        help_text="Name in the file storage. Empty of one that came with a sample.",
+    )
+    key = models.CharField(
+        max_length=128,
+        blank=True,
+        default="",
+        help_text="Key of the request that recorded it: sent twice it is one consent.",
+    )
+    body_hash = models.CharField(
+        max_length=64, blank=True, default="", help_text="SHA-256 of what was sent with the key."
+    )
     given_at = models.DateTimeField()
+    used_at = models.DateTimeField(
+        null=True, blank=True, help_text="When a sample was last sent under a recorded one."
+    )
     revoked_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["customer", "key"], condition=~Q(key=""), name="voiceconsent_key_unique"
+            )
+        ]
 
     def __str__(self) -> str:
         return f"{self.given_at:%Y-%m-%d %H:%M}" + (" (withdrawn)" if self.revoked_at else "")
@@ -53,7 +91,7 @@ class VoiceMatch(models.Model):
     body_hash = models.CharField(
         max_length=64, blank=True, help_text="SHA-256 of the sample. Empty once it is forgotten."
     )
-    consent = models.OneToOneField(VoiceConsent, on_delete=models.PROTECT, related_name="match")
+    consent = models.ForeignKey(VoiceConsent, on_delete=models.PROTECT, related_name="matches")
     state = models.CharField(max_length=10, choices=State.choices, default=State.PENDING)
     candidates = models.JSONField(
         default=list, help_text="The nearest of our voices: style, gain and likeness (a cosine)."

@@ -9,7 +9,6 @@ from functools import wraps
 from typing import Any
 
 from django.contrib import messages
-from django.core.files.uploadhandler import MemoryFileUploadHandler
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, QueryDict
 from django.shortcuts import redirect
 from django.utils import timezone
@@ -18,7 +17,8 @@ from django.views.decorators.http import require_safe
 
 from accounts import throttle, unsent
 from accounts.access import CustomerRequest, View, customer_required
-from usage.speech import audio, candidates, copies, match, problems
+from usage.speech import audio, candidates, copies, match, problems, withdrawal
+from usage.uploads import keep_in_memory
 
 from . import answers, own_voice
 
@@ -31,24 +31,12 @@ WORDS = {
 NEEDS_NEW_KEY = {"key_reused", "speech_failed", "refused"}
 
 
-class InMemory(MemoryFileUploadHandler):
-    """Files of any size stay in memory: a killed process leaves no sample on a disk.
-
-    `vocalis.asgi` bounds the size.
-    """
-
-    def handle_raw_input(self, *args: Any, **kwargs: Any) -> None:
-        super().handle_raw_input(*args, **kwargs)
-        self.activated = True
-
-
 def _in_memory(view: View) -> View:
     """Before anybody reads the form, so that nobody else decides where its files go."""
 
     @wraps(view)
     def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        if request.method == "POST":
-            request.upload_handlers = [InMemory(request)]
+        keep_in_memory(request)
         return view(request, *args, **kwargs)
 
     return guarded
@@ -132,7 +120,7 @@ def forget(request: CustomerRequest, match_id: uuid.UUID) -> HttpResponse:
     """Withdraw a consent, or have the kept sample alone deleted; nothing without either word."""
     try:
         if request.POST.get("what") == "consent":
-            match.revoke(customer=request.customer, match_id=match_id, now=timezone.now())
+            withdrawal.revoke(customer=request.customer, match_id=match_id, now=timezone.now())
             gone = "Your consent is withdrawn, and what we had of your voice is deleted."
             if label := copies.being_deleted(match_id):
                 gone += f" {label} is being asked to delete its copy."

@@ -120,9 +120,9 @@ def render_page(
         "own_voices": request.customer.voices.filter(state=Voice.State.READY).order_by(
             "created_at"
         ),
-        "revoked_voices": request.customer.voices.filter(state=Voice.State.REVOKED).order_by(
-            "created_at"
-        ),
+        "revoked_voices": request.customer.voices.filter(state=Voice.State.REVOKED)
+        .select_related("match__consent")
+        .order_by("created_at"),
         **_of_match(request, fields),
         **shown,
     }

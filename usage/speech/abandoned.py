@@ -9,7 +9,7 @@ from datetime import datetime
 
 from jobs.worker import BatchJob
 
-from . import match, own_voice, speak
+from . import match, own_voice, speak, withdrawal
 
 BATCH = 20
 
@@ -39,13 +39,13 @@ def forget_matches(now: datetime) -> int:
     """Delete what is left of matches that nobody kept. A sample that cannot be deleted fails the
     job, which is tried again.
     """
-    matches = list(match.forgettable(now)[:BATCH])
+    matches = list(withdrawal.forgettable(now)[:BATCH])
     for each in matches:
-        match.forget(each, now)
+        withdrawal.forget(each, now)
     return len(matches)
 
 
 GIVE_UP_GENERATIONS = BatchJob("generations.give_up", speak.abandoned, give_up_generations)
 GIVE_UP_VOICES = BatchJob("voices.give_up", own_voice.abandoned, give_up_voices)
 GIVE_UP_MATCHES = BatchJob("matches.give_up", match.abandoned, give_up_matches)
-FORGET_MATCHES = BatchJob("matches.forget", match.forgettable, forget_matches)
+FORGET_MATCHES = BatchJob("matches.forget", withdrawal.forgettable, forget_matches)

@@ -190,6 +190,15 @@ def open_sample(name: str) -> Any:
         raise AudioUnreachable from error
 
 
+def has_sample(name: str) -> bool:
+    """Whether the sample is stored. Raises AudioUnreachable."""
+    try:
+        return default_storage.exists(name)
+    except OSError as error:
+        logger.exception("the sample %s cannot be looked for", name)
+        raise AudioUnreachable from error
+
+
 def delete_sample(name: str) -> None:
     """Delete a stored sample; nothing if there is none. Raises OSError."""
     default_storage.delete(name)

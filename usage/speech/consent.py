@@ -29,6 +29,11 @@ OPENAI_PHRASE = (
 )
 
 
+CHANGED = "The sentence has changed. Read the one that is shown now."
+CHANGED_SINCE = "The sentence has changed since this consent was recorded. Record it anew."
+UNKNOWN = "There is no such consent, or it was withdrawn. Record one."
+
+
 def sentence() -> str:
     """The sentence of a sample that is sent now."""
     server = copies.maker()

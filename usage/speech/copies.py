@@ -56,7 +56,14 @@ PAUSE_SECONDS = 300
 
 
 class CopyFailed(Exception):
-    """There is no copy. The message says why, in words for the customer."""
+    """There is no copy. The message says why, in words for the customer.
+
+    `is_of_recording`: it is this recording; with another one there may be a copy.
+    """
+
+    def __init__(self, words: str, *, is_of_recording: bool) -> None:
+        super().__init__(words)
+        self.is_of_recording = is_of_recording
 
 
 def maker() -> SpeechServer | None:
@@ -85,12 +92,14 @@ def make(copy: VoiceCopy, sample: bytes, *, consented: bytes, seconds: float) ->
     Raises CopyFailed, whose words the row has, too.
     """
     if not (media_type(sample) and media_type(consented)):
-        raise _failed(copy, f"{copy.label} does not take files like this one. Send a wav or mp3.")
+        words = f"{copy.label} does not take files like this one. Send a wav or mp3."
+        raise _failed(copy, words, is_of_recording=True)
     if (server := remote.server_at(copy.server)) is None:
         raise _failed(copy, f"{copy.label} cannot be reached just now.")
     if server.clones == OPENAI and seconds > OPENAI_SECONDS_MAX:
         words = f"it takes samples of at most {OPENAI_SECONDS_MAX} seconds"
-        raise _failed(copy, f"{copy.label} does not take this recording: {words}.")
+        words = f"{copy.label} does not take this recording: {words}."
+        raise _failed(copy, words, is_of_recording=True)
     try:
         with Clones(server) as clones:
             _note(copy, asking=VoiceCopy.Asking.CONSENT)
@@ -105,11 +114,13 @@ def make(copy: VoiceCopy, sample: bytes, *, consented: bytes, seconds: float) ->
             _note(copy, asking=VoiceCopy.Asking.NOTHING, voice_id=voice_id, deleted_at=None)
     except (ServerFailed, ServerRefuses) as error:
         # A refusal may quote what somebody has said in the recording.
-        why = "refused" if isinstance(error, ServerRefuses) else error
+        is_refused = isinstance(error, ServerRefuses)
+        why = "refused" if is_refused else error
         logger.warning("no voice copy %s at %s: %s", copy.id, server.name, why)
         if not getattr(error, "may_be_billed", False):
             _note(copy, asking=VoiceCopy.Asking.NOTHING)
-        raise _failed(copy, _in_words(server.label, error)) from error
+        words = _in_words(server.label, error)
+        raise _failed(copy, words, is_of_recording=is_refused) from error
 
 
 def settings_of(match: VoiceMatch) -> dict[str, Any]:
@@ -249,9 +260,9 @@ def _note(copy: VoiceCopy, **fields: Any) -> None:
         setattr(copy, name, value)
 
 
-def _failed(copy: VoiceCopy, words: str) -> CopyFailed:
+def _failed(copy: VoiceCopy, words: str, *, is_of_recording: bool = False) -> CopyFailed:
     _note(copy, failure=words)
-    return CopyFailed(words)
+    return CopyFailed(words, is_of_recording=is_of_recording)
 
 
 def _in_words(label: str, error: Exception) -> str:

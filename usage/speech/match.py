@@ -6,7 +6,7 @@ until a candidate is kept (`own_voice`).
 
 A sample is compared in the request that brings it, in a helper process, and only in memory. It is
 stored only where the customer wants it kept. What is left of a match that nobody keeps goes after
-UNKEPT_HOURS; what a consent was given for goes when that is withdrawn (`revoke`).
+some hours; what a consent was given for goes when that is withdrawn (`withdrawal`).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
-from django.db.models import ProtectedError, Q, QuerySet
+from django.db.models import QuerySet
 
 from accounts.models import Customer
 from jobs.clock import ticking
@@ -42,7 +42,6 @@ from .speak import KEY
 logger = logging.getLogger(__name__)
 
 MATCHES_A_DAY = 10
-UNKEPT_HOURS = 24
 CONSENT_BYTES_MAX = 1_500_000  # of its recording, if that is one of its own
 # Nobody can still be at it: the helper has ended, the sample is stored, and the copy is made.
 ABANDONED_SECONDS = voiceprint.ANSWER_SECONDS + 45 + copies.SECONDS_MAX
@@ -59,16 +58,20 @@ def begin(
     key: str,
     now: datetime,
     consent_recording: bytes = b"",
+    recorded: VoiceConsent | None = None,
+    only_copy: bool = False,
 ) -> VoiceMatch:
     """Compare the sample with our voices. The same key and sample again give the same match.
 
     `consent_sha256` is of the sentence that was shown, and "" if nobody agreed to it.
-    `consent_recording` is of the phrase that some servers want alone (`consent.phrase`). Costs
-    nothing. Raises Refused (KeyReused among it), StillRunning, MatchInProgress, TooManyMatches and
-    SpeechFailed; after any of them nothing is left of the sample.
+    `consent_recording` is of the phrase that some servers want alone (`consent.phrase`), or that of
+    `recorded`, a consent that was given before. `only_copy`: where a server makes copies, our own
+    voices will not do in its place. Costs nothing. Raises Refused (KeyReused among it),
+    StillRunning, MatchInProgress, TooManyMatches and SpeechFailed; after any of them nothing is
+    left of the sample.
     """
     sentence, server = consent.sentence(), copies.maker()
-    _check(sample, consent_recording, consent_sha256, key)
+    _check(sample, consent_recording, consent_sha256, key, is_recorded=recorded is not None)
     clock = ticking(now)
     for left in abandoned(now).filter(customer=customer):
         give_up(left, now)
@@ -84,7 +87,7 @@ def begin(
     try:
         with transaction.atomic():
             _refuse_too_many(customer, now)
-            match.consent = VoiceConsent.objects.create(
+            match.consent = _taken(recorded, now) or VoiceConsent.objects.create(
                 customer=customer,
                 sentence=sentence,
                 sentence_sha256=consent_sha256,
@@ -98,7 +101,7 @@ def begin(
             return _again(first, body_hash)
         raise MatchInProgress from None
     try:
-        _make(match, copy, sample, consent_recording)
+        _make(match, copy, sample, consent_recording, only_copy)
     finally:
         if copy and (copy.failure or match.state != VoiceMatch.State.READY):
             copies.let_go_of(copy, clock())
@@ -143,7 +146,14 @@ def held(customer: Customer) -> QuerySet[VoiceMatch]:
 
 
 def keep(
-    *, customer: Customer, match_id: UUID, number: int, name: str, key: str, now: datetime
+    *,
+    customer: Customer,
+    match_id: UUID,
+    number: int,
+    name: str,
+    key: str,
+    now: datetime,
+    api_key_id: UUID | None = None,
 ) -> Voice:
     """Make a candidate the customer's own voice, for its credits.
 
@@ -154,38 +164,14 @@ def keep(
     if match.state == VoiceMatch.State.KEPT and not match.voices.filter(key=key).exists():
         raise Refused({"candidate": ["You have kept a voice of this match. Make another match."]})
     return own_voice.set_up(
-        customer=customer, name=name, settings=settings, key=key, now=now, match=match
+        customer=customer,
+        name=name,
+        settings=settings,
+        key=key,
+        now=now,
+        match=match,
+        api_key_id=api_key_id,
     )
-
-
-def revoke(*, customer: Customer, match_id: UUID, now: datetime) -> None:
-    """Withdraw the consent: sample and embedding go, voices made of the match speak no more, and a
-    worker deletes the copy at its server.
-
-    Twice is as once. Raises UnknownMatch, and OSError if the sample cannot be deleted: then
-    everything else is gone, and the same again tries the sample.
-    """
-    match = VoiceMatch.objects.filter(id=match_id, customer=customer).first()
-    if match is None:
-        raise UnknownMatch
-    with transaction.atomic():
-        VoiceConsent.objects.filter(id=match.consent_id, revoked_at=None).update(revoked_at=now)
-        VoiceMatch.objects.filter(id=match.id).update(
-            state=VoiceMatch.State.REVOKED, candidates=[], embedding=None, body_hash=""
-        )
-        own_voice.forget_copies(Voice.objects.filter(match=match))
-        Voice.objects.filter(match=match, state=Voice.State.READY).update(state=Voice.State.REVOKED)
-        copies.forget(match.id, now)
-    forget_sample(match)
-
-
-def delete_voice(*, customer: Customer, voice_id: str, now: datetime) -> None:
-    """Delete an own voice, of a match with its consent. Raises UnknownVoice, and as `revoke`."""
-    matched = Voice.objects.filter(id=voice_id, customer=customer, state=Voice.State.READY)
-    if match_id := matched.values_list("match_id", flat=True).first():
-        revoke(customer=customer, match_id=match_id, now=now)
-    else:
-        own_voice.delete_tuned(customer=customer, voice_id=voice_id)
 
 
 def forget_sample(match: VoiceMatch) -> None:
@@ -210,63 +196,33 @@ def give_up(match: VoiceMatch, now: datetime) -> None:
     copies.let_go(match.id, now)
 
 
-def forgettable(now: datetime) -> QuerySet[VoiceMatch]:
-    """Matches of which no voice was made within UNKEPT_HOURS."""
-    return VoiceMatch.objects.filter(
-        ~Q(state=VoiceMatch.State.KEPT),
-        created_at__lt=now - timedelta(hours=UNKEPT_HOURS),
-        voices=None,
-    ).exclude(state=VoiceMatch.State.PENDING)
-
-
-def forget(match: VoiceMatch, now: datetime) -> None:
-    """Delete the match with its consent, unless somebody keeps it in this moment. A worker deletes
-    the copy at its server.
-
-    Raises OSError if the sample cannot be deleted.
-    """
-    forget_sample(match)
-    try:
-        with transaction.atomic():
-            copies.forget(match.id, now)
-            VoiceMatch.objects.filter(id=match.id, voices=None).delete()
-            VoiceConsent.objects.filter(id=match.consent_id).delete()
-    except (IntegrityError, ProtectedError):
-        logger.info("voice match %s is being kept", match.id)
-
-
-def forget_all(customer: Customer, now: datetime) -> None:
-    """Delete all of a customer's matches and consents, for one who wants to be forgotten.
-
-    Raises MatchInProgress, and OSError if a sample cannot be deleted.
-    """
-    for left in abandoned(now).filter(customer=customer):
-        give_up(left, now)
-    if VoiceMatch.objects.filter(customer=customer, state=VoiceMatch.State.PENDING).exists():
-        raise MatchInProgress
-    own_voice.forget_copies(Voice.objects.filter(customer=customer))
-    Voice.objects.filter(customer=customer).update(match=None)
-    for match in VoiceMatch.objects.filter(customer=customer):
-        forget(match, now)
-    VoiceConsent.objects.filter(customer=customer, match=None).delete()
-
-
-def _check(sample: bytes, consent_recording: bytes, consent_sha256: str, key: str) -> None:
+def _check(
+    sample: bytes, consent_recording: bytes, consent_sha256: str, key: str, *, is_recorded: bool
+) -> None:
     errors: dict[str, list[str]] = {}
     if not KEY.fullmatch(key):
         errors["key"] = ["A key is 1 to 128 ASCII characters without spaces."]
     if not consent_sha256:
         errors["consent"] = ["Read the sentence aloud in the sample, and tick that you agree."]
     elif consent_sha256 != consent.sha256(consent.sentence()):
-        errors["consent"] = ["The sentence has changed. Read the one that is shown now."]
+        errors["consent"] = [consent.CHANGED_SINCE if is_recorded else consent.CHANGED]
     if not sample:
         errors["sample"] = [voiceprint.WORDS["empty"]]
     if consent.phrase() and not consent_recording:
         errors["consent_recording"] = [voiceprint.WORDS["empty"]]
-    elif len(consent_recording) > CONSENT_BYTES_MAX:
+    elif len(consent_recording) > CONSENT_BYTES_MAX and not is_recorded:
         errors["consent_recording"] = ["It has more than 1.5 MB. Send a shorter one, or an mp3."]
     if errors:
         raise Refused(errors)
+
+
+def _taken(recorded: VoiceConsent | None, now: datetime) -> VoiceConsent | None:
+    """The consent for one more sample. Raises Refused if it was withdrawn meanwhile."""
+    if recorded:
+        given = VoiceConsent.objects.filter(id=recorded.id, revoked_at=None)
+        if not given.update(used_at=now):  # and it is not withdrawn until the match is there
+            raise Refused({"consent": [consent.UNKNOWN]})
+    return recorded
 
 
 def _refuse_too_many(customer: Customer, now: datetime) -> None:
@@ -288,7 +244,11 @@ def _again(first: VoiceMatch, body_hash: str) -> VoiceMatch:
 
 
 def _make(
-    match: VoiceMatch, copy: VoiceCopy | None, sample: bytes, consent_recording: bytes
+    match: VoiceMatch,
+    copy: VoiceCopy | None,
+    sample: bytes,
+    consent_recording: bytes,
+    only_copy: bool,
 ) -> None:
     failure = UNEXPECTED
     try:
@@ -300,8 +260,10 @@ def _make(
                 consented = consent_recording or sample
                 copies.make(copy, sample, consented=consented, seconds=seconds)
                 match.candidates = [{"copy": copy.label}, *match.candidates]
-            except copies.CopyFailed:
+            except copies.CopyFailed as error:
                 logger.info("voice match %s is without a copy", match.id)
+                if only_copy:
+                    raise _of_copy(error) from error
         if not match.candidates:
             raise SpeechFailed((copy and copy.failure) or NOT_HERE)
         ready = {"candidates": match.candidates, "embedding": match.embedding}
@@ -316,12 +278,18 @@ def _make(
         logger.warning("voice match %s: %s", match.id, error)
         failure = "The sample could not be compared just now. Try again in a moment."
         raise SpeechFailed(failure) from error
-    except SpeechFailed as error:
+    except (Refused, SpeechFailed) as error:
         failure = str(error)
         raise
     finally:
         if failure:
             _fail(match, failure)
+
+
+def _of_copy(error: copies.CopyFailed) -> Refused | SpeechFailed:
+    """Another recording is wanted, or another moment."""
+    words = str(error)
+    return Refused({"sample": [words]}) if error.is_of_recording else SpeechFailed(words)
 
 
 def _compare(match: VoiceMatch, sample: bytes) -> float:

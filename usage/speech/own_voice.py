@@ -90,14 +90,15 @@ def set_up(
     key: str,
     now: datetime,
     match: VoiceMatch | None = None,
+    api_key_id: UUID | None = None,
 ) -> Voice:
     """Make the voice for its credits. The same key again gives the same voice at no cost.
 
     With a match the settings are those of a candidate. Of one match one voice is made, and none if
-    its consent is withdrawn meanwhile.
+    its consent is withdrawn meanwhile. With an API key its budget is charged, too.
 
     Raises Refused (KeyReused among it), StillRunning, InProgress, SpeechFailed, and the ledger's
-    InsufficientCredits and WalletFrozen; after any of them nothing is charged.
+    InsufficientCredits, BudgetExceeded and WalletFrozen; after any of them nothing is charged.
     """
     name = _check(name, key, {} if match else tuning_errors(ENGINE, settings))
     clock = ticking(now)
@@ -118,11 +119,7 @@ def set_up(
     first = Voice.objects.filter(customer=customer, key=key).first()
     if first is None:
         try:
-            with events.refusals_told(customer.id, now), transaction.atomic():
-                voice.save(force_insert=True)
-                reservation = ledger.reserve(
-                    wallet_id=wallet_id, key=f"voice-{voice.id}", amount=voice.credits, now=now
-                )
+            reservation = _begin(voice, wallet_id, api_key_id)
         except IntegrityError:  # the same key in the same instant, or another voice in progress
             first = Voice.objects.filter(customer=customer, key=key).first()
             if first is None:
@@ -146,12 +143,36 @@ def set_up(
 
 def rename(*, customer: Customer, voice_id: str, name: str) -> None:
     """Give a voice another name. Raises Refused and UnknownVoice."""
-    try:
-        name = _name(name)
-    except ValueError as error:
-        raise Refused({"name": [str(error)]}) from error
+    name = checked_name(name)
     if not _ready(customer, voice_id).update(name=name):
         raise UnknownVoice(voice_id)
+
+
+def check_credits(customer: Customer, api_key_id: UUID | None, now: datetime) -> None:
+    """Refuse a voice whose credits are not there now, before anybody's recording is looked at. What
+    is there then, the reservation decides.
+
+    Raises the ledger's InsufficientCredits, BudgetExceeded and WalletFrozen.
+    """
+    needed = plans.OWN_VOICE_CREDITS
+    found = ledger.spendable(customer_id=customer.id, now=now)
+    if found.is_frozen:
+        raise ledger.WalletFrozen
+    with events.refusals_told(customer.id, now):
+        if api_key_id:
+            budget = ledger.budgets.budget(api_key_id, now)
+            if budget.remaining is not None and budget.remaining < needed:
+                raise ledger.BudgetExceeded(api_key_id, budget, needed)
+        if found.available < needed:
+            raise ledger.InsufficientCredits(needed=needed, available=found.available)
+
+
+def checked_name(name: str, of: str = "voice") -> str:
+    """The name in its one form. Raises Refused."""
+    try:
+        return _name(name, of)
+    except ValueError as error:
+        raise Refused({"name": [str(error)]}) from error
 
 
 def delete_tuned(*, customer: Customer, voice_id: str) -> None:
@@ -206,9 +227,9 @@ def _check(name: str, key: str, errors: dict[str, list[str]]) -> str:
     return name
 
 
-def _name(name: str) -> str:
+def _name(name: str, of: str = "voice") -> str:
     """The name in its one form. Raises ValueError, in words for the customer."""
-    wrong = f"Give the voice a name of 1 to {NAME_CHARACTERS_MAX} characters."
+    wrong = f"Give the {of} a name of 1 to {NAME_CHARACTERS_MAX} characters."
     try:
         name = typed.normalise(name.strip(), characters_max=NAME_CHARACTERS_MAX)
     except typed.TooLong as error:
@@ -216,6 +237,20 @@ def _name(name: str) -> str:
     if not name or len(name) > NAME_CHARACTERS_MAX or not name.isprintable():
         raise ValueError(wrong)
     return name
+
+
+def _begin(voice: Voice, wallet_id: int, api_key_id: UUID | None) -> ledger.Reserved:
+    """The row and its reservation, in one transaction."""
+    now = voice.created_at
+    with events.refusals_told(voice.customer_id, now), transaction.atomic():
+        voice.save(force_insert=True)
+        return ledger.reserve(
+            wallet_id=wallet_id,
+            key=f"voice-{voice.id}",
+            amount=voice.credits,
+            now=now,
+            api_key_id=api_key_id,
+        )
 
 
 def _again(first: Voice, wanted: Voice) -> Voice:

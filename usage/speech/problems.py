@@ -166,6 +166,20 @@ class UnknownMatch(LookupError):
         super().__init__("This match is over. Send a sample for another one.")
 
 
+class UnknownConsent(LookupError):
+    """There is no such recorded consent, it was withdrawn, or it is not this customer's."""
+
+    def __init__(self) -> None:
+        super().__init__("There is no such consent, or it was withdrawn.")
+
+
+class TooManyConsents(Exception):
+    """The customer has as many recorded consents as are kept."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"You have {most} consents, as many as are kept. Delete one.")
+
+
 class UnknownVoice(LookupError):
     """There is no such voice, or it is not this customer's."""
 
@@ -255,6 +269,8 @@ TABLE: dict[type[Exception], tuple[int, str, Callable[[int, str, Any], Problem]]
     MatchInProgress: (HTTPStatus.CONFLICT, "match_in_progress", _says(MATCH_IN_PROGRESS)),
     TooManyMatches: (HTTPStatus.TOO_MANY_REQUESTS, "too_many_matches", _running),
     UnknownMatch: (HTTPStatus.NOT_FOUND, "unknown_match", _own_words),
+    UnknownConsent: (HTTPStatus.NOT_FOUND, "unknown_consent", _own_words),
+    TooManyConsents: (HTTPStatus.UNPROCESSABLE_ENTITY, "too_many_consents", _own_words),
     TooManyStreams: (HTTPStatus.TOO_MANY_REQUESTS, "too_many_streams", _running),
     SpeechFailed: (HTTPStatus.SERVICE_UNAVAILABLE, "speech_failed", _free),
     AudioLost: (HTTPStatus.GONE, "audio_lost", _lost),

@@ -20,15 +20,32 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, Any
 
 STYLES_SPOKEN_BY = "kokoro"  # the engine whose styles the references are
 SAMPLE_BYTES_MAX = 10_000_000
-SAMPLE_SECONDS = (10, 300)
-SPEECH_SECONDS_MIN = 6  # of it in which somebody speaks
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How long a recording may be, and for how long somebody speaks in it."""
+
+    seconds: tuple[int, int]
+    speech_seconds_min: int
+
+    @property
+    def words(self) -> dict[str, object]:
+        """For WORDS."""
+        least, most = self.seconds
+        minutes = most // 60
+        return {"least": least, "most": f"{minutes} minute{'s' if minutes > 1 else ''}"}
+
+
+SAMPLE = Bounds((10, 300), 6)
+SENTENCE = Bounds((3, 300), 2)  # of a consent, in a recording of its own
 
 ANSWER_SECONDS = 45
 ANSWER_BYTES_MAX = 200_000
@@ -37,31 +54,33 @@ START = """
 import sys
 sys.path.append(sys.argv[1])
 from usage.voiceprint import helper
-helper.main()
+helper.main(sys.argv[2])
 """
 # NumPy would start a thread for each core.
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1"}
 
 WORDS = {
-    "too_large": "The sample has more than 10 MB. Send a shorter one, or an mp3.",
+    "too_large": "The {what} has more than 10 MB. Send a shorter one, or an mp3.",
     "empty": "Choose a file, or record yourself.",
     "unknown": "This is no sound we can read. Send {formats}.",
     "m4a": "This site cannot read m4a. Send {formats}.",
     "webm": "We cannot read webm. Send {formats}.",
     "broken": "This file is damaged or incomplete. Send it again, or as {formats}.",
-    "too_short": "The sample has {seconds} seconds. Send at least 10.",
-    "too_long": "The sample is longer than 5 minutes. Half a minute is enough.",
-    "silent": "There is hardly any speech in the sample. Speak for at least 10 seconds, "
+    "too_short": "The {what} has {seconds} seconds. Send at least {least}.",
+    "too_long": "The {what} is longer than {most}. Half a minute is enough.",
+    "silent": "There is hardly any speech in the {what}. Speak for at least {least} seconds, "
     "close to the microphone.",
-    "no_voice": "We hear no voice in the sample. Speak aloud, without music or noise.",
+    "no_voice": "We hear no voice in the {what}. Speak aloud, without music or noise.",
 }
 
 
 class SampleRefused(ValueError):
     """The sample cannot be used. `code` is a key of WORDS; the message says what to do."""
 
-    def __init__(self, code: str, **details: object) -> None:
-        super().__init__(WORDS[code].format(formats=listed(), **details))
+    def __init__(self, code: str, bounds: Bounds = SAMPLE, **details: object) -> None:
+        what = "sample" if bounds is SAMPLE else "recording"
+        said = {"formats": listed(), "what": what, **bounds.words, **details}
+        super().__init__(WORDS[code].format(**said))
         self.code = code
 
 
@@ -115,20 +134,20 @@ def kind(sample: bytes) -> str:
     return {b"RIFF": "wav", b"RF64": "wav", b"fLaC": "flac", b"OggS": "ogg"}.get(sample[:4], "mp3")
 
 
-def check_size(sample: bytes) -> None:
+def check_size(sample: bytes, bounds: Bounds = SAMPLE) -> None:
     """Raises SampleRefused for a sample that is empty or too large."""
     if not sample:
-        raise SampleRefused("empty")
+        raise SampleRefused("empty", bounds)
     if len(sample) > SAMPLE_BYTES_MAX:
-        raise SampleRefused("too_large")
+        raise SampleRefused("too_large", bounds)
 
 
-def describe(sample: bytes) -> Described:
+def describe(sample: bytes, bounds: Bounds = SAMPLE) -> Described:
     """What voice speaks in the sample. Raises SampleRefused and DescribeFailed."""
-    check_size(sample)
-    answer = _ask(sample)
+    check_size(sample, bounds)
+    answer = _ask(sample, bounds)
     if (code := answer.get("refused")) in WORDS:
-        raise SampleRefused(code, seconds=_number(answer, "seconds", default=0, places=1))
+        raise SampleRefused(code, bounds, seconds=_number(answer, "seconds", default=0, places=1))
     try:
         return Described(
             seconds=_number(answer, "seconds"),
@@ -143,13 +162,13 @@ def describe(sample: bytes) -> Described:
         raise DescribeFailed(f"the helper answered with something else: {error}") from error
 
 
-def _ask(sample: bytes) -> dict[str, Any]:
+def _ask(sample: bytes, bounds: Bounds) -> dict[str, Any]:
     with _in_memory() as file:
         file.write(sample)
         file.seek(0)
         kept = {name: value for name, value in os.environ.items() if name == "LD_LIBRARY_PATH"}
         process = subprocess.Popen(
-            [sys.executable, "-I", "-c", START, str(ROOT)],
+            [sys.executable, "-I", "-c", START, str(ROOT), json.dumps(asdict(bounds))],
             stdin=file,
             stdout=subprocess.PIPE,
             env=kept | ONE_THREAD,  # without our secrets

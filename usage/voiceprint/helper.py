@@ -25,9 +25,9 @@ from numpy.typing import NDArray
 from usage.audio.converter import Resampler
 from usage.engines import rights
 from usage.voiceprint import (
+    SAMPLE,
     SAMPLE_BYTES_MAX,
-    SAMPLE_SECONDS,
-    SPEECH_SECONDS_MIN,
+    Bounds,
     encoder,
 )
 
@@ -41,7 +41,8 @@ RATE_STEP = 50  # Hz; keeps the filters of an odd rate small, and changes it by 
 BLOCK_FRAMES = 65_536
 
 
-def main() -> None:
+def main(written: str) -> None:
+    bounds = Bounds(**json.loads(written))
     rights.leave_network()
     os.nice(NICENESS)
     sample = _sample()
@@ -60,8 +61,8 @@ def main() -> None:
     try:
         # Decoders write what they think of a file to standard error, which is our log.
         with _redirected(2, to=quiet):
-            samples = decoded(sample)
-        answer = _described(samples, references)
+            samples = decoded(sample, bounds)
+        answer = _described(samples, references, bounds)
     except Refusal as error:
         answer = {"refused": error.code, "seconds": error.seconds}
     data = json.dumps(answer).encode()
@@ -75,7 +76,7 @@ class Refusal(Exception):
         self.code, self.seconds = code, seconds
 
 
-def decoded(sample: bytes) -> encoder.Samples:
+def decoded(sample: bytes, bounds: Bounds = SAMPLE) -> encoder.Samples:
     """The sound at 16 kHz. Raises Refusal; also for the length, as soon as it is too long."""
     if sample[4:8] == b"ftyp":
         if not find_spec("av"):
@@ -89,10 +90,10 @@ def decoded(sample: bytes) -> encoder.Samples:
     for block in blocks:
         whole.append(block)
         count += len(block)
-        if count > SAMPLE_SECONDS[1] * encoder.RATE:
+        if count > bounds.seconds[1] * encoder.RATE:
             raise Refusal("too_long")
     seconds = count / encoder.RATE
-    if seconds < SAMPLE_SECONDS[0]:
+    if seconds < bounds.seconds[0]:
         raise Refusal("too_short", seconds)
     samples = np.concatenate(whole)
     finite: encoder.Samples = np.nan_to_num(samples, nan=0.0, posinf=0.0, neginf=0.0)
@@ -123,9 +124,11 @@ def _sample() -> bytes:
         return file.read(SAMPLE_BYTES_MAX + 1)
 
 
-def _described(samples: encoder.Samples, references: dict[str, Any]) -> dict[str, Any]:
+def _described(
+    samples: encoder.Samples, references: dict[str, Any], bounds: Bounds
+) -> dict[str, Any]:
     voice = encoder.describe(samples, seconds_max=ENCODED_SECONDS)
-    if voice.speech_seconds < SPEECH_SECONDS_MIN:
+    if voice.speech_seconds < bounds.speech_seconds_min:
         raise Refusal("silent")
     if voice.voiced < VOICED_MIN:
         raise Refusal("no_voice")

@@ -31,7 +31,7 @@ from billing.subscriptions import choose as subscriptions
 from jobs.walk import walk
 from notifications import endpoints
 from usage.models import Generation, Pronunciation, Voice
-from usage.speech import encoded, long, manner, match, problems, retention, speak
+from usage.speech import encoded, long, manner, problems, retention, speak, withdrawal
 from usage.text import MAX_CHARACTERS
 
 NAME = "Deleted customer"
@@ -155,7 +155,7 @@ def _delete_speech(generation: Generation, now: datetime) -> None:
 def _forget_matches(customer: Customer, now: datetime) -> None:
     """Samples, embeddings and consents, all of them biometric or personal data."""
     try:
-        match.forget_all(customer, now)
+        withdrawal.forget_all(customer, now)
     except problems.MatchInProgress as error:
         raise NotDeletable(MATCHING) from error
 

@@ -32,6 +32,7 @@ from usage.speech import (
     problems,
     speak,
     voices,
+    withdrawal,
 )
 from usage.speech.tests.test_match import balances, described
 from usage.voiceprint.tests import samples
@@ -105,7 +106,7 @@ def keep(customer, now, found, number=0, key="k-1"):
 
 
 def revoke(customer, now, found):
-    match.revoke(customer=customer, match_id=found.id, now=now)
+    withdrawal.revoke(customer=customer, match_id=found.id, now=now)
 
 
 def work(now) -> VoiceCopy:
@@ -314,7 +315,7 @@ def test_without_a_copy_there_are_still_our_own_voices_and_the_reason(
     work(now)
     assert work(now + LOST).deleted_at is not None
     assert server.kept == NOTHING
-    match.forget(found, now)
+    withdrawal.forget(found, now)
     assert VoiceCopy.objects.get().failure == ""
 
 
@@ -390,7 +391,7 @@ def test_a_copy_that_cannot_speak_costs_nothing_and_stays(alice, rich, now, serv
 
 def test_a_copy_that_nobody_keeps_goes_with_its_match(alice, now, server):
     begin(alice, now)
-    later = now + timedelta(hours=match.UNKEPT_HOURS, seconds=1)
+    later = now + timedelta(hours=withdrawal.UNKEPT_HOURS, seconds=1)
     assert work(now + LOST).deleted_at is None
 
     assert abandoned.FORGET_MATCHES.run(later) == 1
@@ -551,7 +552,7 @@ def test_what_cannot_be_deleted_needs_a_person_and_is_tried_again_when_one_says_
 def test_who_is_forgotten_leaves_a_row_that_names_nobody(alice, rich, now, server):
     keep(alice, now, begin(alice, now))
     server.on_delete = lambda handler, *_: handler.whole(503, "text/plain", b"")
-    match.forget_all(alice, now)
+    withdrawal.forget_all(alice, now)
     left = work(now)
 
     assert (left.match, left.deleted_at, left.attempts) == (None, None, 1)

@@ -16,7 +16,7 @@ from conftest import fund
 from usage import voiceprint
 from usage.engines.tests.quick import QuickEngine
 from usage.models import UsageEvent, Voice, VoiceConsent, VoiceMatch
-from usage.speech import abandoned, candidates, match, own_voice, problems, voices
+from usage.speech import abandoned, candidates, match, own_voice, problems, voices, withdrawal
 from usage.speech import consent as consents
 from usage.voiceprint import Described, DescribeFailed, Reference, SampleRefused
 
@@ -300,7 +300,7 @@ def test_a_consent_withdrawn_while_a_voice_is_set_up_makes_no_voice(alice, rich,
     monkeypatch.setattr(
         own_voice,
         "preview_matched",
-        lambda settings, text: match.revoke(customer=alice, match_id=found.id, now=now),
+        lambda settings, text: withdrawal.revoke(customer=alice, match_id=found.id, now=now),
     )
     with pytest.raises(problems.SpeechFailed, match="over"):
         keep(alice, now, found)
@@ -314,7 +314,7 @@ def test_nobody_keeps_hears_or_withdraws_what_is_somebody_elses(alice, bob, rich
     for attempt in (
         lambda: keep(alice, now, found),
         lambda: match.of(alice, found.id),
-        lambda: match.revoke(customer=alice, match_id=found.id, now=now),
+        lambda: withdrawal.revoke(customer=alice, match_id=found.id, now=now),
     ):
         with pytest.raises(problems.UnknownMatch):
             attempt()
@@ -331,7 +331,7 @@ def test_withdrawing_deletes_sample_and_embedding_and_silences_the_voice(alice, 
     voice = keep(alice, now, found)
 
     for _ in range(2):
-        match.revoke(customer=alice, match_id=found.id, now=now)
+        withdrawal.revoke(customer=alice, match_id=found.id, now=now)
 
     left = VoiceMatch.objects.get()
     assert (left.state, left.embedding, left.candidates, left.sample, left.body_hash) == (
@@ -358,10 +358,10 @@ def test_a_sample_that_cannot_be_deleted_is_not_forgotten(alice, now, monkeypatc
 
         patch.setattr(match.audio, "delete_sample", away)
         with pytest.raises(OSError, match="away"):
-            match.revoke(customer=alice, match_id=found.id, now=now)
+            withdrawal.revoke(customer=alice, match_id=found.id, now=now)
         assert VoiceMatch.objects.get().embedding is None
 
-    match.revoke(customer=alice, match_id=found.id, now=now)
+    withdrawal.revoke(customer=alice, match_id=found.id, now=now)
     assert stored() == []
 
 
@@ -369,13 +369,13 @@ def test_a_match_that_nobody_keeps_goes_after_a_day_and_a_kept_one_stays(alice, 
     kept = begin(alice, now)
     keep(alice, now, kept)
     begin(alice, now, key="m-2", keeps_sample=True)
-    later = now + timedelta(hours=match.UNKEPT_HOURS, seconds=1)
+    later = now + timedelta(hours=withdrawal.UNKEPT_HOURS, seconds=1)
 
     assert abandoned.FORGET_MATCHES.run(now) == 0
     assert abandoned.FORGET_MATCHES.run(later) == 1
 
     assert [left.id for left in VoiceMatch.objects.all()] == [kept.id]
-    assert [left.match.id for left in VoiceConsent.objects.all()] == [kept.id]
+    assert [left.matches.get().id for left in VoiceConsent.objects.all()] == [kept.id]
     assert stored() == []
     assert abandoned.FORGET_MATCHES.run(later) == 0
 
@@ -384,7 +384,7 @@ def test_who_wants_to_be_forgotten_is(alice, bob, rich, now):
     keep(alice, now, begin(alice, now, keeps_sample=True))
     begin(bob, now)
 
-    match.forget_all(alice, now)
+    withdrawal.forget_all(alice, now)
 
     assert [left.customer for left in VoiceMatch.objects.all()] == [bob]
     assert [left.customer for left in VoiceConsent.objects.all()] == [bob]
@@ -392,7 +392,7 @@ def test_who_wants_to_be_forgotten_is(alice, bob, rich, now):
     assert Voice.objects.get().match is None
     pending(alice, now)
     with pytest.raises(problems.MatchInProgress):
-        match.forget_all(alice, now)
+        withdrawal.forget_all(alice, now)
 
 
 # The page

@@ -12,14 +12,15 @@ import pytest
 from billing import ledger
 from usage import speech, text
 from usage.pages import answers
-from usage.speech import copies, parts, problems
+from usage.speech import copies, parts, problems, withdrawal
 
 # What these rooms raise and catch again before it gets to a page, each with the reason.
 NEVER_LEAVES = {
     ledger.AlreadyResolved,  # speak reserves again and captures at once, set_up raises SpeechFailed
     # The keys of reservations are made from our own rows, whose amount never changes.
     ledger.KeyReused,
-    copies.CopyFailed,  # the match goes on without a copy, and says so
+    copies.CopyFailed,  # the match goes on without a copy, or raises Refused or SpeechFailed
+    withdrawal._Kept,  # its transaction ends without a change
     parts.Lost,  # the worker's own: another one has the text, or it is over
 }
 EXAMPLES = [
@@ -40,6 +41,8 @@ EXAMPLES = [
     (problems.MatchInProgress(), 409, "match_in_progress"),
     (problems.TooManyMatches(timedelta(hours=3)), 429, "too_many_matches"),
     (problems.UnknownMatch(), 404, "unknown_match"),
+    (problems.UnknownConsent(), 404, "unknown_consent"),
+    (problems.TooManyConsents(100), 422, "too_many_consents"),
     (problems.SpeechFailed("The engine is busy."), 503, "speech_failed"),
     (problems.AudioLost(), 410, "audio_lost"),
     (problems.AudioDeleted(datetime(2027, 3, 5, tzinfo=UTC)), 410, "audio_deleted"),

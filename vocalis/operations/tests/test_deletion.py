@@ -44,7 +44,7 @@ from usage.engines import remote
 from usage.engines.remote.configuration import read_servers
 from usage.engines.remote.tests.contract_server import ContractServer
 from usage.models import Generation, Pronunciation, VoiceConsent, VoiceCopy, VoiceMatch
-from usage.speech import consent, manner, match, problems, pronunciations, speak
+from usage.speech import consent, consents, manner, match, problems, pronunciations, speak
 from usage.speech.tests.test_match import described
 from usage.text import MAX_CHARACTERS
 from vocalis.operations import deletion
@@ -143,6 +143,25 @@ def test_what_is_known_of_a_voice_goes_and_a_comparison_is_waited_for(stage, lif
     assert code == 0
     assert not VoiceMatch.objects.exists() and not VoiceConsent.objects.exists()
     assert not default_storage.exists(name)
+
+
+def test_a_recorded_consent_goes_with_its_recording(stage, life, monkeypatch):
+    monkeypatch.setattr(voiceprint, "describe", lambda sample, *_: described())
+    given = consents.give(
+        customer=life,
+        name="Alice",
+        language="en",
+        recording=b"RIFF\x24\0\0\0WAVE of a sentence",
+        address="192.0.2.7",
+        key="k",
+        now=stage.now(),
+    )
+    assert default_storage.exists(given.recording)
+
+    code, _ = delete()
+
+    assert code == 0
+    assert not VoiceConsent.objects.exists() and not default_storage.exists(given.recording)
 
 
 def test_a_copy_of_a_voice_is_deleted_at_its_server_later_if_that_is_away(stage, life, monkeypatch):

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from contextvars import ContextVar
+from http import HTTPStatus
 from io import BytesIO
 from typing import Any
 
@@ -48,11 +49,18 @@ logger = logging.getLogger(__name__)
 
 HALF = re.compile("[\ud800-\udfff]")
 STREAMS = "/api/webhooks/events/"
-# Bytes of a request that brings a sample: a little more than may be in it, so that one that is a
+# Bytes of a request that brings a recording: a little more than may be in it, so that one that is a
 # little too large is refused on a page. They are in memory, so only so many at a time.
-UPLOADS = "/studio/voice/match/"
+UPLOADS = {
+    "/studio/voice/match/",
+    "/v1/voices",
+    "/v1/voices/add",
+    "/v1/audio/voices",
+    "/v1/audio/voice_consents",
+}
 UPLOAD_BYTES_MAX = SAMPLE_BYTES_MAX + 2_000_000
 UPLOADS_AT_ONCE = 8
+BUSY_SECONDS = 5  # after which a place may be free
 TOO_LARGE_HEADERS = [  # no middleware sees this response
     (b"content-type", b"text/plain"),
     (b"content-security-policy", settings.CONTENT_SECURITY_POLICY.encode()),
@@ -151,22 +159,29 @@ pages = Pages()
 async def application(scope: Message, receive: Receive, send: Send) -> None:
     # Django has no WebSockets: it would raise, with a 500 and a traceback for each attempt.
     if scope["type"] == "websocket":
-        if sockets.is_ours(scope["path"].removeprefix(scope.get("root_path", ""))):
+        if sockets.is_ours(_path(scope)):
             await sockets.serve(scope, receive, send)
         else:
             await send({"type": "websocket.close"})
     elif scope["type"] != "http":
         await pages(scope, receive, send)
-    elif scope["path"].removeprefix(scope.get("root_path", "")).startswith(STREAMS):
+    elif _path(scope).startswith(STREAMS):
         await stream.serve(scope, receive, send)
-    elif scope["path"].removeprefix(scope.get("root_path", "")) == UPLOADS:
+    elif scope["method"] == "POST" and _path(scope) in UPLOADS:
         await _uploads(scope, receive, send)
     else:
         await _with_body(scope, receive, send, settings.DATA_UPLOAD_MAX_MEMORY_SIZE)
 
 
+def _path(scope: Message) -> str:
+    path: str = scope["path"].removeprefix(scope.get("root_path", ""))
+    return path
+
+
 class Uploads:
-    """Requests with a larger body, a few at a time. The others are told to try again."""
+    """Requests with a larger body, a few at a time. Programs among the others are told to try
+    again.
+    """
 
     def __init__(self, at_once: int) -> None:
         self._free = at_once
@@ -175,7 +190,7 @@ class Uploads:
         # Who is refused gets the usual limit: a form without a file still arrives.
         limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
         if not self._free:
-            return await _with_body(scope, receive, send, limit)
+            return await _with_body(scope, receive, send, limit, HTTPStatus.SERVICE_UNAVAILABLE)
         self._free -= 1
         try:
             await _with_body(scope, receive, send, UPLOAD_BYTES_MAX)
@@ -186,24 +201,44 @@ class Uploads:
 _uploads = Uploads(UPLOADS_AT_ONCE)
 
 
-async def _with_body(scope: Message, receive: Receive, send: Send, bytes_max: int) -> None:
+async def _with_body(
+    scope: Message,
+    receive: Receive,
+    send: Send,
+    bytes_max: int,
+    otherwise: HTTPStatus = HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+) -> None:
+    """The request with its body; `otherwise` is what programs are told of a larger one."""
     if (messages := await read_body(receive, bytes_max)) is None:
-        headers, body = _too_large(scope)
-        await send({"type": "http.response.start", "status": 413, "headers": headers})
+        status, headers, body = _too_large(scope, otherwise)
+        await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
     else:
-        await pages(scope, replay(messages, then=receive), send)
+        await pages(_measured(scope, messages), replay(messages, then=receive), send)
 
 
-def _too_large(scope: Message) -> tuple[list[tuple[bytes, bytes]], bytes]:
-    """Headers and body of the answer to a request that is; no middleware sees it."""
-    path = scope["path"].removeprefix(scope.get("root_path", ""))
+def _measured(scope: Message, messages: list[Message]) -> Message:
+    """The request with the length of its body. Without one, as programs send a form in chunks,
+    Django would find no field in it.
+    """
+    if any(name == b"content-length" for name, _ in scope["headers"]):
+        return scope
+    size = sum(len(message.get("body", b"")) for message in messages)
+    length = [(b"content-length", str(size).encode())] if size else []
+    return {**scope, "headers": [*scope["headers"], *length]}
+
+
+def _too_large(scope: Message, status: HTTPStatus) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
+    """Status, headers and body of the answer to a request that is; no middleware sees it."""
+    path = _path(scope)
     if not dialects.is_ours(path):
-        return TOO_LARGE_HEADERS, b"The request is too large."
+        return 413, TOO_LARGE_HEADERS, b"The request is too large."
     sent = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-    response = dialects.failing(path, sent)(of_status(413), "")
-    content_type = response["Content-Type"].encode()
-    return [(b"content-type", content_type), *TOO_LARGE_HEADERS[1:]], response.content
+    response = dialects.failing(path, sent)(of_status(status), "")
+    headers = [(b"content-type", response["Content-Type"].encode()), *TOO_LARGE_HEADERS[1:]]
+    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+        headers.append((b"retry-after", str(BUSY_SECONDS).encode()))
+    return response.status_code, headers, response.content
 
 
 async def read_body(receive: Receive, bytes_max: int) -> list[Message] | None:

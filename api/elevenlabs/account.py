@@ -15,6 +15,7 @@ from billing.live import balance
 from billing.models import Subscription
 from billing.subscriptions.choose import current_plan
 from usage.models import UsageEvent, Voice
+from usage.speech import match
 
 from . import bodies, errors
 from .errors import MISSING, invalid
@@ -92,7 +93,7 @@ def _subscription(request: ApiRequest) -> dict[str, Any]:
         "voice_add_edit_counter": 0,
         "professional_voice_limit": 0,
         "can_extend_voice_limit": False,
-        "can_use_instant_voice_cloning": False,  # voices are set up on the site
+        "can_use_instant_voice_cloning": match.is_offered(),
         "can_use_professional_voice_cloning": False,
         "currency": "usd",
         "current_overage": {"amount": "0", "currency": "usd"},

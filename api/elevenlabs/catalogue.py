@@ -1,24 +1,22 @@
 """The addresses of voices: lists, one voice, its settings, and what an own voice allows.
 
-`/v1/voices` is ours, too: with the key in `Authorization` failures are told in our own dialect.
+`/v1/voices` is ours, too: `api.shared` says who answers.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
-from django.conf import settings
 from django.http import HttpRequest, HttpResponseBase, JsonResponse
-from django.views.decorators.csrf import csrf_exempt
 
-from api import dialects
-from api.access import ApiRequest, View, endpoint
-from api.failures import Failure
-from api.own import errors as own_errors
+from api import recordings
+from api.access import ApiRequest, endpoint
 from usage.models import Voice
-from usage.speech import own_voice, withdrawal
+from usage.speech import consent, own_voice
 from usage.speech.voices import Speaker
+from usage.uploads import keep_in_memory
 
 from . import bodies, errors, voices
 from .errors import MISSING, invalid
@@ -38,24 +36,7 @@ TYPES: dict[str, Callable[[Voice | None], bool]] = {
 Listed = tuple[Speaker, Voice | None]
 
 
-def shared(scope: str, *methods: str) -> Callable[[View], View]:
-    """As `endpoint`, for an address of both dialects: the key's header says which it is."""
-
-    def decorate(view: View) -> View:
-        theirs = endpoint(errors.answer, scope, *methods)(view)
-        ours = endpoint(own_errors.answer, scope, *methods)(view)
-
-        @csrf_exempt
-        def chosen(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-            is_ours = dialects.failing(request.path, request.headers) is own_errors.answer
-            return (ours if is_ours else theirs)(request, *args, **kwargs)
-
-        return chosen
-
-    return decorate
-
-
-@shared("read", "GET")
+@endpoint(errors.answer, "read", "GET")
 def all_voices(request: ApiRequest) -> HttpResponseBase:
     found = [voices.shown(*each) for each in voices.listed(request.customer)]
     return JsonResponse({"voices": found})
@@ -69,17 +50,17 @@ def voice(request: HttpRequest, voice_id: str) -> HttpResponseBase:
 voice.csrf_exempt = True  # type: ignore[attr-defined]  # both are
 
 
-@shared("read", "GET", "DELETE")
+@endpoint(errors.answer, "read", "GET", "DELETE")
 def _look(request: ApiRequest, voice_id: str) -> HttpResponseBase:
     speaker = voices.find(request.customer, voice_id)
     row = voices.row_of(request.customer, speaker)
     return JsonResponse(voices.shown(speaker, row, voice_id))
 
 
-@shared("voices", "GET", "DELETE")
+@endpoint(errors.answer, "voices", "GET", "DELETE")
 def _delete(request: ApiRequest, voice_id: str) -> HttpResponseBase:
     speaker = voices.own(request.customer, voice_id)
-    withdrawal.delete_voice(customer=request.customer, voice_id=speaker.id, now=request.now)
+    recordings.delete(request, speaker.id, request.now)
     return JsonResponse(OK)
 
 
@@ -95,15 +76,37 @@ def edit(request: ApiRequest, voice_id: str) -> HttpResponseBase:
     return JsonResponse(OK)
 
 
-@endpoint(errors.answer, "", "POST")
+@endpoint(errors.answer, "voices", "POST")
 def add(request: ApiRequest) -> HttpResponseBase:
-    """Voices are not made here: the consent that they rest on is given on the site."""
-    raise Failure(
-        404,
-        "voice_cloning_not_offered",
-        f"Voices are not made over this API. Set one up at {settings.SITE_URL}/studio/voice/; it "
-        "can be used here at once.",
-    )
+    """Make a voice of a recording. Who sends it says that its speaker has agreed to the sentence of
+    the consent, or to the one that stands in `labels`; the noise is left in.
+    """
+    keep_in_memory(request)
+    try:
+        sample = recordings.one(request, "files", "files[]")
+    except recordings.Several as error:
+        raise invalid("files", str(error)) from None
+    if "name" not in request.POST:
+        raise invalid("name", MISSING)
+    if sample is None:
+        raise invalid("files", MISSING)
+    agreed = _labels(request).get("consent") or consent.sentence()
+    made = recordings.make(request, name=request.POST["name"], sample=sample, agreed=str(agreed))
+    answer = JsonResponse({"voice_id": str(made.voice.id), "requires_verification": False})
+    for name, value in recordings.headers(made).items():
+        answer[name] = value
+    return answer
+
+
+def _labels(request: ApiRequest) -> dict[str, Any]:
+    """Labels as their clients send them; without any they send null. Raises Failure."""
+    try:
+        found = json.loads(request.POST.get("labels") or "null")
+    except (ValueError, RecursionError):
+        found = ""
+    if found is not None and not isinstance(found, dict):
+        raise invalid("labels", "This must be a JSON object.")
+    return found or {}
 
 
 @endpoint(errors.answer, "read", "GET")

@@ -28,6 +28,7 @@ PLACES = {
     "voice": ("path", "voice_id"),
     "speed": ("body", "voice_settings", "speed"),
     "sample": ("body", "files"),
+    "consent": ("body", "labels", "consent"),
 }
 IN_PLACES = ("query", "path", "header", "body")
 MISSING = "Field required"

@@ -25,9 +25,16 @@ CODES = {
     "text_refused": (400, "invalid_value"),
     "unknown_voice": (400, "invalid_value"),
     "unknown_format": (400, "invalid_value"),
+    "too_many_consents": (400, "too_many_consents"),
 }
 # Their names of our fields; of the key it is a header.
-PARAMS = {"text": "input", "format": "response_format", "key": "Idempotency-Key"}
+PARAMS = {
+    "text": "input",
+    "format": "response_format",
+    "key": "Idempotency-Key",
+    "sample": "audio_sample",
+}
+NEVER_AGAIN = {QUOTA, "too_many_matches"}  # what the clients would try again in vain
 TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 
 
@@ -35,7 +42,7 @@ def answer(failure: Failure, request_id: str) -> HttpResponse:
     """The failure as a response."""
     status, body = error(failure)
     response = JsonResponse({"error": body}, status=status)
-    if body["code"] == QUOTA:
+    if body["code"] in NEVER_AGAIN:
         response["x-should-retry"] = "false"
     if failure.retry_after_seconds is not None:
         response["Retry-After"] = str(failure.retry_after_seconds)

@@ -72,6 +72,31 @@ EXPLAINED = (
         "The budget of this API key is spent",
         "`remaining` of `limit` credits are left. Give the key another budget, or wait.",
     ),
+    Explained("unknown_voice", 404, "Unknown voice", "`GET /v1/voices` lists those there are."),
+    Explained(
+        "voice_not_owned",
+        403,
+        "Not a voice of your own",
+        "Only your own can be changed or deleted.",
+    ),
+    Explained(
+        "voice_in_progress",
+        409,
+        "Another voice of yours is being made",
+        "Send the request again when that one is ready.",
+    ),
+    Explained(
+        "match_in_progress",
+        409,
+        "Another recording of yours is being looked at",
+        "Send the request again in a moment.",
+    ),
+    Explained(
+        "too_many_matches",
+        429,
+        "As many recordings as a day has",
+        "Send it again after `Retry-After`. Nothing was charged.",
+    ),
     Explained("not_found", 404, "Not found", "There is no such thing, or it is not yours."),
     Explained("unknown_url", 404, "Unknown address", "Look for a typing error in the address."),
     Explained(
@@ -133,6 +158,8 @@ EXPLAINED = (
         "internal_error", 500, "A fault of ours", "Nothing was charged for it. It is in our log."
     ),
 )
+# What our own requests call a field of `usage.speech`.
+FIELDS = {"sample": "recording"}
 TITLES = {each.code: each.title for each in EXPLAINED}
 
 
@@ -152,7 +179,7 @@ def answer(failure: Failure, request_id: str) -> HttpResponse:
         body["top_up_url"] = f"{settings.SITE_URL}{reverse('billing')}"
     if failure.errors:
         body["errors"] = [
-            {"pointer": f"/{field}", "detail": message}
+            {"pointer": f"/{FIELDS.get(field, field)}", "detail": message}
             for field, messages in failure.errors.items()
             for message in messages
         ]

@@ -180,6 +180,53 @@ class Keys(Schema):
     data: list[Key]
 
 
+class Voice(Schema):
+    """In ElevenLabs' shape, with its price."""
+
+    voice_id: str
+    name: str
+    category: Literal["premade", "cloned", "generated"] = Field(
+        description="Of the house; made of a recording; tuned by ear."
+    )
+    description: str
+    labels: dict[str, str]
+    credits_per_character: int
+    preview_url: str | None
+    is_owner: bool
+    created_at_unix: int | None
+    samples: None = None
+    available_for_tiers: list[str] = []
+    settings: dict[str, Any]
+    sharing: None = None
+    high_quality_base_model_ids: list[str] = []
+    is_legacy: bool = False
+    is_mixed: bool = False
+
+
+class Voices(Schema):
+    voices: list[Voice]
+
+
+class DeletedVoice(Schema):
+    voice_id: str
+    status: Literal["ok"] = "ok"
+    deleted: bool = True
+
+
+class ConsentTerms(Schema):
+    sentence: str = Field(description="What the speaker agrees to.")
+    sha256: str = Field(description="Of the sentence, in hex.")
+    recorded_alone: str | None = Field(
+        description="What has to be in a recorded consent; null: the sentence itself will do."
+    )
+    to_read: str = Field(description="What is read aloud in a recorded consent.")
+    makes: Literal["copy", "nearest"] = Field(
+        description="copy: of the speaker's voice, by `maker`; nearest: one of our voices."
+    )
+    maker: str | None
+    credits: int = Field(description="That a voice costs.")
+
+
 class FieldError(Schema):
     pointer: str
     detail: str

@@ -12,14 +12,13 @@ from usage.speech.problems import TABLE
 
 pytestmark = pytest.mark.django_db
 
-# Of pages and of voice match, which our own dialect has no address for.
+# Of pages, and of what our own dialect has no address for.
 ELSEWHERE = {
     "text_refused",
-    "unknown_voice",
-    "voice_in_progress",
-    "match_in_progress",
-    "too_many_matches",
     "unknown_match",
+    # Of consents that are recorded, in OpenAI's dialect alone.
+    "unknown_consent",
+    "too_many_consents",
     "credited_back",
     "voice_gone",
     "again_elsewhere",

@@ -1,5 +1,5 @@
 // What a program with ElevenLabs' client for Node sees; printed as JSON.
-import { writeFileSync } from "node:fs";
+import { createReadStream, writeFileSync } from "node:fs";
 import { ElevenLabsClient } from "@elevenlabs/elevenlabs-js";
 
 const asked = JSON.parse(process.env.ASKED);
@@ -40,6 +40,17 @@ seen.deleted = (await client.history.delete(history[0].historyItemId)).status;
 const end = Date.now() + 1000;
 const usage = await client.usage.get({ startUnix: end - 3_600_000, endUnix: end });
 seen.usage = usage.usage.All.reduce((sum, count) => sum + count, 0);
+
+const made = await client.voices.ivc.create({
+  name: "Mine",
+  files: [createReadStream(`${folder}/voice.wav`)],
+});
+writeFileSync(`${folder}/own.mp3`, await all(await client.textToSpeech.convert(made.voiceId, { text })));
+seen.made = {
+  verified: made.requiresVerification,
+  name: (await client.voices.get(made.voiceId)).name,
+  deleted: (await client.voices.delete(made.voiceId)).status,
+};
 
 async function failing(name, client, voice, text) {
   try {

@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from django.conf import settings
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
 from api.elevenlabs import aliases
 from billing import keys
 from billing.models import Subscription
 from conftest import fund
+from usage import voiceprint
+from usage.engines.tests.quick import QuickEngine
 from usage.models import Voice, VoiceConsent, VoiceMatch
-from usage.speech import voices
+from usage.speech import consent, own_voice, voices
+from usage.speech.tests.test_match import described
+from usage.voiceprint import SampleRefused
 
 from .conftest import read
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 OFFERED = len(voices.house())
+SOUND = b"RIFF\x24\0\0\0WAVEfmt of a voice"
 
 
 @pytest.fixture
@@ -187,12 +194,100 @@ def test_a_voice_of_ones_own_can_be_deleted(ask, own, matched):
     assert ask("DELETE", "/v1/voices/standard-ava").status_code == 403
 
 
-def test_voices_are_made_on_the_site(ask):
-    answer = ask("POST", "/v1/voices/add", {})
+@pytest.fixture
+def quick(monkeypatch):
+    """A helper that hears a woman, and an engine that speaks at once."""
+    monkeypatch.setattr(voiceprint, "describe", lambda sample, *_: described())
+    monkeypatch.setattr(own_voice, "engine", lambda name: QuickEngine())
 
-    assert answer.status_code == 404
-    assert "/studio/voice/" in answer.json()["detail"]["message"]
-    assert ask("GET", "/v1/user/subscription").json()["can_use_instant_voice_cloning"] is False
+
+@pytest.fixture
+def add(secret, alice, now, quick):
+    """Make a voice of these files, as their clients send them."""
+    fund(alice, 60_000, now)
+
+    def adding(*files, secret=secret, **fields):
+        form = {"name": "Mine", "labels": "null"} | fields
+        form = {name: value for name, value in form.items() if value is not None}
+        form["files"] = [SimpleUploadedFile("a.wav", each) for each in files or (SOUND,)]
+        return Client().post("/v1/voices/add", form, headers={"xi-api-key": secret})
+
+    return adding
+
+
+def test_a_voice_is_made_of_a_recording(add, ask):
+    answer = add(description="d", remove_background_noise="true", labels='{"accent": "plain"}')
+
+    made = answer.json()
+    assert made["requires_verification"] is False
+    assert (answer["character-cost"], answer["Vocalis-Available"]) == ("25000", "35000")
+    found = ask("GET", f"/v1/voices/{made['voice_id']}").json()
+    assert (found["name"], found["category"], found["is_owner"]) == ("Mine", "cloned", True)
+    assert ask("GET", "/v1/user/subscription").json()["can_use_instant_voice_cloning"] is True
+    assert VoiceConsent.objects.get().sentence == consent.COMPARED
+
+
+def test_a_voice_is_made_under_the_consent_that_its_labels_name(add):
+    agreed = json.dumps({"consent": consent.sentence()})
+    assert add(labels=agreed).status_code == 200
+
+    answer = add(labels=json.dumps({"consent": "I agreed to something else."}))
+    assert answer.status_code == 422
+    assert answer.json()["detail"][0]["loc"] == ["body", "labels", "consent"]
+
+
+@pytest.mark.parametrize(
+    ("files", "fields", "place", "words"),
+    [
+        ((SOUND,), {"name": None}, "name", "Field required"),
+        ((SOUND,), {"name": ""}, "name", "1 to 60 characters"),
+        ((SOUND, SOUND), {}, "files", "Send one recording"),
+        ((b"",), {}, "files", "Choose a file"),
+        ((SOUND,), {"labels": "x"}, "labels", "JSON object"),
+        ((SOUND,), {"labels": "[]"}, "labels", "JSON object"),
+    ],
+)
+def test_a_voice_that_is_none(add, files, fields, place, words):
+    answer = add(*files, **fields)
+
+    assert answer.status_code == 422
+    (error,) = answer.json()["detail"]
+    assert error["loc"] == ["body", place] and words in error["msg"]
+    assert not Voice.objects.exists()
+
+
+def test_a_voice_of_no_file_or_no_form(secret):
+    for body in ({"name": "Mine"}, {"name": "Mine", "files": "not a file"}):
+        answer = Client().post("/v1/voices/add", body, headers={"xi-api-key": secret})
+        assert answer.status_code == 422
+        assert answer.json()["detail"][0]["loc"] == ["body", "files"]
+    answer = Client().post(
+        "/v1/voices/add", "{}", "application/json", headers={"xi-api-key": secret}
+    )
+    assert answer.json()["detail"][0]["loc"] == ["body", "name"]
+
+
+@pytest.mark.parametrize("code", ["too_short", "silent", "unknown", "too_large", "no_voice"])
+def test_recordings_that_will_not_do(add, monkeypatch, code):
+    def refusing(sample, *_):
+        raise SampleRefused(code, seconds=1)
+
+    monkeypatch.setattr(voiceprint, "describe", refusing)
+
+    answer = add()
+
+    assert answer.status_code == 422
+    (error,) = answer.json()["detail"]
+    assert (error["loc"], error["msg"]) == (["body", "files"], str(SampleRefused(code, seconds=1)))
+
+
+def test_a_voice_without_credits_is_their_quota(add, bob, now):
+    poor = keys.create(customer=bob, name="k", scopes=["voices"], now=now)[1]
+
+    answer = add(secret=poor)
+
+    assert (answer.status_code, answer.json()["detail"]["status"]) == (401, "quota_exceeded")
+    assert "25000 credits are required" in answer.json()["detail"]["message"]
 
 
 def test_a_key_that_may_only_read_changes_no_voice(ask, alice, own, now):

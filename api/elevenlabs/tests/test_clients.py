@@ -22,6 +22,7 @@ from conftest import fund
 from tests import nodejs, processes
 from usage.audio.tests.test_encoders import decode
 from usage.models import Generation
+from usage.voiceprint.tests import samples
 
 from .tls import encrypted
 
@@ -59,6 +60,13 @@ def secret(alice, now):
     fund(alice, 100_000, now)
     scopes = ["speech", "read", "voices"]
     return keys.create(customer=alice, name="k", scopes=scopes, now=now)[1]
+
+
+@pytest.fixture(scope="module")
+def recording():
+    """Some seconds in which a woman speaks, as a WAV file."""
+    spoken = samples.speech()
+    return samples.written(samples.numbers(spoken), spoken.sample_rate, "WAV")
 
 
 @pytest.fixture
@@ -139,6 +147,26 @@ def test_python_looks_at_what_there_is(client, alice):
     now_ms = int(time.time() * 1_000)
     usage = client.usage.get(start_unix=now_ms - 3_600_000, end_unix=now_ms + 1_000)
     assert sum(usage.usage["All"]) == len(TEXT)
+
+
+def test_python_makes_a_voice_and_speaks_with_it(client, alice, recording):
+    made = client.voices.ivc.create(name="Mine", files=[("a.wav", recording, "audio/wav")])
+
+    assert made.requires_verification is False
+    voice = client.voices.get(made.voice_id)
+    assert (voice.name, voice.category, voice.is_owner) == ("Mine", "cloned", True)
+    assert Wallet.objects.get(customer=alice).balance == 75_000
+    assert is_speech(b"".join(client.text_to_speech.convert(made.voice_id, text=TEXT)))
+    assert client.voices.update(made.voice_id, name="Better").status == "ok"
+    assert client.voices.search(search="Better").voices[0].voice_id == made.voice_id
+    with pytest.raises(UnprocessableEntityError) as refused:
+        client.voices.ivc.create(name="Short", files=[("a.wav", recording[:100_000])])
+    assert refused.value.body["detail"][0]["loc"] == ["body", "files"]
+    with pytest.raises(UnprocessableEntityError):
+        client.voices.ivc.create(name="Two", files=[recording, recording])
+    assert client.voices.delete(made.voice_id).status == "ok"
+    with pytest.raises(ApiError):
+        client.voices.get(made.voice_id)
 
 
 def test_python_goes_through_the_history(client):
@@ -232,7 +260,8 @@ def test_a_client_that_breaks_off_pays_for_what_it_was_sent(server, secret, alic
     assert (wallet.balance, wallet.reserved) == (100_000 - spent, 0)
 
 
-def test_a_program_in_node(server, secret, tmp_path):
+def test_a_program_in_node(server, secret, recording, tmp_path):
+    (tmp_path / "voice.wav").write_bytes(recording)
     asked = {
         "baseUrl": server.address,
         "apiKey": secret,
@@ -256,6 +285,8 @@ def test_a_program_in_node(server, secret, tmp_path):
     assert seen["subscription"] == "free"
     assert seen["history"][0] == {"text": TEXT, "cost": len(TEXT)}
     assert seen["deleted"] == "ok"
+    assert seen["made"] == {"verified": False, "name": "Mine", "deleted": "ok"}
+    assert is_speech((tmp_path / "own.mp3").read_bytes())
     assert seen["usage"] == 4 * len(TEXT)
     assert seen["errors"]["key"] == {"status": 401, "code": "invalid_api_key", "hasId": True}
     assert seen["errors"]["voice"] == {"status": 404, "code": "voice_not_found", "hasId": True}

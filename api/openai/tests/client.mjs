@@ -1,5 +1,5 @@
 // What a program with OpenAI's client for Node sees; printed as JSON.
-import { writeFileSync } from "node:fs";
+import { createReadStream, writeFileSync } from "node:fs";
 import OpenAI from "openai";
 
 const asked = JSON.parse(process.env.ASKED);
@@ -36,6 +36,35 @@ seen.again = [again.headers.get("idempotent-replayed"), again.headers.get("vocal
 seen.models = [];
 for await (const model of client().models.list()) seen.models.push(model.id);
 seen.model = await client().models.retrieve("tts-1-hd");
+
+const cloning = client(asked.keys.cloning);
+const file = () => createReadStream(`${asked.folder}/voice.wav`);
+const given = await cloning.audio.voiceConsents.create({
+  name: "Alice",
+  language: "en-US",
+  recording: file(),
+});
+const made = await cloning.audio.voices.create({
+  name: "Mine",
+  consent: given.id,
+  audio_sample: file(),
+});
+const own = await cloning.audio.speech.create({
+  ...SIMPLE,
+  voice: { id: made.id },
+  response_format: "pcm",
+});
+seen.voice = {
+  object: made.object,
+  bytes: (await own.arrayBuffer()).byteLength,
+  consent: given.id,
+  consents: [],
+};
+for await (const each of cloning.audio.voiceConsents.list()) seen.voice.consents.push(each.id);
+seen.voice.deleted = [
+  (await cloning.audio.voices.delete(made.id)).deleted,
+  (await cloning.audio.voiceConsents.delete(given.id)).deleted,
+];
 
 for (const [name, { key, change, headers }] of Object.entries(asked.failing)) {
   try {

@@ -23,9 +23,11 @@ from billing.models import Wallet
 from conftest import fund, make_customer
 from tests import nodejs, processes
 from usage.audio.tests.test_encoders import decode
+from usage.engines.remote.tests.contract_server import ContractServer
 from usage.models import Generation
 from usage.speech import speak
 from usage.speech.asked import Asked
+from usage.voiceprint.tests import samples as samples_of_voices
 
 pytestmark = [
     pytest.mark.process,
@@ -44,6 +46,7 @@ FORMATS = {
 }
 RATE = 24_000
 SECONDS = (0.5, 3)  # that the text takes
+COPIES = "model=m&voices=alloy&label=Studio&clones=yes"
 BROKEN = "remote-broken-nobody"  # a voice of a speech server that always fails
 # How a request fails: what is changed of it, and what follows. Status, class in both languages,
 # code, and how many requests the client makes of it by itself.
@@ -87,7 +90,22 @@ def broken_speech_server():
 
 
 @pytest.fixture(scope="module")
-def server(django_db_setup, broken_speech_server, tmp_path_factory):
+def copier():
+    """A speech server that makes copies of voices."""
+    copier = ContractServer()
+    yield copier
+    copier.die()
+
+
+@pytest.fixture(scope="module")
+def recording():
+    """Some seconds in which a woman speaks, as a WAV file."""
+    spoken = samples_of_voices.speech()
+    return samples_of_voices.written(samples_of_voices.numbers(spoken), spoken.sample_rate, "WAV")
+
+
+@pytest.fixture(scope="module")
+def server(django_db_setup, broken_speech_server, copier, tmp_path_factory):
     """A web process, its address for OpenAI's clients, and the requests that failed."""
     folder = tmp_path_factory.mktemp("server")
     env = processes.settings_env(
@@ -96,7 +114,7 @@ def server(django_db_setup, broken_speech_server, tmp_path_factory):
         MEDIA_ROOT=str(folder / "audio"),
         SPEECH_HELPERS="1",
         THROTTLE="off",
-        SPEECH_SERVERS=broken_speech_server,
+        SPEECH_SERVERS=f"{broken_speech_server}, {copier.address}?{COPIES}",
     )
     log = folder / "access.log"
 
@@ -121,6 +139,7 @@ def secrets(alice, bob, now):
 
     made = {
         "good": key(),
+        "cloning": key(scopes=["speech", "read", "voices"]),
         "reading": key(scopes=["read"]),
         "small": key(limit=3),
         "poor": key(bob),
@@ -278,8 +297,42 @@ def test_a_python_program_that_leaves_pays_for_what_it_was_sent(client, now):
     assert (wallet.balance, wallet.reserved) == (10_000 - generation.credits, 0)
 
 
-def test_a_program_in_node(server, secrets, tmp_path):
+def test_python_makes_a_voice_and_speaks_with_it(client, copier, secrets, recording):
+    ours = client(secrets["cloning"])
+    file = ("voice.wav", recording, "audio/wav")
+
+    given = ours.audio.voice_consents.create(name="Alice", language="en-US", recording=file)
+    made = ours.audio.voices.create(name="Mine", consent=given.id, audio_sample=file)
+    sound = ours.audio.speech.create(
+        **SIMPLE | {"voice": {"id": made.id}}, response_format="pcm"
+    ).content
+
+    assert (given.object, made.object, made.type) == (
+        "audio.voice_consent",
+        "audio.voice",
+        "audio_sample",
+    )
+    assert SECONDS[0] < len(sound) / 2 / RATE < SECONDS[1]
+    assert copier.asked[-1]["voice"]["id"] in copier.kept["voices"]
+    assert [each.id for each in ours.audio.voice_consents.list()] == [given.id]
+    assert ours.audio.voice_consents.update(given.id, name="Else").name == "Else"
+    assert ours.audio.voice_consents.retrieve(given.id).name == "Else"
+    with pytest.raises(openai.BadRequestError, match="10 seconds|at least 10"):
+        ours.audio.voices.create(
+            name="Short", consent=given.id, audio_sample=("a.wav", recording[:100_000])
+        )
+    assert ours.audio.voices.delete(made.id).deleted
+    with pytest.raises(openai.NotFoundError):
+        ours.audio.voices.delete(made.id)
+    assert ours.audio.voice_consents.delete(given.id).deleted
+    with pytest.raises(openai.BadRequestError) as gone:
+        ours.audio.speech.create(**SIMPLE | {"voice": {"id": made.id}})
+    assert gone.value.param == "voice"
+
+
+def test_a_program_in_node(server, secrets, recording, tmp_path):
     before = len(server.failed())
+    (tmp_path / "voice.wav").write_bytes(recording)
     asked = {
         "baseURL": server.address,
         "keys": secrets,
@@ -298,6 +351,10 @@ def test_a_program_in_node(server, secrets, tmp_path):
     assert seen["again"] == ["true", "0"]
     assert seen["models"] == list(MODELS)
     assert seen["model"]["id"] == "tts-1-hd"
+    assert seen["voice"]["object"] == "audio.voice"
+    assert SECONDS[0] < seen["voice"]["bytes"] / 2 / RATE < SECONDS[1]
+    assert seen["voice"]["consents"] == [seen["voice"]["consent"]]
+    assert seen["voice"]["deleted"] == [True, True]
     statuses = []
     for name, (_, status, kind, code, requests) in FAILING.items():
         error = seen["errors"][name]

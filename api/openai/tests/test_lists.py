@@ -107,23 +107,3 @@ def test_the_documents_name_every_voice_and_model():
         standard, premium = (f"{voices.HOUSE[each].name}, `{each}`" for each in ids)
         assert f"| `{name}` | {premium} | {standard} |" in document
     assert all(f"`{model}`" in document for model in MODELS if not model.startswith("gpt-4o-mini-"))
-
-
-@pytest.mark.parametrize(
-    ("method", "path"),
-    [
-        ("post", "/v1/audio/voices"),
-        ("delete", "/v1/audio/voices/voice_1"),
-        ("post", "/v1/audio/voice_consents"),
-        ("get", "/v1/audio/voice_consents"),
-        ("get", "/v1/audio/voice_consents/cons_1"),
-        ("post", "/v1/audio/voice_consents/cons_1"),
-        ("delete", "/v1/audio/voice_consents/cons_1"),
-    ],
-)
-def test_voices_are_not_made_by_this_dialect_and_it_says_where(client, method, path):
-    answer = getattr(client, method)(path)
-
-    error = answer.json()["error"]
-    assert (answer.status_code, error["code"]) == (404, "unknown_url")
-    assert f"{settings.SITE_URL}/studio/voice/" in error["message"]

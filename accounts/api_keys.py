@@ -4,8 +4,9 @@ A secret is `vk_`, 40 random letters and digits, and 6 that are a checksum of th
 error is refused without a look into the database, and scanners can tell a real key from a word. It
 is shown once. Kept is its SHA-256, which needs no slow hash because nobody can guess 238 bits.
 
-A form that is sent twice makes one key, and both answers show it: a browser shows the second one
-only. For that the secret is made of the form, with its random token, and of SECRET_KEY.
+A form or request that is sent twice makes one key, and both answers show it: a browser shows the
+second one only, and a program may have lost the first. For that the secret is made of what was
+sent, with its random token or its idempotency key, and of SECRET_KEY.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.db import IntegrityError
 from django.db.models import Q
 from django.utils.crypto import salted_hmac
 from django.views.decorators.debug import sensitive_variables
@@ -61,7 +63,15 @@ class AlreadyMade(Exception):
     """This request has made a key before; its secret cannot be shown any more."""
 
     def __init__(self, key: ApiKey) -> None:
-        super().__init__(f"{key.name} was made by this form before")
+        super().__init__(f"{key.name} was made by this request before")
+        self.key = key
+
+
+class IdempotencyKeyReused(Exception):
+    """Another request has made a key under this idempotency key."""
+
+    def __init__(self, key: ApiKey) -> None:
+        super().__init__(f"{key.name} was made by another request with this idempotency key")
         self.key = key
 
 
@@ -87,34 +97,60 @@ def create(
     expires_at: datetime | None,
     now: datetime,
     request: str = "",
+    idempotency_key: str = "",
 ) -> tuple[ApiKey, str]:
     """Make a key. Returns it with its secret, which nobody can read again. Raises KeyRefused.
 
-    `request` is all that was sent, with a token that nobody can guess. Sent again it makes no
-    second key: for AGAIN_SECONDS it is answered alike, later it raises AlreadyMade.
+    `request` is all that was sent, with a token that nobody can guess or with `idempotency_key`.
+    Sent again it makes no second key: for AGAIN_SECONDS it is answered alike, later it raises
+    AlreadyMade. Another request with the same `idempotency_key` raises IdempotencyKeyReused.
     """
     secret = _secret_of(customer, request) if request else new_secret()
-    made = ApiKey.objects.filter(customer=customer, secret_sha256=_hashed(secret)).first()
-    if made is None:
-        name = " ".join(name.split())
-        if errors := _errors(customer, name, scopes, expires_at, now):
-            raise KeyRefused(errors)
+    if made := _made_before(customer, request, secret, idempotency_key):
+        return _again(made, secret, now)
+    name = " ".join(name.split())
+    if errors := _errors(customer, name, scopes, expires_at, now):
+        raise KeyRefused(errors)
+    fields = {
+        "customer": customer,
+        "name": name,
+        "first_characters": secret[:SHOWN_FIRST],
+        "last_characters": secret[-SHOWN_LAST:],
+        "scopes": [scope for scope in SCOPES if scope in scopes],
+        "expires_at": expires_at,
+        "created_at": now,
+    }
+    if idempotency_key:
+        fields["idempotency_sha256"] = _hashed(idempotency_key)
+        fields["request_sha256"] = _hashed(request)
+    try:
         # Of two requests at once the second waits for the first, and finds its key.
-        made, is_new = ApiKey.objects.get_or_create(
-            secret_sha256=_hashed(secret),
-            defaults={
-                "customer": customer,
-                "name": name,
-                "first_characters": secret[:SHOWN_FIRST],
-                "last_characters": secret[-SHOWN_LAST:],
-                "scopes": [scope for scope in SCOPES if scope in scopes],
-                "expires_at": expires_at,
-                "created_at": now,
-            },
-        )
-        if is_new:
-            return made, secret
-    if made.revoked_at or made.created_at < now - timedelta(seconds=AGAIN_SECONDS):
+        made, is_new = ApiKey.objects.get_or_create(secret_sha256=_hashed(secret), defaults=fields)
+    except IntegrityError:  # two different ones, with one idempotency key
+        if made := _made_before(customer, request, secret, idempotency_key):
+            return _again(made, secret, now)
+        raise
+    return (made, secret) if is_new else _again(made, secret, now)
+
+
+def _made_before(
+    customer: Customer, request: str, secret: str, idempotency_key: str
+) -> ApiKey | None:
+    """The key that this request has made. Raises IdempotencyKeyReused."""
+    rows = ApiKey.objects.filter(customer=customer)
+    if not idempotency_key:
+        return rows.filter(secret_sha256=_hashed(secret)).first()
+    made = rows.filter(idempotency_sha256=_hashed(idempotency_key)).first()
+    if made and made.request_sha256 != _hashed(request):
+        raise IdempotencyKeyReused(made)
+    return made
+
+
+def _again(made: ApiKey, secret: str, now: datetime) -> tuple[ApiKey, str]:
+    """The answer to a request that comes again. Raises AlreadyMade."""
+    is_old = made.created_at < now - timedelta(seconds=AGAIN_SECONDS)
+    # It has another secret if SECRET_KEY is a new one since.
+    if made.revoked_at or is_old or made.secret_sha256 != _hashed(secret):
         raise AlreadyMade(made)
     return made, secret
 
@@ -166,10 +202,10 @@ def revoke(key: ApiKey, now: datetime) -> None:
 
 
 def forget_all(customer: Customer, now: datetime) -> None:
-    """Revoke a customer's keys and drop their names, for one who wants to be forgotten."""
+    """Revoke a customer's keys and drop what names them, for one who wants to be forgotten."""
     rows = ApiKey.objects.filter(customer=customer)
     rows.filter(revoked_at=None).update(revoked_at=now)
-    rows.update(name="")
+    rows.update(name="", idempotency_sha256="", request_sha256="")
 
 
 def usable(customer: Customer, now: datetime) -> Any:

@@ -162,9 +162,23 @@ class ApiKey(models.Model):
         null=True, blank=True, help_text="To the minute. Empty: never."
     )
     revoked_at = models.DateTimeField(null=True, blank=True)
+    # Of the program's request that made it; both empty without an Idempotency-Key.
+    idempotency_sha256 = models.CharField(
+        "SHA-256 of the idempotency key", max_length=64, blank=True, default=""
+    )
+    request_sha256 = models.CharField(
+        "SHA-256 of the request", max_length=64, blank=True, default=""
+    )
 
     class Meta:
         verbose_name = "API key"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["customer", "idempotency_sha256"],
+                name="apikey_idempotency_unique",
+                condition=~Q(idempotency_sha256=""),
+            )
+        ]
 
     def __str__(self) -> str:
         return f"{self.name or 'key'} ({self.shown})"

@@ -39,11 +39,12 @@ def create(
     expires_at: datetime | None = None,
     now: datetime,
     request: str = "",
+    idempotency_key: str = "",
 ) -> tuple[ApiKey, str]:
     """Make a key that may spend `limit` credits (None: no limit) in each period.
 
-    Returns it with its secret, which nobody can read again. Raises KeyRefused, and AlreadyMade:
-    see `api_keys.create`, also for `request`.
+    Returns it with its secret, which nobody can read again. Raises KeyRefused, AlreadyMade and
+    IdempotencyKeyReused: see `api_keys.create`, also for `request` and `idempotency_key`.
     """
     errors = _errors(limit, period)
     try:
@@ -55,6 +56,7 @@ def create(
                 expires_at=expires_at,
                 now=now,
                 request=request,
+                idempotency_key=idempotency_key,
             )
             if errors:
                 raise KeyRefused(errors)

@@ -63,6 +63,8 @@ class Migration(migrations.Migration):
                 ('expires_at', models.DateTimeField(blank=True, help_text='Empty: never.', null=True)),
                 ('last_used_at', models.DateTimeField(blank=True, help_text='To the minute. Empty: never.', null=True)),
                 ('revoked_at', models.DateTimeField(blank=True, null=True)),
+                ('idempotency_sha256', models.CharField(blank=True, default='', max_length=64, verbose_name='SHA-256 of the idempotency key')),
+                ('request_sha256', models.CharField(blank=True, default='', max_length=64, verbose_name='SHA-256 of the request')),
                 ('customer', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='api_keys', to='accounts.customer')),
             ],
             options={
@@ -113,6 +115,10 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name='customer',
             index=models.Index(condition=models.Q(('dead_at__isnull', False)), fields=['dead_at'], name='customer_dead'),
+        ),
+        migrations.AddConstraint(
+            model_name='apikey',
+            constraint=models.UniqueConstraint(condition=models.Q(('idempotency_sha256', ''), _negated=True), fields=('customer', 'idempotency_sha256'), name='apikey_idempotency_unique'),
         ),
         migrations.AddConstraint(
             model_name='ingestalias',

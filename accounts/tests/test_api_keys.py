@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import timedelta
 
 import pytest
+from django.db import connection
 
 from accounts import api_keys
 from accounts.models import ApiKey
@@ -115,3 +117,44 @@ def test_fifty_keys_are_enough_and_revoked_ones_do_not_count(alice, now, monkeyp
     api_keys.revoke(first, now)
 
     assert make(alice, now)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("requests", [("a", "a"), ("a", "b")])
+def test_of_two_at_once_under_one_idempotency_key_one_makes_the_key(alice, now, requests):
+    together, found = threading.Barrier(2), []
+
+    def ask(request):
+        together.wait()
+        try:
+            found.append(make(alice, now, request=request, idempotency_key="one"))
+        except api_keys.IdempotencyKeyReused as error:
+            found.append(error)
+        connection.close()
+
+    both = [threading.Thread(target=ask, args=[request]) for request in requests]
+    for one in both:
+        one.start()
+    for one in both:
+        one.join()
+
+    key = ApiKey.objects.get()
+    assert len(found) == 2
+    if len(set(requests)) == 1:
+        assert found[0] == found[1]
+        assert found[0][0] == key
+    else:
+        [refused] = [one for one in found if isinstance(one, Exception)]
+        assert refused.key == key
+
+
+def test_a_forgotten_customer_s_keys_say_nothing_of_their_requests(alice, now):
+    make(alice, now, request="all that was sent", idempotency_key="one")
+
+    api_keys.forget_all(alice, now)
+
+    assert ApiKey.objects.values_list("name", "idempotency_sha256", "request_sha256").get() == (
+        "",
+        "",
+        "",
+    )

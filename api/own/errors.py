@@ -112,7 +112,14 @@ EXPLAINED = (
         "key_reused",
         422,
         "This idempotency key was used for another request",
-        "Use a new one for another text, voice, format or speed.",
+        "Use a new one for another text, voice, format or speed, or another key or endpoint.",
+    ),
+    Explained(
+        "already_made",
+        409,
+        "This request has made a key or endpoint before",
+        "`key` or `webhook` is its id. Its secret is shown for one minute, to whoever asks again,"
+        " and then to nobody. Sending the request again changes nothing.",
     ),
     Explained(
         "audio_lost",

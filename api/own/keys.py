@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from django.http import Http404
+from django.http import Http404, HttpResponse
 from ninja import Status
 
 from accounts import api_keys
@@ -14,9 +14,15 @@ from api import limits
 from api.failures import Failure
 from billing import keys, ledger
 
+from . import idempotency
 from .api import Key as Auth
 from .api import api
 from .schemas import PROBLEMS, BudgetIn, Key, KeyIn, Keys, NewKey, ThisKey
+
+MADE_BEFORE = (
+    "This request has made the key {id} before. Its secret is not shown twice, and we keep no copy"
+    " of it. If you do not have it, revoke that key, and make another with a new Idempotency-Key."
+)
 
 
 @api.get(
@@ -54,10 +60,16 @@ def list_keys(request: Any) -> dict[str, Any]:
     auth=Auth("keys"),
     operation_id="createKey",
     summary="Make a key",
-    description="It may have no scopes that the key of this request does not have.",
+    description="It may have no scopes that the key of this request does not have. "
+    + idempotency.DESCRIPTION,
     response={201: NewKey, **PROBLEMS},
 )
-def create_key(request: Any, data: KeyIn) -> Status[dict[str, Any]]:
+def create_key(
+    request: Any,
+    data: KeyIn,
+    response: HttpResponse,
+    idempotency_key: str | None = idempotency.HEADER,
+) -> Status[dict[str, Any]]:
     if beyond := set(data.scopes) & api_keys.SCOPES.keys() - set(request.api_key.scopes):
         raise Failure(
             403,
@@ -73,9 +85,16 @@ def create_key(request: Any, data: KeyIn) -> Status[dict[str, Any]]:
             period=data.budget.period,
             expires_at=data.expires_at,
             now=request.now,
+            **_sent(request, data, idempotency_key),
         )
     except api_keys.KeyRefused as error:
         raise Failure(422, "invalid_request", str(error), errors=error.errors) from error
+    except api_keys.AlreadyMade as error:
+        raise idempotency.already_made("key", error.key.pk, MADE_BEFORE) from error
+    except api_keys.IdempotencyKeyReused as error:
+        raise idempotency.reused("key", error.key.pk) from error
+    if key.created_at < request.now:
+        response["Idempotent-Replayed"] = "true"
     budget = ledger.budgets.budget(key.pk, request.now)
     return Status(201, as_json(key, budget) | {"secret": secret})
 
@@ -129,6 +148,14 @@ def as_json(key: ApiKey, budget: ledger.Budget) -> dict[str, Any]:
         "last_used_at": key.last_used_at,
         "revoked_at": key.revoked_at,
     }
+
+
+def _sent(request: Any, data: KeyIn, idempotency_key: str | None) -> dict[str, str]:
+    """What names the request among those of this key, for asking again."""
+    if not idempotency_key:
+        return {}
+    named = idempotency.named(request, idempotency_key)
+    return {"request": f"{named} {data.model_dump_json()}", "idempotency_key": named}
 
 
 def _of(request: Any, key_id: UUID) -> ApiKey:

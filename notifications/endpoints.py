@@ -1,5 +1,5 @@
 """A customer's endpoints: made, changed, given another secret, disabled, deleted; what was sent to
-them, and sending it again. Pages call this, and an API may.
+them, and sending it again. The pages and the API call this.
 """
 
 from __future__ import annotations
@@ -45,37 +45,49 @@ def create(
     Raises EndpointRefused, for `url`, `events` or `key`.
     """
     key = key or str(uuid.uuid4())
-    url, events = _checked(url, events, key)
+    checked = _checked(url, events, key)
     with transaction.atomic():
         # One at a time, so that no two make the last one.
         owner = Customer.objects.select_for_update(of=("self",)).select_related("user")
         if not owner.get(pk=customer.pk).user.is_active:
             raise EndpointRefused(url="This account is closed.")
         if first := WebhookEndpoint.objects.filter(customer=customer, key=key).first():
-            return _again(first, url, events, now)
+            return _again(first, checked, now)
         if customer.webhook_endpoints.kept().count() >= ENDPOINTS_MAX:
             raise EndpointRefused(
                 url=f"You have {ENDPOINTS_MAX} endpoints, and more are not possible. Delete one."
             )
         endpoint = WebhookEndpoint.objects.create(
             customer=customer,
-            url=url,
-            events=events,
             secret=signature.new_secret(),
             key=key,
             created_at=now,
+            **checked,
         )
     return endpoint, endpoint.secret
 
 
-def change(endpoint: WebhookEndpoint, *, url: str, events: Sequence[str]) -> None:
-    """Send these events to that address from now on, what waits included.
+def change(
+    endpoint: WebhookEndpoint,
+    now: datetime,
+    *,
+    url: str | None = None,
+    events: Sequence[str] | None = None,
+    enabled: bool | None = None,
+) -> None:
+    """Send these events to that address from now on, what waits included; or nothing any more.
 
-    Raises EndpointRefused, for `url` or `events`.
+    None leaves what is there. Raises EndpointRefused, for `url` or `events`.
     """
-    endpoint.url, endpoint.events = _checked(url, events)
-    endpoint.rests_until_at = None
-    _kept(endpoint).update(url=endpoint.url, events=endpoint.events, rests_until_at=None)
+    fields = _checked(url, events)
+    with transaction.atomic():
+        if fields:
+            _kept(endpoint).update(**fields, rests_until_at=None)
+        if enabled:
+            enable(endpoint)
+        elif enabled is not None:
+            disable(endpoint, now)
+    endpoint.refresh_from_db()
 
 
 def rotate(endpoint: WebhookEndpoint, now: datetime, *, rotations: int | None = None) -> str:
@@ -143,20 +155,27 @@ def delete_all(customer: Customer, now: datetime) -> None:
         delete(endpoint, now)
 
 
-def of(customer: Customer) -> list[WebhookEndpoint]:
-    """The customer's endpoints, the oldest first."""
-    return list(customer.webhook_endpoints.kept().order_by("created_at", "id"))
+def of(customer: Customer, *, after: WebhookEndpoint | None = None) -> list[WebhookEndpoint]:
+    """The customer's endpoints, the oldest first; those that are newer than one."""
+    rows = customer.webhook_endpoints.kept()
+    if after is not None:
+        same_moment = Q(created_at=after.created_at, id__gt=after.id)
+        rows = rows.filter(Q(created_at__gt=after.created_at) | same_moment)
+    return list(rows.order_by("created_at", "id"))
 
 
 def deliveries(
-    endpoint: WebhookEndpoint, *, before: OutboundWebhook | None = None
+    endpoint: WebhookEndpoint,
+    *,
+    before: OutboundWebhook | None = None,
+    limit: int | None = None,
 ) -> list[OutboundWebhook]:
-    """Up to DELIVERIES_A_PAGE of what was or is to be sent, newest first; the older than one."""
+    """Up to `limit`, or a page, of what was or is to be sent, newest first; the older than one."""
     rows = OutboundWebhook.objects.filter(endpoint=endpoint)
     if before is not None:
         same_moment = Q(created_at=before.created_at, id__lt=before.id)
         rows = rows.filter(Q(created_at__lt=before.created_at) | same_moment)
-    return list(rows.order_by("-created_at", "-id")[:DELIVERIES_A_PAGE])
+    return list(rows.order_by("-created_at", "-id")[: limit or DELIVERIES_A_PAGE])
 
 
 def resend(webhook: OutboundWebhook, now: datetime) -> None:
@@ -197,28 +216,34 @@ def _kept(endpoint: WebhookEndpoint) -> Any:
 
 
 def _again(
-    first: WebhookEndpoint, url: str, events: list[str], now: datetime
+    first: WebhookEndpoint, checked: dict[str, Any], now: datetime
 ) -> tuple[WebhookEndpoint, str]:
     """The answer to a key that was used before."""
-    if first.deleted_at or (first.url, first.events) != (url, events):
+    if first.deleted_at or {"url": first.url, "events": first.events} != checked:
         raise EndpointRefused(key="This form was sent before. Fill it in again.")
     is_just_made = now - first.created_at <= timedelta(seconds=SHOWN_SECONDS)
     return first, first.secret if is_just_made and not first.rotations else ""
 
 
-def _checked(url: str, events: Sequence[str], key: str = "-") -> tuple[str, list[str]]:
-    """Both in their one form. Raises EndpointRefused."""
+def _checked(
+    url: str | None, events: Sequence[str] | None, key: str | None = None
+) -> dict[str, Any]:
+    """Those that are given, in their one form. Raises EndpointRefused."""
+    found: dict[str, Any] = {}
     errors = {}
-    try:
-        url = checked_url(url)
-    except AddressRefused as error:
-        errors["url"] = str(error)
-    if unknown := sorted(set(events) - KINDS.keys()):
-        errors["events"] = f"There is no event called {unknown[0][:40]}."
-    elif not events:
-        errors["events"] = "Choose at least one event."
-    if not KEY.fullmatch(key):
+    if url is not None:
+        try:
+            found["url"] = checked_url(url)
+        except AddressRefused as error:
+            errors["url"] = str(error)
+    if events is not None:
+        found["events"] = [kind for kind in KINDS if kind in events]
+        if unknown := sorted(set(events) - KINDS.keys()):
+            errors["events"] = f"There is no event called {unknown[0][:40]}."
+        elif not events:
+            errors["events"] = "Choose at least one event."
+    if key is not None and not KEY.fullmatch(key):
         errors["key"] = "A key is 1 to 128 ASCII characters without spaces."
     if errors:
         raise EndpointRefused(**errors)
-    return url, [kind for kind in KINDS if kind in events]
+    return found

@@ -105,7 +105,10 @@ def _create(request: CustomerRequest) -> HttpResponse:
 
 def _save(request: CustomerRequest, endpoint: WebhookEndpoint) -> None:
     endpoints.change(
-        endpoint, url=request.POST.get("url", ""), events=request.POST.getlist("events")
+        endpoint,
+        timezone.now(),
+        url=request.POST.get("url", ""),
+        events=request.POST.getlist("events"),
     )
     messages.success(request, "Saved.")
 

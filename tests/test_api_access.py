@@ -71,6 +71,11 @@ ROWS = {
     "v1/key": {"GET": "any"},
     "v1/keys": {"GET": "keys", "POST": "keys"},
     "v1/keys/<key_id>": {"PATCH": "keys", "DELETE": "keys"},
+    "v1/webhooks": {"GET": "webhooks", "POST": "webhooks"},
+    "v1/webhooks/<webhook_id>": {"GET": "webhooks", "PATCH": "webhooks", "DELETE": "webhooks"},
+    "v1/webhooks/<webhook_id>/rotate": {"POST": "webhooks"},
+    "v1/webhooks/<webhook_id>/deliveries": {"GET": "webhooks"},
+    "v1/webhooks/<webhook_id>/deliveries/<delivery_id>/resend": {"POST": "webhooks"},
 }
 DOCUMENTS = {"v1/openapi.json", "v1/docs"}
 IGNORED = {"v1/"}  # ninja's own root: a name, not a page
@@ -88,7 +93,9 @@ def addresses(nodes=None, before="") -> Iterator[str]:
 
 def path(pattern: str) -> str:
     """An address of things that nobody has."""
-    with_ids = re.sub(r"<(?:uuid:)?(?:generation|key)_id>", str(uuid.uuid4()), pattern)
+    with_ids = re.sub(
+        r"<(?:uuid:)?(?:generation|key|webhook|delivery)_id>", str(uuid.uuid4()), pattern
+    )
     return "/" + re.sub(r"<\w+:\w+>|<\w+>", "nobody", with_ids)
 
 

@@ -97,6 +97,19 @@ EXPLAINED = (
         "As many recordings as a day has",
         "Send it again after `Retry-After`. Nothing was charged.",
     ),
+    Explained(
+        "webhook_disabled",
+        409,
+        "This endpoint is disabled",
+        "Nothing is sent to it. Enable it first: PATCH it with `enabled` true.",
+    ),
+    Explained(
+        "secret_replaced",
+        409,
+        "The secret was replaced meanwhile",
+        "Get the endpoint again, and see its `rotations`. Replace the secret once more if you do"
+        " not have the present one.",
+    ),
     Explained("not_found", 404, "Not found", "There is no such thing, or it is not yours."),
     Explained("unknown_url", 404, "Unknown address", "Look for a typing error in the address."),
     Explained(

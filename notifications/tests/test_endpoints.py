@@ -101,12 +101,12 @@ def test_a_closed_account_gets_none(alice, now):
 
 
 def test_a_change_applies_to_what_waits(told, endpoint, receiver, work, now):
-    endpoints.change(endpoint, url=receiver.url + "/new", events=["voice.ready"])
+    endpoints.change(endpoint, now, url=receiver.url + "/new", events=["voice.ready"])
     work(now)
 
     assert [got.path for got in receiver.got] == ["/hooks/new"]
     with pytest.raises(EndpointRefused):
-        endpoints.change(endpoint, url="nowhere", events=["voice.ready"])
+        endpoints.change(endpoint, now, url="nowhere", events=["voice.ready"])
 
 
 def test_a_replaced_secret_signs_for_a_day(alice, now):

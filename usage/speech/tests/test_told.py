@@ -219,7 +219,7 @@ def test_credits_of_others_say_nothing(alice, bob, wallet, now, quick):
 
 def test_only_what_is_wanted_is_looked_up(alice, endpoint, now, quick):
     fund(alice, 35, now)
-    endpoints.change(endpoint, url=endpoint.url, events=["balance.recharged"])
+    endpoints.change(endpoint, now, url=endpoint.url, events=["balance.recharged"])
     with pytest.raises(ledger.InsufficientCredits):
         say(alice, now, SPOKEN * 2)
     say(alice, now)

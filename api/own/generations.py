@@ -67,6 +67,9 @@ def get_generation(request: Any, generation_id: UUID) -> dict[str, Any]:
         ],
         "event_id": found.event_id,
         "reported": found.is_reported,
+        "reported_at": found.reported_at,
+        "credited_back": found.credited_back,
+        "audio": found.audio,
         "audio_sha256": found.audio_sha256,
     }
     return as_json(generation) | {"receipt": receipt}
@@ -128,7 +131,7 @@ def as_json(generation: Generation) -> dict[str, Any]:
 
 
 def _of(request: Any, generation_id: UUID) -> Generation:
-    rows = Generation.objects.select_related("reservation__usage_event").defer("words")
+    rows = Generation.objects.select_related("reservation", "credit_back").defer("words")
     found = rows.filter(id=generation_id, customer=request.customer).first()
     if found is None:
         raise Http404

@@ -123,6 +123,9 @@ class Receipt(Schema):
     paid_by: list[PaidBy]
     event_id: str = Field(description="Of the usage event at Metronome.")
     reported: bool = Field(description="Whether Metronome has acknowledged it.")
+    reported_at: datetime | None
+    credited_back: int = Field(description="Credits that came back for something that went wrong.")
+    audio: Literal["kept", "deleted", "lost", "unreachable"]
     audio_sha256: str = Field(description="Of the stored FLAC file; empty if it is gone.")
 
 

@@ -128,6 +128,7 @@ const player = (() => {
 
   function present(state, { text, voice, print, length = "", cost = "", until = "" }) {
     one("news")?.remove();
+    one("result-receipt").hidden = true; // until it is done
     one("playable").hidden = false;
     card.hidden = false;
     one("result-state").textContent = state;
@@ -149,6 +150,8 @@ const player = (() => {
       link.hidden = !take.dataset.words;
     }
     one("downloads").hidden = false;
+    one("result-receipt").querySelector("a").href = take.dataset.audio.replace(/audio\/$/, "receipt/");
+    one("result-receipt").hidden = false;
     if (known <= DRAWN_SECONDS_MAX) drawSound(`${take.dataset.audio}?format=mp3`);
     if (take.dataset.words) showWords(take.dataset.words);
     showPosition();

@@ -19,8 +19,9 @@ def nav_link(context: dict[str, Any], name: str, label: str, *within: str) -> Sa
     That is "page" if it leads to the current page, and "true" on the pages named in `within`.
     """
     url = reverse(name)
-    path = context["request"].path
-    current = "page" if path == url else "true" if path in map(reverse, within) else ""
+    request = context["request"]
+    here = request.resolver_match.url_name if request.resolver_match else None
+    current = "page" if request.path == url else "true" if here in within else ""
     mark = format_html(' aria-current="{}"', current) if current else ""
     return format_html('<a href="{}"{}>{}</a>', url, mark, label)
 

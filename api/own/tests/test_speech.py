@@ -61,6 +61,18 @@ def test_the_receipt_tells_all(call, engine):
     assert len(receipt["audio_sha256"]) == 64
 
 
+def test_the_receipt_stays_when_its_event_is_pruned(call, engine):
+    made = call.post("speech", {"text": TEXT})
+    body(made)
+    UsageEvent.objects.all().delete()
+
+    receipt = call.get(f"generations/{made['Vocalis-Generation']}").json()["receipt"]
+
+    assert (receipt["reported"], receipt["reported_at"]) == (True, None)
+    assert receipt["event_id"] == f"vocalis-gen-{made['Vocalis-Generation']}"
+    assert (receipt["audio"], receipt["credited_back"]) == ("kept", 0)
+
+
 def test_the_same_key_again_is_the_same_audio_at_no_cost(call, engine):
     asked = {"text": TEXT, "format": "flac"}
     first = call.post("speech", asked, Idempotency_Key="a")

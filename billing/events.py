@@ -40,22 +40,24 @@ def spent(customer_id: UUID, now: datetime) -> None:
         data = {"balance": wallet.balance, "threshold": threshold}
         emit(customer_id, "balance.low", key, data, now)
     if wallet.balance == 0:
-        _emit_depleted(wallet, key, now)
+        data = {"balance": wallet.balance, "available": wallet.available}
+        emit(customer_id, "balance.depleted", key, data, now)
 
 
 @contextmanager
 def refusals_told(customer_id: UUID, now: datetime) -> Iterator[None]:
     """Tell of a reservation inside that is refused for lack of credits, or for a key's budget.
 
-    Put it around the transaction, which is rolled back for the refusal.
+    Put it around the transaction, which is rolled back for the refusal: with it goes what the
+    refusal wrote off of ended credits. So what can be spent is computed anew, and nothing is told
+    where that suffices by now, because credits were added or became free meanwhile.
     """
     try:
         yield
     except ledger.InsufficientCredits as error:
         if is_wanted(customer_id, "balance.depleted"):
             with transaction.atomic():
-                wallet = Wallet.objects.get(customer_id=customer_id)
-                _emit_depleted(wallet, _latest_rise(wallet), now, needed=error.needed)
+                _emit_refused(customer_id, error.needed, now)
         raise
     except ledger.BudgetExceeded as error:
         if is_wanted(customer_id, "key.budget_reached"):
@@ -80,9 +82,13 @@ def _emit_budget_reached(customer_id: UUID, error: ledger.BudgetExceeded, now: d
     emit(customer_id, "key.budget_reached", key, data, now)
 
 
-def _emit_depleted(wallet: Wallet, key: str, now: datetime, **more: int) -> None:
-    data = {"balance": wallet.balance, "available": wallet.available, **more}
-    emit(wallet.customer_id, "balance.depleted", key, data, now)
+def _emit_refused(customer_id: UUID, needed: int, now: datetime) -> None:
+    # Before the credits are read, so that those of a later rise are seen.
+    key = _latest_rise(Wallet.objects.get(customer_id=customer_id))
+    left = ledger.spendable(customer_id=customer_id, now=now)
+    if left.available < needed:
+        data = {"balance": left.balance, "available": left.available, "needed": needed}
+        emit(customer_id, "balance.depleted", key, data, now)
 
 
 def _threshold_credits(customer_id: UUID) -> int | None:

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from billing import keys, ledger
+from billing import events, keys, ledger
 from billing.models import AutoRecharge, Subscription, Wallet
 from conftest import fund
 from notifications import endpoints
@@ -200,6 +200,30 @@ def test_a_refused_request_is_told_once_until_credits_are_added(alice, now, quic
     with pytest.raises(ledger.InsufficientCredits):
         say(alice, now, key="b")
     assert len(told("balance.depleted")) == 2
+
+
+def test_a_refusal_for_ended_credits_says_that_they_have_ended(alice, now, quick):
+    """The refusal wrote them off, and was rolled back with that."""
+    fund(alice, 90, now, ends_at=now + timedelta(hours=1))
+    later = now + timedelta(hours=1)
+
+    with pytest.raises(ledger.InsufficientCredits):
+        say(alice, later)
+
+    assert told() == [("balance.depleted", {"balance": 0, "available": 0, "needed": 35})]
+
+
+def test_a_refusal_is_not_told_when_the_credits_have_come_meanwhile(alice, now, quick):
+    """Or this event would stand for the next real one, since each is told once for a rise."""
+    fund(alice, 20, now)
+    with pytest.raises(ledger.InsufficientCredits), events.refusals_told(alice.id, now):
+        fund(alice, 15, now)
+        raise ledger.InsufficientCredits(needed=35, available=20)
+    assert told() == []
+
+    with pytest.raises(ledger.InsufficientCredits):
+        say(alice, now, SPOKEN * 2)
+    assert told() == [("balance.depleted", {"balance": 35, "available": 35, "needed": 70})]
 
 
 def test_a_voice_that_is_refused_for_lack_of_credits_is_told(alice, wallet, now):

@@ -1,23 +1,12 @@
 """`python -m sandbox`: serve the sandbox over HTTP."""
 
 import argparse
-import logging
-import os
-import signal
-import socket
 import sys
-import threading
-from types import FrameType
-
-import waitress
 
 from sandbox import DEFAULT_CREDIT_TYPE_ID, Sandbox
+from sandbox_kit.server import serve
 
-logger = logging.getLogger("sandbox")
-
-TICK_SECONDS = 0.1
 REALISTIC_SECONDS = 180.0
-THREADS = 16
 
 
 def arguments(argv: list[str] | None = None) -> argparse.Namespace:
@@ -64,8 +53,6 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
 
 def main(argv: list[str] | None = None) -> int:
     options = arguments(argv)
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
-    logging.getLogger("waitress").setLevel(logging.ERROR)
     sandbox = Sandbox(
         api_key=options.api_key,
         credit_type_id=options.credit_type_id,
@@ -75,67 +62,7 @@ def main(argv: list[str] | None = None) -> int:
         state_path=options.state,
         strict=options.strict,
     )
-    try:
-        sockets = _listen(options.host, options.port)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        sys.stderr.write(f"The sandbox cannot listen on {options.host}:{options.port}: {reason}.\n")
-        return 2
-    server = waitress.create_server(
-        sandbox.wsgi, sockets=sockets, threads=THREADS, ident="Metronome sandbox"
-    )
-    signal.signal(signal.SIGTERM, _stop)
-    signal.signal(signal.SIGINT, _stop)
-    threading.Thread(target=_tick_forever, args=(sandbox,), name="tick", daemon=True).start()
-    logger.info("Metronome sandbox on http://%s:%s", options.host, options.port)
-    try:
-        server.run()
-    except (KeyboardInterrupt, SystemExit):
-        pass
-    finally:
-        sandbox.close()
-    # Threads may still wait for a slow receiver or hold back an answer; nothing they know is lost.
-    sys.stdout.flush()
-    os._exit(0)
-
-
-def _listen(host: str, port: int) -> list[socket.socket]:
-    """One socket for each address of the host, so that `localhost` answers on IPv4 and IPv6."""
-    sockets = []
-    for family, kind, protocol, _, address in socket.getaddrinfo(
-        host, port, type=socket.SOCK_STREAM
-    ):
-        if family not in (socket.AF_INET, socket.AF_INET6):
-            continue
-        try:
-            one = socket.socket(family, kind, protocol)
-        except OSError:
-            continue  # a machine without IPv6
-        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET6:
-            one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        try:
-            one.bind(address)
-        except OSError as error:
-            one.close()
-            if family == socket.AF_INET6 and "assign" in str(error):
-                continue
-            raise
-        sockets.append(one)
-    return sockets
-
-
-def _stop(signum: int, frame: FrameType | None) -> None:
-    raise SystemExit(0)
-
-
-def _tick_forever(sandbox: Sandbox) -> None:
-    pause = threading.Event()
-    while not pause.wait(TICK_SECONDS):
-        try:
-            sandbox.tick()
-        except Exception:  # a process loop must outlive one bad turn
-            logger.exception("a tick failed")
+    return serve(sandbox, "Metronome sandbox", options.host, options.port)
 
 
 if __name__ == "__main__":

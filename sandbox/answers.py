@@ -1,77 +1,11 @@
-"""Between WSGI and the sandbox: bodies read, answers written, and answers lost on the way."""
+"""What the sandbox answers with, in the API's shapes."""
 
 import json
-from collections.abc import Callable, Iterable
 from typing import Any
 
-import httpx
-
-from sandbox.faults import Fault
-from sandbox.wire import Answer, ApiError, Request, dump
-
-StartResponse = Callable[..., Any]
-Application = Callable[[dict[str, Any], StartResponse], Iterable[bytes]]
-
-LARGEST_BODY = 10 * 2**20
-
-
-LOST = "X-Sandbox-Lost"  # tells `transport()` that the client is to see no answer
-
-
-REASONS = {200: "OK", 400: "Bad Request", 401: "Unauthorized", 404: "Not Found", 409: "Conflict"}
-
-
-class Transport(httpx.BaseTransport):
-    def __init__(self, sandbox: Application) -> None:
-        def app(environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
-            environ["sandbox.in_process"] = True
-            return sandbox(environ, start_response)
-
-        self._inner = httpx.WSGITransport(app=app)
-
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        response = self._inner.handle_request(request)
-        kind, _, seconds = response.headers.get(LOST, "").partition(" ")
-        patience = request.extensions.get("timeout", {}).get("read")
-        if kind and (kind != "delay" or (patience is not None and float(seconds) > patience)):
-            raise httpx.ReadTimeout("The sandbox was told to give no answer", request=request)
-        return response
-
-
-def fits(pattern: list[str], parts: list[str], request: Request) -> bool:
-    if len(pattern) != len(parts):
-        return False
-    params = {}
-    for known, part in zip(pattern, parts, strict=True):
-        if known.startswith("{"):
-            params[known[1:-1]] = part
-        elif known != part:
-            return False
-    request.params = params
-    return True
-
-
-def read_body(environ: dict[str, Any]) -> bytes:
-    try:
-        length = int(environ.get("CONTENT_LENGTH") or 0)
-    except ValueError:
-        raise ApiError(400, "Content-Length is not a number") from None
-    if length > LARGEST_BODY:
-        raise ApiError(413, "The request body is too large")
-    stream = environ["wsgi.input"]
-    # Clients without a length stream in chunks; a server that allows it marks the end of the input.
-    data = (
-        stream.read(length)
-        if length
-        else (stream.read(LARGEST_BODY + 1) if _is_chunked(environ) else b"")
-    )
-    if len(data) > LARGEST_BODY:
-        raise ApiError(413, "The request body is too large")
-    return bytes(data)
-
-
-def _is_chunked(environ: dict[str, Any]) -> bool:
-    return bool(environ.get("wsgi.input_terminated")) or "HTTP_TRANSFER_ENCODING" in environ
+from sandbox.wire import ApiError, dump
+from sandbox_kit.faults import Fault
+from sandbox_kit.http import Answer
 
 
 def json_answer(result: Any) -> Answer:
@@ -100,13 +34,3 @@ def fault_answer(fault: Fault) -> Answer:
     )
     headers = [("X-Metronome-Rate-Limit-Type", "client")] if fault.status == 429 else []
     return Answer(json.dumps(body).encode(), "application/json", fault.status, headers)
-
-
-def respond(answer: Answer, start_response: StartResponse) -> Iterable[bytes]:
-    headers = [
-        ("Content-Type", answer.content_type),
-        ("Content-Length", str(len(answer.body))),
-        *answer.headers,
-    ]
-    start_response(f"{answer.status} {REASONS.get(answer.status, 'Status')}", headers)
-    return [answer.body]

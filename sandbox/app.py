@@ -4,7 +4,6 @@ import hashlib
 import hmac
 import logging
 import threading
-import time
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -14,30 +13,29 @@ from urllib.parse import parse_qsl
 import httpx
 
 from sandbox import delivery, moments, page
-from sandbox.answers import (
-    LOST,
+from sandbox.answers import error_answer, fault_answer, json_answer
+from sandbox.checks import check
+from sandbox.control import CONTROLS
+from sandbox.records import DEFAULT_CREDIT_TYPE_ID, Reply
+from sandbox.routes import ROUTES, Route
+from sandbox.wire import ApiError, Request, load
+from sandbox.world import Settings, World
+from sandbox_kit.clock import Clock
+from sandbox_kit.delivery import Postman, Sender, show
+from sandbox_kit.faults import API_KINDS, Fault, Faults
+from sandbox_kit.http import (
+    Answer,
     StartResponse,
     Transport,
-    error_answer,
-    fault_answer,
     fits,
-    json_answer,
+    lose,
     read_body,
     respond,
 )
-from sandbox.checks import check
-from sandbox.clock import Clock
-from sandbox.control import CONTROLS
-from sandbox.faults import API_KINDS, Fault, Faults
-from sandbox.records import DEFAULT_CREDIT_TYPE_ID, Delivery, Reply
-from sandbox.routes import ROUTES, Route
-from sandbox.wire import Answer, ApiError, Request, load
-from sandbox.world import Settings, World
 
 logger = logging.getLogger(__name__)
 
 IDEMPOTENCY_KEEP = timedelta(hours=24)
-PATIENCE_SECONDS = 1.0  # how long a tick waits for its deliveries; slower receivers go on beside it
 
 
 class Sandbox:
@@ -50,7 +48,7 @@ class Sandbox:
         credit_type_id: str = DEFAULT_CREDIT_TYPE_ID,
         now: datetime | None = None,
         webhooks: Iterable[tuple[str, str]] = (),
-        sender: delivery.Sender | None = None,
+        sender: Sender | None = None,
         evaluate_every_seconds: float = 1.0,
         latency_seconds: float = 0.0,
         state_path: str | Path | None = None,
@@ -73,9 +71,15 @@ class Sandbox:
             state_path=state_path,
         )
         self.world.webhooks = list(webhooks)
-        self._sender = sender or delivery.send_over_http
         self._lock = threading.RLock()
-        self._served: set[str] = set()  # destinations that are being sent to
+        self._postman = Postman(
+            self.world,
+            self.faults,
+            self._lock,
+            signer=delivery.headers,
+            retries=delivery.RETRIES,
+            sender=sender,
+        )
         self._exact = {
             (route.method, route.path): route for route in ROUTES if "{" not in route.path
         }
@@ -94,53 +98,12 @@ class Sandbox:
         with self._lock:
             moments.run(self.world, self.clock.now())
             self.world.store.flush()
-        self.deliver()
-
-    def deliver(self) -> None:
-        """Send what is due, to each destination in order.
-
-        The lock is not held while a receiver thinks, and over HTTP none waits for another: one
-        that is still being served is left to it.
-        """
-        with self._lock:
-            batches: dict[str, list[Delivery]] = {}
-            for row in delivery.due(self.world, self.faults, self._served):
-                batches.setdefault(row.url, []).append(row)
-            self._served |= batches.keys()
-        if (
-            self._sender is not delivery.send_over_http
-        ):  # in process: one after the other, so that a run can be repeated
-            try:
-                for url, batch in batches.items():
-                    self._serve(url, batch)
-            finally:
-                self._served -= batches.keys()
-            return
-        senders = [
-            threading.Thread(target=self._serve, args=batch, daemon=True)
-            for batch in batches.items()
-        ]
-        for sender in senders:
-            sender.start()
-        until = time.monotonic() + PATIENCE_SECONDS
-        for sender in senders:
-            sender.join(max(0, until - time.monotonic()))
-
-    def _serve(self, url: str, batch: list[Delivery]) -> None:
-        try:
-            for row in batch:
-                status, reason = delivery.attempt(self.world, self.faults, row, self._sender)
-                with self._lock:
-                    delivery.settle(self.world, row, status, reason)
-                    self.world.store.flush()
-        finally:
-            with self._lock:
-                self._served.discard(url)
+        self._postman.deliver()
 
     @property
     def deliveries(self) -> list[dict[str, Any]]:
         with self._lock:
-            return [delivery.show(row) for row in self.world.store.deliveries]
+            return [show(row) for row in self.world.store.deliveries]
 
     def reset(self) -> None:
         """Forget everything but the settings, the destinations and the clock."""
@@ -162,7 +125,7 @@ class Sandbox:
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         answer, fault = self._answer(environ)
         if fault is not None:
-            return self._lose(answer, fault, environ, start_response)
+            return lose(answer, fault, environ, start_response, is_virtual=self.clock.virtual)
         return respond(answer, start_response)
 
     def transport(self) -> httpx.BaseTransport:
@@ -179,7 +142,7 @@ class Sandbox:
                 return page.answer(self.world, path), None
         try:
             self._authorize(environ)
-            body = read_body(environ)
+            body = read_body(environ, ApiError)
         except ApiError as error:
             return error_answer(error, path), None
         fault = None if path.startswith("/_sandbox/") else self.faults.take(path, API_KINDS)
@@ -277,9 +240,9 @@ class Sandbox:
             return route
         parts = path.split("/")
         for known_method, pattern, candidate in self._patterns:
-            if known_method == method and fits(pattern, parts, request):
+            if known_method == method and fits(pattern, parts, request.params):
                 return candidate
-        known = [route.path for route in ROUTES if fits(route.path.split("/"), parts, request)]
+        known = [route.path for route in ROUTES if fits(route.path.split("/"), parts, {})]
         if known:
             raise ApiError(405, f"{method} is not possible on {path}")
         raise ApiError(404, f"There is no {path}")
@@ -289,7 +252,7 @@ class Sandbox:
     ) -> Callable[["Sandbox", Request], Any] | None:
         parts = path.rstrip("/").split("/")
         for known_method, pattern, handler in self._controls:
-            if known_method == method and fits(pattern, parts, request):
+            if known_method == method and fits(pattern, parts, request.params):
                 return handler
         return None
 
@@ -306,22 +269,3 @@ class Sandbox:
                 raise ApiError(400, f"Unknown fields: {', '.join(sorted(unknown))}")
             self.world.unknown_fields.update(f"{route.path} {name}" for name in unknown)
         return checked
-
-    def _lose(
-        self, answer: Answer, fault: Fault, environ: dict[str, Any], start_response: StartResponse
-    ) -> Iterable[bytes]:
-        """Delay an answer, or swallow it.
-        In process there is no one to keep waiting, so `transport()` is told."""
-        if "sandbox.in_process" in environ:
-            answer.headers.append((LOST, f"{fault.kind} {fault.seconds}"))
-            return respond(answer, start_response)
-        if not self.clock.virtual:
-            time.sleep(fault.seconds)
-        if fault.kind == "delay":
-            return respond(answer, start_response)
-        # Promise more than is sent, so that the server has to close the connection: the client
-        # never sees an answer.
-        start_response(
-            "200 OK", [("Content-Type", "application/json"), ("Content-Length", "65536")]
-        )
-        return [b""]

@@ -1,40 +1,28 @@
 """`/_sandbox/`: what Metronome does not have. Clock, reset, state, deliveries, settings, faults."""
 
-import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from sandbox import delivery, moments, notifications
-from sandbox.wire import Request, find, invalid, moment
+from sandbox import moments, notifications
+from sandbox.wire import Request, find, invalid
+from sandbox_kit import control, delivery
 
 if TYPE_CHECKING:
     from sandbox.app import Sandbox
 
 
 def get_clock(sandbox: "Sandbox", request: Request) -> Any:
-    clock = sandbox.clock
-    return {
-        "now": clock.now(),
-        "virtual": clock.virtual,
-        "offset_seconds": clock.offset.total_seconds(),
-    }
+    return control.show_clock(sandbox.clock)
 
 
 def move_clock(sandbox: "Sandbox", request: Request) -> Any:
     """Move the clock: {"advance_seconds": n} or {"now": moment}.
 
     Everything due until then happens before the answer."""
-    body = request.body
     try:
-        if "now" in body:
-            sandbox.clock.move_to(moment(body["now"], "now"))
-        else:
-            seconds = float(body["advance_seconds"])
-            if not math.isfinite(seconds):
-                raise ValueError("advance_seconds must be finite")
-            sandbox.clock.advance(seconds=seconds)
-    except (KeyError, TypeError, ValueError, OverflowError) as error:
-        raise invalid(f"Give advance_seconds or now: {error}") from None
+        control.move_clock(sandbox.clock, request.body)
+    except ValueError as error:
+        raise invalid(str(error)) from None
     sandbox.world.keep_clock()
     moments.run(sandbox.world, sandbox.clock.now())
     return get_clock(sandbox, request)
@@ -102,12 +90,10 @@ def list_faults(sandbox: "Sandbox", request: Request) -> Any:
 
 def add_fault(sandbox: "Sandbox", request: Request) -> Any:
     """One rule, or {"data": [rules]}."""
-    rules = request.body.get("data", [request.body])
     try:
-        added = [sandbox.faults.add(**rule) for rule in rules]
-    except (TypeError, ValueError) as error:
+        return {"data": control.add_faults(sandbox.faults, request.body)}
+    except ValueError as error:
         raise invalid(str(error)) from None
-    return {"data": [vars(fault) for fault in added]}
 
 
 def clear_faults(sandbox: "Sandbox", request: Request) -> Any:

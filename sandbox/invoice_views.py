@@ -8,8 +8,9 @@ from sandbox.pdf import invoice_pdf
 from sandbox.pricing import ZERO
 from sandbox.rating import Draw, Rating, rate
 from sandbox.records import Contract, Invoice
-from sandbox.wire import Answer, Request, find, missing, moment, page, present, stamp, truth
+from sandbox.wire import Request, find, missing, moment, page, present, stamp, truth
 from sandbox.world import World
+from sandbox_kit.http import Answer
 
 
 def usage_lines(

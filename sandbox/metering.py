@@ -13,7 +13,7 @@ from decimal import Decimal, InvalidOperation
 from heapq import heappop, heappush
 from typing import Any
 
-from sandbox.clock import floor_hour
+from sandbox.periods import floor_hour
 from sandbox.records import Event, Metric
 
 Dimensions = tuple[str | None, ...]

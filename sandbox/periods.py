@@ -68,3 +68,7 @@ def add_offset(moment: datetime, offset: str) -> datetime:
     return shifted + sign * timedelta(
         weeks=weeks, days=days, hours=hours, minutes=minutes, seconds=seconds
     )
+
+
+def floor_hour(moment: datetime) -> datetime:
+    return moment.replace(minute=0, second=0, microsecond=0)

@@ -13,7 +13,6 @@ from typing import Any
 
 from sandbox import commits, notifications, periods
 from sandbox.catalog import fixed_product, unit
-from sandbox.clock import floor_hour
 from sandbox.invoices import finalize, purchase
 from sandbox.pricing import ZERO
 from sandbox.rating import balance, contract_commits
@@ -158,7 +157,7 @@ def _open(
 
 def _commit(world: World, workflow: Workflow, item: InvoiceItem, at: datetime) -> Commit:
     config = workflow.config["commit"]
-    starting_at = floor_hour(at)
+    starting_at = periods.floor_hour(at)
     duration = config.get("duration") or {"unit": "YEARS", "value": 1}
     ending_before = periods.add_duration(
         starting_at, duration["unit"].upper(), int(duration["value"])
@@ -167,7 +166,7 @@ def _commit(world: World, workflow: Workflow, item: InvoiceItem, at: datetime) -
         id=world.new_id(),
         amount=workflow.amount,
         starting_at=starting_at,
-        ending_before=floor_hour(ending_before),
+        ending_before=periods.floor_hour(ending_before),
     )
     return Commit(
         id=workflow.commit_id,

@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Any, TypeVar
 
 from sandbox.records import Record
-from sandbox.store import Table
+from sandbox_kit.store import Table
 
 T = TypeVar("T")
 R = TypeVar("R", bound=Record)
@@ -56,16 +56,6 @@ class Request:
         if name in self.query:
             return self.query[name]
         return self.body.get(name) if isinstance(self.body, dict) else None
-
-
-@dataclass(slots=True)
-class Answer:
-    """An answer that is not plain JSON."""
-
-    body: bytes
-    content_type: str
-    status: int = 200
-    headers: list[tuple[str, str]] = field(default_factory=list)
 
 
 def stamp(moment: datetime) -> str:

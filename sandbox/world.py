@@ -11,11 +11,12 @@ from heapq import heappop, heappush
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sandbox.clock import Clock
 from sandbox.metering import Metering
-from sandbox.records import USD_ID, CreditType, Customer, Due, Event, Switch, Taken
+from sandbox.records import USD_ID, CreditType, Customer, Delivery, Due, Event, Switch, Taken
 from sandbox.store import Store
 from sandbox.wire import ApiError
+from sandbox_kit.clock import Clock
+from sandbox_kit.store import Table
 
 if TYPE_CHECKING:
     from sandbox.rating import Rating
@@ -116,6 +117,10 @@ class World:
         kept = store.switches.get("clock")
         if kept is not None:
             self.clock.restore(kept.value["now"], timedelta(seconds=float(kept.value["offset"])))
+
+    @property
+    def deliveries(self) -> Table[Delivery]:
+        return self.store.deliveries
 
     def new_id(self) -> str:
         if self._random is None:

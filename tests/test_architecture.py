@@ -17,7 +17,8 @@ from django.conf import settings
 ROOT = Path(settings.BASE_DIR)
 # Imports only go to the left.
 LAYERS = ["jobs", "operations", "accounts", "notifications", "billing", "usage", "api", "vocalis"]
-PACKAGES = [*LAYERS, "sandbox"]
+SANDBOXES = ["sandbox", "sandbox_kit", "stripe_sandbox"]
+PACKAGES = [*LAYERS, *SANDBOXES]
 # The rooms of billing: one imports only from floors before its own, and nothing from its
 # neighbours.
 FLOORS = [
@@ -169,11 +170,14 @@ def test_imports_inside_billing_only_go_down():
     assert violations(upward) == []
 
 
-def test_the_sandbox_knows_nothing_of_the_product_nor_the_product_of_it():
+def test_the_sandboxes_know_nothing_of_the_product_nor_the_product_of_them():
+    """Nor does one sandbox know another. The kit they share knows none of them."""
+
     def crosses(path: str, name: str) -> bool:
-        if path.startswith("sandbox/"):
-            return top(name) in {*LAYERS, "django"}
-        return top(name) == "sandbox"
+        here, there = path.split("/")[0], top(name)
+        if here in SANDBOXES:
+            return there in {*LAYERS, "django"} or there in set(SANDBOXES) - {here, "sandbox_kit"}
+        return there in SANDBOXES
 
     assert violations(crosses) == []
 
@@ -192,7 +196,8 @@ def test_one_package_speaks_with_the_metronome_sdk():
 
 def test_payment_sdks_stay_in_payments_and_speech_libraries_in_engines():
     def strays(path: str, name: str) -> bool:
-        return (top(name) in PAYMENT_SDKS and not path.startswith("billing/payments/")) or (
+        allowed = path.startswith(("billing/payments/", "stripe_sandbox/"))
+        return (top(name) in PAYMENT_SDKS and not allowed) or (
             top(name) in SPEECH_LIBRARIES
             and not path.startswith(
                 tuple(f"usage/engines/{place}" for place in SPEECH_LIBRARIES[top(name)])
@@ -329,7 +334,7 @@ def test_the_ledger_alone_writes_wallets_reservations_entries_and_grants():
     )
     found = []
     for path, tree in modules():
-        if path.startswith(("billing/ledger/", "sandbox/")):
+        if path.startswith(("billing/ledger/", *(f"{name}/" for name in SANDBOXES))):
             continue
         for node in ast.walk(tree):
             if (
@@ -380,7 +385,7 @@ def job_columns_written(tree: ast.AST) -> Iterator[tuple[int, str]]:
 
 def test_jobs_alone_writes_the_columns_of_jobs():
     """Others say run_now, schedule, schedule_by or cancel, and `**due(now)` for a new row."""
-    allowed = ("jobs/", "sandbox/")
+    allowed = ("jobs/", *(f"{name}/" for name in SANDBOXES))
     found = [
         f"{path}:{line} writes {name}"
         for path, tree in modules()

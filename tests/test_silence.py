@@ -27,7 +27,7 @@ from accounts.models import Customer, PasswordReset
 from billing import metronome
 from billing.live import wake
 from jobs.errors import Unavailable
-from sandbox import delivery
+from sandbox_kit import delivery
 from vocalis.management.commands import run_all
 
 from . import processes
@@ -69,7 +69,7 @@ CALLERS = {
     "billing/metronome/contracts.py",  # by client.py
     "billing/metronome/network.py",  # the client of client.py, which gives it its time-outs
     "billing/metronome/usage.py",  # by client.py
-    "sandbox/delivery.py",
+    "sandbox_kit/delivery.py",
     "vocalis/management/commands/run_all.py",
 }
 NO_CALLERS = {
@@ -79,10 +79,10 @@ NO_CALLERS = {
     "jobs/worker.py",  # the name of this machine
     "notifications/addresses.py",  # asks the resolver, in a thread that it stops waiting for
     "notifications/network.py",  # a deadline for each delivery; its tests have silent receivers
-    "sandbox/__main__.py",  # listens
-    "sandbox/answers.py",  # a transport within the process
-    "sandbox/app.py",  # the same
+    "sandbox/app.py",  # a transport within the process
     "sandbox/routes.py",  # the parameters of the SDK
+    "sandbox_kit/http.py",  # a transport within the process
+    "sandbox_kit/server.py",  # listens
     "usage/engines/process.py",  # its own helper, with a deadline for each request
     "usage/engines/remote/client.py",  # a deadline for each piece; its tests have silent servers
 }

@@ -19,8 +19,9 @@ from sandbox.records.contracts import (
     Workflow,
 )
 from sandbox.records.customers import BillingConfiguration, Customer, CustomFieldKey
-from sandbox.records.events import Due, Event, Reply, Taken
-from sandbox.records.notices import Alert, AlertState, Delivery, OffsetNotification, Switch
+from sandbox.records.events import Event, Taken
+from sandbox.records.notices import Alert, AlertState, OffsetNotification
+from sandbox_kit.records import Delivery, Due, Reply, Switch
 
 __all__ = [
     "Adjustment",

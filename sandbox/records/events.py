@@ -19,25 +19,5 @@ class Event(Record):
 
 
 @dataclass(kw_only=True)
-class Due(Record):
-    """Something the sandbox does by itself at a moment."""
-
-    at: datetime
-    kind: str
-    ref: str
-    detail: str = ""
-
-
-@dataclass(kw_only=True)
 class Taken(Record):  # id is `<scope>:<uniqueness key>`
     owner_id: str
-
-
-@dataclass(kw_only=True)
-class Reply(Record):
-    """A stored answer for an Idempotency-Key; id is `<path> <key>`."""
-
-    fingerprint: str
-    status: int
-    body: str
-    created_at: datetime

@@ -38,22 +38,3 @@ class OffsetNotification(Record):
     created_at: datetime
     uniqueness_key: str | None = None
     archived_at: datetime | None = None
-
-
-@dataclass(kw_only=True)
-class Switch(Record):
-    """id is a system notification type, or a setting's name; value says what it is set to."""
-
-    value: Any = None
-
-
-@dataclass(kw_only=True)
-class Delivery(Record):
-    url: str
-    body: str
-    created_at: datetime
-    attempts: int = 0
-    status: int | None = None
-    sent_at: datetime | None = None
-    next_attempt_at: datetime | None = None  # None: accepted, given up or dropped
-    note: str = ""

@@ -14,9 +14,11 @@ import httpx
 import pytest
 from metronome import APITimeoutError, Metronome
 
-from sandbox import Sandbox, app
+from sandbox import Sandbox
 from sandbox.__main__ import arguments
-from sandbox.delivery import send_over_http, sign
+from sandbox.delivery import sign
+from sandbox_kit import delivery
+from sandbox_kit.delivery import send_over_http
 
 from .conftest import client_of
 
@@ -163,7 +165,7 @@ def test_one_secret_serves_all_urls_and_a_missing_one_is_refused(capsys):
 
 
 def test_a_slow_receiver_delays_neither_another_nor_the_clock(receiver, monkeypatch):
-    monkeypatch.setattr(app, "PATIENCE_SECONDS", 0.1)
+    monkeypatch.setattr(delivery, "PATIENCE_SECONDS", 0.1)
     may_answer = threading.Event()
     with receiving(may_answer) as (slow_url, slow):
         box = Sandbox(webhooks=[(slow_url, "s"), (receiver[0], "s")])

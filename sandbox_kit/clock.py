@@ -1,6 +1,4 @@
-"""The sandbox's time.
-
-Real Metronome has no test clock; everything time-dependent here asks this one."""
+"""A sandbox's time: everything in it that depends on time asks this clock."""
 
 import threading
 from datetime import UTC, datetime, timedelta
@@ -55,7 +53,3 @@ class Clock:
                 self._frozen = max(self._frozen, now)
             else:
                 self._offset = offset
-
-
-def floor_hour(moment: datetime) -> datetime:
-    return moment.replace(minute=0, second=0, microsecond=0)

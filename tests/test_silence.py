@@ -83,6 +83,8 @@ NO_CALLERS = {
     "sandbox/routes.py",  # the parameters of the SDK
     "sandbox_kit/http.py",  # a transport within the process
     "sandbox_kit/server.py",  # listens
+    "stripe_sandbox/app.py",  # a transport within the process
+    "stripe_sandbox/client.py",  # the same; a mapping of requests
     "usage/engines/process.py",  # its own helper, with a deadline for each request
     "usage/engines/remote/client.py",  # a deadline for each piece; its tests have silent servers
 }

@@ -12,6 +12,22 @@ from stripe_sandbox.world import World
 
 FEE_PERCENT, FEE_CENTS = 0.029, 30
 PAID_OUT_AFTER = timedelta(days=2)
+# Keys of what the sandbox does not have, or not yet.
+ABSENT = (
+    "application",
+    "application_fee",
+    "application_fee_amount",
+    "balance_transaction",
+    "failure_balance_transaction",
+    "on_behalf_of",
+    "receipt_number",
+    "review",
+    "source",
+    "source_transfer",
+    "statement_descriptor",
+    "transfer_data",
+    "transfer_group",
+)
 
 
 def make(
@@ -26,13 +42,10 @@ def make(
     body = {
         "id": new_id,
         "object": "charge",
+        **dict.fromkeys(ABSENT),
         "amount": intent["amount"],
         "amount_captured": intent["amount"] if is_paid else 0,
         "amount_refunded": 0,
-        "application": None,
-        "application_fee": None,
-        "application_fee_amount": None,
-        "balance_transaction": None,
         "billing_details": method["billing_details"],
         "calculated_statement_descriptor": f"SANDBOX* {suffix}" if suffix else "SANDBOX",
         "captured": is_paid,
@@ -41,31 +54,22 @@ def make(
         "customer": intent["customer"],
         "description": intent["description"],
         "disputed": False,
-        "failure_balance_transaction": None,
         "failure_code": decline.code if decline else None,
         "failure_message": decline.message if decline else None,
         "fraud_details": {},
         "livemode": intent["livemode"],
         "metadata": dict(intent["metadata"]),
-        "on_behalf_of": None,
         "outcome": _outcome(decline),
         "paid": is_paid,
         "payment_intent": intent.id,
         "payment_method": method.id,
         "payment_method_details": {"card": _card_details(method, was_3ds), "type": "card"},
         "receipt_email": intent["receipt_email"],
-        "receipt_number": None,
         "receipt_url": world.page_url(f"/receipts/{new_id}") if is_paid else None,
         "refunded": False,
-        "review": None,
         "shipping": intent["shipping"],
-        "source": None,
-        "source_transfer": None,
-        "statement_descriptor": None,
         "statement_descriptor_suffix": suffix,
         "status": "succeeded" if is_paid else "failed",
-        "transfer_data": None,
-        "transfer_group": None,
     }
     row = Resource(id=new_id, body=body)
     if is_paid:

@@ -19,6 +19,31 @@ KEPT = (
     "submit_type",
     "success_url",
 )
+# Keys of what the sandbox does not have, or not before somebody has paid.
+ABSENT = (
+    "after_expiration",
+    "adaptive_pricing",
+    "allow_promotion_codes",
+    "client_secret",
+    "collected_information",
+    "consent",
+    "currency_conversion",
+    "customer_account",
+    "customer_details",
+    "discounts",
+    "integration_identifier",
+    "invoice",
+    "origin_context",
+    "payment_intent",
+    "payment_link",
+    "payment_method_configuration_details",
+    "permissions",
+    "recovered_from",
+    "shipping_address_collection",
+    "shipping_cost",
+    "subscription",
+    "wallet_options",
+)
 
 
 def items(
@@ -104,33 +129,9 @@ def details(*, email: str | None, name: str | None, **more: Any) -> dict[str, An
 def body(given: dict[str, Any], request: Request, **fields: Any) -> dict[str, Any]:
     mode = given["mode"]
     texts = ("after_submit", "shipping_address", "submit", "terms_of_service_acceptance")
-    absent = [
-        "after_expiration",
-        "adaptive_pricing",
-        "allow_promotion_codes",
-        "client_secret",
-        "collected_information",
-        "consent",
-        "currency_conversion",
-        "customer_account",
-        "customer_details",
-        "discounts",
-        "integration_identifier",
-        "invoice",
-        "origin_context",
-        "payment_intent",
-        "payment_link",
-        "payment_method_configuration_details",
-        "permissions",
-        "recovered_from",
-        "shipping_address_collection",
-        "shipping_cost",
-        "subscription",
-        "wallet_options",
-    ]
     return {
         "object": "checkout.session",
-        **dict.fromkeys(absent),
+        **dict.fromkeys(ABSENT),
         **{name: given.get(name) for name in KEPT},
         "automatic_tax": {"enabled": False, "liability": None, "provider": None, "status": None},
         "created": unix(request.now),

@@ -72,8 +72,9 @@ def receiving():
 
 
 @pytest.fixture
-def other(python, tmp_path):
+def other(python, tmp_path, monkeypatch):
     """The other emulator's client, and what it delivered."""
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

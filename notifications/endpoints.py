@@ -164,6 +164,14 @@ def of(customer: Customer, *, after: WebhookEndpoint | None = None) -> list[Webh
     return list(rows.order_by("created_at", "id"))
 
 
+def with_latest(customer: Customer) -> list[WebhookEndpoint]:
+    """The customer's endpoints, each with its newest delivery as `latest`, or None."""
+    found = of(customer)
+    for endpoint in found:
+        endpoint.latest = next(iter(deliveries(endpoint, limit=1)), None)
+    return found
+
+
 def deliveries(
     endpoint: WebhookEndpoint,
     *,

@@ -55,6 +55,9 @@ class WebhookEndpoint(models.Model):
         null=True, blank=True, help_text="By its customer. Address, secrets and events are gone."
     )
 
+    # Not a column: the newest delivery, for a list.
+    latest: OutboundWebhook | None = None
+
     objects = WebhookEndpointQuerySet.as_manager()
 
     class Meta:

@@ -159,7 +159,7 @@ def _render_list(
     request: CustomerRequest, *, url: str, chosen: list[str], key: str = "", **shown: Any
 ) -> HttpResponse:
     context = {
-        "endpoints": endpoints.of(request.customer),
+        "endpoints": endpoints.with_latest(request.customer),
         "endpoints_max": endpoints.ENDPOINTS_MAX,
         "kinds": _kinds(chosen),
         "url": url,

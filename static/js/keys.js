@@ -1,4 +1,4 @@
-// A secret can be copied by a button. Without this, a click on it selects all of it.
+// A secret or an example can be copied by a button. Without this, a click on a secret selects it.
 
 for (const text of document.querySelectorAll("[data-copy]")) {
   const button = document.createElement("button");
@@ -9,7 +9,11 @@ for (const text of document.querySelectorAll("[data-copy]")) {
   button.addEventListener("click", async () => {
     button.textContent = (await copied(text)) ? "Copied" : "Selected: copy it by hand";
   });
-  text.after(button);
+  const head = text.closest(".code")?.querySelector(".code__head");
+  if (head) {
+    button.classList.add("btn--ghost");
+    head.append(button);
+  } else text.after(button);
 }
 
 async function copied(text) {

@@ -11,13 +11,16 @@ from django.conf import settings
 from django.db import connection
 
 from billing.models import LedgerEntry
+from notifications import delivery
 from usage.models import UsageEvent
+from usage.speech import outcome
 
 from . import chaos, invariants, stage
 from .story import STEPS_TOLD, last_steps
 from .world import World, simulate
 
 BATCH = 10
+BUG_SEEDS = 40  # within which a bug that is put in must show
 ON_SQLITE = settings.DATABASES["default"]["ENGINE"].endswith("sqlite3")
 SEEDS = 300 if ON_SQLITE else 200
 
@@ -84,6 +87,22 @@ def test_workers_killed_at_every_visit_still_report_usage_in_the_34_days_metrono
 
         assert UsageEvent.objects.get().sent_at
         assert world.chaos.deaths >= 5
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    ("broken", "name", "how", "noticed"),
+    [
+        (delivery, "_outcome", lambda *_: ("delivered", None), "never came"),
+        (outcome, "emit", lambda *_: None, "nobody was told"),
+    ],
+)
+def test_an_event_that_does_not_arrive_is_noticed(monkeypatch, broken, name, how, noticed):
+    monkeypatch.setattr(broken, name, how)
+
+    with pytest.raises(AssertionError, match=noticed):
+        for seed in range(BUG_SEEDS):
+            simulate(seed)
 
 
 @pytest.mark.django_db(transaction=True)

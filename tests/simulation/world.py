@@ -23,7 +23,7 @@ from billing.subscriptions import choose as subscriptions
 from usage.models import Generation
 from usage.speech import long, own_voice, problems, speak
 
-from . import again, invariants, long_texts, story, streams
+from . import again, hooks, invariants, long_texts, story, streams, told
 from .again import MakingAgain
 from .stage import LONGEST_WAIT_MINUTES
 
@@ -39,7 +39,7 @@ REFUSALS = (
 )
 
 
-class World(MakingAgain, streams.Streams):
+class World(MakingAgain, streams.Streams, hooks.Hooks):
     checked_changes: int | None = None
     counted: int | None = None  # customers, if nobody has signed up since
 
@@ -73,6 +73,7 @@ class World(MakingAgain, streams.Streams):
                 ("change a key", self.change_key, 1),
                 ("stop a long text", self.stop_a_long_text, 2),
                 ("make audio again", self.make_again, 2),
+                ("change an endpoint", self.change_endpoint, 1),
                 ("choose a plan", self.choose_plan, 1),
                 ("auto-recharge", self.set_recharge, 1),
                 ("confirm a payment", self.confirm_payment, 2),
@@ -109,6 +110,9 @@ class World(MakingAgain, streams.Streams):
             ("audio is lost", self.lose_audio, 4),
             ("make audio again", self.make_again, 14),
             ("own voice", self.make_voice, 2),
+            ("add an endpoint", self.add_endpoint, 4),
+            ("change an endpoint", self.change_endpoint, 2),
+            ("send an event again", self.send_again, 2),
             ("auto-recharge", self.set_recharge, 4),
             ("a recharge goes wrong", self.upset_recharge, 2),
             ("card", self.change_card, 3),
@@ -452,6 +456,8 @@ class World(MakingAgain, streams.Streams):
         assert not Customer.objects.exclude(due_at=None).exists(), (
             "it is never certain that Metronome knows them right"
         )
+        self.settle_deliveries()
+        told.at_rest(self)
 
 
 def simulate(seed: int) -> World:

@@ -8,7 +8,7 @@ const client = new ElevenLabsClient({
 
 const audio = await client.textToSpeech.convert("21m00Tcm4TlvDq8ikWAM", {
   text: "Every character counts.",
-  modelId: "eleven_multilingual_v2",
+  modelId: "eleven_flash_v2_5",
   outputFormat: "mp3_44100_128",
 });
 const chunks = [];

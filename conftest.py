@@ -52,6 +52,22 @@ def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix):
         options["options"] = "-c synchronous_commit=off"
 
 
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup, django_db_blocker):
+    """At the end PostgreSQL removes a database only once nobody is connected to it.
+
+    What a killed process or a thread of the tests has left open there is closed: on a slow machine
+    its connection outlives the tests.
+    """
+    yield
+    if connection.vendor == "postgresql":
+        with django_db_blocker.unblock(), connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+
+
 @pytest.fixture
 def now() -> datetime:
     """The real time, to the second; pass it on, or `now + timedelta(...)` for later."""

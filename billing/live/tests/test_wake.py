@@ -8,6 +8,7 @@ from channels.layers import get_channel_layer
 from django.db import transaction
 
 from billing.live import wake
+from tests.stopwatch import Stopwatch
 
 
 @pytest.fixture(autouse=True)
@@ -146,12 +147,12 @@ def test_a_layer_that_hangs_does_not_delay_the_caller(monkeypatch):
     monkeypatch.setattr(wake, "get_channel_layer", Hanging)
     monkeypatch.setattr(wake, "SEND_SECONDS", 0.01)
     monkeypatch.setattr(wake, "_publisher", wake._Publisher())
-    started = time.monotonic()
+    stopwatch = Stopwatch()
 
     for wallet_id in range(1_000):
         wake.wake(wallet_id)
 
-    assert time.monotonic() - started < 1
+    assert stopwatch.seconds() < 1
     assert wake._publisher._own.is_running()
     asyncio.run_coroutine_threadsafe(asyncio.sleep(0.1), wake._publisher._own).result(5)
     close(wake._publisher._own)

@@ -1,5 +1,4 @@
 import threading
-import time
 from queue import Empty, Queue
 
 import pytest
@@ -9,6 +8,7 @@ from billing import ledger
 from billing.live import balance
 from billing.live.watcher import Watcher
 from conftest import fund
+from tests.stopwatch import Stopwatch
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -65,12 +65,12 @@ def test_a_woken_wallet_is_read_before_the_second_is_over(reports, wallet, now):
     watcher.watch(state_of(wallet))
     reports.get(timeout=5)
     ledger.reserve(wallet_id=wallet.id, key="k", amount=10, now=now)
-    started = time.monotonic()
+    stopwatch = Stopwatch()
 
     watcher.wake([wallet.id])
 
     assert reports.get(timeout=5)[0].version == 2
-    assert time.monotonic() - started < 0.5
+    assert stopwatch.seconds() < 0.5
     watcher.stop()
     watcher._thread.join(5)
 

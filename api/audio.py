@@ -26,6 +26,8 @@ from .failures import Failure
 logger = logging.getLogger(__name__)
 
 CHUNK_SAMPLES_BYTES = 512 * 1024  # of stored audio that is encoded at once
+# Of the first piece: the client hears this while the rest of the piece is encoded.
+FIRST_SECONDS = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,10 +139,14 @@ def _encoder(sample_rate: int, output: Output) -> audio.Encoder:
 async def encoded(stream: Stream, encoder: audio.Encoder) -> AsyncGenerator[bytes, None]:
     """The audio of a stream, by an encoder that is closed. Before its end all of it is charged."""
     try:
+        first = 2 * int(stream.sample_rate * FIRST_SECONDS)
         async with stream.delivered() as pieces:
             async for piece in pieces:
-                if data := await asyncio.to_thread(encoder.feed, piece.samples):
-                    yield data
+                for samples in (piece.samples[:first], piece.samples[first:]):
+                    if data := await asyncio.to_thread(encoder.feed, samples):
+                        yield data
+                        stream.sent()
+                first = 0
         if data := await asyncio.to_thread(encoder.finish):
             yield data
     finally:

@@ -18,6 +18,8 @@ STORAGES = STORAGES | {
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     # A file: an in-memory database shared by threads has table locks that a real one does not have.
     DATABASES["default"]["TEST"] = {"NAME": str(VAR_DIR / f"test-{os.getpid()}.sqlite3")}
+# A test's threads end with it, and would leave the connections they keep to the next test.
+DATABASES["default"]["CONN_MAX_AGE"] = 0
 STATIC_ROOT = VAR_DIR / "static"
 # Whitenoise warns about a folder that is missing, and warnings are errors.
 STATIC_ROOT.mkdir(exist_ok=True)

@@ -27,6 +27,7 @@ from .stopwatch import Stopwatch
 pytestmark = [pytest.mark.process, pytest.mark.django_db(transaction=True)]
 
 STREAMS = 200
+APPLICATION = "streams under test"  # as PostgreSQL knows its connections
 CUSTOMERS = 10  # of twenty streams each, the most one may have
 
 
@@ -40,6 +41,7 @@ def web():
         "ENV_FILE": ".env.example",
         "DATABASE_URL": own_database_url(),
         "DJANGO_SETTINGS_MODULE": "vocalis.settings",
+        "PGAPPNAME": APPLICATION,
     }
     command = [
         sys.executable,
@@ -148,7 +150,8 @@ def database_connections(process):
         with connection.cursor() as cursor:
             cursor.execute(
                 "SELECT count(*) FROM pg_stat_activity"
-                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+                " WHERE datname = current_database() AND application_name = %s",
+                [APPLICATION],
             )
             return cursor.fetchone()[0]
     names = [os.path.realpath(file) for file in Path(f"/proc/{process.pid}/fd").iterdir()]

@@ -117,6 +117,9 @@ elif DATABASES["default"] != NO_DATABASE:
         "keepalives_count": 4,
     }
     DATABASES["default"]["OPTIONS"] = waits | DATABASES["default"].get("OPTIONS", {})
+    # A request's thread keeps its connection for the next request: making one takes longer than
+    # most requests. Seconds; one that has broken meanwhile is noticed and made again.
+    DATABASES["default"] = {"CONN_MAX_AGE": 60, "CONN_HEALTH_CHECKS": True} | DATABASES["default"]
 # How many requests a web process works on at the same time, each with a thread and a database
 # connection. Further requests wait (vocalis.concurrency).
 WEB_REQUESTS = env.int("WEB_REQUESTS", default=20)

@@ -115,7 +115,8 @@ class Stream:
         self._todo: list[Piece] = []
         self._changed = threading.Condition()
         self._spoken: list[Spoken] = []
-        self._sent = 0  # of those
+        self._given = 0  # of those: how many were asked for
+        self._sent = 0
         self._failure: Exception | None = None
         self._is_over = False  # nothing more will be spoken
         self._is_left = False  # nothing more will be sent
@@ -136,7 +137,8 @@ class Stream:
 
     @asynccontextmanager
     async def delivered(self) -> AsyncIterator[AsyncGenerator[Spoken, None]]:
-        """The pieces. One counts as sent when the next one, or the end, is asked for.
+        """The pieces. One counts as sent from `sent` on, at the latest when the next one, or the
+        end, is asked for.
 
         They are charged at the end of the block, or as soon as the piece is spoken that is in work
         then. Raises what `_failure` is if a piece fails, or if what was sent cannot be charged;
@@ -158,6 +160,12 @@ class Stream:
     def until(self, count: int) -> int:
         """How many characters the first pieces make up, with the blanks up to the next one."""
         return parts.spoken_until(self._todo, self.generation.characters, count)
+
+    def sent(self) -> None:
+        """The piece that was given last counts as sent: some of its sound has been."""
+        with self._changed:
+            if not self._is_left:
+                self._sent = self._given
 
     def settle(self) -> None:
         """Charge what was sent, or give the credits back. Twice is as once. Never raises.
@@ -257,10 +265,9 @@ class Stream:
                 spoken = self._spoken[self._sent] if self._sent < len(self._spoken) else None
                 is_over, failure = self._is_over, self._failure
             if spoken:
+                self._given = self._sent + 1
                 yield spoken
-                with self._changed:
-                    if not self._is_left:
-                        self._sent += 1
+                self.sent()
             elif not is_over:
                 await event.wait()
             elif failure:

@@ -60,6 +60,7 @@ class Hibari(PooledEngine):
         memory_bytes_max=260 << 20,
         data_bytes_max=1_000 << 20,
     )
+    first_characters_max = 60
     takes_ipa = True
     languages = frozenset({"en-us"})
     tuning = TUNING

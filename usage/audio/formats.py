@@ -30,8 +30,7 @@ class Format:
     rates: tuple[int, ...]  # sample rates in Hz
     bit_rates: tuple[int, ...] = ()  # in kbit/s; empty: it has none
     bit_rate: int | None = None  # the default, in kbit/s
-    package: str = ""  # an optional package that it needs, by its import name
-    requirements: str = ""  # the file that installs it
+    package: str = ""  # a package that it needs and that may be left out, by its import name
 
     @property
     def is_offered(self) -> bool:
@@ -62,7 +61,6 @@ _ALL = (
         (32, 64, 96, 128, 192),
         64,
         package="av",
-        requirements="requirements-aac.txt",
     ),
 )
 FORMATS: Mapping[str, Format] = MappingProxyType({each.name: each for each in _ALL})
@@ -80,7 +78,7 @@ def check(name: str, rate: int | None, bit_rate: int | None) -> Format:
     found = FORMATS[name]
     if not found.is_offered:
         raise FormatMissing(
-            f"{name} needs the package {found.package!r}: pip install -r {found.requirements}"
+            f"{name} needs the package {found.package!r}, which is not installed here."
         )
     if rate is not None and rate not in found.rates:
         raise FormatRefused(f"{name} has the rates {_list(found.rates)} Hz, not {rate}.")

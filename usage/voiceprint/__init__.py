@@ -117,7 +117,7 @@ def missing() -> str:
 
 
 def formats() -> tuple[str, ...]:
-    """What can be decoded here; m4a needs the optional package av."""
+    """What can be decoded here; m4a where av was not left out."""
     return ("wav", "mp3", "ogg", "flac", *(("m4a",) if find_spec("av") else ()))
 
 

@@ -95,9 +95,9 @@ SELECT 'metronome', id, 'commit.segment.start', metronome_id,
   FROM spoken""",
     """INSERT INTO billing_payment
        (id, customer_id, kind, state, amount_cents, currency, gateway,
-        gateway_reference, charge_number, failure, decline,
+        gateway_reference, attempt_number, failure, decline,
         created_at, settled_at, attempts, last_error)
-SELECT id, customer, 'recharge', 'failed', 4900, 'USD', 'test', id, 0, 'Declined.', 'later',
+SELECT id, customer, 'recharge', 'failed', 4900, 'USD', 'test', id, 1, 'Declined.', 'later',
        at, at, 0, ''
   FROM spoken WHERE i %% 5 = 0""",
     """INSERT INTO billing_recharge

@@ -7,7 +7,14 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
-from billing.models import AutoRecharge, ChargeAtTestGateway, Payment, PaymentMethod, Recharge
+from billing.models import (
+    AutoRecharge,
+    ChargeAtTestGateway,
+    Payment,
+    PaymentAttempt,
+    PaymentMethod,
+    Recharge,
+)
 from billing.payments import requests
 from operations.admin import JobRowAdmin, ReadOnlyAdmin, WorkFilter
 from operations.command import Refused
@@ -48,6 +55,15 @@ class PaymentAdmin(OfCustomer, JobRowAdmin):
                 ) from None
 
         self.each(request, payments, "Refund asked for", refund, note=reason)
+
+
+@admin.register(PaymentAttempt)
+class PaymentAttemptAdmin(ReadOnlyAdmin):
+    list_display = ("created_at", "payment", "number", "label", "outcome", "decline", "message")
+    list_filter = ("outcome", "decline")
+    list_select_related = ("payment",)
+    search_fields = ("=key", "=gateway_reference", "=payment__id")
+    ordering = ("-pk",)
 
 
 @admin.register(Recharge)

@@ -4,6 +4,7 @@ Only `billing.ledger` writes Wallet, LedgerEntry, Reservation, CreditGrant and K
 and cents are integers, datetimes are UTC.
 """
 
+from .attempts import PaymentAttempt
 from .contracts import Contract, Subscription
 from .payments import ChargeAtTestGateway, ComplimentaryGrant, Payment, PaymentMethod
 from .recharges import AutoRecharge, Recharge
@@ -21,6 +22,7 @@ __all__ = [
     "KeyBudget",
     "LedgerEntry",
     "Payment",
+    "PaymentAttempt",
     "PaymentMethod",
     "Recharge",
     "Reservation",

@@ -102,9 +102,9 @@ class Payment(JobRow):
     gateway_reference = models.CharField(
         max_length=200, blank=True, default="", help_text="The charge's id at the gateway."
     )
-    charge_number = models.PositiveIntegerField(
-        default=0,
-        help_text="Incremented when another card is charged instead of one awaiting confirmation.",
+    attempt_number = models.PositiveIntegerField(
+        default=1,
+        help_text="The attempt under way or the last one. Another try or card takes the next one.",
     )
     confirm_by_at = models.DateTimeField(
         null=True,

@@ -18,6 +18,7 @@ from billing.models import Payment, Recharge, Subscription
 from jobs.models import due
 from notifications import emit
 
+from . import attempts
 from .gateways import gateway
 
 State = Payment.State
@@ -110,11 +111,12 @@ def call_off(payment: Payment, *, failure: str, now: datetime) -> None:
 def confirmation_url(payment: Payment, *, return_url: str) -> str | None:
     """URL where the customer confirms this payment, None if it does not wait for confirmation.
 
-    Called in web requests. Raises GatewayUnavailable.
+    Called in web requests. Raises GatewayUnavailable, or GatewayDeclined if the bank refuses it.
     """
-    if not is_unconfirmed(payment):
+    attempt = attempts.current(payment)
+    if attempt is None or not is_unconfirmed(payment):
         return None
-    return gateway(payment.gateway).confirmation_url(key=charge_key(payment), return_url=return_url)
+    return gateway(payment.gateway).confirmation_url(attempt, return_url=return_url)
 
 
 def is_unconfirmed(payment: Payment) -> bool:
@@ -127,10 +129,8 @@ def mark_told(payment: Payment, *, now: datetime) -> None:
 
 
 def charge_key(payment: Payment) -> str:
-    """The idempotency key at the gateway. It is derived from our row, and differs for each card."""
-    return f"vocalis-payment-{payment.pk}" + (
-        f"-{payment.charge_number}" if payment.charge_number else ""
-    )
+    """The idempotency key at the gateway of the attempt under way or the last one."""
+    return attempts.key_of(payment, payment.attempt_number)
 
 
 def check_confirmation(payment: Payment, *, now: datetime) -> None:

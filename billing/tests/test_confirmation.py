@@ -115,7 +115,7 @@ def test_nothing_is_tried_again_meanwhile_and_it_is_looked_at_once_an_hour(
     asked = []
     real = TestGateway.find
     monkeypatch.setattr(
-        TestGateway, "find", lambda self, *, key: (asked.append(key), real(self, key=key))[1]
+        TestGateway, "find", lambda self, attempt: (asked.append(attempt), real(self, attempt))[1]
     )
     for _ in range(6 * 24):
         pass_time(stage, minutes=10)
@@ -305,9 +305,9 @@ def test_a_confirmation_between_looking_and_cancelling_wins(stage, alice, monkey
     payment = wait_for_confirmation(stage, alice)
     real = TestGateway.cancel
 
-    def overtaken(self, *, key):
-        assert self.confirm(key=key)
-        return real(self, key=key)
+    def overtaken(self, attempt):
+        assert self.confirm(key=attempt.key)
+        return real(self, attempt)
 
     monkeypatch.setattr(TestGateway, "cancel", overtaken)
     if wanted == "called off":
@@ -325,10 +325,10 @@ def test_a_worker_killed_right_after_cancelling_goes_on(stage, alice, monkeypatc
     payment = wait_for_confirmation(stage, alice)
     real, deaths = TestGateway.cancel, []
 
-    def deadly(self, *, key):
-        charge = real(self, key=key)
+    def deadly(self, attempt):
+        charge = real(self, attempt)
         if not deaths:
-            deaths.append(key)
+            deaths.append(attempt)
             raise Killed
         return charge
 
@@ -408,7 +408,7 @@ def test_another_card_is_charged_under_a_key_of_its_own_once_the_waiting_charge_
     stage.drain()
 
     keys = list(ChargeAtTestGateway.objects.order_by("pk").values_list("key", flat=True))
-    assert keys == [f"vocalis-payment-{payment.pk}", f"vocalis-payment-{payment.pk}-1"]
+    assert keys == [f"vocalis-payment-{payment.pk}-1", f"vocalis-payment-{payment.pk}-2"]
     assert charges() == [("test-3155", ChargeState.CANCELLED), ("test-4242", ChargeState.PAID)]
     assert agree(alice) == 250_000
 
@@ -439,7 +439,7 @@ def test_a_worker_that_was_overtaken_by_another_card_changes_nothing(stage, alic
     wait_for_confirmation(stage, alice)
     Payment.objects.update(state=State.CHARGING)
     slow = Payment.objects.get()
-    Payment.objects.update(charge_number=1)
+    Payment.objects.update(attempt_number=2)
 
     with pytest.raises(processing.Snooze):
         processing.advance(slow, stage.now())

@@ -12,12 +12,15 @@ import random
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, TypeVar
 
 import httpx
 from django.db import connection
+from django.utils import timezone
 
-from billing.payments.gateways import Charge, GatewayUnavailable
+from billing.models import ChargeAtTestGateway, PaymentAttempt
+from billing.payments.gateways import Charge, GatewayUnavailable, Refund
 from billing.payments.gateways.test import TestGateway
 from usage.engines import EngineFailed, Spoken
 from usage.text.pieces import Piece
@@ -27,6 +30,7 @@ DIE_AFTER_COMMIT = 0.03
 DIE_AT_CALL = 0.03
 CALL_FAILS = 0.10
 GATEWAY_FAILS = 0.30  # it is called seldom
+KEY_LASTS = timedelta(days=1)  # after that the gateway would charge again
 OTHERS_AT_STATEMENT = 0.01
 OTHERS_AT_CALL = 0.04
 OTHERS_AT_SPEECH = 0.15
@@ -207,23 +211,39 @@ class UnreliableGateway(TestGateway):
     def __init__(self, chaos: Chaos) -> None:
         self.chaos = chaos
 
-    def charge(self, **payment: Any) -> Charge:
-        return self._call("charge", lambda: TestGateway.charge(self, **payment))
+    def charge(self, attempt: PaymentAttempt) -> Charge:
+        return self._call("charge", lambda: self._charge(attempt))
 
-    def find(self, *, key: str) -> Charge | None:
-        return self._call("find a charge", lambda: TestGateway.find(self, key=key))
+    def find(self, attempt: PaymentAttempt) -> Charge | None:
+        return self._call("find a charge", lambda: TestGateway.find(self, attempt))
 
-    def cancel(self, *, key: str) -> Charge:
-        return self._call("cancel a charge", lambda: TestGateway.cancel(self, key=key))
+    def cancel(self, attempt: PaymentAttempt) -> Charge:
+        return self._call("cancel a charge", lambda: TestGateway.cancel(self, attempt))
 
-    def refund(self, *, key: str) -> None:
-        self._call("refund", lambda: TestGateway.refund(self, key=key))
+    def refund(self, attempt: PaymentAttempt, *, key: str, amount_cents: int) -> Refund:
+        return self._call(
+            "refund",
+            lambda: TestGateway.refund(self, attempt, key=key, amount_cents=amount_cents),
+        )
+
+    def _charge(self, attempt: PaymentAttempt) -> Charge:
+        """A key is forgotten after a day, and stands for one request as long as it is known."""
+        if made := ChargeAtTestGateway.objects.filter(key=attempt.key).first():
+            age = timezone.now() - made.created_at
+            assert age < KEY_LASTS, f"charged again {age} after the first time: {attempt.key}"
+            sent = {name: getattr(made, name) for name in attempt.parameters}
+            assert sent == attempt.parameters, "the same key with another request"
+        return TestGateway.charge(self, attempt)
 
     def _call(self, what: str, effect: Callable[[], T]) -> T:
         def silence() -> T:
             raise GatewayUnavailable("no answer")
 
-        return self.chaos.call(what, effect, {"refused": silence, "lost": silence}, GATEWAY_FAILS)
+        def error() -> T:
+            raise GatewayUnavailable("an error of its own", is_doubtful=True)
+
+        troubles = {"refused": silence, "lost": silence, "failed": error, "lost by a 500": error}
+        return self.chaos.call(what, effect, troubles, GATEWAY_FAILS)
 
 
 class QuickEngine:

@@ -23,13 +23,14 @@ from billing.models import (
     InboundWebhook,
     LedgerEntry,
     Payment,
+    PaymentAttempt,
     Recharge,
     Reservation,
     Subscription,
     Wallet,
 )
 from billing.models import ChargeAtTestGateway as Charge
-from billing.payments.processing import charge_key
+from billing.payments.requests import charge_key
 from jobs.overview import dead_rows
 from usage.metering import comparison
 from usage.models import Generation, LongSpeech, UsageDiscrepancy, UsageEvent, Voice, VoiceType
@@ -211,6 +212,11 @@ def charges_agree() -> None:
         )
     )
     assert charged == {charge_key(payment): payment.amount_cents for payment in kept}
+    paid = PaymentAttempt.objects.filter(outcome=PaymentAttempt.Outcome.PAID)
+    settled = paid.exclude(payment__state=Payment.State.REFUNDED)
+    assert charged == dict(settled.values_list("key", "amount_cents")), "attempts that were paid"
+    unsettled = PaymentAttempt.objects.filter(outcome__in=["open", "waiting"])
+    assert not unsettled.exists(), list(unsettled)
     for payment in kept:
         assert (payment.amount_cents, payment.grant and payment.grant.granted) == _bought(
             payment

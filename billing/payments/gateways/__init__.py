@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import Any, Protocol
 from uuid import UUID
 
 from django.conf import settings
 from django.utils.module_loading import import_string
 
-from billing.models import Payment
+from billing.models import Payment, PaymentAttempt
 from jobs.errors import Unavailable
 
 GATEWAYS = {"test": "billing.payments.gateways.test.TestGateway"}
@@ -23,24 +23,52 @@ GATEWAYS = {"test": "billing.payments.gateways.test.TestGateway"}
 class GatewayDeclined(Exception):
     """The gateway took no money and will not with this card.
 
-    The message is shown to the customer. `decline` says whether trying again makes sense.
+    The message is shown to the customer. `decline` says whether trying again makes sense,
+    `reference` names the charge at the gateway, if it made one.
     """
 
-    def __init__(self, message: str, decline: Payment.Decline = Payment.Decline.LATER) -> None:
+    def __init__(
+        self,
+        message: str,
+        decline: Payment.Decline = Payment.Decline.LATER,
+        *,
+        reference: str = "",
+    ) -> None:
         super().__init__(message)
-        self.decline = decline
+        self.decline, self.reference = decline, reference
+
+
+class CardGone(GatewayDeclined):
+    """The card is not this customer's at the gateway any more: it was removed or replaced."""
 
 
 class GatewayUnavailable(Unavailable):
     """The gateway did not respond, so money may have been taken.
 
-    Call `find` before charging again."""
+    `is_doubtful`: it answered with an error of its own. It would repeat that answer to the same
+    key, whatever has become of the charge, so `find` says more than charging again.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        is_doubtful: bool = False,
+        pause_seconds: int = 0,
+        retry_after_seconds: float = 0,
+    ) -> None:
+        super().__init__(
+            message, pause_seconds=pause_seconds, retry_after_seconds=retry_after_seconds
+        )
+        self.is_doubtful = is_doubtful
 
 
 class ChargeState(StrEnum):
     PAID = "paid"
     # No money is taken until the customer confirms it with the bank (`confirmation_url`).
     WAITING = "waiting"
+    PENDING = "pending"  # the bank has not decided yet; nothing can be done but wait
+    DECLINED = "declined"  # no money was taken, and none will be unless the customer does something
     CANCELLED = "cancelled"  # no money was taken, and none will be
 
 
@@ -49,9 +77,22 @@ class Charge:
     """The state of a charge. `reference` is its id at the gateway."""
 
     reference: str
-    amount_cents: int
-    method_reference: str
     state: ChargeState
+    receipt_url: str = ""
+    message: str = ""  # of one that was declined
+    decline: Payment.Decline = Payment.Decline.LATER
+
+
+class RefundState(StrEnum):
+    PAID_BACK = "paid back"  # or on its way: some banks take days
+    REFUSED = "refused"  # the customer's bank did not take it
+
+
+@dataclass(frozen=True, slots=True)
+class Refund:
+    reference: str
+    state: RefundState
+    message: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,35 +111,45 @@ class Gateway(Protocol):
         Makes no network call.
         """
 
-    def charge(
-        self, *, key: str, amount_cents: int, currency: str, method_reference: str, description: str
-    ) -> Charge:
-        """Charge the card once per `key`. The charge is PAID, or WAITING for a confirmation.
+    def parameters(self, attempt: PaymentAttempt, *, description: str) -> dict[str, Any]:
+        """What `charge` will send, to be stored on the attempt. Makes no network call.
 
-        Raises GatewayDeclined or GatewayUnavailable.
+        Raises CardGone if the customer is not known there.
         """
 
-    def find(self, *, key: str) -> Charge | None:
-        """The charge made under `key`, if there was one. Raises GatewayUnavailable."""
+    def charge(self, attempt: PaymentAttempt) -> Charge:
+        """Charge the card once per key of the attempt, with its stored parameters.
 
-    def confirmation_url(self, *, key: str, return_url: str) -> str:
-        """URL where the customer confirms the WAITING charge of `key`.
+        Raises GatewayDeclined, GatewayUnavailable or Rejected.
+        """
+
+    def find(self, attempt: PaymentAttempt) -> Charge | None:
+        """The charge of this attempt, if there is one: by its id, else by a list of the customer's.
+
+        Raises GatewayUnavailable.
+        """
+
+    def confirmation_url(self, attempt: PaymentAttempt, *, return_url: str) -> str | None:
+        """URL where the customer confirms the WAITING charge, None if nothing is left to confirm.
 
         From there the customer returns to `return_url`. Called in web requests. Raises
-        GatewayUnavailable.
+        GatewayUnavailable, or GatewayDeclined if the bank refuses it right away.
         """
 
-    def cancel(self, *, key: str) -> Charge:
-        """Cancel a WAITING charge. The result is CANCELLED, or PAID if it was confirmed before.
+    def cancel(self, attempt: PaymentAttempt) -> Charge:
+        """Cancel a charge that is not paid. The result is CANCELLED, or PAID if it was by then.
 
         Safe to repeat. Raises GatewayUnavailable.
         """
 
-    def refund(self, *, key: str) -> None:
-        """Refund the whole PAID charge of `key`, once.
+    def refund(self, attempt: PaymentAttempt, *, key: str, amount_cents: int) -> Refund:
+        """Refund so much of the PAID charge, once per key.
 
         Raises GatewayDeclined or GatewayUnavailable.
         """
+
+    def find_refund(self, reference: str) -> Refund:
+        """The refund of this id as it is now. Raises GatewayUnavailable."""
 
 
 def gateway(name: str = "") -> Gateway:

@@ -6,14 +6,15 @@ It stores its charges, so that a key is charged only once, as at a real gateway.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 from uuid import UUID
 
 from django.urls import reverse
 from django.utils import timezone
 
-from billing.models import ChargeAtTestGateway
+from billing.models import ChargeAtTestGateway, PaymentAttempt
 
-from . import Card, Charge, ChargeState, GatewayDeclined
+from . import Card, Charge, ChargeState, GatewayDeclined, Refund, RefundState
 
 GOOD_CARD = Card("test-4242", "Test card •••• 4242", "test-4242")
 DECLINING_CARD = Card("test-0002", "Test card •••• 0002", "test-0002")
@@ -32,29 +33,30 @@ class TestGateway:
     def cards_of(self, *, customer_id: UUID) -> Sequence[Card]:
         return GOOD_CARD, DECLINING_CARD, CONFIRMED_CARD
 
-    def charge(
-        self, *, key: str, amount_cents: int, currency: str, method_reference: str, description: str
-    ) -> Charge:
-        if method_reference not in (GOOD_CARD.reference, CONFIRMED_CARD.reference):
+    def parameters(self, attempt: PaymentAttempt, *, description: str) -> dict[str, Any]:
+        return {
+            "method_reference": attempt.method_reference,
+            "amount_cents": attempt.amount_cents,
+            "currency": attempt.currency,
+            "description": description,
+        }
+
+    def charge(self, attempt: PaymentAttempt) -> Charge:
+        card = attempt.parameters["method_reference"]
+        if card not in (GOOD_CARD.reference, CONFIRMED_CARD.reference):
             raise GatewayDeclined("The card was declined.")
+        state = State.PAID if card == GOOD_CARD.reference else State.WAITING
         row, _ = ChargeAtTestGateway.objects.get_or_create(
-            key=key,
-            defaults={
-                "state": State.PAID if method_reference == GOOD_CARD.reference else State.WAITING,
-                "amount_cents": amount_cents,
-                "currency": currency,
-                "method_reference": method_reference,
-                "description": description,
-            },
+            key=attempt.key, defaults={"state": state, **attempt.parameters}
         )
         return _charge(row)
 
-    def find(self, *, key: str) -> Charge | None:
-        row = ChargeAtTestGateway.objects.filter(key=key).first()
+    def find(self, attempt: PaymentAttempt) -> Charge | None:
+        row = ChargeAtTestGateway.objects.filter(key=attempt.key).first()
         return _charge(row) if row else None
 
-    def confirmation_url(self, *, key: str, return_url: str) -> str:
-        return reverse("test_bank", args=[key])
+    def confirmation_url(self, attempt: PaymentAttempt, *, return_url: str) -> str | None:
+        return reverse("test_bank", args=[attempt.key])
 
     def confirm(self, *, key: str) -> bool:
         """Confirm the waiting charge, as the bank's page would. Returns whether it was waiting."""
@@ -64,23 +66,22 @@ class TestGateway:
             )
         )
 
-    def cancel(self, *, key: str) -> Charge:
-        ChargeAtTestGateway.objects.filter(key=key, state=State.WAITING).update(
+    def cancel(self, attempt: PaymentAttempt) -> Charge:
+        ChargeAtTestGateway.objects.filter(key=attempt.key, state=State.WAITING).update(
             state=State.CANCELLED
         )
-        return _charge(ChargeAtTestGateway.objects.get(key=key))
+        return _charge(ChargeAtTestGateway.objects.get(key=attempt.key))
 
-    def refund(self, *, key: str) -> None:
-        paid = ChargeAtTestGateway.objects.filter(key=key, state=State.PAID)
+    def refund(self, attempt: PaymentAttempt, *, key: str, amount_cents: int) -> Refund:
+        paid = ChargeAtTestGateway.objects.filter(key=attempt.key, state=State.PAID)
         if not paid.exists():
             raise GatewayDeclined("There is no such charge.")
         paid.filter(refunded_at=None).update(refunded_at=timezone.now())
+        return self.find_refund(f"refund-{key}")
+
+    def find_refund(self, reference: str) -> Refund:
+        return Refund(reference, RefundState.PAID_BACK)
 
 
 def _charge(row: ChargeAtTestGateway) -> Charge:
-    return Charge(
-        reference=f"test-charge-{row.pk}",
-        amount_cents=row.amount_cents,
-        method_reference=row.method_reference,
-        state=ChargeState(row.state),
-    )
+    return Charge(reference=f"test-charge-{row.pk}", state=ChargeState(row.state))

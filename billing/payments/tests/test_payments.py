@@ -4,7 +4,13 @@ import json
 
 import pytest
 
-from billing.models import ChargeAtTestGateway, CreditGrant, Payment, Subscription
+from billing.models import (
+    ChargeAtTestGateway,
+    CreditGrant,
+    Payment,
+    PaymentAttempt,
+    Subscription,
+)
 from billing.payments import cards, processing, requests
 from billing.payments.gateways import gateway
 from billing.payments.gateways.test import DECLINING_CARD, GOOD_CARD
@@ -125,22 +131,24 @@ def test_such_a_payment_can_be_refunded_once(subscription, now):
 
 
 def charge(key: str, reference: str = GOOD_CARD.reference):
-    return gateway("test").charge(
-        key=key, amount_cents=100, currency="USD", method_reference=reference, description="Test"
+    attempt = PaymentAttempt(
+        key=key, amount_cents=100, currency="USD", method_reference=reference, number=1
     )
+    attempt.parameters = gateway("test").parameters(attempt, description="Test")
+    return gateway("test").charge(attempt)
 
 
 def test_one_key_is_one_charge(db):
     assert charge("a") == charge("a") != charge("b")
-    assert gateway().find(key="a") == charge("a")
-    assert gateway().find(key="c") is None
+    assert gateway().find(PaymentAttempt(key="a")) == charge("a")
+    assert gateway().find(PaymentAttempt(key="c")) is None
     assert ChargeAtTestGateway.objects.count() == 2
 
 
 def test_a_declined_charge_leaves_nothing_behind(db):
     with pytest.raises(processing.GatewayDeclined, match="declined"):
         charge("a", DECLINING_CARD.reference)
-    assert gateway().find(key="a") is None
+    assert gateway().find(PaymentAttempt(key="a")) is None
 
 
 def test_only_a_card_of_the_gateway_can_be_chosen(alice, now):

@@ -10,9 +10,9 @@ from datetime import datetime, timedelta
 
 from django.db.models import F
 
-from billing.inbox import handlers
+from billing.inbox import handlers, sweep
 from billing.models import AutoRecharge, Contract, Drift, Payment, Recharge, Subscription
-from billing.payments import processing
+from billing.payments import processing, setups
 from billing.recharge import flow
 from billing.recharge import settings as recharge_settings
 from billing.subscriptions import complimentary, renew
@@ -73,7 +73,10 @@ SYNCHRONISE = RowJob("contracts.synchronise", Contract, synchronise)
 JOBS: list[Job] = [
     customers.PROVISION,
     handlers.PROCESS,
+    sweep.SWEEP,
     processing.ADVANCE,
+    setups.COMPLETE,
+    setups.REMOVE,
     flow.ADVANCE,
     renew.ADVANCE,
     complimentary.GRANT,

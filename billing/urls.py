@@ -2,11 +2,20 @@ from django.urls import URLPattern, path, re_path
 
 from .inbox import receive
 from .live import balance, stream
-from .pages import confirmation, keys, overview, plans
+from .pages import cards, confirmation, keys, overview, plans
 
 urlpatterns: list[URLPattern] = [
     path("billing/", overview.overview, name="billing"),
     path("billing/card/", overview.choose_card, name="card"),
+    path("billing/card/new/", cards.add_card, name="card_add"),
+    path("billing/card/remove/", cards.remove_card, name="card_remove"),
+    path("billing/card/<uuid:setup_id>/done/", cards.card_done, name="card_done"),
+    path("billing/portal/", cards.portal, name="billing_portal"),
+    path(
+        "billing/payments/<uuid:payment_id>/confirmed/",
+        confirmation.confirmed,
+        name="payment_confirmed",
+    ),
     path(
         "billing/payments/<uuid:payment_id>/confirm/", confirmation.confirm, name="payment_confirm"
     ),
@@ -30,6 +39,7 @@ urlpatterns: list[URLPattern] = [
         name="webhook_payment_gating",
     ),
     re_path(r"^api/webhooks/metronome/invoices/?$", receive.receive, name="webhook_invoices"),
+    re_path(r"^api/webhooks/stripe/?$", receive.receive_stripe, name="webhook_stripe"),
     path("api/billing/balance", balance.balance, name="api_balance"),
     path("api/webhooks/events/<str:customer_id>", stream.events, name="events"),
 ]

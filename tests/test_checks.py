@@ -96,7 +96,50 @@ def test_an_unknown_gateway_is_refused_while_debugging_too_and_the_known_ones_ar
 
     assert error.id == "vocalis.E008"
     assert "“testt”" in error.msg
-    assert error.hint == "Known are: one-that-charges, test."
+    assert error.hint == "Known are: one-that-charges, stripe, test."
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("STRIPE_SECRET_KEY", "", "vocalis.E013"),
+        ("STRIPE_SECRET_KEY", "rk_test_123", "vocalis.E014"),
+        ("STRIPE_SECRET_KEY", "sk_test_123", "vocalis.E014"),
+        ("STRIPE_WEBHOOK_SECRETS", [], "vocalis.E015"),
+        ("STRIPE_WEBHOOK_SECRETS", ["whsec_real_one", "whsec_sandbox_secret"], "vocalis.E015"),
+        ("STRIPE_API_URL", "http://localhost:8110", "vocalis.E016"),
+        ("STRIPE_API_URL", "https://api.stripe.com.example", "vocalis.E016"),
+    ],
+)
+def test_one_wrong_setting_of_stripe_is_named(live_stripe, name, value, expected):
+    assert ids() == []
+    setattr(live_stripe, name, value)
+
+    assert ids() == [expected]
+
+
+@pytest.fixture
+def live_stripe(live):
+    live.PAYMENT_GATEWAY = "stripe"
+    live.STRIPE_SECRET_KEY = "rk_live_123"
+    live.STRIPE_WEBHOOK_SECRETS = ["whsec_real_one"]
+    live.STRIPE_API_URL = "https://api.stripe.com"
+    return live
+
+
+@pytest.mark.parametrize("kind", ["rk", "sk"])
+def test_a_live_key_is_refused_while_debugging_and_a_test_key_is_not(live_stripe, kind):
+    live_stripe.DEBUG, live_stripe.SITE_URL = True, "http://localhost:8000"
+
+    live_stripe.STRIPE_SECRET_KEY = f"{kind}_live_123"
+    (error,) = production()
+    assert error.id == "vocalis.E014" and "would charge real cards" in error.msg
+    assert "live_123" not in error.msg
+
+    live_stripe.STRIPE_SECRET_KEY = f"{kind}_test_123"
+    live_stripe.STRIPE_API_URL = "http://localhost:8110"
+    live_stripe.STRIPE_WEBHOOK_SECRETS = ["whsec_sandbox_secret"]
+    assert ids() == []
 
 
 def test_several_workers_need_a_database_that_takes_several_writers(live, monkeypatch):

@@ -19,6 +19,7 @@ LISTS = {
     "CSRF_TRUSTED_ORIGINS": "CSRF_TRUSTED_ORIGINS",
     "METRONOME_WEBHOOK_SECRET": "METRONOME_WEBHOOK_SECRETS",
     "SILENCED_SYSTEM_CHECKS": "SILENCED_SYSTEM_CHECKS",
+    "STRIPE_WEBHOOK_SECRET": "STRIPE_WEBHOOK_SECRETS",
 }
 
 
@@ -123,3 +124,28 @@ def test_run_all_starts_the_sandbox_the_settings_point_at_and_no_other(monkeypat
     ]:
         monkeypatch.setattr(django_settings, "METRONOME_API_URL", url)
         assert run_all.own_sandbox() is expected
+
+
+@pytest.mark.parametrize(
+    ("variables", "origins"),
+    [
+        ({}, "'self'"),
+        ({"STRIPE_SECRET_KEY": "rk_live_1"}, "'self'"),
+        (
+            {"PAYMENT_GATEWAY": "stripe"},
+            "'self' https://checkout.stripe.com https://billing.stripe.com "
+            "https://hooks.stripe.com",
+        ),
+        (
+            {"PAYMENT_GATEWAY": "stripe", "STRIPE_API_URL": "http://localhost:8110"},
+            "'self' http://localhost:8110",
+        ),
+        ({"PAYMENT_GATEWAY": "stripe", "STRIPE_API_URL": "http://x; script-src *"}, "'self'"),
+    ],
+)
+def test_forms_lead_to_stripe_only_where_it_is_the_gateway(read_settings, variables, origins):
+    policy = read_settings(DEBUG="on", **variables).CONTENT_SECURITY_POLICY
+
+    found = [part.strip() for part in policy.split(";") if "form-action" in part]
+    assert [" ".join(part.split()) for part in found] == [f"form-action {origins}"]
+    assert "script-src" not in policy

@@ -11,8 +11,9 @@ import ast
 import asyncio
 import signal
 import socket
+import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 
 import psycopg
@@ -26,6 +27,7 @@ from accounts import mail, password_reset
 from accounts.models import Customer, PasswordReset
 from billing import metronome
 from billing.live import wake
+from billing.payments.gateways.stripe import client as stripe
 from jobs.errors import Unavailable
 from sandbox_kit import delivery
 from vocalis.management.commands import run_all
@@ -69,6 +71,7 @@ CALLERS = {
     "billing/metronome/contracts.py",  # by client.py
     "billing/metronome/network.py",  # the client of client.py, which gives it its time-outs
     "billing/metronome/usage.py",  # by client.py
+    "billing/payments/gateways/stripe/client.py",
     "sandbox_kit/delivery.py",
     "vocalis/management/commands/run_all.py",
 }
@@ -93,6 +96,7 @@ OPENING = {
     "create_connection",
     "open_connection",
     "Metronome",
+    "RequestsClient",
     "SMTP",
     "SMTP_SSL",
     "HTTPConnection",
@@ -160,8 +164,9 @@ def test_every_call_that_opens_a_connection_names_its_time_out():
         )
     ]
 
-    assert len(calls) == 3, (
-        "Metronome's client, the sandbox's deliveries, the look whether the site answers"
+    assert len(calls) == 4, (
+        "Metronome's client and Stripe's, the sandbox's deliveries, the look whether the site "
+        "answers"
     )
     assert [place for place, keywords in calls if "timeout" not in keywords] == []
 
@@ -245,6 +250,55 @@ def test_metronome_has_seconds_for_every_part_of_a_call(settings):
     finally:
         metronome.client.client().close()
         metronome.client.client.cache_clear()
+
+
+@contextmanager
+def stripe_at(settings, port: int):
+    settings.STRIPE_SECRET_KEY = "rk_test_1"
+    settings.STRIPE_API_URL = f"http://127.0.0.1:{port}"
+    stripe._client.cache_clear()
+    try:
+        yield
+    finally:
+        stripe._client.cache_clear()
+
+
+def test_a_silent_stripe_is_tried_again_later(silent, settings):
+    short = stripe._timeout.set((SECONDS, SECONDS))
+    try:
+        with stripe_at(settings, silent), quickly(), pytest.raises(Unavailable) as caught:
+            stripe.call(lambda: stripe.client().v1.customers.retrieve("cus_1"))
+    finally:
+        stripe._timeout.reset(short)
+    assert not caught.value.is_doubtful
+
+
+def test_a_stripe_whose_answer_drips_is_given_up_too(settings, monkeypatch):
+    """Each byte comes within the time-out of a read, which begins anew with it."""
+    monkeypatch.setattr(stripe, "WHOLE_SECONDS", SECONDS)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def drip():
+            with server.accept()[0] as line, suppress(OSError):
+                line.recv(65_536)
+                line.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+                for _ in range(1_000):
+                    line.sendall(b" ")
+                    time.sleep(SECONDS / 10)
+
+        thread = threading.Thread(target=drip)
+        thread.start()
+        with stripe_at(settings, server.getsockname()[1]), quickly(), pytest.raises(Unavailable):
+            stripe.call(lambda: stripe.client().v1.customers.retrieve("cus_1"))
+        thread.join()
+
+
+def test_stripe_has_seconds_for_every_part_of_a_call(settings):
+    with stripe_at(settings, 1):
+        assert stripe.client()._requestor._client._timeout == (5, 25)
+        with stripe.for_page():
+            assert stripe.client()._requestor._client._timeout == (2, 4)
+        assert stripe.client()._requestor._options.max_network_retries == 0
 
 
 def test_a_silent_redis_fails_a_count_within_a_second(silent, production):

@@ -101,7 +101,10 @@ WRONG = {
     "VOCALIS_CREDIT_TYPE_ID": ["Vocalis Credits", "8b1f0a52"],
     "METRONOME_WEBHOOK_SECRET": ["", " , ", "sandbox-webhook-secret"],
     "HEALTH_TOKEN": ["short", "a token of several words", "t\u00f6k\u00e9n-of-twenty-characters"],
-    "PAYMENT_GATEWAY": ["", "testt"],
+    "PAYMENT_GATEWAY": ["", "testt", "stripe"],
+    "STRIPE_SECRET_KEY": ["pk_live_publishable", "rk_live_with blank", "secret@", "whsec_123456"],
+    "STRIPE_WEBHOOK_SECRET": ["secret", "whsec_", "whsec_good_one, secret"],
+    "STRIPE_API_URL": ["api.stripe.com", "https://api.stripe.com/v1", "ftp://x.example"],
     "SPEECH_HELPERS": ["0", "-1", "some"],
     "SPEECH_WARM": ["warm"],
     "SPEECH_SERVERS": [

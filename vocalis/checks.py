@@ -22,6 +22,7 @@ from . import variables
 
 METRONOME_HOST = "api.metronome.com"
 SANDBOX_WEBHOOK_SECRET = "sandbox-webhook-secret"  # of .env.example
+SANDBOX_STRIPE_SECRET = "whsec_sandbox_secret"  # the same
 SECRET_KEY_LENGTH_MIN = 32
 LOCAL_HOSTS = {"localhost", "127.0.0.1", "::1", "0.0.0.0", "sandbox"}
 
@@ -29,8 +30,9 @@ LOCAL_HOSTS = {"localhost", "127.0.0.1", "::1", "0.0.0.0", "sandbox"}
 @checks.register(checks.Tags.security)
 def production(**kwargs: Any) -> list[checks.CheckMessage]:
     if settings.DEBUG:
-        return [*_forms(), *_debug_site(), *_gateway()]
-    return [*_forms(), *_secrets(), *_hosts(), *_gateway(), *_outside(), *_processes()]
+        return [*_forms(), *_debug_site(), *_gateway(), *_stripe()]
+    ours = [*_forms(), *_secrets(), *_hosts(), *_processes()]
+    return [*ours, *_gateway(), *_stripe(), *_outside()]
 
 
 def _forms() -> Iterator[checks.CheckMessage]:
@@ -103,6 +105,47 @@ def _gateway() -> Iterator[checks.CheckMessage]:
             "which is no gateway: no card could be kept or charged.",
             hint=f"Known are: {', '.join(sorted(GATEWAYS))}.",
             id="vocalis.E008",
+        )
+
+
+def _stripe() -> Iterator[checks.CheckMessage]:
+    """Only where it is the gateway. No real money where anybody tries things, and the reverse."""
+    if settings.PAYMENT_GATEWAY != "stripe":
+        return
+    key = settings.STRIPE_SECRET_KEY
+    if not key:
+        yield checks.Error(
+            "STRIPE_SECRET_KEY is empty, but PAYMENT_GATEWAY is stripe.",
+            hint="Copy a restricted key from Stripe's Dashboard, under Developers.",
+            id="vocalis.E013",
+        )
+    elif ("_live_" in key) == settings.DEBUG:
+        mode, switch = ("live", "on") if settings.DEBUG else ("test", "off")
+        yield checks.Error(
+            f"STRIPE_SECRET_KEY is a {mode} key, and DEBUG is {switch}: "
+            + (
+                "trying things here would charge real cards."
+                if settings.DEBUG
+                else "plans and recharges would cost nobody anything."
+            ),
+            hint="Use a key of test mode with DEBUG on and a live one with DEBUG off, "
+            "or accept vocalis.E014 for a demo.",
+            id="vocalis.E014",
+        )
+    secrets = settings.STRIPE_WEBHOOK_SECRETS
+    if not secrets or (not settings.DEBUG and SANDBOX_STRIPE_SECRET in secrets):
+        yield checks.Error(
+            "STRIPE_WEBHOOK_SECRET is empty, so that every webhook of Stripe is refused, "
+            "or the sandbox's, which everybody knows.",
+            hint="Copy the signing secret of the endpoint from Stripe's Dashboard, "
+            "under Developers, Webhooks.",
+            id="vocalis.E015",
+        )
+    if not settings.DEBUG and settings.STRIPE_API_URL != settings.STRIPE_URL:
+        yield checks.Error(
+            f"Payments would go to {settings.STRIPE_API_URL}, which is not Stripe.",
+            hint="Leave STRIPE_API_URL out for https://api.stripe.com.",
+            id="vocalis.E016",
         )
 
 

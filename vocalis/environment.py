@@ -9,6 +9,7 @@ import re
 import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import environ
 
@@ -24,6 +25,17 @@ DATABASE_FORM = (
 MAIL_FORM = "smtp+tls://user:password@host:587, or consolemail:// for mails that only reach the log"
 DATABASE_ENGINES = {"django.db.backends.sqlite3", "django.db.backends.postgresql"}
 NO_DATABASE = {"ENGINE": "django.db.backends.dummy"}  # every query fails
+
+
+def origin_of(url: str) -> str:
+    """Scheme, host and port of an address, "" if it is none; vocalis.variables says so then."""
+    try:
+        parts = urlsplit(url)
+        port = f":{parts.port}" if parts.port else ""
+    except ValueError:
+        return ""
+    is_plain = re.fullmatch(r"[A-Za-z0-9.-]+", parts.hostname or "")
+    return f"{parts.scheme}://{parts.hostname}{port}" if is_plain else ""
 
 
 class Env(environ.Env):  # type: ignore[misc]  # it has no types

@@ -28,6 +28,7 @@ from billing import metronome
 from billing.metronome import catalogue, setup
 from billing.metronome.redaction import without_secrets
 from billing.models import AutoRecharge, Drift, Payment
+from billing.payments.gateways.stripe import events
 from jobs import overview
 from jobs.errors import Rejected, Unavailable
 from jobs.models import Heartbeat, JobRow, PausedJob
@@ -156,13 +157,15 @@ def report(*, now: datetime) -> dict[str, Any]:
 
 
 def remote_checks(now: datetime) -> list[Check]:
-    """All checks that call Metronome, in parallel.
+    """All checks that call Metronome or Stripe, in parallel.
 
     A check without a result after ALL_SECONDS is an error.
     """
     asks: dict[str, Callable[[], list[Check]]] = {"reachability": _connection_checks} | {
         name: _catalogue_check(name, ask, now) for name, ask in catalogue.CHECKS.items()
     }
+    if settings.PAYMENT_GATEWAY == "stripe":
+        asks["stripe"] = _stripe_checks
     pool = ThreadPoolExecutor(max_workers=len(asks), thread_name_prefix="health")
     try:
         answers = {name: pool.submit(_with_timeout, ask) for name, ask in asks.items()}
@@ -198,6 +201,19 @@ def _connection_checks() -> list[Check]:
         return [Check("reachability", "ok", ""), Check("credentials", "error", str(error))]
     answered = f"{settings.METRONOME_API_URL} answers in {time.monotonic() - asked:.1f} s"
     return [Check("reachability", "ok", answered), Check("credentials", "ok", "accepted")]
+
+
+def _stripe_checks() -> list[Check]:
+    """Whether Stripe answers, and our key may read what we need; nothing is written to find out."""
+    asked = time.monotonic()
+    try:
+        refused = events.refused_rights()
+    except (Unavailable, Rejected) as error:
+        return [Check("stripe", "error", str(error))]
+    if refused:
+        return [Check("stripe", "error", f"the key lacks rights for: {', '.join(refused)}")]
+    answered = f"{settings.STRIPE_API_URL} answers in {time.monotonic() - asked:.1f} s"
+    return [Check("stripe", "ok", answered)]
 
 
 def _catalogue_check(

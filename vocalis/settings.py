@@ -8,7 +8,7 @@ import secrets
 from pathlib import Path
 from typing import Any
 
-from .environment import NO_DATABASE, Env
+from .environment import NO_DATABASE, Env, origin_of
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 # Everything the program writes when it runs embedded: database, audio, sandbox state.
@@ -187,6 +187,10 @@ METRONOME_RATE_CARD_NAME = env.str("METRONOME_RATE_CARD_NAME", default="Vocalis"
 METRONOME_WEBHOOK_SECRETS: list[str] = env.list("METRONOME_WEBHOOK_SECRET", default=[])
 VOCALIS_CREDIT_TYPE_ID = env.str("VOCALIS_CREDIT_TYPE_ID", default="")
 PAYMENT_GATEWAY = env.str("PAYMENT_GATEWAY", default="test")
+STRIPE_SECRET_KEY = env.str("STRIPE_SECRET_KEY", default="").strip()
+STRIPE_WEBHOOK_SECRETS: list[str] = env.list("STRIPE_WEBHOOK_SECRET", default=[])
+STRIPE_URL = "https://api.stripe.com"
+STRIPE_API_URL = env.str("STRIPE_API_URL", default="") or STRIPE_URL
 
 # --- Webhooks out ---------------------------------------------------------------------------------
 # Whether webhooks may go to addresses that are not public, and over http: to try them here.
@@ -228,10 +232,23 @@ USE_TZ = True
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
 X_FRAME_OPTIONS = "DENY"
 SECURE_REFERRER_POLICY = "same-origin"
+# Where forms lead in the end: redirects after a post count as well. Stripe's pages are three hosts;
+# an emulator in development has them at its own address.
+FORM_ORIGINS = {
+    "stripe": [
+        "https://checkout.stripe.com",
+        "https://billing.stripe.com",
+        "https://hooks.stripe.com",
+    ]
+    if STRIPE_API_URL == STRIPE_URL
+    else [origin_of(STRIPE_API_URL)]
+}
+FORM_ACTION = ["'self'", *FORM_ORIGINS.get(PAYMENT_GATEWAY, [])]
 # Only our own origin, and no inline scripts or styles, so that injected markup does nothing.
 CONTENT_SECURITY_POLICY = (
     "default-src 'self'; img-src 'self' data:; media-src 'self' blob:; object-src 'none'; "
-    "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+    f"base-uri 'none'; form-action {' '.join(FORM_ACTION)}; "
+    "frame-ancestors 'none'"
 )
 # How many processes of each kind run. Used by vocalis.checks only: several web processes need
 # Redis, several workers PostgreSQL.
@@ -262,7 +279,7 @@ LOGGING: dict[str, Any] = {
     "loggers": {
         # Django's own handlers would write every line a second time.
         "django": {"handlers": [], "level": "INFO"},
-        **{name: {"level": "WARNING"} for name in ("daphne", "httpx", "metronome")},
+        **{name: {"level": "WARNING"} for name in ("daphne", "httpx", "metronome", "stripe")},
         # Without Redis it would log a traceback every second; billing.live.wake logs the failure.
         "channels_redis": {"level": "CRITICAL"},
     },

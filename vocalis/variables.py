@@ -83,6 +83,10 @@ def _token(text: str) -> bool:
     return text.isascii() and text.isprintable() and " " not in text
 
 
+def _stripe_key(text: str) -> bool:
+    return bool(re.fullmatch(r"(sk|rk)_(live|test)_[A-Za-z0-9_]+", text))
+
+
 def _long_token(text: str) -> bool:
     return _token(text) and len(text) >= HEALTH_TOKEN_LENGTH_MIN
 
@@ -178,6 +182,23 @@ FORMS: list[tuple[str, str, Callable[[Any], bool]]] = [
         "METRONOME_API_KEY",
         "the token as Metronome shows it, without blanks or quotes",
         lambda settings: _token(settings.METRONOME_API_KEY),
+    ),
+    (
+        "STRIPE_SECRET_KEY",
+        "the restricted key as Stripe shows it, rk_live_… or rk_test_…, without blanks or quotes",
+        lambda settings: not settings.STRIPE_SECRET_KEY or _stripe_key(settings.STRIPE_SECRET_KEY),
+    ),
+    (
+        "STRIPE_WEBHOOK_SECRET",
+        "signing secrets as Stripe shows them, comma-separated: whsec_…",
+        lambda settings: all(
+            re.fullmatch(r"whsec_\S{6,}", each) for each in settings.STRIPE_WEBHOOK_SECRETS
+        ),
+    ),
+    (
+        "STRIPE_API_URL",
+        "an address, or leave it empty for the usual one: https://api.stripe.com",
+        lambda settings: _origin(settings.STRIPE_API_URL),
     ),
     (
         "HEALTH_TOKEN",

@@ -3,13 +3,18 @@
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
+from accounts.admin import CUSTOMERS_FOUND_MAX, CustomerSearch
+from accounts.models import Customer
 from billing.models import (
     AutoRecharge,
+    CardSetup,
     ChargeAtTestGateway,
+    GatewayCustomer,
+    GatewayRemoval,
     Payment,
     PaymentAttempt,
     PaymentMethod,
@@ -58,12 +63,18 @@ class PaymentAdmin(OfCustomer, JobRowAdmin):
 
 
 @admin.register(PaymentAttempt)
-class PaymentAttemptAdmin(ReadOnlyAdmin):
+class PaymentAttemptAdmin(CustomerSearch, ReadOnlyAdmin):
     list_display = ("created_at", "payment", "number", "label", "outcome", "decline", "message")
     list_filter = ("outcome", "decline")
     list_select_related = ("payment",)
-    search_fields = ("=key", "=gateway_reference", "=payment__id")
+    exact_fields = ("key", "gateway_reference")
+    search_help_text = "E-mail address (or its beginning), customer id, key, or id at the gateway"
     ordering = ("-pk",)
+
+    def of_customers(self, customers: QuerySet[Customer]) -> Q:
+        """By the payments' ids: an OR across tables would keep PostgreSQL from its indexes."""
+        payments = Payment.objects.filter(customer__in=customers).values_list("pk", flat=True)
+        return Q(payment__in=list(payments[:CUSTOMERS_FOUND_MAX]))
 
 
 @admin.register(Recharge)
@@ -77,6 +88,28 @@ class RechargeAdmin(OfCustomer, JobRowAdmin):
 @admin.register(PaymentMethod)
 class PaymentMethodAdmin(OfCustomer, ReadOnlyAdmin):
     list_display = ("customer", "gateway", "label")
+
+
+@admin.register(GatewayCustomer)
+class GatewayCustomerAdmin(OfCustomer, ReadOnlyAdmin):
+    list_display = ("customer", "gateway", "reference")
+    exact_fields = ("reference",)
+
+
+@admin.register(CardSetup)
+class CardSetupAdmin(OfCustomer, JobRowAdmin):
+    list_display = ("created_at", "customer", "gateway", "state", "came_back_at", "finished_at")
+    list_filter = ("state", WorkFilter)
+    exact_fields = ("reference",)
+    ordering = ("-created_at",)
+
+
+@admin.register(GatewayRemoval)
+class GatewayRemovalAdmin(JobRowAdmin):
+    list_display = ("created_at", "kind", "gateway", "reference")
+    list_filter = ("kind", WorkFilter)
+    search_fields = ("=reference",)
+    ordering = ("-pk",)
 
 
 @admin.register(ChargeAtTestGateway)

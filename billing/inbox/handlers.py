@@ -15,6 +15,8 @@ from billing.sync import schedule
 from jobs.errors import Rejected, Snooze
 from jobs.worker import RowJob
 
+from . import stripe_handlers
+
 Handler = Callable[[InboundWebhook, datetime], str]
 
 
@@ -62,12 +64,18 @@ class UnknownCustomer(Exception):
 def process(event: InboundWebhook, now: datetime) -> None:
     """Run the event's handler and store the outcome. Safe to run again (Replay in the admin)."""
     handlers = TABLES[event.source]()
-    handler = handlers.get(event.type) or handlers.get(f"{event.type.partition('.')[0]}.*")
+    handler = handlers.get(event.type) or _of_family(event.type, handlers)
     try:
         outcome = handler(event, now) if handler else "ignored: nothing here reacts to this type"
     except UnknownCustomer:
         outcome = "ignored: no customer here has this Metronome id"
     InboundWebhook.objects.filter(pk=event.pk).update(processed_at=now, outcome=outcome[:200])
+
+
+def _of_family(kind: str, handlers: dict[str, Handler]) -> Handler | None:
+    """The handler of a family of types, "commit.*" or "checkout.session.*", if there is one."""
+    first, second = kind.partition(".")[0], kind.rpartition(".")[0]
+    return handlers.get(f"{second}.*") or handlers.get(f"{first}.*")
 
 
 # --- Handlers -------------------------------------------------------------------------------------
@@ -199,6 +207,9 @@ def _has_open_payment(customer: Customer) -> bool:
     return any(some.filter(customer=customer).exists() for some in rows)
 
 
-TABLES: dict[str, Callable[[], dict[str, Handler]]] = {InboundWebhook.Source.METRONOME: table}
+TABLES: dict[str, Callable[[], dict[str, Handler]]] = {
+    InboundWebhook.Source.METRONOME: table,
+    InboundWebhook.Source.STRIPE: stripe_handlers.table,
+}
 
 PROCESS = RowJob("inbox.process", InboundWebhook, process)

@@ -1,8 +1,9 @@
-"""The view that receives Metronome's webhooks: it verifies an event, stores it once and responds.
+"""The views that receive webhooks: they verify an event, store it once and respond.
 
-A worker processes the event (`billing.inbox.handlers`). All three URLs accept every type, because
-Metronome sends every notification to every destination. Status 500 and above makes Metronome retry
-for two days, so invalid requests get a lower one.
+A worker processes the event (`billing.inbox.handlers`). All three URLs of Metronome accept every
+type, because it sends every notification to every destination. Status 500 and above makes Metronome
+retry for two days, and whatever is not 2xx makes Stripe retry for three; invalid requests get a
+status below 500.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import json
 import logging
 import math
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any, NoReturn
 
@@ -22,7 +24,7 @@ from django.views.decorators.http import require_POST
 from billing.models import InboundWebhook
 from jobs.models import due
 
-from . import signature
+from . import signature, stripe_signature
 
 logger = logging.getLogger(__name__)
 
@@ -38,14 +40,28 @@ class Malformed(ValueError):
     """The body is not an event. The message is shown to the sender."""
 
 
+Verify = Callable[[HttpRequest, bytes, datetime], None]
+
+
 @csrf_exempt
 @require_POST
 def receive(request: HttpRequest) -> JsonResponse:
+    """From Metronome."""
+    return _receive(request, InboundWebhook.Source.METRONOME, _verify)
+
+
+@csrf_exempt
+@require_POST
+def receive_stripe(request: HttpRequest) -> JsonResponse:
+    return _receive(request, InboundWebhook.Source.STRIPE, _verify_stripe)
+
+
+def _receive(request: HttpRequest, source: InboundWebhook.Source, verify: Verify) -> JsonResponse:
     now = timezone.now()
     try:
         body = _body(request)
-        _verify(request, body, now)
-        event, is_new = store(source=InboundWebhook.Source.METRONOME, payload=parse(body), now=now)
+        verify(request, body, now)
+        event, is_new = store(source=source, payload=parse(body), now=now)
     except TooLarge:
         return JsonResponse({"error": f"The body is over {BODY_BYTES_MAX:,} bytes."}, status=413)
     except signature.SignatureInvalid as error:
@@ -125,10 +141,26 @@ def _verify(request: HttpRequest, body: bytes, now: datetime) -> None:
     signature.verify(headers=request.headers, body=body, secrets=secrets, now=now)
 
 
+def _verify_stripe(request: HttpRequest, body: bytes, now: datetime) -> None:
+    secrets = settings.STRIPE_WEBHOOK_SECRETS
+    if not secrets:
+        logger.error("webhooks of Stripe are refused until STRIPE_WEBHOOK_SECRET is set")
+    header = request.headers.get(stripe_signature.SIGNATURE_HEADER, "")
+    stripe_signature.verify(header=header, body=body, secrets=secrets, now=now)
+
+
 def _customer_id(payload: dict[str, Any]) -> str:
-    """Metronome's customer id, from either envelope: under `properties`, or flat."""
+    """The sender's customer id.
+
+    Metronome's is under `properties`, or flat; Stripe's is in the object, or is the object's."""
     properties = payload.get("properties")
-    found = (properties if isinstance(properties, dict) else payload).get("customer_id")
+    data = payload.get("data")
+    of_stripe = data.get("object") if isinstance(data, dict) else None
+    if isinstance(of_stripe, dict):
+        name = "id" if of_stripe.get("object") == "customer" else "customer"
+        found = of_stripe.get(name)
+    else:
+        found = (properties if isinstance(properties, dict) else payload).get("customer_id")
     return found if isinstance(found, str) and len(found) <= 64 else ""
 
 

@@ -61,6 +61,44 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name='EventSweep',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('due_at', models.DateTimeField(blank=True, help_text='When a worker looks at this row. Empty: nothing to do.', null=True)),
+                ('attempts', models.PositiveIntegerField(default=0)),
+                ('last_error', models.TextField(blank=True, default='')),
+                ('lease', models.CharField(blank=True, max_length=32, null=True)),
+                ('leased_until', models.DateTimeField(blank=True, null=True)),
+                ('dead_at', models.DateTimeField(blank=True, help_text='Given up; needs a person. Retry makes it due again.', null=True)),
+                ('source', models.CharField(choices=[('metronome', 'Metronome'), ('stripe', 'Stripe')], max_length=20, unique=True)),
+                ('swept_until', models.DateTimeField(blank=True, null=True)),
+            ],
+            options={
+                'abstract': False,
+                'indexes': [models.Index(condition=models.Q(('dead_at__isnull', True), ('due_at__isnull', False)), fields=['due_at'], name='eventsweep_due'), models.Index(condition=models.Q(('dead_at__isnull', False)), fields=['dead_at'], name='eventsweep_dead')],
+            },
+        ),
+        migrations.CreateModel(
+            name='GatewayRemoval',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('due_at', models.DateTimeField(blank=True, help_text='When a worker looks at this row. Empty: nothing to do.', null=True)),
+                ('attempts', models.PositiveIntegerField(default=0)),
+                ('last_error', models.TextField(blank=True, default='')),
+                ('lease', models.CharField(blank=True, max_length=32, null=True)),
+                ('leased_until', models.DateTimeField(blank=True, null=True)),
+                ('dead_at', models.DateTimeField(blank=True, help_text='Given up; needs a person. Retry makes it due again.', null=True)),
+                ('kind', models.CharField(choices=[('card', 'Card'), ('customer', 'Customer')], max_length=10)),
+                ('gateway', models.CharField(max_length=20)),
+                ('reference', models.CharField(max_length=200)),
+                ('created_at', models.DateTimeField()),
+            ],
+            options={
+                'abstract': False,
+                'indexes': [models.Index(condition=models.Q(('dead_at__isnull', True), ('due_at__isnull', False)), fields=['due_at'], name='gatewayremoval_due'), models.Index(condition=models.Q(('dead_at__isnull', False)), fields=['dead_at'], name='gatewayremoval_dead')],
+            },
+        ),
+        migrations.CreateModel(
             name='InboundWebhook',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
@@ -70,7 +108,7 @@ class Migration(migrations.Migration):
                 ('lease', models.CharField(blank=True, max_length=32, null=True)),
                 ('leased_until', models.DateTimeField(blank=True, null=True)),
                 ('dead_at', models.DateTimeField(blank=True, help_text='Given up; needs a person. Retry makes it due again.', null=True)),
-                ('source', models.CharField(choices=[('metronome', 'Metronome')], default='metronome', max_length=20)),
+                ('source', models.CharField(choices=[('metronome', 'Metronome'), ('stripe', 'Stripe')], default='metronome', max_length=20)),
                 ('event_id', models.CharField(max_length=128)),
                 ('type', models.CharField(db_index=True, max_length=128)),
                 ('customer_ref', models.CharField(blank=True, default='', max_length=64)),
@@ -107,6 +145,10 @@ class Migration(migrations.Migration):
                 ('reference', models.CharField(help_text="The card's id at the gateway.", max_length=200)),
                 ('label', models.CharField(help_text='What the customer sees, such as “Test card •••• 4242”.', max_length=100)),
                 ('fingerprint', models.CharField(blank=True, default='', help_text='The same for one card under any id; what declined once is known by it.', max_length=64)),
+                ('brand', models.CharField(blank=True, default='', max_length=40)),
+                ('last4', models.CharField(blank=True, default='', max_length=4)),
+                ('exp_month', models.PositiveSmallIntegerField(blank=True, null=True)),
+                ('exp_year', models.PositiveSmallIntegerField(blank=True, null=True)),
                 ('customer', models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, related_name='payment_method', to='accounts.customer')),
             ],
         ),
@@ -265,6 +307,29 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name='CardSetup',
+            fields=[
+                ('due_at', models.DateTimeField(blank=True, help_text='When a worker looks at this row. Empty: nothing to do.', null=True)),
+                ('attempts', models.PositiveIntegerField(default=0)),
+                ('last_error', models.TextField(blank=True, default='')),
+                ('lease', models.CharField(blank=True, max_length=32, null=True)),
+                ('leased_until', models.DateTimeField(blank=True, null=True)),
+                ('dead_at', models.DateTimeField(blank=True, help_text='Given up; needs a person. Retry makes it due again.', null=True)),
+                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ('gateway', models.CharField(max_length=20)),
+                ('reference', models.CharField(blank=True, default='', help_text="The visit's id at the gateway.", max_length=200)),
+                ('state', models.CharField(choices=[('open', 'Open'), ('done', 'Done'), ('superseded', 'Superseded'), ('expired', 'Expired')], default='open', max_length=10)),
+                ('came_back_at', models.DateTimeField(blank=True, help_text='When the customer returned from the page.', null=True)),
+                ('created_at', models.DateTimeField()),
+                ('finished_at', models.DateTimeField(blank=True, null=True)),
+                ('customer', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='card_setups', to='accounts.customer')),
+            ],
+            options={
+                'abstract': False,
+                'indexes': [models.Index(condition=models.Q(('dead_at__isnull', True), ('due_at__isnull', False)), fields=['due_at'], name='cardsetup_due'), models.Index(condition=models.Q(('dead_at__isnull', False)), fields=['dead_at'], name='cardsetup_dead'), models.Index(fields=['reference'], name='cardsetup_by_reference'), models.Index(fields=['customer', '-created_at'], name='cardsetup_by_customer')],
+            },
+        ),
+        migrations.CreateModel(
             name='Contract',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
@@ -311,6 +376,18 @@ class Migration(migrations.Migration):
                 'abstract': False,
                 'indexes': [models.Index(condition=models.Q(('dead_at__isnull', True), ('due_at__isnull', False)), fields=['due_at'], name='complimentarygrant_due'), models.Index(condition=models.Q(('dead_at__isnull', False)), fields=['dead_at'], name='complimentarygrant_dead')],
                 'constraints': [models.CheckConstraint(condition=models.Q(('credits__gt', 0)), name='complimentarygrant_of_something')],
+            },
+        ),
+        migrations.CreateModel(
+            name='GatewayCustomer',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('gateway', models.CharField(max_length=20)),
+                ('reference', models.CharField(help_text="The customer's id at the gateway.", max_length=200)),
+                ('customer', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='gateway_customers', to='accounts.customer')),
+            ],
+            options={
+                'constraints': [models.UniqueConstraint(fields=('customer', 'gateway'), name='gatewaycustomer_once'), models.UniqueConstraint(fields=('reference', 'gateway'), name='gatewaycustomer_of_one')],
             },
         ),
         migrations.CreateModel(

@@ -5,19 +5,24 @@ and cents are integers, datetimes are UTC.
 """
 
 from .attempts import PaymentAttempt
+from .cards import CardSetup, GatewayCustomer, GatewayRemoval
 from .contracts import Contract, Subscription
 from .payments import ChargeAtTestGateway, ComplimentaryGrant, Payment, PaymentMethod
 from .recharges import AutoRecharge, Recharge
 from .wallets import CreditGrant, Drift, KeyBudget, LedgerEntry, Reservation, Wallet
-from .webhooks import InboundWebhook
+from .webhooks import EventSweep, InboundWebhook
 
 __all__ = [
     "AutoRecharge",
+    "CardSetup",
     "ChargeAtTestGateway",
     "ComplimentaryGrant",
     "Contract",
     "CreditGrant",
     "Drift",
+    "EventSweep",
+    "GatewayCustomer",
+    "GatewayRemoval",
     "InboundWebhook",
     "KeyBudget",
     "LedgerEntry",

@@ -36,9 +36,18 @@ class PaymentMethod(models.Model):
         default="",
         help_text="The same for one card under any id; what declined once is known by it.",
     )
+    brand = models.CharField(max_length=40, blank=True, default="")
+    last4 = models.CharField(max_length=4, blank=True, default="")
+    exp_month = models.PositiveSmallIntegerField(null=True, blank=True)
+    exp_year = models.PositiveSmallIntegerField(null=True, blank=True)
 
     def __str__(self) -> str:
         return self.label
+
+    @property
+    def expires(self) -> str:
+        """Month and year after which it is not valid any more, such as "04/2029"."""
+        return f"{self.exp_month:02}/{self.exp_year}" if self.exp_month and self.exp_year else ""
 
 
 OPEN_PAYMENT = Q(grant__isnull=True) & ~Q(state__in=["failed", "refunded"])

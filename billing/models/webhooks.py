@@ -17,6 +17,7 @@ class InboundWebhook(JobRow):
 
     class Source(models.TextChoices):
         METRONOME = "metronome"
+        STRIPE = "stripe"
 
     source = models.CharField(max_length=20, choices=Source.choices, default=Source.METRONOME)
     event_id = models.CharField(max_length=128)
@@ -42,3 +43,18 @@ class InboundWebhook(JobRow):
 
     def __str__(self) -> str:
         return f"{self.type} {self.event_id}"
+
+
+class EventSweep(JobRow):
+    """How far we have looked for events that a provider could not deliver: one row a provider."""
+
+    due_within_seconds = 3_600
+
+    source = models.CharField(max_length=20, choices=InboundWebhook.Source.choices, unique=True)
+    swept_until = models.DateTimeField(null=True, blank=True)
+
+    class Meta(JobRow.Meta):
+        abstract = False
+
+    def __str__(self) -> str:
+        return f"events of {self.source}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
+from django.conf import settings
 from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
@@ -15,8 +16,16 @@ from accounts import unsent
 from accounts.access import CustomerRequest, customer_required
 from accounts.models import Customer
 from billing import ledger, plans, recharge
-from billing.models import AutoRecharge, CreditGrant, LedgerEntry, Payment, Subscription, Wallet
-from billing.payments import cards
+from billing.models import (
+    AutoRecharge,
+    CreditGrant,
+    LedgerEntry,
+    Payment,
+    PaymentMethod,
+    Subscription,
+    Wallet,
+)
+from billing.payments import cards, setups
 from billing.payments.gateways import gateway
 from billing.payments.requests import is_unconfirmed
 
@@ -66,6 +75,11 @@ def overview(request: CustomerRequest) -> HttpResponse:
         .select_related("subscription")
         .order_by("-created_at")[:PAYMENTS_SHOWN],
         "cards": gateway().cards_of(customer_id=customer.pk),
+        "hosted": gateway().hosted is not None,
+        "method": PaymentMethod.objects.filter(
+            customer=customer, gateway=settings.PAYMENT_GATEWAY
+        ).first(),
+        "is_card_under_way": setups.is_under_way(customer, timezone.now()),
         "card": unsent.take(request).get("card") or (shown.reference if shown else ""),
         "is_real_money": gateway().is_real_money,
         **_entries(customer, request.GET.get("before", "")),

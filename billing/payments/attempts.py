@@ -106,6 +106,20 @@ def record_decline(attempt: PaymentAttempt, declined: GatewayDeclined) -> None:
     )
 
 
+def pay_back(attempt: PaymentAttempt, provider: Gateway, charge: Charge) -> str:
+    """Give back money that was taken for an attempt nobody waits for. Returns what was done.
+
+    Safe to repeat. Raises what the gateway raises.
+    """
+    PaymentAttempt.objects.filter(pk=attempt.pk).update(gateway_reference=charge.reference)
+    attempt.gateway_reference = charge.reference
+    refund = provider.refund(
+        attempt, key=f"vocalis-refund-{attempt.key}", amount_cents=attempt.amount_cents
+    )
+    PaymentAttempt.objects.filter(pk=attempt.pk).update(refund_reference=refund.reference)
+    return f"paid back: {attempt} of payment {attempt.payment_id} had ended"
+
+
 def _description(payment: Payment) -> str:
     if payment.subscription:
         return f"Vocalis {payment.subscription.plan.title()} plan"

@@ -6,17 +6,26 @@ The card data stays at the gateway; we store the gateway's reference to it.
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from django.conf import settings
 
 from billing.models import Payment, PaymentMethod
 
-from .gateways import Card, gateway
+from .gateways import Card, SavedCard, gateway
 
 
 class UnknownCard(Exception):
     """The gateway has no such card for this customer."""
+
+
+class CardInUse(Exception):
+    """A payment is being made with the card."""
+
+
+NOT_KNOWN = {"brand": "", "last4": "", "exp_month": None, "exp_year": None}  # of test cards
+IN_USE = Payment.State.INITIATED, Payment.State.CHARGING, Payment.State.REQUIRES_ACTION
 
 
 def shown(customer_id: UUID) -> Card | None:
@@ -52,10 +61,44 @@ def choose(*, customer_id: UUID, reference: str, now: datetime) -> PaymentMethod
     if card is None:
         raise UnknownCard(reference)
     method = _store(customer_id, card)
-    Payment.objects.filter(customer_id=customer_id, state=Payment.State.REQUIRES_ACTION).run_now(
-        now
-    )
+    _use_in_waiting(customer_id, now)
     return method
+
+
+def keep(customer_id: UUID, gateway_name: str, saved: SavedCard, now: datetime) -> PaymentMethod:
+    """Use a card from now on that was typed in at the gateway, as `choose` does.
+
+    In the caller's transaction.
+    """
+    method = PaymentMethod.objects.update_or_create(
+        customer_id=customer_id, defaults={"gateway": gateway_name, **fields_of(saved)}
+    )[0]
+    _use_in_waiting(customer_id, now)
+    return method
+
+
+def fields_of(saved: SavedCard) -> dict[str, Any]:
+    """The columns of a PaymentMethod for this card."""
+    return {
+        "reference": saved.card.reference,
+        "label": saved.card.label,
+        "fingerprint": saved.card.fingerprint,
+        "brand": saved.brand,
+        "last4": saved.last4,
+        "exp_month": saved.exp_month,
+        "exp_year": saved.exp_year,
+    }
+
+
+def check_unused(customer_id: UUID) -> None:
+    """Raise CardInUse while a payment of this customer is being made."""
+    if Payment.objects.filter(customer_id=customer_id, state__in=IN_USE).exists():
+        raise CardInUse
+
+
+def _use_in_waiting(customer_id: UUID, now: datetime) -> None:
+    waiting = Payment.objects.filter(customer_id=customer_id, state=Payment.State.REQUIRES_ACTION)
+    waiting.run_now(now)
 
 
 def _store(customer_id: UUID, card: Card) -> PaymentMethod:
@@ -64,5 +107,6 @@ def _store(customer_id: UUID, card: Card) -> PaymentMethod:
         "reference": card.reference,
         "label": card.label,
         "fingerprint": card.fingerprint,
+        **NOT_KNOWN,
     }
     return PaymentMethod.objects.update_or_create(customer_id=customer_id, defaults=chosen)[0]

@@ -496,7 +496,7 @@ def test_the_page_asks_for_the_confirmation_leads_to_the_bank_and_back(page, sta
     assert "Your bank wants you to confirm a payment." in text(page.get("/billing/plans/"))
 
     bank = page.post(form_of(answer, "confirm"))
-    assert bank.status_code == 302 and bank.url.startswith("/billing/test-bank/")
+    assert bank.status_code == 303 and bank.url.startswith("/billing/test-bank/")
     assert "Vocalis wants $49.00" in text(page.get(bank.url))
     assert charges() == [("test-3155", ChargeState.WAITING)]
     assert "You confirmed the payment of $49.00." in text(page.post(bank.url, follow=True))

@@ -25,8 +25,9 @@ from django.db.models import Q
 from accounts import api_keys
 from accounts.models import ApiKey, Customer, IngestAlias, PasswordReset, User
 from billing import ledger, recharge
-from billing.models import Payment, PaymentMethod, Recharge
+from billing.models import Payment, PaymentAttempt, Recharge
 from billing.payments import requests as payments
+from billing.payments import setups
 from billing.subscriptions import choose as subscriptions
 from jobs.walk import walk
 from notifications import endpoints
@@ -183,7 +184,8 @@ def _anonymise(customer: Customer, now: datetime) -> None:
         IngestAlias.objects.filter(customer=customer, kind=IngestAlias.Kind.EMAIL).delete()
         IngestAlias.objects.filter(customer=customer).update(pushed_at=None)
         PasswordReset.objects.filter(email=customer.user.email).delete()
-        PaymentMethod.objects.filter(customer=customer).delete()
+        setups.forget(customer, now)
+        PaymentAttempt.objects.filter(payment__customer=customer).update(label="", fingerprint="")
         Pronunciation.objects.filter(customer=customer).delete()
         endpoints.delete_all(customer, now)  # added while the account was being closed
         Voice.objects.filter(customer=customer).update(name=NAME)

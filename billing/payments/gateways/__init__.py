@@ -14,10 +14,14 @@ from uuid import UUID
 from django.conf import settings
 from django.utils.module_loading import import_string
 
-from billing.models import Payment, PaymentAttempt
+from accounts.models import Customer
+from billing.models import CardSetup, Payment, PaymentAttempt
 from jobs.errors import Unavailable
 
-GATEWAYS = {"test": "billing.payments.gateways.test.TestGateway"}
+GATEWAYS = {
+    "stripe": "billing.payments.gateways.stripe.charges.StripeGateway",
+    "test": "billing.payments.gateways.test.TestGateway",
+}
 
 
 class GatewayDeclined(Exception):
@@ -102,8 +106,68 @@ class Card:
     fingerprint: str = ""  # the same for one card, whatever its reference
 
 
+@dataclass(frozen=True, slots=True)
+class SavedCard:
+    """A card that is kept at the gateway, with what may be shown of it."""
+
+    card: Card
+    brand: str
+    last4: str
+    exp_month: int | None = None
+    exp_year: int | None = None
+
+
+class SetupState(StrEnum):
+    OPEN = "open"
+    DONE = "done"
+    EXPIRED = "expired"
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What became of a visit to the page where a card is typed in."""
+
+    state: SetupState
+    customer_reference: str
+    card: SavedCard | None = None
+
+
+class HostedCards(Protocol):
+    """A gateway that keeps customers' cards, which are typed in at a page of its own."""
+
+    def begin(self, setup: CardSetup, *, done_url: str, cancel_url: str) -> tuple[str, str]:
+        """Open that page. Returns (id of the visit, URL). Called in web requests.
+
+        This and all others raise GatewayUnavailable or Rejected, or CardGone if what they name is
+        not there any more.
+        """
+
+    def read(self, reference: str) -> Setup:
+        """What became of the visit."""
+
+    def set_default(self, customer: Customer, reference: str) -> None:
+        """Have charges that others make of this customer use the card, too."""
+
+    def saved_card(self, reference: str) -> tuple[str, SavedCard]:
+        """(The customer it belongs to, "" if it was removed; the card as it is now)."""
+
+    def portal_url(self, customer: Customer, *, return_url: str) -> str:
+        """URL of a page for billing address and tax id. Called in web requests."""
+
+    def remove_card(self, reference: str) -> None:
+        """Remove a card for good. Safe to repeat."""
+
+    def remove_customer(self, reference: str) -> None:
+        """Delete a customer with all cards. Safe to repeat."""
+
+
 class Gateway(Protocol):
-    is_real_money: bool
+    @property
+    def is_real_money(self) -> bool: ...
+
+    @property
+    def hosted(self) -> HostedCards | None:
+        """The cards it keeps; None if it has but those of `cards_of`."""
 
     def cards_of(self, *, customer_id: UUID) -> Sequence[Card]:
         """The cards this customer can choose without entering card data, the default first.

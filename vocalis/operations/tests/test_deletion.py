@@ -21,14 +21,19 @@ from billing import keys, metronome, recharge
 from billing.ledger import budgets
 from billing.models import (
     AutoRecharge,
+    CardSetup,
+    GatewayCustomer,
+    GatewayRemoval,
     InboundWebhook,
     LedgerEntry,
     Payment,
+    PaymentAttempt,
     PaymentMethod,
     Recharge,
     Wallet,
 )
 from billing.payments import cards
+from billing.payments.gateways.stripe import checkout
 from billing.payments.gateways.test import CONFIRMED_CARD
 from billing.subscriptions import choose as subscriptions
 from billing.subscriptions import complimentary
@@ -99,6 +104,27 @@ def everything_we_know():
     return serializers.serialize(
         "json", [row for row in rows if not getattr(row, "is_staff", False)]
     )
+
+
+def test_customer_and_cards_are_deleted_at_the_gateway_that_keeps_them(stage, life, monkeypatch):
+    """By the worker, which may be killed before it: the row stays until it is done."""
+    GatewayCustomer.objects.create(customer=life, gateway="stripe", reference="cus_1")
+    PaymentMethod.objects.update(gateway="stripe", reference="pm_1")
+    CardSetup.objects.create(customer=life, gateway="stripe", created_at=stage.now())
+    assert PaymentAttempt.objects.exclude(fingerprint="").exists()
+
+    assert delete()[0] == 0
+
+    removal = GatewayRemoval.objects.get()
+    assert (removal.kind, removal.reference) == ("customer", "cus_1")
+    assert not CardSetup.objects.exists() and not PaymentMethod.objects.exists()
+    assert not GatewayCustomer.objects.exists()
+    assert not PaymentAttempt.objects.exclude(fingerprint="", label="").exists()
+
+    deleted = []
+    monkeypatch.setattr(checkout, "remove_customer", deleted.append)
+    stage.drain()
+    assert deleted == ["cus_1"] and not GatewayRemoval.objects.exists()
 
 
 def test_the_person_goes_and_the_ledger_stays(stage, life):

@@ -1,8 +1,8 @@
 """E-mails about credits and payments.
 
 The worker sends them at least once: if it dies between sending and storing that, one is repeated.
-Out of credits is sent by `inbox.handlers`, a failed recharge by `recharge.flow`, a failed renewal
-by `subscriptions.renew`.
+Out of credits is sent by `inbox.handlers`, a failed recharge by `recharge.flow`. What a plan has to
+say is told by `notifications.emit`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from accounts.models import Customer
 
 SUBJECTS = {
     "recharge_failed": "Your automatic recharge failed",
-    "renewal_failed": "Your plan was not renewed",
     "confirm_payment": "Your bank wants you to confirm a payment",
     "out_of_credits": "You are out of credits",
     "credits_ending": "Some of your credits expire soon",

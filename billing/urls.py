@@ -2,7 +2,7 @@ from django.urls import URLPattern, path, re_path
 
 from .inbox import receive
 from .live import balance, stream
-from .pages import cards, confirmation, keys, overview, plans
+from .pages import cards, confirmation, keys, overview, past_due, plans
 
 urlpatterns: list[URLPattern] = [
     path("billing/", overview.overview, name="billing"),
@@ -27,6 +27,8 @@ urlpatterns: list[URLPattern] = [
     path("billing/test-bank/<str:key>/", confirmation.test_bank, name="test_bank"),
     path("billing/plans/", plans.plans_page, name="plans"),
     path("billing/plans/cancel/", plans.cancel_plan, name="plan_cancel"),
+    path("billing/plans/change/", plans.preview_page, name="plan_preview"),
+    path("billing/plans/pay/", past_due.pay_now, name="plan_pay"),
     path("keys/", keys.keys_page, name="keys"),
     path("keys/<uuid:key_id>/budget/", keys.change_budget, name="key_budget"),
     path("keys/<uuid:key_id>/revoke/", keys.revoke, name="key_revoke"),

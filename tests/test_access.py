@@ -61,6 +61,8 @@ ROWS = {
     "test_bank": "login login | billing billing | 403 403 | 403 403",
     "plans": "login login | 200 422 | 403 403 | 403 403",
     "plan_cancel": "plans login | plans plans | plans 403 | plans 403",
+    "plan_preview": "login 405 | plans 405 | 403 405 | 403 405",
+    "plan_pay": "billing login | billing billing | billing 403 | billing 403",
     "recharge": CUSTOMERS,
     "keys": "login login | 200 422 | 403 403 | 403 403",
     "key_budget": "keys login | keys 404 | keys 403 | keys 403",

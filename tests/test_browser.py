@@ -223,6 +223,7 @@ def test_sign_up_try_speak_and_be_recharged(site, browser):
     page.get_by_role("button", name="Use this card").click()
     page.goto(f"{address}/billing/plans/")
     page.get_by_role("button", name="Change to Creator").click()
+    page.get_by_role("button", name="Pay $49.00 and change").click()
     page.get_by_role("alert").get_by_text("The card was declined").wait_for(
         timeout=processes.WAIT_SECONDS * 1_000
     )

@@ -14,7 +14,7 @@ from django.utils import timezone
 import usage.jobs
 from billing.metronome import catalogue
 from billing.models import Drift, InboundWebhook, Payment
-from billing.subscriptions import choose as subscriptions
+from billing.tests.money_stage import select
 from conftest import fund
 from jobs.models import Heartbeat
 from jobs.worker import RowJob, pause_job
@@ -302,7 +302,7 @@ def test_a_customer_charged_while_metronome_is_frozen_is_seen_and_so_is_metronom
     running, client, alice, monkeypatch
 ):
     running.drain()
-    subscriptions.select_plan(customer=alice, plan="creator", key="k", now=running.now())
+    select(alice, "creator", running.now())
     running.sandbox.faults.add(match="*", kind="status", times=None, status=503)
     running.drain()
     assert Payment.objects.get().state == "charged"

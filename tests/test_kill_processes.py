@@ -35,7 +35,7 @@ from accounts.models import Customer
 from accounts.signup import register
 from billing import metronome, plans, recharge
 from billing.models import Recharge, Reservation
-from billing.subscriptions import choose as subscriptions
+from billing.tests.money_stage import select
 from jobs.models import Heartbeat, JobRow
 from usage.models import Generation, UsageEvent
 
@@ -271,7 +271,7 @@ def new_customer(number: int) -> Customer:
         now=now,
     )
     plan = plans.PLANS["trial" if number % 3 == 0 else "creator"]
-    subscriptions.select_plan(customer=customer, plan=plan.key, key="k", now=now)
+    select(customer, plan.key, now)
     recharge.save_settings(
         customer=customer,
         enabled=True,

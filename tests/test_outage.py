@@ -6,6 +6,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import re
 import socket
 import time
 from collections import Counter
@@ -71,7 +72,9 @@ def balance(client: Client) -> int:
 
 def test_an_hour_without_metronome_stops_nobody_and_is_made_up_for_by_itself(day):
     old = day.sign_up("old@example.com")
-    old.post("/billing/plans/", {"plan": "creator"})
+    seen = old.get("/billing/plans/change/?plan=creator").content.decode()
+    shown = re.search(r'name="shown" value="([^"]+)"', seen)[1]
+    old.post("/billing/plans/", {"plan": "creator", "shown": shown})
     for _ in range(5):
         day.pass_(seconds=5)
     assert balance(old) == 250_000

@@ -112,6 +112,8 @@ def _spendable(request: ApiRequest) -> int:
 def _status(plan: Subscription | None) -> str:
     if plan is None:
         return "free"
+    if plan.past_due_at:
+        return "past_due"
     return "trialing" if plan.plan == TRIAL else "active"
 
 

@@ -23,7 +23,7 @@ bare database driver. Nothing here notifies the event streams: after a change, t
 `billing.live.wake.wake` once.
 """
 
-from . import acknowledgement, budgets, drawdown, entries, grants, reservations, sql
+from . import acknowledgement, budgets, drawdown, entries, grants, reductions, reservations, sql
 from .acknowledgement import (
     BALANCE_LAG_SECONDS,
     acknowledge,
@@ -34,6 +34,7 @@ from .budgets import Budget, BudgetExceeded, set_budget
 from .entries import RESERVATION_SECONDS
 from .grants import SEGMENT_FIELDS, Segment, adjust, expire_ended, record_grant, start_or_end_grant
 from .outcomes import AlreadyResolved, InsufficientCredits, KeyReused, Reserved, Spend, WalletFrozen
+from .reductions import NotLeft, reduce, restore, unreserved
 from .reservations import (
     capture,
     expire_reservations,
@@ -55,6 +56,7 @@ __all__ = [
     "BudgetExceeded",
     "InsufficientCredits",
     "KeyReused",
+    "NotLeft",
     "Reserved",
     "Segment",
     "Spend",
@@ -72,16 +74,20 @@ __all__ = [
     "grants",
     "in_flight",
     "record_grant",
+    "reduce",
+    "reductions",
     "release",
     "renew",
     "reservations",
     "reserve",
+    "restore",
     "set_budget",
     "set_frozen",
     "spend_all",
     "spendable",
     "sql",
     "start_or_end_grant",
+    "unreserved",
     "version_and_in_flight",
     "wallet_of",
 ]

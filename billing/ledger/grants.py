@@ -191,7 +191,7 @@ def _change_grant(grant_id: int, segment: Segment, now: datetime) -> None:
     """Bring the grant to the segment's amount and fields, as far as possible."""
     grant = CreditGrant.objects.get(id=grant_id)
     started = grant.entries.exists()
-    change = max(segment.amount - grant.granted, -grant.remaining)
+    change = max(grant.counted(segment.amount) - grant.granted, -grant.remaining)
     if change < 0 and started:
         wallet = Wallet.objects.select_for_update().get(id=grant.wallet_id)
         change = -min(-change, wallet.available)

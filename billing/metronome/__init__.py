@@ -25,7 +25,7 @@ from .contracts import (
     release,
     set_recharge,
 )
-from .credits import Commit, add_grant, balances, commits, net_balance
+from .credits import Commit, add_grant, balances, commits, net_balance, set_amount
 from .customers import create_customer, find_customer, set_aliases
 from .setup import CREDITS_PRODUCT_NAME, credit_type_id, credits_product_id, rate_card_id
 from .usage import ingest
@@ -56,5 +56,6 @@ __all__ = [
     "recharge_configuration",
     "release",
     "set_aliases",
+    "set_amount",
     "set_recharge",
 ]

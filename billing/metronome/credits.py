@@ -96,6 +96,31 @@ def add_grant(
         return _commit(added, unit_id, edit.timestamp)
 
 
+def set_amount(
+    *,
+    customer_id: str,
+    contract_id: str,
+    key: str,
+    kind: Literal["commit", "credit"],
+    commit_id: str,
+    segment_id: str,
+    credits: int,
+) -> None:
+    """Set the credits of one segment of a commit or credit. Raises AlreadyDone if `key` was used.
+
+    The key keeps a repeated call from undoing what was set later under another one.
+    """
+    schedule = {"update_schedule_items": [{"id": segment_id, "amount": credits}]}
+    change: dict[str, Any] = {
+        f"update_{kind}s": [{f"{kind}_id": commit_id, "access_schedule": schedule}]
+    }
+    with translate_errors("change credits", conflict=AlreadyDone):
+        edited = writer().v2.contracts.edit(
+            customer_id=customer_id, contract_id=contract_id, uniqueness_key=key, **change
+        )
+        require_id(edited.data)
+
+
 def commits(*, customer_id: str, usable_since: datetime | None = None) -> list[Commit]:
     """The customer's prepaid commits and credits in our pricing unit.
 

@@ -60,6 +60,11 @@ class PaymentAttempt(models.Model):
             models.Index(fields=["gateway_reference"], name="paymentattempt_by_charge"),
         ]
 
+    @property
+    def card_name(self) -> str:
+        """What tells its card from others: the fingerprint, else the gateway's reference."""
+        return self.fingerprint or self.method_reference
+
     def __str__(self) -> str:
         return f"attempt {self.number}: {self.outcome}"
 

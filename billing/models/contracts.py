@@ -49,7 +49,11 @@ class Subscription(JobRow):
     """A plan that a customer chose.
 
     Each granted period is one commit (or credit) on the contract, keyed by subscription and period.
+    An upgrade is a new row with an anchor of its own. A plan that follows at the end of a period is
+    a new row too, with the anchor and the periods of the former one.
     """
+
+    NO_PLAN = "none"  # as `next_plan`: it ends with the period
 
     class State(models.TextChoices):
         REQUESTED = "requested"
@@ -71,12 +75,53 @@ class Subscription(JobRow):
     )
     period_start_at = models.DateTimeField(null=True, blank=True)
     period_end_at = models.DateTimeField(null=True, blank=True)
-    failure = models.TextField(blank=True, default="", help_text="Shown to the customer.")
-    told_at = models.DateTimeField(
+    first_period = models.PositiveIntegerField(
+        default=0,
+        help_text="Its own first period. Above 0 if it followed a plan at the end of a period.",
+    )
+    next_plan = models.CharField(
+        max_length=20,
+        blank=True,
+        default="",
+        help_text="What follows at the period's end. Empty: the same plan. “none”: no plan.",
+    )
+    former = models.ForeignKey(
+        "self",
+        on_delete=models.PROTECT,
         null=True,
         blank=True,
-        help_text="When the e-mail was sent that the plan was not renewed.",
+        related_name="followers",
+        help_text="The plan it took the place of.",
     )
+    due_cents = models.BigIntegerField(
+        null=True,
+        blank=True,
+        help_text="Charged for its first period, as it was shown. Empty: the plan's price.",
+    )
+    paid_back_cents = models.BigIntegerField(
+        default=0, help_text="Of the former plan's price; already taken off what is charged."
+    )
+    taken_from = models.ForeignKey(
+        "billing.CreditGrant",
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="+",
+        help_text="The former plan's credits, of which some are taken back.",
+    )
+    taken_back_credits = models.BigIntegerField(default=0)
+    taken_back_at = models.DateTimeField(
+        null=True, blank=True, help_text="When Metronome had taken them back as well."
+    )
+    past_due_at = models.DateTimeField(
+        null=True,
+        blank=True,
+        help_text="From when the tries of a declined renewal count. Empty: nothing is past due.",
+    )
+    tries = models.PositiveSmallIntegerField(
+        default=0, help_text="How many of the three moments to try a renewal have passed."
+    )
+    failure = models.TextField(blank=True, default="", help_text="Shown to the customer.")
     is_audio_lengthened = models.BooleanField(
         default=False,
         help_text="What its customer had made before it began is kept as long as it says.",
@@ -100,6 +145,10 @@ class Subscription(JobRow):
             ),
             models.UniqueConstraint(
                 fields=["customer"], condition=Q(state="active"), name="subscription_one_active"
+            ),
+            models.CheckConstraint(
+                condition=Q(taken_back_credits=0) | Q(taken_from__isnull=False),
+                name="subscription_takes_from_a_grant",
             ),
         ]
         indexes = [

@@ -143,6 +143,17 @@ class Payment(JobRow):
         default="",
         help_text="What the latest decline says about trying again.",
     )
+    declined_card = models.CharField(
+        max_length=200,
+        blank=True,
+        default="",
+        help_text="The fingerprint of the card that was declined last.",
+    )
+    refused_cards = models.JSONField(
+        default=list,
+        blank=True,
+        help_text="Fingerprints of cards that must not be charged again for this payment.",
+    )
     created_at = models.DateTimeField()
     settled_at = models.DateTimeField(null=True, blank=True)
 

@@ -198,6 +198,11 @@ class CreditGrant(JobRow):
     name = models.CharField(max_length=200)
     granted = models.BigIntegerField(help_text="Credits.")
     remaining = models.BigIntegerField(help_text="Credits not yet drawn or expired.")
+    reduced_to = models.BigIntegerField(
+        null=True,
+        blank=True,
+        help_text="It counts for at most this many credits: the rest was taken back.",
+    )
     priority = models.DecimalField(
         max_digits=12, decimal_places=3, default=Decimal(100), help_text="Lower is drawn first."
     )
@@ -230,6 +235,10 @@ class CreditGrant(JobRow):
 
     def __str__(self) -> str:
         return f"{self.name}: {self.remaining} of {self.granted}"
+
+    def counted(self, credits: int) -> int:
+        """What a segment of `credits` counts for here."""
+        return credits if self.reduced_to is None else min(credits, self.reduced_to)
 
 
 class LedgerEntry(models.Model):

@@ -33,7 +33,9 @@ def late(customer: Customer, *, now: datetime) -> dict[str, datetime | None]:
     )  # waits for the customer, so it is not late
     chosen = Subscription.objects.filter(customer=customer).exclude(payments__in=unconfirmed)
     requested = chosen.filter(state=Subscription.State.REQUESTED, created_at__lt=usual)
-    ended = chosen.filter(state=Subscription.State.ACTIVE, period_end_at__lt=usual)
+    # A declined renewal waits for the customer as well.
+    renewing = chosen.filter(state=Subscription.State.ACTIVE, past_due_at=None)
+    ended = renewing.filter(period_end_at__lt=usual)
     recharges = Recharge.objects.open().filter(customer=customer, created_at__lt=usual)
     recharges = recharges.exclude(payment__in=unconfirmed)
     settings = AutoRecharge.objects.filter(customer=customer, attempts__gt=1, dead_at=None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from django import forms
@@ -28,6 +29,8 @@ from billing.models import (
 from billing.payments import cards, setups
 from billing.payments.gateways import gateway
 from billing.payments.requests import is_unconfirmed
+from billing.subscriptions import status
+from billing.subscriptions.change import grant_of
 
 ENTRIES_A_PAGE = 20
 PAYMENTS_SHOWN = 10
@@ -57,12 +60,13 @@ class RechargeForm(forms.Form):
 @require_safe
 @customer_required
 def overview(request: CustomerRequest) -> HttpResponse:
-    customer = request.customer
+    customer, now = request.customer, timezone.now()
     shown = cards.shown(customer.pk)
     context = {
-        "subscription": _plan_shown(customer),
+        "plan": status.shown(customer, now),
+        "trial_stays": _trial_stays(customer, now),
         **_open_payments(customer),
-        "now": timezone.now(),
+        "now": now,
         "requested": Subscription.objects.filter(
             customer=customer, state=Subscription.State.REQUESTED
         ).first(),
@@ -141,20 +145,13 @@ def _save(customer: Customer, form: RechargeForm) -> bool:
     return not form.errors
 
 
-def _plan_shown(customer: Customer) -> dict[str, Any] | None:
-    """The active subscription, else the latest one, with its plan. None if there is none."""
-    shown = Subscription.objects.filter(customer=customer).exclude(
-        state=Subscription.State.REQUESTED
-    )
-    row = (
-        shown.filter(state=Subscription.State.ACTIVE).first()
-        or shown.order_by("-created_at").first()
-    )
-    return (
-        {"row": row, "plan": plans.PLANS[row.plan], "is_active": row.state == "active"}
-        if row
-        else None
-    )
+def _trial_stays(customer: Customer, now: datetime) -> datetime | None:
+    """Until when credits of a trial stay beside those of a plan, None if there are none."""
+    trial = Subscription.objects.filter(
+        customer=customer, plan="trial", state=Subscription.State.ENDED, followers__state="active"
+    ).first()
+    grant = trial and grant_of(trial)
+    return grant.ends_at if grant and grant.remaining and grant.ends_at > now else None
 
 
 def _open_payments(customer: Customer) -> dict[str, Any]:

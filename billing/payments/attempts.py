@@ -14,6 +14,7 @@ from django.db import transaction
 
 from billing.models import Payment, PaymentAttempt
 
+from . import declines
 from .cards import card_of
 from .gateways import Charge, Gateway, GatewayDeclined, GatewayUnavailable
 
@@ -40,13 +41,15 @@ def current(payment: Payment) -> PaymentAttempt | None:
 def prepare(payment: Payment, provider: Gateway, now: datetime) -> PaymentAttempt:
     """The attempt under way, stored by the first call with the customer's card of that moment.
 
-    Raises GatewayDeclined if there is no card to charge.
+    Raises GatewayDeclined if there is no card to charge, or only one that must not be tried again.
     """
     if attempt := current(payment):
         return attempt
     card = card_of(payment.customer_id)
     if card is None or card.gateway != payment.gateway:
         raise GatewayDeclined(NO_CARD, Payment.Decline.NEW_CARD)
+    if not declines.may_try(payment, card):  # chosen again since
+        raise GatewayDeclined("This card cannot be charged.", Payment.Decline.NEW_CARD)
     attempt = PaymentAttempt(
         payment=payment,
         number=payment.attempt_number,

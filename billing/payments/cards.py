@@ -11,7 +11,7 @@ from uuid import UUID
 
 from django.conf import settings
 
-from billing.models import Payment, PaymentMethod
+from billing.models import Payment, PaymentMethod, Subscription
 
 from .gateways import Card, SavedCard, gateway
 
@@ -54,7 +54,8 @@ def card_of(customer_id: UUID) -> PaymentMethod | None:
 def choose(*, customer_id: UUID, reference: str, now: datetime) -> PaymentMethod:
     """Use this card from now on. Raises UnknownCard.
 
-    Payments that wait for a confirmation with another card become due, so that they use it too.
+    Payments that wait for a confirmation with another card become due, so that they use it too, and
+    so does a plan whose renewal was declined.
     """
     offered = gateway().cards_of(customer_id=customer_id)
     card = next((card for card in offered if card.reference == reference), None)
@@ -99,6 +100,10 @@ def check_unused(customer_id: UUID) -> None:
 def _use_in_waiting(customer_id: UUID, now: datetime) -> None:
     waiting = Payment.objects.filter(customer_id=customer_id, state=Payment.State.REQUIRES_ACTION)
     waiting.run_now(now)
+    past_due = Subscription.objects.live().filter(
+        customer_id=customer_id, past_due_at__isnull=False
+    )
+    past_due.run_now(now)
 
 
 def _store(customer_id: UUID, card: Card) -> PaymentMethod:

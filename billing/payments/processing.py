@@ -7,8 +7,8 @@
                     └──(declined)──→ failed
 
 A declined card fails the payment. What follows is up to who asked for it: `subscriptions.renew`
-fails a new plan and ends a running one, `recharge.flow` tells Metronome and switches auto-recharge
-off.
+fails a new plan, `subscriptions.dunning` has a renewal tried again (`requests.try_again`),
+`recharge.flow` tells Metronome and switches auto-recharge off.
 
 A payment requires action while the customer's bank wants it confirmed. No money is taken and
 nothing is retried in this state. The charge at the gateway is cancelled before another card is
@@ -31,7 +31,7 @@ from billing.models import Payment, PaymentAttempt
 from jobs.errors import Rejected, Snooze
 from jobs.worker import RowJob
 
-from . import attempts
+from . import attempts, declines
 from .cards import card_of
 from .gateways import CardGone, Charge, ChargeState, GatewayDeclined, RefundState, gateway
 from .requests import emit_failed, is_waited_for, tell
@@ -97,7 +97,11 @@ def _charge(payment: Payment, now: datetime) -> datetime | None:
         with transaction.atomic():
             if attempt:
                 attempts.record_decline(attempt, declined)
-            _fail(payment, str(declined), now, declined.decline)
+            name = (
+                attempt.card_name if attempt else declines.fingerprint(card_of(payment.customer_id))
+            )
+            noted = declines.noted(payment, name, declined.decline)
+            _fail(payment, str(declined), now, **noted)
         return None
     return _follow(payment, attempt, charge, now)
 
@@ -124,8 +128,11 @@ def _next_attempt(
 
     Returns when to look again: `advance` does so at once.
     """
+    noted = (
+        declines.noted(payment, attempt.card_name, declined.decline) if attempt and declined else {}
+    )
     with transaction.atomic():
-        _move(payment, State.CHARGING, attempt_number=payment.attempt_number + 1)
+        _move(payment, State.CHARGING, attempt_number=payment.attempt_number + 1, **noted)
         if attempt and declined:
             attempts.record_decline(attempt, declined)
         elif attempt and outcome:
@@ -176,6 +183,7 @@ def _await_confirmation(payment: Payment, now: datetime) -> datetime | None:
         card is not None
         and card.gateway == payment.gateway
         and card.reference != attempt.method_reference
+        and declines.may_try(payment, card)
     )
     if charge.state in (ChargeState.WAITING, ChargeState.DECLINED):
         if not (failure or is_other):
@@ -193,9 +201,9 @@ def _await_confirmation(payment: Payment, now: datetime) -> datetime | None:
     return _follow(payment, attempt, charge, now)
 
 
-def _fail(payment: Payment, failure: str, now: datetime, decline: str = "") -> None:
+def _fail(payment: Payment, failure: str, now: datetime, **noted: Any) -> None:
     with transaction.atomic():
-        _move_and_tell(payment, State.FAILED, now, failure=failure, decline=decline, settled_at=now)
+        _move_and_tell(payment, State.FAILED, now, failure=failure, settled_at=now, **noted)
         emit_failed(payment, now)
 
 

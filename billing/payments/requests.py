@@ -108,6 +108,28 @@ def call_off(payment: Payment, *, failure: str, now: datetime) -> None:
             rows.filter(state=State.REQUIRES_ACTION, failure="").run_now(now, failure=failure)
 
 
+def try_again(payment: Payment, *, now: datetime) -> bool:
+    """Charge a payment that was declined anew, under a key of its own.
+
+    Safe to repeat: `payment` says which charge was declined. Returns whether this call did it.
+    """
+    declined = Payment.objects.filter(
+        pk=payment.pk, state=State.FAILED, attempt_number=payment.attempt_number
+    )
+    return bool(
+        declined.exclude(decline="").run_now(
+            now,
+            state=State.INITIATED,
+            attempt_number=payment.attempt_number + 1,
+            failure="",
+            decline="",
+            confirm_by_at=None,
+            told_at=None,
+            settled_at=None,
+        )
+    )
+
+
 def confirmation_url(payment: Payment, *, return_url: str) -> str | None:
     """URL where the customer confirms this payment, None if it does not wait for confirmation.
 
@@ -133,6 +155,11 @@ def charge_key(payment: Payment) -> str:
     return attempts.key_of(payment, payment.attempt_number)
 
 
+def charge_name(payment: Payment) -> str:
+    """Names the current attempt at a payment, among all attempts at all payments."""
+    return f"{payment.pk}-{payment.attempt_number}"
+
+
 def check_confirmation(payment: Payment, *, now: datetime) -> None:
     """Make a payment that waits for a confirmation due, because it may have been confirmed."""
     Payment.objects.filter(pk=payment.pk, state=State.REQUIRES_ACTION).run_now(now)
@@ -156,4 +183,4 @@ def emit_failed(payment: Payment, now: datetime) -> None:
         "currency": payment.currency,
         "failure": payment.failure,
     }
-    emit(payment.customer_id, "payment.failed", str(payment.pk), data, now)
+    emit(payment.customer_id, "payment.failed", charge_name(payment), data, now)

@@ -1,14 +1,16 @@
-"""Choosing a plan, and ending it.
+"""Choosing a plan, changing it, and what is to follow it at the end of its period.
 
 A subscription is requested → active → ended, or failed if its first payment is declined. Choosing a
-plan writes one row, whose job does the rest (`billing.subscriptions.renew`).
+plan or a higher one writes one row, whose job does the rest (`billing.subscriptions.renew`). A
+lower plan, or none, is only noted on the current row (`next_plan`) until its period ends.
 """
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db import transaction
+from django.db.models import Q, QuerySet
 
 from accounts.models import Customer
 from billing import ledger, plans
@@ -16,8 +18,14 @@ from billing.live.wake import wake
 from billing.models import Payment, Subscription
 from billing.payments import requests as payments
 from jobs.models import due
+from notifications import emit
+
+from . import change
+from .change import Kind, Preview, Shown
 
 State = Subscription.State
+# For how long an amount that was shown holds, although the time left of the period goes on.
+SHOWN_FOR = timedelta(minutes=15)
 
 
 class PlanRefused(Exception):
@@ -36,40 +44,64 @@ class ChangeUnderWay(PlanRefused):
     """Another choice or a payment is still in progress."""
 
 
-def select_plan(*, customer: Customer, plan: str, key: str, now: datetime) -> Subscription:
-    """Choose a plan. A worker charges it if it has a price, grants the credits and activates it.
+class NotAgreed(PlanRefused):
+    """The amounts were not shown yet, or have changed since. `preview` has those of now."""
+
+    def __init__(self, preview: Preview) -> None:
+        super().__init__("The amounts have changed. Nothing was charged: these are the new ones.")
+        self.preview = preview
+
+
+def preview_plan(*, customer: Customer, plan: str, now: datetime) -> Preview:
+    """What `select_plan` would do now. Raises PlanRefused."""
+    chosen = _selectable(plan)
+    _check_choice(chosen, customer)
+    found = change.preview(customer=customer, plan=chosen, at=now, now=now)
+    _check_renewal(found.former)
+    return found
+
+
+def select_plan(
+    *, customer: Customer, plan: str, key: str, now: datetime, shown: Shown | None = None
+) -> Subscription:
+    """Choose a plan, for the amounts that were `shown`.
+
+    A first or higher plan is charged by a worker, which grants its credits and activates it. A
+    lower one is noted for the end of the period. The current plan goes on, if it was to end or to
+    be followed by another. Returns the subscription: for a lower plan, the one that is current.
 
     If the form with this `key` was sent before, or the plan is live already, the existing
     subscription is returned, so that a double click or a second tab changes nothing. Raises
-    PlanRefused.
+    PlanRefused; of what costs anything NotAgreed, unless exactly that was shown.
     """
-    chosen = plans.PLANS.get(plan)
-    if chosen is None:
-        raise NotSelectable("There is no such plan.")
-    if chosen.price_cents is None:
-        raise NotSelectable(f"{chosen.name} is made by agreement: write to us.")
+    chosen = _selectable(plan)
     with transaction.atomic():
         Customer.objects.select_for_update().get(pk=customer.pk)  # serialises choices
         mine, own_key = Subscription.objects.filter(customer=customer), f"{plan}:{key}"[:128]
-        same = mine.filter(key=own_key).first() or mine.live().filter(plan=plan).first()
-        if same:
+        if same := mine.filter(key=own_key).first() or _chosen_already(mine, plan):
             return same
         _check_choice(chosen, customer)
-        subscription = Subscription.objects.create(
-            customer=customer, plan=plan, key=own_key, created_at=now, **due(now)
-        )
-        if chosen.price_cents:
-            payments.request_plan_payment(
-                subscription=subscription, period=0, amount_cents=chosen.price_cents, now=now
-            )
-    return subscription
+        # Before the amounts, because its job must not begin a renewal after they were worked out.
+        former = mine.select_for_update().filter(state=State.ACTIVE).first()
+        is_fresh = shown is not None and now - SHOWN_FOR <= shown.at <= now
+        at = shown.at if shown and is_fresh else now
+        found = change.preview(customer=customer, plan=chosen, at=at, now=now)
+        if former and found.kind == Kind.SAME:
+            return _go_on(former, now)
+        _check_renewal(former)
+        if found.costs and not (shown and found.agrees(shown)):
+            raise NotAgreed(change.preview(customer=customer, plan=chosen, at=now, now=now))
+        if former and found.kind == Kind.DOWNGRADE:
+            return _follow_with(former, chosen.key, now)
+        return _request(customer, found, own_key, now)
 
 
 def cancel(*, customer: Customer, now: datetime) -> Subscription | None:
-    """End the current plan. Nothing is charged any more, and credits stay until they expire.
+    """End the current plan with its period; one whose period is over ends at once.
 
-    Returns the subscription, None if there is none. Raises ChangeUnderWay while the next period is
-    being paid.
+    Nothing is charged any more, and credits stay until they expire. `select_plan` of the same plan
+    undoes it until then. Returns the subscription, None if there is none. Raises ChangeUnderWay
+    while the next period is being paid.
     """
     with transaction.atomic():
         subscription = (
@@ -79,16 +111,35 @@ def cancel(*, customer: Customer, now: datetime) -> Subscription | None:
         )
         if subscription is None:
             return None
-        renewals = Payment.objects.open().filter(subscription=subscription)
-        if renewals.filter(state=Payment.State.REQUIRES_ACTION).exists():
-            raise ChangeUnderWay(
-                "The next payment waits for your confirmation: call it off under Billing."
-            )
-        if renewals.exists():
-            raise ChangeUnderWay("The next month is just being paid. Try again in a minute.")
-        end(subscription, now)
+        _check_renewal(subscription)
+        if plans.PLANS[subscription.plan].once:
+            return subscription  # ends with its period anyway
+        if subscription.period_end_at and subscription.period_end_at > now:
+            Subscription.objects.filter(pk=subscription.pk).update(next_plan=Subscription.NO_PLAN)
+            subscription.next_plan = Subscription.NO_PLAN
+            return subscription
+        end(subscription, now, reason="cancelled")
     wake_streams(customer)
     return subscription
+
+
+def end_now(*, customer: Customer, now: datetime) -> None:
+    """End the current plan at once, as for an account that is closed. Raises ChangeUnderWay."""
+    with transaction.atomic():
+        mine = Subscription.objects.select_for_update().filter(customer=customer)
+        if subscription := mine.filter(state=State.ACTIVE).first():
+            _check_renewal(subscription)
+            end(subscription, now, reason="cancelled")
+    wake_streams(customer)
+
+
+def give_up(*, subscription: Subscription, reason: str, now: datetime) -> bool:
+    """Call off a plan that is being set up; a worker gives back what was taken for it.
+
+    A payment that is charged already is left to a refund. Returns whether it was being set up.
+    """
+    requested = Subscription.objects.filter(pk=subscription.pk, state=State.REQUESTED)
+    return bool(requested.run_now(now, failure=reason))
 
 
 def current_plan(customer: Customer) -> Subscription | None:
@@ -99,6 +150,34 @@ def current_plan(customer: Customer) -> Subscription | None:
 def requested_plan(customer: Customer) -> Subscription | None:
     """The subscription that is being set up, None if there is none."""
     return Subscription.objects.filter(customer=customer, state=State.REQUESTED).first()
+
+
+def end(subscription: Subscription, now: datetime, *, reason: str, failure: str = "") -> None:
+    """End an active plan, in the caller's transaction. The customer is told why."""
+    active = Subscription.objects.filter(pk=subscription.pk, state=State.ACTIVE)
+    if active.cancel(state=State.ENDED, ended_at=now, failure=failure):
+        data = {"plan": subscription.plan, "reason": reason}
+        emit(subscription.customer_id, "plan.ended", str(subscription.pk), data, now)
+
+
+def wake_streams(customer: Customer) -> None:
+    wake(ledger.wallet_of(customer.pk).pk)
+
+
+def _selectable(plan: str) -> plans.Plan:
+    chosen = plans.PLANS.get(plan)
+    if chosen is None:
+        raise NotSelectable("There is no such plan.")
+    if chosen.price_cents is None:
+        raise NotSelectable(f"{chosen.name} is made by agreement: write to us.")
+    return chosen
+
+
+def _chosen_already(mine: QuerySet[Subscription], plan: str) -> Subscription | None:
+    """The plan if it is being set up or goes on, or the one that it is to follow already."""
+    wanted = Q(state=State.REQUESTED, plan=plan)
+    wanted |= Q(state=State.ACTIVE, plan=plan, next_plan="")
+    return mine.filter(wanted | Q(state=State.ACTIVE, next_plan=plan)).first()
 
 
 def _check_choice(chosen: plans.Plan, customer: Customer) -> None:
@@ -118,9 +197,67 @@ def _check_choice(chosen: plans.Plan, customer: Customer) -> None:
             raise NotSelectable("The trial is for trying Vocalis before you have a plan.")
 
 
-def end(subscription: Subscription, now: datetime) -> None:
-    Subscription.objects.filter(pk=subscription.pk).cancel(state=State.ENDED, ended_at=now)
+def _check_renewal(former: Subscription | None) -> None:
+    """Raise ChangeUnderWay while the next period of this plan is being paid."""
+    if former is None:
+        return
+    renewals = Payment.objects.open().filter(subscription=former)
+    if renewals.filter(state=Payment.State.REQUIRES_ACTION).exists():
+        raise ChangeUnderWay(
+            "The next payment waits for your confirmation: confirm it or call it off under Billing."
+        )
+    if renewals.exists():
+        raise ChangeUnderWay("The next month is just being paid. Try again in a minute.")
 
 
-def wake_streams(customer: Customer) -> None:
-    wake(ledger.wallet_of(customer.pk).pk)
+def _go_on(former: Subscription, now: datetime) -> Subscription:
+    """Call off what was to follow the current plan, until its period ends."""
+    if former.period_end_at and former.period_end_at <= now:
+        raise ChangeUnderWay("The period of your plan has just ended. Try again in a minute.")
+    if former.next_plan:
+        Subscription.objects.filter(pk=former.pk, next_plan=former.next_plan).update(next_plan="")
+        former.next_plan = ""
+    return former
+
+
+def _follow_with(former: Subscription, plan: str, now: datetime) -> Subscription:
+    """Note that a lower plan follows at the end of the period."""
+    Subscription.objects.filter(pk=former.pk).update(next_plan=plan)
+    former.next_plan = plan
+    at = former.period_end_at.isoformat() if former.period_end_at else None
+    data = {"from": former.plan, "to": plan, "at": at, "amount_cents": 0}
+    emit(former.customer_id, "plan.changed", f"{former.pk}-{former.period}-{plan}", data, now)
+    return former
+
+
+def _request(customer: Customer, found: Preview, key: str, now: datetime) -> Subscription:
+    """Write the row of a plan that begins at once.
+
+    Credits that are taken back leave the balance now. Their plan is paid only once Metronome has
+    taken them back as well, so its payment is left to the job.
+    """
+    requested = Subscription.objects.create(
+        customer=customer,
+        plan=found.plan.key,
+        key=key,
+        former=found.former,
+        due_cents=found.due_cents,
+        paid_back_cents=found.paid_back_cents,
+        taken_from=found.grant if found.taken_back_credits else None,
+        taken_back_credits=found.taken_back_credits,
+        created_at=now,
+        **due(now),
+    )
+    if found.grant and found.taken_back_credits:
+        try:
+            ledger.reduce(grant_id=found.grant.pk, credits=found.taken_back_credits, now=now)
+        except ledger.NotLeft:  # spent or reserved in this moment
+            raise NotAgreed(
+                change.preview(customer=customer, plan=found.plan, at=now, now=now)
+            ) from None
+        wake(found.grant.wallet_id)
+    elif found.due_cents:
+        payments.request_plan_payment(
+            subscription=requested, period=0, amount_cents=found.due_cents, now=now
+        )
+    return requested

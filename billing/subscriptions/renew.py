@@ -1,4 +1,4 @@
-"""The job of a subscription: its first period, its renewals, and its end.
+"""The job of a subscription: its first period, its renewals, what follows it, and its end.
 
 Everything may be done twice: there is one payment per period, and grants have a uniqueness key.
 """
@@ -11,23 +11,26 @@ from datetime import datetime, timedelta
 from django.db import transaction
 
 from accounts.models import Customer
-from billing import emails, plans
+from billing import plans
 from billing.models import CreditGrant, Payment, Subscription
 from billing.payments import requests as payments
 from billing.sync import contracts
 from jobs.errors import Snooze
+from jobs.models import due
 from jobs.worker import RowJob
+from notifications import emit
 
+from . import dunning, take_back
+from .change import grant_key
 from .choose import end, requested_plan, wake_streams
+from .dunning import PAYMENT_CHECK_SECONDS
 from .periods import period_of
 
 logger = logging.getLogger(__name__)
 
 State = Subscription.State
-# The payment makes the subscription due when it ends. These intervals are for the case that this
-# failed.
-PAYMENT_CHECK_SECONDS = 30
 CONFIRMATION_CHECK_SECONDS = 3_600  # while the payment waits for the customer's confirmation
+THROUGH = (Payment.State.CHARGED, Payment.State.FAILED, Payment.State.REQUIRES_ACTION)
 
 
 def advance(subscription: Subscription, now: datetime) -> datetime | None:
@@ -38,66 +41,110 @@ def advance(subscription: Subscription, now: datetime) -> datetime | None:
     """
     if subscription.state == State.REQUESTED:
         return _activate(subscription, now)
-    if subscription.state == State.ENDED:
-        _tell_failure(subscription, now)
     if subscription.state != State.ACTIVE:
         return None
     if subscription.period_end_at and subscription.period_end_at > now:
         return subscription.period_end_at
     if plans.PLANS[subscription.plan].once:
-        _finish(subscription, State.ENDED, now)
+        _finish(subscription, now, reason="trial")
         return None
+    if subscription.next_plan:
+        return _follow(subscription, now)
     return _renew(subscription, now)
 
 
 def _activate(subscription: Subscription, now: datetime) -> datetime | None:
-    payment = _payment(subscription, 0, now)
+    if subscription.failure:
+        _give_up(subscription, now)
+        return None
+    take_back.at_metronome(subscription, now)  # before anything is charged
+    payment = _payment(subscription, subscription.first_period, now)
     if payment and payment.state == Payment.State.FAILED:
-        _finish(subscription, State.FAILED, now, failure=f"The payment failed: {payment.failure}")
+        _fail(subscription, now, failure=f"The payment failed: {payment.failure}")
         return None
     if payment and payment.state == Payment.State.REQUIRES_ACTION:
-        # No e-mail: the customer has just chosen the plan and sees the request on the page.
+        _tell_to_confirm(subscription, payment, now)
         return now + timedelta(seconds=CONFIRMATION_CHECK_SECONDS)
-    former = Subscription.objects.filter(customer=subscription.customer_id, state=State.ACTIVE)
-    renewals = Payment.objects.open().filter(subscription__in=former)
-    for renewal in renewals.filter(state=Payment.State.REQUIRES_ACTION):
-        payments.call_off(
-            renewal, failure="you chose another plan instead of confirming it.", now=now
-        )
-    if renewals.exists():
-        raise Snooze("the former plan is just being renewed", seconds=PAYMENT_CHECK_SECONDS)
     # Stored before the grant, because a repeated attempt must grant the same period.
     Subscription.objects.filter(pk=subscription.pk, anchor_at=None).update(anchor_at=now)
     subscription.refresh_from_db(fields=["anchor_at"])
-    return _grant_period(subscription, 0, payment, now)
+    return _grant_period(subscription, subscription.first_period, payment, now)
 
 
 def _renew(subscription: Subscription, now: datetime) -> datetime | None:
     period = _next_period(subscription, now)
     payment = _payment(subscription, period, now)
     if payment and payment.state == Payment.State.FAILED:
-        _finish(
-            subscription,
-            State.ENDED,
-            now,
-            failure=f"The payment for the next month failed: {payment.failure}",
-        )
-        _tell_failure(subscription, now)
-        return None
+        return dunning.follow(subscription, payment, now)
     if payment and payment.state == Payment.State.REQUIRES_ACTION:
         _tell_to_confirm(subscription, payment, now)
         return now + timedelta(seconds=CONFIRMATION_CHECK_SECONDS)
     return _grant_period(subscription, period, payment, now)
 
 
-def _tell_to_confirm(subscription: Subscription, payment: Payment, now: datetime) -> None:
-    if payments.is_unconfirmed(payment) and payment.told_at is None:
-        context = {
-            "payment": payment,
-            "what": f"the next month of your {plans.PLANS[subscription.plan].name} plan",
+def _follow(subscription: Subscription, now: datetime) -> datetime | None:
+    """At the end of its period, end the plan or have a lower one take its place.
+
+    The lower plan gets the anchor and the periods of the former one. Its first payment is a
+    renewal: it is tried again if it is declined.
+    """
+    with transaction.atomic():
+        Customer.objects.select_for_update().get(pk=subscription.customer_id)
+        row = Subscription.objects.select_for_update().get(pk=subscription.pk)
+        if row.state != State.ACTIVE or row.next_plan != subscription.next_plan:
+            raise Snooze("the subscription has just changed")
+        if requested_plan(subscription.customer):
+            raise Snooze("another plan is about to follow this one", seconds=PAYMENT_CHECK_SECONDS)
+        if row.next_plan == Subscription.NO_PLAN:
+            end(row, now, reason="cancelled")
+        else:
+            rows = Subscription.objects.filter(pk=row.pk)
+            rows.cancel(state=State.ENDED, ended_at=now)
+            follower = Subscription.objects.create(
+                customer_id=row.customer_id,
+                plan=row.next_plan,
+                state=State.ACTIVE,
+                key=f"after-{row.pk}",
+                former=row,
+                anchor_at=row.anchor_at,
+                period=row.period,
+                first_period=row.period + 1,
+                period_start_at=row.period_start_at,
+                period_end_at=row.period_end_at,
+                created_at=now,
+                **due(now),
+            )
+            _tell_of_change(follower, row.period_end_at or now, now)
+    wake_streams(subscription.customer)
+    return None
+
+
+def _tell_of_change(subscription: Subscription, at: datetime, now: datetime) -> None:
+    """Tell the customer that this plan took the place of another, in the caller's transaction."""
+    if former := subscription.former:
+        data = {
+            "from": former.plan,
+            "to": subscription.plan,
+            "at": at.isoformat(),
+            "amount_cents": subscription.due_cents or 0,
         }
-        emails.send(customer=subscription.customer, template="confirm_payment", context=context)
+        emit(subscription.customer_id, "plan.changed", str(subscription.pk), data, now)
+
+
+def _tell_to_confirm(subscription: Subscription, payment: Payment, now: datetime) -> None:
+    """Ask the customer once to confirm this charge with the bank."""
+    if payment.told_at or not payments.is_unconfirmed(payment):
+        return
+    data = {
+        "payment": str(payment.pk),
+        "what": f"{plans.PLANS[subscription.plan].name} plan",
+        "amount_cents": payment.amount_cents,
+        "confirm_by": payment.confirm_by_at.isoformat() if payment.confirm_by_at else None,
+    }
+    name = payments.charge_name(payment)
+    with transaction.atomic():
         payments.mark_told(payment, now=now)
+        emit(subscription.customer_id, "payment.action_needed", name, data, now)
 
 
 def _next_period(subscription: Subscription, now: datetime) -> int:
@@ -116,33 +163,34 @@ def _next_period(subscription: Subscription, now: datetime) -> int:
 
 
 def _payment(subscription: Subscription, period: int, now: datetime) -> Payment | None:
-    """The payment of the period, requested if necessary. None for a free plan.
+    """The payment of the period, requested if necessary. None if nothing is charged for it.
 
     Returns once it is charged, has failed, or waits for the customer's confirmation; until then
     raises Snooze.
     """
-    price_cents = plans.PLANS[subscription.plan].price_cents
+    price_cents = _price_cents(subscription, period)
     if not price_cents:
         return None
     with transaction.atomic():
-        state = (
-            Subscription.objects.select_for_update()
-            .values_list("state", flat=True)
-            .get(pk=subscription.pk)
-        )
-        if state != subscription.state:
+        row = Subscription.objects.select_for_update().get(pk=subscription.pk)
+        if (row.state, row.next_plan) != (subscription.state, subscription.next_plan):
             raise Snooze("the subscription has just changed")
-        asked = Payment.objects.filter(subscription=subscription, period=period).exists()
-        # A period whose payment was requested is finished before the next plan begins.
-        if period and not asked and requested_plan(subscription.customer):
+        is_asked = Payment.objects.filter(subscription=subscription, period=period).exists()
+        if row.state == State.ACTIVE and not is_asked and requested_plan(subscription.customer):
             raise Snooze("another plan is about to follow this one", seconds=PAYMENT_CHECK_SECONDS)
         payment = payments.request_plan_payment(
             subscription=subscription, period=period, amount_cents=price_cents, now=now
         )
-    through = (Payment.State.CHARGED, Payment.State.FAILED, Payment.State.REQUIRES_ACTION)
-    if payment.state not in through:
+    if payment.state not in THROUGH:
         raise Snooze("waiting for the payment", seconds=PAYMENT_CHECK_SECONDS)
     return payment
+
+
+def _price_cents(subscription: Subscription, period: int) -> int:
+    """What the period costs. The first one costs what was shown when the plan was chosen."""
+    if period == subscription.first_period and subscription.due_cents is not None:
+        return subscription.due_cents
+    return plans.PLANS[subscription.plan].price_cents or 0
 
 
 def _grant_period(
@@ -155,15 +203,13 @@ def _grant_period(
         starts_at, ends_at = now, now + (ends_at - starts_at)
     grant_id = contracts.grant(
         customer,
-        key=f"vocalis-trial-{customer.pk}"
-        if plan.once
-        else f"vocalis-sub-{customer.pk}-{subscription.pk}-{period}",
+        key=grant_key(subscription, period),
         name=f"{plan.name} plan",
         credits=plan.credits,
         starts_at=starts_at,
         ends_at=ends_at,
         priority=plans.PRIORITY_PLAN,
-        paid_cents=plan.price_cents,
+        paid_cents=payment.amount_cents if payment else None,
         now=now,
     )
     grant = CreditGrant.objects.get(pk=grant_id)
@@ -186,33 +232,52 @@ def _grant_period(
 def _begin_period(
     subscription: Subscription, period: int, starts_at: datetime, ends_at: datetime, now: datetime
 ) -> None:
-    """Make it the current plan. The former one ends; its credits stay until they expire."""
+    """Make it the current plan. The former one ends; what is left of its credits stays."""
     with transaction.atomic():
         Customer.objects.select_for_update().get(pk=subscription.customer_id)
         former = Subscription.objects.filter(customer=subscription.customer_id, state=State.ACTIVE)
         for row in former.exclude(pk=subscription.pk):
-            end(row, now)
-        Subscription.objects.filter(pk=subscription.pk, state=subscription.state).update(
-            state=State.ACTIVE, period=period, period_start_at=starts_at, period_end_at=ends_at
+            Subscription.objects.filter(pk=row.pk).cancel(state=State.ENDED, ended_at=now)
+        begun = Subscription.objects.filter(pk=subscription.pk, state=subscription.state).update(
+            state=State.ACTIVE,
+            period=period,
+            period_start_at=starts_at,
+            period_end_at=ends_at,
+            past_due_at=None,
+            tries=0,
+            failure="",
         )
+        if begun and subscription.state == State.REQUESTED:
+            _tell_of_change(subscription, starts_at, now)
 
 
-def _finish(subscription: Subscription, state: str, now: datetime, failure: str = "") -> None:
-    Subscription.objects.filter(pk=subscription.pk, state=subscription.state).update(
-        state=state, ended_at=now, failure=failure
-    )
+def _finish(subscription: Subscription, now: datetime, *, reason: str) -> None:
+    with transaction.atomic():
+        end(subscription, now, reason=reason)
     wake_streams(subscription.customer)
 
 
-def _tell_failure(subscription: Subscription, now: datetime) -> None:
-    """Tell the customer by e-mail why the plan was not renewed, at least once.
+def _fail(subscription: Subscription, now: datetime, *, failure: str) -> None:
+    """Give back what the choice took. The former plan goes on."""
+    take_back.undo_at_metronome(subscription, now)
+    with transaction.atomic():
+        failed = Subscription.objects.filter(pk=subscription.pk, state=State.REQUESTED)
+        if failed.update(state=State.FAILED, ended_at=now, failure=failure):
+            # Its renewal may have waited. Before the wallet's row, which is locked last.
+            former = Subscription.objects.filter(pk=subscription.former_id or 0)
+            former.filter(state=State.ACTIVE).run_now(now)
+            take_back.undo(subscription, now)
+    wake_streams(subscription.customer)
 
-    `told_at` records it."""
-    subscription.refresh_from_db(fields=["state", "failure", "told_at"])
-    if subscription.state == State.ENDED and subscription.failure and subscription.told_at is None:
-        context = {"plan": plans.PLANS[subscription.plan], "failure": subscription.failure}
-        emails.send(customer=subscription.customer, template="renewal_failed", context=context)
-        Subscription.objects.filter(pk=subscription.pk).update(told_at=now)
+
+def _give_up(subscription: Subscription, now: datetime) -> None:
+    """An operator has called the choice off; `failure` says why. A charge is left to a refund."""
+    for payment in subscription.payments.all():
+        payments.call_off(payment, failure=subscription.failure, now=now)
+        payment.refresh_from_db()
+        if payment.state not in THROUGH or payment.state == Payment.State.REQUIRES_ACTION:
+            raise Snooze("waiting for the payment", seconds=PAYMENT_CHECK_SECONDS)
+    _fail(subscription, now, failure=subscription.failure)
 
 
 ADVANCE = RowJob("subscriptions.advance", Subscription, advance)

@@ -120,3 +120,23 @@ def grant(
     if not grant_ids:
         raise metronome.MetronomeUnavailable(f"the credits under {key} have no schedule yet")
     return grant_ids[0]
+
+
+def set_amount(grant: CreditGrant, *, key: str, credits: int) -> None:
+    """Have Metronome's segment of this grant hold `credits`, once under `key`.
+
+    For workers only, as it calls Metronome. The mirror here is not changed.
+    """
+    customer = grant.wallet.customer
+    try:
+        metronome.set_amount(
+            customer_id=customer.metronome_id or "",
+            contract_id=customer.contract.metronome_id or "",
+            key=key,
+            kind="commit" if grant.kind == CreditGrant.Kind.COMMIT else "credit",
+            commit_id=grant.remote_id,
+            segment_id=grant.segment_id,
+            credits=credits,
+        )
+    except metronome.AlreadyDone:
+        return  # by a call whose answer was lost, or concurrently

@@ -21,7 +21,7 @@ from billing.live.wake import wake
 from billing.models import Contract, Drift, LedgerEntry, Reservation, Wallet
 
 from . import schedule
-from .grants import fractions, unlisted
+from .grants import fractions, unlisted, withheld
 
 logger = logging.getLogger(__name__)
 
@@ -76,6 +76,7 @@ def compare(
     not_listed = sum(grant.remaining for grant in unlisted(wallet.id, commits))
     lowest = wallet.balance - added - not_listed
     highest = wallet.balance + unacknowledged + recently_acknowledged + removed
+    highest += withheld(wallet.id, commits, now)
     # int() rounds towards zero below, so a fraction of a credit is no difference.
     missing = min(remote - lowest, Decimal(0))
     extra = max(remote - fractions(commits) - highest, Decimal(0))

@@ -96,7 +96,8 @@ def _is_mirrored(grant: CreditGrant, segment: ledger.Segment, now: datetime) -> 
     spent = grant.granted - grant.remaining
     is_dated = grant.made_at is not None or segment.made_at is None
     is_due = grant.due_at is not None and grant.due_at <= now
-    return same and is_dated and not is_due and grant.granted == max(segment.amount, spent)
+    amount = max(grant.counted(segment.amount), spent)
+    return same and is_dated and not is_due and grant.granted == amount
 
 
 def fractions(commits: Iterable[metronome.Commit]) -> Decimal:
@@ -108,6 +109,20 @@ def fractions(commits: Iterable[metronome.Commit]) -> Decimal:
         segment.amount for commit in commits if not commit.archived for segment in commit.segments
     )
     return sum((amount % 1 for amount in amounts if amount > 0), Decimal(0))
+
+
+def withheld(wallet_id: int, commits: Iterable[metronome.Commit], now: datetime) -> int:
+    """Credits in force at Metronome that were taken back here, of which it does not know yet."""
+    reduced = CreditGrant.objects.filter(
+        wallet_id=wallet_id, reduced_to__isnull=False, ends_at__gt=now
+    )
+    by_segment = {grant.segment_id: grant for grant in reduced}
+    return sum(
+        segment.amount - by_segment[segment.segment_id].counted(segment.amount)
+        for commit in commits
+        for segment in _segments(commit)
+        if segment.segment_id in by_segment
+    )
 
 
 def _take_back_unlisted(wallet_id: int, commits: Iterable[metronome.Commit], now: datetime) -> None:

@@ -102,7 +102,9 @@ def spend_in_ledger(customer, stage, credits, key="local", acknowledged=False):
 
 
 def select(customer, plan, now, key="form-1") -> Subscription:
-    return choose.select_plan(customer=customer, plan=plan, key=key, now=now)
+    """Choose a plan as somebody does who was shown what it charges."""
+    shown = choose.preview_plan(customer=customer, plan=plan, now=now).shown
+    return choose.select_plan(customer=customer, plan=plan, key=key, now=now, shown=shown)
 
 
 def pass_time(stage, **delta) -> None:

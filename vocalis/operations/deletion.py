@@ -121,7 +121,7 @@ def _close(customer: Customer, now: datetime) -> None:
         with transaction.atomic():
             User.objects.filter(pk=customer.user_id).update(is_active=False)
             api_keys.forget_all(customer, now)
-            subscriptions.cancel(customer=customer, now=now)
+            subscriptions.end_now(customer=customer, now=now)
             recharge.switch_off(customer_id=customer.pk, now=now)
             endpoints.delete_all(customer, now)
             ledger.set_frozen(wallet_id=ledger.wallet_of(customer.pk).pk, frozen=True, now=now)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 import uuid
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 import time_machine
@@ -15,9 +15,12 @@ from billing.models import CreditGrant, Payment, PaymentMethod, Subscription, Wa
 from billing.payments import cards
 from billing.payments.gateways.test import DECLINING_CARD, GOOD_CARD
 from billing.subscriptions import choose as subscriptions
+from billing.subscriptions.periods import months_after
+from billing.tests.money_stage import burn
 
 pytestmark = pytest.mark.django_db
 URL = "/billing/plans/"
+PAY_URL = "/billing/plans/pay/"
 
 
 @pytest.fixture
@@ -31,6 +34,19 @@ def live(page, stage):
     """The page, and a clock it shares with the sandbox."""
     with time_machine.travel(stage.now(), tick=False):
         yield page
+
+
+def choose(page, plan, key=None):
+    """Choose a plan as a browser does: see what it charges, and agree."""
+    seen = page.post(URL, {"plan": plan}, follow=True)
+    [shown] = re.findall(r'name="shown" value="([^"]+)"', seen.content.decode())
+    form = {"plan": plan, "key": key or uuid.uuid4(), "shown": shown}
+    return page.post(URL, form, follow=True)
+
+
+def data_of(response) -> dict[str, str]:
+    """What the page says to programs."""
+    return dict(re.findall(r'data-([a-z-]+)="([^"]*)"', response.content.decode()))
 
 
 def text(response) -> str:
@@ -94,7 +110,10 @@ def test_a_program_may_leave_the_key_out(live, stage):
 
 
 def test_a_double_click_is_one_choice(live, stage):
-    form = {"plan": "creator", "key": uuid.uuid4()}
+    key = uuid.uuid4()
+    seen = live.get("/billing/plans/change/?plan=creator")
+    [shown] = re.findall(r'name="shown" value="([^"]+)"', seen.content.decode())
+    form = {"plan": "creator", "key": key, "shown": shown}
     for _ in range(2):
         live.post(URL, form)
     stage.drain()
@@ -135,7 +154,7 @@ def test_a_used_trial_is_not_offered_again(live, stage, alice):
 
 
 def test_a_choice_that_has_to_wait_for_another_one_is_a_conflict(live, alice):
-    live.post(URL, {"plan": "creator"})
+    choose(live, "creator")
 
     refused = live.post(URL, {"plan": "pro"})
 
@@ -146,13 +165,13 @@ def test_a_choice_that_has_to_wait_for_another_one_is_a_conflict(live, alice):
 
 def test_a_declined_card_is_said_and_another_choice_possible(live, stage, alice):
     cards.choose(customer_id=alice.pk, reference=DECLINING_CARD.reference, now=stage.now())
-    form = {"plan": "pro", "key": uuid.uuid4()}
-    live.post(URL, form)
+    key = uuid.uuid4()
+    choose(live, "pro", key)
     stage.drain()
     shown = text(live.get(URL))
     assert "The payment failed:" in shown
     assert "Choose Pro" in shown
-    assert "The payment failed:" in text(live.post(URL, form, follow=True))
+    assert "The payment failed:" in text(choose(live, "pro", key))
 
 
 def test_a_declined_change_is_said_beside_the_plan_that_goes_on_until_it_is_old_or_made_good(
@@ -161,7 +180,7 @@ def test_a_declined_change_is_said_beside_the_plan_that_goes_on_until_it_is_old_
     live.post(URL, {"plan": "trial"})
     stage.drain()
     cards.choose(customer_id=alice.pk, reference=DECLINING_CARD.reference, now=stage.now())
-    live.post(URL, {"plan": "creator"})
+    choose(live, "creator")
     stage.drain()
     shown = text(live.get(URL))
     assert "Trial Your plan" in shown
@@ -171,26 +190,140 @@ def test_a_declined_change_is_said_beside_the_plan_that_goes_on_until_it_is_old_
         assert "The payment failed:" not in text(live.get(URL))
 
     cards.choose(customer_id=alice.pk, reference=GOOD_CARD.reference, now=stage.now())
-    live.post(URL, {"plan": "creator"})
+    choose(live, "creator")
     stage.drain()
     live.post("/billing/plans/cancel/")
     assert "The payment failed:" not in text(live.get(URL))
 
 
-def test_ending_a_plan(live, stage, alice):
-    live.post(URL, {"plan": "creator"})
+def test_ending_a_plan_and_going_on(live, stage, alice):
+    choose(live, "creator")
     stage.drain()
     assert "End this plan" in text(live.get(URL))
     response = live.post("/billing/plans/cancel/", follow=True)
-    assert "your credits stay until they expire" in text(response)
-    assert subscriptions.current_plan(alice) is None
+    assert "You will not be charged again; you can undo it until then." in text(response)
+    assert "Go on with Creator" in text(response)
+    assert subscriptions.current_plan(alice).next_plan == "none"
+    assert data_of(live.get("/billing/"))["plan-state"] == "ending"
     assert live.get("/billing/plans/cancel/").url == "/billing/plans/"
+
+    assert "Creator is your plan." in text(live.post(URL, {"plan": "creator"}, follow=True))
+    assert subscriptions.current_plan(alice).next_plan == ""
+    assert data_of(live.get("/billing/"))["plan-state"] == "active"
 
 
 def test_one_sees_and_ends_only_ones_own(live, stage, bob, client):
-    live.post(URL, {"plan": "creator"})
+    choose(live, "creator")
     stage.drain()
     client.force_login(bob.user)
     assert "Your plan" not in text(client.get(URL))
     client.post("/billing/plans/cancel/")
-    assert Subscription.objects.get().state == "active"
+    row = Subscription.objects.get()
+    assert (row.state, row.next_plan) == ("active", "")
+
+
+def test_what_a_first_plan_charges_is_shown_before(live, stage):
+    response = live.post(URL, {"plan": "creator"}, follow=True)
+    assert response.redirect_chain == [("/billing/plans/change/?plan=creator", 302)]
+    shown = data_of(response)
+    names = ("due-cents", "paid-back-cents", "taken-back-credits", "next-cents")
+    assert [shown[name] for name in names] == ["4900", "0", "0", "4900"]
+    assert datetime.fromisoformat(shown["next-at"]) == months_after(stage.now(), 1)
+    assert "Pay $49.00" in text(response)
+    assert not Subscription.objects.exists()
+
+
+def test_an_upgrade_is_shown_with_its_numbers_and_charged_so(live, stage, alice):
+    choose(live, "creator")
+    stage.drain()
+    shown = live.get("/billing/plans/change/?plan=pro")
+    found = data_of(shown)
+    names = ("due-cents", "paid-back-cents", "taken-back-credits", "next-cents")
+    assert [found[name] for name in names] == ["10000", "4900", "250000", "14900"]
+    assert "Pay $100.00 and change" in text(shown)
+    assert "Taken back with Creator" in text(shown)
+
+    choose(live, "pro")
+    stage.drain()
+
+    assert Payment.objects.exclude(amount_cents=4_900).get().amount_cents == 10_000
+    billing = data_of(live.get("/billing/"))
+    assert (billing["plan"], billing["plan-state"]) == ("pro", "active")
+    assert datetime.fromisoformat(billing["plan-until"]) == months_after(stage.now(), 1)
+
+
+def test_an_amount_that_has_changed_is_not_charged_and_the_new_one_is_shown(live, stage, alice):
+    choose(live, "creator")
+    stage.drain()
+    seen = live.get("/billing/plans/change/?plan=pro").content.decode()
+    [shown] = re.findall(r'name="shown" value="([^"]+)"', seen)
+    burn(stage, alice, 50_000)
+
+    refused = live.post(URL, {"plan": "pro", "shown": shown})
+
+    assert refused.status_code == 409
+    assert "Nothing was charged: these are the new ones." in text(refused)
+    assert data_of(refused)["due-cents"] == "10980"
+    assert Payment.objects.count() == 1
+
+
+@pytest.mark.parametrize("shown", ["x", "WzFd:1abc:def", "\x01", "a" * 600])
+def test_forged_amounts_are_none(live, shown):
+    response = live.post(URL, {"plan": "creator", "shown": shown})
+    assert response.status_code in (302, 422)
+    assert not Subscription.objects.exists()
+
+
+def test_a_downgrade_is_shown_done_at_the_end_and_undone(live, stage, alice):
+    choose(live, "pro")
+    stage.drain()
+    shown = live.get("/billing/plans/change/?plan=creator")
+    assert data_of(shown)["due-cents"] == "0" and data_of(shown)["next-cents"] == "4900"
+    assert "Nothing is charged today." in text(shown)
+
+    response = choose(live, "creator")
+    assert "Creator follows on" in text(response) and "Keep Pro" in text(response)
+    assert data_of(live.get("/billing/"))["plan-state"] == "changing"
+    live.post(URL, {"plan": "pro"})
+    assert subscriptions.current_plan(alice).next_plan == ""
+    assert Payment.objects.count() == 1
+
+
+def test_the_trials_credits_are_said_to_stay(live, stage):
+    live.post(URL, {"plan": "trial"})
+    stage.drain()
+    shown = live.get("/billing/plans/change/?plan=creator")
+    assert "Your trial ends, and its credits stay until" in text(shown)
+    choose(live, "creator")
+    stage.drain()
+    assert "The credits of your trial stay until" in text(live.get("/billing/"))
+
+
+def test_a_declined_renewal_is_past_due_and_paid_by_the_button(live, stage, alice):
+    choose(live, "creator")
+    stage.drain()
+    cards.choose(customer_id=alice.pk, reference=DECLINING_CARD.reference, now=stage.now())
+    row = Subscription.objects.get()
+    stage.advance(seconds=(row.period_end_at - stage.now()).total_seconds())
+    stage.drain()
+    with time_machine.travel(stage.now(), tick=False):
+        live.force_login(alice.user)  # the session has ended meanwhile
+        page = live.get("/billing/")
+        assert data_of(page)["plan-state"] == "past_due"
+        assert "Pay now, $49.00" in text(page) and "It is tried again on" in text(page)
+        assert "Past due" in text(live.get(URL))
+        for tried in ("x", "99999999", "-1"):
+            assert "out of date" in text(live.post(PAY_URL, {"tried": tried}, follow=True))
+        live.post(PAY_URL, {"tried": "0"})
+        stage.drain()
+        assert data_of(live.get("/billing/"))["plan-state"] == "past_due"
+        live.post("/billing/card/", {"card": "test-4242"})
+        stage.drain()
+        assert data_of(live.get("/billing/"))["plan-state"] == "active"
+        assert "Nothing is due" in text(live.post(PAY_URL, {"tried": "1"}, follow=True))
+    assert Payment.objects.get(period=1).attempt_number == 3
+
+
+@pytest.mark.parametrize("plan", ["", "gold", "enterprise", "%00", "trial"])
+def test_a_preview_of_what_costs_nothing_or_is_no_plan_leads_to_the_plans(page, plan):
+    assert page.get(f"/billing/plans/change/?plan={plan}").url == URL

@@ -23,10 +23,15 @@ def test_the_same_form_twice_is_one_choice(stage, alice):
 
 
 def test_the_live_plan_chosen_in_another_tab_is_one_choice(stage, alice):
-    first = select(alice, "trial", stage.now(), key="tab 1")
-    assert select(alice, "trial", stage.now(), key="tab 2") == first
+    def tab(number):
+        return subscriptions.select_plan(
+            customer=alice, plan="trial", key=f"tab {number}", now=stage.now()
+        )
+
+    first = tab(1)
+    assert tab(2) == first
     stage.drain()
-    assert select(alice, "trial", stage.now(), key="tab 3") == first
+    assert tab(3) == first
     stage.drain()
     assert agree(alice) == 50_000
 
@@ -86,19 +91,38 @@ def test_tabs_at_once_give_one_subscription_and_one_payment(alice, now):
     assert Subscription.objects.count() == Payment.objects.count() == 1
 
 
-def test_ending_a_plan_stops_the_charges_and_leaves_the_credits(stage, alice):
+def test_ending_a_plan_stops_the_charges_and_leaves_it_until_its_period_ends(stage, alice):
     select(alice, "creator", stage.now())
     stage.drain()
 
-    ended = subscriptions.cancel(customer=alice, now=stage.now())
+    for _ in range(2):
+        ended = subscriptions.cancel(customer=alice, now=stage.now())
+        assert (ended.state, ended.next_plan) == ("active", "none")
 
-    assert subscriptions.cancel(customer=alice, now=stage.now()) is None
-    ended.refresh_from_db()
-    assert (ended.state, ended.due_at) == ("ended", None)
+    stage.drain()
     assert agree(alice) == 250_000
     pass_time(stage, days=40)
+    ended.refresh_from_db()
+    assert (ended.state, ended.due_at, ended.failure) == ("ended", None, "")
     assert Payment.objects.count() == 1
     assert agree(alice) == 0
+    assert subscriptions.cancel(customer=alice, now=stage.now()) is None
+
+
+def test_the_trial_ends_by_itself_and_cancelling_changes_nothing(stage, alice):
+    select(alice, "trial", stage.now())
+    stage.drain()
+    row = subscriptions.cancel(customer=alice, now=stage.now())
+    assert (row.state, row.next_plan) == ("active", "")
+
+
+def test_a_plan_can_be_ended_at_once_for_an_account_that_is_closed(stage, alice):
+    row = select(alice, "creator", stage.now())
+    stage.drain()
+    subscriptions.end_now(customer=alice, now=stage.now())
+    row.refresh_from_db()
+    assert (row.state, row.due_at) == ("ended", None)
+    assert agree(alice) == 250_000
 
 
 def test_a_plan_that_is_being_renewed_is_not_ended_meanwhile(stage, alice):

@@ -38,7 +38,7 @@ from billing.payments.gateways.test import CONFIRMED_CARD
 from billing.subscriptions import choose as subscriptions
 from billing.subscriptions import complimentary
 from billing.sync import customers
-from billing.tests.money_stage import Killed, balance, establish, remote_balance
+from billing.tests.money_stage import Killed, balance, establish, remote_balance, select
 from billing.tests.operate import run
 from conftest import PASSWORD
 from jobs.worker import Worker, all_jobs
@@ -62,7 +62,7 @@ def life(stage, alice, staff, monkeypatch):
     """Alice with a plan, recharge, speech, a card and complimentary credits."""
     monkeypatch.setattr("operations.command.timezone.now", stage.now)
     establish(stage, alice)
-    subscriptions.select_plan(customer=alice, plan="creator", key="k", now=stage.now())
+    select(alice, "creator", stage.now())
     recharge.save_settings(
         customer=alice,
         enabled=True,

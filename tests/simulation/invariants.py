@@ -36,7 +36,7 @@ from usage.metering import comparison
 from usage.models import Generation, LongSpeech, UsageDiscrepancy, UsageEvent, Voice, VoiceType
 from vocalis.operations import deletion
 
-from . import again, long_texts, streams
+from . import again, long_texts, plan_changes, streams
 from .again import GENERATION_KEY
 
 if TYPE_CHECKING:
@@ -171,6 +171,7 @@ def at_rest(world: World) -> None:
     events_agree(world)
     charges_agree()
     plans_agree()
+    plan_changes.at_rest(world)
     recharges_came()
     complimentary_grants_agree(world)
     nothing_was_corrected(world)
@@ -218,9 +219,8 @@ def charges_agree() -> None:
     unsettled = PaymentAttempt.objects.filter(outcome__in=["open", "waiting"])
     assert not unsettled.exists(), list(unsettled)
     for payment in kept:
-        assert (payment.amount_cents, payment.grant and payment.grant.granted) == _bought(
-            payment
-        ), payment
+        credits = payment.grant and payment.grant.granted + plan_changes.taken_of(payment.grant)
+        assert (payment.amount_cents, credits) == _bought(payment), payment
     assert not CreditGrant.objects.filter(kind="commit", payment=None).exists(), (
         "credits without a charge"
     )
@@ -230,7 +230,7 @@ def _bought(payment: Payment) -> tuple[int | None, int]:
     """Cents and credits of a plan's month, or of what Metronome wanted paid."""
     if payment.subscription:
         plan = plans.PLANS[payment.subscription.plan]
-        return plan.price_cents, plan.credits
+        return plan_changes.price(payment), plan.credits
     assert payment.recharge.grant == payment.grant
     total = Decimal(payment.recharge.invoice_total)
     return int(total.to_integral_value(ROUND_HALF_UP)), int(total * plans.CREDITS_PER_CENT)
@@ -238,9 +238,8 @@ def _bought(payment: Payment) -> tuple[int | None, int]:
 
 def plans_agree() -> None:
     """Every plan that began has one grant of its size for its latest period, over full hours."""
-    for row in Subscription.objects.exclude(period_start_at=None).select_related(
-        "customer__contract"
-    ):
+    begun = Subscription.objects.exclude(period_start_at=None).filter(period__gte=F("first_period"))
+    for row in begun.select_related("customer__contract"):
         plan = plans.PLANS[row.plan]
         key = (
             f"vocalis-trial-{row.customer_id}"
@@ -250,7 +249,8 @@ def plans_agree() -> None:
         grant = CreditGrant.objects.get(key=key)
         begins_at = max(floor_hour(row.period_start_at), row.customer.contract.starts_at)
         bought = (plan.credits, begins_at, ceil_hour(row.period_end_at))
-        assert (grant.granted, grant.starts_at, grant.ends_at) == bought, f"{row}: {grant}"
+        credits = grant.granted + plan_changes.taken_of(grant)
+        assert (credits, grant.starts_at, grant.ends_at) == bought, f"{row}: {grant}"
 
 
 def recharges_came() -> None:

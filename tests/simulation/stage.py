@@ -123,6 +123,10 @@ class Stage(MetronomeSide):
                 key: replace(plans.PLANS[key], credits=credits, audio_days=PLAN_AUDIO_DAYS[key])
                 for key, credits in PLAN_CREDITS.items()
             }
+            # A third price, for a second upgrade in one period.
+            small["studio"] = replace(
+                small["pro"], key="studio", name="Studio", credits=200_000, price_cents=39_900
+            )
             stack.enter_context(patch.dict(plans.PLANS, small))
             stack.enter_context(patch.object(plans, "AUDIO_DAYS_WITHOUT_PLAN", 1))
             stack.enter_context(

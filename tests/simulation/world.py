@@ -25,6 +25,7 @@ from usage.speech import long, own_voice, problems, speak
 
 from . import again, hooks, invariants, long_texts, story, streams, told
 from .again import MakingAgain
+from .plan_changes import ChangingPlans
 from .stage import LONGEST_WAIT_MINUTES
 
 STEPS = 60
@@ -39,7 +40,7 @@ REFUSALS = (
 )
 
 
-class World(MakingAgain, streams.Streams, hooks.Hooks):
+class World(MakingAgain, streams.Streams, hooks.Hooks, ChangingPlans):
     checked_changes: int | None = None
     counted: int | None = None  # customers, if nobody has signed up since
 
@@ -75,6 +76,8 @@ class World(MakingAgain, streams.Streams, hooks.Hooks):
                 ("make audio again", self.make_again, 2),
                 ("change an endpoint", self.change_endpoint, 1),
                 ("choose a plan", self.choose_plan, 1),
+                ("change the plan", self.change_plan, 2),
+                ("pay now", self.pay_now, 1),
                 ("auto-recharge", self.set_recharge, 1),
                 ("confirm a payment", self.confirm_payment, 2),
                 ("grant by hand", self.add_grant_at_metronome, 1),
@@ -98,6 +101,9 @@ class World(MakingAgain, streams.Streams, hooks.Hooks):
             ("sign up", self.sign_up, 2 if self.customer_count() < 3 else 0),
             ("new name and address", self.change_profile, 2),
             ("choose a plan", self.choose_plan, 6),
+            ("change the plan", self.change_plan, 6),
+            ("a renewal is declined", self.decline_a_renewal, 1),
+            ("pay now", self.pay_now, 1),
             ("speak", self.speak, 40),
             ("speak again", self.speak_again, 6),
             ("speak a long text", self.speak_a_long_text, 12),
@@ -176,19 +182,6 @@ class World(MakingAgain, streams.Streams, hooks.Hooks):
                 email=f"{name}@example.com",
                 now=self.now(),
             )
-
-    def choose_plan(self) -> None:
-        customer = self.anyone()
-        plan = self.dice.choice(["trial", "trial", "creator", "pro"])
-        if customer:
-            with suppress(subscriptions.PlanRefused):
-                for _ in range(self.dice.choice([1, 1, 2])):
-                    subscriptions.select_plan(
-                        customer=customer,
-                        plan=plan,
-                        key=f"{plan}-{self.dice.randint(0, 3)}",
-                        now=self.now(),
-                    )
 
     def speak(self) -> None:
         self.speak_for(self.anyone())

@@ -60,13 +60,13 @@ class PaymentAttempt(models.Model):
             models.Index(fields=["gateway_reference"], name="paymentattempt_by_charge"),
         ]
 
+    def __str__(self) -> str:
+        return f"attempt {self.number}: {self.outcome}"
+
     @property
     def card_name(self) -> str:
         """What tells its card from others: the fingerprint, else the gateway's reference."""
         return self.fingerprint or self.method_reference
-
-    def __str__(self) -> str:
-        return f"attempt {self.number}: {self.outcome}"
 
     @property
     def is_over(self) -> bool:

@@ -14,7 +14,7 @@ NOT_THIS_CARD = (Payment.Decline.NEVER, Payment.Decline.NEW_CARD)
 
 
 def noted(payment: Payment, name: str, decline: str) -> dict[str, Any]:
-    """The fields of a payment that was declined with the card of this fingerprint; "": with none."""
+    """The fields of a payment that was declined with the card of this fingerprint, or none ("")."""
     refused = payment.refused_cards
     if decline in NOT_THIS_CARD and name and name not in refused:
         refused = [*refused, name]

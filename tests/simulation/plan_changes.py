@@ -94,7 +94,7 @@ class ChangingPlans(Operators):
     def pay_now(self) -> None:
         for row in Subscription.objects.filter(past_due_at__isnull=False).order_by("pk"):
             payment = dunning.due_payment(row)
-            tried = payment.charge_number if payment else 0
+            tried = payment.attempt_number if payment else 0
             for _ in range(self.dice.choice([1, 1, 2])):
                 with suppress(choose.PlanRefused):
                     dunning.pay_now(customer=row.customer, tried=tried, now=self.now())

@@ -314,16 +314,16 @@ def test_a_declined_renewal_is_past_due_and_paid_by_the_button(live, stage, alic
         assert "Past due" in text(live.get(URL))
         for tried in ("x", "99999999", "-1"):
             assert "out of date" in text(live.post(PAY_URL, {"tried": tried}, follow=True))
-        live.post(PAY_URL, {"tried": "0"})
+        live.post(PAY_URL, {"tried": "1"})
         stage.drain()
         assert data_of(live.get("/billing/"))["plan-state"] == "past_due"
         live.post("/billing/card/", {"card": "test-4242"})
         stage.drain()
         assert data_of(live.get("/billing/"))["plan-state"] == "active"
-        assert "Nothing is due" in text(live.post(PAY_URL, {"tried": "1"}, follow=True))
+        assert "Nothing is due" in text(live.post(PAY_URL, {"tried": "2"}, follow=True))
     assert Payment.objects.get(period=1).attempt_number == 3
 
 
-@pytest.mark.parametrize("plan", ["", "gold", "enterprise", "%00", "trial"])
+@pytest.mark.parametrize("plan", ["", "gold", "enterprise", "trial"])
 def test_a_preview_of_what_costs_nothing_or_is_no_plan_leads_to_the_plans(page, plan):
     assert page.get(f"/billing/plans/change/?plan={plan}").url == URL

@@ -31,11 +31,11 @@ def declines(monkeypatch):
     says, tried = {"decline": Decline.LATER}, []
     real = TestGateway.charge
 
-    def charge(self, *, key, method_reference, **rest):
-        tried.append((key, method_reference))
-        if method_reference in (DECLINING_CARD.reference, OTHER_BAD_CARD.reference):
+    def charge(self, attempt):
+        tried.append((attempt.key, attempt.method_reference))
+        if attempt.method_reference in (DECLINING_CARD.reference, OTHER_BAD_CARD.reference):
             raise GatewayDeclined("The card was declined.", says["decline"])
-        return real(self, key=key, method_reference=method_reference, **rest)
+        return real(self, attempt)
 
     monkeypatch.setattr(TestGateway, "charge", charge)
     monkeypatch.setattr(
@@ -96,7 +96,7 @@ def test_it_is_tried_at_the_end_three_and_seven_days_later_and_then_the_plan_end
     row.refresh_from_db()
     payment = Payment.objects.get(period=1)
     name = f"vocalis-payment-{payment.pk}"
-    assert [key for key, _ in declines["tried"][1:]] == [name, f"{name}-1", f"{name}-2"]
+    assert [key for key, _ in declines["tried"][1:]] == [f"{name}-{number}" for number in (1, 2, 3)]
     assert (row.state, row.ended_at) == ("ended", end_at + timedelta(days=7))
     assert row.failure == "The payment for the next month failed: The card was declined."
     rows = [
@@ -145,7 +145,7 @@ def test_a_card_that_must_not_be_charged_again_is_not_tried_again(
         use(alice, card, stage)
         stage.drain()
         with pytest.raises(dunning.CardRefused):
-            dunning.pay_now(customer=alice, tried=1, now=stage.now())
+            dunning.pay_now(customer=alice, tried=2, now=stage.now())
 
     for _ in range(8):
         pass_time(stage, days=1)
@@ -189,9 +189,9 @@ def test_a_card_that_was_refused_is_not_charged_by_going_back_to_it(stage, alice
 def test_pay_now_is_one_try_however_often_it_is_pressed(stage, alice, declines):
     decline_renewal(stage, alice)
     for _ in range(2):
-        dunning.pay_now(customer=alice, tried=0, now=stage.now())
+        dunning.pay_now(customer=alice, tried=1, now=stage.now())
     stage.drain()
-    dunning.pay_now(customer=alice, tried=0, now=stage.now())
+    dunning.pay_now(customer=alice, tried=1, now=stage.now())
     stage.drain()
 
     assert Payment.objects.get(period=1).attempt_number == 2
@@ -200,17 +200,17 @@ def test_pay_now_is_one_try_however_often_it_is_pressed(stage, alice, declines):
 def test_pay_now_stops_before_the_card_is_tried_too_often(stage, alice, declines):
     decline_renewal(stage, alice)
     for number in range(dunning.ASKED_TRIES_MAX):
-        dunning.pay_now(customer=alice, tried=number, now=stage.now())
+        dunning.pay_now(customer=alice, tried=number + 1, now=stage.now())
         stage.drain()
     with pytest.raises(dunning.TriedTooOften):
-        dunning.pay_now(customer=alice, tried=dunning.ASKED_TRIES_MAX, now=stage.now())
+        dunning.pay_now(customer=alice, tried=dunning.ASKED_TRIES_MAX + 1, now=stage.now())
 
 
 def test_nothing_is_due_of_a_plan_that_is_paid(stage, alice):
     select(alice, "creator", stage.now())
     stage.drain()
     with pytest.raises(dunning.NothingDue):
-        dunning.pay_now(customer=alice, tried=0, now=stage.now())
+        dunning.pay_now(customer=alice, tried=1, now=stage.now())
 
 
 def test_a_worker_that_was_away_tries_once_and_counts_from_then(stage, alice, declines):
@@ -273,7 +273,7 @@ def test_another_plan_begins_at_once_and_the_past_due_payment_is_tried_no_more(
     Payment.objects.filter(period=1).update(declined_card=GOOD_CARD.fingerprint)
     pro = select(alice, "pro", stage.now(), key="up")
     with pytest.raises(choose.ChangeUnderWay):
-        dunning.pay_now(customer=alice, tried=0, now=stage.now())
+        dunning.pay_now(customer=alice, tried=1, now=stage.now())
     stage.drain()
     for _ in range(9):
         pass_time(stage, days=1)

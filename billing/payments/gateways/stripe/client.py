@@ -118,11 +118,14 @@ class _WholeAnswer(HTTPAdapter):
         response = super().send(request, True, *args, **rest)
         until = time.monotonic() + WHOLE_SECONDS
         body = bytearray()
-        while chunk := response.raw.read1(CHUNK_BYTES, decode_content=True):
-            body += chunk
-            if time.monotonic() > until:
-                response.close()
-                raise requests.ReadTimeout("the answer took too long", request=request)
+        try:
+            while chunk := response.raw.read1(CHUNK_BYTES, decode_content=True):
+                body += chunk
+                if time.monotonic() > until:
+                    raise requests.ReadTimeout("the answer took too long", request=request)
+        except BaseException:
+            response.close()
+            raise
         response._content = bytes(body)
         return response
 

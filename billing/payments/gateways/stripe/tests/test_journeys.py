@@ -124,9 +124,14 @@ def shop(alice, settings):
         settings.STRIPE_SECRET_KEY = "rk_test_journey"
         settings.STRIPE_WEBHOOK_SECRETS = [SECRET]
         stripe_client._client.cache_clear()
-        yield Shop(box, address, traveller, alice)
+        shop = Shop(box, address, traveller, alice)
+        yield shop
+        shop.elsewhere.close()
         stripe_client._client.cache_clear()
-        server.close()
+        # In the server's own thread, which would stumble over sockets that another one closes.
+        server.trigger.pull_trigger(lambda: server.asyncore.close_all(server._map))
+        thread.join(5)
+        server.task_dispatcher.shutdown()
         box.close()
 
 

@@ -20,7 +20,7 @@ from django.urls import get_resolver, reverse
 
 from accounts.models import Customer, User
 from billing import keys
-from billing.models import Payment
+from billing.models import CardSetup, Payment
 from conftest import PASSWORD, fund
 from notifications import emit, endpoints
 from notifications.models import OutboundWebhook
@@ -56,6 +56,11 @@ ROWS = {
     "password_reset_confirm": EVERYBODY,  # with a token that is none: "this link no longer works"
     "billing": CUSTOMERS_TO_READ,
     "card": "billing login | billing billing | billing 403 | billing 403",
+    "card_add": "billing login | billing billing | billing 403 | billing 403",
+    "card_done": "login 405 | billing 405 | 403 405 | 403 405",  # of bob's card: nothing happens
+    "card_remove": "billing login | billing billing | billing 403 | billing 403",
+    "billing_portal": "billing login | billing billing | billing 403 | billing 403",
+    "payment_confirmed": "login 405 | 404 405 | 403 405 | 403 405",
     "payment_confirm": "billing login | billing 404 | billing 403 | billing 403",
     "payment_call_off": "billing login | billing 404 | billing 403 | billing 403",
     "test_bank": "login login | billing billing | 403 403 | 403 403",
@@ -67,6 +72,7 @@ ROWS = {
     "keys": "login login | 200 422 | 403 403 | 403 403",
     "key_budget": "keys login | keys 404 | keys 403 | keys 403",
     "key_revoke": "keys login | keys 404 | keys 403 | keys 403",
+    "webhook_stripe": SIGNED,
     "webhook_alerts": SIGNED,
     "webhook_payment_gating": SIGNED,
     "webhook_invoices": SIGNED,
@@ -228,6 +234,7 @@ def bobs(bob, now):
         created_at=now,
         confirm_by_at=now,
     )
+    setup = CardSetup.objects.create(customer=bob, gateway="stripe", created_at=now)
     key, _ = keys.create(customer=bob, name="bob's key", now=now)
     endpoint, _ = endpoints.create(bob, "https://bob.example", ["voice.ready"], now)
     emit(bob.pk, "voice.ready", "k", {}, now)
@@ -239,6 +246,8 @@ def bobs(bob, now):
         "key_revoke": [key.pk],
         "payment_confirm": [payment.pk],
         "payment_call_off": [payment.pk],
+        "payment_confirmed": [payment.pk],
+        "card_done": [setup.pk],
         "test_bank": [f"vocalis-payment-{payment.pk}"],
         "events": ["metronome-bob"],
         "no_such_api": ["nothing"],

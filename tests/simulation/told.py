@@ -10,6 +10,7 @@ from uuid import UUID
 
 from accounts.models import ApiKey
 from billing.models import LedgerEntry, Payment, Recharge
+from billing.payments.requests import charge_name
 from notifications.models import OutboundWebhook, WebhookEndpoint
 from notifications.outbox import GIVE_UP_DAYS
 from usage.models import Generation, Voice
@@ -114,9 +115,11 @@ def _recharged(row: OutboundWebhook, data: dict[str, Any]) -> bool:
 
 
 def _payment_failed(row: OutboundWebhook, data: dict[str, Any]) -> bool:
-    return Payment.objects.filter(
-        pk=data["payment"], customer=row.endpoint.customer_id, state=Payment.State.FAILED
-    ).exists()
+    """It is as it failed then, or a later attempt has been made since."""
+    payment = Payment.objects.filter(pk=data["payment"], customer=row.endpoint.customer_id).get()
+    if row.key == charge_name(payment):
+        return payment.state == Payment.State.FAILED
+    return int(row.key.removeprefix(f"{payment.pk}-")) < payment.attempt_number
 
 
 def _low(row: OutboundWebhook, data: dict[str, Any]) -> bool:
@@ -189,4 +192,4 @@ def _causes(endpoint: WebhookEndpoint, since: Any) -> Iterator[tuple[str, str]]:
         yield "balance.recharged", str(recharge.pk)
     failed = Payment.objects.filter(**mine, created_at__gt=since, state=Payment.State.FAILED)
     for payment in failed:
-        yield "payment.failed", str(payment.pk)
+        yield "payment.failed", charge_name(payment)

@@ -48,7 +48,7 @@ def create(
     checked = _checked(url, events, key)
     with transaction.atomic():
         # One at a time, so that no two make the last one.
-        owner = Customer.objects.select_for_update(of=("self",)).select_related("user")
+        owner = Customer.objects.select_for_update(of=("self",), no_key=True).select_related("user")
         if not owner.get(pk=customer.pk).user.is_active:
             raise EndpointRefused(url="This account is closed.")
         if first := WebhookEndpoint.objects.filter(customer=customer, key=key).first():

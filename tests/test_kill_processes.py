@@ -35,6 +35,7 @@ from accounts.models import Customer
 from accounts.signup import register
 from billing import metronome, plans, recharge
 from billing.models import Recharge, Reservation
+from billing.subscriptions import change
 from billing.tests.money_stage import select
 from jobs.models import Heartbeat, JobRow
 from usage.models import Generation, UsageEvent
@@ -172,6 +173,8 @@ class Agreement:
     lost: ClassVar[set[str]] = set()
     attempts: ClassVar[set[str]] = set()
     heard: ClassVar[list[object]] = []
+    # What customers were shown when they chose their plan, by customer and key.
+    agreed: ClassVar[dict[tuple[object, str], change.Shown]] = {}
     now = staticmethod(timezone.now)
 
     def __init__(self, control: httpx.Client, audio: Path) -> None:
@@ -271,7 +274,9 @@ def new_customer(number: int) -> Customer:
         now=now,
     )
     plan = plans.PLANS["trial" if number % 3 == 0 else "creator"]
-    select(customer, plan.key, now)
+    price_cents, next_cents = plan.price_cents or 0, 0 if plan.once else plan.price_cents or 0
+    chosen = select(customer, plan.key, now)
+    Agreement.agreed[customer.pk, chosen.key] = change.Shown(now, price_cents, 0, 0, next_cents)
     recharge.save_settings(
         customer=customer,
         enabled=True,

@@ -76,7 +76,9 @@ def select_plan(
     """
     chosen = _selectable(plan)
     with transaction.atomic():
-        Customer.objects.select_for_update().get(pk=customer.pk)  # serialises choices
+        # Serialises choices. Not FOR UPDATE: a payment that is inserted meanwhile holds the
+        # subscription and asks whether its customer exists, and both would wait for each other.
+        Customer.objects.select_for_update(no_key=True).get(pk=customer.pk)
         mine, own_key = Subscription.objects.filter(customer=customer), f"{plan}:{key}"[:128]
         if same := mine.filter(key=own_key).first() or _chosen_already(mine, plan):
             return same

@@ -89,7 +89,7 @@ def _follow(subscription: Subscription, now: datetime) -> datetime | None:
     renewal: it is tried again if it is declined.
     """
     with transaction.atomic():
-        Customer.objects.select_for_update().get(pk=subscription.customer_id)
+        Customer.objects.select_for_update(no_key=True).get(pk=subscription.customer_id)
         row = Subscription.objects.select_for_update().get(pk=subscription.pk)
         if row.state != State.ACTIVE or row.next_plan != subscription.next_plan:
             raise Snooze("the subscription has just changed")
@@ -234,7 +234,7 @@ def _begin_period(
 ) -> None:
     """Make it the current plan. The former one ends; what is left of its credits stays."""
     with transaction.atomic():
-        Customer.objects.select_for_update().get(pk=subscription.customer_id)
+        Customer.objects.select_for_update(no_key=True).get(pk=subscription.customer_id)
         former = Subscription.objects.filter(customer=subscription.customer_id, state=State.ACTIVE)
         for row in former.exclude(pk=subscription.pk):
             Subscription.objects.filter(pk=row.pk).cancel(state=State.ENDED, ended_at=now)

@@ -53,7 +53,7 @@ def save(
     try:
         with transaction.atomic():
             # One at a time, so that no two make the last one.
-            Customer.objects.select_for_update().get(pk=customer.pk)
+            Customer.objects.select_for_update(no_key=True).get(pk=customer.pk)
             if entry.pk is None and customer.pronunciations.count() >= ENTRIES_MAX:
                 message = f"You have {ENTRIES_MAX} words, and more are not possible. Delete some."
                 raise Refused({"written": [message]})

@@ -116,7 +116,7 @@ def test_pay_now_and_the_worker_are_one_try(alice, now):
     row.refresh_from_db()
 
     def press():
-        dunning.pay_now(customer=alice, tried=0, now=now)
+        dunning.pay_now(customer=alice, tried=1, now=now)
 
     at_once(press, press, lambda: dunning.follow(row, payment, now))
 

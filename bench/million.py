@@ -102,8 +102,8 @@ SELECT id, customer, 'recharge', 'failed', 4900, 'USD', 'test', id, 1, 'Declined
   FROM spoken WHERE i %% 5 = 0""",
     """INSERT INTO billing_recharge
        (customer_id, state, workflow_id, invoice_id, invoice_total, payment_id, release_refusal,
-        failure, created_at, settled_at, attempts, last_error)
-SELECT customer, 'failed', id, id, '4900', id, '', 'Declined.', at, at, 0, ''
+        refusal, failure, created_at, settled_at, attempts, last_error)
+SELECT customer, 'failed', id, id, '4900', id, '', '', 'Declined.', at, at, 0, ''
   FROM spoken WHERE i %% 5 = 0""",
     """UPDATE billing_wallet SET balance = balance - 100 * s.nth, version = 1 + 2 * s.nth
   FROM (SELECT wallet, MAX(nth) AS nth FROM spoken GROUP BY wallet) s WHERE s.wallet = id""",

@@ -11,10 +11,11 @@ from datetime import datetime, timedelta
 from django.db.models import F
 
 from billing.inbox import handlers, sweep
-from billing.models import AutoRecharge, Contract, Drift, Payment, Recharge, Subscription
+from billing.models import AutoRecharge, Contract, Drift, Payment, Purchase, Recharge, Subscription
+from billing.packs import flow as packs
 from billing.payments import processing, setups
 from billing.recharge import flow
-from billing.recharge import settings as recharge_settings
+from billing.recharge.mirroring import MIRROR
 from billing.subscriptions import complimentary, renew
 from billing.sync import customers, drift, expiry, grants, schedule
 from jobs.job import Job
@@ -47,11 +48,15 @@ def _is_busy(contract: Contract, now: datetime) -> bool:
     if recent or unacknowledged > (drift.overdue(wallet.id, now=now) if unacknowledged else 0):
         return True
     low = AutoRecharge.objects.filter(
-        customer_id=customer_id, enabled=True, threshold_credits__gte=F("customer__wallet__balance")
+        customer_id=customer_id,
+        enabled=True,
+        paused_until_at=None,
+        threshold_credits__gte=F("customer__wallet__balance"),
     )
     in_progress = (
         Payment.objects.open().filter(customer_id=customer_id),
         Recharge.objects.open().filter(customer_id=customer_id),
+        Purchase.objects.open().filter(customer_id=customer_id),
         Subscription.objects.filter(customer_id=customer_id, state=Subscription.State.REQUESTED),
         Drift.objects.filter(wallet=wallet, state=Drift.State.OPEN),
         low,
@@ -78,9 +83,10 @@ JOBS: list[Job] = [
     setups.COMPLETE,
     setups.REMOVE,
     flow.ADVANCE,
+    packs.ADVANCE,
     renew.ADVANCE,
     complimentary.GRANT,
-    recharge_settings.MIRROR,
+    MIRROR,
     expiry.START_OR_END,
     expiry.EXPIRE,
     SYNCHRONISE,

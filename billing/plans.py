@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import ROUND_HALF_UP, Decimal
 
 PRICING_UNIT_NAME = "Vocalis Credits (VC)"
 CREDITS_PER_CENT = 40
@@ -26,9 +27,51 @@ RECHARGE_THRESHOLD_CREDITS_MIN = 500 * CREDITS_PER_CENT
 RECHARGE_CREDITS_MIN = 1_000 * CREDITS_PER_CENT
 RECHARGE_THRESHOLD_CREDITS_DEFAULT = 25_000
 RECHARGE_TO_CREDITS_DEFAULT = 200_000
+# A month's limit that the customer does not set is that of so many recharges.
+RECHARGE_LIMIT_RECHARGES = 3
+# Top-ups. A free amount buys CREDITS_PER_CENT for each cent, and a pack what it says.
+PACK_CENTS_MIN, PACK_CENTS_MAX = 500, 50_000
+PACK_DAYS = 365
+PACK_GRANT_NAME = "Top-up"
 # Name of the commits that automatic recharges create. It is set on the contract, and such commits
 # are recognised by it.
 RECHARGE_COMMIT_NAME = "Auto-recharge"
+
+
+@dataclass(frozen=True, slots=True)
+class Pack:
+    """A top-up. Price and credits are separate numbers, so that one may bring a bonus."""
+
+    price_cents: int
+    credits: int
+
+    @property
+    def price_dollars(self) -> str:
+        cents = self.price_cents % 100
+        return f"${self.price_cents // 100:,}" + (f".{cents:02}" if cents else "")
+
+
+PACKS = (Pack(1_000, 40_000), Pack(2_500, 100_000), Pack(10_000, 400_000))
+
+
+def pack_of(amount_cents: int) -> Pack | None:
+    """The top-up for this amount: a pack, or a free amount. None outside the bounds."""
+    for pack in PACKS:
+        if pack.price_cents == amount_cents:
+            return pack
+    if not PACK_CENTS_MIN <= amount_cents <= PACK_CENTS_MAX:
+        return None
+    return Pack(amount_cents, amount_cents * CREDITS_PER_CENT)
+
+
+def cents_of(credits: int) -> int:
+    """What so many credits cost, in whole cents, rounded half up."""
+    return int((Decimal(credits) / CREDITS_PER_CENT).to_integral_value(ROUND_HALF_UP))
+
+
+def recharge_limit_cents(threshold_credits: int, recharge_to_credits: int) -> int:
+    """The month's limit without one of the customer's own: three recharges of these settings."""
+    return RECHARGE_LIMIT_RECHARGES * cents_of(recharge_to_credits - threshold_credits)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@ from django.urls import URLPattern, path, re_path
 
 from .inbox import receive
 from .live import balance, stream
-from .pages import cards, confirmation, keys, overview, past_due, plans
+from .pages import cards, confirmation, keys, overview, past_due, plans, recharge, top_up
 
 urlpatterns: list[URLPattern] = [
     path("billing/", overview.overview, name="billing"),
@@ -32,7 +32,9 @@ urlpatterns: list[URLPattern] = [
     path("keys/", keys.keys_page, name="keys"),
     path("keys/<uuid:key_id>/budget/", keys.change_budget, name="key_budget"),
     path("keys/<uuid:key_id>/revoke/", keys.revoke, name="key_revoke"),
-    path("billing/recharge/", overview.recharge_settings, name="recharge"),
+    path("billing/recharge/", recharge.recharge_settings, name="recharge"),
+    path("billing/recharge/off/<str:token>/", recharge.switch_off, name="recharge_off"),
+    path("billing/top-up/", top_up.top_up, name="top_up"),
     # With a slash at the end too: the path is not signed, and a redirect would lose the POST.
     re_path(r"^api/webhooks/metronome/alerts/?$", receive.receive, name="webhook_alerts"),
     re_path(

@@ -69,6 +69,8 @@ ROWS = {
     "plan_preview": "login 405 | plans 405 | 403 405 | 403 405",
     "plan_pay": "billing login | billing billing | billing 403 | billing 403",
     "recharge": CUSTOMERS,
+    "recharge_off": "404 404 | 404 404 | 404 404 | 404 404",  # with a link that is none
+    "top_up": "login login | 200 422 | 403 403 | 403 403",
     "keys": "login login | 200 422 | 403 403 | 403 403",
     "key_budget": "keys login | keys 404 | keys 403 | keys 403",
     "key_revoke": "keys login | keys 404 | keys 403 | keys 403",
@@ -262,6 +264,7 @@ def bobs(bob, now):
         "receipt": [generation.id],
         "stop": [generation.id],
         "password_reset_confirm": ["MQ", "a-token"],
+        "recharge_off": ["a-token"],
         "admin:app_list": ["billing"],
         "admin:view_on_site": [1, 1],
         "admin:auth_user_password_change": [bob.user.pk],

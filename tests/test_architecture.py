@@ -28,7 +28,7 @@ FLOORS = [
     {"live", "keys"},
     {"payments"},
     {"sync"},
-    {"recharge"},
+    {"recharge", "packs"},
     {"subscriptions"},
     {"inbox"},
     {"jobs"},

@@ -243,6 +243,48 @@ def test_sign_up_try_speak_and_be_recharged(site, browser):
     assert troubles == [], "no script failed, and nothing broke the Content-Security-Policy"
 
 
+@pytest.mark.timeout(240)
+def test_credits_are_topped_up_and_a_recharge_shows_its_limit(site, browser):
+    address, metronome = site
+    context = browser.new_context()
+    page = context.new_page()
+    sign_up(page, address)
+
+    page.goto(f"{address}/billing/")
+    page.get_by_text("$10", exact=True).click()
+    page.get_by_role("button", name="See what you pay").click()
+    assert page.locator("[data-due-cents]").get_attribute("data-due-cents") == "1000"
+    page.get_by_role("button", name="Pay $10.00").click()
+    wait_for_number(page, 40_000)
+    page.goto(f"{address}/billing/top-up/?amount=5.50")
+    assert page.locator("[data-credits]").get_attribute("data-credits") == "22000"
+    page.get_by_role("button", name="Pay $5.50").click()
+    wait_for_number(page, 62_000)
+
+    page.goto(f"{address}/billing/plans/")
+    page.get_by_role("button", name="Start the trial").click()
+    wait_for_number(page, 112_000)
+    page.goto(f"{address}/billing/recharge/")
+    page.check("[name=enabled]")
+    page.fill("[name=threshold_credits]", "120,000")
+    page.fill("[name=recharge_to_credits]", "200,000")
+    page.fill("[name=limit]", "30")
+    page.get_by_role("button", name="Save").click()
+    due = page.locator("[data-due-cents]")
+    assert due.get_attribute("data-due-cents") == "2200", "shown before anything is charged"
+    assert number(page) == 112_000
+    page.get_by_role("button", name="Pay $22.00 and save").click()
+    wait_for_number(page, 200_000)
+
+    page.goto(f"{address}/billing/")
+    card = page.locator("#recharge")
+    assert card.get_attribute("data-recharge-state") == "on"
+    assert card.get_attribute("data-month-cents") == "2200"
+    assert "$22.00 of $30.00" in card.inner_text()
+    state = context.request.get(f"{address}/api/billing/balance").json()
+    assert balance_at(metronome, state["customer_id"]) == 200_000
+
+
 @pytest.mark.kokoro
 @pytest.mark.timeout(240)
 def test_a_long_text_shows_how_far_it_is_and_is_stopped_and_charged_for_what_is_spoken(

@@ -282,6 +282,7 @@ def new_customer(number: int) -> Customer:
         enabled=True,
         threshold_credits=plan.credits - 5_000,
         recharge_to_credits=plan.credits + 35_000,
+        limit_cents=recharge.LIMIT_CENTS_MAX,
         now=now,
     )
     return customer
@@ -299,6 +300,14 @@ def let_a_quarter_of_an_hour_pass() -> None:
     Generation.objects.filter(state="pending").update(taken_at=past)
 
 
+def let_recharges_wait_no_longer() -> None:
+    """Of three in ten minutes the third waits: let the ten minutes be over."""
+    now = timezone.now()
+    past = now - timedelta(minutes=15)
+    Recharge.objects.filter(charged_at__gt=past).update(charged_at=past)
+    Recharge.objects.filter(state=Recharge.State.REQUESTED).run_now(now)
+
+
 def come_to_rest(agreement: Agreement) -> None:
     until = time.monotonic() + CALM_SECONDS
     while True:
@@ -307,6 +316,7 @@ def come_to_rest(agreement: Agreement) -> None:
         except AssertionError:
             if time.monotonic() > until:
                 raise
+            let_recharges_wait_no_longer()
             time.sleep(1)
 
 

@@ -65,4 +65,4 @@ def error(failure: Failure) -> tuple[int, dict[str, Any]]:
 def _message(failure: Failure) -> str:
     if failure.code != "insufficient_credits":
         return failure.message
-    return f"{failure.message}. Add credits at {settings.SITE_URL}{reverse('billing')}"
+    return f"{failure.message}. Add credits at {settings.SITE_URL}{reverse('top_up')}"

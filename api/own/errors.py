@@ -196,7 +196,7 @@ def answer(failure: Failure, request_id: str) -> HttpResponse:
         **failure.details,
     }
     if failure.code == "insufficient_credits":
-        body["top_up_url"] = f"{settings.SITE_URL}{reverse('billing')}"
+        body["top_up_url"] = f"{settings.SITE_URL}{reverse('top_up')}"
     if failure.errors:
         body["errors"] = [
             {"pointer": f"/{FIELDS.get(field, field)}", "detail": message}

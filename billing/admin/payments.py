@@ -1,4 +1,4 @@
-"""Payments, recharges and what they are charged to."""
+"""Payments, recharges, top-ups and what they are charged to."""
 
 from typing import Any
 
@@ -18,6 +18,7 @@ from billing.models import (
     Payment,
     PaymentAttempt,
     PaymentMethod,
+    Purchase,
     Recharge,
 )
 from billing.payments import requests
@@ -79,9 +80,16 @@ class PaymentAttemptAdmin(CustomerSearch, ReadOnlyAdmin):
 
 @admin.register(Recharge)
 class RechargeAdmin(OfCustomer, JobRowAdmin):
-    list_display = ("created_at", "customer", "state", "amount_dollars", "failure")
-    list_filter = ("state", WorkFilter)
+    list_display = ("created_at", "customer", "state", "amount_dollars", "refusal", "failure")
+    list_filter = ("state", "refusal", WorkFilter)
     exact_fields = ("workflow_id", "invoice_id")
+    ordering = ("-created_at",)
+
+
+@admin.register(Purchase)
+class PurchaseAdmin(OfCustomer, JobRowAdmin):
+    list_display = ("created_at", "customer", "state", "amount_dollars", "credits", "failure")
+    list_filter = ("state", WorkFilter)
     ordering = ("-created_at",)
 
 
@@ -145,6 +153,8 @@ class AutoRechargeAdmin(OfCustomer, JobRowAdmin):
         "enabled",
         "threshold_credits",
         "recharge_to_credits",
+        "limit_cents",
+        "paused_until_at",
         "failure",
         "stuck_at",
     )

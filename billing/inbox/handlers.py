@@ -9,8 +9,16 @@ from typing import Any
 
 from accounts.models import Customer
 from billing import emails
-from billing.models import AutoRecharge, CreditGrant, InboundWebhook, Payment, Recharge, Wallet
-from billing.recharge import flow
+from billing.models import (
+    AutoRecharge,
+    CreditGrant,
+    InboundWebhook,
+    Payment,
+    Purchase,
+    Recharge,
+    Wallet,
+)
+from billing.recharge import requests
 from billing.sync import schedule
 from jobs.errors import Rejected, Snooze
 from jobs.worker import RowJob
@@ -85,17 +93,18 @@ def start_recharge(event: InboundWebhook, now: datetime) -> str:
     """Metronome requests the payment of a recharge.
 
     Store it; its job charges the card and reports the result to Metronome. Raises FieldMissing,
-    or what `flow.request` raises."""
+    or what `requests.request` raises."""
     customer, fields = _customer(event, now), _fields(event)
     workflow_id = fields.get("workflow_id")
     if not isinstance(workflow_id, str) or not 0 < len(workflow_id) <= 64:
         raise FieldMissing("no workflow_id: nothing can be paid or released")
-    recharge = flow.request(
+    recharge = requests.request(
         customer=customer,
         workflow_id=workflow_id,
         invoice_id=str(fields.get("invoice_id") or "")[:64],
         invoice_total=fields.get("invoice_total"),
         currency=str(fields.get("invoice_currency") or "USD"),
+        asked_at=event.received_at,
         now=now,
     )
     return f"recharge {recharge.pk}"
@@ -152,9 +161,8 @@ def mail_out_of_credits(event: InboundWebhook, now: datetime) -> str:
                 "Metronome has no credits left, the wallet has: wait until both agree", seconds=15
             )
         return "no mail: there are credits"
-    if AutoRecharge.objects.filter(customer=customer, enabled=True).exists() or _has_open_payment(
-        customer
-    ):
+    recharging = AutoRecharge.objects.filter(customer=customer, enabled=True, paused_until_at=None)
+    if recharging.exists() or _has_open_payment(customer):
         return "no mail: a payment is on its way"
     emails.send(customer=customer, template="out_of_credits", context={})
     return "mail: out of credits"
@@ -203,7 +211,7 @@ def _customer(event: InboundWebhook, now: datetime) -> Customer:
 
 
 def _has_open_payment(customer: Customer) -> bool:
-    rows = Payment.objects.open(), Recharge.objects.open()
+    rows = Payment.objects.open(), Recharge.objects.open(), Purchase.objects.open()
     return any(some.filter(customer=customer).exists() for some in rows)
 
 

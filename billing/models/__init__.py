@@ -8,6 +8,7 @@ from .attempts import PaymentAttempt
 from .cards import CardSetup, GatewayCustomer, GatewayRemoval
 from .contracts import Contract, Subscription
 from .payments import ChargeAtTestGateway, ComplimentaryGrant, Payment, PaymentMethod
+from .purchases import Purchase
 from .recharges import AutoRecharge, Recharge
 from .wallets import CreditGrant, Drift, KeyBudget, LedgerEntry, Reservation, Wallet
 from .webhooks import EventSweep, InboundWebhook
@@ -29,6 +30,7 @@ __all__ = [
     "Payment",
     "PaymentAttempt",
     "PaymentMethod",
+    "Purchase",
     "Recharge",
     "Reservation",
     "Subscription",

@@ -79,6 +79,7 @@ class Payment(JobRow):
     class Kind(models.TextChoices):
         PLAN = "plan"
         RECHARGE = "recharge"
+        PACK = "pack", "top-up"
 
     class State(models.TextChoices):
         INITIATED = "initiated"

@@ -33,6 +33,16 @@ class AutoRecharge(JobRow):
     enabled = models.BooleanField(default=False)
     threshold_credits = models.BigIntegerField()
     recharge_to_credits = models.BigIntegerField()
+    limit_cents = models.BigIntegerField(
+        null=True,
+        blank=True,
+        help_text="Charged at most in a calendar month (UTC). Empty: three recharges.",
+    )
+    paused_until_at = models.DateTimeField(
+        null=True,
+        blank=True,
+        help_text="Off at Metronome until then, because the month's limit is reached.",
+    )
     settings_version = models.PositiveIntegerField(
         default=0, help_text="Incremented by each change, which is then pushed to Metronome."
     )
@@ -64,9 +74,17 @@ class AutoRecharge(JobRow):
         return "on" if self.enabled else "off"
 
 
+# What the ids begin with of recharges that a customer started by saving the settings.
+OWN_WORKFLOW = "vocalis-"
+
+
 class RechargeQuerySet(JobRowQuerySet["Recharge"]):
     def open(self) -> Self:
         return self.filter(OPEN_RECHARGE)
+
+    def own(self) -> Self:
+        """Started by saving the settings, not by a request of Metronome."""
+        return self.filter(workflow_id__startswith=OWN_WORKFLOW)
 
 
 OPEN_RECHARGE = ~Q(state__in=["granted", "failed"])
@@ -88,10 +106,18 @@ class Recharge(JobRow):
         GRANTED = "granted"
         FAILED = "failed"
 
+    class Refusal(models.TextChoices):
+        """Why we refused it ourselves, without a charge."""
+
+        LIMIT = "limit", "the month's limit"
+        OUTDATED = "outdated", "filled up meanwhile"
+
     customer = models.ForeignKey(Customer, on_delete=models.PROTECT, related_name="recharges")
     state = models.CharField(max_length=10, choices=State.choices, default=State.REQUESTED)
     workflow_id = models.CharField(
-        max_length=64, unique=True, help_text="Metronome's id of the recharge."
+        max_length=64,
+        unique=True,
+        help_text="Metronome's id of the recharge. Ours if saving the settings started it.",
     )
     invoice_id = models.CharField(
         max_length=64, blank=True, default="", help_text="Metronome's invoice of the recharge."
@@ -102,6 +128,21 @@ class Recharge(JobRow):
     payment = models.OneToOneField(
         Payment, on_delete=models.PROTECT, null=True, blank=True, related_name="recharge"
     )
+    charged_at = models.DateTimeField(
+        null=True, blank=True, help_text="When we learned that its payment was charged."
+    )
+    limit_cents = models.BigIntegerField(
+        null=True, blank=True, help_text="The month's limit when it was paid for or refused."
+    )
+    month_cents = models.BigIntegerField(
+        null=True,
+        blank=True,
+        help_text="Charged in the month by then, with this one if it was paid for.",
+    )
+    resets_at = models.DateTimeField(
+        null=True, blank=True, help_text="When the month ends that its limit is for."
+    )
+    refusal = models.CharField(max_length=10, choices=Refusal.choices, blank=True, default="")
     doubted_at = models.DateTimeField(
         null=True,
         blank=True,
@@ -137,6 +178,11 @@ class Recharge(JobRow):
         indexes = [
             *JobRow.Meta.indexes,
             models.Index(fields=["customer", "-created_at"], name="recharge_by_customer"),
+            models.Index(
+                fields=["customer", "-created_at"],
+                name="recharge_charged",
+                condition=Q(charged_at__isnull=False),
+            ),
             models.Index(fields=["-created_at"], name="recharge_newest"),
             models.Index(fields=["state", "-created_at"], name="recharge_by_state"),
             models.Index(fields=["invoice_id"], name="recharge_by_invoice"),
@@ -144,6 +190,11 @@ class Recharge(JobRow):
 
     def __str__(self) -> str:
         return f"recharge {self.amount_dollars} ({self.state})"
+
+    @property
+    def is_own(self) -> bool:
+        """Whether saving the settings started it; then Metronome knows nothing of it."""
+        return self.workflow_id.startswith(OWN_WORKFLOW)
 
     @property
     def amount_cents(self) -> int:

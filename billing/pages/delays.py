@@ -16,11 +16,12 @@ from django.utils.functional import SimpleLazyObject
 from accounts.access import customer_of
 from accounts.models import Customer
 from billing import plans
-from billing.models import AutoRecharge, Payment, Recharge, Subscription
+from billing.models import AutoRecharge, Payment, Purchase, Recharge, Subscription
 
 USUAL_SECONDS = 60  # most of it takes two or three
 
 ACCOUNT = "setting up your account for billing"
+TOP_UP = "the credits of your top-up"
 RECHARGE = "your automatic recharge"
 SETTINGS = "applying your auto-recharge settings"
 
@@ -37,12 +38,18 @@ def late(customer: Customer, *, now: datetime) -> dict[str, datetime | None]:
     renewing = chosen.filter(state=Subscription.State.ACTIVE, past_due_at=None)
     ended = renewing.filter(period_end_at__lt=usual)
     recharges = Recharge.objects.open().filter(customer=customer, created_at__lt=usual)
-    recharges = recharges.exclude(payment__in=unconfirmed)
+    # One that waits because two were charged in ten minutes is not late either.
+    recharges = recharges.exclude(payment__in=unconfirmed).exclude(
+        state=Recharge.State.REQUESTED, due_at__gt=now, attempts=0
+    )
+    purchases = Purchase.objects.open().filter(customer=customer, created_at__lt=usual)
+    purchases = purchases.exclude(payment__in=unconfirmed)
     settings = AutoRecharge.objects.filter(customer=customer, attempts__gt=1, dead_at=None)
     account = Customer.objects.filter(pk=customer.pk, metronome_id=None, created_at__lt=usual)
     rows = requested.values_list("plan", "created_at").union(
         ended.values_list("plan", "period_end_at"),
         recharges.values_list(_text(RECHARGE), "created_at"),
+        purchases.values_list(_text(TOP_UP), "created_at"),
         settings.values_list(_text(SETTINGS), Value(None, output_field=DateTimeField())),
         account.values_list(_text(ACCOUNT), "created_at"),
         all=True,

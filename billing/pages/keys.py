@@ -31,6 +31,8 @@ from billing import keys
 from billing.ledger import Budget
 from billing.models import KeyBudget
 
+from .fields import CreditsField
+
 NEARLY_PERCENT = 80
 OUT_OF_DATE = "This page is out of date. Press the button again."
 PERIODS = {
@@ -41,15 +43,6 @@ PERIODS = {
 }
 NEVER = "never"
 LIFETIMES = {NEVER: "never", "30": "after 30 days", "90": "after 90 days", "365": "after a year"}
-
-
-class CreditsField(forms.IntegerField):
-    """A number that may be typed as we show it: 20,000."""
-
-    widget = forms.TextInput
-
-    def to_python(self, value: Any) -> int | None:
-        return super().to_python("".join(str(value or "").replace(",", "").split()))
 
 
 class BudgetForm(forms.Form):

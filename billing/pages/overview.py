@@ -1,60 +1,32 @@
-"""The billing overview, the choice of a card, and the auto-recharge settings."""
+"""The billing overview, and the choice of a card."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from typing import Any
 
-from django import forms
 from django.conf import settings
 from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
-from django.views.decorators.http import require_http_methods, require_safe
+from django.views.decorators.http import require_safe
 
 from accounts import unsent
 from accounts.access import CustomerRequest, customer_required
 from accounts.models import Customer
-from billing import ledger, plans, recharge
-from billing.models import (
-    AutoRecharge,
-    CreditGrant,
-    LedgerEntry,
-    Payment,
-    PaymentMethod,
-    Subscription,
-    Wallet,
-)
+from billing import ledger, plans
+from billing.models import CreditGrant, LedgerEntry, Payment, PaymentMethod, Subscription, Wallet
 from billing.payments import cards, setups
 from billing.payments.gateways import gateway
 from billing.payments.requests import is_unconfirmed
 from billing.subscriptions import status
 from billing.subscriptions.change import grant_of
 
+from . import recharge
+
 ENTRIES_A_PAGE = 20
 PAYMENTS_SHOWN = 10
-
-
-class RechargeForm(forms.Form):
-    enabled = forms.BooleanField(label="Recharge automatically", required=False)
-    threshold_credits = forms.IntegerField(
-        label="When this many credits or fewer are left",
-        help_text=f"At least {plans.RECHARGE_THRESHOLD_CREDITS_MIN:,} credits ($5).",
-    )
-    recharge_to_credits = forms.IntegerField(
-        label="Top up to",
-        help_text=f"At least {plans.RECHARGE_CREDITS_MIN:,} credits ($10) more than the "
-        "number above, the smallest payment there is.",
-    )
-
-    def clean(self) -> dict[str, Any]:
-        """Check each number even if the other is wrong, so that one correction is enough."""
-        answers = self.cleaned_data
-        numbers = answers.get("threshold_credits"), answers.get("recharge_to_credits")
-        for field, sentence in recharge.errors_of(*numbers).items():
-            self.add_error(field, sentence)
-        return answers
 
 
 @require_safe
@@ -74,7 +46,8 @@ def overview(request: CustomerRequest) -> HttpResponse:
             CreditGrant.objects.filter(wallet__customer=customer, remaining__gt=0),
             key=ledger.drawdown.draw_order,
         ),
-        "auto_recharge": AutoRecharge.objects.filter(customer=customer).first(),
+        **recharge.card(customer, timezone.now()),
+        "packs": plans.PACKS,
         "payments": Payment.objects.filter(customer=customer)
         .select_related("subscription")
         .order_by("-created_at")[:PAYMENTS_SHOWN],
@@ -106,43 +79,6 @@ def choose_card(request: CustomerRequest) -> HttpResponse:
     else:
         messages.success(request, f"Payments use the {method.label} from now on.")
     return redirect("billing")
-
-
-@require_http_methods(["GET", "HEAD", "POST"])
-@unsent.kept("enabled", "threshold_credits", "recharge_to_credits")
-@customer_required
-def recharge_settings(request: CustomerRequest) -> HttpResponse:
-    row = AutoRecharge.objects.filter(customer=request.customer).first()
-    initial = {
-        "enabled": row.enabled if row else False,
-        "threshold_credits": row.threshold_credits
-        if row
-        else plans.RECHARGE_THRESHOLD_CREDITS_DEFAULT,
-        "recharge_to_credits": row.recharge_to_credits
-        if row
-        else plans.RECHARGE_TO_CREDITS_DEFAULT,
-    }
-    form = RechargeForm(request.POST or None, initial=initial | unsent.take(request))
-    if request.method == "POST" and form.is_valid() and _save(request.customer, form):
-        done = "on" if form.cleaned_data["enabled"] else "off"
-        messages.success(request, f"Auto-recharge is {done}.")
-        return redirect("billing")
-    context = {
-        "form": form,
-        "auto_recharge": row,
-        "credits_per_dollar": plans.CREDITS_PER_DOLLAR,
-        "is_real_money": gateway().is_real_money,
-    }
-    return render(request, "billing/recharge.html", context)
-
-
-def _save(customer: Customer, form: RechargeForm) -> bool:
-    try:
-        recharge.save_settings(customer=customer, now=timezone.now(), **form.cleaned_data)
-    except recharge.SettingsInvalid as invalid:
-        for field, sentence in invalid.errors.items():
-            form.add_error(field, sentence)
-    return not form.errors
 
 
 def _trial_stays(customer: Customer, now: datetime) -> datetime | None:

@@ -2,8 +2,9 @@
 
 A job processes the rows (`billing.payments.processing`).
 
-The subscription or recharge that requests a payment becomes due once it is CHARGED or FAILED. It
-then grants the credits and calls `mark_granted`. Until that call a charged payment stays open.
+The subscription, recharge or purchase that requests a payment becomes due once it is CHARGED or
+FAILED. It then grants the credits and calls `mark_granted`. Until that call a charged payment stays
+open.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from django.conf import settings
 from django.db import transaction
 
 from accounts.models import Customer
-from billing.models import Payment, Recharge, Subscription
+from billing.models import Payment, Purchase, Recharge, Subscription
 from jobs.models import due
 from notifications import emit
 
@@ -51,9 +52,21 @@ def request_recharge_payment(*, customer: Customer, amount_cents: int, now: date
 
     Each call creates another one, so the caller stores which it is in the same transaction.
     """
+    return _request(customer, Payment.Kind.RECHARGE, amount_cents, now)
+
+
+def request_pack_payment(*, customer: Customer, amount_cents: int, now: datetime) -> Payment:
+    """Create the payment of one top-up.
+
+    Each call creates another one, so the caller stores which it is in the same transaction.
+    """
+    return _request(customer, Payment.Kind.PACK, amount_cents, now)
+
+
+def _request(customer: Customer, kind: Payment.Kind, amount_cents: int, now: datetime) -> Payment:
     return Payment.objects.create(
         customer=customer,
-        kind=Payment.Kind.RECHARGE,
+        kind=kind,
         amount_cents=amount_cents,
         gateway=settings.PAYMENT_GATEWAY,
         created_at=now,
@@ -72,9 +85,13 @@ def mark_granted(payment: Payment, *, grant_id: int, now: datetime) -> None:
 
 
 def is_waited_for(payment: Payment) -> bool:
-    """Whether a live subscription or an open recharge waits for this payment."""
-    plan = Subscription.objects.live().filter(payments=payment)
-    return plan.exists() or Recharge.objects.open().filter(payment=payment).exists()
+    """Whether a live subscription, an open recharge or an open purchase waits for this payment."""
+    waiting = (
+        Subscription.objects.live().filter(payments=payment),
+        Recharge.objects.open().filter(payment=payment),
+        Purchase.objects.open().filter(payment=payment),
+    )
+    return any(rows.exists() for rows in waiting)
 
 
 def request_refund(payment: Payment, *, reason: str, now: datetime) -> None:
@@ -166,9 +183,10 @@ def check_confirmation(payment: Payment, *, now: datetime) -> None:
 
 
 def tell(payment: Payment, now: datetime) -> None:
-    """Make the subscription or the recharge of this payment due."""
+    """Make the subscription, the recharge or the purchase of this payment due."""
     Subscription.objects.filter(payments=payment).run_now(now)
     Recharge.objects.filter(payment=payment).run_now(now)
+    Purchase.objects.filter(payment=payment).run_now(now)
 
 
 def emit_failed(payment: Payment, now: datetime) -> None:

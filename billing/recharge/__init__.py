@@ -5,22 +5,26 @@ The watchdog detects recharges that do not come.
 Metronome decides when a recharge is due and for how much. The money moves in `billing.payments`.
 """
 
+from .immediate import AtOnce
+from .mirroring import follow_metronome, mirror, remember
+from .numbers import LIMIT_CENTS_MAX, TO_CREDITS_MAX, errors_of
 from .settings import (
-    TO_CREDITS_MAX,
+    NotShown,
     SettingsInvalid,
-    errors_of,
-    follow_metronome,
     is_off_by_choice,
     is_switched_off,
-    mirror,
-    remember,
+    preview,
     save_settings,
     switch_off,
+    why_not_on,
 )
 from .watchdog import clear_low_balance, track_low_balance
 
 __all__ = [
+    "LIMIT_CENTS_MAX",
     "TO_CREDITS_MAX",
+    "AtOnce",
+    "NotShown",
     "SettingsInvalid",
     "clear_low_balance",
     "errors_of",
@@ -28,8 +32,10 @@ __all__ = [
     "is_off_by_choice",
     "is_switched_off",
     "mirror",
+    "preview",
     "remember",
     "save_settings",
     "switch_off",
     "track_low_balance",
+    "why_not_on",
 ]

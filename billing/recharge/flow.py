@@ -1,13 +1,17 @@
 """One recharge, from Metronome's request for a payment to the credits.
 
     requested → paying → releasing → released → granted        paid
-                            └──(not paid)──→ failed            declined, not confirmed, switched off
+        └──(refused)────────┴──(not paid)──→ failed            declined, not confirmed, switched off
 
-A recharge starts when Metronome opens a workflow and requests a payment: its webhook
-(`payment_gate.external_initiate`) calls `request` (`inbox.handlers.start_recharge`). We request it
-from `billing.payments`, report its result to Metronome (the release), and store the credits that
+A recharge starts when Metronome opens a workflow and requests a payment (`requests.request`), or
+when settings are saved at a low balance (`requests.request_own`). We request the payment from
+`billing.payments`, report its result to Metronome (the release), and store the credits that
 Metronome creates. If Metronome refuses a paid release, the same credits are granted under the
-payment's own key, so that money taken always ends as credits.
+payment's own key, so that money taken always ends as credits. So are those of a recharge of our
+own, of which Metronome knows nothing.
+
+One that would exceed the month's limit (`limits`) is refused: it is released as failed without a
+charge, and auto-recharge pauses.
 
 Every state is a recovery point. Each call to Metronome is safe to repeat (releases and commits have
 uniqueness keys), and each change of state is a conditional UPDATE, so that a worker that another
@@ -19,106 +23,42 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any, Literal
 
-from django.db import IntegrityError, transaction
+from django.db import transaction
 
-from accounts.models import Customer
 from billing import emails, metronome, plans
 from billing.live.wake import wake
 from billing.metronome.contracts import invoice_status
-from billing.models import Contract, CreditGrant, Payment, Recharge
+from billing.models import AutoRecharge, Contract, CreditGrant, Payment, Recharge
 from billing.payments import requests as payments
 from billing.sync import contracts
 from billing.sync.grants import read_grants
-from jobs.errors import Rejected, Snooze, Unavailable
-from jobs.models import due
+from jobs.errors import Snooze, Unavailable
 from jobs.worker import RowJob
 from notifications import emit
 
-from .settings import is_off_by_choice, is_switched_off, switch_off
+from . import limits
+from .settings import is_off_by_choice, is_switched_off, mirror_again, pause, switch_off
 from .watchdog import clear_low_balance
 
 logger = logging.getLogger(__name__)
 
 State = Recharge.State
 
-CENTS_MAX = 100_000_000  # a million dollars: a larger amount is certainly an error
 GRANT_DAYS = 365  # the lifetime of Metronome's own recharge commits
 DOUBT_SECONDS = 1_800  # far longer than Metronome takes to list a commit
 # The payment makes the recharge due when it ends. These intervals are for the case that this
 # failed.
 PAYMENT_CHECK_SECONDS = 30
 CONFIRMATION_CHECK_SECONDS = 3_600  # while the payment waits for the customer's confirmation
+OVER_LIMIT = "The month's limit of automatic recharges is reached."
 SWITCHED_OFF = "Auto-recharge was switched off before the payment was made."
-
-
-class InvoiceTotalInvalid(Rejected):
-    """Metronome requests an amount or a currency that cannot be charged."""
-
-
-class RechargeUnderWay(Snooze):
-    """The customer has another open recharge, which has to end first."""
 
 
 class CommitNotSeen(Unavailable):
     """The release was accepted, but Metronome does not list the commit yet."""
-
-
-# --- Requests from Metronome ----------------------------------------------------------------------
-
-
-def request(
-    *,
-    customer: Customer,
-    workflow_id: str,
-    invoice_id: str,
-    invoice_total: object,
-    currency: str,
-    now: datetime,
-) -> Recharge:
-    """The recharge of the workflow, created by the first call.
-
-    `invoice_total` is in cents, as Metronome sent it. Raises InvoiceTotalInvalid, or
-    RechargeUnderWay while another recharge of the customer is open.
-    """
-    if found := Recharge.objects.filter(workflow_id=workflow_id).first():
-        return found
-    _check_total(invoice_total, currency)
-    try:
-        with transaction.atomic():
-            return Recharge.objects.create(
-                customer=customer,
-                workflow_id=workflow_id,
-                invoice_id=invoice_id,
-                invoice_total=str(invoice_total),
-                created_at=now,
-                **due(now),
-            )
-    except IntegrityError:
-        if found := Recharge.objects.filter(workflow_id=workflow_id).first():
-            return found
-        raise RechargeUnderWay(
-            "another recharge of this customer is under way", seconds=10
-        ) from None
-
-
-def _check_total(invoice_total: object, currency: str) -> None:
-    text = str(invoice_total)
-    try:
-        total = Decimal(text)
-        # Compared as Decimal: converting one with a huge exponent to int would take for ever.
-        can_be_charged = len(text) <= 40 and Decimal("0.5") <= total <= CENTS_MAX
-    except InvalidOperation:
-        raise InvoiceTotalInvalid(f"invoice_total {text[:40]!r} is not an amount") from None
-    if not can_be_charged:
-        raise InvoiceTotalInvalid(f"invoice_total {text[:40]!r} cannot be charged")
-    if currency != "USD":
-        raise InvoiceTotalInvalid(f"invoice_currency {currency[:40]!r}: only USD can be charged")
-
-
-# --- The job --------------------------------------------------------------------------------------
 
 
 def advance(recharge: Recharge, now: datetime) -> datetime | None:
@@ -133,21 +73,38 @@ def advance(recharge: Recharge, now: datetime) -> datetime | None:
             return again_at
 
 
-def _ask_for_payment(recharge: Recharge, now: datetime) -> None:
-    if is_switched_off(recharge.customer_id):
-        _move(recharge, State.RELEASING, failure=SWITCHED_OFF)
-        return
+def _ask_for_payment(recharge: Recharge, now: datetime) -> datetime | None:
+    """Request the payment if the month's limit allows it, as soon as ten minutes hold only one.
+
+    The settings stay locked, so that the limit compared with is the one in force.
+    """
     with transaction.atomic():
+        rows = AutoRecharge.objects.select_for_update()
+        settings = rows.filter(customer_id=recharge.customer_id).first()
+        if settings and not settings.enabled:
+            _move(recharge, State.RELEASING, failure=SWITCHED_OFF)
+            return None
+        month = limits.this_month(recharge.customer_id, settings, now)
+        seen = {"limit_cents": month.limit_cents, "resets_at": month.resets_at}
+        is_paused = bool(settings and settings.paused_until_at and settings.paused_until_at > now)
+        if is_paused or not month.allows(recharge.amount_cents):
+            seen |= {"month_cents": month.charged_cents, "failure": OVER_LIMIT}
+            _move(recharge, State.RELEASING, refusal=Recharge.Refusal.LIMIT, **seen)
+            return None
+        if (again_at := limits.next_charge_at(recharge.customer_id, now)) > now:
+            return again_at
+        seen["month_cents"] = month.charged_cents + recharge.amount_cents
         payment = payments.request_recharge_payment(
             customer=recharge.customer, amount_cents=recharge.amount_cents, now=now
         )
-        _move(recharge, State.PAYING, payment=payment)
+        _move(recharge, State.PAYING, payment=payment, **seen)
+    return None
 
 
 def _await_payment(recharge: Recharge, now: datetime) -> datetime | None:
     payment = _payment(recharge)
     if payment.state == Payment.State.CHARGED:
-        _move(recharge, State.RELEASING)
+        _move(recharge, State.RELEASING, charged_at=now)
         return None
     if payment.state == Payment.State.FAILED:
         _move(recharge, State.RELEASING, failure=payment.failure)
@@ -169,12 +126,7 @@ def _release(recharge: Recharge, now: datetime) -> None:
     If Metronome refuses a paid release, the reason is stored, and `_grant` grants the credits.
     """
     outcome: Literal["paid", "failed"] = "failed" if recharge.failure else "paid"
-    try:
-        is_certain = metronome.release(workflow_id=recharge.workflow_id, outcome=outcome)
-    except metronome.MetronomeRejected as error:
-        refusal = str(error)
-    else:
-        refusal = "" if is_certain or outcome == "failed" else _why_no_commit(recharge, now)
+    refusal = "" if recharge.is_own else _released(recharge, outcome, now)
     if refusal:
         logger.error(
             "recharge %s: Metronome refused the release as %s: %s", recharge.pk, outcome, refusal
@@ -184,7 +136,38 @@ def _release(recharge: Recharge, now: datetime) -> None:
         return
     with transaction.atomic():
         _move(recharge, State.FAILED, release_refusal=refusal)
-        switch_off(customer_id=recharge.customer_id, failure=recharge.failure, now=now)
+        _follow_failure(recharge, now)
+
+
+def _released(recharge: Recharge, outcome: Literal["paid", "failed"], now: datetime) -> str:
+    """Release it at Metronome. Returns why Metronome refused that, '' if it did not."""
+    try:
+        is_certain = metronome.release(workflow_id=recharge.workflow_id, outcome=outcome)
+    except metronome.MetronomeRejected as error:
+        return str(error)
+    return "" if is_certain or outcome == "failed" else _why_no_commit(recharge, now)
+
+
+def _follow_failure(recharge: Recharge, now: datetime) -> None:
+    """Metronome has switched it off: pause it at the limit, and switch it off if a payment failed.
+
+    Called in the transaction in which the recharge fails.
+    """
+    customer_id = recharge.customer_id
+    if recharge.refusal == Recharge.Refusal.OUTDATED:
+        mirror_again(customer_id=customer_id, now=now)
+    elif recharge.refusal == Recharge.Refusal.LIMIT and recharge.resets_at:
+        pause(customer_id=customer_id, until_at=recharge.resets_at, now=now)
+        limits.emit_limit(recharge, "recharge.limit_reached", now)
+    else:
+        if not is_off_by_choice(customer_id):
+            data = {
+                "recharge": str(recharge.pk),
+                "amount_cents": recharge.amount_cents,
+                "failure": recharge.failure,
+            }
+            emit(customer_id, "recharge.declined", str(recharge.pk), data, now)
+        switch_off(customer_id=customer_id, failure=recharge.failure, now=now)
 
 
 def _why_no_commit(recharge: Recharge, now: datetime) -> str:
@@ -223,7 +206,7 @@ def _invoice_status(recharge: Recharge) -> str:
 
 def _grant(recharge: Recharge, now: datetime) -> None:
     payment = _payment(recharge)
-    if recharge.release_refusal:
+    if recharge.is_own or recharge.release_refusal:
         total = Decimal(recharge.invoice_total)
         grant_id = contracts.grant(
             recharge.customer,
@@ -243,15 +226,24 @@ def _grant(recharge: Recharge, now: datetime) -> None:
         _move(recharge, State.GRANTED, grant_id=grant_id, settled_at=now)
         payments.mark_granted(payment, grant_id=grant_id, now=now)
         clear_low_balance(recharge.customer_id)
+        if recharge.is_own:
+            mirror_again(customer_id=recharge.customer_id, now=now)
         grant = CreditGrant.objects.get(pk=grant_id)
-        data = {
-            "recharge": str(recharge.pk),
-            "credits": grant.granted,
-            "amount_cents": payment.amount_cents,
-            "currency": payment.currency,
-        }
-        emit(recharge.customer_id, "balance.recharged", str(recharge.pk), data, now)
+        _emit_granted(recharge, payment, grant, now)
         wake(grant.wallet_id)
+
+
+def _emit_granted(recharge: Recharge, payment: Payment, grant: CreditGrant, now: datetime) -> None:
+    data: dict[str, Any] = {
+        "recharge": str(recharge.pk),
+        "credits": grant.granted,
+        "amount_cents": payment.amount_cents,
+    }
+    currency = {"currency": payment.currency}
+    emit(recharge.customer_id, "balance.recharged", str(recharge.pk), data | currency, now)
+    month = {"month_cents": recharge.month_cents, "limit_cents": recharge.limit_cents}
+    emit(recharge.customer_id, "recharge.done", str(recharge.pk), data | month, now)
+    limits.emit_used(recharge, now)
 
 
 def _grant_of_release(recharge: Recharge, now: datetime) -> int:
@@ -292,7 +284,7 @@ def _grant_of_release(recharge: Recharge, now: datetime) -> int:
 def _tell_failure(recharge: Recharge, now: datetime) -> None:
     """Tell the customer by e-mail that it failed, at least once; `settled_at` records it."""
     if recharge.settled_at is None:
-        if not is_off_by_choice(recharge.customer_id):
+        if not recharge.refusal and not is_off_by_choice(recharge.customer_id):
             emails.send(
                 customer=recharge.customer,
                 template="recharge_failed",

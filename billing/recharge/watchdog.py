@@ -30,7 +30,8 @@ def track_low_balance(contract: Contract, now: datetime) -> None:
     Called whenever the contract is synchronised or its recharge configured. The row's job becomes
     due when this has lasted STUCK_SECONDS.
     """
-    row = AutoRecharge.objects.filter(customer_id=contract.customer_id, enabled=True).first()
+    on = AutoRecharge.objects.filter(enabled=True, paused_until_at=None)
+    row = on.filter(customer_id=contract.customer_id).first()
     if row is None:
         return
     if not _is_low(row):
@@ -47,7 +48,8 @@ def track_low_balance(contract: Contract, now: datetime) -> None:
 def is_stuck(row: AutoRecharge, now: datetime) -> bool:
     """Whether the balance is low for STUCK_SECONDS, and Metronome was not made to evaluate yet."""
     waited = row.low_since_at and now - row.low_since_at >= timedelta(seconds=STUCK_SECONDS)
-    return bool(row.enabled and waited and not row.stuck_at and _is_low(row))
+    is_on = row.enabled and row.paused_until_at is None
+    return bool(is_on and waited and not row.stuck_at and _is_low(row))
 
 
 def make_metronome_evaluate(

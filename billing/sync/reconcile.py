@@ -15,7 +15,7 @@ from decimal import Decimal
 from django.db.models import Sum
 
 from billing import ledger, metronome, plans
-from billing.models import Contract, CreditGrant, Drift, Payment, Recharge, Wallet
+from billing.models import Contract, CreditGrant, Drift, Payment, Purchase, Recharge, Wallet
 
 from .drift import ADJUST_CREDITS_MAX, compare, overdue
 from .grants import unmirrored_segments
@@ -154,6 +154,9 @@ def _payment_causes(wallet: Wallet, now: datetime) -> list[str]:
     for recharge in Recharge.objects.open().dead().filter(customer_id=wallet.customer_id):
         label = f"recharge {recharge.pk} of {recharge.amount_dollars}"
         causes.append(f"{label} was given up: {recharge.last_error}")
+    for purchase in Purchase.objects.open().dead().filter(customer_id=wallet.customer_id):
+        label = f"top-up {purchase.pk} of {purchase.amount_dollars}"
+        causes.append(f"{label} was given up: {purchase.last_error}")
     recharged = CreditGrant.objects.filter(
         wallet=wallet, kind=CreditGrant.Kind.COMMIT, name=plans.RECHARGE_COMMIT_NAME
     )

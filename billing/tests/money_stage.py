@@ -6,7 +6,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from billing import ledger, metronome, plans, recharge
-from billing.models import Contract, Recharge, Subscription, Wallet
+from billing.models import AutoRecharge, Contract, Recharge, Subscription, Wallet
 from billing.subscriptions import choose
 from billing.sync import contracts, customers, schedule
 from jobs.worker import Worker, all_jobs
@@ -36,14 +36,41 @@ def establish(stage, customer, *, credits: int = 30_000) -> Contract:
     return contract
 
 
-def switch_on(stage, customer, *, threshold: int = 25_000, to: int = 200_000) -> None:
-    recharge.save_settings(
+def have_plan(customer, now) -> Subscription:
+    """An active plan without credits or jobs."""
+    return Subscription.objects.get_or_create(
         customer=customer,
-        enabled=True,
-        threshold_credits=threshold,
-        recharge_to_credits=to,
-        now=stage.now(),
+        state=Subscription.State.ACTIVE,
+        defaults={"plan": "creator", "key": "had", "created_at": now},
+    )[0]
+
+
+def save(
+    customer,
+    now,
+    *,
+    enabled: bool = True,
+    threshold: int = 25_000,
+    to: int = 200_000,
+    limit_cents: int | None = None,
+) -> AutoRecharge:
+    """Save the settings of a customer with a plan, who agrees to what is charged at once."""
+    have_plan(customer, now)
+    numbers = {
+        "customer": customer,
+        "threshold_credits": threshold,
+        "recharge_to_credits": to,
+        "limit_cents": limit_cents,
+        "now": now,
+    }
+    found = recharge.preview(**numbers) if enabled else None
+    return recharge.save_settings(
+        **numbers, enabled=enabled, shown_cents=found.due_cents if found else 0
     )
+
+
+def switch_on(stage, customer, **numbers) -> None:
+    save(customer, stage.now(), **numbers)
     stage.drain()
 
 

@@ -24,6 +24,7 @@ from billing.models import (
     LedgerEntry,
     Payment,
     PaymentAttempt,
+    Purchase,
     Recharge,
     Reservation,
     Subscription,
@@ -36,7 +37,7 @@ from usage.metering import comparison
 from usage.models import Generation, LongSpeech, UsageDiscrepancy, UsageEvent, Voice, VoiceType
 from vocalis.operations import deletion
 
-from . import again, long_texts, plan_changes, streams
+from . import again, long_texts, plan_changes, streams, top_ups
 from .again import GENERATION_KEY
 
 if TYPE_CHECKING:
@@ -123,6 +124,12 @@ def _rules() -> tuple[list[str], str, list[Any]]:
         "what failed at Metronome was not charged": Recharge.objects.filter(
             ~Q(failure=""), payment__state__in=["charged", "refunding", "refunded"]
         ),
+        "a top-up is granted with its payment": Purchase.objects.filter(state="granted").exclude(
+            grant__isnull=False, payment__grant=F("grant")
+        ),
+        "a top-up that failed was not charged": Purchase.objects.filter(
+            state="failed", payment__state__in=["charged", "refunding", "refunded"]
+        ),
         "an ended plan charges nothing more": Payment.objects.filter(
             created_at__gt=F("subscription__ended_at")
         ),
@@ -173,6 +180,7 @@ def at_rest(world: World) -> None:
     plans_agree()
     plan_changes.at_rest(world)
     recharges_came()
+    top_ups.agree()
     complimentary_grants_agree(world)
     nothing_was_corrected(world)
     deleted_are_forgotten(world)
@@ -202,7 +210,7 @@ def charges_agree() -> None:
     """Every charge is one payment of its amount, which ended in a grant of what it buys or was
     refunded, and nothing that costs money was granted without its charge."""
     kept = Payment.objects.filter(state=Payment.State.CHARGED).select_related(
-        "grant", "subscription", "recharge"
+        "grant", "subscription", "recharge", "purchase"
     )
     assert not Charge.objects.filter(state=Charge.State.WAITING).exists(), (
         "nobody can confirm or cancel it any more"
@@ -227,7 +235,9 @@ def charges_agree() -> None:
 
 
 def _bought(payment: Payment) -> tuple[int | None, int]:
-    """Cents and credits of a plan's month, or of what Metronome wanted paid."""
+    """Cents and credits of a plan's month, of a top-up, or of what Metronome wanted paid."""
+    if payment.kind == Payment.Kind.PACK:
+        return payment.purchase.amount_cents, payment.purchase.credits
     if payment.subscription:
         plan = plans.PLANS[payment.subscription.plan]
         return plan_changes.price(payment), plan.credits
@@ -255,8 +265,8 @@ def plans_agree() -> None:
 
 def recharges_came() -> None:
     """Whoever wants recharges is not left with little, unless operators were told after Metronome's
-    request was lost twice."""
-    wanted = AutoRecharge.objects.filter(enabled=True, stuck_at=None).exclude(
+    request was lost twice, or the month's limit is reached (`top_ups.agree`)."""
+    wanted = AutoRecharge.objects.filter(enabled=True, stuck_at=None, paused_until_at=None).exclude(
         customer__contract__metronome_id=None
     )
     waiting = wanted.filter(threshold_credits__gte=F("customer__wallet__balance"))

@@ -13,7 +13,7 @@ from django.db.models import Q
 from accounts import profile
 from accounts.models import Customer
 from accounts.signup import register
-from billing import ledger, metronome, recharge
+from billing import ledger, metronome
 from billing.models import ChargeAtTestGateway as Charge
 from billing.models import CreditGrant, Payment, Subscription, Wallet
 from billing.payments import cards
@@ -23,7 +23,7 @@ from billing.subscriptions import choose as subscriptions
 from usage.models import Generation
 from usage.speech import long, own_voice, problems, speak
 
-from . import again, hooks, invariants, long_texts, story, streams, told
+from . import again, hooks, invariants, long_texts, story, streams, told, top_ups
 from .again import MakingAgain
 from .plan_changes import ChangingPlans
 from .stage import LONGEST_WAIT_MINUTES
@@ -40,7 +40,7 @@ REFUSALS = (
 )
 
 
-class World(MakingAgain, streams.Streams, hooks.Hooks, ChangingPlans):
+class World(MakingAgain, streams.Streams, hooks.Hooks, ChangingPlans, top_ups.TopUps):
     checked_changes: int | None = None
     counted: int | None = None  # customers, if nobody has signed up since
 
@@ -59,6 +59,7 @@ class World(MakingAgain, streams.Streams, hooks.Hooks, ChangingPlans):
             long_texts.keep_their_credits()
             again.costs_nothing(self)
             streams.keep_their_budgets()
+            top_ups.keep_their_limits(self)
 
     def meanwhile(self) -> None:
         """What another process does while one stands still: at worst for so long that its lease or
@@ -79,6 +80,7 @@ class World(MakingAgain, streams.Streams, hooks.Hooks, ChangingPlans):
                 ("change the plan", self.change_plan, 2),
                 ("pay now", self.pay_now, 1),
                 ("auto-recharge", self.set_recharge, 1),
+                ("top up", self.top_up, 1),
                 ("confirm a payment", self.confirm_payment, 2),
                 ("grant by hand", self.add_grant_at_metronome, 1),
                 ("freeze", self.freeze, 1),
@@ -120,6 +122,7 @@ class World(MakingAgain, streams.Streams, hooks.Hooks, ChangingPlans):
             ("change an endpoint", self.change_endpoint, 2),
             ("send an event again", self.send_again, 2),
             ("auto-recharge", self.set_recharge, 4),
+            ("top up", self.top_up, 4),
             ("a recharge goes wrong", self.upset_recharge, 2),
             ("card", self.change_card, 3),
             ("confirm a payment", self.confirm_payment, 4),
@@ -307,18 +310,6 @@ class World(MakingAgain, streams.Streams, hooks.Hooks, ChangingPlans):
         with suppress(*REFUSALS):
             ledger.reserve(wallet_id=wallet_id, key=self.key("lost"), amount=amount, now=self.now())
 
-    def set_recharge(self) -> None:
-        customer = self.anyone()
-        if customer:
-            threshold = self.dice.choice([20_000, 45_000, 60_000])
-            recharge.save_settings(
-                customer=customer,
-                enabled=self.dice.random() < 0.8,
-                threshold_credits=threshold,
-                recharge_to_credits=threshold + self.dice.choice([40_000, 40_001, 77_777]),
-                now=self.now(),
-            )
-
     def upset_recharge(self) -> None:
         """Metronome's request for a recharge gets lost, or the card is changed or all called off
         while one is made."""
@@ -359,7 +350,8 @@ class World(MakingAgain, streams.Streams, hooks.Hooks, ChangingPlans):
             charge = self.dice.choice(list(charges))
             for _ in range(self.dice.choice([1, 1, 2])):
                 with self.chaos.elsewhere():
-                    TestGateway().confirm(key=charge.key)
+                    if TestGateway().confirm(key=charge.key):
+                        self.confirmed[charge.key] = self.now()
                 for payment in Payment.objects.filter(state=Payment.State.REQUIRES_ACTION).order_by(
                     "created_at"
                 ):

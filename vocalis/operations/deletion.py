@@ -25,7 +25,7 @@ from django.db.models import Q
 from accounts import api_keys
 from accounts.models import ApiKey, Customer, IngestAlias, PasswordReset, User
 from billing import ledger, recharge
-from billing.models import Payment, PaymentAttempt, Recharge
+from billing.models import Payment, PaymentAttempt, Purchase, Recharge
 from billing.payments import requests as payments
 from billing.payments import setups
 from billing.subscriptions import choose as subscriptions
@@ -86,7 +86,7 @@ def _check(customer: Customer, now: datetime) -> None:
         raise NotDeletable(f"{customer} is a member of staff.")
     paying = any(
         rows.filter(customer=customer).exists()
-        for rows in (Payment.objects.open(), Recharge.objects.open())
+        for rows in (Payment.objects.open(), Recharge.objects.open(), Purchase.objects.open())
     )
     if paying or subscriptions.requested_plan(customer):
         raise NotDeletable(

@@ -428,7 +428,7 @@ def test_no_credits_is_429_as_programs_expect_and_not_tried_again(ask, alice, no
     assert answer.error["code"] == answer.error["type"] == "insufficient_quota"
     assert answer.headers["x-should-retry"] == "false"
     assert answer.error["message"] == (
-        f"{len(TEXT)} credits needed, 5 available. Add credits at http://localhost:8000/billing/"
+        f"{len(TEXT)} credits needed, 5 available. Add credits at http://localhost:8000/billing/top-up/"
     )
     assert engine.calls == 0
 

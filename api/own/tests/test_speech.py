@@ -107,7 +107,7 @@ def test_without_credits_it_says_how_many_are_missing_and_where_they_are_got(cal
     problem = refused.json()
     assert (refused.status_code, problem["code"]) == (402, "insufficient_credits")
     assert problem["needed"] - problem["available"] == problem["missing"]
-    assert problem["top_up_url"].endswith("/billing/")
+    assert problem["top_up_url"].endswith("/billing/top-up/")
     assert call.post("quote", {"text": text}).json()["sufficient"] is False
     assert engine.calls == 0
 

@@ -8,7 +8,17 @@ from django.test import Client
 from django.utils import timezone
 
 from billing import ledger
-from billing.models import AutoRecharge, CreditGrant, Payment, PaymentMethod, Subscription, Wallet
+from billing.models import (
+    AutoRecharge,
+    CreditGrant,
+    Payment,
+    PaymentMethod,
+    Recharge,
+    Subscription,
+    Wallet,
+)
+from billing.recharge import limits
+from billing.tests.money_stage import burn, establish, have_plan
 from conftest import fund
 
 RECHARGE = {"enabled": "on", "threshold_credits": "25000", "recharge_to_credits": "200000"}
@@ -21,9 +31,20 @@ def page(client, alice):
     return client
 
 
+@pytest.fixture
+def planned(page, alice, now):
+    """Alice's browser, and she has a plan."""
+    have_plan(alice, now)
+    return page
+
+
 def text_of(answer) -> str:
     """What a person reads on the page."""
     assert answer.status_code == 200
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", answer.content.decode()))
+
+
+def text_of_any(answer) -> str:
     return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", answer.content.decode()))
 
 
@@ -161,14 +182,14 @@ def test_payments_show_how_they_ended(page, alice, now):
         assert words in text
 
 
-def test_a_failed_recharge_is_explained_and_switched_on_again_by_one_button(page, alice, now):
+def test_a_failed_recharge_is_explained_and_switched_on_again_by_one_button(planned, alice, now):
     AutoRecharge.objects.create(
         customer=alice,
         threshold_credits=30_000,
         recharge_to_credits=90_000,
         failure="The card was declined.",
     )
-    answer = page.get("/billing/")
+    answer = planned.get("/billing/")
     assert "Auto-recharge is off: The card was declined." in text_of(answer)
     fields = dict(
         re.findall(
@@ -177,7 +198,7 @@ def test_a_failed_recharge_is_explained_and_switched_on_again_by_one_button(page
         )
     )
 
-    page.post("/billing/recharge/", fields)
+    planned.post("/billing/recharge/", fields)
 
     row = AutoRecharge.objects.get()
     assert (row.enabled, row.failure, row.threshold_credits, row.recharge_to_credits) == (
@@ -265,12 +286,12 @@ def test_the_minimums_are_explained_before_they_are_hit(page):
     assert "At least 40,000 credits ($10) more" in text
 
 
-def test_auto_recharge_is_switched_on_and_off(page, alice):
-    answer = page.post("/billing/recharge/", RECHARGE, follow=True)
+def test_auto_recharge_is_switched_on_and_off(planned, alice):
+    answer = planned.post("/billing/recharge/", RECHARGE, follow=True)
 
     assert "Auto-recharge is on." in text_of(answer)
     assert "At 25,000 credits or fewer, top up to 200,000." in text_of(answer)
-    assert "Takes effect with your first plan." in text_of(answer)
+    assert "$0.00 of $131.25" in text_of(answer)
     row = AutoRecharge.objects.get()
     assert (row.customer, row.enabled, row.threshold_credits, row.recharge_to_credits) == (
         alice,
@@ -280,7 +301,7 @@ def test_auto_recharge_is_switched_on_and_off(page, alice):
     )
     assert row.due_at
 
-    page.post(
+    planned.post(
         "/billing/recharge/", {name: value for name, value in RECHARGE.items() if name != "enabled"}
     )
 
@@ -294,8 +315,8 @@ def test_the_form_starts_with_what_is_set(page, alice):
 
     html = page.get("/billing/recharge/").content.decode()
 
-    assert 'value="33333"' in html
-    assert 'value="444444"' in html
+    assert 'value="33,333"' in html
+    assert 'value="444,444"' in html
     assert "checked" in html
 
 
@@ -311,10 +332,14 @@ def test_the_form_starts_with_what_is_set(page, alice):
         ({"threshold_credits": "many"}, "Enter a whole number."),
         ({"threshold_credits": "-5"}, "The threshold is at least 20,000 credits ($5)."),
         ({"recharge_to_credits": "9" * 30}, "At most 40,000,000 credits ($10,000)."),
+        ({"limit": "43.74"}, "At least $43.75: one recharge from 25,000 to 200,000."),
+        ({"limit": "30000.01"}, "At most $30,000."),
+        ({"limit": "much"}, "Write an amount in dollars"),
+        ({"limit": "-1"}, "At least $43.75"),
     ],
 )
-def test_settings_metronome_would_refuse_come_back_with_the_reason(page, change, sentence):
-    answer = page.post("/billing/recharge/", RECHARGE | change)
+def test_settings_metronome_would_refuse_come_back_with_the_reason(planned, change, sentence):
+    answer = planned.post("/billing/recharge/", RECHARGE | change)
 
     assert sentence in text_of(answer)
     assert not AutoRecharge.objects.exists()
@@ -333,10 +358,15 @@ def test_settings_metronome_would_refuse_come_back_with_the_reason(page, change,
         (5, ""),
     ],
 )
-def test_the_numbers_named_by_the_messages_are_accepted_together(page, threshold, recharge_to):
-    wrong = {"enabled": "on", "threshold_credits": threshold, "recharge_to_credits": recharge_to}
+def test_the_numbers_named_by_the_messages_are_accepted_together(planned, threshold, recharge_to):
+    wrong = {
+        "enabled": "on",
+        "threshold_credits": threshold,
+        "recharge_to_credits": recharge_to,
+        "limit": "0.01",
+    }
 
-    text = text_of(page.post("/billing/recharge/", wrong))
+    text = text_of(planned.post("/billing/recharge/", wrong))
 
     named = re.search(r"The threshold is at (?:least|most) ([\d,]+)", text)
     if named:
@@ -345,12 +375,114 @@ def test_the_numbers_named_by_the_messages_are_accepted_together(page, threshold
     if target:
         recharge_to = (target[1] or target[2]).replace(",", "")
     assert named or target
+    limit = re.search(r"At least \$([\d,.]+): one recharge", text)
     right = {
         "enabled": "on",
         "threshold_credits": threshold or "20000",
         "recharge_to_credits": recharge_to or "60000",
+        "limit": limit[1] if limit else "",
     }
-    assert page.post("/billing/recharge/", right).status_code == 302
+    assert planned.post("/billing/recharge/", right).status_code == 302
+
+
+def test_without_a_plan_the_page_says_what_is_needed(page):
+    text = text_of(page.get("/billing/recharge/"))
+    assert "Choose a plan first" in text
+
+    answer = page.post("/billing/recharge/", RECHARGE | {"threshold_credits": "5"})
+
+    assert "Choose a plan first" in text_of(answer)
+    assert "The threshold is at least 20,000" in text_of(answer), "all that is wrong in one go"
+    assert not AutoRecharge.objects.exists()
+
+
+def test_the_limit_and_how_much_of_it_is_used_are_shown(planned, alice, now):
+    AutoRecharge.objects.create(
+        customer=alice,
+        enabled=True,
+        threshold_credits=25_000,
+        recharge_to_credits=200_000,
+        limit_cents=6_000,
+    )
+    payment = Payment.objects.create(
+        customer=alice,
+        kind="recharge",
+        state="charged",
+        amount_cents=2_500,
+        gateway="test",
+        created_at=now,
+    )
+    Recharge.objects.create(
+        customer=alice,
+        workflow_id="w",
+        state="granted",
+        invoice_total="2500",
+        payment=payment,
+        created_at=now,
+    )
+
+    answer = planned.get("/billing/")
+
+    html = answer.content.decode()
+    assert 'data-recharge-state="on" data-month-cents="2500" data-limit-cents="6000"' in html
+    assert "$25.00 of $60.00" in text_of(answer)
+
+
+def test_at_the_limit_it_is_shown_until_when(planned, alice, now):
+    _, resets_at = limits.month_of(now)
+    AutoRecharge.objects.create(
+        customer=alice,
+        enabled=True,
+        threshold_credits=25_000,
+        recharge_to_credits=200_000,
+        paused_until_at=resets_at,
+    )
+
+    answer = planned.get("/billing/")
+
+    assert 'data-recharge-state="paused"' in answer.content.decode()
+    until = f"nothing more is charged until {resets_at:%-d %B}"
+    assert until in text_of(answer)
+
+
+@pytest.fixture
+def low(planned, stage, alice):
+    """With 20,000 credits, known to Metronome."""
+    establish(stage, alice, credits=20_000)
+    return planned
+
+
+def test_what_would_be_charged_at_once_is_shown_first_and_only_that_is_charged(low, alice):
+    answer = low.post("/billing/recharge/", RECHARGE | {"limit": "100"})
+    html = answer.content.decode()
+    assert 'data-due-cents="4500" data-credits="180000"' in html
+    assert "Pay $45.00 and save" in text_of(answer)
+    assert not Recharge.objects.exists() and not AutoRecharge.objects.exists()
+    form = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)">', html))
+
+    for _ in range(2):
+        assert low.post("/billing/recharge/", form).status_code == 302
+
+    row = AutoRecharge.objects.get()
+    assert (row.enabled, row.limit_cents) == (True, 10_000)
+    assert Recharge.objects.get().amount_cents == 4_500
+
+
+def test_if_the_balance_has_changed_meanwhile_the_new_amount_is_shown(low, alice, stage):
+    html = low.post("/billing/recharge/", RECHARGE).content.decode()
+    form = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)">', html))
+    burn(stage, alice, 4_000)
+
+    answer = low.post("/billing/recharge/", form)
+
+    assert answer.status_code == 409
+    assert 'data-due-cents="4600"' in answer.content.decode()
+    assert "Nothing was charged" in text_of_any(answer)
+    assert not Recharge.objects.exists()
+    html = answer.content.decode()
+    form = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)">', html))
+    assert low.post("/billing/recharge/", form).status_code == 302
+    assert Recharge.objects.get().amount_cents == 4_600
 
 
 def test_a_form_without_a_token_is_refused(alice):

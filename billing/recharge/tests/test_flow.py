@@ -19,7 +19,7 @@ from billing.models import (
 from billing.payments import cards, processing
 from billing.payments.gateways import GatewayUnavailable
 from billing.payments.gateways.test import DECLINING_CARD, GOOD_CARD, TestGateway
-from billing.recharge import flow
+from billing.recharge import flow, requests
 from billing.sync import contracts
 from billing.tests.money_stage import (
     Killed,
@@ -63,7 +63,7 @@ def ask(customer, now, **changed) -> Recharge:
         "invoice_total": 4_500,
         "currency": "USD",
     } | changed
-    return flow.request(customer=customer, now=now, **asked)
+    return requests.request(customer=customer, now=now, **asked)
 
 
 @pytest.mark.parametrize(
@@ -89,13 +89,13 @@ def test_an_invoice_total_is_rounded_half_up_and_kept_as_sent(alice, now, total,
     + ["1e99", "1e999999999", 10**30, float("inf"), "1" * 50],
 )
 def test_an_amount_nobody_can_charge_is_refused(alice, now, total):
-    with pytest.raises(flow.InvoiceTotalInvalid):
+    with pytest.raises(requests.InvoiceTotalInvalid):
         ask(alice, now, invoice_total=total)
     assert not Recharge.objects.exists()
 
 
 def test_another_currency_is_refused(alice, now):
-    with pytest.raises(flow.InvoiceTotalInvalid, match="only USD"):
+    with pytest.raises(requests.InvoiceTotalInvalid, match="only USD"):
         ask(alice, now, currency="EUR")
 
 
@@ -106,7 +106,7 @@ def test_the_same_workflow_asked_twice_is_one_payment(alice, now):
 
 def test_a_second_recharge_waits_for_the_first(alice, now):
     first = ask(alice, now)
-    with pytest.raises(flow.RechargeUnderWay):
+    with pytest.raises(requests.RechargeUnderWay):
         ask(alice, now, workflow_id="workflow-2")
 
     Recharge.objects.filter(pk=first.pk).update(state=State.FAILED)
@@ -155,8 +155,10 @@ def test_a_recharge_is_told_to_the_customers_programs_once(stage, webhooks, alic
 
 def test_recharging_goes_on_time_after_time(stage, webhooks, alice):
     run_to_low(stage, alice)
+    AutoRecharge.objects.update(limit_cents=20_000)
     stage.drain()
     for _ in range(3):
+        stage.advance(minutes=10)
         burn(stage, alice, 190_000)
         stage.sandbox.tick()
         stage.drain()

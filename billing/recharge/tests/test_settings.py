@@ -7,7 +7,7 @@ import pytest
 
 from billing import metronome, recharge
 from billing.models import AutoRecharge, Contract, Recharge, Wallet
-from billing.recharge.settings import MIRROR
+from billing.recharge.mirroring import MIRROR
 from billing.sync import customers
 from billing.tests.money_stage import (
     Killed,
@@ -18,20 +18,12 @@ from billing.tests.money_stage import (
     refuse,
     remote_balance,
     run_to_low,
+    save,
     switch_on,
 )
 from jobs import queue
+from jobs.models import due
 from jobs.worker import Worker
-
-
-def save(customer, now, *, enabled=True, threshold=25_000, to=200_000) -> AutoRecharge:
-    return recharge.save_settings(
-        customer=customer,
-        enabled=enabled,
-        threshold_credits=threshold,
-        recharge_to_credits=to,
-        now=now,
-    )
 
 
 def at_metronome(customer) -> metronome.RechargeConfiguration | None:
@@ -298,7 +290,7 @@ def test_a_worker_that_makes_metronome_look_again_is_not_taken_for_a_failed_paym
 ):
     """A sync reads the switch while it is off for a moment, and writes when it is on again."""
     contract = establish(stage, alice, credits=20_000)
-    switch_on(stage, alice)
+    end_a_pause(stage, alice)
     AutoRecharge.objects.update(low_since_at=stage.now() - timedelta(minutes=16))
     real = metronome.recharge_configuration
 
@@ -434,6 +426,21 @@ def test_the_quarter_of_an_hour_over_with_nothing_to_heal_is_the_end_of_the_watc
     assert AutoRecharge.objects.get().low_since_at is None
 
 
+def end_a_pause(stage, customer) -> None:
+    """Switched on at a low balance, as when a limit's month is over: Metronome looks at once."""
+    AutoRecharge.objects.create(
+        customer=customer,
+        enabled=True,
+        threshold_credits=25_000,
+        recharge_to_credits=200_000,
+        settings_version=1,
+        applied_version=1,
+        paused_until_at=stage.now(),
+        **due(stage.now()),
+    )
+    stage.drain()
+
+
 def lose_external_initiate(stage, customer) -> None:
     """Metronome opened a recharge, and its webhook never came."""
     stage.sandbox.world.webhooks, kept = [], stage.sandbox.world.webhooks
@@ -466,7 +473,7 @@ def test_one_that_gets_lost_right_when_recharge_is_switched_on_heals_as_soon(sta
     pass_minutes(stage, 5)
     assert Contract.objects.get().due_at - stage.now() > timedelta(minutes=50)
 
-    switch_on(stage, alice)
+    end_a_pause(stage, alice)
     pass_minutes(stage, 14)
     assert not AutoRecharge.objects.get().stuck_at
     pass_minutes(stage, 1)

@@ -320,7 +320,7 @@ def test_too_few_credits_keep_the_text_and_show_the_way(page, wallet, engine):
     html = answer.content.decode()
 
     assert answer.status_code == 402
-    assert "100</span> more credits" in html and "/billing/plans/" in html
+    assert "100</span> credits short: top up" in html and "/billing/top-up/" in html
     assert "x" * 300 in html and key_in(answer) == "mine"
     assert "data-credits>600<" in html and "data-missing hidden" not in html
 

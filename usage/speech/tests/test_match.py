@@ -466,7 +466,7 @@ def test_the_page_names_what_is_missing_to_keep_one(page, alice, wallet, now):
     )
 
     assert answer.status_code == 402
-    assert "24,500</span> more credits." in answer.content.decode()
+    assert "24,500</span> credits short" in answer.content.decode()
     unnamed = page.post(reverse("voice-match-keep", args=[found.id]), {"candidate": "1"})
     assert unnamed.status_code == 422 and "1 to 60 characters" in unnamed.content.decode()
     nothing = page.post(reverse("voice-match-keep", args=[found.id]), {"name": "Mine"})

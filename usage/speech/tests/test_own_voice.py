@@ -225,7 +225,7 @@ def test_the_page_names_the_missing_credits(page, alice, wallet):
     )
 
     assert answer.status_code == 402
-    assert "24,500</span> more credits." in answer.content.decode()
+    assert "24,500</span> credits short" in answer.content.decode()
     assert not Voice.objects.exists()
 
 

@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+
+import pytest
+from django.db import close_old_connections, connection
+
+from billing import recharge
+from billing.models import AutoRecharge, Payment, Purchase, Recharge
+from billing.packs import requests as packs
+from billing.recharge import flow, limits
+from billing.tests.money_stage import have_plan
+
+
+def together(act, times: int = 8) -> list:
+    def run(number):
+        try:
+            return act(number)
+        finally:
+            connection.close()
+
+    close_old_connections()
+    with ThreadPoolExecutor(times) as pool:
+        return list(pool.map(run, range(times)))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_one_form_sent_many_times_at_once_is_one_purchase(alice, now):
+    made = together(
+        lambda _: (
+            packs.buy(customer=alice, amount_cents=1_000, shown_credits=40_000, key="k", now=now).pk
+        )
+    )
+
+    assert len(set(made)) == 1
+    assert (Purchase.objects.count(), Payment.objects.count()) == (1, 1)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_limit_lowered_while_a_recharge_asks_is_the_one_compared_with_or_comes_after(alice, now):
+    """Whichever comes first, the recharge notes the limit that it was within."""
+    have_plan(alice, now)
+    AutoRecharge.objects.create(
+        customer=alice,
+        enabled=True,
+        threshold_credits=20_000,
+        recharge_to_credits=60_000,
+        limit_cents=9_000,
+    )
+    row = Recharge.objects.create(
+        customer=alice, workflow_id="w", invoice_total="4000", created_at=now, due_at=now
+    )
+
+    stale = [Recharge.objects.get(pk=row.pk) for _ in range(4)]
+
+    def act(number):
+        if number % 2:
+            recharge.save_settings(
+                customer=alice,
+                enabled=True,
+                threshold_credits=20_000,
+                recharge_to_credits=60_000,
+                limit_cents=2_000,
+                now=now,
+            )
+            return None
+        with suppress(flow.Snooze):  # the other one was first
+            flow._ask_for_payment(stale[number], now)
+        return None
+
+    together(act, times=4)
+
+    row.refresh_from_db()
+    assert row.limit_cents in (2_000, 9_000)
+    assert (row.payment is None) == (row.refusal == Recharge.Refusal.LIMIT)
+    assert (row.payment is not None) == (row.month_cents <= row.limit_cents and row.month_cents > 0)
+    assert Payment.objects.count() <= 1
+    assert limits.this_month(alice.pk, AutoRecharge.objects.get(), now).limit_cents == 2_000

@@ -1,0 +1,43 @@
+"""Form fields for numbers that people may type as we show them: 20,000 and $1,000.50."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+
+
+class CreditsField(forms.IntegerField):
+    """A number that may be typed as we show it: 20,000."""
+
+    widget = forms.TextInput
+
+    def to_python(self, value: Any) -> int | None:
+        return super().to_python("".join(str(value or "").replace(",", "").split()))
+
+
+class SeparatedField(CreditsField):
+    """The same, and shown with separators."""
+
+    def prepare_value(self, value: Any) -> Any:
+        return f"{value:,}" if isinstance(value, int) else value
+
+
+class DollarsField(forms.DecimalField):
+    """An amount of dollars, as cents: $1,000.50 is 100050. Shown as it may be typed."""
+
+    widget = forms.TextInput
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(decimal_places=2, max_digits=12, **options)
+
+    def to_python(self, value: Any) -> Any:
+        typed = str(value or "").strip().removeprefix("$")
+        return super().to_python("".join(typed.replace(",", "").split()))
+
+    def clean(self, value: Any) -> Any:
+        dollars = super().clean(value)
+        return None if dollars is None else int(dollars * 100)
+
+    def prepare_value(self, value: Any) -> Any:
+        return f"{value // 100:,}.{value % 100:02}" if isinstance(value, int) else value

@@ -1,0 +1,228 @@
+"""The auto-recharge settings with their preview, their card on Billing, and the link in mails."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime
+from http import HTTPStatus
+from typing import Any
+
+from django import forms
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils import timezone
+from django.views.decorators.cache import never_cache
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_http_methods
+
+from accounts import unsent
+from accounts.access import CustomerRequest, customer_required
+from accounts.models import Customer
+from billing import plans, recharge
+from billing.models import AutoRecharge, Recharge
+from billing.payments import cards
+from billing.payments.gateways import gateway
+from billing.recharge import last_month, limits, one_click
+
+from .fields import DollarsField, SeparatedField
+
+NUMBER = {"inputmode": "numeric", "autocomplete": "off"}
+
+
+class RechargeForm(forms.Form):
+    """`key` makes a double click one charge. `shown_cents` is what the customer agreed to."""
+
+    enabled = forms.BooleanField(label="Recharge automatically", required=False)
+    threshold_credits = SeparatedField(
+        label="When this many credits or fewer are left",
+        help_text=f"At least {plans.RECHARGE_THRESHOLD_CREDITS_MIN:,} credits ($5).",
+        widget=forms.TextInput(attrs=NUMBER),
+    )
+    recharge_to_credits = SeparatedField(
+        label="Top up to",
+        help_text=f"At least {plans.RECHARGE_CREDITS_MIN:,} credits ($10) more than the "
+        "number above, the smallest payment there is.",
+        widget=forms.TextInput(attrs=NUMBER),
+    )
+    limit = DollarsField(
+        label="At most in a calendar month, in dollars",
+        required=False,
+        help_text="Nothing is charged beyond it. Empty: three times the price of going from the "
+        "first number to the second.",
+        widget=forms.TextInput(attrs={"inputmode": "decimal", "autocomplete": "off"}),
+        error_messages={"invalid": "Write an amount in dollars, such as 150 or 131.25."},
+    )
+    key = forms.UUIDField(required=False, widget=forms.HiddenInput)
+    shown_cents = forms.IntegerField(required=False, widget=forms.HiddenInput)
+
+    def __init__(self, *args: Any, reason: str = "", **options: Any) -> None:
+        """`reason`: why the customer cannot switch it on, '' if they can."""
+        super().__init__(*args, **options)
+        self.reason = reason
+
+    def clean(self) -> dict[str, Any]:
+        """Check each answer even if others are wrong, so that one correction is enough."""
+        answers = self.cleaned_data
+        if answers.get("enabled") and self.reason:
+            self.add_error("enabled", self.reason)
+        errors = recharge.errors_of(
+            answers.get("threshold_credits"),
+            answers.get("recharge_to_credits"),
+            answers.get("limit"),
+        )
+        for field, sentence in errors.items():
+            self.add_error(field, sentence)
+        return answers
+
+    @property
+    def numbers(self) -> dict[str, Any]:
+        """The settings as workflows take them."""
+        answers = self.cleaned_data
+        return {
+            "threshold_credits": answers["threshold_credits"],
+            "recharge_to_credits": answers["recharge_to_credits"],
+            "limit_cents": answers["limit"],
+        }
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@unsent.kept("enabled", "threshold_credits", "recharge_to_credits", "limit")
+@customer_required
+def recharge_settings(request: CustomerRequest) -> HttpResponse:
+    customer, now = request.customer, timezone.now()
+    row = AutoRecharge.objects.filter(customer=customer).first()
+    reason = "" if row and row.enabled else recharge.why_not_on(customer)
+    initial = _initial(row) | unsent.take(request)
+    form = RechargeForm(request.POST or None, initial=initial, reason=reason)
+    if request.method == "POST" and form.is_valid():
+        answers = form.cleaned_data
+        try:
+            saved = recharge.save_settings(
+                customer=customer,
+                enabled=answers["enabled"],
+                **form.numbers,
+                shown_cents=answers["shown_cents"] or 0,
+                key=answers["key"],
+                now=now,
+            )
+        except recharge.NotShown as changed:
+            return _render_preview(request, form, changed)
+        except recharge.SettingsInvalid as invalid:
+            for field, sentence in invalid.errors.items():
+                form.add_error(field, sentence)
+        else:
+            _tell(request, saved)
+            return redirect("billing")
+    return _render_form(request, form, row, now)
+
+
+@never_cache
+@csrf_exempt  # the signed link says who asks; mail programs have no page of ours with a token
+@require_http_methods(["GET", "HEAD", "POST"])
+def switch_off(request: HttpRequest, token: str) -> HttpResponse:
+    """What the link in mails leads to: a page with one button, which switches off.
+
+    A mail program posts here itself when its reader asks for that (RFC 8058).
+    """
+    try:
+        if request.method == "POST":
+            one_click.switch_off_by_link(token=token, now=timezone.now())
+        owner = one_click.customer_of(token)
+    except one_click.LinkInvalid:
+        return render(request, "billing/recharge_off.html", {}, status=HTTPStatus.NOT_FOUND)
+    row = AutoRecharge.objects.filter(customer=owner).first()
+    context = {"owner": owner, "is_on": bool(row and row.enabled)}
+    return render(request, "billing/recharge_off.html", context)
+
+
+def card(customer: Customer, now: datetime) -> dict[str, Any]:
+    """Context of billing/_recharge.html: the settings, and how much of the month is used."""
+    row = AutoRecharge.objects.filter(customer=customer).first()
+    return {
+        "auto_recharge": row,
+        "recharge_month": row and limits.this_month(customer.pk, row, now),
+        "recharge_waits": row
+        and Recharge.objects.open()
+        .filter(customer=customer, state=Recharge.State.REQUESTED, due_at__gt=now, attempts=0)
+        .first(),
+    }
+
+
+def _initial(row: AutoRecharge | None) -> dict[str, Any]:
+    return {
+        "enabled": row.enabled if row else False,
+        "threshold_credits": row.threshold_credits
+        if row
+        else plans.RECHARGE_THRESHOLD_CREDITS_DEFAULT,
+        "recharge_to_credits": row.recharge_to_credits
+        if row
+        else plans.RECHARGE_TO_CREDITS_DEFAULT,
+        "limit": row.limit_cents if row else None,
+        "key": uuid.uuid4(),
+    }
+
+
+def _tell(request: CustomerRequest, saved: AutoRecharge) -> None:
+    if not saved.enabled:
+        messages.success(request, "Auto-recharge is off.")
+    elif saved.paused_until_at:
+        until = f"{saved.paused_until_at:%-d %B}"
+        messages.warning(
+            request, f"Auto-recharge is on, and at its limit: nothing is charged until {until}."
+        )
+    else:
+        messages.success(request, "Auto-recharge is on.")
+
+
+def _render_form(
+    request: CustomerRequest, form: RechargeForm, row: AutoRecharge | None, now: datetime
+) -> HttpResponse:
+    customer = request.customer
+    numbers = form.numbers if form.is_bound and form.is_valid() else _numbers_of(row)
+    threshold, recharge_to = numbers["threshold_credits"], numbers["recharge_to_credits"]
+    limit = numbers["limit_cents"]
+    if limit is None:
+        limit = plans.recharge_limit_cents(threshold, recharge_to)
+    context = {
+        "form": form,
+        "auto_recharge": row,
+        "reason": form.reason,
+        "threshold": threshold,
+        "recharge_to": recharge_to,
+        "once_cents": plans.cents_of(recharge_to - threshold),
+        "limit_cents": limit,
+        "last_month": last_month.replay(
+            customer_id=customer.pk,
+            threshold_credits=threshold,
+            recharge_to_credits=recharge_to,
+            limit_cents=limit,
+            now=now,
+        ),
+        "credits_per_dollar": plans.CREDITS_PER_DOLLAR,
+        "is_real_money": gateway().is_real_money,
+    }
+    return render(request, "billing/recharge.html", context)
+
+
+def _numbers_of(row: AutoRecharge | None) -> dict[str, Any]:
+    initial = _initial(row)
+    return initial | {"limit_cents": initial["limit"]}
+
+
+def _render_preview(
+    request: CustomerRequest, form: RechargeForm, changed: recharge.NotShown
+) -> HttpResponse:
+    """What saving would charge at once, to be confirmed. 409 if something else had been shown."""
+    was_shown = form.cleaned_data["shown_cents"]
+    method = cards.shown(request.customer.pk)
+    context = {
+        "answers": form.cleaned_data,
+        "key": form.cleaned_data["key"] or uuid.uuid4(),
+        "at_once": changed.at_once,
+        "has_changed": was_shown is not None,
+        "card_label": method.label if method else "",
+        "is_real_money": gateway().is_real_money,
+    }
+    status = HTTPStatus.OK if was_shown is None else HTTPStatus.CONFLICT
+    return render(request, "billing/recharge_preview.html", context, status=status)

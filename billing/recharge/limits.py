@@ -1,0 +1,138 @@
+"""How much recharges may charge: a limit for each calendar month, and two charges in ten minutes.
+
+Months are calendar months in UTC. A customer has one open recharge at most, and `flow` asks here
+before it requests the payment, under the lock of the customer's settings. So what is charged in a
+month is never more than the limit that was in force when it was requested.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from django.db.models import Q, Sum
+
+from billing import plans
+from billing.models import AutoRecharge, Contract, Payment, Recharge
+from notifications import emit
+
+CHARGES_MAX, CHARGES_SECONDS = 2, 600
+NEAR_PERCENT = 80
+
+
+@dataclass(frozen=True, slots=True)
+class Month:
+    """A calendar month of one customer: what recharges have charged in it, and its limit."""
+
+    begins_at: datetime
+    resets_at: datetime
+    charged_cents: int
+    limit_cents: int
+
+    def allows(self, amount_cents: int) -> bool:
+        return self.charged_cents + amount_cents <= self.limit_cents
+
+    @property
+    def percent(self) -> int:
+        """How much of the limit is used."""
+        return min(100, 100 * self.charged_cents // self.limit_cents) if self.limit_cents else 100
+
+
+def month_of(now: datetime) -> tuple[datetime, datetime]:
+    """The begin of the calendar month (UTC) and of the next one."""
+    begins_at = now.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    return begins_at, (begins_at + timedelta(days=32)).replace(day=1)
+
+
+def this_month(
+    customer_id: UUID, settings: AutoRecharge | None, now: datetime, limit_cents: int | None = None
+) -> Month:
+    """The customer's month that `now` is in; with `limit_cents` as if that were the limit."""
+    begins_at, resets_at = month_of(now)
+    if limit_cents is None:
+        limit_cents = limit_of(settings, customer_id)
+    return Month(begins_at, resets_at, _charged_cents(customer_id, begins_at), limit_cents)
+
+
+def limit_of(settings: AutoRecharge | None, customer_id: UUID) -> int:
+    """The limit in force in cents: the customer's own, else three recharges of the settings.
+
+    Without settings somebody set the recharge up at Metronome, whose numbers count then.
+    """
+    if settings and settings.limit_cents is not None:
+        return settings.limit_cents
+    if settings:
+        numbers = settings.threshold_credits, settings.recharge_to_credits
+    else:
+        contract = Contract.objects.filter(customer_id=customer_id).first()
+        numbers = (
+            (contract and contract.recharge_threshold_credits) or 0,
+            (contract and contract.recharge_to_credits) or plans.RECHARGE_TO_CREDITS_DEFAULT,
+        )
+    return plans.recharge_limit_cents(*numbers)
+
+
+def next_charge_at(customer_id: UUID, now: datetime) -> datetime:
+    """When another recharge may be charged: `now`, unless there were two in the last ten minutes.
+
+    Counted from the moment we learned of a charge, which is no earlier than the charge itself.
+    """
+    charged = Recharge.objects.filter(customer_id=customer_id, charged_at__isnull=False)
+    latest = charged.order_by("-created_at").values_list("charged_at", flat=True)[:CHARGES_MAX]
+    moments = [moment for moment in latest if moment]
+    if len(moments) < CHARGES_MAX:
+        return now
+    return max(now, moments[-1] + timedelta(seconds=CHARGES_SECONDS))
+
+
+def emit_used(recharge: Recharge, now: datetime) -> None:
+    """Tell that a recharge has used up 80 or 100 % of the month's limit, whichever is higher.
+
+    Each is told once for a month and a limit.
+    """
+    if recharge.limit_cents is None or recharge.month_cents is None:
+        return
+    if recharge.month_cents >= recharge.limit_cents:
+        emit_limit(recharge, "recharge.limit_reached", now)
+    elif 100 * recharge.month_cents >= NEAR_PERCENT * recharge.limit_cents:
+        refused = Recharge.objects.filter(
+            customer_id=recharge.customer_id,
+            refusal=Recharge.Refusal.LIMIT,
+            limit_cents=recharge.limit_cents,
+            resets_at=recharge.resets_at,
+        )
+        if not refused.exists():  # then it was told as reached
+            emit_limit(recharge, "recharge.limit_near", now)
+
+
+def emit_limit(recharge: Recharge, kind: str, now: datetime) -> None:
+    """Tell that the month's limit is nearly or wholly used up."""
+    if recharge.resets_at is None:
+        raise ValueError(f"recharge {recharge.pk} was never compared with a limit")
+    data = {
+        "limit_cents": recharge.limit_cents,
+        "month_cents": recharge.month_cents,
+        "resets_at": recharge.resets_at.isoformat(),
+    }
+    key = f"{recharge.resets_at:%Y-%m-%d}-{recharge.limit_cents}"
+    emit(recharge.customer_id, kind, key, data, now)
+
+
+def _charged_cents(customer_id: UUID, begins_at: datetime) -> int:
+    """What recharges have charged since `begins_at`, or may still charge.
+
+    Of those requested before, only the last one can have been open then. It counts where its
+    payment was requested and where it was charged, which may be two months: never too little.
+    """
+    mine = Recharge.objects.filter(customer_id=customer_id)
+    before = mine.filter(created_at__lt=begins_at).order_by("-created_at").values("pk")[:1]
+    counted = mine.filter(
+        Q(created_at__gte=begins_at)
+        | Q(pk__in=before, payment__created_at__gte=begins_at)
+        | Q(pk__in=before, charged_at__gte=begins_at)
+    )
+    cents: int = counted.exclude(payment__state=Payment.State.FAILED).aggregate(
+        cents=Sum("payment__amount_cents", default=0)
+    )["cents"]
+    return cents

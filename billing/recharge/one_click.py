@@ -1,0 +1,44 @@
+"""The link in every mail about a recharge that switches auto-recharge off without a login.
+
+It is signed and does not expire: it can only switch off, which may be done twice. Mail programs use
+the same address for their own button (RFC 8058).
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+from django.conf import settings
+from django.core import signing
+from django.urls import reverse
+
+from accounts.models import Customer
+
+from .settings import switch_off
+
+SALT = "billing.recharge.one_click"
+
+
+class LinkInvalid(Exception):
+    """The link was not made by us, or for another SECRET_KEY."""
+
+
+def off_url(customer: Customer) -> str:
+    """The address that switches off this customer's auto-recharge: a page with one button."""
+    token = signing.dumps(str(customer.pk), salt=SALT)
+    return settings.SITE_URL.rstrip("/") + reverse("recharge_off", args=[token])
+
+
+def customer_of(token: str) -> Customer:
+    """Whose link it is. Raises LinkInvalid."""
+    try:
+        customer_id = UUID(signing.loads(token, salt=SALT))
+        return Customer.objects.get(pk=customer_id)
+    except (signing.BadSignature, ValueError, Customer.DoesNotExist) as error:
+        raise LinkInvalid from error
+
+
+def switch_off_by_link(*, token: str, now: datetime) -> None:
+    """Switch it off as the customer's own choice. Safe to repeat. Raises LinkInvalid."""
+    switch_off(customer_id=customer_of(token).pk, now=now)

@@ -69,9 +69,12 @@ def cents_of(credits: int) -> int:
     return int((Decimal(credits) / CREDITS_PER_CENT).to_integral_value(ROUND_HALF_UP))
 
 
-def recharge_limit_cents(threshold_credits: int, recharge_to_credits: int) -> int:
-    """The month's limit without one of the customer's own: three recharges of these settings."""
-    return RECHARGE_LIMIT_RECHARGES * cents_of(recharge_to_credits - threshold_credits)
+def recharge_limit_cents(recharge_to_credits: int) -> int:
+    """The most that a month charges without a limit of the customer's own: three recharges.
+
+    Each may begin with an empty balance: speech goes on below the threshold until it comes.
+    """
+    return RECHARGE_LIMIT_RECHARGES * cents_of(recharge_to_credits)
 
 
 @dataclass(frozen=True, slots=True)

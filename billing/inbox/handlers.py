@@ -18,7 +18,7 @@ from billing.models import (
     Recharge,
     Wallet,
 )
-from billing.recharge import requests
+from billing.recharge import requests as recharges
 from billing.sync import schedule
 from jobs.errors import Rejected, Snooze
 from jobs.worker import RowJob
@@ -93,12 +93,12 @@ def start_recharge(event: InboundWebhook, now: datetime) -> str:
     """Metronome requests the payment of a recharge.
 
     Store it; its job charges the card and reports the result to Metronome. Raises FieldMissing,
-    or what `requests.request` raises."""
+    or what `requests.request` of recharges raises."""
     customer, fields = _customer(event, now), _fields(event)
     workflow_id = fields.get("workflow_id")
     if not isinstance(workflow_id, str) or not 0 < len(workflow_id) <= 64:
         raise FieldMissing("no workflow_id: nothing can be paid or released")
-    recharge = requests.request(
+    recharge = recharges.request(
         customer=customer,
         workflow_id=workflow_id,
         invoice_id=str(fields.get("invoice_id") or "")[:64],

@@ -48,8 +48,7 @@ class RechargeForm(forms.Form):
     limit = DollarsField(
         label="At most in a calendar month, in dollars",
         required=False,
-        help_text="Nothing is charged beyond it. Empty: three times the price of going from the "
-        "first number to the second.",
+        help_text="Nothing is charged beyond it. Empty: three recharges.",
         widget=forms.TextInput(attrs={"inputmode": "decimal", "autocomplete": "off"}),
         error_messages={"invalid": "Write an amount in dollars, such as 150 or 131.25."},
     )
@@ -182,16 +181,17 @@ def _render_form(
     numbers = form.numbers if form.is_bound and form.is_valid() else _numbers_of(row)
     threshold, recharge_to = numbers["threshold_credits"], numbers["recharge_to_credits"]
     limit = numbers["limit_cents"]
-    if limit is None:
-        limit = plans.recharge_limit_cents(threshold, recharge_to)
+    most_cents = plans.recharge_limit_cents(recharge_to) if limit is None else limit
     context = {
         "form": form,
         "auto_recharge": row,
         "reason": form.reason,
+        "needs_card": form.reason == recharge.SAVE_A_CARD,
         "threshold": threshold,
         "recharge_to": recharge_to,
         "once_cents": plans.cents_of(recharge_to - threshold),
-        "limit_cents": limit,
+        "has_limit": limit is not None,
+        "most_cents": most_cents,
         "last_month": last_month.replay(
             customer_id=customer.pk,
             threshold_credits=threshold,

@@ -9,6 +9,7 @@ from .immediate import AtOnce
 from .mirroring import follow_metronome, mirror, remember
 from .numbers import LIMIT_CENTS_MAX, TO_CREDITS_MAX, errors_of
 from .settings import (
+    SAVE_A_CARD,
     NotShown,
     SettingsInvalid,
     is_off_by_choice,
@@ -22,6 +23,7 @@ from .watchdog import clear_low_balance, track_low_balance
 
 __all__ = [
     "LIMIT_CENTS_MAX",
+    "SAVE_A_CARD",
     "TO_CREDITS_MAX",
     "AtOnce",
     "NotShown",

@@ -85,7 +85,7 @@ def _ask_for_payment(recharge: Recharge, now: datetime) -> datetime | None:
             _move(recharge, State.RELEASING, failure=SWITCHED_OFF)
             return None
         month = limits.this_month(recharge.customer_id, settings, now)
-        seen = {"limit_cents": month.limit_cents, "resets_at": month.resets_at}
+        seen: dict[str, Any] = {"limit_cents": month.limit_cents, "resets_at": month.resets_at}
         is_paused = bool(settings and settings.paused_until_at and settings.paused_until_at > now)
         if is_paused or not month.allows(recharge.amount_cents):
             seen |= {"month_cents": month.charged_cents, "failure": OVER_LIMIT}
@@ -93,7 +93,8 @@ def _ask_for_payment(recharge: Recharge, now: datetime) -> datetime | None:
             return None
         if (again_at := limits.next_charge_at(recharge.customer_id, now)) > now:
             return again_at
-        seen["month_cents"] = month.charged_cents + recharge.amount_cents
+        after = month.after(recharge.amount_cents)
+        seen |= {"month_cents": after.charged_cents, "limit_cents": after.limit_cents}
         payment = payments.request_recharge_payment(
             customer=recharge.customer, amount_cents=recharge.amount_cents, now=now
         )

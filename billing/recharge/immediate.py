@@ -41,7 +41,7 @@ def at_once(
     customer_id: UUID,
     threshold_credits: int,
     recharge_to_credits: int,
-    limit_cents: int,
+    limit_cents: int | None,
     now: datetime,
 ) -> AtOnce | None:
     """The recharge that switched-on settings of these numbers would start, None if none.
@@ -61,5 +61,7 @@ def at_once(
         amount_cents=Recharge(invoice_total=str(own_total(credits))).amount_cents,
         balance=left,
         charged_at=limits.next_charge_at(customer_id, now),
-        month=limits.this_month(customer_id, None, now, limit_cents),
+        month=limits.month_with(
+            customer_id, now, limit_cents=limit_cents, recharge_to_credits=recharge_to_credits
+        ),
     )

@@ -35,7 +35,7 @@ class _Replay:
     balance: int
     threshold: int
     recharge_to: int
-    limit_cents: int
+    limit_cents: int | None  # None: three recharges
     recharges: int = 0
     cents: int = 0
     is_limited: bool = False
@@ -52,8 +52,11 @@ class _Replay:
 
     def _recharge(self) -> None:
         cents = plans.cents_of(self.recharge_to - self.balance)
-        if self.cents + cents > self.limit_cents:
-            self.is_limited = True
+        if self.limit_cents is None:
+            self.is_limited = self.recharges >= plans.RECHARGE_LIMIT_RECHARGES
+        else:
+            self.is_limited = self.cents + cents > self.limit_cents
+        if self.is_limited:
             return
         self.balance = self.recharge_to
         self.cents += cents
@@ -65,13 +68,13 @@ def replay(
     customer_id: UUID,
     threshold_credits: int,
     recharge_to_credits: int,
-    limit_cents: int,
+    limit_cents: int | None,
     now: datetime,
 ) -> LastMonth | None:
     """What these settings would have charged in the calendar month (UTC) before `now`.
 
-    None for a customer who had nothing yet. Credits of real recharges are left out, since those of
-    the settings stand in their place.
+    Without `limit_cents` the limit is three recharges. None for a customer who had nothing yet.
+    Credits of real recharges are left out, since those of the settings stand in their place.
     """
     until_at, _ = limits.month_of(now)
     begins_at, _ = limits.month_of(until_at - timedelta(days=1))

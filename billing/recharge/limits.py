@@ -7,11 +7,11 @@ month is never more than the limit that was in force when it was requested.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from django.db.models import Q, Sum
+from django.db.models import Count, Q, Sum
 
 from billing import plans
 from billing.models import AutoRecharge, Contract, Payment, Recharge
@@ -29,9 +29,20 @@ class Month:
     resets_at: datetime
     charged_cents: int
     limit_cents: int
+    # The most that one recharge costs, if the limit is that of three; None for the customer's own.
+    once_cents: int | None = None
 
     def allows(self, amount_cents: int) -> bool:
         return self.charged_cents + amount_cents <= self.limit_cents
+
+    def after(self, amount_cents: int) -> Month:
+        """The month once another recharge of this amount is charged, as one of the three."""
+        unused = 0 if self.once_cents is None else self.once_cents - amount_cents
+        return replace(
+            self,
+            charged_cents=self.charged_cents + amount_cents,
+            limit_cents=self.limit_cents - unused,
+        )
 
     @property
     def percent(self) -> int:
@@ -45,32 +56,39 @@ def month_of(now: datetime) -> tuple[datetime, datetime]:
     return begins_at, (begins_at + timedelta(days=32)).replace(day=1)
 
 
-def this_month(
-    customer_id: UUID, settings: AutoRecharge | None, now: datetime, limit_cents: int | None = None
-) -> Month:
-    """The customer's month that `now` is in; with `limit_cents` as if that were the limit."""
-    begins_at, resets_at = month_of(now)
-    if limit_cents is None:
-        limit_cents = limit_of(settings, customer_id)
-    return Month(begins_at, resets_at, _charged_cents(customer_id, begins_at), limit_cents)
-
-
-def limit_of(settings: AutoRecharge | None, customer_id: UUID) -> int:
-    """The limit in force in cents: the customer's own, else three recharges of the settings.
+def this_month(customer_id: UUID, settings: AutoRecharge | None, now: datetime) -> Month:
+    """The customer's month that `now` is in, with the limit in force.
 
     Without settings somebody set the recharge up at Metronome, whose numbers count then.
     """
-    if settings and settings.limit_cents is not None:
-        return settings.limit_cents
     if settings:
-        numbers = settings.threshold_credits, settings.recharge_to_credits
+        own_cents, recharge_to = settings.limit_cents, settings.recharge_to_credits
     else:
         contract = Contract.objects.filter(customer_id=customer_id).first()
-        numbers = (
-            (contract and contract.recharge_threshold_credits) or 0,
-            (contract and contract.recharge_to_credits) or plans.RECHARGE_TO_CREDITS_DEFAULT,
-        )
-    return plans.recharge_limit_cents(*numbers)
+        own_cents, recharge_to = None, (contract and contract.recharge_to_credits) or 0
+    return month_with(
+        customer_id,
+        now,
+        limit_cents=own_cents,
+        recharge_to_credits=recharge_to or plans.RECHARGE_TO_CREDITS_DEFAULT,
+    )
+
+
+def month_with(
+    customer_id: UUID, now: datetime, *, limit_cents: int | None, recharge_to_credits: int
+) -> Month:
+    """The same, as if these were the settings.
+
+    Without `limit_cents` the limit is three recharges: what those of the month have charged, and
+    the most that the others of the three may cost. So there are always three, and never a fourth.
+    """
+    begins_at, resets_at = month_of(now)
+    charged_cents, recharges = _charged(customer_id, begins_at)
+    if limit_cents is not None:
+        return Month(begins_at, resets_at, charged_cents, limit_cents)
+    once_cents = plans.cents_of(recharge_to_credits)
+    left = max(plans.RECHARGE_LIMIT_RECHARGES - recharges, 0)
+    return Month(begins_at, resets_at, charged_cents, charged_cents + left * once_cents, once_cents)
 
 
 def next_charge_at(customer_id: UUID, now: datetime) -> datetime:
@@ -119,8 +137,8 @@ def emit_limit(recharge: Recharge, kind: str, now: datetime) -> None:
     emit(recharge.customer_id, kind, key, data, now)
 
 
-def _charged_cents(customer_id: UUID, begins_at: datetime) -> int:
-    """What recharges have charged since `begins_at`, or may still charge.
+def _charged(customer_id: UUID, begins_at: datetime) -> tuple[int, int]:
+    """What recharges have charged since `begins_at`, or may still charge: cents, and how many.
 
     Of those requested before, only the last one can have been open then. It counts where its
     payment was requested and where it was charged, which may be two months: never too little.
@@ -132,7 +150,7 @@ def _charged_cents(customer_id: UUID, begins_at: datetime) -> int:
         | Q(pk__in=before, payment__created_at__gte=begins_at)
         | Q(pk__in=before, charged_at__gte=begins_at)
     )
-    cents: int = counted.exclude(payment__state=Payment.State.FAILED).aggregate(
-        cents=Sum("payment__amount_cents", default=0)
-    )["cents"]
-    return cents
+    found = counted.exclude(payment__state=Payment.State.FAILED).aggregate(
+        cents=Sum("payment__amount_cents", default=0), recharges=Count("payment")
+    )
+    return found["cents"], found["recharges"]

@@ -10,13 +10,15 @@ from django.db import IntegrityError, transaction
 from django.db.models import F
 
 from accounts.models import Customer
-from billing import plans
 from billing.models import AutoRecharge, Recharge, Subscription
 from billing.payments import cards
 
 from .immediate import AtOnce, at_once
 from .numbers import errors_of
 from .requests import own_workflow_id, request_own
+
+CHOOSE_A_PLAN = "Choose a plan first: auto-recharge keeps a plan going when its credits run out."
+SAVE_A_CARD = "Save a card first: auto-recharge charges it."
 
 
 class SettingsInvalid(Exception):
@@ -111,8 +113,6 @@ def preview(
     now: datetime,
 ) -> AtOnce | None:
     """What saving these settings, switched on, would charge at once. Writes nothing."""
-    if limit_cents is None:
-        limit_cents = plans.recharge_limit_cents(threshold_credits, recharge_to_credits)
     return at_once(
         customer_id=customer.pk,
         threshold_credits=threshold_credits,
@@ -142,9 +142,9 @@ def _at_once(row: AutoRecharge, fields: dict[str, Any], now: datetime) -> AtOnce
 def why_not_on(customer: Customer) -> str:
     """Why the customer cannot switch it on, '' if they can: it takes a plan and a card."""
     if not Subscription.objects.live().filter(customer=customer).exists():
-        return "Choose a plan first: auto-recharge keeps a plan going when its credits run out."
+        return CHOOSE_A_PLAN
     if cards.shown(customer.pk) is None:
-        return "Save a card first: auto-recharge charges it."
+        return SAVE_A_CARD
     return ""
 
 

@@ -32,8 +32,8 @@ class TopUps(Operators):
         super().__init__(seed)
         # What was shown before it was confirmed, by key of the form: cents, and credits of a pack.
         self.shown: dict[str, tuple[int, int | None]] = {}
-        # Every limit that a customer has ever set.
-        self.limits: dict[UUID, set[int]] = {}
+        # Every limit that a customer has ever set; None is that of three recharges.
+        self.limits: dict[UUID, set[int | None]] = {}
         self.confirmed: dict[str, datetime] = {}  # charges, by key: when the bank was told
 
     def top_up(self) -> None:
@@ -67,7 +67,6 @@ class TopUps(Operators):
         target = threshold + self.dice.choice([40_000, 40_001, 77_777])
         enabled = self.dice.random() < 0.8
         limit = self.dice.choice([None, None, 2_000, 5_000, 40_000])
-        usual = plans.recharge_limit_cents(threshold, target)
         key = UUID(int=self.dice.getrandbits(128))
         numbers: dict[str, Any] = {
             "customer": customer,
@@ -79,7 +78,7 @@ class TopUps(Operators):
             found = recharge.preview(**numbers, now=self.now()) if enabled else None
             due_cents = found.due_cents if found else 0
             self.shown[own_workflow_id(key)] = (due_cents, None)
-            self.limits.setdefault(customer.pk, set()).add(usual if limit is None else limit)
+            self.limits.setdefault(customer.pk, set()).add(limit)
             for _ in range(self.dice.choice([1, 1, 2])):
                 recharge.save_settings(
                     **numbers, enabled=enabled, shown_cents=due_cents, key=key, now=self.now()
@@ -110,7 +109,9 @@ def keep_their_limits(world: World) -> None:
         for number, (moment, _, row) in enumerate(charged):
             month = limits.month_of(moment)
             until_now = [cents for at, cents, _ in charged[: number + 1] if at >= month[0]]
-            assert row.limit_cents in world.limits[customer_id], "a limit that nobody set"
+            if row.limit_cents not in world.limits[customer_id]:
+                assert None in world.limits[customer_id], "a limit that nobody set"
+                assert len(until_now) <= plans.RECHARGE_LIMIT_RECHARGES, f"{row} is a fourth"
             assert sum(until_now) <= row.limit_cents, f"{row} exceeds {row.limit_cents} cents"
     for purchase in Purchase.objects.select_related("payment"):
         assert (purchase.amount_cents, purchase.credits) == world.shown[purchase.key]

@@ -291,7 +291,7 @@ def test_auto_recharge_is_switched_on_and_off(planned, alice):
 
     assert "Auto-recharge is on." in text_of(answer)
     assert "At 25,000 credits or fewer, top up to 200,000." in text_of(answer)
-    assert "$0.00 of $131.25" in text_of(answer)
+    assert "$0.00 of $150.00 , three recharges" in text_of(answer)
     row = AutoRecharge.objects.get()
     assert (row.customer, row.enabled, row.threshold_credits, row.recharge_to_credits) == (
         alice,

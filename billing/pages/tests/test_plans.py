@@ -327,3 +327,7 @@ def test_a_declined_renewal_is_past_due_and_paid_by_the_button(live, stage, alic
 @pytest.mark.parametrize("plan", ["", "gold", "enterprise", "trial"])
 def test_a_preview_of_what_costs_nothing_or_is_no_plan_leads_to_the_plans(page, plan):
     assert page.get(f"/billing/plans/change/?plan={plan}").url == URL
+
+
+def test_a_preview_of_a_plan_with_a_nul_in_its_name_is_400(page):
+    assert page.get("/billing/plans/change/?plan=%00").status_code == 400

@@ -19,7 +19,8 @@ from billing.models import (
 from billing.payments import cards, processing
 from billing.payments.gateways import GatewayUnavailable
 from billing.payments.gateways.test import DECLINING_CARD, GOOD_CARD, TestGateway
-from billing.recharge import flow, requests
+from billing.recharge import flow
+from billing.recharge import requests as recharges
 from billing.sync import contracts
 from billing.tests.money_stage import (
     Killed,
@@ -63,7 +64,7 @@ def ask(customer, now, **changed) -> Recharge:
         "invoice_total": 4_500,
         "currency": "USD",
     } | changed
-    return requests.request(customer=customer, now=now, **asked)
+    return recharges.request(customer=customer, now=now, **asked)
 
 
 @pytest.mark.parametrize(
@@ -89,13 +90,13 @@ def test_an_invoice_total_is_rounded_half_up_and_kept_as_sent(alice, now, total,
     + ["1e99", "1e999999999", 10**30, float("inf"), "1" * 50],
 )
 def test_an_amount_nobody_can_charge_is_refused(alice, now, total):
-    with pytest.raises(requests.InvoiceTotalInvalid):
+    with pytest.raises(recharges.InvoiceTotalInvalid):
         ask(alice, now, invoice_total=total)
     assert not Recharge.objects.exists()
 
 
 def test_another_currency_is_refused(alice, now):
-    with pytest.raises(requests.InvoiceTotalInvalid, match="only USD"):
+    with pytest.raises(recharges.InvoiceTotalInvalid, match="only USD"):
         ask(alice, now, currency="EUR")
 
 
@@ -106,7 +107,7 @@ def test_the_same_workflow_asked_twice_is_one_payment(alice, now):
 
 def test_a_second_recharge_waits_for_the_first(alice, now):
     first = ask(alice, now)
-    with pytest.raises(requests.RechargeUnderWay):
+    with pytest.raises(recharges.RechargeUnderWay):
         ask(alice, now, workflow_id="workflow-2")
 
     Recharge.objects.filter(pk=first.pk).update(state=State.FAILED)

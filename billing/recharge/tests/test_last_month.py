@@ -27,7 +27,7 @@ def spend(customer, credits: int, at) -> None:
     ledger.capture(reservation_id=reservation.id, now=at)
 
 
-def replay(customer, now, limit_cents: int = 100_000):
+def replay(customer, now, limit_cents: int | None = 100_000):
     return last_month.replay(
         customer_id=customer.pk,
         threshold_credits=25_000,
@@ -78,13 +78,33 @@ def test_credits_that_came_or_ended_meanwhile_count_and_real_recharges_do_not(al
     assert (found.recharges, found.cents, found.spent_credits) == (2, 8_750, 180_000)
 
 
+def recharged(customer, now, month, credits: int) -> None:
+    """Begins with 30,000 credits, is recharged by so many, and spends them all."""
+    ends_at = now + timedelta(days=900)
+    fund(customer, 30_000, month - timedelta(days=30), ends_at=ends_at)
+    fund(customer, credits, month, segment_id="bought", ends_at=ends_at)
+    CreditGrant.objects.filter(segment_id="bought").update(name="Auto-recharge")
+    spend(customer, 30_000 + credits, month + timedelta(hours=1))
+
+
 def test_the_limit_ends_it(alice, now, month):
-    fund(alice, 2_000_000, month - timedelta(days=30), ends_at=now + timedelta(days=900))
-    spend(alice, 2_000_000, month)
+    recharged(alice, now, month, 350_000)
 
     found = replay(alice, now, limit_cents=4_400)
 
     assert (found.recharges, found.cents, found.is_limited) == (1, 4_375, True)
+
+
+@pytest.mark.parametrize(
+    ("credits", "recharges", "is_limited"), [(300_000, 2, False), (2_000_000, 3, True)]
+)
+def test_without_a_limit_three_recharges_end_it(alice, now, month, credits, recharges, is_limited):
+    recharged(alice, now, month, credits)
+
+    found = replay(alice, now, limit_cents=None)
+
+    assert (found.recharges, found.cents) == (recharges, recharges * 4_375)
+    assert found.is_limited == is_limited
 
 
 def test_the_number_of_queries_does_not_grow_with_the_captures(alice, now, month):

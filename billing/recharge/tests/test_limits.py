@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from billing import metronome, recharge
+from billing import metronome, plans, recharge
 from billing.models import AutoRecharge, ChargeAtTestGateway, Payment, Recharge
 from billing.payments import cards
 from billing.payments.gateways.test import DECLINING_CARD, GOOD_CARD
@@ -98,10 +98,68 @@ def test_a_month_is_a_calendar_month_in_utc(now, begins, ends):
 # --- The limit ------------------------------------------------------------------------------------
 
 
-def test_without_a_limit_of_ones_own_it_is_three_recharges_of_the_settings(alice, now):
+def test_without_a_limit_of_ones_own_it_is_three_recharges_each_from_an_empty_balance(alice, now):
     row = save(alice, now, threshold=25_000, to=200_000)
 
-    assert limits.limit_of(row, alice.pk) == 3 * 4_375
+    assert limits.this_month(alice.pk, row, now).limit_cents == 3 * 5_000
+
+
+@pytest.mark.parametrize(
+    ("threshold", "to", "left", "once_cents"),
+    [
+        (25_000, 200_000, 25_000, 4_375),  # just at the threshold
+        (25_000, 200_000, 20_000, 4_500),
+        (25_000, 200_000, 0, 5_000),  # all spent before the recharge came
+        (20_000, 60_000, 20_000, 1_000),
+        (20_000, 60_000, 0, 1_500),
+    ],
+)
+def test_without_a_limit_of_ones_own_three_recharges_come_and_no_fourth(
+    mid_month, webhooks, alice, told, threshold, to, left, once_cents
+):
+    establish(mid_month, alice)
+    switch_on(mid_month, alice, threshold=threshold, to=to)
+    for _ in range(4):
+        use_up(mid_month, alice, left=left)
+
+    assert charged_cents() == 3 * [once_cents]
+    refused = Recharge.objects.latest("pk")
+    assert (refused.refusal, refused.payment) == ("limit", None)
+    assert refused.month_cents == refused.limit_cents == 3 * once_cents
+    assert AutoRecharge.objects.get().paused_until_at
+    assert balance(alice) == remote_balance(alice) == left
+    assert [kind for kind, _ in told] == 3 * ["recharge.done"] + ["recharge.limit_reached"]
+
+
+def test_the_limit_of_three_says_what_the_rest_of_them_may_cost(mid_month, webhooks, alice):
+    recharging(mid_month, alice)
+    seen = []
+    for left in (25_000, 0, 20_000):
+        use_up(mid_month, alice, left=left)
+        row = AutoRecharge.objects.get()
+        month = limits.this_month(alice.pk, row, mid_month.now())
+        made = Recharge.objects.latest("pk")
+        assert (made.month_cents, made.limit_cents) == (month.charged_cents, month.limit_cents)
+        seen.append((month.charged_cents, month.limit_cents))
+
+    assert seen == [(4_375, 14_375), (9_375, 14_375), (13_875, 13_875)]
+
+
+def test_a_limit_of_ones_own_after_three_recharges_lets_more_through(mid_month, webhooks, alice):
+    recharging(mid_month, alice)
+    for _ in range(4):
+        use_up(mid_month, alice)
+    assert len(charged_cents()) == 3
+
+    save(alice, mid_month.now(), limit_cents=18_000)
+    mid_month.drain()
+
+    assert charged_cents() == 4 * [4_500]
+    save(alice, mid_month.now())
+    burn(mid_month, alice, balance(alice) - 20_000)
+    mid_month.advance(minutes=11)
+    mid_month.drain()
+    assert len(charged_cents()) == 4, "four are more than three"
 
 
 def test_at_the_limit_the_request_is_refused_without_a_charge_and_it_pauses(
@@ -230,10 +288,13 @@ def test_a_charge_of_the_last_second_counts_in_both_months_it_may_belong_to(alic
         charged_at=resets_at + timedelta(seconds=2),
     )
 
+    def month_at(moment):
+        return limits.month_with(alice.pk, moment, limit_cents=1, recharge_to_credits=60_000)
+
     for moment in (resets_at - timedelta(seconds=1), resets_at + timedelta(minutes=1)):
-        assert limits.this_month(alice.pk, None, moment, 1).charged_cents == 4_000
+        assert month_at(moment).charged_cents == 4_000
     later = resets_at + timedelta(days=31)
-    assert limits.this_month(alice.pk, None, later, 1).charged_cents == 0
+    assert month_at(later).charged_cents == 0
 
 
 # --- Ten minutes ----------------------------------------------------------------------------------
@@ -280,7 +341,8 @@ def test_speaking_in_a_loop_cannot_charge_more_than_the_limit(mid_month, webhook
         mid_month.advance(minutes=1)
         mid_month.drain()
 
-    assert sum(charged_cents()) <= 3_000 == limits.limit_of(AutoRecharge.objects.get(), alice.pk)
+    assert len(charged_cents()) == 3
+    assert sum(charged_cents()) <= plans.recharge_limit_cents(60_000) == 4_500
     assert AutoRecharge.objects.get().paused_until_at
     assert balance(alice) == remote_balance(alice)
 

@@ -251,7 +251,7 @@ def test_credits_are_topped_up_and_a_recharge_shows_its_limit(site, browser):
     sign_up(page, address)
 
     page.goto(f"{address}/billing/")
-    page.get_by_text("$10", exact=True).click()
+    page.get_by_role("radio", name="$10 40,000 credits", exact=True).check()
     page.get_by_role("button", name="See what you pay").click()
     assert page.locator("[data-due-cents]").get_attribute("data-due-cents") == "1000"
     page.get_by_role("button", name="Pay $10.00").click()

@@ -71,8 +71,8 @@ def buy(
 ) -> Purchase:
     """Buy credits for the amount that was shown. A worker charges it and grants the credits.
 
-    The same `key` again returns the same purchase, so that a double click or a second tab buys
-    once. Raises PurchaseRefused: NotShown if the amount buys other credits than were shown.
+    The same `key` again returns the same purchase, so that a double click or the form sent anew
+    buys once. Raises PurchaseRefused: NotShown if the amount buys other credits than were shown.
     """
     key = key[:64]
     mine = Purchase.objects.filter(customer=customer, key=key)

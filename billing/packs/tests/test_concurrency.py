@@ -2,12 +2,13 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from uuid import uuid4
 
 import pytest
 from django.db import close_old_connections, connection
 
 from billing import recharge
-from billing.models import AutoRecharge, Payment, Purchase, Recharge
+from billing.models import AutoRecharge, Contract, Payment, Purchase, Recharge
 from billing.packs import requests as packs
 from billing.recharge import flow, limits
 from billing.tests.money_stage import have_plan
@@ -35,6 +36,38 @@ def test_one_form_sent_many_times_at_once_is_one_purchase(alice, now):
 
     assert len(set(made)) == 1
     assert (Purchase.objects.count(), Payment.objects.count()) == (1, 1)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("is_one_form", [True, False])
+def test_settings_that_charge_at_once_sent_many_times_at_once_are_one_recharge(
+    alice, now, is_one_form
+):
+    """By a double click, or from as many tabs: those that come later charge nothing."""
+    have_plan(alice, now)
+    Contract.objects.create(customer=alice, metronome_id="contract", starts_at=now)
+    one = uuid4()
+
+    def send(_):
+        try:
+            recharge.save_settings(
+                customer=alice,
+                enabled=True,
+                threshold_credits=20_000,
+                recharge_to_credits=60_000,
+                shown_cents=1_500,
+                key=one if is_one_form else uuid4(),
+                now=now,
+            )
+        except recharge.NotShown:
+            return "not shown"
+        return "saved"
+
+    outcomes = together(send)
+
+    assert Recharge.objects.get().amount_cents == 1_500
+    assert outcomes.count("saved") == (8 if is_one_form else 1)
+    assert AutoRecharge.objects.get().settings_version == 1
 
 
 @pytest.mark.django_db(transaction=True)

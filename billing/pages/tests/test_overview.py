@@ -468,6 +468,20 @@ def test_what_would_be_charged_at_once_is_shown_first_and_only_that_is_charged(l
     assert Recharge.objects.get().amount_cents == 4_500
 
 
+def test_of_two_tabs_that_show_the_same_charge_one_charges_it(low):
+    tabs = []
+    for _ in range(2):
+        html = low.post("/billing/recharge/", RECHARGE).content.decode()
+        tabs.append(dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)">', html)))
+    assert tabs[0]["key"] != tabs[1]["key"]
+
+    answers = [low.post("/billing/recharge/", form) for form in tabs]
+
+    assert [answer.status_code for answer in answers] == [302, 409]
+    assert "Nothing was charged and nothing saved" in answers[1].content.decode()
+    assert Recharge.objects.get().amount_cents == 4_500
+
+
 def test_if_the_balance_has_changed_meanwhile_the_new_amount_is_shown(low, alice, stage):
     html = low.post("/billing/recharge/", RECHARGE).content.decode()
     form = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)">', html))

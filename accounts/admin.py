@@ -10,10 +10,13 @@ from django.contrib import admin
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.forms import AdminPasswordChangeForm, AdminUserCreationForm, UserChangeForm
+from django.db import transaction
 from django.db.models import Q, QuerySet, UUIDField
 from django.http import HttpRequest
+from django.utils import timezone
 from django.utils.html import format_html
 
+import mails
 from operations.admin import BoundedPaginator, JobRowAdmin, ReadOnlyAdmin
 
 from . import typed
@@ -116,7 +119,13 @@ class UserEditForm(OneFormOfEmail, ChangeForm):
 
 
 class UserPasswordForm(OneFormOfPasswords, PasswordForm):
-    pass
+    def save(self, commit: bool = True) -> User:
+        """The user is told of it."""
+        now = timezone.now()
+        with transaction.atomic():
+            user = super().save(commit)
+            mails.write(user.pk, "account.password_changed", now.isoformat(), {}, now)
+        return user
 
 
 @admin.register(User)
@@ -135,12 +144,12 @@ class UserAdmin(BaseUserAdmin):
     list_filter = ("is_staff", "is_superuser", "is_active")
     search_fields = ("email__startswith", "last_name__istartswith")
     fieldsets = (
-        (None, {"fields": ("email", "password", "first_name", "last_name")}),
+        (None, {"fields": ("email", "new_email", "password", "first_name", "last_name")}),
         (
             "Permissions",
             {"fields": ("is_active", "is_staff", "is_superuser", "groups", "user_permissions")},
         ),
-        ("Dates", {"fields": ("last_login", "date_joined")}),
+        ("Dates", {"fields": ("last_login", "date_joined", "email_confirmed_at")}),
     )
     add_fieldsets = (
         (
@@ -157,7 +166,7 @@ class UserAdmin(BaseUserAdmin):
             },
         ),
     )
-    readonly_fields = ("last_login", "date_joined")
+    readonly_fields = ("last_login", "date_joined", "email_confirmed_at", "new_email")
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         if obj is None or not Customer.objects.filter(user=obj).exists():
@@ -197,7 +206,7 @@ class IngestAliasAdmin(CustomerSearch, ReadOnlyAdmin):
 
 @admin.register(PasswordReset)
 class PasswordResetAdmin(JobRowAdmin):
-    list_display = ("email", "asked_at", "sent_at")
+    list_display = ("email", "asked_at", "written_at")
     search_fields = ("email__startswith",)
     ordering = ("-pk",)
 

@@ -14,7 +14,10 @@ from django.contrib.auth.password_validation import validate_password
 from django.forms.models import model_to_dict
 from django.http import HttpRequest, QueryDict
 
-from . import typed
+from mails.kinds import optional
+from mails.preferences import LOW_BALANCE_CREDITS_MAX
+
+from . import mailbox, names, typed
 from .models import User
 from .signup import EMAIL_CHARACTERS_MAX
 
@@ -64,15 +67,26 @@ class EmailForm(forms.Form):
     )
 
 
+class NameField(forms.CharField):
+    def __init__(self, autocomplete: str) -> None:
+        widget = forms.TextInput(attrs={"autocomplete": autocomplete})
+        super().__init__(max_length=100, widget=widget, validators=[names.check])
+
+
 class PersonForm(EmailForm):
-    first_name = forms.CharField(
-        max_length=100, widget=forms.TextInput(attrs={"autocomplete": "given-name"})
-    )
-    last_name = forms.CharField(
-        max_length=100, widget=forms.TextInput(attrs={"autocomplete": "family-name"})
-    )
+    """Who somebody is, and an address that mail can reach."""
+
+    first_name = NameField("given-name")
+    last_name = NameField("family-name")
 
     field_order = ["first_name", "last_name", "email"]
+    present_email = ""
+
+    def clean_email(self) -> str:
+        email: str = self.cleaned_data["email"]
+        if email != self.present_email:
+            mailbox.check_reachable(email)
+        return email
 
     def person(self) -> dict[str, str]:
         return {name: self.cleaned_data[name] for name in ("first_name", "last_name", "email")}
@@ -124,6 +138,24 @@ class PasswordChangeForm(OneFormOfPasswords, auth_forms.PasswordChangeForm):
     pass
 
 
+class MailForm(forms.Form):
+    """Which mails one wants, and at which balance it is low."""
+
+    wanted = forms.MultipleChoiceField(
+        label="Also tell me",
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+        choices=lambda: list(optional().items()),
+    )
+    low_balance_credits = forms.IntegerField(
+        label="My credits are low at",
+        required=False,
+        min_value=1,
+        max_value=LOW_BALANCE_CREDITS_MAX,
+        help_text="Credits. Empty: at the threshold of auto-recharge, or at a tenth of your plan.",
+    )
+
+
 class ProfileForm(PersonForm):
     current_password = PasswordField(
         "Current password",
@@ -141,7 +173,7 @@ class ProfileForm(PersonForm):
     ) -> None:
         known = model_to_dict(user, ["first_name", "last_name", "email"])
         super().__init__(data, initial=known | (typed or {}))
-        self.user = user
+        self.user, self.present_email = user, user.email
 
     def clean(self) -> dict[str, Any]:
         answers = self.cleaned_data

@@ -6,4 +6,4 @@ from jobs.job import Job
 
 from . import password_reset
 
-JOBS: list[Job] = [password_reset.SEND]
+JOBS: list[Job] = [password_reset.WRITE]

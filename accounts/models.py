@@ -13,7 +13,7 @@ from django.db.models.functions import Lower
 
 from jobs.models import JobRow
 
-from . import typed
+from . import names, typed
 
 
 class UserManager(BaseUserManager["User"]):
@@ -34,12 +34,26 @@ class User(AbstractUser):
     """A person, who logs in with the e-mail address. It is stored in lower case and is unique."""
 
     username = None  # type: ignore[assignment]
-    first_name = models.CharField(max_length=100, blank=True)  # required of customers only
-    last_name = models.CharField(max_length=100, blank=True)
+    first_name = models.CharField(  # required of customers only
+        max_length=100, blank=True, validators=[names.check]
+    )
+    last_name = models.CharField(max_length=100, blank=True, validators=[names.check])
     email = models.EmailField(
         "e-mail address",
         unique=True,
         error_messages={"unique": "There is already an account for this e-mail address."},
+    )
+    email_confirmed_at = models.DateTimeField(
+        "confirmed at",
+        null=True,
+        blank=True,
+        help_text="When its owner confirmed it, by a link we had sent there.",
+    )
+    new_email = models.EmailField(
+        "new e-mail address",
+        blank=True,
+        default="",
+        help_text="Asked for; used once its owner has confirmed it.",
     )
 
     objects = UserManager()  # type: ignore[misc,assignment]
@@ -130,14 +144,16 @@ class IngestAlias(models.Model):
 class PasswordReset(JobRow):
     """A request to reset the password of an address, whether or not there is such an account.
 
-    The job on the row sends the e-mail if there is one. The link is created at that moment.
+    The job on the row writes the mail if there is one.
     """
 
     due_within_seconds = 0
 
     email = models.EmailField("e-mail address", unique=True)
     asked_at = models.DateTimeField()
-    sent_at = models.DateTimeField(null=True, blank=True)
+    written_at = models.DateTimeField(
+        null=True, blank=True, help_text="Its row among the mails says whether it went out."
+    )
 
     class Meta(JobRow.Meta):
         abstract = False

@@ -1,47 +1,48 @@
-"""Changes of name and e-mail address."""
+"""Changes of name, and asking for another e-mail address."""
 
 from __future__ import annotations
 
 from datetime import datetime
 
-from django.db import IntegrityError, transaction
+from django.db import transaction
 
-from . import typed
+from . import confirmation, typed
+from .aliases import EmailTaken, email_alias
 from .models import Customer, IngestAlias, User
-from .signup import email_alias, raise_if_taken
 
 
-def change(*, user: User, first_name: str, last_name: str, email: str, now: datetime) -> None:
-    """Store the names and the e-mail address. Raises EmailTaken.
+def change(*, user: User, first_name: str, last_name: str, email: str, now: datetime) -> bool:
+    """Store the names. Another e-mail address is asked for, and used once it is confirmed.
 
-    The worker pushes changes to Metronome: the names, and the address as an ingest alias. A closed
-    account is not changed: a request that began before the account was closed must not restore
-    personal data that is being deleted.
+    Returns whether an address was asked for. Raises EmailTaken.
+
+    The worker pushes the names to Metronome. A closed account is not changed: a request that began
+    before the account was closed must not restore personal data that is being deleted.
     """
     email = typed.email(email)
     names = {"first_name": first_name, "last_name": last_name}
-    try:
-        with transaction.atomic():
-            # Before the alias is written: the row lock makes a concurrent request of the same
-            # person wait, so there is one alias of each kind.
-            mine = User.objects.filter(pk=user.pk, is_active=True)
-            if not mine.update(email=email):
-                return
-            renamed = mine.exclude(**names).update(**names)
-            if renamed:
-                Customer.objects.filter(user=user).run_now(now)
-            for customer in Customer.objects.filter(user=user).exclude(
-                aliases__name=email_alias(email)
-            ):
-                _replace_alias(customer, email_alias(email), now)
-    except IntegrityError as error:
-        raise_if_taken(email, error)
-        raise
+    with transaction.atomic():
+        mine = User.objects.filter(pk=user.pk, is_active=True)
+        held = mine.select_for_update().first()
+        if held is None:
+            return False
+        is_new = email != held.email
+        if is_new:
+            _raise_if_of_another(email, held)
+            mine.update(new_email=email)
+            confirmation.write(user.pk, email, now)
+        if mine.exclude(**names).update(**names):
+            Customer.objects.filter(user=user).run_now(now)
+    return is_new
 
 
-def _replace_alias(customer: Customer, name: str, now: datetime) -> None:
-    # A new row, not a new name in the old row: a worker that is pushing the old name at this moment
-    # marks the row as pushed, which would be wrong for the new name.
-    customer.aliases.filter(kind=IngestAlias.Kind.EMAIL).delete()
-    IngestAlias.objects.create(customer=customer, kind=IngestAlias.Kind.EMAIL, name=name)
-    Customer.objects.filter(pk=customer.pk).run_now(now)
+def keep_address(*, user: User) -> None:
+    """Ask for no other address any more."""
+    User.objects.filter(pk=user.pk).update(new_email="")
+
+
+def _raise_if_of_another(email: str, user: User) -> None:
+    users = User.objects.filter(email=email).exclude(pk=user.pk)
+    aliases = IngestAlias.objects.filter(name=email_alias(email)).exclude(customer__user=user)
+    if users.exists() or aliases.exists():
+        raise EmailTaken

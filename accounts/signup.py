@@ -8,18 +8,12 @@ from django.db import IntegrityError, transaction
 
 from jobs.models import due
 
-from . import typed
+from . import confirmation, typed
+from .aliases import email_alias, raise_if_taken
 from .models import Customer, IngestAlias, User
 
 # The e-mail address is part of an ingest alias, which Metronome limits to 128 characters.
 EMAIL_CHARACTERS_MAX = 120
-
-
-class EmailTaken(Exception):
-    """Another account has this e-mail address, or an ingest alias made from it."""
-
-    def __init__(self) -> None:
-        super().__init__("There is already an account for this e-mail address.")
 
 
 def register(
@@ -27,8 +21,9 @@ def register(
 ) -> Customer:
     """Create the user, the customer and its aliases in one transaction. Raises EmailTaken.
 
-    The worker creates the customer at Metronome.
+    The worker creates the customer at Metronome, and sends a link to confirm the address.
     """
+
     email = typed.email(email)
     user = User(email=email, first_name=first_name, last_name=last_name)
     user.set_password(password)  # before the transaction: hashing is slow on purpose
@@ -42,21 +37,8 @@ def register(
             IngestAlias.objects.create(
                 customer=customer, kind=IngestAlias.Kind.EMAIL, name=email_alias(email)
             )
+            confirmation.write(user.pk, email, now)
     except IntegrityError as error:
         raise_if_taken(email, error)
         raise
     return customer
-
-
-def email_alias(email: str) -> str:
-    return f"vocalis_{email}"
-
-
-def raise_if_taken(email: str, error: IntegrityError) -> None:
-    """Raise EmailTaken if a taken address explains the IntegrityError; otherwise it is a bug."""
-    users, aliases = (
-        User.objects.filter(email=email),
-        IngestAlias.objects.filter(name=email_alias(email)),
-    )
-    if users.exists() or aliases.exists():
-        raise EmailTaken from error

@@ -31,6 +31,7 @@ RATES = {
     "login": ("10/10m", "100/10m"),
     "signup": ("10/10m", "100/h"),
     "password reset": ("5/10m", "50/10m"),
+    "confirmation": ("5/10m", ""),
     "current password": ("10/10m", "100/10m"),
     "unsent form": ("", "30/10m"),
     "preview": ("60/10m", ""),

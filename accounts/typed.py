@@ -9,10 +9,13 @@ the GIL. So only this module normalises, and it checks the length first.
 
 import unicodedata
 
+import idna
+
 # NFC composes at most this many characters into one. So a text longer than DECOMPOSED_MAX times a
 # limit is over the limit in any form.
 DECOMPOSED_MAX = 4
 EMAIL_CHARACTERS_MAX = 254  # the maximum of SMTP, RFC 5321
+OTHER_AT_SIGNS = "\uff20\ufe6b"  # the full-width and the small one
 PASSWORD_CHARACTERS_MAX = 1_000
 MARKS_MAX = 30  # in a row, as in Unicode's Stream-Safe Text Format; no language needs ten
 
@@ -49,9 +52,17 @@ def normalise(text: str, *, characters_max: int) -> str:
 def email(text: str) -> str:
     """The form in which an e-mail address is stored, counted and searched for.
 
-    A text that cannot be normalised is returned as it is: no account has such an address.
+    A text that cannot be normalised is returned as it is: no account has such an address. The
+    domain is in the form that people read, whether it was typed so, in full-width letters or in
+    the ASCII form of IDNA.
     """
-    return _lenient(_lenient(text.strip(), EMAIL_CHARACTERS_MAX).lower(), EMAIL_CHARACTERS_MAX)
+    text = _lenient(_lenient(text.strip(), EMAIL_CHARACTERS_MAX).lower(), EMAIL_CHARACTERS_MAX)
+    if len(text) > EMAIL_CHARACTERS_MAX:
+        return text
+    for sign in OTHER_AT_SIGNS:
+        text = text.replace(sign, "@")
+    local, at, domain = text.rpartition("@")
+    return f"{local}{at}{_readable(domain)}" if at else text
 
 
 def password(text: str) -> str:
@@ -61,6 +72,14 @@ def password(text: str) -> str:
     password is chosen.
     """
     return _lenient(text, PASSWORD_CHARACTERS_MAX)
+
+
+def _readable(domain: str) -> str:
+    """The one form of a domain; as it is if it can be none."""
+    try:
+        return idna.decode(idna.encode(domain, uts46=True))
+    except (idna.IDNAError, UnicodeError):
+        return domain
 
 
 def _lenient(text: str, characters_max: int) -> str:

@@ -16,7 +16,7 @@ from billing.packs import flow as packs
 from billing.payments import processing, setups
 from billing.recharge import flow
 from billing.recharge.mirroring import MIRROR
-from billing.subscriptions import complimentary, renew
+from billing.subscriptions import complimentary, reminders, renew
 from billing.sync import customers, drift, expiry, grants, schedule
 from jobs.job import Job
 from jobs.worker import RowJob
@@ -85,6 +85,7 @@ JOBS: list[Job] = [
     flow.ADVANCE,
     packs.ADVANCE,
     renew.ADVANCE,
+    reminders.REMIND,
     complimentary.GRANT,
     MIRROR,
     expiry.START_OR_END,

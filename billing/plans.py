@@ -14,6 +14,11 @@ STANDARD_CREDITS = 1
 PREMIUM_CREDITS = 2
 OWN_VOICE_CREDITS = 25_000
 
+# How many days before its end a trial, or the period of a plan, is told of; and what is off the
+# price of the first month for who chooses a plan between that and the end of the trial.
+REMIND_DAYS = 3
+TRIAL_OFFER_PERCENT = 20
+
 # How long the audio of a customer without a plan is kept. It can be made again, free, for ever.
 AUDIO_DAYS_WITHOUT_PLAN = 30
 

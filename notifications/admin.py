@@ -1,4 +1,4 @@
-"""Endpoints without their secrets, and what is sent to them."""
+"""Endpoints without their secrets and what is sent to them; mails, preferences and banners."""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ from django.utils import timezone
 from django.utils.html import format_html
 
 from accounts.admin import CustomerSearch
+from mails import outbox
+from mails.models import MailPreferences, OutboundMail
 from operations.admin import JobRowAdmin, ReadOnlyAdmin, WorkFilter
 from operations.command import Refused
 from operations.confirmation import confirmed
 
 from . import delivery, endpoints
-from .models import OutboundWebhook, WebhookEndpoint
+from .models import Banner, OutboundWebhook, WebhookEndpoint
 
 BY_OPERATOR = "Our staff disabled it."
 
@@ -89,3 +91,46 @@ class OutboundWebhookAdmin(CustomerSearch, JobRowAdmin):
                 raise Refused("it is not waiting")
 
         self.each(request, queryset, "Cancelled", act)
+
+
+@admin.register(OutboundMail)
+class OutboundMailAdmin(CustomerSearch, JobRowAdmin):
+    """Mails with their state. What they say is rendered when they are sent, and not kept."""
+
+    list_display = ("created_at", "kind", "user", "state", "sent_at", "skipped_because")
+    list_select_related = ("user",)
+    list_filter = ("state", WorkFilter)
+    customer_path = "user__customer"
+    exact_fields = ("sent_to", "key")
+    actions = ["retry", "send_again"]
+    ordering = ("-created_at",)
+
+    @confirmed(
+        "Send again",
+        explains="Rendered anew from the same data, and sent once more to the present address.",
+        applies=lambda row: row.state != OutboundMail.State.PENDING,
+    )
+    def send_again(self, request: HttpRequest, queryset: QuerySet[OutboundMail]) -> None:
+        now = timezone.now()
+
+        def act(row: OutboundMail) -> None:
+            if row.state == OutboundMail.State.PENDING:
+                raise Refused("it waits to be sent already")
+            outbox.send_again(row, now)
+
+        self.each(request, queryset, "Sent again", act)
+
+
+@admin.register(MailPreferences)
+class MailPreferencesAdmin(ReadOnlyAdmin):
+    list_display = ("user", "unwanted", "low_balance_credits")
+    list_select_related = ("user",)
+    search_fields = ("user__email__startswith",)
+    ordering = ("-pk",)
+
+
+@admin.register(Banner)
+class BannerAdmin(CustomerSearch, ReadOnlyAdmin):
+    list_display = ("created_at", "kind", "customer", "until_at", "closed_at")
+    list_select_related = ("customer__user",)
+    ordering = ("-pk",)

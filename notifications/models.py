@@ -131,3 +131,31 @@ class OutboundWebhook(JobRow):
     @property
     def message_id(self) -> str:
         return f"msg_{self.id.hex}"
+
+
+class Banner(models.Model):
+    """An event that its customer should see on the pages, until it is over or closed."""
+
+    customer = models.ForeignKey(
+        Customer, on_delete=models.PROTECT, related_name="banners", db_index=False
+    )
+    kind = models.CharField(max_length=40)
+    key = models.CharField(max_length=100, help_text="Names the event among those of its kind.")
+    data = models.JSONField(default=dict)
+    urgency = models.PositiveSmallIntegerField(help_text="The least is shown first.")
+    until_at = models.DateTimeField(db_index=True, help_text="When it is over.")
+    created_at = models.DateTimeField()
+    closed_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["customer", "kind", "key"], name="banner_once")
+        ]
+        indexes = [
+            models.Index(
+                fields=["customer", "urgency"], name="banner_open", condition=Q(closed_at=None)
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.key}"

@@ -1,4 +1,4 @@
-"""Events become rows, one for each endpoint that wants them."""
+"""Events become rows: a mail, and one for each endpoint that wants them."""
 
 from __future__ import annotations
 
@@ -8,8 +8,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+import mails
+from accounts.models import Customer
 from jobs.models import due
 
+from . import banners
 from .kinds import KINDS, NOTICES
 from .models import OutboundWebhook, WebhookEndpoint
 
@@ -17,12 +20,25 @@ KEY_CHARACTERS_MAX = 100
 GIVE_UP_DAYS = 3  # after which a delivery has failed
 
 
-def emit(customer_id: UUID, kind: str, key: str, data: dict[str, Any], now: datetime) -> None:
+def emit(
+    customer_id: UUID,
+    kind: str,
+    key: str,
+    data: dict[str, Any],
+    now: datetime,
+    *,
+    by_webhook: bool = True,
+    by_mail: bool = True,
+) -> None:
     """See `notifications.emit`."""
     if kind not in KINDS and kind not in NOTICES:
         raise ValueError(f"{kind} is no kind of event")
-    if kind in KINDS:
+    if kind in KINDS and by_webhook:
         write(_wanting(customer_id, kind), kind, key, data, now)
+    if kind in NOTICES and by_mail:
+        user_id = Customer.objects.values_list("user_id", flat=True).get(pk=customer_id)
+        mails.write(user_id, kind, key, data, now)
+        banners.put_up(customer_id, kind, key, data, now)
 
 
 def is_wanted(customer_id: UUID, *kinds: str) -> bool:

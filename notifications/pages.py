@@ -9,9 +9,10 @@ from http import HTTPStatus
 from typing import Any
 
 from django.contrib import messages
-from django.http import HttpResponse, HttpResponseBase
+from django.http import HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
+from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt, csrf_protect
 from django.views.decorators.debug import sensitive_variables
@@ -20,7 +21,7 @@ from django.views.decorators.http import require_http_methods
 from accounts import throttle, unsent
 from accounts.access import CustomerRequest, customer_required
 
-from . import endpoints
+from . import banners, endpoints
 from .endpoints import EndpointRefused
 from .kinds import KINDS
 from .models import OutboundWebhook, WebhookEndpoint
@@ -83,6 +84,17 @@ def resend(
     except EndpointRefused as refused:
         messages.error(request, str(refused))
     return redirect("webhook", endpoint.id)
+
+
+@unsent.form_only("home")
+@unsent.kept(page="studio")
+@customer_required
+def close_banner(request: CustomerRequest, banner_id: int) -> HttpResponseBase:
+    """Take the banner down, and show the page again that it was on."""
+    banners.close(customer_id=request.customer.pk, banner_id=banner_id, now=timezone.now())
+    back = request.headers.get("Referer", "")
+    is_ours = url_has_allowed_host_and_scheme(back, {request.get_host()}, request.is_secure())
+    return HttpResponseRedirect(back) if is_ours else redirect("studio")
 
 
 @sensitive_variables("secret")

@@ -3,6 +3,7 @@ from django.urls import path
 from . import pages
 
 urlpatterns = [
+    path("banners/<int:banner_id>/close/", pages.close_banner, name="banner-close"),
     path("webhooks/", pages.page, name="webhooks"),
     path("webhooks/<uuid:endpoint_id>/", pages.endpoint_page, name="webhook"),
     path(

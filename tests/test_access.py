@@ -39,6 +39,8 @@ WHO_IS_NOT_LOGGED_IN = "200 200 | studio studio | admin admin | admin admin"
 WHO_IS_LOGGED_IN = "login login | 200 200 | 200 200 | 200 200"
 SIGNED = "405 401 | 405 401 | 405 401 | 405 401"
 ONE_S_OWN_ALONE = "401 405 | 404 405 | 404 405 | 404 405"
+NOT_THERE = "404 404 | 404 404 | 404 404 | 404 404"
+DEVELOPERS = "login 405 | 404 405 | 404 405 | 404 405"  # this is no site under development
 STAFF = "admin-login admin-login | admin-login admin-login | 200 200 | 200 200"
 STAFF_TO_READ = "admin-login admin-login | admin-login admin-login | 200 405 | 200 405"
 PERMITTED = "admin-login admin-login | admin-login admin-login | 403 403 | 200 200"
@@ -51,6 +53,14 @@ ROWS = {
     "login": WHO_IS_NOT_LOGGED_IN,
     "logout": "home home | home home | home home | home home",
     "profile": WHO_IS_LOGGED_IN,
+    "confirmation": "profile login | profile profile | profile profile | profile profile",
+    "keep_address": "profile login | profile profile | profile profile | profile profile",
+    "confirm_address": NOT_THERE,  # with a token that is none
+    "mails": "login login | 200 mails | 200 mails | 200 mails",
+    "mails-unsubscribe": NOT_THERE,  # the same
+    "outbox": DEVELOPERS,
+    "outbox-mail": DEVELOPERS,
+    "banner-close": "home login | home studio | home 403 | home 403",
     "password_change": WHO_IS_LOGGED_IN,
     "password_reset": EVERYBODY,
     "password_reset_confirm": EVERYBODY,  # with a token that is none: "this link no longer works"
@@ -138,6 +148,8 @@ EDITED |= {("jobs_pausedjob", "delete")}  # ends a pause
 PLACES = {
     "/": "home",
     "/accounts/login/": "login",
+    "/accounts/mail/": "mails",
+    "/accounts/profile/": "profile",
     "/admin/login/": "admin-login",
     "/admin/": "admin",
     "/studio/": "studio",
@@ -243,6 +255,10 @@ def bobs(bob, now):
     webhook = OutboundWebhook.objects.get()
     return {
         "webhook": [endpoint.pk],
+        "confirm_address": ["a-token"],
+        "mails-unsubscribe": ["a-token"],
+        "outbox-mail": ["a-mail"],
+        "banner-close": [1],
         "webhook-resend": [endpoint.pk, webhook.pk],
         "key_budget": [key.pk],
         "key_revoke": [key.pk],

@@ -42,6 +42,7 @@ def live(settings, monkeypatch, database_known):
     settings.PAYMENT_GATEWAY = "one-that-charges"
     monkeypatch.setitem(GATEWAYS, "one-that-charges", "")
     settings.WEBHOOKS_OUT_ALLOW_PRIVATE = False
+    settings.TRIAL_NEEDS_CONFIRMATION = True
     settings.WEB_PROCESSES = settings.WORKER_PROCESSES = 1
     settings.CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
     return settings
@@ -71,6 +72,7 @@ def test_a_well_set_up_site_passes(live):
         ("METRONOME_WEBHOOK_SECRETS", [], "vocalis.E005"),
         ("METRONOME_WEBHOOK_SECRETS", ["a-real-secret", "sandbox-webhook-secret"], "vocalis.E005"),
         ("WEBHOOKS_OUT_ALLOW_PRIVATE", True, "vocalis.E012"),
+        ("TRIAL_NEEDS_CONFIRMATION", False, "vocalis.E017"),
         ("WEB_PROCESSES", 2, "vocalis.E006"),
         ("PAYMENT_GATEWAY", "one-that-chargse", "vocalis.E008"),
         ("PAYMENT_GATEWAY", "", "vocalis.E008"),

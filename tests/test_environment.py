@@ -149,3 +149,25 @@ def test_forms_lead_to_stripe_only_where_it_is_the_gateway(read_settings, variab
     found = [part.strip() for part in policy.split(";") if "form-action" in part]
     assert [" ".join(part.split()) for part in found] == [f"form-action {origins}"]
     assert "script-src" not in policy
+
+
+@pytest.mark.parametrize(
+    ("address", "backend"),
+    [
+        ("outbox://", "mails.kept.Backend"),
+        ("consolemail://", "django.core.mail.backends.console.EmailBackend"),
+        ("smtp+tls://u:p@mail.example:587", "django.core.mail.backends.smtp.EmailBackend"),
+    ],
+)
+def test_the_address_of_mail_names_a_server_or_the_outbox(read_settings, address, backend):
+    settings = read_settings(DEBUG="on", EMAIL_URL=address)
+
+    assert settings.UNREADABLE == {} and backend == settings.EMAIL_BACKEND
+
+
+@pytest.mark.parametrize(
+    ("debug", "backend"),
+    [("on", "mails.kept.Backend"), ("off", "django.core.mail.backends.console.EmailBackend")],
+)
+def test_without_an_address_mails_stay_here(read_settings, debug, backend):
+    assert backend == read_settings(DEBUG=debug, EMAIL_URL="").EMAIL_BACKEND

@@ -23,12 +23,14 @@ from django.core.cache.backends.redis import RedisCache
 from django.utils import timezone
 from redis import RedisError
 
-from accounts import mail, password_reset
-from accounts.models import Customer, PasswordReset
+from accounts import password_reset
+from accounts.models import Customer
 from billing import metronome
 from billing.live import wake
 from billing.payments.gateways.stripe import client as stripe
 from jobs.errors import Unavailable
+from mails import transport
+from mails.models import OutboundMail
 from sandbox_kit import delivery
 from vocalis.management.commands import run_all
 
@@ -65,13 +67,13 @@ CONNECTING = {
     "django.core.mail",
 }
 CALLERS = {
-    "accounts/mail.py",
     "billing/live/wake.py",
     "billing/metronome/client.py",
     "billing/metronome/contracts.py",  # by client.py
     "billing/metronome/network.py",  # the client of client.py, which gives it its time-outs
     "billing/metronome/usage.py",  # by client.py
     "billing/payments/gateways/stripe/client.py",
+    "mails/transport.py",
     "sandbox_kit/delivery.py",
     "vocalis/management/commands/run_all.py",
 }
@@ -80,6 +82,7 @@ NO_CALLERS = {
     "api/limits.py",  # the same
     "billing/metronome/credits.py",  # names a parameter of the SDK
     "jobs/worker.py",  # the name of this machine
+    "mails/kept.py",  # writes files
     "notifications/addresses.py",  # asks the resolver, in a thread that it stops waiting for
     "notifications/network.py",  # a deadline for each delivery; its tests have silent receivers
     "sandbox/app.py",  # a transport within the process
@@ -210,7 +213,7 @@ def test_a_silent_mail_server_is_tried_again_later(silent_mail, settings, encryp
         setattr(settings, encryption, True)
 
     with quickly(), pytest.raises(Unavailable):
-        mail.send(to="a@example.com", subject="s", template="password_reset", context={})
+        transport.send(to="a@example.com", subject="s", text="t")
 
 
 def test_a_silent_mail_server_keeps_no_other_row_waiting(silent_mail, stage, alice, now):
@@ -219,8 +222,8 @@ def test_a_silent_mail_server_keeps_no_other_row_waiting(silent_mail, stage, ali
     with quickly():
         stage.drain()
 
-    reset = PasswordReset.objects.get()
-    assert (reset.attempts, reset.dead_at) == (1, None)
+    mail = OutboundMail.objects.get()
+    assert (mail.attempts, mail.dead_at) == (1, None)
     assert Customer.objects.get().metronome_id
 
 
@@ -365,12 +368,12 @@ def test_a_worker_before_a_silent_mail_server_does_the_rest_and_stops_when_told(
                 lambda: Customer.objects.exclude(metronome_id=None).exists(), "provisioned customer"
             )
             wait_until(
-                lambda: PasswordReset.objects.filter(attempts=1).exists(), "first try of the mail"
+                lambda: OutboundMail.objects.filter(attempts=1).exists(), "first try of the mail"
             )
             wait_until(
-                lambda: PasswordReset.objects.exclude(lease=None).exists(), "second try of the mail"
+                lambda: OutboundMail.objects.exclude(lease=None).exists(), "second try of the mail"
             )
             worker.send_signal(signal.SIGTERM)
             assert worker.wait(current.EMAIL_TIMEOUT + 10) == 0
-    reset = PasswordReset.objects.get()
-    assert (reset.lease, reset.dead_at) == (None, None)
+    mail = OutboundMail.objects.get()
+    assert (mail.lease, mail.dead_at) == (None, None)

@@ -171,6 +171,13 @@ def _outside() -> Iterator[checks.CheckMessage]:
             hint="Leave it out: it is for trying webhooks on a machine of one's own.",
             id="vocalis.E012",
         )
+    if not settings.TRIAL_NEEDS_CONFIRMATION:
+        yield checks.Error(
+            "TRIAL_NEEDS_CONFIRMATION is off: anybody could have a trial for each address that "
+            "they invent.",
+            hint="Leave it out: then the trial is for addresses that were confirmed by mail.",
+            id="vocalis.E017",
+        )
     if settings.PAYMENT_GATEWAY == "test":
         yield checks.Error(
             "PAYMENT_GATEWAY is the test gateway: plans and recharges would cost nobody anything.",

@@ -23,6 +23,7 @@ DATABASE_FORM = (
     "or sqlite:////folder/file, or nothing for a file under var/"
 )
 MAIL_FORM = "smtp+tls://user:password@host:587, or consolemail:// for mails that only reach the log"
+OUTBOX = "mails.kept.Backend"
 DATABASE_ENGINES = {"django.db.backends.sqlite3", "django.db.backends.postgresql"}
 NO_DATABASE = {"ENGINE": "django.db.backends.dummy"}  # every query fails
 
@@ -107,10 +108,15 @@ class Env(environ.Env):  # type: ignore[misc]  # it has no types
             return ()
 
     def mail(self, var: str, default: str) -> Any:
+        """The settings of a mail server, or of the outbox of development."""
+
+        def read(address: str) -> Any:
+            if urlsplit(address).scheme == "outbox":
+                return {"EMAIL_BACKEND": OUTBOX}
+            return self.email_url_config(address)
+
         address = self.str(var, default="") or default
-        return self._read(
-            var, lambda: self.email_url_config(address), MAIL_FORM, self.email_url_config(default)
-        )
+        return self._read(var, lambda: read(address), MAIL_FORM, read(default))
 
     def storage(self, var: str) -> dict[str, Any]:
         """The default file storage: a folder, or the bucket of an address."""

@@ -48,6 +48,7 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "jobs",
     "operations",
+    "mails",
     "notifications",
     "billing",
     "usage",
@@ -166,6 +167,8 @@ AUTH_PASSWORD_VALIDATORS = [
         "django.contrib.auth.password_validation.NumericPasswordValidator",
     )
 ]
+# Whether only a confirmed address can have the trial. vocalis.checks demands it in production.
+TRIAL_NEEDS_CONFIRMATION = env.bool("TRIAL_NEEDS_CONFIRMATION", default=not DEBUG)
 LOGIN_URL = "login"
 LOGOUT_REDIRECT_URL = "home"
 RATELIMIT_ENABLE = env.bool("THROTTLE", default=True)
@@ -219,7 +222,8 @@ SPEECH_WARM = env.bool("SPEECH_WARM", default=True)
 SPEECH_SERVERS = env.speech_servers("SPEECH_SERVERS")
 
 # --- Mail -----------------------------------------------------------------------------------------
-vars().update(env.mail("EMAIL_URL", default="consolemail://"))
+vars().update(env.mail("EMAIL_URL", default="outbox://" if DEBUG else "consolemail://"))
+OUTBOX_DIR = str(VAR_DIR / "outbox")  # of outbox://, shown by a page that only DEBUG has
 # Seconds per reply of the mail server. Without it, a server that never replies blocks the worker.
 EMAIL_TIMEOUT = 10
 DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="Vocalis <hello@localhost>")

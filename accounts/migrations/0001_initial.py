@@ -1,3 +1,4 @@
+import accounts.names
 import django.db.models.deletion
 import django.db.models.functions.text
 import django.utils.timezone
@@ -25,9 +26,11 @@ class Migration(migrations.Migration):
                 ('is_staff', models.BooleanField(default=False, help_text='Designates whether the user can log into this admin site.', verbose_name='staff status')),
                 ('is_active', models.BooleanField(default=True, help_text='Designates whether this user should be treated as active. Unselect this instead of deleting accounts.', verbose_name='active')),
                 ('date_joined', models.DateTimeField(default=django.utils.timezone.now, verbose_name='date joined')),
-                ('first_name', models.CharField(blank=True, max_length=100)),
-                ('last_name', models.CharField(blank=True, max_length=100)),
+                ('first_name', models.CharField(blank=True, max_length=100, validators=[accounts.names.check])),
+                ('last_name', models.CharField(blank=True, max_length=100, validators=[accounts.names.check])),
                 ('email', models.EmailField(error_messages={'unique': 'There is already an account for this e-mail address.'}, max_length=254, unique=True, verbose_name='e-mail address')),
+                ('email_confirmed_at', models.DateTimeField(blank=True, help_text='When its owner confirmed it, by a link we had sent there.', null=True, verbose_name='confirmed at')),
+                ('new_email', models.EmailField(blank=True, default='', help_text='Asked for; used once its owner has confirmed it.', max_length=254, verbose_name='new e-mail address')),
                 ('groups', models.ManyToManyField(blank=True, help_text='The groups this user belongs to. A user will get all permissions granted to each of their groups.', related_name='user_set', related_query_name='user', to='auth.group', verbose_name='groups')),
                 ('user_permissions', models.ManyToManyField(blank=True, help_text='Specific permissions for this user.', related_name='user_set', related_query_name='user', to='auth.permission', verbose_name='user permissions')),
             ],
@@ -97,7 +100,7 @@ class Migration(migrations.Migration):
                 ('dead_at', models.DateTimeField(blank=True, help_text='Given up; needs a person. Retry makes it due again.', null=True)),
                 ('email', models.EmailField(max_length=254, unique=True, verbose_name='e-mail address')),
                 ('asked_at', models.DateTimeField()),
-                ('sent_at', models.DateTimeField(blank=True, null=True)),
+                ('written_at', models.DateTimeField(blank=True, help_text='Its row among the mails says whether it went out.', null=True)),
             ],
             options={
                 'abstract': False,

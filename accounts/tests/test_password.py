@@ -11,7 +11,10 @@ from accounts import password_reset
 from accounts.models import PasswordReset, User
 from conftest import PASSWORD
 from jobs.worker import Worker
+from mails import sending
+from mails.models import OutboundMail
 
+JOBS = [password_reset.WRITE, sending.SEND]
 NEW = "a staple of horses"
 ASKED = "If there is an account for this address, we will send it an e-mail with a link."
 
@@ -21,7 +24,7 @@ def ask(client, email):
 
 
 def send_due_mails():
-    Worker([password_reset.SEND]).drain()
+    Worker(JOBS).drain()
     return mail.outbox
 
 
@@ -80,13 +83,13 @@ def test_reset_sends_no_mail_to_an_inactive_user(client, alice):
 def test_reset_mails_at_most_once_a_minute_however_often_it_is_asked(alice, now):
     for seconds in (0, 1, 59):
         password_reset.ask(email="alice@example.com", now=now + timedelta(seconds=seconds))
-        Worker([password_reset.SEND], clock=lambda at=seconds: now + timedelta(seconds=at)).drain()
+        Worker(JOBS, clock=lambda at=seconds: now + timedelta(seconds=at)).drain()
     assert len(mail.outbox) == 1
 
     password_reset.ask(email="alice@example.com", now=now + timedelta(seconds=60))
-    Worker([password_reset.SEND], clock=lambda: now + timedelta(seconds=60)).drain()
+    Worker(JOBS, clock=lambda: now + timedelta(seconds=60)).drain()
     assert len(mail.outbox) == 2
-    assert PasswordReset.objects.get().sent_at == now + timedelta(seconds=60)
+    assert PasswordReset.objects.get().written_at == now + timedelta(seconds=60)
 
 
 def test_reset_waits_for_a_mail_server_that_is_down(client, alice, settings, now):
@@ -94,15 +97,15 @@ def test_reset_waits_for_a_mail_server_that_is_down(client, alice, settings, now
     settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
     settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", 1  # nobody listens there
     assert ASKED in ask(client, "alice@example.com").text
-    Worker([password_reset.SEND]).drain()
-    reset = PasswordReset.objects.get()
-    assert reset.last_error.startswith("Unavailable: no mail server")
-    assert (reset.attempts, reset.dead_at) == (1, None)
+    Worker(JOBS).drain()
+    row = OutboundMail.objects.get()
+    assert row.last_error.startswith("Unavailable: no mail server")
+    assert (row.attempts, row.dead_at) == (1, None)
 
     settings.EMAIL_BACKEND = working
-    Worker([password_reset.SEND], clock=lambda: reset.due_at).drain()
+    Worker(JOBS, clock=lambda: row.due_at).drain()
     assert [message.to for message in mail.outbox] == [["alice@example.com"]]
-    assert PasswordReset.objects.get().due_at is None
+    assert OutboundMail.objects.get().due_at is None
 
 
 def test_reset_link_ends_after_its_days_and_with_a_new_address(client, alice, now):

@@ -1,14 +1,20 @@
+import re
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
+from django.core import mail, signing
 from django.db import connection
+from django.test import Client
+from django.utils import timezone
 
-from accounts import profile
+from accounts import confirmation, profile
+from accounts.aliases import EmailTaken
 from accounts.models import Customer, IngestAlias, User
-from accounts.signup import EmailTaken
 from conftest import PASSWORD
 from jobs import queue
+from jobs.worker import Worker
+from mails import sending
 
 
 def aliases(customer) -> dict[str, str]:
@@ -51,14 +57,47 @@ def test_the_same_names_again_make_nothing_due(client, alice, now):
     assert Customer.objects.get().due_at is None
 
 
-def test_a_new_address_replaces_the_alias_and_makes_the_customer_due(client, alice, now):
+def link_to(address) -> str:
+    """The path of the link that was last sent there."""
+    Worker([sending.SEND], clock=lambda: timezone.now() + timedelta(days=1)).drain()
+    message = [message for message in mail.outbox if message.to == [address]][-1]
+    return re.search(r"http://localhost:8000(/accounts/confirm/\S+)", message.body)[1]
+
+
+def move(customer, email, now) -> None:
+    """Ask for the address, and confirm it."""
+    names = {"first_name": "A", "last_name": "T"}
+    profile.change(user=customer.user, email=email, now=now, **names)
+    token = signing.dumps([customer.user_id, email], salt=confirmation.SALT)
+    confirmation.confirm(token, now)
+    customer.user.refresh_from_db()
+
+
+def test_a_new_address_is_used_once_it_is_confirmed_and_the_former_one_told(client, alice, now):
     provisioned(alice, now)
 
     assert (
         save(client, alice, email="New@Example.com", current_password=PASSWORD).status_code == 302
     )
+    user = User.objects.get()
+    assert (user.email, user.new_email) == ("alice@example.com", "new@example.com")
+    assert aliases(alice)["email"] == "vocalis_alice@example.com"
+    assert "new@example.com waits for your confirmation" in client.get("/accounts/profile/").text
 
-    assert User.objects.get().email == "new@example.com"
+    path = link_to("new@example.com")
+    assert "new@example.com" in Client().get(path).text
+    assert User.objects.get().email == "alice@example.com"  # a program only looked
+    assert Client().post(path).status_code == 302
+
+    user = User.objects.get()
+    assert (user.email, user.new_email) == ("new@example.com", "")
+    assert user.email_confirmed_at is not None
+    Worker([sending.SEND], clock=lambda: timezone.now() + timedelta(days=1)).drain()
+    assert (mail.outbox[-1].to, mail.outbox[-1].subject) == (
+        ["alice@example.com"],
+        "Your e-mail address at Vocalis was changed",
+    )
+    assert "new@example.com" not in mail.outbox[-1].body
     assert aliases(alice) == {"stable": alice.stable_alias, "email": "vocalis_new@example.com"}
     assert alice.aliases.get(kind="email").pushed_at is None
     assert alice.aliases.get(kind="stable").pushed_at == now
@@ -104,8 +143,8 @@ def test_an_alias_of_someone_else_is_refused_and_changes_nothing(alice, bob, now
 
 
 def test_an_address_given_up_is_free_for_another(alice, bob, now):
-    profile.change(user=alice.user, first_name="A", last_name="T", email="new@example.com", now=now)
-    profile.change(user=bob.user, first_name="B", last_name="T", email="alice@example.com", now=now)
+    move(alice, "new@example.com", now)
+    move(bob, "alice@example.com", now)
 
     assert aliases(bob)["email"] == "vocalis_alice@example.com"
 
@@ -114,13 +153,7 @@ def test_a_worker_that_is_pushing_the_old_alias_does_not_mark_the_new_one(alice,
     [claimed] = queue.claim(Customer, now=now + timedelta(seconds=1), limit=1, lease_seconds=60)
     pushing = [alias.pk for alias in claimed.aliases.all()]
 
-    profile.change(
-        user=alice.user,
-        first_name="A",
-        last_name="T",
-        email="new@example.com",
-        now=now + timedelta(seconds=2),
-    )
+    move(alice, "new@example.com", now + timedelta(seconds=2))
     IngestAlias.objects.filter(pk__in=pushing).update(pushed_at=now)
     queue.complete([claimed])
 
@@ -128,7 +161,7 @@ def test_a_worker_that_is_pushing_the_old_alias_does_not_mark_the_new_one(alice,
     assert Customer.objects.get().due_at == now + timedelta(seconds=2)
 
 
-def test_an_operator_without_a_customer_can_change_their_address(client, staff):
+def test_an_operator_without_a_customer_can_change_their_address(client, staff, now):
     client.force_login(staff)
     answers = {
         "first_name": "Sam",
@@ -138,6 +171,7 @@ def test_an_operator_without_a_customer_can_change_their_address(client, staff):
     }
 
     assert client.post("/accounts/profile/", answers).status_code == 302
+    assert client.post(link_to("sam@example.com")).status_code == 302
     assert User.objects.get().email == "sam@example.com"
     assert not IngestAlias.objects.exists()
 
@@ -146,7 +180,9 @@ def test_an_operator_without_a_customer_can_change_their_address(client, staff):
 def test_two_tabs_changing_the_address_leave_one_alias_that_fits_it(alice, now):
     def change(email):
         try:
-            profile.change(user=alice.user, first_name="A", last_name="T", email=email, now=now)
+            move(alice, email, now)
+        except confirmation.LinkRefused:
+            pass  # the other tab has asked for another one meanwhile
         finally:
             connection.close()
 

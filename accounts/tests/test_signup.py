@@ -5,6 +5,7 @@ import pytest
 from django.db import IntegrityError, connection
 
 from accounts import signup
+from accounts.aliases import EmailTaken
 from accounts.models import Customer, IngestAlias, User
 from conftest import PASSWORD
 
@@ -129,7 +130,7 @@ def test_of_two_signups_at_the_same_moment_one_wins_and_the_other_is_told(now):
                 email=email, password=PASSWORD, first_name="Ada", last_name="L", now=now
             )
             return "made"
-        except signup.EmailTaken:
+        except EmailTaken:
             return "taken"
         finally:
             connection.close()

@@ -5,9 +5,9 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
-from billing.models import Contract, Subscription
+from billing.models import Contract, Subscription, TrialClaim
 from billing.subscriptions import choose, dunning, status
-from operations.admin import JobRowAdmin, WorkFilter
+from operations.admin import JobRowAdmin, ReadOnlyAdmin, WorkFilter
 from operations.command import Refused
 from operations.confirmation import Reason, confirmed
 
@@ -100,3 +100,11 @@ class SubscriptionAdmin(OfCustomer, JobRowAdmin):
                 raise Refused("it is not being set up any more")
 
         self.each(request, rows, "Called off", act, note=reason)
+
+
+@admin.register(TrialClaim)
+class TrialClaimAdmin(OfCustomer, ReadOnlyAdmin):
+    """Mailboxes that have had the trial. The row names nobody: it keeps a hash."""
+
+    list_display = ("customer", "claimed_at")
+    ordering = ("-pk",)

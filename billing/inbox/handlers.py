@@ -8,20 +8,21 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from accounts.models import Customer
-from billing import emails
+from billing import events
 from billing.models import (
-    AutoRecharge,
     CreditGrant,
     InboundWebhook,
     Payment,
-    Purchase,
     Recharge,
+    Subscription,
     Wallet,
 )
 from billing.recharge import requests as recharges
+from billing.subscriptions import reminders
 from billing.sync import schedule
 from jobs.errors import Rejected, Snooze
 from jobs.worker import RowJob
+from notifications import emit
 
 from . import stripe_handlers
 
@@ -135,8 +136,8 @@ def read_contract(event: InboundWebhook, now: datetime) -> str:
 def end_segment(event: InboundWebhook, now: datetime) -> str:
     """Some credits end.
 
-    With an offset the event announces the end, and the customer gets an e-mail if some of them
-    are left."""
+    With an offset the event announces the end, and the customer gets a mail if some of them are
+    left."""
     customer = _customer(event, now)
     schedule.run_now(customer.pk, now)
     if not event.payload.get("offset_duration") or event.processed_at:
@@ -145,12 +146,17 @@ def end_segment(event: InboundWebhook, now: datetime) -> str:
     grant = CreditGrant.objects.filter(segment_id=segment_id, wallet__customer=customer).first()
     if grant is None or grant.remaining == 0 or grant.ends_at <= now:
         return "no mail: nothing left to lose"
-    emails.send(customer=customer, template="credits_ending", context={"grant": grant})
+    if trial := _trial_ending_with(grant):
+        reminders.remind(trial, now)
+        return "mail: the trial ends"
+    ends_at = grant.ends_at.isoformat()
+    data = {"credits": grant.remaining, "ends_at": ends_at, "grant": grant.name}
+    emit(customer.pk, "credits.ending", f"{grant.pk}-{ends_at}", data, now)
     return f"mail: {grant.remaining:,} credits end"
 
 
 def mail_out_of_credits(event: InboundWebhook, now: datetime) -> str:
-    """Send an e-mail, unless there are credits again or a payment for some is in progress."""
+    """Write a mail, unless there are credits again or a payment for some is in progress."""
     customer = _customer(event, now)
     schedule.run_now(customer.pk, now)
     if event.processed_at:
@@ -161,10 +167,9 @@ def mail_out_of_credits(event: InboundWebhook, now: datetime) -> str:
                 "Metronome has no credits left, the wallet has: wait until both agree", seconds=15
             )
         return "no mail: there are credits"
-    recharging = AutoRecharge.objects.filter(customer=customer, enabled=True, paused_until_at=None)
-    if recharging.exists() or _has_open_payment(customer):
+    if events.is_refilling(customer.pk):
         return "no mail: a payment is on its way"
-    emails.send(customer=customer, template="out_of_credits", context={})
+    events.tell_depleted(customer.pk, now)
     return "mail: out of credits"
 
 
@@ -210,9 +215,13 @@ def _customer(event: InboundWebhook, now: datetime) -> Customer:
     raise UnknownCustomer
 
 
-def _has_open_payment(customer: Customer) -> bool:
-    rows = Payment.objects.open(), Recharge.objects.open(), Purchase.objects.open()
-    return any(some.filter(customer=customer).exists() for some in rows)
+def _trial_ending_with(grant: CreditGrant) -> Subscription | None:
+    return Subscription.objects.filter(
+        customer__wallet=grant.wallet_id,
+        plan="trial",
+        state=Subscription.State.ACTIVE,
+        period_end_at=grant.ends_at,
+    ).first()
 
 
 TABLES: dict[str, Callable[[], dict[str, Handler]]] = {

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from django.db import connection
-from django.db.models import OuterRef, Subquery
+from django.db.models import Exists, OuterRef, Subquery
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.functional import SimpleLazyObject
 from django.views.decorators.http import require_GET
 
@@ -17,8 +19,9 @@ from accounts.access import customer_of, refuse
 from accounts.models import Customer
 from billing import plans
 from billing.models import Subscription
+from notifications.banners import Shown, open_ones
 
-from . import feeds
+from . import banners, feeds
 from .feeds import Told
 
 # (version, plan, told); it changes whenever a stream has something to show
@@ -53,6 +56,11 @@ def snapshot(customer: Customer) -> dict[str, Any]:
     Credits are zero for a customer without a wallet. `customer_id` is Metronome's, None until a
     worker has provisioned the customer. `plan` is a key of `plans.PLANS` or None.
     """
+    return _read(customer)[0]
+
+
+def _read(customer: Customer) -> tuple[dict[str, Any], bool]:
+    """The snapshot, and whether there is a banner, by one query."""
     names = (
         "metronome_id",
         "wallet__balance",
@@ -62,9 +70,10 @@ def snapshot(customer: Customer) -> dict[str, Any]:
     )
     active = Subscription.objects.filter(customer=OuterRef("pk"), state=Subscription.State.ACTIVE)
     rows = Customer.objects.filter(pk=customer.pk)
-    row = rows.values_list(*names, Subquery(active.values("plan"))).get()
-    customer_id, balance, reserved, version, auto_recharge, plan_key = row
-    return {
+    told = open_ones(timezone.now()).filter(customer=OuterRef("pk"))
+    row = rows.values_list(*names, Subquery(active.values("plan")), Exists(told)).get()
+    customer_id, balance, reserved, version, auto_recharge, plan_key, is_told = row
+    found = {
         "customer_id": customer_id,
         "balance": balance or 0,
         "reserved": reserved or 0,
@@ -73,6 +82,7 @@ def snapshot(customer: Customer) -> dict[str, Any]:
         "plan": plan_key,
         "auto_recharge": bool(auto_recharge),
     }
+    return found, is_told
 
 
 # SQL instead of the ORM: every change of a watched wallet runs STATES, and composing it as a
@@ -120,9 +130,16 @@ def balance(request: HttpRequest) -> HttpResponse:
 
 
 def header(request: HttpRequest) -> dict[str, Any]:
-    """Context processor: `balance` (see `snapshot`) and `events_url`, read only where used."""
-    current: Any = SimpleLazyObject(lambda: _of_login(request))
-    return {"balance": current, "events_url": SimpleLazyObject(lambda: _events_url(current))}
+    """Context processor: `balance` (see `snapshot`), `events_url` and `banner`, read only where
+    used.
+    """
+    read = cache(lambda: _of_login(request))
+    current: Any = SimpleLazyObject(lambda: read()[0])
+    return {
+        "balance": current,
+        "events_url": SimpleLazyObject(lambda: _events_url(current)),
+        "banner": SimpleLazyObject(lambda: _banner(request, *read())),
+    }
 
 
 def _rows(sql: str, wallet_ids: Collection[int], *parameters: str) -> list[tuple[Any, ...]]:
@@ -133,10 +150,19 @@ def _rows(sql: str, wallet_ids: Collection[int], *parameters: str) -> list[tuple
         return rows
 
 
-def _of_login(request: HttpRequest) -> dict[str, Any]:
+def _of_login(request: HttpRequest) -> tuple[dict[str, Any], bool]:
+    customer = _customer(request)
+    return _read(customer) if customer else ({}, False)
+
+
+def _banner(request: HttpRequest, current: dict[str, Any], is_told: bool) -> Shown | None:
+    customer = _customer(request) if is_told else None
+    return banners.of(customer, current["balance"]) if customer else None
+
+
+def _customer(request: HttpRequest) -> Customer | None:
     user = getattr(request, "user", None)
-    customer = customer_of(user) if user and user.is_authenticated else None
-    return snapshot(customer) if customer else {}
+    return customer_of(user) if user and user.is_authenticated else None
 
 
 def _events_url(current: dict[str, Any]) -> str:

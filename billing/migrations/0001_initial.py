@@ -1,3 +1,4 @@
+import datetime
 import django.db.models.deletion
 import uuid
 from decimal import Decimal
@@ -179,6 +180,7 @@ class Migration(migrations.Migration):
                 ('past_due_at', models.DateTimeField(blank=True, help_text='From when the tries of a declined renewal count. Empty: nothing is past due.', null=True)),
                 ('tries', models.PositiveSmallIntegerField(default=0, help_text='How many of the three moments to try a renewal have passed.')),
                 ('failure', models.TextField(blank=True, default='', help_text='Shown to the customer.')),
+                ('reminded_end_at', models.DateTimeField(default=datetime.datetime(1970, 1, 1, 0, 0, tzinfo=datetime.timezone.utc), help_text='The end of a period that its customer was last told of ahead.')),
                 ('is_audio_lengthened', models.BooleanField(default=False, help_text='What its customer had made before it began is kept as long as it says.')),
                 ('created_at', models.DateTimeField()),
                 ('ended_at', models.DateTimeField(blank=True, null=True)),
@@ -223,6 +225,15 @@ class Migration(migrations.Migration):
             options={
                 'abstract': False,
             },
+        ),
+        migrations.CreateModel(
+            name='TrialClaim',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('mailbox_hash', models.CharField(max_length=64, unique=True)),
+                ('claimed_at', models.DateTimeField()),
+                ('customer', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='trial_claims', to='accounts.customer')),
+            ],
         ),
         migrations.CreateModel(
             name='Wallet',
@@ -505,6 +516,10 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name='subscription',
             index=models.Index(condition=models.Q(('is_audio_lengthened', False), ('state', 'active')), fields=['id'], name='subscription_audio_due'),
+        ),
+        migrations.AddIndex(
+            model_name='subscription',
+            index=models.Index(condition=models.Q(('reminded_end_at__lt', models.F('period_end_at')), ('state', 'active')), fields=['period_end_at'], name='subscription_remind'),
         ),
         migrations.AddConstraint(
             model_name='subscription',

@@ -10,6 +10,7 @@ from .contracts import Contract, Subscription
 from .payments import ChargeAtTestGateway, ComplimentaryGrant, Payment, PaymentMethod
 from .purchases import Purchase
 from .recharges import AutoRecharge, Recharge
+from .trials import TrialClaim
 from .wallets import CreditGrant, Drift, KeyBudget, LedgerEntry, Reservation, Wallet
 from .webhooks import EventSweep, InboundWebhook
 
@@ -34,5 +35,6 @@ __all__ = [
     "Recharge",
     "Reservation",
     "Subscription",
+    "TrialClaim",
     "Wallet",
 ]

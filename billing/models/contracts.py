@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Self
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 
 from accounts.models import Customer
 from jobs.models import JobRow, JobRowQuerySet
+
+NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Contract(JobRow):
@@ -122,6 +125,9 @@ class Subscription(JobRow):
         default=0, help_text="How many of the three moments to try a renewal have passed."
     )
     failure = models.TextField(blank=True, default="", help_text="Shown to the customer.")
+    reminded_end_at = models.DateTimeField(
+        default=NEVER, help_text="The end of a period that its customer was last told of ahead."
+    )
     is_audio_lengthened = models.BooleanField(
         default=False,
         help_text="What its customer had made before it began is kept as long as it says.",
@@ -157,6 +163,11 @@ class Subscription(JobRow):
                 fields=["id"],
                 name="subscription_audio_due",
                 condition=Q(state="active", is_audio_lengthened=False),
+            ),
+            models.Index(
+                fields=["period_end_at"],
+                name="subscription_remind",
+                condition=Q(state="active", reminded_end_at__lt=F("period_end_at")),
             ),
         ]
 

@@ -25,6 +25,7 @@ from billing.models import Payment, Subscription
 from billing.payments import cards
 from billing.payments.gateways import gateway
 from billing.subscriptions import choose as subscriptions
+from billing.subscriptions import trial
 from billing.subscriptions.change import Kind, Preview, Shown
 from billing.subscriptions.status import status_of
 
@@ -191,7 +192,8 @@ def _context(customer: Customer) -> dict[str, Any]:
     # If there is an active plan, the failure of another choice is shown for one day only.
     if current and last and last.ended_at and last.ended_at < timezone.now() - timedelta(days=1):
         last = None
-    trial_used = mine.filter(plan="trial").exists()
+    trial_had = mine.filter(plan="trial").exists()
+    trial_used = trial_had or trial.had_paid_plan(customer)
     card = cards.shown(customer.pk)
     return {
         "cards": [
@@ -203,9 +205,11 @@ def _context(customer: Customer) -> dict[str, Any]:
                 "is_requested": bool(requested and requested.plan == plan.key),
                 "is_used": plan.once and (trial_used or current is not None),
                 "is_locked": requested is not None,
+                "is_unconfirmed": plan.once and not trial.is_confirmed(customer),
             }
             for plan in plans.PLANS.values()
         ],
+        "trial_had": trial_had,
         "current": current and {"row": current, "plan": plans.PLANS[current.plan]},
         "status": status_of(current, timezone.now()) if current else None,
         "requested": requested and plans.PLANS[requested.plan],

@@ -20,7 +20,7 @@ from billing.payments import requests as payments
 from jobs.models import due
 from notifications import emit
 
-from . import change
+from . import change, trial
 from .change import Kind, Preview, Shown
 
 State = Subscription.State
@@ -196,7 +196,9 @@ def _check_choice(chosen: plans.Plan, customer: Customer) -> None:
         if mine.filter(plan=chosen.key).exists():
             raise TrialUsed("You have used your trial. Choose a plan to go on.")
         if mine.filter(state=State.ACTIVE).exists():
-            raise NotSelectable("The trial is for trying Vocalis before you have a plan.")
+            raise NotSelectable(trial.HAD_A_PLAN)
+        if because := trial.refusal(customer):
+            raise NotSelectable(because)
 
 
 def _check_renewal(former: Subscription | None) -> None:
@@ -250,6 +252,8 @@ def _request(customer: Customer, found: Preview, key: str, now: datetime) -> Sub
         created_at=now,
         **due(now),
     )
+    if found.plan.once and not trial.claim(customer, now):
+        raise NotSelectable(trial.MAILBOX_USED)
     if found.grant and found.taken_back_credits:
         try:
             ledger.reduce(grant_id=found.grant.pk, credits=found.taken_back_credits, now=now)

@@ -60,6 +60,24 @@ class Migration(migrations.Migration):
                 'abstract': False,
             },
         ),
+        migrations.CreateModel(
+            name='Banner',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('kind', models.CharField(max_length=40)),
+                ('key', models.CharField(help_text='Names the event among those of its kind.', max_length=100)),
+                ('data', models.JSONField(default=dict)),
+                ('urgency', models.PositiveSmallIntegerField(help_text='The least is shown first.')),
+                ('until_at', models.DateTimeField(db_index=True, help_text='When it is over.')),
+                ('created_at', models.DateTimeField()),
+                ('closed_at', models.DateTimeField(blank=True, null=True)),
+                ('customer', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='banners', to='accounts.customer')),
+            ],
+            options={
+                'indexes': [models.Index(condition=models.Q(('closed_at', None)), fields=['customer', 'urgency'], name='banner_open')],
+                'constraints': [models.UniqueConstraint(fields=('customer', 'kind', 'key'), name='banner_once')],
+            },
+        ),
         migrations.AddIndex(
             model_name='webhookendpoint',
             index=models.Index(condition=models.Q(('is_enabled', True)), fields=['customer'], name='webhookendpoint_enabled'),

@@ -33,6 +33,7 @@
     source.addEventListener("speech_progress", (event) => {
       document.dispatchEvent(new CustomEvent("vocalis:progress", { detail: JSON.parse(event.data).texts || [] }));
     });
+    source.addEventListener("banner", (event) => showBanner(JSON.parse(event.data)));
     // The browser reconnects by itself unless it was refused; a stream ends every ten minutes and that is no failure.
     source.addEventListener("error", () => {
       if (source.readyState === EventSource.CLOSED) fallBack();
@@ -98,6 +99,36 @@
     const messages = document.querySelector(".messages"); // aria-live: read out without interrupting
     messages?.querySelector("[data-notice=recharge]")?.remove();
     messages?.append(notice);
+  }
+
+  // The most urgent of what the customer should know, as templates/_banner.html has it; without an id there is none.
+  function showBanner(told) {
+    const place = document.querySelector("[data-banner]");
+    if (!place || place.querySelector(`[data-id="${told.id}"]`)) return;
+    place.replaceChildren();
+    if (!told.id) return;
+    const words = element("p", "grow", element("strong", "", told.words));
+    const out = element("span", "row row--s");
+    if (told.url) out.append(Object.assign(element("a", "btn btn--s", told.label), { href: told.url }));
+    const token = document.querySelector("[name=csrfmiddlewaretoken]");
+    if (token) {
+      const form = element("form", "", element("button", "btn btn--s btn--plain", "Close"));
+      form.method = "post";
+      form.action = place.dataset.banner.replace("/0/", `/${told.id}/`);
+      form.prepend(token.cloneNode());
+      out.append(form);
+    }
+    const notice = element("div", `notice notice--${told.tone}`, words);
+    notice.dataset.id = told.id;
+    notice.append(out);
+    place.append(notice);
+  }
+
+  function element(name, className, content = "") {
+    const made = document.createElement(name);
+    made.className = className;
+    made.append(content);
+    return made;
   }
 
   function mark(live) {

@@ -37,7 +37,7 @@ from usage.metering import comparison
 from usage.models import Generation, LongSpeech, UsageDiscrepancy, UsageEvent, Voice, VoiceType
 from vocalis.operations import deletion
 
-from . import again, long_texts, plan_changes, streams, top_ups
+from . import again, long_texts, mails, plan_changes, streams, top_ups
 from .again import GENERATION_KEY
 
 if TYPE_CHECKING:
@@ -175,6 +175,7 @@ def at_rest(world: World) -> None:
     again.is_over(world)
     streams.left_nothing(world)
     webhooks_came_once()
+    mails.came_once(world.mails, world.chaos.deaths)
     events_agree(world)
     charges_agree()
     plans_agree()

@@ -41,6 +41,7 @@ from tests.emptying import empty_tables
 from usage.metering.schedule import make_rows
 from usage.speech import audio, long, own_voice, speak
 
+from . import mails
 from .chaos import Chaos, QuickEngine, SlowEngine, UnreliableGateway, UnreliableNetwork
 from .metronome_side import MetronomeSide
 from .once import worked_out_once
@@ -72,6 +73,7 @@ class Stage(MetronomeSide):
         self.chaos = Chaos(self.dice, self.meanwhile, self.log.append)
         self.spoken: list[tuple[Customer, str, str, str]] = []
         self.keys = 0
+        self.mails = mails.Sent()
         # Commits archived at Metronome: whose, and credits.
         self.taken_away: dict[str, tuple[Any, int]] = {}
 
@@ -81,6 +83,7 @@ class Stage(MetronomeSide):
         catalogue = _bootstrapped()
         with ExitStack() as stack:
             stack.enter_context(_at_full_speed())
+            stack.enter_context(self.mails.counted())
             random.seed(self.seed)  # the back-off's jitter
             # The ids of our rows.
             stack.enter_context(patch("os.urandom", random.Random(self.seed).randbytes))

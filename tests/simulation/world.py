@@ -23,7 +23,7 @@ from billing.subscriptions import choose as subscriptions
 from usage.models import Generation
 from usage.speech import long, own_voice, problems, speak
 
-from . import again, hooks, invariants, long_texts, story, streams, told, top_ups
+from . import again, hooks, invariants, long_texts, mails, story, streams, told, top_ups
 from .again import MakingAgain
 from .plan_changes import ChangingPlans
 from .stage import LONGEST_WAIT_MINUTES
@@ -171,6 +171,7 @@ class World(MakingAgain, streams.Streams, hooks.Hooks, ChangingPlans, top_ups.To
             last_name="S",
             now=self.now(),
         )
+        mails.confirm(customer.user, customer.user.email, self.now())
         if self.dice.random() < 0.6:
             cards.choose(customer_id=customer.id, reference=GOOD_CARD.reference, now=self.now())
 
@@ -178,13 +179,11 @@ class World(MakingAgain, streams.Streams, hooks.Hooks, ChangingPlans, top_ups.To
         customer = self.anyone()
         if customer:
             name = self.key("c")
-            profile.change(
-                user=customer.user,
-                first_name=name,
-                last_name="S",
-                email=f"{name}@example.com",
-                now=self.now(),
-            )
+            email = f"{name}@example.com"
+            if profile.change(
+                user=customer.user, first_name=name, last_name="S", email=email, now=self.now()
+            ):
+                mails.confirm(customer.user, email, self.now())
 
     def speak(self) -> None:
         self.speak_for(self.anyone())

@@ -1,5 +1,5 @@
 """Delete a customer on request: name, e-mail address, texts, audio, word times, voice matches,
-words of their pronunciation dictionary, names of API keys, webhook endpoints,
+words of their pronunciation dictionary, names of API keys, webhook endpoints, mails,
 and alias.
 
 The ledger stays, as it contains no personal data. The order is
@@ -30,7 +30,9 @@ from billing.payments import requests as payments
 from billing.payments import setups
 from billing.subscriptions import choose as subscriptions
 from jobs.walk import walk
+from mails import outbox
 from notifications import endpoints
+from notifications.models import Banner
 from usage.models import Generation, Pronunciation, Voice
 from usage.speech import encoded, long, manner, problems, retention, speak, withdrawal
 from usage.text import MAX_CHARACTERS
@@ -170,11 +172,14 @@ def _anonymise(customer: Customer, now: datetime) -> None:
     email = f"deleted-{customer.pk}@deleted.invalid"
     with transaction.atomic():
         # The address could be changed until the account was closed.
-        customer.user.refresh_from_db(fields=["email"])
+        customer.user.refresh_from_db(fields=["email", "new_email"])
+        addresses = [customer.user.email, customer.user.new_email]
         user = User(password="")
         user.set_unusable_password()
         User.objects.filter(pk=customer.user_id).update(
             email=email,
+            new_email="",
+            email_confirmed_at=None,
             first_name=NAME,
             last_name="",
             password=user.password,
@@ -183,9 +188,11 @@ def _anonymise(customer: Customer, now: datetime) -> None:
         )
         IngestAlias.objects.filter(customer=customer, kind=IngestAlias.Kind.EMAIL).delete()
         IngestAlias.objects.filter(customer=customer).update(pushed_at=None)
-        PasswordReset.objects.filter(email=customer.user.email).delete()
         setups.forget(customer, now)
         PaymentAttempt.objects.filter(payment__customer=customer).update(label="", fingerprint="")
+        PasswordReset.objects.filter(email__in=addresses).delete()
+        outbox.forget(customer.user_id)
+        Banner.objects.filter(customer=customer).delete()
         Pronunciation.objects.filter(customer=customer).delete()
         endpoints.delete_all(customer, now)  # added while the account was being closed
         Voice.objects.filter(customer=customer).update(name=NAME)

@@ -1,5 +1,5 @@
 """Deletes old rows: processed webhooks, deliveries of webhooks and deleted endpoints, acknowledged
-usage events, resolved usage discrepancies, password resets and expired sessions.
+usage events, resolved usage discrepancies, mails, banners, password resets and expired sessions.
 
 Rows that the ledger refers to (reservations, grants, payments) and rows whose job is not done are
 never deleted.
@@ -17,13 +17,15 @@ from django.db.models import QuerySet
 from accounts.models import PasswordReset
 from billing.models import InboundWebhook
 from jobs.walk import CHUNK, walk
-from notifications.models import OutboundWebhook, WebhookEndpoint
+from mails.models import OutboundMail
+from notifications.models import Banner, OutboundWebhook, WebhookEndpoint
 from usage.models import UsageDiscrepancy, UsageEvent
 
 DAYS_MIN = 7  # Metronome repeats a webhook for two days, and people ask about last week's
 DAYS_MAX = 36_500
 # Metronome accepts events for 34 days, so until then they may have to be compared or sent again.
 EVENT_DAYS_MIN = 35
+MAIL_DAYS_MIN = 400  # a card expires once, a plan may be yearly by agreement
 DELIVERY_DAYS_MIN = 30  # the page of an endpoint says so
 
 
@@ -40,6 +42,7 @@ def prunable(*, days: int, now: datetime) -> dict[str, QuerySet[Any]]:
         )
     before = now - timedelta(days=days)
     events_before = now - timedelta(days=max(days, EVENT_DAYS_MIN))
+    mails_before = now - timedelta(days=max(days, MAIL_DAYS_MIN))
     deliveries_before = now - timedelta(days=max(days, DELIVERY_DAYS_MIN))
     return {
         "webhooks": InboundWebhook.objects.filter(
@@ -65,6 +68,12 @@ def prunable(*, days: int, now: datetime) -> dict[str, QuerySet[Any]]:
         ),
         "usage discrepancies": UsageDiscrepancy.objects.filter(
             resolved_at__lt=events_before, due_at=None, lease=None
+        ),
+        "banners": Banner.objects.filter(until_at__lt=mails_before),
+        # The key of a mail keeps it from being written again: so long as anything may tell of its
+        # event once more.
+        "mails": OutboundMail.objects.filter(
+            created_at__lt=mails_before, due_at=None, dead_at=None, lease=None
         ),
         "password resets": PasswordReset.objects.filter(
             asked_at__lt=before, due_at=None, lease=None

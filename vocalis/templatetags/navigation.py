@@ -9,6 +9,8 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from mails import kept
+
 register = template.Library()
 
 
@@ -30,3 +32,9 @@ def nav_link(context: dict[str, Any], name: str, label: str, *within: str) -> Sa
 def mail_us() -> str:
     """The mailto: URL of the address that our e-mails come from."""
     return f"mailto:{parseaddr(settings.DEFAULT_FROM_EMAIL)[1]}"
+
+
+@register.simple_tag
+def outbox_url() -> str:
+    """The page of mails that stay on this machine, "" if there is none."""
+    return reverse("outbox") if kept.is_on() else ""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from django.core import signing
 
-from accounts import profile
+from accounts import confirmation, profile
 from accounts.models import Customer, IngestAlias
 from billing import metronome
 from billing.sync import customers
@@ -148,6 +149,8 @@ def test_what_a_worker_overwrites_after_its_lease_is_corrected(
             email="new@example.com",
             now=stage.now(),
         )
+        token = signing.dumps([alice.user_id, "new@example.com"], salt=confirmation.SALT)
+        confirmation.confirm(token, stage.now())
         Worker(all_jobs(), clock=stage.now).drain()
         real(**arguments)
         if not is_answered:

@@ -42,8 +42,9 @@ from billing.tests.money_stage import Killed, balance, establish, remote_balance
 from billing.tests.operate import run
 from conftest import PASSWORD
 from jobs.worker import Worker, all_jobs
+from mails.models import OutboundMail
 from notifications import emit, endpoints
-from notifications.models import OutboundWebhook, WebhookEndpoint
+from notifications.models import Banner, OutboundWebhook, WebhookEndpoint
 from usage import voiceprint
 from usage.engines import remote
 from usage.engines.remote.configuration import read_servers
@@ -97,6 +98,8 @@ def everything_we_know():
             LogEntry,
             PaymentMethod,
             PasswordReset,
+            OutboundMail,
+            Banner,
         )
         for row in model.objects.all()
     ]

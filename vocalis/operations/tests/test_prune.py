@@ -14,10 +14,12 @@ from billing import ledger
 from billing.models import InboundWebhook, LedgerEntry, Reservation
 from billing.tests.operate import run
 from conftest import PASSWORD, fund
+from mails.models import OutboundMail
 from notifications import endpoints
-from notifications.models import OutboundWebhook, WebhookEndpoint
+from notifications.models import Banner, OutboundWebhook, WebhookEndpoint
 from usage.models import Generation, UsageDiscrepancy, UsageEvent
 from usage.speech import capture
+from vocalis.operations.prune import MAIL_DAYS_MIN
 
 pytestmark = pytest.mark.django_db
 
@@ -80,6 +82,11 @@ def rows(alice, now):
     OutboundWebhook.objects.exclude(key="waits").cancel(state="delivered")
     OutboundWebhook.objects.filter(endpoint=gone).delete()
     endpoints.delete(gone, old)
+    long_ago = now - timedelta(days=MAIL_DAYS_MIN + 1)
+    for key, at in (("old", long_ago), ("waits", long_ago), ("young", old)):
+        notifications.emit(alice.id, "payment.refunded", key, {}, at)
+    OutboundMail.objects.exclude(key="waits").cancel(state="sent")
+    Banner.objects.exclude(key="old").update(until_at=now)
     for name, due_at in (("old", None), ("waits", now)):
         PasswordReset.objects.create(email=f"{name}@example.com", asked_at=old, due_at=due_at)
     PasswordReset.objects.create(email="young@example.com", asked_at=now)
@@ -96,9 +103,17 @@ def test_what_is_settled_and_old_goes_and_all_else_stays(rows):
 
     assert code == 0
     kinds = (
+        "banners",
         "deleted webhook endpoints",
         "deliveries of webhooks",
-        *("password resets", "sessions", "usage discrepancies", "usage events", "webhooks"),
+        *(
+            "mails",
+            "password resets",
+            "sessions",
+            "usage discrepancies",
+            "usage events",
+            "webhooks",
+        ),
     )
     assert text == f"Summary: {', '.join(f'1 {kind} deleted' for kind in kinds)}.\n"
     assert set(PasswordReset.objects.values_list("email", flat=True)) == {
@@ -118,6 +133,8 @@ def test_what_is_settled_and_old_goes_and_all_else_stays(rows):
     }
     assert Session.objects.get().session_key == "live"
     assert set(OutboundWebhook.objects.values_list("key", flat=True)) == {"waits", "young"}
+    assert set(OutboundMail.objects.values_list("key", flat=True)) == {"waits", "young"}
+    assert set(Banner.objects.values_list("key", flat=True)) == {"waits", "young"}
     assert WebhookEndpoint.objects.get().url == "https://kept.example"
     assert (LedgerEntry.objects.count(), Reservation.objects.count()) == (entries, reservations)
     assert run("prune", "--days", 30).text == "Summary: nothing to do.\n"

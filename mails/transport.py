@@ -1,28 +1,38 @@
-"""Sends e-mail from a template. For workers only: requests do not wait for a mail server."""
+"""Hands one mail to the mail server. For workers only: requests do not wait for it."""
 
 from __future__ import annotations
 
 import smtplib
-from typing import Any
 
-from django.core.mail import get_connection, send_mail
-from django.template.loader import render_to_string
+from django.core.mail import EmailMultiAlternatives, get_connection
 
 from jobs.errors import Rejected, Unavailable
 
 
-def send(*, to: str, subject: str, template: str, context: dict[str, Any]) -> None:
-    """Send templates/emails/<template>.txt, rendered with `context`.
+def send(
+    *,
+    to: str,
+    subject: str,
+    text: str,
+    html: str = "",
+    headers: dict[str, str] | None = None,
+    user_id: int | None = None,
+) -> None:
+    """Send a mail. `user_id` is for the outbox page of a site under development.
 
     Raises Rejected if the mail server refuses permanently, Unavailable after any other failure. The
     first digit of the server's reply decides (RFC 5321, 4.2.1): 4 is temporary (greylisting, a full
     mailbox, too many mails), 5 is permanent.
     """
-    text = render_to_string(f"emails/{template}.txt", context)
+    message = EmailMultiAlternatives(subject, text, None, [to], headers=headers)
+    if html:
+        message.attach_alternative(html, "text/html")
+    setattr(message, "user_id", user_id)  # noqa: B010  an attribute of ours
     try:
-        # The connection that send_mail opens itself leaves a socket open if the login is refused.
+        # The connection that a message opens itself leaves a socket open if the login is refused.
         with get_connection() as connection:
-            send_mail(subject, text, None, [to], connection=connection)
+            message.connection = connection
+            message.send()
     except (smtplib.SMTPException, OSError) as error:
         if _is_final(error):
             raise Rejected(f"the mail server refuses: {error}") from error

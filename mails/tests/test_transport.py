@@ -8,11 +8,11 @@ from contextlib import contextmanager
 
 import pytest
 
-from accounts import mail, password_reset
-from accounts.models import PasswordReset
 from jobs import queue
 from jobs.errors import Rejected, Unavailable
 from jobs.worker import Worker
+from mails import sending, transport, write
+from mails.models import OutboundMail
 
 STAGES = ["CONNECT", "HELO", "AUTH", "MAIL", "RCPT", "DATA", "BODY"]
 USUAL = {"CONNECT": "220 hello", "AUTH": "235 it is you", "DATA": "354 go on"}
@@ -61,12 +61,7 @@ def mail_server(settings, **answers):
 
 
 def send() -> None:
-    mail.send(
-        to="alice@example.com",
-        subject="Hello",
-        template="password_reset",
-        context={"url": "http://x", "days": 3},
-    )
+    transport.send(to="alice@example.com", subject="Hello", text="Good day.", html="<p>Good day.")
 
 
 def test_a_mail_that_is_taken_is_sent(settings):
@@ -107,31 +102,31 @@ def test_a_server_that_takes_a_mail_and_does_not_say_goodbye_has_taken_it(settin
 
 
 def test_a_grey_listed_mail_is_sent_at_a_later_try(settings, alice, now):
-    password_reset.ask(email=alice.user.email, now=now)
+    write(alice.user_id, "balance.depleted", "k", {"balance": 0}, now)
     with mail_server(settings, RCPT="450 4.2.0 greylisted, come back later"):
-        Worker([password_reset.SEND], clock=lambda: now).drain()
-    reset = PasswordReset.objects.get()
-    assert (reset.attempts, reset.dead_at) == (1, None)
-    assert 0 < (reset.due_at - now).total_seconds() <= queue.BACKOFF_MAX_SECONDS
-    assert "450" in reset.last_error
+        Worker([sending.SEND], clock=lambda: now).drain()
+    mail = OutboundMail.objects.get()
+    assert (mail.attempts, mail.dead_at) == (1, None)
+    assert 0 < (mail.due_at - now).total_seconds() <= queue.BACKOFF_MAX_SECONDS
+    assert "450" in mail.last_error
 
     with mail_server(settings) as taken:
-        Worker([password_reset.SEND], clock=lambda: reset.due_at).drain()
+        Worker([sending.SEND], clock=lambda: mail.due_at).drain()
 
     assert len(taken) == 1
-    reset.refresh_from_db()
-    assert (reset.due_at, reset.attempts, reset.dead_at, reset.last_error) == (None, 0, None, "")
+    mail.refresh_from_db()
+    assert (mail.due_at, mail.attempts, mail.dead_at, mail.last_error) == (None, 0, None, "")
 
 
 def test_a_mail_to_nobody_is_given_up_at_the_first_try(settings, alice, now):
-    password_reset.ask(email=alice.user.email, now=now)
+    write(alice.user_id, "balance.depleted", "k", {"balance": 0}, now)
 
     with mail_server(settings, RCPT="550 5.1.1 no such mailbox"):
-        Worker([password_reset.SEND], clock=lambda: now).drain()
+        Worker([sending.SEND], clock=lambda: now).drain()
 
-    reset = PasswordReset.objects.get()
-    assert (reset.attempts, reset.dead_at) == (1, now)
+    mail = OutboundMail.objects.get()
+    assert (mail.attempts, mail.dead_at) == (1, now)
     assert (
-        reset.last_error.startswith("Rejected: the mail server refuses")
-        and "no such mailbox" in reset.last_error
+        mail.last_error.startswith("Rejected: the mail server refuses")
+        and "no such mailbox" in mail.last_error
     )

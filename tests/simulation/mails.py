@@ -1,0 +1,76 @@
+"""Mails of the simulation: all that are sent are counted; at the end none is missing or doubled."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import datetime, timedelta
+from typing import Any
+from unittest.mock import patch
+
+from django.core import signing
+from django.utils import timezone
+
+from accounts import confirmation
+from accounts.models import User
+from billing import plans
+from billing.models import Subscription
+from mails import transport
+from mails.models import OutboundMail
+
+State = OutboundMail.State
+# How long after the moment of a reminder a plan must have gone on to be told for certain: a worker
+# looks each pass, and is never gone for a day.
+SLACK = timedelta(days=1)
+
+
+class Sent:
+    """How often each mail was handed to the mail server, by its Message-ID."""
+
+    def __init__(self) -> None:
+        self.times: Counter[str] = Counter()
+
+    @contextmanager
+    def counted(self) -> Iterator[None]:
+        send = transport.send
+
+        def counting(**mail: Any) -> None:
+            send(**mail)
+            self.times[mail["headers"]["Message-ID"].partition("@")[0].strip("<")] += 1
+
+        with patch.object(transport, "send", counting):
+            yield
+
+
+def confirm(user: User, address: str, now: datetime) -> None:
+    """The link in the mail is opened. An account that was closed meanwhile refuses it."""
+    token = signing.dumps([user.pk, address], salt=confirmation.SALT)
+    with suppress(confirmation.LinkRefused):
+        confirmation.confirm(token, now)
+
+
+def came_once(sent: Sent, deaths: int) -> None:
+    """Every mail was sent or skipped; and twice only where a worker died before it had noted it."""
+    rows = OutboundMail.objects.all()
+    assert not rows.filter(state=State.PENDING).exists(), list(rows.filter(state=State.PENDING))
+    for row in rows.filter(state=State.SENT):
+        assert sent.times[str(row.pk)] >= 1, f"{row} counts as sent and was not"
+    doubled = sum(times - 1 for times in sent.times.values())
+    assert doubled <= deaths, f"{doubled} mails were sent again, and {deaths} workers died"
+    events = Counter(rows.values_list("user_id", "kind", "key"))
+    assert all(times == 1 for times in events.values())
+    _ends_are_told()
+
+
+def _ends_are_told() -> None:
+    """Each end of a trial was told ahead, once, unless the trial was over before."""
+    for trial in Subscription.objects.filter(plan="trial").exclude(period_end_at=None):
+        remind_at = trial.period_end_at - timedelta(days=plans.REMIND_DAYS)
+        ended_at = trial.ended_at or timezone.now()
+        told = OutboundMail.objects.filter(
+            user__customer=trial.customer_id, kind="trial.ends_soon"
+        ).count()
+        assert told <= 1, f"{trial} of {trial.customer_id} was told {told} times of its end"
+        if trial.customer.user.is_active and ended_at > remind_at + SLACK:
+            assert told == 1, f"nobody was told of the end of {trial} of {trial.customer_id}"

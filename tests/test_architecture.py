@@ -32,7 +32,7 @@ PACKAGES = [*LAYERS, *SANDBOXES]
 # The rooms of billing: one imports only from floors before its own, and nothing from its
 # neighbours.
 FLOORS = [
-    {"models", "plans", "hours", "emails"},
+    {"models", "plans", "hours"},
     {"ledger", "metronome"},
     {"events"},
     {"live", "keys"},

@@ -147,8 +147,8 @@ def end_segment(event: InboundWebhook, now: datetime) -> str:
     if grant is None or grant.remaining == 0 or grant.ends_at <= now:
         return "no mail: nothing left to lose"
     if trial := _trial_ending_with(grant):
-        reminders.remind(trial, now)
-        return "mail: the trial ends"
+        is_told = reminders.remind(trial, now)
+        return "mail: the trial ends" if is_told else "no mail: told before, or not yet"
     ends_at = grant.ends_at.isoformat()
     data = {"credits": grant.remaining, "ends_at": ends_at, "grant": grant.name}
     emit(customer.pk, "credits.ending", f"{grant.pk}-{ends_at}", data, now)

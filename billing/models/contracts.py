@@ -104,6 +104,10 @@ class Subscription(JobRow):
     paid_back_cents = models.BigIntegerField(
         default=0, help_text="Of the former plan's price; already taken off what is charged."
     )
+    off_cents = models.BigIntegerField(
+        default=0,
+        help_text="Off the price of its first period, by an offer; already taken off as well.",
+    )
     taken_from = models.ForeignKey(
         "billing.CreditGrant",
         on_delete=models.PROTECT,

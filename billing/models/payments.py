@@ -121,9 +121,6 @@ class Payment(JobRow):
         blank=True,
         help_text="Deadline for the customer to confirm the payment with the bank.",
     )
-    told_at = models.DateTimeField(
-        null=True, blank=True, help_text="When the customer was asked by e-mail to confirm it."
-    )
     grant = models.OneToOneField(
         CreditGrant,
         on_delete=models.PROTECT,

@@ -25,7 +25,7 @@ from billing.models import Payment, Subscription
 from billing.payments import cards
 from billing.payments.gateways import gateway
 from billing.subscriptions import choose as subscriptions
-from billing.subscriptions import trial
+from billing.subscriptions import offers, trial
 from billing.subscriptions.change import Kind, Preview, Shown
 from billing.subscriptions.status import status_of
 
@@ -210,6 +210,7 @@ def _context(customer: Customer) -> dict[str, Any]:
             for plan in plans.PLANS.values()
         ],
         "trial_had": trial_had,
+        "offer_percent": offers.percent_off(customer, timezone.now()),
         "current": current and {"row": current, "plan": plans.PLANS[current.plan]},
         "status": status_of(current, timezone.now()) if current else None,
         "requested": requested and plans.PLANS[requested.plan],

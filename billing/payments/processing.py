@@ -34,6 +34,7 @@ from jobs.worker import RowJob
 from . import attempts, declines
 from .cards import card_of
 from .gateways import CardGone, Charge, ChargeState, GatewayDeclined, RefundState, gateway
+from .notices import emit_action_needed, emit_received
 from .requests import emit_failed, is_waited_for, tell
 
 State = Payment.State
@@ -151,10 +152,12 @@ def _follow(
                 attempts.record(attempt, Outcome.PAID, charge)
                 paid = {"gateway_reference": charge.reference, "failure": "", "decline": ""}
                 _move_and_tell(payment, State.CHARGED, now, **paid)
+                emit_received(payment, attempt.label, now)
             case ChargeState.WAITING | ChargeState.DECLINED:
                 attempts.record(attempt, Outcome.WAITING, charge)
                 by = payment.confirm_by_at or now + timedelta(seconds=CONFIRM_SECONDS)
                 _move_and_tell(payment, State.REQUIRES_ACTION, now, confirm_by_at=by)
+                emit_action_needed(payment, now)
             case ChargeState.PENDING:
                 attempts.record(attempt, Outcome.OPEN, charge)
                 return now + timedelta(seconds=PENDING_CHECK_SECONDS)

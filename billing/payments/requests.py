@@ -141,7 +141,6 @@ def try_again(payment: Payment, *, now: datetime) -> bool:
             failure="",
             decline="",
             confirm_by_at=None,
-            told_at=None,
             settled_at=None,
         )
     )
@@ -160,11 +159,6 @@ def confirmation_url(payment: Payment, *, return_url: str) -> str | None:
 
 def is_unconfirmed(payment: Payment) -> bool:
     return payment.state == State.REQUIRES_ACTION and not payment.failure
-
-
-def mark_told(payment: Payment, *, now: datetime) -> None:
-    """Store that the customer was asked by e-mail to confirm the payment."""
-    Payment.objects.filter(pk=payment.pk).update(told_at=now)
 
 
 def charge_key(payment: Payment) -> str:

@@ -28,7 +28,7 @@ from typing import Any, Literal
 
 from django.db import transaction
 
-from billing import emails, metronome, plans
+from billing import metronome, plans
 from billing.live.wake import wake
 from billing.metronome.contracts import invoice_status
 from billing.models import AutoRecharge, Contract, CreditGrant, Payment, Recharge
@@ -113,10 +113,6 @@ def _await_payment(recharge: Recharge, now: datetime) -> datetime | None:
     if is_switched_off(recharge.customer_id):
         payments.call_off(payment, failure=SWITCHED_OFF, now=now)
     elif payments.is_unconfirmed(payment):
-        if payment.told_at is None:
-            context = {"payment": payment, "what": "your automatic recharge"}
-            emails.send(customer=recharge.customer, template="confirm_payment", context=context)
-            payments.mark_told(payment, now=now)
         return now + timedelta(seconds=CONFIRMATION_CHECK_SECONDS)
     return now + timedelta(seconds=PAYMENT_CHECK_SECONDS)
 
@@ -282,16 +278,9 @@ def _grant_of_release(recharge: Recharge, now: datetime) -> int:
     raise CommitNotSeen("released, but Metronome does not list the commit yet")
 
 
-def _tell_failure(recharge: Recharge, now: datetime) -> None:
-    """Tell the customer by e-mail that it failed, at least once; `settled_at` records it."""
-    if recharge.settled_at is None:
-        if not recharge.refusal and not is_off_by_choice(recharge.customer_id):
-            emails.send(
-                customer=recharge.customer,
-                template="recharge_failed",
-                context={"recharge": recharge},
-            )
-        Recharge.objects.filter(pk=recharge.pk).update(settled_at=now)
+def _settle(recharge: Recharge, now: datetime) -> None:
+    """Store when it failed; its customer was told as it did."""
+    Recharge.objects.filter(pk=recharge.pk, settled_at=None).update(settled_at=now)
 
 
 def _do_nothing(recharge: Recharge, now: datetime) -> None:
@@ -304,7 +293,7 @@ POINTS: dict[str, Callable[[Recharge, datetime], datetime | None]] = {
     State.RELEASING: _release,
     State.RELEASED: _grant,
     State.GRANTED: _do_nothing,
-    State.FAILED: _tell_failure,
+    State.FAILED: _settle,
 }
 
 

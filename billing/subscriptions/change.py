@@ -3,7 +3,8 @@
 It is worked out here, for the page that shows it and for the code that does it.
 
 Upgrade: at once. Paid back is the share of the former plan's price that is left, in time and in
-credits, whichever is less. Downgrade: at the end of the period.
+credits, whichever is less. Downgrade: at the end of the period. After a trial, what is offered for
+the first month (`offers`) is off the price; that month counts for so much less in an upgrade.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from accounts.models import Customer
 from billing import ledger, plans
 from billing.models import CreditGrant, Subscription
 
+from . import offers
 from .periods import months_after
 
 # Below this nothing is charged: it is the least that payment providers take.
@@ -49,8 +51,9 @@ class Preview:
     """What choosing `plan` at `at` does.
 
     `time_share` and `credit_share` are what is left of the former period; the smaller one counts.
-    `grant` is what credits are taken back from. `next_at` is when `next_cents` are charged, None if
-    nothing will be.
+    `off_cents` are off the first month's price by an offer, `former_cents` are of what a share is
+    paid back. `grant` is what credits are taken back
+    from. `next_at` is when `next_cents` are charged, None if nothing will be.
     """
 
     kind: Kind
@@ -62,6 +65,8 @@ class Preview:
     taken_back_credits: int
     next_cents: int
     next_at: datetime | None
+    off_cents: int = 0
+    former_cents: int = 0
     time_share: Fraction = NO_SHARE
     credit_share: Fraction = NO_SHARE
     grant: CreditGrant | None = None
@@ -130,14 +135,15 @@ def _upgrade(
     former: Subscription, plan: plans.Plan, at: datetime, now: datetime, next_at: datetime | None
 ) -> Preview:
     """The credit for the former plan is a share of its price, not of what was charged for it."""
-    price_cents, former_cents = plan.price_cents or 0, plans.PLANS[former.plan].price_cents or 0
+    price_cents, former_cents = plan.price_cents or 0, _price_cents(former)
+    off_cents = price_cents * offers.percent_off(former.customer, at) // 100
     grant = grant_of(former) if former_cents else None
     time_share = time_left(former, at)
     credit_share = credits_left(grant, now)
     share = min(time_share, credit_share)
     paid_back_cents = floor(former_cents * share)
     taken_back_credits = ceil(grant.granted * share) if grant else 0
-    due_cents = price_cents - paid_back_cents
+    due_cents = price_cents - off_cents - paid_back_cents
     return Preview(
         kind=Kind.UPGRADE,
         plan=plan,
@@ -148,10 +154,19 @@ def _upgrade(
         taken_back_credits=taken_back_credits,
         next_cents=price_cents,
         next_at=next_at,
+        off_cents=off_cents,
+        former_cents=former_cents,
         time_share=time_share,
         credit_share=credit_share,
         grant=grant,
     )
+
+
+def _price_cents(subscription: Subscription) -> int:
+    """What its current period costs, with what was off the first one."""
+    price_cents = plans.PLANS[subscription.plan].price_cents or 0
+    is_first = subscription.period == subscription.first_period
+    return price_cents - subscription.off_cents if is_first else price_cents
 
 
 def time_left(subscription: Subscription, at: datetime) -> Fraction:

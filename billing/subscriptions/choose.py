@@ -247,6 +247,7 @@ def _request(customer: Customer, found: Preview, key: str, now: datetime) -> Sub
         former=found.former,
         due_cents=found.due_cents,
         paid_back_cents=found.paid_back_cents,
+        off_cents=found.off_cents,
         taken_from=found.grant if found.taken_back_credits else None,
         taken_back_credits=found.taken_back_credits,
         created_at=now,

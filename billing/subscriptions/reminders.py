@@ -16,41 +16,55 @@ from billing.models import Subscription
 from jobs.worker import BatchJob
 from notifications import emit
 
+from . import offers
+
 AT_ONCE = 100
 
 
 def waiting(now: datetime) -> QuerySet[Subscription]:
-    """Active subscriptions whose period ends soon, and that were not looked at for this end."""
+    """Active subscriptions whose period ends soon, and that were not looked at for this end.
+
+    Not those that end with it: their customers have ended them. One who has it go on is told then.
+    """
     return Subscription.objects.filter(
         state=Subscription.State.ACTIVE,
         reminded_end_at__lt=F("period_end_at"),
         period_end_at__lte=now + timedelta(days=plans.REMIND_DAYS),
-    )
+    ).exclude(next_plan=Subscription.NO_PLAN)
 
 
 def remind_due(now: datetime) -> int:
     """Tell the customers of up to a hundred of them. Returns how many were looked at."""
     rows = list(waiting(now).order_by("period_end_at")[:AT_ONCE])
     for row in rows:
-        with transaction.atomic():
-            remind(row, now)
-            seen = Subscription.objects.filter(pk=row.pk, period_end_at=row.period_end_at)
-            seen.update(reminded_end_at=row.period_end_at)
+        remind(row, now)
     return len(rows)
 
 
 def remind(subscription: Subscription, now: datetime) -> bool:
     """Tell the customer of the end of this period, once. Returns whether it was to be told."""
-    end_at, plan = subscription.period_end_at, plans.PLANS[subscription.plan]
-    if end_at is None or end_at <= now:
+    with transaction.atomic():
+        # Locked, because what follows the period may be chosen in this moment.
+        row = waiting(now).select_for_update().filter(pk=subscription.pk).first()
+        if row is None or row.period_end_at is None:
+            return False
+        Subscription.objects.filter(pk=row.pk).update(reminded_end_at=row.period_end_at)
+        return _tell(row, row.period_end_at, now)
+
+
+def _tell(row: Subscription, end_at: datetime, now: datetime) -> bool:
+    follows = plans.PLANS[row.next_plan or row.plan]
+    if end_at <= now:
         return False
-    key, at = f"{subscription.pk}-{end_at.isoformat()}", end_at.isoformat()
-    if plan.once:
-        data = {"ends_at": at, "offer_percent": plans.TRIAL_OFFER_PERCENT}
-        emit(subscription.customer_id, "trial.ends_soon", key, data, now)
-    elif plan.price_cents:
-        data = {"plan": plan.key, "at": at, "amount_cents": plan.price_cents}
-        emit(subscription.customer_id, "plan.renews_soon", key, data, now)
+    key, at = f"{row.pk}-{end_at.isoformat()}", end_at.isoformat()
+    if plans.PLANS[row.plan].once:
+        data = {"ends_at": at, "offer_percent": offers.percent_off(row.customer, now)}
+        emit(row.customer_id, "trial.ends_soon", key, data, now)
+    elif follows.price_cents:
+        renews = {"plan": follows.key, "at": at, "amount_cents": follows.price_cents}
+        if row.next_plan:
+            renews["from"] = row.plan
+        emit(row.customer_id, "plan.renews_soon", key, renews, now)
     else:
         return False
     return True

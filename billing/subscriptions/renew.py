@@ -63,7 +63,6 @@ def _activate(subscription: Subscription, now: datetime) -> datetime | None:
         _fail(subscription, now, failure=f"The payment failed: {payment.failure}")
         return None
     if payment and payment.state == Payment.State.REQUIRES_ACTION:
-        _tell_to_confirm(subscription, payment, now)
         return now + timedelta(seconds=CONFIRMATION_CHECK_SECONDS)
     # Stored before the grant, because a repeated attempt must grant the same period.
     Subscription.objects.filter(pk=subscription.pk, anchor_at=None).update(anchor_at=now)
@@ -77,7 +76,6 @@ def _renew(subscription: Subscription, now: datetime) -> datetime | None:
     if payment and payment.state == Payment.State.FAILED:
         return dunning.follow(subscription, payment, now)
     if payment and payment.state == Payment.State.REQUIRES_ACTION:
-        _tell_to_confirm(subscription, payment, now)
         return now + timedelta(seconds=CONFIRMATION_CHECK_SECONDS)
     return _grant_period(subscription, period, payment, now)
 
@@ -129,22 +127,6 @@ def _tell_of_change(subscription: Subscription, at: datetime, now: datetime) -> 
             "amount_cents": subscription.due_cents or 0,
         }
         emit(subscription.customer_id, "plan.changed", str(subscription.pk), data, now)
-
-
-def _tell_to_confirm(subscription: Subscription, payment: Payment, now: datetime) -> None:
-    """Ask the customer once to confirm this charge with the bank."""
-    if payment.told_at or not payments.is_unconfirmed(payment):
-        return
-    data = {
-        "payment": str(payment.pk),
-        "what": f"{plans.PLANS[subscription.plan].name} plan",
-        "amount_cents": payment.amount_cents,
-        "confirm_by": payment.confirm_by_at.isoformat() if payment.confirm_by_at else None,
-    }
-    name = payments.charge_name(payment)
-    with transaction.atomic():
-        payments.mark_told(payment, now=now)
-        emit(subscription.customer_id, "payment.action_needed", name, data, now)
 
 
 def _next_period(subscription: Subscription, now: datetime) -> int:

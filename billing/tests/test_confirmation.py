@@ -24,7 +24,7 @@ from billing.pages import delays
 from billing.payments import cards, processing
 from billing.payments import requests as payments
 from billing.payments.gateways.test import CONFIRMED_CARD, DECLINING_CARD, GOOD_CARD, TestGateway
-from billing.subscriptions import choose, renew
+from billing.subscriptions import choose
 from billing.tests.money_stage import (
     Killed,
     agree,
@@ -35,6 +35,7 @@ from billing.tests.money_stage import (
     select,
 )
 from conftest import make_customer
+from mails.models import OutboundMail
 
 pytestmark = pytest.mark.django_db
 State, ChargeState = Payment.State, ChargeAtTestGateway.State
@@ -105,7 +106,11 @@ def test_a_plan_waits_for_the_confirmation_and_then_the_same_charge_is_paid(stag
     assert (payment.state, payment.grant.granted, payment.failure) == (State.CHARGED, 250_000, "")
     assert agree(alice) == 250_000
     assert choose.current_plan(alice).plan == "creator"
-    assert not mail.outbox, "the page they are on tells it"
+    subjects = [message.subject for message in mail.outbox]
+    assert subjects == [
+        "Your bank wants you to confirm a payment",
+        "Receipt: $49.00 for your Creator plan",
+    ]
 
 
 def test_nothing_is_tried_again_meanwhile_and_it_is_looked_at_once_an_hour(
@@ -139,31 +144,39 @@ def test_a_confirmation_nobody_told_us_of_is_found_within_the_hour(stage, alice)
     assert agree(alice) == 250_000
 
 
-def test_a_renewal_is_told_once_and_granted_when_confirmed(stage, alice, monkeypatch):
-    told = []
-
-    def emit(customer_id, kind, key, data, now):
-        told.extend([data] if kind == "payment.action_needed" else [])
-
-    monkeypatch.setattr(renew, "emit", emit)
+def test_a_renewal_is_told_once_and_granted_when_confirmed(stage, alice):
     payment = wait_in_renewal(stage, alice)
-    told_at = payment.told_at
-    assert told_at
-    [data] = told
-    assert data == {
+    [told] = OutboundMail.objects.filter(kind="payment.action_needed")
+    assert payment.confirm_by_at == told.created_at + timedelta(days=7)
+    assert told.data == {
         "payment": str(payment.pk),
         "what": "Creator plan",
         "amount_cents": 4_900,
-        "confirm_by": (told_at + timedelta(days=7)).isoformat(),
+        "confirm_by": payment.confirm_by_at.isoformat(),
     }
     pass_time(stage, hours=5)
-    assert len(told) == 1
 
     confirm(payment, stage)
 
-    assert payment.told_at == told_at
+    assert OutboundMail.objects.filter(kind="payment.action_needed").count() == 1
     assert agree(alice) == 250_000
     assert Subscription.objects.get().period == 1
+
+
+def test_a_charge_sends_its_receipt_once(stage, alice):
+    select(alice, "creator", stage.now())
+    stage.drain()
+
+    [told] = OutboundMail.objects.filter(kind="payment.received")
+    assert told.data == {
+        "payment": str(Payment.objects.get().pk),
+        "kind": "plan",
+        "what": "Creator plan",
+        "amount_cents": 4_900,
+        "currency": "USD",
+        "credits": 250_000,
+        "card": GOOD_CARD.label,
+    }
 
 
 def test_a_recharge_is_told_by_mail_once_and_granted_when_confirmed(stage, webhooks, alice):

@@ -20,7 +20,7 @@ SAMPLES: dict[str, dict[str, Any]] = {
     },
     "payment.action_needed": {
         "payment": "0b0f",
-        "what": "the next month of your Creator plan",
+        "what": "Creator plan",
         "amount_cents": 4_900,
         "confirm_by": "2126-12-05T14:05:00+00:00",
     },
@@ -30,7 +30,7 @@ SAMPLES: dict[str, dict[str, Any]] = {
         "kind": "plan",
         "what": "Creator plan",
         "amount_cents": 4_900,
-        "currency": "usd",
+        "currency": "USD",
         "credits": 250_000,
         "card": "Visa ending in 4242",
     },

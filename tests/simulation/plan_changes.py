@@ -138,16 +138,24 @@ def price(payment: Payment) -> int | None:
 
 def the_rule_holds() -> None:
     """What an upgrade paid back and took back are the same share, and no more than the former plan
-    was worth."""
+    was worth. What an offer took off was offered after a trial only."""
     for row in Subscription.objects.filter(taken_back_credits__gt=0).select_related("former"):
         assert row.former and row.taken_from
         whole = plans.PLANS[row.former.plan]
+        # The first month after a trial may have cost less: a share of that is paid back.
+        is_first = row.former.period == row.former.first_period
+        cents = (whole.price_cents or 0) - (row.former.off_cents if is_first else 0)
         share = Fraction(row.taken_back_credits, whole.credits)
         assert share <= 1
-        assert row.paid_back_cents <= floor(share * (whole.price_cents or 0)), row
+        assert row.paid_back_cents <= floor(share * cents), row
         least = Fraction(row.taken_back_credits - 1, whole.credits)
-        assert row.paid_back_cents >= floor(least * (whole.price_cents or 0)), row
+        assert row.paid_back_cents >= floor(least * cents), row
         assert row.due_cents == (plans.PLANS[row.plan].price_cents or 0) - row.paid_back_cents
+    for row in Subscription.objects.filter(off_cents__gt=0).select_related("former"):
+        price_cents = plans.PLANS[row.plan].price_cents or 0
+        assert row.former and row.former.plan == "trial", row
+        assert row.off_cents == price_cents * plans.TRIAL_OFFER_PERCENT // 100
+        assert (row.due_cents, row.paid_back_cents) == (price_cents - row.off_cents, 0), row
 
 
 def taken_back_on_both_sides(world: World) -> None:

@@ -6,16 +6,24 @@ from datetime import timedelta
 from threading import Barrier, Thread
 
 import pytest
+import time_machine
 from django.db import connection
 
 from accounts.models import User
 from billing import plans
-from billing.models import Subscription, TrialClaim
+from billing.models import Payment, Subscription, TrialClaim
 from billing.subscriptions import offers, reminders
-from billing.subscriptions.choose import NotSelectable, PlanRefused
+from billing.subscriptions.choose import (
+    NotAgreed,
+    NotSelectable,
+    PlanRefused,
+    preview_plan,
+    select_plan,
+)
 from billing.tests.money_stage import pass_time, select
 from conftest import make_customer
 from mails.models import OutboundMail
+from mails.render import render
 
 pytestmark = pytest.mark.django_db
 
@@ -195,3 +203,105 @@ def test_there_is_no_offer_without_a_trial_or_with_another_plan_before(alice, bo
     subscribe(bob, "creator", now, state="ended")
 
     assert offers.percent_off(alice, now) == offers.percent_off(bob, now) == 0
+
+
+# --- Plans that change at the end -----------------------------------------------------------------
+
+
+def test_a_plan_that_is_to_end_is_not_told_of_a_renewal_until_it_goes_on(alice, now):
+    row = subscribe(alice, "creator", now, ends_at=now + timedelta(days=3))
+    mine = Subscription.objects.filter(pk=row.pk)
+    mine.update(next_plan=Subscription.NO_PLAN)
+    assert reminders.remind_due(now) == 0
+
+    mine.update(next_plan="")
+    assert reminders.remind_due(now) == 1
+    assert OutboundMail.objects.get().kind == "plan.renews_soon"
+
+
+def test_a_plan_that_is_to_change_is_told_of_the_next_one_and_its_price(alice, now):
+    end_at = now + timedelta(days=3)
+    row = subscribe(alice, "pro", now, ends_at=end_at)
+    Subscription.objects.filter(pk=row.pk).update(next_plan="creator")
+
+    assert reminders.remind_due(now) == 1
+
+    [told] = OutboundMail.objects.all()
+    at = end_at.isoformat()
+    assert told.data == {"plan": "creator", "at": at, "amount_cents": 4_900, "from": "pro"}
+    content = render(told, to="alice@example.com")
+    assert content.subject.startswith("Your Creator plan begins on ")
+    assert "$49.00" in content.text and "Your Pro plan ends in three days" in content.text
+
+
+def test_a_notice_that_comes_too_early_leaves_the_end_to_our_own_clock(alice, now):
+    row = subscribe(alice, "trial", now, ends_at=now + timedelta(days=5))
+
+    assert not reminders.remind(row, now)
+    assert reminders.remind_due(now + timedelta(days=2)) == 1
+    assert OutboundMail.objects.get().data["offer_percent"] == plans.TRIAL_OFFER_PERCENT
+
+
+# --- The offer is what is shown and charged -------------------------------------------------------
+
+
+def on_trial(stage, customer, *, days_left: float) -> Subscription:
+    row = select(customer, "trial", stage.now())
+    stage.drain()
+    customer.refresh_from_db()
+    row.refresh_from_db()
+    pass_time(stage, days=14 - days_left)
+    return row
+
+
+@pytest.mark.parametrize(
+    ("days_left", "off", "due"), [(3.1, 0, 4_900), (2.9, 980, 3_920), (0.1, 980, 3_920)]
+)
+def test_the_offer_is_off_what_is_shown_and_charged_once(stage, alice, days_left, off, due):
+    on_trial(stage, alice, days_left=days_left)
+    found = preview_plan(customer=alice, plan="creator", now=stage.now())
+    assert (found.off_cents, found.due_cents, found.next_cents) == (off, due, 4_900)
+
+    creator = select(alice, "creator", stage.now(), key="now")
+    stage.drain()
+
+    assert Payment.objects.get().amount_cents == due
+    creator.refresh_from_db()
+    assert (creator.state, creator.off_cents, creator.due_cents) == ("active", off, due)
+    pass_time(stage, days=32)
+    assert Payment.objects.get(period=1).amount_cents == 4_900
+
+
+def test_what_was_shown_before_the_trial_ended_is_shown_anew_after_it(stage, alice):
+    trial = on_trial(stage, alice, days_left=0.005)
+    shown = preview_plan(customer=alice, plan="creator", now=stage.now()).shown
+    assert shown.due_cents == 3_920
+    pass_time(stage, seconds=(trial.period_end_at - stage.now()).total_seconds() + 1)
+
+    with pytest.raises(NotAgreed) as refused:
+        select_plan(customer=alice, plan="creator", key="k", now=stage.now(), shown=shown)
+
+    assert refused.value.preview.due_cents == 4_900
+    assert not Payment.objects.exists()
+
+
+def test_an_upgrade_of_a_first_month_with_an_offer_pays_back_no_more_than_it_cost(stage, alice):
+    on_trial(stage, alice, days_left=1)
+    select(alice, "creator", stage.now(), key="first")
+    stage.drain()
+
+    found = preview_plan(customer=alice, plan="pro", now=stage.now())
+
+    assert (found.former_cents, found.paid_back_cents) == (3_920, 3_920)
+    assert (found.off_cents, found.due_cents) == (0, 14_900 - 3_920)
+
+
+def test_the_pages_show_the_offer(client, stage, alice):
+    client.force_login(alice.user)
+    on_trial(stage, alice, days_left=2)
+    with time_machine.travel(stage.now(), tick=False):
+        page = client.get("/billing/plans/").text
+        shown = client.get("/billing/plans/change/?plan=creator").text
+
+    assert page.count("The first month costs 20 % less until your trial ends.") == 2
+    assert 'data-due-cents="3920"' in shown and "−$9.80" in shown

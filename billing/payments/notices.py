@@ -1,0 +1,54 @@
+"""What customers are told of their payments, in the transaction in which a payment moves."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from billing import plans
+from billing.models import Payment
+from notifications import emit
+
+from .requests import charge_name
+
+
+def emit_received(payment: Payment, card_label: str, now: datetime) -> None:
+    """Send the receipt, once for a payment.
+
+    A recharge has a mail of its own with the same facts, once its credits are there.
+    """
+    if payment.kind == Payment.Kind.RECHARGE:
+        return
+    data = {
+        "payment": str(payment.pk),
+        "kind": payment.kind,
+        "what": _what(payment),
+        "amount_cents": payment.amount_cents,
+        "currency": payment.currency,
+        "credits": _credits(payment),
+        "card": card_label,
+    }
+    emit(payment.customer_id, "payment.received", str(payment.pk), data, now)
+
+
+def emit_action_needed(payment: Payment, now: datetime) -> None:
+    """Ask for the confirmation that the customer's bank wants, once for each charge."""
+    data = {
+        "payment": str(payment.pk),
+        "what": _what(payment),
+        "amount_cents": payment.amount_cents,
+        "confirm_by": payment.confirm_by_at.isoformat() if payment.confirm_by_at else None,
+    }
+    emit(payment.customer_id, "payment.action_needed", charge_name(payment), data, now)
+
+
+def _what(payment: Payment) -> str:
+    if payment.subscription:
+        return f"{plans.PLANS[payment.subscription.plan].name} plan"
+    is_recharge = payment.kind == Payment.Kind.RECHARGE
+    return "automatic recharge" if is_recharge else str(payment.get_kind_display())
+
+
+def _credits(payment: Payment) -> int:
+    if payment.subscription:
+        return plans.PLANS[payment.subscription.plan].credits
+    return payment.amount_cents * plans.CREDITS_PER_CENT

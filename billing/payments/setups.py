@@ -164,9 +164,8 @@ def _is_superseded(setup: CardSetup) -> bool:
 
 def _keep(setup: CardSetup, saved: SavedCard, now: datetime) -> None:
     with transaction.atomic():
-        Customer.objects.select_for_update(no_key=True).get(
-            pk=setup.customer_id
-        )  # one of two at a time
+        # One of two at a time.
+        Customer.objects.select_for_update(no_key=True).get(pk=setup.customer_id)
         if not CardSetup.objects.filter(pk=setup.pk, state=State.OPEN).exists():
             return  # another worker was faster
         if _is_superseded(setup):

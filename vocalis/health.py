@@ -259,9 +259,8 @@ def _webhook_secret() -> Check:
     if settings.METRONOME_WEBHOOK_SECRETS:
         return Check("webhook secret", "ok", "set")
     status: Status = "warn" if settings.DEBUG else "error"
-    return Check(
-        "webhook secret", status, "METRONOME_WEBHOOK_SECRET is empty: webhooks cannot be verified"
-    )
+    empty = "METRONOME_WEBHOOK_SECRET is empty: webhooks cannot be verified"
+    return Check("webhook secret", status, empty)
 
 
 def _mail() -> Check:

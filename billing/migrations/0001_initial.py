@@ -207,6 +207,7 @@ class Migration(migrations.Migration):
                 ('state', models.CharField(choices=[('initiated', 'Initiated'), ('charging', 'Charging'), ('requires_action', 'Requires Action'), ('charged', 'Charged'), ('failed', 'Failed'), ('refunding', 'Refunding'), ('refunded', 'Refunded')], default='initiated', max_length=20)),
                 ('amount_cents', models.BigIntegerField()),
                 ('currency', models.CharField(default='USD', max_length=3)),
+                ('credits', models.BigIntegerField(blank=True, help_text='The credits it is for, as its receipt says.', null=True)),
                 ('period', models.PositiveIntegerField(blank=True, null=True)),
                 ('gateway', models.CharField(max_length=20)),
                 ('gateway_reference', models.CharField(blank=True, default='', help_text="The charge's id at the gateway.", max_length=200)),

@@ -104,6 +104,9 @@ class Payment(JobRow):
     state = models.CharField(max_length=20, choices=State.choices, default=State.INITIATED)
     amount_cents = models.BigIntegerField()
     currency = models.CharField(max_length=3, default="USD")
+    credits = models.BigIntegerField(
+        null=True, blank=True, help_text="The credits it is for, as its receipt says."
+    )
     subscription = models.ForeignKey(
         Subscription, on_delete=models.PROTECT, null=True, blank=True, related_name="payments"
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from billing import plans
 from billing.models import Payment
 from notifications import emit
 
@@ -24,7 +23,7 @@ def emit_received(payment: Payment, card_label: str, now: datetime) -> None:
         "what": _what(payment),
         "amount_cents": payment.amount_cents,
         "currency": payment.currency,
-        "credits": _credits(payment),
+        "credits": payment.credits,
         "card": card_label,
     }
     emit(payment.customer_id, "payment.received", str(payment.pk), data, now)
@@ -43,12 +42,6 @@ def emit_action_needed(payment: Payment, now: datetime) -> None:
 
 def _what(payment: Payment) -> str:
     if payment.subscription:
-        return f"{plans.PLANS[payment.subscription.plan].name} plan"
+        return f"{payment.subscription.plan.title()} plan"
     is_recharge = payment.kind == Payment.Kind.RECHARGE
     return "automatic recharge" if is_recharge else str(payment.get_kind_display())
-
-
-def _credits(payment: Payment) -> int:
-    if payment.subscription:
-        return plans.PLANS[payment.subscription.plan].credits
-    return payment.amount_cents * plans.CREDITS_PER_CENT

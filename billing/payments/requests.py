@@ -30,9 +30,17 @@ class NotRefundable(Exception):
 
 
 def request_plan_payment(
-    *, subscription: Subscription, period: int, amount_cents: int, now: datetime
+    *,
+    subscription: Subscription,
+    period: int,
+    amount_cents: int,
+    credits: int | None = None,
+    now: datetime,
 ) -> Payment:
-    """The payment of one period of a plan, created by the first call."""
+    """The payment of one period of a plan, created by the first call.
+
+    `credits` is what its receipt says it is for.
+    """
     return Payment.objects.get_or_create(
         subscription=subscription,
         period=period,
@@ -40,6 +48,7 @@ def request_plan_payment(
             "customer_id": subscription.customer_id,
             "kind": Payment.Kind.PLAN,
             "amount_cents": amount_cents,
+            "credits": credits,
             "gateway": settings.PAYMENT_GATEWAY,
             "created_at": now,
             **due(now),

@@ -265,6 +265,10 @@ def _request(customer: Customer, found: Preview, key: str, now: datetime) -> Sub
         wake(found.grant.wallet_id)
     elif found.due_cents:
         payments.request_plan_payment(
-            subscription=requested, period=0, amount_cents=found.due_cents, now=now
+            subscription=requested,
+            period=0,
+            amount_cents=found.due_cents,
+            credits=found.plan.credits,
+            now=now,
         )
     return requested

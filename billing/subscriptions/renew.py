@@ -161,7 +161,11 @@ def _payment(subscription: Subscription, period: int, now: datetime) -> Payment 
         if row.state == State.ACTIVE and not is_asked and requested_plan(subscription.customer):
             raise Snooze("another plan is about to follow this one", seconds=PAYMENT_CHECK_SECONDS)
         payment = payments.request_plan_payment(
-            subscription=subscription, period=period, amount_cents=price_cents, now=now
+            subscription=subscription,
+            period=period,
+            amount_cents=price_cents,
+            credits=plans.PLANS[subscription.plan].credits,
+            now=now,
         )
     if payment.state not in THROUGH:
         raise Snooze("waiting for the payment", seconds=PAYMENT_CHECK_SECONDS)

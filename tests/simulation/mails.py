@@ -20,16 +20,21 @@ from mails import transport
 from mails.models import OutboundMail
 
 State = OutboundMail.State
-# How long after the moment of a reminder a plan must have gone on to be told for certain: a worker
-# looks each pass, and is never gone for a day.
-SLACK = timedelta(days=1)
+# So many passes of workers that nothing killed, between the moment of a reminder and the end that
+# it tells of, have told it for certain: the first may be the one that begins the plan.
+PASSES = 2
 
 
 class Sent:
-    """How often each mail was handed to the mail server, by its Message-ID."""
+    """How often each mail was handed to the mail server, by its Message-ID, and when workers ended
+    a pass."""
 
     def __init__(self) -> None:
         self.times: Counter[str] = Counter()
+        self.passes: list[datetime] = []
+
+    def passes_between(self, since: datetime, until: datetime) -> int:
+        return sum(since <= at < until for at in self.passes)
 
     @contextmanager
     def counted(self) -> Iterator[None]:
@@ -60,10 +65,10 @@ def came_once(sent: Sent, deaths: int) -> None:
     assert doubled <= deaths, f"{doubled} mails were sent again, and {deaths} workers died"
     events = Counter(rows.values_list("user_id", "kind", "key"))
     assert all(times == 1 for times in events.values())
-    _ends_are_told()
+    _ends_are_told(sent)
 
 
-def _ends_are_told() -> None:
+def _ends_are_told(sent: Sent) -> None:
     """Each end of a trial was told ahead, once, unless the trial was over before."""
     for trial in Subscription.objects.filter(plan="trial").exclude(period_end_at=None):
         remind_at = trial.period_end_at - timedelta(days=plans.REMIND_DAYS)
@@ -72,5 +77,6 @@ def _ends_are_told() -> None:
             user__customer=trial.customer_id, kind="trial.ends_soon"
         ).count()
         assert told <= 1, f"{trial} of {trial.customer_id} was told {told} times of its end"
-        if trial.customer.user.is_active and ended_at > remind_at + SLACK:
+        until = min(ended_at, trial.period_end_at)
+        if trial.customer.user.is_active and sent.passes_between(remind_at, until) >= PASSES:
             assert told == 1, f"nobody was told of the end of {trial} of {trial.customer_id}"

@@ -193,6 +193,7 @@ class Stage(MetronomeSide):
 
     def work(self) -> None:
         self.dice.choice(self.workers).run_pass()
+        self.mails.passes.append(self.now())
 
     def pass_hours(self, hours: int) -> None:
         """A worker comes by at the end. Nothing keeps usage from Metronome for the 34 days in which

@@ -52,7 +52,6 @@ def _await_payment(purchase: Purchase, now: datetime) -> datetime | None:
     if payment.state == Payment.State.FAILED:
         _move(purchase, State.FAILED, failure=payment.failure, settled_at=now)
         return None
-    # No e-mail: the customer has just bought it and sees the request on the page.
     is_unconfirmed = payment.state == Payment.State.REQUIRES_ACTION
     seconds = CONFIRMATION_CHECK_SECONDS if is_unconfirmed else PAYMENT_CHECK_SECONDS
     return now + timedelta(seconds=seconds)

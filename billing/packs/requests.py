@@ -79,14 +79,17 @@ def buy(
     if found := mine.first():
         return found
     with transaction.atomic():
-        Customer.objects.select_for_update().get(pk=customer.pk)  # serialises purchases
+        Customer.objects.select_for_update(no_key=True).get(pk=customer.pk)  # serialises purchases
         if found := mine.first():
             return found
         shown = preview(customer=customer, amount_cents=amount_cents, now=now)
         if shown.credits != shown_credits:
             raise NotShown("This top-up has changed. Nothing was charged: look at it again.")
         payment = payments.request_pack_payment(
-            customer=customer, amount_cents=shown.amount_cents, now=now
+            customer=customer,
+            amount_cents=shown.amount_cents,
+            credits=shown.credits,
+            now=now,
         )
         return Purchase.objects.create(
             customer=customer,

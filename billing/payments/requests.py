@@ -64,19 +64,29 @@ def request_recharge_payment(*, customer: Customer, amount_cents: int, now: date
     return _request(customer, Payment.Kind.RECHARGE, amount_cents, now)
 
 
-def request_pack_payment(*, customer: Customer, amount_cents: int, now: datetime) -> Payment:
-    """Create the payment of one top-up.
+def request_pack_payment(
+    *, customer: Customer, amount_cents: int, credits: int, now: datetime
+) -> Payment:
+    """Create the payment of one top-up of so many credits.
 
     Each call creates another one, so the caller stores which it is in the same transaction.
     """
-    return _request(customer, Payment.Kind.PACK, amount_cents, now)
+    return _request(customer, Payment.Kind.PACK, amount_cents, now, credits=credits)
 
 
-def _request(customer: Customer, kind: Payment.Kind, amount_cents: int, now: datetime) -> Payment:
+def _request(
+    customer: Customer,
+    kind: Payment.Kind,
+    amount_cents: int,
+    now: datetime,
+    *,
+    credits: int | None = None,
+) -> Payment:
     return Payment.objects.create(
         customer=customer,
         kind=kind,
         amount_cents=amount_cents,
+        credits=credits,
         gateway=settings.PAYMENT_GATEWAY,
         created_at=now,
         **due(now),

@@ -7,13 +7,13 @@ the same address for their own button (RFC 8058).
 from __future__ import annotations
 
 from datetime import datetime
-from uuid import UUID
 
 from django.conf import settings
 from django.core import signing
 from django.urls import reverse
 
 from accounts.models import Customer
+from mails.models import OutboundMail
 
 from .settings import switch_off
 
@@ -24,17 +24,21 @@ class LinkInvalid(Exception):
     """The link was not made by us, or for another SECRET_KEY."""
 
 
-def off_url(customer: Customer) -> str:
-    """The address that switches off this customer's auto-recharge: a page with one button."""
-    token = signing.dumps(str(customer.pk), salt=SALT)
+def off_url(user_id: int) -> str:
+    """The address that switches off this user's auto-recharge: a page with one button."""
+    token = signing.dumps(user_id, salt=SALT)
     return settings.SITE_URL.rstrip("/") + reverse("recharge_off", args=[token])
+
+
+def context_of(row: OutboundMail) -> dict[str, str]:
+    """What a mail about a recharge is rendered with."""
+    return {"off_url": off_url(row.user_id)}
 
 
 def customer_of(token: str) -> Customer:
     """Whose link it is. Raises LinkInvalid."""
     try:
-        customer_id = UUID(signing.loads(token, salt=SALT))
-        return Customer.objects.get(pk=customer_id)
+        return Customer.objects.get(user=signing.loads(token, salt=SALT))
     except (signing.BadSignature, ValueError, Customer.DoesNotExist) as error:
         raise LinkInvalid from error
 

@@ -9,10 +9,12 @@ from django.test import Client
 from billing.models import AutoRecharge
 from billing.recharge import one_click
 from billing.tests.money_stage import save
+from mails import render
+from mails.models import OutboundMail
 
 
 def path(customer) -> str:
-    return urlsplit(one_click.off_url(customer)).path
+    return urlsplit(one_click.off_url(customer.user_id)).path
 
 
 @pytest.fixture
@@ -67,3 +69,13 @@ def test_a_link_that_was_changed_is_refused(mail_program, alice, now, change):
 
 def test_without_settings_it_says_that_it_is_off(mail_program, alice):
     assert "Auto-recharge is off." in mail_program.post(path(alice)).content.decode()
+
+
+@pytest.mark.parametrize("kind", ["recharge.done", "recharge.limit_near", "recharge.limit_reached"])
+def test_mails_about_recharges_carry_the_link(alice, kind):
+    data = {"credits": 20_000, "amount_cents": 500, "month_cents": 500, "limit_cents": 600}
+    data |= {"recharge": "r", "resets_at": "2026-12-01T00:00:00+00:00"}
+    row = OutboundMail(user=alice.user, kind=kind, data=data)
+
+    link = re.search(r"/billing/recharge/off/\S+", render.render(row, to=alice.user.email).text)
+    assert link and Client().get(link[0]).status_code == 200

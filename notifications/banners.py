@@ -95,6 +95,12 @@ def put_up(customer_id: UUID, kind: str, key: str, data: dict[str, Any], now: da
     Banner.objects.bulk_create([row], ignore_conflicts=True)
 
 
+def take_down(customer_id: UUID, kind: str, key_begins: str, now: datetime) -> None:
+    """Show those no longer whose key begins so: what they tell of is over."""
+    rows = Banner.objects.filter(customer_id=customer_id, kind=kind, closed_at=None)
+    rows.filter(key__startswith=key_begins).update(closed_at=now)
+
+
 def open_ones(now: datetime) -> QuerySet[Banner]:
     """What is to be seen now, the most urgent and of these the newest first."""
     rows = Banner.objects.filter(closed_at=None, until_at__gt=now)

@@ -7,7 +7,7 @@ from datetime import datetime
 from billing.models import Payment
 from notifications import emit
 
-from .requests import charge_name
+from .requests import charge_name, stop_asking
 
 
 def emit_received(payment: Payment, card_label: str, now: datetime) -> None:
@@ -15,6 +15,7 @@ def emit_received(payment: Payment, card_label: str, now: datetime) -> None:
 
     A recharge has a mail of its own with the same facts, once its credits are there.
     """
+    stop_asking(payment, now)
     if payment.kind == Payment.Kind.RECHARGE:
         return
     data = {

@@ -17,7 +17,7 @@ from django.db import transaction
 from accounts.models import Customer
 from billing.models import Payment, Purchase, Recharge, Subscription
 from jobs.models import due
-from notifications import emit
+from notifications import banners, emit
 
 from . import attempts
 from .gateways import gateway
@@ -215,3 +215,9 @@ def emit_failed(payment: Payment, now: datetime) -> None:
         "failure": payment.failure,
     }
     emit(payment.customer_id, "payment.failed", charge_name(payment), data, now)
+    stop_asking(payment, now)
+
+
+def stop_asking(payment: Payment, now: datetime) -> None:
+    """Take down the banners that ask for a confirmation of this payment."""
+    banners.take_down(payment.customer_id, "payment.action_needed", f"{payment.pk}-", now)

@@ -36,6 +36,7 @@ from billing.tests.money_stage import (
 )
 from conftest import make_customer
 from mails.models import OutboundMail
+from notifications.models import Banner
 
 pytestmark = pytest.mark.django_db
 State, ChargeState = Payment.State, ChargeAtTestGateway.State
@@ -184,11 +185,13 @@ def test_a_recharge_is_told_by_mail_once_and_granted_when_confirmed(stage, webho
     pass_time(stage, hours=5)
     [message] = mail.outbox
     assert "$45.00 for your automatic recharge" in message.body
+    assert Banner.objects.get(kind="payment.action_needed").closed_at is None
     assert not AutoRecharge.objects.get().stuck_at
 
     confirm(payment, stage)
 
     assert Recharge.objects.get().state == Recharge.State.GRANTED
+    assert Banner.objects.get(kind="payment.action_needed").closed_at == stage.now()
     assert agree(alice) == 200_000
     assert AutoRecharge.objects.get().enabled
 

@@ -82,7 +82,7 @@ def rows(alice, now):
     OutboundWebhook.objects.exclude(key="waits").cancel(state="delivered")
     OutboundWebhook.objects.filter(endpoint=gone).delete()
     endpoints.delete(gone, old)
-    long_ago = now - timedelta(days=MAIL_DAYS_MIN + 1)
+    long_ago = now - timedelta(days=MAIL_DAYS_MIN + 8)  # its banner was up for a week
     for key, at in (("old", long_ago), ("waits", long_ago), ("young", old)):
         notifications.emit(alice.id, "payment.refunded", key, {}, at)
     OutboundMail.objects.exclude(key="waits").cancel(state="sent")

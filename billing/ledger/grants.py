@@ -192,6 +192,8 @@ def _change_grant(grant_id: int, segment: Segment, now: datetime) -> None:
     grant = CreditGrant.objects.get(id=grant_id)
     started = grant.entries.exists()
     change = max(grant.counted(segment.amount) - grant.granted, -grant.remaining)
+    if max(grant.ends_at, segment.ends_at) <= now:
+        change = 0  # what is left of it expires; an amount given back too late to tell is no change
     if change < 0 and started:
         wallet = Wallet.objects.select_for_update().get(id=grant.wallet_id)
         change = -min(-change, wallet.available)

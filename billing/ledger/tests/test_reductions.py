@@ -83,5 +83,20 @@ def test_credits_that_come_back_to_an_ended_grant_expire(alice, now):
     assert CreditGrant.objects.filter(due_at=later).exists()
 
 
+def test_what_metronome_says_of_an_ended_grant_changes_nothing(alice, now):
+    """It was never told that the credits came back, and lists them as taken."""
+    fund(alice, 1_000, now=now, segment_id="one", ends_at=now + timedelta(hours=1))
+    grant = CreditGrant.objects.get()
+    ledger.reduce(grant_id=grant.pk, credits=400, now=now)
+    later = now + timedelta(hours=2)
+    ledger.restore(grant_id=grant.pk, credits=400, now=later)
+
+    fund(alice, 600, now=later, segment_id="one", ends_at=grant.ends_at)
+    ledger.start_or_end_grant(grant_id=grant.pk, now=later)
+
+    grant.refresh_from_db()
+    assert (grant.granted, grant.remaining) == (1_000, 0)
+
+
 def test_a_segment_without_a_reduction_counts_whole(grant):
     assert grant.counted(1_200) == 1_200

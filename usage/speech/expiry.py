@@ -59,7 +59,9 @@ def settle(generation: Generation, now: datetime) -> bool:
         unchanged.update(audio_until_at=until)
         return False
     encoded.delete(generation.audio)
-    unchanged.update(audio="", audio_deleted_at=now)
+    # A plan that has begun in this moment has kept a file that is gone.
+    gone = Generation.objects.filter(id=generation.id, audio=generation.audio)
+    gone.update(audio="", audio_deleted_at=now)
     return True
 
 

@@ -149,6 +149,23 @@ def test_a_plan_that_began_while_a_text_was_spoken_counts_at_the_end_at_the_late
     assert not expiry.EXPIRE.due(now + 31 * DAY).exists()
 
 
+def test_a_file_that_goes_in_the_moment_a_plan_begins_is_said_to_be_gone(
+    alice, spoken, now, monkeypatch
+):
+    delete = expiry.encoded.delete
+
+    def begin_a_plan(name):
+        delete(name)
+        promise.lengthen(subscribe(alice, "creator", now))
+
+    monkeypatch.setattr(expiry.encoded, "delete", begin_a_plan)
+
+    assert expiry.EXPIRE.run(now + 31 * DAY) == 1
+
+    generation = Generation.objects.get()
+    assert (generation.audio, generation.audio_deleted_at) == ("", now + 31 * DAY)
+
+
 def test_the_later_of_two_ends(now):
     assert promise.later(now, now + DAY) == promise.later(now + DAY, now) == now + DAY
     assert promise.later(None, now) is None is promise.later(now, None)

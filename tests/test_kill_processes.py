@@ -173,6 +173,8 @@ class Agreement:
     lost: ClassVar[set[str]] = set()
     attempts: ClassVar[set[str]] = set()
     heard: ClassVar[list[object]] = []
+    # Mails leave from processes that nobody looks into.
+    mails: ClassVar[None] = None
     # What customers were shown when they chose their plan, by customer and key.
     agreed: ClassVar[dict[tuple[object, str], change.Shown]] = {}
     now = staticmethod(timezone.now)

@@ -147,7 +147,7 @@ def end_segment(event: InboundWebhook, now: datetime) -> str:
     if grant is None or grant.remaining == 0 or grant.ends_at <= now:
         return "no mail: nothing left to lose"
     if trial := _trial_ending_with(grant):
-        is_told = reminders.remind(trial, now)
+        is_told = reminders.remind_of(trial, now)
         return "mail: the trial ends" if is_told else "no mail: told before, or not yet"
     ends_at = grant.ends_at.isoformat()
     data = {"credits": grant.remaining, "ends_at": ends_at, "grant": grant.name}

@@ -33,15 +33,15 @@ def waiting(now: datetime) -> QuerySet[Subscription]:
     ).exclude(next_plan=Subscription.NO_PLAN)
 
 
-def remind_due(now: datetime) -> int:
+def remind(now: datetime) -> int:
     """Tell the customers of up to a hundred of them. Returns how many were looked at."""
     rows = list(waiting(now).order_by("period_end_at")[:AT_ONCE])
     for row in rows:
-        remind(row, now)
+        remind_of(row, now)
     return len(rows)
 
 
-def remind(subscription: Subscription, now: datetime) -> bool:
+def remind_of(subscription: Subscription, now: datetime) -> bool:
     """Tell the customer of the end of this period, once. Returns whether it was to be told."""
     with transaction.atomic():
         # Locked, because what follows the period may be chosen in this moment.
@@ -70,4 +70,4 @@ def _tell(row: Subscription, end_at: datetime, now: datetime) -> bool:
     return True
 
 
-REMIND = BatchJob("subscriptions.remind", waiting, remind_due)
+REMIND = BatchJob("subscriptions.remind", waiting, remind)

@@ -175,7 +175,10 @@ def at_rest(world: World) -> None:
     again.is_over(world)
     streams.left_nothing(world)
     webhooks_came_once()
-    mails.came_once(world.mails, world.chaos.deaths)
+    if world.mails:
+        mails.came_once(world.mails, world.chaos.deaths)
+    else:
+        mails.each_is_settled()
     events_agree(world)
     charges_agree()
     plans_agree()

@@ -137,7 +137,8 @@ def test_a_low_balance_is_recharged_by_itself(stage, webhooks, alice):
     assert recharge.settled_at == payment.settled_at == stage.now()
     assert payment.gateway_reference.startswith("test-charge-")
     assert (recharge.due_at, payment.due_at) == (None, None)
-    assert not mail.outbox
+    [told] = mail.outbox
+    assert "180,000 credits were recharged for $45.00" in told.subject
 
 
 def test_a_recharge_is_told_to_the_customers_programs_once(stage, webhooks, alice):

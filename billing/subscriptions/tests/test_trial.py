@@ -153,11 +153,11 @@ def test_the_end_of_a_trial_is_told_three_days_before_once(stage, alice):
 def test_a_renewal_is_told_three_days_before_in_every_period(alice, now):
     row = subscribe(alice, "creator", now, ends_at=now + timedelta(days=3))
     for _ in range(2):
-        assert reminders.remind_due(now) in (0, 1)
+        assert reminders.remind(now) in (0, 1)
     next_end_at = now + timedelta(days=33)
     Subscription.objects.filter(pk=row.pk).update(period=1, period_end_at=next_end_at)
-    assert reminders.remind_due(now + timedelta(days=29)) == 0
-    assert reminders.remind_due(now + timedelta(days=30)) == 1
+    assert reminders.remind(now + timedelta(days=29)) == 0
+    assert reminders.remind(now + timedelta(days=30)) == 1
 
     told = OutboundMail.objects.filter(kind="plan.renews_soon").order_by("created_at")
     assert [one.data for one in told] == [
@@ -168,8 +168,8 @@ def test_a_renewal_is_told_three_days_before_in_every_period(alice, now):
 
 def test_a_worker_that_comes_too_late_tells_of_no_end_that_is_past(alice, now):
     subscribe(alice, "creator", now, ends_at=now + timedelta(days=3))
-    assert reminders.remind_due(now + timedelta(days=3)) == 1
-    assert reminders.remind_due(now + timedelta(days=3)) == 0
+    assert reminders.remind(now + timedelta(days=3)) == 1
+    assert reminders.remind(now + timedelta(days=3)) == 0
 
     assert not OutboundMail.objects.exists()
 
@@ -177,7 +177,7 @@ def test_a_worker_that_comes_too_late_tells_of_no_end_that_is_past(alice, now):
 def test_an_ended_plan_is_told_of_no_more(alice, now):
     subscribe(alice, "creator", now, ends_at=now + timedelta(days=3), state="ended")
 
-    assert reminders.remind_due(now) == 0
+    assert reminders.remind(now) == 0
 
 
 @pytest.mark.parametrize(
@@ -212,10 +212,10 @@ def test_a_plan_that_is_to_end_is_not_told_of_a_renewal_until_it_goes_on(alice, 
     row = subscribe(alice, "creator", now, ends_at=now + timedelta(days=3))
     mine = Subscription.objects.filter(pk=row.pk)
     mine.update(next_plan=Subscription.NO_PLAN)
-    assert reminders.remind_due(now) == 0
+    assert reminders.remind(now) == 0
 
     mine.update(next_plan="")
-    assert reminders.remind_due(now) == 1
+    assert reminders.remind(now) == 1
     assert OutboundMail.objects.get().kind == "plan.renews_soon"
 
 
@@ -224,7 +224,7 @@ def test_a_plan_that_is_to_change_is_told_of_the_next_one_and_its_price(alice, n
     row = subscribe(alice, "pro", now, ends_at=end_at)
     Subscription.objects.filter(pk=row.pk).update(next_plan="creator")
 
-    assert reminders.remind_due(now) == 1
+    assert reminders.remind(now) == 1
 
     [told] = OutboundMail.objects.all()
     at = end_at.isoformat()
@@ -237,8 +237,8 @@ def test_a_plan_that_is_to_change_is_told_of_the_next_one_and_its_price(alice, n
 def test_a_notice_that_comes_too_early_leaves_the_end_to_our_own_clock(alice, now):
     row = subscribe(alice, "trial", now, ends_at=now + timedelta(days=5))
 
-    assert not reminders.remind(row, now)
-    assert reminders.remind_due(now + timedelta(days=2)) == 1
+    assert not reminders.remind_of(row, now)
+    assert reminders.remind(now + timedelta(days=2)) == 1
     assert OutboundMail.objects.get().data["offer_percent"] == plans.TRIAL_OFFER_PERCENT
 
 

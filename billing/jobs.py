@@ -13,7 +13,7 @@ from django.db.models import F
 from billing.inbox import handlers, sweep
 from billing.models import AutoRecharge, Contract, Drift, Payment, Purchase, Recharge, Subscription
 from billing.packs import flow as packs
-from billing.payments import processing, setups
+from billing.payments import expiring, processing, setups
 from billing.recharge import flow
 from billing.recharge.mirroring import MIRROR
 from billing.subscriptions import complimentary, reminders, renew
@@ -82,6 +82,7 @@ JOBS: list[Job] = [
     processing.ADVANCE,
     setups.COMPLETE,
     setups.REMOVE,
+    expiring.TELL_EXPIRY,
     flow.ADVANCE,
     packs.ADVANCE,
     renew.ADVANCE,

@@ -140,21 +140,6 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
-            name='PaymentMethod',
-            fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('gateway', models.CharField(max_length=20)),
-                ('reference', models.CharField(help_text="The card's id at the gateway.", max_length=200)),
-                ('label', models.CharField(help_text='What the customer sees, such as “Test card •••• 4242”.', max_length=100)),
-                ('fingerprint', models.CharField(blank=True, default='', help_text='The same for one card under any id; what declined once is known by it.', max_length=64)),
-                ('brand', models.CharField(blank=True, default='', max_length=40)),
-                ('last4', models.CharField(blank=True, default='', max_length=4)),
-                ('exp_month', models.PositiveSmallIntegerField(blank=True, null=True)),
-                ('exp_year', models.PositiveSmallIntegerField(blank=True, null=True)),
-                ('customer', models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, related_name='payment_method', to='accounts.customer')),
-            ],
-        ),
-        migrations.CreateModel(
             name='Subscription',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
@@ -442,6 +427,25 @@ class Migration(migrations.Migration):
             options={
                 'indexes': [models.Index(fields=['gateway_reference'], name='paymentattempt_by_charge')],
                 'constraints': [models.UniqueConstraint(fields=('payment', 'number'), name='paymentattempt_once')],
+            },
+        ),
+        migrations.CreateModel(
+            name='PaymentMethod',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('gateway', models.CharField(max_length=20)),
+                ('reference', models.CharField(help_text="The card's id at the gateway.", max_length=200)),
+                ('label', models.CharField(help_text='What the customer sees, such as “Test card •••• 4242”.', max_length=100)),
+                ('fingerprint', models.CharField(blank=True, default='', help_text='The same for one card under any id; what declined once is known by it.', max_length=64)),
+                ('brand', models.CharField(blank=True, default='', max_length=40)),
+                ('last4', models.CharField(blank=True, default='', max_length=4)),
+                ('exp_month', models.PositiveSmallIntegerField(blank=True, null=True)),
+                ('exp_year', models.PositiveSmallIntegerField(blank=True, null=True)),
+                ('is_expiry_told', models.BooleanField(default=False, help_text='The customer was told that this card ends next month.')),
+                ('customer', models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, related_name='payment_method', to='accounts.customer')),
+            ],
+            options={
+                'indexes': [models.Index(fields=['exp_year', 'exp_month'], name='paymentmethod_by_expiry')],
             },
         ),
         migrations.CreateModel(

@@ -40,6 +40,14 @@ class PaymentMethod(models.Model):
     last4 = models.CharField(max_length=4, blank=True, default="")
     exp_month = models.PositiveSmallIntegerField(null=True, blank=True)
     exp_year = models.PositiveSmallIntegerField(null=True, blank=True)
+    is_expiry_told = models.BooleanField(
+        default=False, help_text="The customer was told that this card ends next month."
+    )
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["exp_year", "exp_month"], name="paymentmethod_by_expiry"),
+        ]
 
     def __str__(self) -> str:
         return self.label

@@ -24,7 +24,13 @@ class CardInUse(Exception):
     """A payment is being made with the card."""
 
 
-NOT_KNOWN = {"brand": "", "last4": "", "exp_month": None, "exp_year": None}  # of test cards
+NOT_KNOWN = {
+    "brand": "",
+    "last4": "",
+    "exp_month": None,
+    "exp_year": None,
+    "is_expiry_told": False,
+}  # of test cards
 IN_USE = Payment.State.INITIATED, Payment.State.CHARGING, Payment.State.REQUIRES_ACTION
 
 
@@ -88,6 +94,7 @@ def fields_of(saved: SavedCard) -> dict[str, Any]:
         "last4": saved.last4,
         "exp_month": saved.exp_month,
         "exp_year": saved.exp_year,
+        "is_expiry_told": False,
     }
 
 

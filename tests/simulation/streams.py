@@ -26,7 +26,7 @@ from billing import keys, ledger
 from billing.ledger import budgets, reservations
 from billing.models import KeyBudget, Reservation
 from usage.models import Generation, UsageEvent
-from usage.speech import pricing, problems, stream
+from usage.speech import own_voice, pricing, problems, stream
 from usage.speech.asked import Asked
 
 from .chaos import DIE_AT_CALL, OTHERS_AT_SPEECH
@@ -35,13 +35,14 @@ from .stage import _unforeseen
 
 PIECE = "a" * 498 + ". "
 PIECES_MAX = 8
-LIMITS = (None, 1_200, 3_000, 9_000)
+LIMITS = (None, 1_200, 3_000, 9_000, 40_000)
 PERIODS = tuple(budgets.Period.values)
 REFUSALS = (
     ledger.InsufficientCredits,
     ledger.BudgetExceeded,
     ledger.WalletFrozen,
     problems.StillRunning,
+    problems.InProgress,
     problems.SpeechFailed,
     problems.AudioDeleted,
     problems.AudioLost,
@@ -156,6 +157,26 @@ class Streams(Operators):
         """Rather somebody with credits: a key is of no use to others."""
         rich = [each for each in self.everyone() if ledger.wallet_of(each.pk).available]
         return self.dice.choice(rich) if rich else self.anyone()
+
+    def make_voice_by_key(self) -> None:
+        if found := self._any_key():
+            request = self.key("voice")
+            for _ in range(self.dice.choice([1, 1, 2])):
+                with suppress(*REFUSALS):
+                    key = api_keys.find(self.secrets[found.pk], self.now())
+                    self.set_up_voice(key.customer, request, api_key_id=key.pk)
+
+    def set_up_voice(
+        self, customer: Customer, request: str, api_key_id: UUID | None = None
+    ) -> None:
+        own_voice.set_up(
+            customer=customer,
+            name="Mine",
+            settings={"pitch": 1.05, "range": 0.9, "pace": 1.1},
+            key=request,
+            now=self.now(),
+            api_key_id=api_key_id,
+        )
 
     def _any_key(self) -> ApiKey | None:
         """Rather one with which something can be spoken."""

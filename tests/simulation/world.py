@@ -21,7 +21,7 @@ from billing.payments import requests as payments
 from billing.payments.gateways.test import CONFIRMED_CARD, DECLINING_CARD, GOOD_CARD, TestGateway
 from billing.subscriptions import choose as subscriptions
 from usage.models import Generation
-from usage.speech import long, own_voice, problems, speak
+from usage.speech import long, problems, speak
 
 from . import again, hooks, invariants, long_texts, mails, story, streams, told, top_ups
 from .again import MakingAgain
@@ -278,17 +278,12 @@ class World(MakingAgain, streams.Streams, hooks.Hooks, ChangingPlans, top_ups.To
                 long.stop(generation, self.now())
 
     def make_voice(self) -> None:
-        customer = self.anyone()
-        if customer:
-            tuned = {"pitch": 1.05, "range": 0.9, "pace": 1.1}
+        """On the page, or by a program on the budget of its key, which asks once or twice."""
+        if self.secrets and self.dice.random() < 0.4:
+            return self.make_voice_by_key()
+        if customer := self.anyone():
             with suppress(*REFUSALS):
-                own_voice.set_up(
-                    customer=customer,
-                    name="Mine",
-                    settings=tuned,
-                    key=self.key("voice"),
-                    now=self.now(),
-                )
+                self.set_up_voice(customer, self.key("voice"))
 
     def leave_a_reservation(self) -> None:
         """A request that reserved and was never heard of again."""

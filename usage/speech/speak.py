@@ -241,9 +241,13 @@ def _take_over(generation: Generation, wallet_id: int, now: datetime) -> ledger.
     unchanged = Generation.objects.filter(
         id=generation.id, state=generation.state, taken_at=generation.taken_at
     )
-    generation.state, generation.taken_at = Generation.State.PENDING, now
+    # Never that of the attempt before, which it tells from this one, down to the name of the file.
+    taken_at = max(now, generation.taken_at + timedelta(milliseconds=1))
+    generation.state, generation.taken_at = Generation.State.PENDING, taken_at
     with events.refusals_told(generation.customer_id, now), transaction.atomic():
-        if not unchanged.update(state=generation.state, taken_at=now, failure="", finished_at=None):
+        if not unchanged.update(
+            state=generation.state, taken_at=taken_at, failure="", finished_at=None
+        ):
             raise StillRunning(generation.id)
         if generation.is_queued:
             long.enqueue(generation, now)

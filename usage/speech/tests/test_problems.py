@@ -19,6 +19,7 @@ NEVER_LEAVES = {
     ledger.AlreadyResolved,  # speak reserves again and captures at once, set_up raises SpeechFailed
     # The keys of reservations are made from our own rows, whose amount never changes.
     ledger.KeyReused,
+    ledger.NotLeft,  # a change of plan shows the new amounts instead
     copies.CopyFailed,  # the match goes on without a copy, or raises Refused or SpeechFailed
     withdrawal._Kept,  # its transaction ends without a change
     parts.Lost,  # the worker's own: another one has the text, or it is over

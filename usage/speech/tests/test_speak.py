@@ -19,7 +19,7 @@ from usage.engines import EngineFailed, NothingToSpeak
 from usage.engines.espeak import Espeak
 from usage.engines.tests.quick import QuickEngine
 from usage.models import Generation, UsageEvent, Voice
-from usage.speech import abandoned, outcome, problems, speak, voices
+from usage.speech import abandoned, audio, outcome, problems, speak, voices
 
 
 def say(customer, now, text="Hello there.", voice="standard", key="key-1"):
@@ -227,6 +227,20 @@ def test_a_frozen_wallet_speaks_nothing(alice, wallet, now, engine):
     with pytest.raises(ledger.WalletFrozen):
         say(alice, now)
     assert not Generation.objects.exists()
+
+
+def test_attempts_of_one_instant_are_told_apart(alice, wallet, now, engine):
+    engine.during = failing(EngineFailed("The speech engine did not answer."))
+    with pytest.raises(problems.SpeechFailed):
+        say(alice, now)
+    first = Generation.objects.get()
+    engine.during = lambda: None
+
+    say(alice, now)
+
+    second = Generation.objects.get()
+    assert second.taken_at > first.taken_at
+    assert audio.name_for(second) != audio.name_for(first)
 
 
 def test_an_engine_that_fails_costs_nothing_and_may_be_asked_again(alice, wallet, now, engine):

@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from accounts import unsent
 from accounts.access import CustomerRequest, customer_required
+from billing.models import Payment
 from billing.subscriptions import dunning
 from billing.subscriptions.choose import PlanRefused
 
@@ -29,5 +30,8 @@ def pay_now(request: CustomerRequest) -> HttpResponse:
     except PlanRefused as refused:
         messages.error(request, str(refused))
     else:
-        messages.success(request, f"The payment of {payment.amount_dollars} is being tried.")
+        if payment.state == Payment.State.FAILED:  # tried meanwhile, and declined again
+            messages.error(request, OLD_PAGE)
+        else:
+            messages.success(request, f"The payment of {payment.amount_dollars} is being tried.")
     return redirect("billing")

@@ -314,8 +314,9 @@ def test_a_declined_renewal_is_past_due_and_paid_by_the_button(live, stage, alic
         assert "Past due" in text(live.get(URL))
         for tried in ("x", "99999999", "-1"):
             assert "out of date" in text(live.post(PAY_URL, {"tried": tried}, follow=True))
-        live.post(PAY_URL, {"tried": "1"})
+        assert "is being tried" in text(live.post(PAY_URL, {"tried": "1"}, follow=True))
         stage.drain()
+        assert "out of date" in text(live.post(PAY_URL, {"tried": "1"}, follow=True))
         assert data_of(live.get("/billing/"))["plan-state"] == "past_due"
         live.post("/billing/card/", {"card": "test-4242"})
         stage.drain()

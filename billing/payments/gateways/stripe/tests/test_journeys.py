@@ -12,6 +12,7 @@ import time_machine
 import waitress
 from django.test import Client
 
+import stripe_sandbox
 from billing.inbox import handlers
 from billing.models import (
     CardSetup,
@@ -25,8 +26,6 @@ from billing.models import (
 from billing.payments import processing, requests, setups
 from billing.payments.gateways.stripe import client as stripe_client
 from jobs.worker import Worker
-
-stripe_sandbox = pytest.importorskip("stripe_sandbox")
 
 pytestmark = pytest.mark.django_db
 State, Outcome = Payment.State, PaymentAttempt.Outcome

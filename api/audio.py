@@ -142,7 +142,10 @@ async def encoded(stream: Stream, encoder: audio.Encoder) -> AsyncGenerator[byte
         first = 2 * int(stream.sample_rate * FIRST_SECONDS)
         async with stream.delivered() as pieces:
             async for piece in pieces:
-                for samples in (piece.samples[:first], piece.samples[first:]):
+                parts = (
+                    (piece.samples[:first], piece.samples[first:]) if first else (piece.samples,)
+                )
+                for samples in parts:
                     if data := await asyncio.to_thread(encoder.feed, samples):
                         yield data
                         stream.sent()

@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from sandbox_kit.server import serve
+from metronome_sandbox.kit.server import add_destinations, destinations, serve
 from stripe_sandbox import DEFAULT_KEY, Sandbox
 from stripe_sandbox.keys import Keyring
 
@@ -22,16 +22,8 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
         help=f"a key clients may send, repeatable ({DEFAULT_KEY}); a restricted one lists its "
         "rights, as in rk_test_shop=customer:write,charge:read",
     )
-    parser.add_argument(
-        "--webhook-url", action="append", default=[], help="where events go; repeatable"
-    )
-    parser.add_argument(
-        "--webhook-secret",
-        action="append",
-        default=[],
-        help="the signing secret of each --webhook-url in the same order, or one for all; two, "
-        "comma-separated, sign both while one is rotated",
-    )
+    rotated = "; two, comma-separated, sign both while one is rotated"
+    add_destinations(parser, "events", rotated)
     parser.add_argument(
         "--origin",
         default="",
@@ -40,10 +32,7 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--state", metavar="FILE", help="keep everything in this SQLite file")
     options = parser.parse_args(argv)
-    if len(options.webhook_secret) == 1:
-        options.webhook_secret *= len(options.webhook_url)
-    if options.webhook_url and len(options.webhook_secret) != len(options.webhook_url):
-        parser.error("give one --webhook-secret for all, or one for each --webhook-url")
+    options.webhooks = destinations(parser, options)
     try:
         options.api_keys = dict(map(_key, options.api_key or [DEFAULT_KEY]))
     except ValueError as error:
@@ -63,7 +52,7 @@ def main(argv: list[str] | None = None) -> int:
     options = arguments(argv)
     sandbox = Sandbox(
         api_keys=options.api_keys,
-        webhooks=list(zip(options.webhook_url, options.webhook_secret, strict=True)),
+        webhooks=options.webhooks,
         origin=options.origin,
         state_path=options.state,
     )

@@ -3,8 +3,8 @@
 import json
 from typing import Any
 
-from sandbox_kit.faults import Fault
-from sandbox_kit.http import Answer
+from metronome_sandbox.kit.faults import Fault
+from metronome_sandbox.kit.http import Answer
 from stripe_sandbox.wire import API, API_VERSION, ApiError, Request, dump
 
 _FAULTS: dict[int, dict[str, Any]] = {

@@ -9,13 +9,20 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import httpx
 import stripe
 
-from sandbox_kit.clock import Clock
-from sandbox_kit.delivery import Postman, Sender, show
-from sandbox_kit.faults import API_KINDS, Fault, Faults
-from sandbox_kit.http import Answer, StartResponse, Transport, fits, lose, read_body, respond
+from metronome_sandbox.kit.clock import Clock
+from metronome_sandbox.kit.delivery import Postman, Sender, show
+from metronome_sandbox.kit.faults import API_KINDS, Fault, Faults
+from metronome_sandbox.kit.http import (
+    Answer,
+    StartResponse,
+    fits,
+    lose,
+    read_body,
+    respond,
+)
+from metronome_sandbox.kit.transport import Transport
 from stripe_sandbox import delivery, expand, moments, pages, replies
 from stripe_sandbox.answers import error_answer, fault_answer, json_answer, mark
 from stripe_sandbox.checks import check, not_honoured
@@ -46,13 +53,14 @@ class Sandbox:
         origin: str = "",
         state_path: str | Path | None = None,
         seed: int | None = None,
+        clock: Clock | None = None,
     ) -> None:
         """`origin` is the address of its pages, for customers' browsers; by default that of the
-        request that made them."""
+        request that made them. `clock` is one to share with another sandbox, instead of `now`."""
         self.keys = Keyring()
         for secret, rights in (api_keys or {DEFAULT_KEY: None}).items():
             self.keys.add(secret, rights)
-        self.clock = Clock(now)
+        self.clock = clock or Clock(now)
         self.faults = Faults()
         self.world = World(settings=Settings(), clock=self.clock, seed=seed, state_path=state_path)
         self.world.webhooks = list(webhooks)
@@ -111,7 +119,7 @@ class Sandbox:
         """For `stripe.StripeClient(…, http_client=…)` in this process."""
         return InProcess(self, timeout_seconds)
 
-    def transport(self) -> httpx.BaseTransport:
+    def transport(self) -> Transport:
         """For a client of httpx in this process, such as a browser of the pages."""
         return Transport(self)
 

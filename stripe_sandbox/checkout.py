@@ -71,6 +71,8 @@ def _check(given: dict[str, Any], mode: str | None) -> None:
         raise ApiError(501, "The sandbox does not emulate subscriptions.", "not_emulated")
     if given.get("ui_mode", "hosted_page") != "hosted_page":
         raise ApiError(501, "The sandbox has the hosted page only.", "not_emulated")
+    if (given.get("adaptive_pricing") or {}).get("enabled"):
+        raise ApiError(501, "The sandbox shows prices in one currency only.", "not_emulated")
     if "success_url" not in given:
         raise unchecked("Missing required param: success_url.", "parameter_missing", "success_url")
     for name in ("success_url", "cancel_url"):

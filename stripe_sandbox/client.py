@@ -8,7 +8,7 @@ from urllib.parse import unquote, urlsplit
 import stripe
 from requests.structures import CaseInsensitiveDict
 
-from sandbox_kit.http import LOST, Application, in_process, is_lost
+from metronome_sandbox.kit.http import LOST, Application, in_process, is_lost
 
 TIMEOUT_SECONDS = 80.0  # the client's own default
 

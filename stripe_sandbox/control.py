@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from sandbox_kit import control, delivery
-from sandbox_kit.store import Table
+from metronome_sandbox.kit import control, delivery
+from metronome_sandbox.kit.store import Table
 from stripe_sandbox import declining, disputes, refunds, warnings
 from stripe_sandbox.records import Resource
 from stripe_sandbox.wire import ApiError, Request

@@ -8,7 +8,7 @@ import hashlib
 import hmac
 from datetime import datetime, timedelta
 
-from sandbox_kit.delivery import Retries
+from metronome_sandbox.kit.delivery import Retries
 
 RETRIES = Retries(
     first=timedelta(seconds=1), longest=timedelta(hours=1), give_up_after=timedelta(days=3)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sandbox_kit.store import Table
+from metronome_sandbox.kit.store import Table
 from stripe_sandbox.records import Resource
 from stripe_sandbox.wire import Request, missing
 

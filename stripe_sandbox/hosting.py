@@ -97,6 +97,8 @@ def wants_address(session: Resource) -> bool:
 
 def wants_email(world: World, session: Resource) -> bool:
     owner = world.store.customers.get(session["customer"] or "")
+    if owner is not None and owner.body.get("deleted"):
+        return False
     known = owner["email"] if owner else session["customer_email"]
     return not known
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from sandbox_kit.records import Delivery, Due, Record, Reply, Switch
+from metronome_sandbox.kit.records import Delivery, Due, Record, Reply, Switch
 
 __all__ = ["Delivery", "Due", "Reply", "Resource", "Switch"]
 

@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
-from sandbox_kit.http import Answer
-from sandbox_kit.records import Reply
+from metronome_sandbox.kit.http import Answer
+from metronome_sandbox.kit.records import Reply
 from stripe_sandbox.wire import ApiError, Request
 from stripe_sandbox.world import World
 

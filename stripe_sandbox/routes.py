@@ -18,6 +18,7 @@ from stripe_sandbox import (
     refunds,
     setup_intents,
     tax,
+    tax_ids,
     warnings,
 )
 from stripe_sandbox.routing import PAGING, UNDATED, Route, get, post, route
@@ -40,7 +41,8 @@ _SETTING_UP = (
     "payment_method_options.card.setup_credential_usage return_url"
 )
 _CHECKOUT = (
-    "allowed_payment_method_types billing_address_collection cancel_url client_reference_id "
+    "adaptive_pricing.enabled allowed_payment_method_types billing_address_collection cancel_url "
+    "client_reference_id "
     "consent_collection.payment_method_reuse_agreement.position "
     "consent_collection.terms_of_service currency custom_text customer customer_creation "
     "customer_email customer_update.address customer_update.name expires_at "
@@ -84,6 +86,14 @@ ROUTES: tuple[Route, ...] = (
         params.CustomerPaymentMethodRetrieveParams,
         "payment_method",
     ),
+    post(
+        "customers/{customer}/tax_ids",
+        tax_ids.create,
+        params.CustomerTaxIdCreateParams,
+        "customer",
+        "type value",
+    ),
+    route("DELETE", "customers/{customer}/tax_ids/{id}", tax_ids.delete, None, "customer"),
     # Payment methods
     post(
         "payment_methods",

@@ -15,6 +15,7 @@ KINDS = {
     "checkout/sessions/{id}/line_items": "item",
     "tax/calculations/{id}/line_items": "tax.calculation_line_item",
     "customers/{customer}/payment_methods": "payment_method",
+    "customers/{customer}/tax_ids": "tax_id",
     "billing_portal/sessions": "billing_portal.session",
     "charges": "charge",
     "checkout/sessions": "checkout.session",

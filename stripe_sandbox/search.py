@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from sandbox_kit.store import Table
+from metronome_sandbox.kit.store import Table
 from stripe_sandbox import lists
 from stripe_sandbox.find import is_of_mode
 from stripe_sandbox.records import Resource

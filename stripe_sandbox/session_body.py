@@ -8,6 +8,7 @@ from stripe_sandbox.wire import Request, unchecked, unix
 from stripe_sandbox.world import World
 
 KEPT = (
+    "adaptive_pricing",
     "allowed_payment_method_types",
     "billing_address_collection",
     "cancel_url",
@@ -22,7 +23,6 @@ KEPT = (
 # Keys of what the sandbox does not have, or not before somebody has paid.
 ABSENT = (
     "after_expiration",
-    "adaptive_pricing",
     "allow_promotion_codes",
     "client_secret",
     "collected_information",

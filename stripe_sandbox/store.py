@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from sandbox_kit.store import Store as _Store
-from sandbox_kit.store import Table
+from metronome_sandbox.kit.store import Store as _Store
+from metronome_sandbox.kit.store import Table
 from stripe_sandbox import records
 from stripe_sandbox.records import Resource
 

@@ -6,14 +6,14 @@ import secrets
 import string
 from collections import Counter, deque
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from heapq import heappop, heappush
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from sandbox_kit.clock import Clock
-from sandbox_kit.records import Delivery
-from sandbox_kit.store import Table
+from metronome_sandbox.kit.agenda import Agenda
+from metronome_sandbox.kit.clock import Clock
+from metronome_sandbox.kit.records import Delivery
+from metronome_sandbox.kit.store import Table
 from stripe_sandbox.records import Due, Resource, Switch
 from stripe_sandbox.store import Store
 from stripe_sandbox.wire import API_VERSION, Request, dump, unix
@@ -80,20 +80,15 @@ class World:
         self.seen: deque[Seen] = deque(maxlen=REQUESTS_SHOWN)
         # A restart must not repeat ids.
         self._random = random.Random(f"{self.seed}:{self.store.seq}")
-        self._agenda: list[tuple[datetime, int, str]] = []
-        for due in self.store.agenda:
-            heappush(self._agenda, (due.at, due.seq, due.id))
+        self._agenda = Agenda(self.store.agenda)
         waiting = [row for row in self.store.deliveries if row.next_attempt_at is not None]
         self.outbox = {row.id: row for row in waiting}
         kept = self.store.switches.get("clock")
         if kept is not None:
-            self.clock.restore(kept.value["now"], timedelta(seconds=float(kept.value["offset"])))
+            self.clock.restore(kept.value)
 
     def keep_clock(self) -> None:
-        offset = str(self.clock.offset.total_seconds())
-        self.store.switches.put(
-            Switch(id="clock", value={"now": self.clock.now(), "offset": offset})
-        )
+        self.store.switches.put(Switch(id="clock", value=self.clock.kept()))
 
     def new_id(self, prefix: str, length: int = 24) -> str:
         return f"{prefix}_{self.letters(length)}"
@@ -111,18 +106,12 @@ class World:
     # Things to do later
 
     def schedule(self, at: datetime, kind: str, ref: str, detail: str = "") -> None:
-        due = Due(id=f"{kind}:{ref}:{self.store.seq}", at=at, kind=kind, ref=ref, detail=detail)
-        self.store.agenda.put(due)
-        heappush(self._agenda, (at, due.seq, due.id))
+        due_id = f"{kind}:{ref}:{self.store.seq}"
+        self._agenda.add(Due(id=due_id, at=at, kind=kind, ref=ref, detail=detail))
 
     def next_due(self, now: datetime) -> Due | None:
         """Takes the earliest thing due by now, or None."""
-        while self._agenda and self._agenda[0][0] <= now:
-            due = self.store.agenda.get(heappop(self._agenda)[2])
-            if due is not None:
-                self.store.agenda.remove(due.id)
-                return due
-        return None
+        return self._agenda.take(now)
 
     # Events
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
-from sandbox_kit.http import Answer, fits, read_body
+from metronome_sandbox.kit.http import Answer, fits, read_body
 from stripe_sandbox.pages import bank, checkout, portal, receipt, viewer
 from stripe_sandbox.pages.layout import Page, message
 from stripe_sandbox.wire import ApiError, Request

@@ -2,7 +2,7 @@
 
 from html import escape
 
-from sandbox_kit.http import Answer
+from metronome_sandbox.kit.http import Answer
 from stripe_sandbox import charging, hosting
 from stripe_sandbox.pages.layout import Page, message, redirect, show
 from stripe_sandbox.wire import money
@@ -32,7 +32,7 @@ def answer(page: Page) -> Answer:
     )
     body = (
         "<section><h1>Your bank asks you to confirm</h1>"
-        f"<p>Confirm {escape(what)} with your {escape(card['brand'])} card ending in "
+        f"<p>Confirm {escape(what)} with your {escape(card['brand'].title())} card ending in "
         f"{card['last4']}.</p>"
         '<form method="post"><button name="answer" value="pass">Complete</button>'
         '<button class="quiet" name="answer" value="fail">Fail</button></form>'

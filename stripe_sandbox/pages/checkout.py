@@ -2,7 +2,7 @@
 
 from html import escape
 
-from sandbox_kit.http import Answer
+from metronome_sandbox.kit.http import Answer
 from stripe_sandbox import hosting
 from stripe_sandbox.hosting import Typed
 from stripe_sandbox.pages.layout import (

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING
 
-from sandbox_kit.http import Answer
-from sandbox_kit.pages import html
+from metronome_sandbox.kit.http import Answer
+from metronome_sandbox.kit.pages import html
 from stripe_sandbox.hosting import Typed
 from stripe_sandbox.wire import Request
 from stripe_sandbox.world import World

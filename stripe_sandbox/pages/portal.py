@@ -3,7 +3,7 @@
 from datetime import timedelta
 from html import escape
 
-from sandbox_kit.http import Answer
+from metronome_sandbox.kit.http import Answer
 from stripe_sandbox import hosting, payment_methods
 from stripe_sandbox.hosting import Typed
 from stripe_sandbox.pages.layout import (

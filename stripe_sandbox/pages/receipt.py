@@ -2,8 +2,8 @@
 
 from html import escape
 
-from sandbox_kit.http import Answer
-from sandbox_kit.pages import when
+from metronome_sandbox.kit.http import Answer
+from metronome_sandbox.kit.pages import when
 from stripe_sandbox.pages.layout import Page, message, show
 from stripe_sandbox.wire import moment, money
 

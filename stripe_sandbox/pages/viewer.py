@@ -4,9 +4,9 @@ from collections.abc import Callable
 from datetime import timedelta
 from html import escape
 
-from sandbox_kit import delivery
-from sandbox_kit.http import Answer
-from sandbox_kit.pages import STYLE, html, table, when
+from metronome_sandbox.kit import delivery
+from metronome_sandbox.kit.http import Answer
+from metronome_sandbox.kit.pages import STYLE, html, table, when
 from stripe_sandbox import disputes, refunds, warnings
 from stripe_sandbox.pages.layout import Page, message, redirect
 from stripe_sandbox.records import Resource

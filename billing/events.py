@@ -78,9 +78,9 @@ def is_refilling(customer_id: UUID) -> bool:
     """Whether credits are to be expected without the customer's doing anything."""
     rows = (
         AutoRecharge.objects.filter(enabled=True, paused_until_at=None),
-        Payment.objects.open(),
+        Payment.objects.open().exclude(state=Payment.State.AT_PAGE),
         Recharge.objects.open(),
-        Purchase.objects.open(),
+        Purchase.objects.open().exclude(payment__state=Payment.State.AT_PAGE),
     )
     return any(some.filter(customer_id=customer_id).exists() for some in rows)
 

@@ -10,14 +10,16 @@ from datetime import datetime, timedelta
 
 from django.db.models import F
 
+from billing.disputes import flow as disputes
 from billing.inbox import handlers, sweep
 from billing.models import AutoRecharge, Contract, Drift, Payment, Purchase, Recharge, Subscription
 from billing.packs import flow as packs
-from billing.payments import expiring, processing, setups
+from billing.payments import expiring, processing, profiles, setups
 from billing.recharge import flow
 from billing.recharge.mirroring import MIRROR
+from billing.refunds import flow as refunds
 from billing.subscriptions import complimentary, reminders, renew
-from billing.sync import customers, drift, expiry, grants, schedule
+from billing.sync import customers, drift, expiry, grants, invoices, schedule
 from jobs.job import Job
 from jobs.worker import RowJob
 
@@ -33,7 +35,7 @@ def synchronise(contract: Contract, now: datetime) -> datetime | None:
         return None
     commits = grants.read_grants(contract, now=now)
     drift.check_drift(contract, now=now, commits=commits)
-    _read_recharge(contract, now)
+    _read_terms(contract, now)
     recharge.track_low_balance(contract, now)
     Contract.objects.filter(pk=contract.pk).update(synced_at=now)
     return now + timedelta(
@@ -54,9 +56,11 @@ def _is_busy(contract: Contract, now: datetime) -> bool:
         threshold_credits__gte=F("customer__wallet__balance"),
     )
     in_progress = (
-        Payment.objects.open().filter(customer_id=customer_id),
+        Payment.objects.open().exclude(state=Payment.State.AT_PAGE).filter(customer_id=customer_id),
         Recharge.objects.open().filter(customer_id=customer_id),
-        Purchase.objects.open().filter(customer_id=customer_id),
+        Purchase.objects.open()
+        .exclude(payment__state=Payment.State.AT_PAGE)
+        .filter(customer_id=customer_id),
         Subscription.objects.filter(customer_id=customer_id, state=Subscription.State.REQUESTED),
         Drift.objects.filter(wallet=wallet, state=Drift.State.OPEN),
         low,
@@ -64,13 +68,14 @@ def _is_busy(contract: Contract, now: datetime) -> bool:
     return any(rows.exists() for rows in in_progress)
 
 
-def _read_recharge(contract: Contract, now: datetime) -> None:
-    found = metronome.recharge_configuration(
+def _read_terms(contract: Contract, now: datetime) -> None:
+    terms = metronome.terms(
         customer_id=contract.customer.metronome_id or "", contract_id=contract.metronome_id or ""
     )
-    recharge.remember(contract, found)
-    if found:
-        recharge.follow_metronome(contract, enabled=found.enabled, now=now)
+    Contract.objects.filter(pk=contract.pk).update(zero_overage=terms.zero_overage)
+    recharge.remember(contract, terms.recharge)
+    if terms.recharge:
+        recharge.follow_metronome(contract, enabled=terms.recharge.enabled, now=now)
 
 
 SYNCHRONISE = RowJob("contracts.synchronise", Contract, synchronise)
@@ -83,13 +88,17 @@ JOBS: list[Job] = [
     setups.COMPLETE,
     setups.REMOVE,
     expiring.TELL_EXPIRY,
+    profiles.PUSH,
     flow.ADVANCE,
     packs.ADVANCE,
     renew.ADVANCE,
     reminders.REMIND,
+    refunds.ADVANCE,
+    disputes.ADVANCE,
     complimentary.GRANT,
     MIRROR,
     expiry.START_OR_END,
     expiry.EXPIRE,
+    invoices.READ,
     SYNCHRONISE,
 ]

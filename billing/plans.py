@@ -139,7 +139,7 @@ PLANS: dict[str, Plan] = {
             4_900,
             audio_days=90,
             rate=Rate(300, 10),
-            pitch="About five hours of speech a month.",
+            pitch="For videos, lessons and a podcast.",
         ),
         Plan(
             "pro",
@@ -148,7 +148,7 @@ PLANS: dict[str, Plan] = {
             14_900,
             audio_days=365,
             rate=Rate(1_200, 20),
-            pitch="About twenty hours of speech a month.",
+            pitch="For audiobooks and programs that speak.",
         ),
         Plan(
             "enterprise",

@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from accounts.models import User
-from billing.models import Contract, Drift, Payment, Recharge, Wallet
+from billing.models import Contract, Drift, Payment, Recharge, Refund, Wallet
 from billing.sync.drift import approve_drift
 from jobs.errors import Snooze
 from jobs.inline import do_now
@@ -20,13 +20,13 @@ from .jobs import SYNCHRONISE
 def repair(
     wallet: Wallet, *, by: User | None = None, difference: int | None = None, now: datetime
 ) -> None:
-    """Retry dead payments and recharges, then synchronise the contract now.
+    """Retry dead payments, recharges and refunds, then synchronise the contract now.
 
     Differences up to drift.ADJUST_CREDITS_MAX credits are adjusted automatically. A larger one
     needs the approval of a member of staff, `by`. If `difference` (credits) is given, only a
     difference of that size is approved. Raises what the synchronisation raises.
     """
-    for rows in (Payment.objects.dead(), Recharge.objects.dead()):
+    for rows in (Payment.objects.dead(), Recharge.objects.dead(), Refund.objects.dead()):
         rows.filter(customer_id=wallet.customer_id, due_at__isnull=False).run_now(now)
     _approve(wallet, by, difference, now)
     contracts = Contract.objects.filter(customer_id=wallet.customer_id).exclude(metronome_id=None)

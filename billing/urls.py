@@ -2,11 +2,22 @@ from django.urls import URLPattern, path, re_path
 
 from .inbox import receive
 from .live import balance, stream
-from .pages import cards, confirmation, keys, overview, past_due, plans, recharge, top_up
+from .pages import (
+    cards,
+    confirmation,
+    invoices,
+    keys,
+    overview,
+    past_due,
+    pay_page,
+    plans,
+    profile,
+    recharge,
+    top_up,
+)
 
 urlpatterns: list[URLPattern] = [
     path("billing/", overview.overview, name="billing"),
-    path("billing/card/", overview.choose_card, name="card"),
     path("billing/card/new/", cards.add_card, name="card_add"),
     path("billing/card/remove/", cards.remove_card, name="card_remove"),
     path("billing/card/<uuid:setup_id>/done/", cards.card_done, name="card_done"),
@@ -24,7 +35,16 @@ urlpatterns: list[URLPattern] = [
         confirmation.call_off,
         name="payment_call_off",
     ),
-    path("billing/test-bank/<str:key>/", confirmation.test_bank, name="test_bank"),
+    path("billing/payments/<uuid:payment_id>/pay/", pay_page.pay, name="payment_pay"),
+    path("billing/payments/<uuid:payment_id>/paid/", pay_page.paid, name="payment_paid"),
+    path("billing/payments/<uuid:payment_id>/left/", pay_page.left, name="payment_left"),
+    path("billing/profile/", profile.profile_page, name="billing_profile"),
+    path("billing/invoices/", invoices.invoices_page, name="invoices"),
+    path("billing/invoices/csv/", invoices.invoices_csv, name="invoices_csv"),
+    path("billing/invoices/<int:invoice_id>/", invoices.invoice_page, name="invoice"),
+    path("billing/invoices/<int:invoice_id>/pdf/", invoices.invoice_pdf, name="invoice_pdf"),
+    path("billing/payments/<uuid:payment_id>/receipt/", invoices.receipt_pdf, name="receipt_pdf"),
+    path("billing/payments/<uuid:payment_id>/refund/", invoices.refund_pdf, name="refund_pdf"),
     path("billing/plans/", plans.plans_page, name="plans"),
     path("billing/plans/cancel/", plans.cancel_plan, name="plan_cancel"),
     path("billing/plans/change/", plans.preview_page, name="plan_preview"),

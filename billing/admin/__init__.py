@@ -8,7 +8,9 @@ Django finds the classes by this package.
 from . import (  # noqa: F401  registers
     credits,
     drift,
+    invoices,
     keys,
+    money_back,
     payments,
     subscriptions,
     wallets,

@@ -1,66 +1,151 @@
 """Payments, recharges, top-ups and what they are charged to."""
 
-from typing import Any
+from __future__ import annotations
 
-from django.contrib import admin
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from django.contrib import admin, messages
 from django.db.models import Q, QuerySet
-from django.http import HttpRequest
-from django.utils import timezone
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import path
 
 from accounts.admin import CUSTOMERS_FOUND_MAX, CustomerSearch
 from accounts.models import Customer
 from billing.models import (
     AutoRecharge,
     CardSetup,
-    ChargeAtTestGateway,
+    Dispute,
     GatewayCustomer,
     GatewayRemoval,
     Payment,
+    PaymentAlert,
     PaymentAttempt,
     PaymentMethod,
     Purchase,
     Recharge,
+    Refund,
 )
-from billing.payments import requests
 from operations.admin import JobRowAdmin, ReadOnlyAdmin, WorkFilter
-from operations.command import Refused
-from operations.confirmation import Reason, confirmed
+from operations.separators import Separated
 
+from . import refund_page
 from .owners import OfCustomer
+
+if TYPE_CHECKING:
+    AnyInline = admin.TabularInline[Any, Any]
+else:  # generic in the stubs only
+    AnyInline = admin.TabularInline
+
+
+class StuckFilter(admin.SimpleListFilter):
+    title = "charged, not granted"
+    parameter_name = "stuck"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("yes", "charged, and neither granted nor paid back")]
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        return queryset.charged_not_granted() if self.value() else queryset
+
+
+class Inline(Separated, AnyInline):
+    """Rows of a payment, to read, each with a link to its own page."""
+
+    extra = 0
+    can_delete = False
+    show_change_link = True
+
+    def get_formset(self, request: HttpRequest, obj: Any = None, **options: Any) -> Any:
+        """Of the fields themselves: what shows them with separators is no field of a form."""
+        return super().get_formset(request, obj, fields=self.fields, **options)
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+class AttemptInline(Inline):
+    model = PaymentAttempt
+    fields = ("number", "label", "outcome", "decline", "message", "gateway_reference")
+    ordering = ("number",)
+
+
+class RefundInline(Inline):
+    model = Refund
+    fields = ("created_at", "state", "amount_cents", "credits", "reason", "by", "failure")
+
+
+class DisputeInline(Inline):
+    model = Dispute
+    fields = ("created_at", "state", "status", "reason", "evidence_due_at", "credits_taken")
+
+
+class AlertInline(Inline):
+    model = PaymentAlert
+    fields = ("created_at", "kind", "detail", "amount_cents", "closed_at", "closed_because")
 
 
 @admin.register(Payment)
 class PaymentAdmin(OfCustomer, JobRowAdmin):
-    list_display = ("created_at", "customer", "kind", "state", "amount_dollars", "failure")
-    list_filter = ("state", "kind", WorkFilter)
+    list_display = (
+        "created_at",
+        "customer",
+        "kind",
+        "state",
+        "amount_dollars",
+        "granted",
+        "failure",
+    )
+    list_filter = (StuckFilter, "state", "kind", WorkFilter)
+    list_select_related = ("customer__user", "grant")
     exact_fields = ("gateway_reference",)
+    search_help_text = (
+        "E-mail address (or its beginning), customer id, id of the payment, "
+        "or id of the charge at the gateway (pi_…)"
+    )
     ordering = ("-created_at",)
+    inlines = (AttemptInline, RefundInline, DisputeInline, AlertInline)
     actions = ["retry", "refund"]
 
-    @confirmed(
-        "Refund",
-        explains=(
-            "Gives the money back for a plan that was charged and can no longer be granted. "
-            "The customer reads the reason."
-        ),
-        asks=Reason,
-        applies=lambda payment: (
-            payment.kind == Payment.Kind.PLAN
-            and payment.state == Payment.State.CHARGED
-            and payment.grant_id is None
-        ),
-    )
-    def refund(self, request: HttpRequest, payments: QuerySet[Payment], reason: str) -> None:
-        def refund(payment: Payment) -> None:
-            try:
-                requests.request_refund(payment, reason=reason, now=timezone.now())
-            except requests.NotRefundable:
-                raise Refused(
-                    "its credits are there or on their way; "
-                    "credit back what was spoken with them instead"
-                ) from None
+    def get_urls(self) -> list[Any]:
+        view = self.admin_site.admin_view(self.refund_view)
+        return [
+            path("<uuid:payment_id>/refund/", view, name="billing_payment_refund"),
+            *super().get_urls(),
+        ]
 
-        self.each(request, payments, "Refund asked for", refund, note=reason)
+    def get_search_results(
+        self, request: HttpRequest, queryset: Any, search_term: str
+    ) -> tuple[Any, bool]:
+        """Charges that were declined too, which only the attempts name."""
+        term = search_term.strip()
+        named = PaymentAttempt.objects.filter(gateway_reference=term) if term else None
+        ids = list(named.values_list("payment", flat=True)[:CUSTOMERS_FOUND_MAX]) if named else []
+        if ids:
+            return queryset.filter(pk__in=ids), False
+        return super().get_search_results(request, queryset, search_term)
+
+    @admin.display(description="credits")
+    def granted(self, row: Payment) -> str:
+        return f"{row.grant.granted:,}" if row.grant else "—"
+
+    def refund_view(self, request: HttpRequest, payment_id: UUID) -> HttpResponse:
+        return refund_page.page(self, request, payment_id)
+
+    @admin.action(
+        description="Refund: shows what is paid back and what ends", permissions=["operate"]
+    )
+    def refund(self, request: HttpRequest, queryset: QuerySet[Payment]) -> HttpResponse | None:
+        chosen = list(queryset.values_list("pk", flat=True)[:2])
+        if len(chosen) == 1:
+            return HttpResponseRedirect(refund_page.address(chosen[0]))
+        self.message_user(request, "Choose one payment: each is shown first.", messages.WARNING)
+        return None
+
+    refund.applies = lambda row: row.state == Payment.State.CHARGED  # type: ignore[attr-defined]
 
 
 @admin.register(PaymentAttempt)
@@ -117,21 +202,6 @@ class GatewayRemovalAdmin(JobRowAdmin):
     list_display = ("created_at", "kind", "gateway", "reference")
     list_filter = ("kind", WorkFilter)
     search_fields = ("=reference",)
-    ordering = ("-pk",)
-
-
-@admin.register(ChargeAtTestGateway)
-class ChargeAtTestGatewayAdmin(ReadOnlyAdmin):
-    list_display = (
-        "created_at",
-        "key",
-        "state",
-        "amount_cents",
-        "currency",
-        "description",
-        "refunded_at",
-    )
-    search_fields = ("=key",)
     ordering = ("-pk",)
 
 

@@ -20,7 +20,15 @@ State = Subscription.State
 class ContractAdmin(OfCustomer, JobRowAdmin):
     """Retry reads grants and balance from Metronome now."""
 
-    list_display = ("customer", "metronome_id", "starts_at", "synced_at", "recharge_enabled")
+    list_display = (
+        "customer",
+        "metronome_id",
+        "starts_at",
+        "synced_at",
+        "recharge_enabled",
+        "zero_overage",
+    )
+    list_filter = ("zero_overage", WorkFilter)
     exact_fields = ("metronome_id",)
 
 

@@ -10,8 +10,8 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import path
 from django.utils import timezone
 
-from billing import ledger
-from billing.live.wake import wake
+from accounts.fields import NumberField
+from billing.disputes import flow as disputes
 from billing.models import ComplimentaryGrant, Wallet
 from billing.subscriptions import complimentary
 from operations.admin import ReadOnlyAdmin
@@ -23,12 +23,12 @@ from .owners import OfCustomer
 
 
 class GiveForm(Reason):
-    credits = forms.IntegerField(
-        min_value=1, max_value=complimentary.CREDITS_MAX, help_text="For each wallet above."
+    credits = NumberField(
+        least=1, most=complimentary.CREDITS_MAX, help_text="For each wallet above."
     )
-    days = forms.IntegerField(
-        min_value=1,
-        max_value=complimentary.DAYS_MAX,
+    days = NumberField(
+        least=1,
+        most=complimentary.DAYS_MAX,
         initial=complimentary.COMPLIMENTARY_DAYS,
         help_text="How long they can be used.",
     )
@@ -47,8 +47,13 @@ class WalletAdmin(OfCustomer, ReadOnlyAdmin):
         "version",
         "expires_next_at",
         "frozen_at",
+        "frozen_because",
     )
     actions = ["reconcile", "give", "freeze", "unfreeze"]
+
+    @admin.display(description="frozen by")
+    def frozen_because(self, row: Wallet) -> str:
+        return ", ".join(row.frozen_by) or "—"
 
     def get_urls(self) -> list[Any]:
         view = self.admin_site.admin_view(self.reconcile_view)
@@ -117,7 +122,8 @@ class WalletAdmin(OfCustomer, ReadOnlyAdmin):
         "Freeze",
         explains=(
             "Nothing more can be spent from these wallets. "
-            "What is being spoken just now is still paid for."
+            "What is being spoken just now is still paid for. Nothing is sold or charged either: "
+            "auto-recharge pauses, and a plan whose renewal waits for more than seven days ends."
         ),
         asks=Reason,
         applies=lambda wallet: wallet.frozen_at is None,
@@ -129,7 +135,11 @@ class WalletAdmin(OfCustomer, ReadOnlyAdmin):
 
     @confirmed(
         "Unfreeze",
-        explains="These wallets can be spent from again.",
+        explains=(
+            "These wallets can be spent from again, whatever froze them: staff, or a dispute at "
+            "the bank, which may still be open. A renewal that waited is charged now, and "
+            "auto-recharge goes on where it is switched on."
+        ),
         asks=Reason,
         applies=lambda wallet: wallet.frozen_at is not None,
     )
@@ -146,5 +156,7 @@ class WalletAdmin(OfCustomer, ReadOnlyAdmin):
 def _set_frozen(wallet: Wallet, *, frozen: bool) -> None:
     if bool(wallet.frozen_at) == frozen:
         raise Refused(f"is {'frozen already' if frozen else 'not frozen'}")
-    ledger.set_frozen(wallet_id=wallet.pk, frozen=frozen, now=timezone.now())
-    wake(wallet.pk)
+    if frozen:
+        disputes.freeze(wallet.customer_id, timezone.now())
+    else:
+        disputes.unfreeze(wallet.customer_id, timezone.now())

@@ -17,9 +17,10 @@ from billing.models import (
     Subscription,
     Wallet,
 )
+from billing.recharge import by_metronome, gate
 from billing.recharge import requests as recharges
 from billing.subscriptions import reminders
-from billing.sync import schedule
+from billing.sync import invoices, schedule
 from jobs.errors import Rejected, Snooze
 from jobs.worker import RowJob
 from notifications import emit
@@ -66,6 +67,10 @@ class FieldMissing(Rejected):
     """The event lacks a field without which it cannot be acted on."""
 
 
+class WrongGate(Rejected):
+    """Metronome asks us for a payment, but is to charge recharges itself."""
+
+
 class UnknownCustomer(Exception):
     """None of our customers has the Metronome id of this event."""
 
@@ -94,7 +99,13 @@ def start_recharge(event: InboundWebhook, now: datetime) -> str:
     """Metronome requests the payment of a recharge.
 
     Store it; its job charges the card and reports the result to Metronome. Raises FieldMissing,
-    or what `requests.request` of recharges raises."""
+    WrongGate if Metronome is to charge recharges itself, or what `requests.request` of recharges
+    raises."""
+    if gate.is_metronomes():
+        raise WrongGate(
+            "METRONOME_PAYMENT_GATE is STRIPE, and this contract still asks us to pay: run "
+            "backfill_recharge_gates (docs/payments.md says what becomes of this request)"
+        )
     customer, fields = _customer(event, now), _fields(event)
     workflow_id = fields.get("workflow_id")
     if not isinstance(workflow_id, str) or not 0 < len(workflow_id) <= 64:
@@ -117,6 +128,9 @@ def check_recharge(event: InboundWebhook, now: datetime) -> str:
     Make our payment and recharge due, because our own rows have the authoritative state."""
     customer, fields = _customer(event, now), _fields(event)
     schedule.run_now(customer.pk, now)
+    if told := _told_by_stripe(event, fields):
+        made = by_metronome.record(customer=customer, told=told, now=now)
+        return f"{told.status}: recharge {made.pk}, charged by Metronome"
     recharge = Recharge.objects.filter(
         customer=customer, invoice_id=str(fields.get("invoice_id") or "-")
     ).first()
@@ -126,6 +140,29 @@ def check_recharge(event: InboundWebhook, now: datetime) -> str:
     Payment.objects.open().filter(recharge=recharge).run_now(now)
     Recharge.objects.open().filter(pk=recharge.pk).run_now(now)
     return f"{status}: recharge {recharge.pk} is {recharge.state}"
+
+
+def _told_by_stripe(event: InboundWebhook, fields: dict[str, Any]) -> by_metronome.Told | None:
+    """What the event says of a charge that Metronome has made through Stripe, None of others."""
+    provider = fields.get("billing_provider")
+    if not isinstance(provider, dict) or provider.get("type") != "stripe":
+        return None
+    stripe = provider.get("stripe")
+    details: dict[str, Any] = stripe if isinstance(stripe, dict) else {}
+    invoice_id = fields.get("invoice_id")
+    if not isinstance(invoice_id, str) or not 0 < len(invoice_id) <= 50:
+        raise FieldMissing("no invoice_id: nobody knows what was charged")
+    status = str(fields.get("payment_status") or "pending").lower()
+    if status not in by_metronome.STATES:
+        raise FieldMissing(f"payment_status {status[:40]!r} is neither paid nor failed")
+    error = details.get("error")
+    said = error.get("message") if isinstance(error, dict) else fields.get("error_message")
+    return by_metronome.Told(
+        invoice_id=invoice_id,
+        intent_id=str(details.get("payment_intent_id") or "")[:200],
+        status=status,
+        failure=str(said or "The payment failed.")[:500] if status == "failed" else "",
+    )
 
 
 def read_contract(event: InboundWebhook, now: datetime) -> str:
@@ -174,6 +211,9 @@ def mail_out_of_credits(event: InboundWebhook, now: datetime) -> str:
 
 
 def record_invoice(event: InboundWebhook, now: datetime) -> str:
+    """An invoice became final or void, or changed. Have all of the customer's read again."""
+    if event.customer_ref:
+        invoices.run_now(_customer(event, now).pk, now, whole=True)
     invoice_id = str(_fields(event).get("invoice_id") or "")[:64]
     recharge = Recharge.objects.filter(invoice_id=invoice_id).first() if invoice_id else None
     return f"invoice {invoice_id or 'without id'}" + (

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
-from datetime import datetime, timedelta
-from typing import Any
-from uuid import UUID
+from datetime import datetime
 
 from django.db import transaction
 
@@ -18,31 +15,54 @@ from billing.models import (
     PaymentAttempt,
     PaymentMethod,
 )
-from billing.payments import attempts, setups
+from billing.payments import late, pay_page, setups
 from billing.payments.gateways import ChargeState
 from billing.payments.gateways.stripe import charges, events
-from jobs.errors import Snooze
+
+from . import stripe_money_back as money_back
+from .stripe_objects import GATEWAY, by_metadata, object_of, ours
 
 Handler = Callable[[InboundWebhook, datetime], str]
 
-GATEWAY = charges.NAME
-STATES_OPEN = Payment.State.CHARGING, Payment.State.REQUIRES_ACTION
-ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-# A refund may be told of before our worker has stored its id.
-UNKNOWN_REFUND_SECONDS = 60
+STATES_OPEN = Payment.State.CHARGING, Payment.State.REQUIRES_ACTION, Payment.State.AT_PAGE
 
 
 def table() -> dict[str, Handler]:
     """Handlers by type, or by family of types."""
     return {
-        "checkout.session.*": read_card_setup,
+        "checkout.session.*": read_session,
         "setup_intent.*": read_card_setup,
         "payment_intent.*": read_payment,
-        "refund.*": read_refund,
-        "charge.refunded": ignore_charge,
+        "refund.*": money_back.read_refund,
+        "charge.refunded": money_back.read_refunds,
+        "charge.dispute.*": money_back.read_dispute,
+        "radar.early_fraud_warning.*": money_back.read_warning,
+        "review.*": money_back.read_review,
         "payment_method.*": read_card,
         "customer.deleted": forget_customer,
     }
+
+
+def read_session(event: InboundWebhook, now: datetime) -> str:
+    """Somebody paid at Stripe's page, typed a card in there, or left it."""
+    if object_of(event).get("mode") == "payment":
+        return read_pay_page(event, now)
+    return read_card_setup(event, now)
+
+
+def read_pay_page(event: InboundWebhook, now: datetime) -> str:
+    """Have the payment look at its page.
+
+    The id of the session may not be stored yet if our process died while opening the page.
+    """
+    found = object_of(event)
+    attempt = by_metadata(found)
+    if attempt is None or not attempt.is_at_page:
+        return "ignored: no payment of ours"
+    PaymentAttempt.objects.filter(pk=attempt.pk, page_reference="").update(
+        page_reference=str(found.get("id"))[:200]
+    )
+    return _looked_at(attempt, now)
 
 
 def read_card_setup(event: InboundWebhook, now: datetime) -> str:
@@ -50,8 +70,8 @@ def read_card_setup(event: InboundWebhook, now: datetime) -> str:
 
     The id of the session may not be stored yet if our process died while opening the page.
     """
-    found = _object(event)
-    setup_id = _ours(found, "vocalis_card_setup")
+    found = object_of(event)
+    setup_id = ours(found, "vocalis_card_setup")
     rows = CardSetup.objects.filter(pk=setup_id, gateway=GATEWAY) if setup_id else None
     if rows is None or not rows.exists():
         return "ignored: no card is being saved here under it"
@@ -67,17 +87,22 @@ def read_payment(event: InboundWebhook, now: datetime) -> str:
     An intent that we do not know by its id is one whose answer got lost, or that Stripe completed
     after trouble of its own; its metadata says whose it is.
     """
-    found = _object(event)
+    found = object_of(event)
     reference = str(found.get("id") or "-")[:200]
     attempt = PaymentAttempt.objects.filter(gateway_reference=reference).first()
     if attempt is None:
-        attempt = _by_metadata(found)
+        attempt = by_metadata(found)
         if attempt is None:
             return "ignored: no payment of ours"
         PaymentAttempt.objects.filter(pk=attempt.pk, gateway_reference="").update(
             gateway_reference=reference
         )
         attempt.refresh_from_db()
+    return _looked_at(attempt, now)
+
+
+def _looked_at(attempt: PaymentAttempt, now: datetime) -> str:
+    """Make the attempt's payment due if it is under way, else see whether it took money."""
     payment = attempt.payment
     if attempt.number == payment.attempt_number and payment.state in STATES_OPEN:
         Payment.objects.filter(pk=payment.pk, state__in=STATES_OPEN).run_now(now)
@@ -85,36 +110,15 @@ def read_payment(event: InboundWebhook, now: datetime) -> str:
     return _late(attempt, payment, now)
 
 
-def read_refund(event: InboundWebhook, now: datetime) -> str:
-    """A refund changed. One that the bank refused days later puts the payment before a person."""
-    found = _object(event)
-    reference = str(found.get("id") or "-")[:200]
-    attempt = PaymentAttempt.objects.filter(refund_reference=reference).first()
-    if attempt is None:
-        if now - event.received_at < timedelta(seconds=UNKNOWN_REFUND_SECONDS):
-            raise Snooze("no refund of ours has this id yet", seconds=20)
-        return "ignored: not asked for here"
-    if found.get("status") not in ("failed", "canceled"):
-        return f"refund of payment {attempt.payment_id}"
-    rows = Payment.objects.filter(pk=attempt.payment_id, state=Payment.State.REFUNDED)
-    if rows.run_now(now, state=Payment.State.REFUNDING, settled_at=None):
-        return f"payment {attempt.payment_id}: its refund is looked at again"
-    return f"refund of payment {attempt.payment_id} is looked at already"
-
-
-def ignore_charge(event: InboundWebhook, now: datetime) -> str:
-    return "nothing to do: the events of the refund tell it"
-
-
 def read_card(event: InboundWebhook, now: datetime) -> str:
     """A card has a new number or expiry from its bank, or was removed at Stripe."""
-    reference = str(_object(event).get("id") or "-")
+    reference = str(object_of(event).get("id") or "-")
     return setups.refresh_card(gateway_name=GATEWAY, reference=reference)
 
 
 def forget_customer(event: InboundWebhook, now: datetime) -> str:
     """Somebody deleted a customer at Stripe: the card cannot be charged any more."""
-    reference = str(_object(event).get("id") or "-")
+    reference = str(object_of(event).get("id") or "-")
     known = GatewayCustomer.objects.filter(gateway=GATEWAY, reference=reference).first()
     if known is None:
         return "no customer of ours"
@@ -129,40 +133,18 @@ def forget_customer(event: InboundWebhook, now: datetime) -> str:
 def _late(attempt: PaymentAttempt, payment: Payment, now: datetime) -> str:
     """An intent of an attempt that is over, or of a payment that has ended.
 
-    If money was taken for it all the same, nobody waits for it any more: it is paid back.
+    If money was taken for it all the same, nobody waits for it any more: it is paid back, or the
+    bank decides over it.
     """
     if attempt.outcome == PaymentAttempt.Outcome.PAID:
         return f"payment {payment.pk} is {payment.state}"
     charge = charges.StripeGateway().find(attempt)
     if charge is None or charge.state != ChargeState.PAID:
         return f"payment {payment.pk} is {payment.state}"
-    return attempts.pay_back(attempt, charges.StripeGateway(), charge)
-
-
-def _by_metadata(found: dict[str, Any]) -> PaymentAttempt | None:
-    payment_id = _ours(found, "vocalis_payment")
-    number = _metadata(found, "attempt")
-    if not payment_id or not (number.isascii() and number.isdecimal() and len(number) < 6):
-        return None
-    return (
-        PaymentAttempt.objects.select_related("payment")
-        .filter(payment_id=UUID(payment_id), number=int(number), payment__gateway=GATEWAY)
-        .first()
-    )
-
-
-def _ours(found: dict[str, Any], name: str) -> str:
-    """An id of ours in the metadata, "" if there is none."""
-    text = _metadata(found, name)
-    return text if ID.fullmatch(text) else ""
-
-
-def _metadata(found: dict[str, Any], name: str) -> str:
-    metadata = found.get("metadata")
-    return str((metadata if isinstance(metadata, dict) else {}).get(name) or "")
-
-
-def _object(event: InboundWebhook) -> dict[str, Any]:
-    data = event.payload.get("data")
-    found = data.get("object") if isinstance(data, dict) else None
-    return found if isinstance(found, dict) else {}
+    try:
+        done = late.pay_back(attempt, charges.StripeGateway(), charge)
+    except late.BankHasIt:
+        return late.take(attempt, charge, now)
+    if attempt.page_reference:
+        pay_page.forget_card(attempt, pay_page.look(attempt, is_over=True, now=now), now)
+    return done

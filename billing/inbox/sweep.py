@@ -10,8 +10,6 @@ import json
 import logging
 from datetime import datetime, timedelta
 
-from django.conf import settings
-
 from billing.models import EventSweep, InboundWebhook
 from billing.payments.gateways.stripe import events
 from jobs.models import due
@@ -29,16 +27,13 @@ logger = logging.getLogger(__name__)
 
 
 def make_rows(now: datetime) -> None:
-    """The one row, where Stripe is the gateway."""
-    if settings.PAYMENT_GATEWAY == "stripe":
-        row, _ = EventSweep.objects.get_or_create(source=SOURCE, defaults=due(now))
-        EventSweep.objects.filter(pk=row.pk).schedule_if_idle(now)
+    """The one row."""
+    row, _ = EventSweep.objects.get_or_create(source=SOURCE, defaults=due(now))
+    EventSweep.objects.filter(pk=row.pk).schedule_if_idle(now)
 
 
-def sweep(row: EventSweep, now: datetime) -> datetime | None:
+def sweep(row: EventSweep, now: datetime) -> datetime:
     """Store what was not delivered; once each, as all webhooks. Returns when to look again."""
-    if settings.PAYMENT_GATEWAY != "stripe":
-        return None
     since = now - REACHES_BACK
     if row.swept_until:
         since = max(since, row.swept_until - DELIVERED_FOR)

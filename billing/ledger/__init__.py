@@ -33,6 +33,7 @@ from .acknowledgement import (
 from .budgets import Budget, BudgetExceeded, set_budget
 from .entries import RESERVATION_SECONDS
 from .grants import SEGMENT_FIELDS, Segment, adjust, expire_ended, record_grant, start_or_end_grant
+from .history import Change, Outlook, changes, outlook
 from .outcomes import AlreadyResolved, InsufficientCredits, KeyReused, Reserved, Spend, WalletFrozen
 from .reductions import NotLeft, reduce, restore, unreserved
 from .reservations import (
@@ -45,7 +46,7 @@ from .reservations import (
     spend_all,
     wallet_of,
 )
-from .spendable import Spendable, spendable
+from .spendable import Spendable, is_on_hold, spendable
 
 __all__ = [
     "BALANCE_LAG_SECONDS",
@@ -54,9 +55,11 @@ __all__ = [
     "AlreadyResolved",
     "Budget",
     "BudgetExceeded",
+    "Change",
     "InsufficientCredits",
     "KeyReused",
     "NotLeft",
+    "Outlook",
     "Reserved",
     "Segment",
     "Spend",
@@ -67,12 +70,15 @@ __all__ = [
     "adjust",
     "budgets",
     "capture",
+    "changes",
     "drawdown",
     "entries",
     "expire_ended",
     "expire_reservations",
     "grants",
     "in_flight",
+    "is_on_hold",
+    "outlook",
     "record_grant",
     "reduce",
     "reductions",

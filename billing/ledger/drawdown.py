@@ -218,8 +218,12 @@ def covers_since(grant: CreditGrant) -> datetime:
     Metronome's invoices.
     """
     made_at = grant.made_at or grant.created_at
-    first_open_month = floor_hour(made_at - INVOICE_GRACE).replace(day=1, hour=0)
-    return max(floor_hour(grant.starts_at), first_open_month)
+    return max(floor_hour(grant.starts_at), open_since(made_at))
+
+
+def open_since(moment: datetime) -> datetime:
+    """The start of the first month whose invoice is not final at `moment`."""
+    return floor_hour(moment - INVOICE_GRACE).replace(day=1, hour=0)
 
 
 def consumed_since(wallet_id: int, since: datetime, *, seconds: int) -> Allocation:

@@ -215,8 +215,15 @@ def _change_grant(grant_id: int, segment: Segment, now: datetime) -> None:
     else:
         rows.update(**fields)
     if change and started:
-        kind = LedgerEntry.Kind.GRANT_CHANGE
-        write(grant.wallet_id, change, kind, now=now, grant_id=grant_id, note=grant.name)
+        write(
+            grant.wallet_id,
+            change,
+            LedgerEntry.Kind.GRANT_CHANGE,
+            now=now,
+            grant_id=grant_id,
+            consumptions=reallocate_raised(grant, now) if change > 0 else [],
+            note=grant.name,
+        )
     set_next_expiry(grant.wallet_id)
 
 
@@ -274,6 +281,18 @@ def reallocate(
         for (hour, grant_id), credits in changes.items()
         if credits
     ]
+
+
+def reallocate_raised(grant: CreditGrant, now: datetime) -> list[tuple[int, int, int]]:
+    """Reallocate usage after the grant's credits were raised. Returns what changed, as above.
+
+    Metronome counts usage of months that are not final anew, so it moves to this grant from others
+    that were consumed for want of these credits. A grant that has ended is not raised there.
+    """
+    if grant.ends_at <= now:
+        return []
+    since = max(drawdown.covers_since(grant), drawdown.open_since(now))
+    return reallocate(grant.wallet_id, since, now)
 
 
 def _return_to_grants(grants: Iterable[tuple[CreditGrant, int]], amount: int) -> int:

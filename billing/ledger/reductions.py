@@ -3,6 +3,9 @@
 A change of plan takes credits of the former plan back. They leave the balance here at once, so that
 nobody spends them, and Metronome is told afterwards (`billing.subscriptions.take_back`). Until it
 knows, `CreditGrant.reduced_to` says what the grant counts for here.
+
+Usage in between consumed other grants. When the credits come back, Metronome counts it against this
+grant again, in months that are not final, and so do we.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ from billing.models import CreditGrant, LedgerEntry, Wallet
 
 from . import drawdown, sql
 from .entries import RESERVATION_SECONDS, set_next_expiry, write
+from .grants import reallocate_raised
 
 
 class NotLeft(Exception):
@@ -48,7 +52,8 @@ def reduce(*, grant_id: int, credits: int, now: datetime) -> None:
 def restore(*, grant_id: int, credits: int, now: datetime) -> None:
     """Undo `reduce`. The caller makes sure that this happens once.
 
-    Credits of a grant that has ended meanwhile expire at once.
+    Credits of a grant that has ended meanwhile expire at once. Metronome is not told of those, so
+    usage since `reduce` stays with the grants that it consumed.
     """
     with transaction.atomic():
         wallet_id = CreditGrant.objects.values_list("wallet_id", flat=True).get(id=grant_id)
@@ -64,6 +69,13 @@ def _change(grant: CreditGrant, credits: int, reduced_to: int | None, now: datet
         granted=F("granted") + credits, remaining=F("remaining") + credits, reduced_to=reduced_to
     )
     note = f"{grant.name}, {'taken back' if credits < 0 else 'given back'}"
-    kind = LedgerEntry.Kind.GRANT_CHANGE
-    write(grant.wallet_id, credits, kind, now=now, grant_id=grant.pk, note=note[:200])
+    write(
+        grant.wallet_id,
+        credits,
+        LedgerEntry.Kind.GRANT_CHANGE,
+        now=now,
+        grant_id=grant.pk,
+        consumptions=reallocate_raised(grant, now) if credits > 0 else [],
+        note=note[:200],
+    )
     set_next_expiry(grant.wallet_id)

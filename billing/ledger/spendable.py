@@ -22,6 +22,16 @@ class Spendable:
     is_frozen: bool
     expires: tuple[tuple[datetime, int], ...]  # when how many credits end, soonest first
 
+    @property
+    def usable(self) -> int:
+        """What can be spent now: nothing of what is on hold."""
+        return 0 if self.is_frozen else self.available
+
+
+def is_on_hold(customer_id: UUID) -> bool:
+    """Whether staff or a bank's dispute holds the credits: then nothing is sold or charged."""
+    return Wallet.objects.filter(customer_id=customer_id, frozen_at__isnull=False).exists()
+
 
 def spendable(*, customer_id: UUID, now: datetime) -> Spendable:
     """What the customer could reserve now; nothing without a wallet."""

@@ -18,7 +18,7 @@ from django.views.decorators.http import require_GET
 from accounts.access import customer_of, refuse
 from accounts.models import Customer
 from billing import plans
-from billing.models import Subscription
+from billing.models import Subscription, Wallet
 from notifications.banners import Shown, open_ones
 
 from . import banners, feeds
@@ -59,20 +59,22 @@ def snapshot(customer: Customer) -> dict[str, Any]:
     return _read(customer)[0]
 
 
-def _read(customer: Customer) -> tuple[dict[str, Any], bool]:
-    """The snapshot, and whether there is a banner, by one query."""
+def _read(customer: Customer) -> tuple[dict[str, Any], bool, str]:
+    """The snapshot, whether there is a banner, and what holds the credits, by one query."""
     names = (
         "metronome_id",
         "wallet__balance",
         "wallet__reserved",
         "wallet__version",
         "auto_recharge__enabled",
+        "wallet__frozen_at",
+        "wallet__frozen_by",
     )
     active = Subscription.objects.filter(customer=OuterRef("pk"), state=Subscription.State.ACTIVE)
     rows = Customer.objects.filter(pk=customer.pk)
     told = open_ones(timezone.now()).filter(customer=OuterRef("pk"))
     row = rows.values_list(*names, Subquery(active.values("plan")), Exists(told)).get()
-    customer_id, balance, reserved, version, auto_recharge, plan_key, is_told = row
+    customer_id, balance, reserved, version, auto_recharge, *frozen, plan_key, is_told = row
     found = {
         "customer_id": customer_id,
         "balance": balance or 0,
@@ -82,7 +84,7 @@ def _read(customer: Customer) -> tuple[dict[str, Any], bool]:
         "plan": plan_key,
         "auto_recharge": bool(auto_recharge),
     }
-    return found, is_told
+    return found, is_told, Wallet(frozen_at=frozen[0], frozen_by=frozen[1] or []).hold
 
 
 # SQL instead of the ORM: every change of a watched wallet runs STATES, and composing it as a
@@ -130,13 +132,15 @@ def balance(request: HttpRequest) -> HttpResponse:
 
 
 def header(request: HttpRequest) -> dict[str, Any]:
-    """Context processor: `balance` (see `snapshot`), `events_url` and `banner`, read only where
-    used.
+    """Context processor: `balance` (see `snapshot`), `is_on_hold` (none of it can be spent), `hold`
+    (by what, `Wallet.hold`), `events_url` and `banner`, read only where used.
     """
     read = cache(lambda: _of_login(request))
     current: Any = SimpleLazyObject(lambda: read()[0])
     return {
         "balance": current,
+        "is_on_hold": SimpleLazyObject(lambda: bool(read()[2])),
+        "hold": SimpleLazyObject(lambda: read()[2]),
         "events_url": SimpleLazyObject(lambda: _events_url(current)),
         "banner": SimpleLazyObject(lambda: _banner(request, *read())),
     }
@@ -150,14 +154,16 @@ def _rows(sql: str, wallet_ids: Collection[int], *parameters: str) -> list[tuple
         return rows
 
 
-def _of_login(request: HttpRequest) -> tuple[dict[str, Any], bool]:
+def _of_login(request: HttpRequest) -> tuple[dict[str, Any], bool, str]:
     customer = _customer(request)
-    return _read(customer) if customer else ({}, False)
+    return _read(customer) if customer else ({}, False, "")
 
 
-def _banner(request: HttpRequest, current: dict[str, Any], is_told: bool) -> Shown | None:
+def _banner(
+    request: HttpRequest, current: dict[str, Any], is_told: bool, hold: str
+) -> Shown | None:
     customer = _customer(request) if is_told else None
-    return banners.of(customer, current["balance"]) if customer else None
+    return banners.of(customer, current["balance"], hold) if customer else None
 
 
 def _customer(request: HttpRequest) -> Customer | None:

@@ -17,22 +17,29 @@ All calls use the client of `client.client`.
 from . import client
 from .client import AlreadyDone, MetronomeRejected, MetronomeUnavailable, NotFound, call_timeout
 from .contracts import (
+    EXTERNAL,
     RELEASE_PATH,
+    STRIPE,
     RechargeConfiguration,
     create_contract,
     find_contract,
     recharge_configuration,
     release,
     set_recharge,
+    terms,
 )
 from .credits import Commit, add_grant, balances, commits, net_balance, set_amount
-from .customers import create_customer, find_customer, set_aliases
+from .customers import bill_through_stripe, create_customer, find_customer, set_aliases
+from .invoices import invoices
+from .overage import guarantee
 from .setup import CREDITS_PRODUCT_NAME, credit_type_id, credits_product_id, rate_card_id
 from .usage import ingest
 
 __all__ = [
     "CREDITS_PRODUCT_NAME",
+    "EXTERNAL",
     "RELEASE_PATH",
+    "STRIPE",
     "AlreadyDone",
     "Commit",
     "MetronomeRejected",
@@ -41,6 +48,7 @@ __all__ = [
     "RechargeConfiguration",
     "add_grant",
     "balances",
+    "bill_through_stripe",
     "call_timeout",
     "client",
     "commits",
@@ -50,7 +58,9 @@ __all__ = [
     "credits_product_id",
     "find_contract",
     "find_customer",
+    "guarantee",
     "ingest",
+    "invoices",
     "net_balance",
     "rate_card_id",
     "recharge_configuration",
@@ -58,4 +68,5 @@ __all__ = [
     "set_aliases",
     "set_amount",
     "set_recharge",
+    "terms",
 ]

@@ -51,3 +51,31 @@ def rename_customer(*, customer_id: str, name: str) -> None:
     """Set the customer's name. Safe to repeat."""
     with translate_errors("rename a customer"):
         require_id(writer().v1.customers.set_name(customer_id=customer_id, name=name).data)
+
+
+def bill_through_stripe(*, customer_id: str, stripe_customer_id: str) -> None:
+    """Have Metronome charge this customer of Stripe for recharges gated by Stripe. Safe to repeat.
+
+    https://docs.metronome.com/api-reference/customers/set-customer-billing-configurations
+    """
+    with translate_errors("read billing configurations"):
+        known = reader().v1.customers.retrieve_billing_configurations(customer_id=customer_id).data
+        for one in known:
+            is_same = one.configuration.get("stripe_customer_id") == stripe_customer_id
+            if one.billing_provider == "stripe" and one.archived_at is None and is_same:
+                return
+    configuration: dict[str, object] = {
+        "stripe_customer_id": stripe_customer_id,
+        "stripe_collection_method": "charge_automatically",
+    }
+    with translate_errors("set a billing configuration"):
+        writer().v1.customers.set_billing_configurations(
+            data=[
+                {
+                    "customer_id": customer_id,
+                    "billing_provider": "stripe",
+                    "delivery_method": "direct_to_billing_provider",
+                    "configuration": configuration,
+                }
+            ]
+        )

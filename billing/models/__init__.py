@@ -7,7 +7,9 @@ and cents are integers, datetimes are UTC.
 from .attempts import PaymentAttempt
 from .cards import CardSetup, GatewayCustomer, GatewayRemoval
 from .contracts import Contract, Subscription
-from .payments import ChargeAtTestGateway, ComplimentaryGrant, Payment, PaymentMethod
+from .invoices import BillingProfile, Invoice, InvoiceReading, Paper
+from .money_back import Dispute, PaymentAlert, Refund
+from .payments import ComplimentaryGrant, Payment, PaymentMethod
 from .purchases import Purchase
 from .recharges import AutoRecharge, Recharge
 from .trials import TrialClaim
@@ -16,23 +18,29 @@ from .webhooks import EventSweep, InboundWebhook
 
 __all__ = [
     "AutoRecharge",
+    "BillingProfile",
     "CardSetup",
-    "ChargeAtTestGateway",
     "ComplimentaryGrant",
     "Contract",
     "CreditGrant",
+    "Dispute",
     "Drift",
     "EventSweep",
     "GatewayCustomer",
     "GatewayRemoval",
     "InboundWebhook",
+    "Invoice",
+    "InvoiceReading",
     "KeyBudget",
     "LedgerEntry",
+    "Paper",
     "Payment",
+    "PaymentAlert",
     "PaymentAttempt",
     "PaymentMethod",
     "Purchase",
     "Recharge",
+    "Refund",
     "Reservation",
     "Subscription",
     "TrialClaim",

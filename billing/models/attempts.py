@@ -25,7 +25,11 @@ class PaymentAttempt(models.Model):
     payment = models.ForeignKey(Payment, on_delete=models.PROTECT, related_name="tries")
     number = models.PositiveIntegerField(help_text="Counted from 1 within the payment.")
     key = models.CharField(max_length=128, unique=True, help_text="Idempotency key of the charge.")
-    method_reference = models.CharField(max_length=200, help_text="The card's id at the gateway.")
+    method_reference = models.CharField(
+        max_length=200,
+        blank=True,
+        help_text="The card's id at the gateway. Empty until it is typed in at the gateway's page.",
+    )
     fingerprint = models.CharField(max_length=64, blank=True, default="")
     label = models.CharField(max_length=100, blank=True, default="")
     amount_cents = models.BigIntegerField()
@@ -51,6 +55,15 @@ class PaymentAttempt(models.Model):
         max_length=200, blank=True, default="", help_text="The refund's id, once it is known."
     )
     receipt_url = models.URLField(max_length=500, blank=True, default="")
+    is_at_page = models.BooleanField(
+        default=False, help_text="Paid by the customer at the gateway's own page."
+    )
+    page_reference = models.CharField(
+        max_length=200, blank=True, default="", help_text="The id of that page, once it is known."
+    )
+    came_back_at = models.DateTimeField(
+        null=True, blank=True, help_text="When the customer returned from that page, having paid."
+    )
 
     class Meta:
         constraints = [

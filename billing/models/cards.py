@@ -54,6 +54,12 @@ class CardSetup(JobRow):
     came_back_at = models.DateTimeField(
         null=True, blank=True, help_text="When the customer returned from the page."
     )
+    back_to = models.CharField(
+        max_length=500,
+        blank=True,
+        default="",
+        help_text="The path of the page that needed a card, with what was chosen there.",
+    )
     created_at = models.DateTimeField()
     finished_at = models.DateTimeField(null=True, blank=True)
 
@@ -70,13 +76,17 @@ class CardSetup(JobRow):
 
 
 class GatewayRemoval(JobRow):
-    """A card or a customer that the gateway is to forget. The row is deleted once it has."""
+    """A card or a customer that the gateway is to forget. The row is deleted once it has.
+
+    Its customer may be gone here by then, so the row names nobody but by ids.
+    """
 
     due_within_seconds = 0
 
     class Kind(models.TextChoices):
         CARD = "card"
         CUSTOMER = "customer"
+        PERSON = "person"  # all that was made for one of our customers, whose id is the reference
 
     kind = models.CharField(max_length=10, choices=Kind.choices)
     gateway = models.CharField(max_length=20)

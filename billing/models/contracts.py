@@ -34,6 +34,16 @@ class Contract(JobRow):
     )
     recharge_threshold_credits = models.BigIntegerField(null=True, blank=True)
     recharge_to_credits = models.BigIntegerField(null=True, blank=True)
+    recharge_gate = models.CharField(
+        max_length=10,
+        blank=True,
+        default="",
+        help_text="Who charges its recharges, as last read: EXTERNAL (we) or STRIPE (Metronome).",
+    )
+    zero_overage = models.BooleanField(
+        null=True,
+        help_text="At Metronome, usage beyond the credits costs nothing, as last read.",
+    )
     synced_at = models.DateTimeField(null=True, blank=True)
 
     class Meta(JobRow.Meta):
@@ -100,6 +110,9 @@ class Subscription(JobRow):
         null=True,
         blank=True,
         help_text="Charged for its first period, as it was shown. Empty: the plan's price.",
+    )
+    due_tax_cents = models.BigIntegerField(
+        default=0, help_text="Charged on top of that as tax, as it was shown."
     )
     paid_back_cents = models.BigIntegerField(
         default=0, help_text="Of the former plan's price; already taken off what is charged."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from datetime import datetime, timedelta
 from typing import Self
 
 from django.db import models
@@ -27,7 +28,7 @@ class PaymentMethod(models.Model):
     gateway = models.CharField(max_length=20)
     reference = models.CharField(max_length=200, help_text="The card's id at the gateway.")
     label = models.CharField(
-        max_length=100, help_text="What the customer sees, such as “Test card •••• 4242”."
+        max_length=100, help_text="What the customer sees, such as “Visa •••• 4242”."
     )
 
     fingerprint = models.CharField(
@@ -57,6 +58,8 @@ class PaymentMethod(models.Model):
         """Month and year after which it is not valid any more, such as "04/2029"."""
         return f"{self.exp_month:02}/{self.exp_year}" if self.exp_month and self.exp_year else ""
 
+
+PAGE_LASTS = timedelta(days=1)  # how long a gateway's page for paying is open
 
 OPEN_PAYMENT = Q(grant__isnull=True) & ~Q(state__in=["failed", "refunded"])
 
@@ -93,6 +96,7 @@ class Payment(JobRow):
         INITIATED = "initiated"
         CHARGING = "charging"
         REQUIRES_ACTION = "requires_action"
+        AT_PAGE = "at_page"  # the customer pays at the gateway's own page, or leaves it
         CHARGED = "charged"
         FAILED = "failed"
         REFUNDING = "refunding"
@@ -110,7 +114,8 @@ class Payment(JobRow):
     customer = models.ForeignKey(Customer, on_delete=models.PROTECT, related_name="payments")
     kind = models.CharField(max_length=10, choices=Kind.choices)
     state = models.CharField(max_length=20, choices=State.choices, default=State.INITIATED)
-    amount_cents = models.BigIntegerField()
+    amount_cents = models.BigIntegerField(help_text="What is charged, tax included.")
+    tax_cents = models.BigIntegerField(default=0, help_text="How much of it is tax.")
     currency = models.CharField(max_length=3, default="USD")
     credits = models.BigIntegerField(
         null=True, blank=True, help_text="The credits it is for, as its receipt says."
@@ -122,6 +127,9 @@ class Payment(JobRow):
     gateway = models.CharField(max_length=20)
     gateway_reference = models.CharField(
         max_length=200, blank=True, default="", help_text="The charge's id at the gateway."
+    )
+    is_by_metronome = models.BooleanField(
+        default=False, help_text="Charged by Metronome itself, through Stripe; we only follow it."
     )
     attempt_number = models.PositiveIntegerField(
         default=1,
@@ -175,8 +183,12 @@ class Payment(JobRow):
                 fields=["subscription", "period"], name="payment_once_a_period"
             ),
             models.CheckConstraint(
-                condition=Q(grant__isnull=True) | Q(state="charged"),
+                condition=Q(grant__isnull=True) | Q(state__in=["charged", "refunding", "refunded"]),
                 name="payment_granted_is_charged",
+            ),
+            models.CheckConstraint(
+                condition=Q(tax_cents__gte=0, tax_cents__lte=models.F("amount_cents")),
+                name="payment_tax_is_part",
             ),
         ]
         indexes = [
@@ -185,6 +197,12 @@ class Payment(JobRow):
             models.Index(fields=["-created_at"], name="payment_newest"),
             models.Index(fields=["state", "-created_at"], name="payment_by_state"),
             models.Index(fields=["gateway_reference"], name="payment_by_charge"),
+            # What recharges have charged in a month, without reading the rows (`recharge.limits`).
+            models.Index(
+                fields=["customer", "created_at", "amount_cents"],
+                name="payment_of_recharges",
+                condition=Q(kind="recharge") & ~Q(state="failed"),
+            ),
             # Exactly the condition of `open()`, because PostgreSQL must recognise it to use this.
             models.Index(fields=["customer"], name="payment_open", condition=OPEN_PAYMENT),
         ]
@@ -196,36 +214,19 @@ class Payment(JobRow):
     def amount_dollars(self) -> str:
         return dollars(self.amount_cents)
 
+    @property
+    def net_cents(self) -> int:
+        """The price without tax."""
+        return self.amount_cents - self.tax_cents
+
+    @property
+    def page_until(self) -> datetime:
+        """Until when it can be paid at the gateway's page, if that is opened soon."""
+        return self.created_at + PAGE_LASTS
+
 
 def dollars(cents: int) -> str:
     return f"${cents // 100:,}.{cents % 100:02}"
-
-
-class ChargeAtTestGateway(models.Model):
-    """A charge in the test gateway's own records, as a real provider keeps them: one per key.
-
-    No money moves.
-    """
-
-    class State(models.TextChoices):
-        PAID = "paid"
-        WAITING = "waiting"
-        CANCELLED = "cancelled"
-
-    state = models.CharField(max_length=10, choices=State.choices, default=State.PAID)
-    key = models.CharField(max_length=128, unique=True)
-    method_reference = models.CharField(max_length=200)
-    amount_cents = models.BigIntegerField()
-    currency = models.CharField(max_length=3)
-    description = models.CharField(max_length=200)
-    created_at = models.DateTimeField(auto_now_add=True)
-    refunded_at = models.DateTimeField(null=True, blank=True)
-
-    class Meta:
-        verbose_name_plural = "charges at test gateway"
-
-    def __str__(self) -> str:
-        return f"{self.amount_cents / 100:.2f} {self.currency} ({self.key})"
 
 
 class ComplimentaryGrant(JobRow):

@@ -76,6 +76,8 @@ class AutoRecharge(JobRow):
 
 # What the ids begin with of recharges that a customer started by saving the settings.
 OWN_WORKFLOW = "vocalis-"
+# What they begin with of recharges that Metronome charged itself; the invoice's id follows.
+METRONOMES_WORKFLOW = "metronome-"
 
 
 class RechargeQuerySet(JobRowQuerySet["Recharge"]):
@@ -124,6 +126,11 @@ class Recharge(JobRow):
     )
     invoice_total = models.CharField(
         max_length=40, help_text="Cents as Metronome sent them, with fractions."
+    )
+    shown_tax_cents = models.BigIntegerField(
+        null=True,
+        blank=True,
+        help_text="The tax that was shown when saving the settings started it.",
     )
     payment = models.OneToOneField(
         Payment, on_delete=models.PROTECT, null=True, blank=True, related_name="recharge"
@@ -195,6 +202,11 @@ class Recharge(JobRow):
     def is_own(self) -> bool:
         """Whether saving the settings started it; then Metronome knows nothing of it."""
         return self.workflow_id.startswith(OWN_WORKFLOW)
+
+    @property
+    def is_by_metronome(self) -> bool:
+        """Whether Metronome charges it itself; then nothing is released."""
+        return self.workflow_id.startswith(METRONOMES_WORKFLOW)
 
     @property
     def amount_cents(self) -> int:

@@ -14,6 +14,8 @@ from django.db.models import F, Q
 from accounts.models import ApiKey, Customer
 from jobs.models import JobRow
 
+DISPUTE_HOLD = "dispute-"  # what the reasons of disputes begin with, in `Wallet.frozen_by`
+
 
 class Wallet(models.Model):
     """The credits of a customer. `version` counts changes; pages and streams compare it."""
@@ -34,8 +36,11 @@ class Wallet(models.Model):
             "End of the last grant that was expired. Nothing is reserved for an earlier moment."
         ),
     )
-    frozen_at = models.DateTimeField(
-        null=True, blank=True, help_text="Set by an operator: nothing can be reserved."
+    frozen_at = models.DateTimeField(null=True, blank=True, help_text="Nothing can be reserved.")
+    frozen_by = models.JSONField(
+        default=list,
+        blank=True,
+        help_text="Why it is frozen, each reason once: staff, or a dispute. Empty: it is not.",
     )
 
     class Meta:
@@ -52,6 +57,12 @@ class Wallet(models.Model):
     @property
     def available(self) -> int:
         return self.balance - self.reserved
+
+    @property
+    def hold(self) -> str:
+        """What keeps it frozen, so that nothing is charged: a bank's "dispute", "staff" or ""."""
+        is_disputed = any(reason.startswith(DISPUTE_HOLD) for reason in self.frozen_by)
+        return "dispute" if is_disputed else "staff" if self.frozen_at else ""
 
 
 class ReservationQuerySet(models.QuerySet["Reservation"]):
@@ -166,7 +177,7 @@ class Reservation(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.amount} for {self.key} ({self.state})"
+        return f"{self.amount:,} for {self.key} ({self.state})"
 
 
 class CreditGrant(JobRow):
@@ -234,7 +245,7 @@ class CreditGrant(JobRow):
         ]
 
     def __str__(self) -> str:
-        return f"{self.name}: {self.remaining} of {self.granted}"
+        return f"{self.name}: {self.remaining:,} of {self.granted:,}"
 
     def counted(self, credits: int) -> int:
         """What a segment of `credits` counts for here."""
@@ -289,7 +300,7 @@ class LedgerEntry(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.amount:+} {self.kind}"
+        return f"{self.amount:+,} {self.kind}"
 
 
 class Drift(models.Model):

@@ -29,7 +29,7 @@ State = Purchase.State
 # The payment makes the purchase due when it ends. These intervals are for the case that this
 # failed.
 PAYMENT_CHECK_SECONDS = 30
-CONFIRMATION_CHECK_SECONDS = 3_600  # while the payment waits for the customer's confirmation
+CONFIRMATION_CHECK_SECONDS = 3_600  # while the payment waits for the customer
 
 
 def advance(purchase: Purchase, now: datetime) -> datetime | None:
@@ -52,8 +52,8 @@ def _await_payment(purchase: Purchase, now: datetime) -> datetime | None:
     if payment.state == Payment.State.FAILED:
         _move(purchase, State.FAILED, failure=payment.failure, settled_at=now)
         return None
-    is_unconfirmed = payment.state == Payment.State.REQUIRES_ACTION
-    seconds = CONFIRMATION_CHECK_SECONDS if is_unconfirmed else PAYMENT_CHECK_SECONDS
+    is_waiting = payment.state in payments.WAITING
+    seconds = CONFIRMATION_CHECK_SECONDS if is_waiting else PAYMENT_CHECK_SECONDS
     return now + timedelta(seconds=seconds)
 
 

@@ -9,25 +9,35 @@ from django.http import HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.http import urlencode
 from django.views.decorators.http import require_safe
 
 from accounts import unsent
 from accounts.access import CustomerRequest, customer_required
+from billing import plans
 from billing.models import CardSetup
 from billing.payments import cards, setups
 from jobs.errors import Rejected, Unavailable
 
 AWAY = "The page for cards cannot be opened right now. Nothing was changed. Try again in a minute."
-NO_PAGE = "Choose one of the cards shown."
 REMOVED = "Your card is removed. Add another one before your plan renews, or the renewal fails."
 IN_USE = "A payment is being made with this card. Remove it when the payment is done."
+
+
+# What is typed into the settings of recharges before a card is saved.
+RECHARGE_DRAFT = "enabled", "threshold_credits", "recharge_to_credits", "limit"
+DRAFT_CHARACTERS_MAX = 40
 
 
 @unsent.form_only("billing")
 @unsent.kept(page="billing")
 @customer_required
 def add_card(request: CustomerRequest) -> HttpResponse:
-    """Redirect to the gateway's page for a new card, which replaces the one there is."""
+    """Redirect to the gateway's page for a new card, which replaces the one there is.
+
+    From there the customer returns to the page that needed a card, which `back` in the form names.
+    """
+    back_to = _back_to(request)
 
     def done_url(setup: CardSetup) -> str:
         return request.build_absolute_uri(reverse("card_done", args=[setup.pk]))
@@ -36,24 +46,23 @@ def add_card(request: CustomerRequest) -> HttpResponse:
         url = setups.begin(
             customer=request.customer,
             done_url=done_url,
-            cancel_url=request.build_absolute_uri(reverse("billing")),
+            cancel_url=request.build_absolute_uri(back_to),
+            back_to=back_to,
             now=timezone.now(),
         )
-    except setups.NoHostedPage:
-        messages.error(request, NO_PAGE)
     except (Unavailable, Rejected):
         messages.error(request, AWAY)
     else:
-        return _elsewhere(url)
-    return redirect("billing")
+        return elsewhere(url)
+    return redirect(back_to)
 
 
 @require_safe
 @customer_required
 def card_done(request: CustomerRequest, setup_id: UUID) -> HttpResponse:
     """The customer is back from that page."""
-    setups.came_back(customer=request.customer, setup_id=setup_id, now=timezone.now())
-    return redirect("billing")
+    back_to = setups.came_back(customer=request.customer, setup_id=setup_id, now=timezone.now())
+    return redirect(back_to or "billing")
 
 
 @unsent.form_only("billing")
@@ -79,15 +88,25 @@ def portal(request: CustomerRequest) -> HttpResponse:
         url = setups.portal_url(
             customer=request.customer, return_url=request.build_absolute_uri(reverse("billing"))
         )
-    except setups.NoHostedPage:
-        messages.error(request, "There is no such page for test cards.")
     except (Unavailable, Rejected):
         messages.error(request, AWAY)
     else:
-        return _elsewhere(url)
+        return elsewhere(url)
     return redirect("billing")
 
 
-def _elsewhere(url: str) -> HttpResponse:
+def _back_to(request: CustomerRequest) -> str:
+    """The path of the page that needed a card, with what was chosen there."""
+    names = "back", "plan", *RECHARGE_DRAFT
+    sent = {name: request.POST.get(name, "")[:DRAFT_CHARACTERS_MAX] for name in names}
+    if sent["back"] == "plan" and sent["plan"] in plans.PLANS:
+        return f"{reverse('plan_preview')}?{urlencode({'plan': sent['plan']})}"
+    if sent["back"] == "recharge":
+        draft = {name: sent[name] for name in RECHARGE_DRAFT if sent[name]}
+        return f"{reverse('recharge')}?{urlencode(draft)}"
+    return reverse("billing")
+
+
+def elsewhere(url: str) -> HttpResponse:
     """A redirect that turns the POST into a GET in every browser."""
     return HttpResponseRedirect(url, status=303)

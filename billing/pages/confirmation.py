@@ -1,4 +1,4 @@
-"""Views for payments that the customer's bank wants confirmed, and the test gateway's bank page."""
+"""Views for payments that the customer's bank wants confirmed."""
 
 from __future__ import annotations
 
@@ -6,18 +6,20 @@ from uuid import UUID
 
 from django.contrib import messages
 from django.http import HttpResponse, HttpResponseRedirect
-from django.shortcuts import get_object_or_404, redirect, render
+from django.shortcuts import get_object_or_404, redirect
 from django.urls import reverse
 from django.utils import timezone
-from django.views.decorators.http import require_http_methods, require_safe
+from django.views.decorators.http import require_safe
 
 from accounts import unsent
 from accounts.access import CustomerRequest, customer_required
+from billing import ledger
 from billing.models import Payment
 from billing.payments import requests as payments
 from billing.payments.gateways import GatewayDeclined, GatewayUnavailable
-from billing.payments.gateways.test import TestGateway
 from jobs.errors import Rejected
+
+from .pay_page import ON_HOLD
 
 NOTHING_TO_CONFIRM = "There is nothing to confirm any more."
 
@@ -28,6 +30,9 @@ NOTHING_TO_CONFIRM = "There is nothing to confirm any more."
 def confirm(request: CustomerRequest, payment_id: UUID) -> HttpResponse:
     """Redirect to the bank's page."""
     payment = get_object_or_404(Payment, pk=payment_id, customer=request.customer)
+    if ledger.is_on_hold(request.customer.pk):
+        messages.error(request, ON_HOLD)
+        return redirect("billing")
     try:
         back = reverse("payment_confirmed", args=[payment.pk])
         url = payments.confirmation_url(payment, return_url=request.build_absolute_uri(back))
@@ -61,28 +66,9 @@ def confirmed(request: CustomerRequest, payment_id: UUID) -> HttpResponse:
 @customer_required
 def call_off(request: CustomerRequest, payment_id: UUID) -> HttpResponse:
     payment = get_object_or_404(Payment, pk=payment_id, customer=request.customer)
-    if payments.is_unconfirmed(payment):
+    if payments.is_unconfirmed(payment) or payments.is_unpaid(payment):
         payments.call_off(payment, failure="You called it off.", now=timezone.now())
         messages.success(request, f"The payment of {payment.amount_dollars} is being called off.")
     else:
         messages.info(request, NOTHING_TO_CONFIRM)
-    return redirect("billing")
-
-
-@require_http_methods(["GET", "HEAD", "POST"])
-@customer_required
-def test_bank(request: CustomerRequest, key: str) -> HttpResponse:
-    """The bank's page of the test gateway. A POST also stands for the webhook of a real gateway."""
-    mine = Payment.objects.filter(
-        customer=request.customer, gateway="test", state=Payment.State.REQUIRES_ACTION
-    )
-    payment = next((payment for payment in mine if payments.charge_key(payment) == key), None)
-    if payment is None:
-        messages.info(request, NOTHING_TO_CONFIRM)
-        return redirect("billing")
-    if request.method != "POST":
-        return render(request, "billing/test_bank.html", {"payment": payment})
-    if TestGateway().confirm(key=key):
-        messages.success(request, f"You confirmed the payment of {payment.amount_dollars}.")
-    payments.check_confirmation(payment, now=timezone.now())
     return redirect("billing")

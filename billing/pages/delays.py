@@ -17,6 +17,7 @@ from accounts.access import customer_of
 from accounts.models import Customer
 from billing import plans
 from billing.models import AutoRecharge, Payment, Purchase, Recharge, Subscription
+from billing.payments import requests as payments
 
 USUAL_SECONDS = 60  # most of it takes two or three
 
@@ -29,14 +30,13 @@ SETTINGS = "applying your auto-recharge settings"
 def late(customer: Customer, *, now: datetime) -> dict[str, datetime | None]:
     """What is late, as text → since when, None if unknown. One query."""
     usual = now - timedelta(seconds=USUAL_SECONDS)
-    unconfirmed = Payment.objects.filter(
-        customer=customer, state=Payment.State.REQUIRES_ACTION
-    )  # waits for the customer, so it is not late
+    # What waits for the customer is not late. Of the open ones, which have an index.
+    unconfirmed = Payment.objects.open().filter(customer=customer, state__in=payments.WAITING)
     chosen = Subscription.objects.filter(customer=customer).exclude(payments__in=unconfirmed)
     requested = chosen.filter(state=Subscription.State.REQUESTED, created_at__lt=usual)
-    # A declined renewal waits for the customer as well.
+    # A declined renewal waits for the customer as well, and that of a frozen wallet for staff.
     renewing = chosen.filter(state=Subscription.State.ACTIVE, past_due_at=None)
-    ended = renewing.filter(period_end_at__lt=usual)
+    ended = renewing.filter(period_end_at__lt=usual, customer__wallet__frozen_at=None)
     recharges = Recharge.objects.open().filter(customer=customer, created_at__lt=usual)
     # One that waits because two were charged in ten minutes is not late either.
     recharges = recharges.exclude(payment__in=unconfirmed).exclude(

@@ -1,26 +1,10 @@
-"""Form fields for numbers that people may type as we show them: 20,000 and $1,000.50."""
+"""A form field for amounts that people may type as we show them: $1,000.50."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from django import forms
-
-
-class CreditsField(forms.IntegerField):
-    """A number that may be typed as we show it: 20,000."""
-
-    widget = forms.TextInput
-
-    def to_python(self, value: Any) -> int | None:
-        return super().to_python("".join(str(value or "").replace(",", "").split()))
-
-
-class SeparatedField(CreditsField):
-    """The same, and shown with separators."""
-
-    def prepare_value(self, value: Any) -> Any:
-        return f"{value:,}" if isinstance(value, int) else value
 
 
 class DollarsField(forms.DecimalField):

@@ -26,12 +26,11 @@ from django.views.decorators.http import require_http_methods
 
 from accounts import api_keys, unsent
 from accounts.access import CustomerRequest, customer_required
+from accounts.fields import NumberField
 from accounts.models import ApiKey
 from billing import keys
 from billing.ledger import Budget
 from billing.models import KeyBudget
-
-from .fields import CreditsField
 
 NEARLY_PERCENT = 80
 OUT_OF_DATE = "This page is out of date. Press the button again."
@@ -46,11 +45,10 @@ LIFETIMES = {NEVER: "never", "30": "after 30 days", "90": "after 90 days", "365"
 
 
 class BudgetForm(forms.Form):
-    limit = CreditsField(
+    limit = NumberField(
         label="Budget in credits",
         required=False,
         help_text="Empty: the whole balance. At the budget calls are refused, nothing is charged.",
-        widget=forms.TextInput(attrs={"inputmode": "numeric", "autocomplete": "off"}),
         error_messages={"invalid": "Write a whole number of credits, such as 20,000."},
     )
     period = forms.ChoiceField(label="It is for", choices=list(PERIODS.items()))
@@ -254,5 +252,4 @@ def _usual() -> dict[str, Any]:
 
 def _budget_form(changed: ApiKey, rows: list[Row]) -> BudgetForm:
     budget = next(row.budget for row in rows if row.key.pk == changed.pk)
-    limit = "" if budget.limit is None else f"{budget.limit:,}"
-    return BudgetForm(initial={"limit": limit, "period": budget.period})
+    return BudgetForm(initial={"limit": budget.limit, "period": budget.period})

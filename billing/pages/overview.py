@@ -1,29 +1,27 @@
-"""The billing overview, and the choice of a card."""
+"""The billing overview."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from typing import Any
 
-from django.conf import settings
-from django.contrib import messages
 from django.http import HttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
-from accounts import unsent
 from accounts.access import CustomerRequest, customer_required
 from accounts.models import Customer
 from billing import ledger, plans
-from billing.models import CreditGrant, LedgerEntry, Payment, PaymentMethod, Subscription, Wallet
-from billing.payments import cards, setups
+from billing.disputes import flow as disputes
+from billing.models import CreditGrant, LedgerEntry, Payment, Subscription, Wallet
+from billing.payments import cards, pay_page, setups
 from billing.payments.gateways import gateway
 from billing.payments.requests import is_unconfirmed
 from billing.subscriptions import status
 from billing.subscriptions.change import grant_of
 
-from . import recharge
+from . import recharge, standing
 
 ENTRIES_A_PAGE = 20
 PAYMENTS_SHOWN = 10
@@ -33,52 +31,36 @@ PAYMENTS_SHOWN = 10
 @customer_required
 def overview(request: CustomerRequest) -> HttpResponse:
     customer, now = request.customer, timezone.now()
-    shown = cards.shown(customer.pk)
+    grants = sorted(
+        CreditGrant.objects.filter(wallet__customer=customer, remaining__gt=0),
+        key=ledger.drawdown.draw_order,
+    )
+    entries = _entries(customer, request.GET.get("before", ""))
     context = {
         "plan": status.shown(customer, now),
         "trial_stays": _trial_stays(customer, now),
         **_open_payments(customer),
         "now": now,
+        "dispute": disputes.holding(customer.pk),
         "requested": Subscription.objects.filter(
             customer=customer, state=Subscription.State.REQUESTED
         ).first(),
-        "grants": sorted(
-            CreditGrant.objects.filter(wallet__customer=customer, remaining__gt=0),
-            key=ledger.drawdown.draw_order,
-        ),
+        "grants": grants,
+        "parts": standing.parts(entries["wallet"], grants, now),
         **recharge.card(customer, timezone.now()),
         "packs": plans.PACKS,
+        "credits_per_dollar": plans.CREDITS_PER_DOLLAR,
+        "valid_days": plans.PACK_DAYS,
         "payments": Payment.objects.filter(customer=customer)
         .select_related("subscription")
+        .prefetch_related("refunds")
         .order_by("-created_at")[:PAYMENTS_SHOWN],
-        "cards": gateway().cards_of(customer_id=customer.pk),
-        "hosted": gateway().hosted is not None,
-        "method": PaymentMethod.objects.filter(
-            customer=customer, gateway=settings.PAYMENT_GATEWAY
-        ).first(),
+        "method": cards.card_of(customer.pk),
         "is_card_under_way": setups.is_under_way(customer, timezone.now()),
-        "card": unsent.take(request).get("card") or (shown.reference if shown else ""),
         "is_real_money": gateway().is_real_money,
-        **_entries(customer, request.GET.get("before", "")),
+        **entries,
     }
     return render(request, "billing/overview.html", context)
-
-
-@unsent.form_only("billing")
-@unsent.kept("card", page="billing")
-@customer_required
-def choose_card(request: CustomerRequest) -> HttpResponse:
-    try:
-        method = cards.choose(
-            customer_id=request.customer.pk,
-            reference=request.POST.get("card", ""),
-            now=timezone.now(),
-        )
-    except cards.UnknownCard:
-        messages.error(request, "Choose one of the cards shown.")
-    else:
-        messages.success(request, f"Payments use the {method.label} from now on.")
-    return redirect("billing")
 
 
 def _trial_stays(customer: Customer, now: datetime) -> datetime | None:
@@ -91,7 +73,7 @@ def _trial_stays(customer: Customer, now: datetime) -> datetime | None:
 
 
 def _open_payments(customer: Customer) -> dict[str, Any]:
-    """Context: `unconfirmed` payments wait for the customer, `open_payments` for a worker."""
+    """Context: `unconfirmed` and `unpaid` ones wait for the customer, `open_payments` for us."""
     payments = (
         Payment.objects.open()
         .filter(customer=customer)
@@ -99,9 +81,11 @@ def _open_payments(customer: Customer) -> dict[str, Any]:
         .order_by("created_at")
     )
     unconfirmed = [payment for payment in payments if is_unconfirmed(payment)]
+    unpaid = pay_page.unpaid(customer.pk)
     return {
-        "open_payments": [row for row in payments if row not in unconfirmed],
+        "open_payments": [row for row in payments if row not in unconfirmed and row not in unpaid],
         "unconfirmed": unconfirmed,
+        "unpaid": unpaid,
     }
 
 

@@ -17,19 +17,19 @@ from django.utils import timezone
 from django.utils.http import urlencode
 from django.views.decorators.http import require_http_methods, require_safe
 
-from accounts import unsent
-from accounts.access import CustomerRequest, customer_required
+from accounts import unsent, zones
+from accounts.access import CustomerRequest, customer_required, next_url
 from accounts.models import Customer
 from billing import ledger, plans
 from billing.models import Payment, Subscription
-from billing.payments import cards
+from billing.payments import cards, setups, tax
 from billing.payments.gateways import gateway
 from billing.subscriptions import choose as subscriptions
 from billing.subscriptions import offers, trial
 from billing.subscriptions.change import Kind, Preview, Shown
 from billing.subscriptions.status import status_of
 
-ENDS = "Your plan ends on {:%-d %B %Y}. You will not be charged again; you can undo it until then."
+ENDS = "Your plan ends on {}. You will not be charged again; you can undo it until then."
 ENDED = "Your plan has ended. You will not be charged again; your credits stay until they expire."
 SALT = "billing.pages.plans"
 
@@ -68,13 +68,15 @@ def plans_page(request: CustomerRequest) -> HttpResponse:
             if shown is None:  # nothing was shown yet
                 return redirect(_preview_url(form.cleaned_data["plan"]))
             return _preview_page(request, refused.preview, HTTPStatus.CONFLICT, str(refused))
+        except (subscriptions.NeedsCard, subscriptions.TotalUnknown):
+            return redirect(_preview_url(form.cleaned_data["plan"]))
         except subscriptions.PlanRefused as refused:
             form.add_error("plan", str(refused))
             if not isinstance(refused, subscriptions.NotSelectable):  # possible at another time
                 status = HTTPStatus.CONFLICT
         else:
             _tell(request, subscription, form.cleaned_data["plan"])
-            return redirect("plans")
+            return redirect(next_url(request) or "plans")
     context = _context(request.customer) | {"form": form}
     return render(request, "billing/plans.html", context, status=status)
 
@@ -87,6 +89,9 @@ def preview_page(request: CustomerRequest) -> HttpResponse:
         found = subscriptions.preview_plan(
             customer=request.customer, plan=request.GET.get("plan", "")[:20], now=timezone.now()
         )
+    except subscriptions.TotalUnknown as unknown:
+        messages.warning(request, str(unknown))
+        return redirect("billing_profile" if unknown.needs_address else "plans")
     except subscriptions.PlanRefused as refused:
         messages.error(request, str(refused))
         return redirect("plans")
@@ -105,7 +110,9 @@ def cancel_plan(request: CustomerRequest) -> HttpResponse:
         messages.error(request, str(refused))
     else:
         if ended and ended.period_end_at and ended.next_plan:
-            messages.success(request, ENDS.format(ended.period_end_at))
+            messages.success(
+                request, ENDS.format(zones.day(request.customer.user, ended.period_end_at))
+            )
         elif ended:
             messages.success(request, ENDED)
     return redirect("plans")
@@ -115,11 +122,12 @@ def _preview_page(
     request: CustomerRequest, found: Preview, status: HTTPStatus, changed: str = ""
 ) -> HttpResponse:
     customer = request.customer
-    card, available = cards.shown(customer.pk), ledger.wallet_of(customer.pk).available
+    card, available = cards.card_of(customer.pk), ledger.wallet_of(customer.pk).available
     former = found.former
     context = {
         "preview": found,
         "changed": changed,
+        "is_taxed": tax.is_on(),
         "is_downgrade": found.kind == Kind.DOWNGRADE,
         "key": uuid.uuid4(),
         "shown": _signed(found.shown),
@@ -139,6 +147,8 @@ def _preview_page(
             "after": available - found.taken_back_credits + found.plan.credits,
         },
         "card_label": card.label if card else "",
+        "needs_card": bool(found.due_cents) and card is None,
+        "is_card_under_way": setups.is_under_way(customer, timezone.now()),
         "is_real_money": gateway().is_real_money,
     }
     return render(request, "billing/change.html", context, status=status)
@@ -155,6 +165,8 @@ def _signed(shown: Shown) -> str:
         shown.paid_back_cents,
         shown.taken_back_credits,
         shown.next_cents,
+        shown.due_tax_cents,
+        shown.next_tax_cents,
     ]
     return signing.dumps([shown.at.isoformat(), *amounts], salt=SALT)
 
@@ -172,7 +184,7 @@ def _tell(request: CustomerRequest, subscription: Subscription, chosen: str) -> 
     name = plans.PLANS[chosen].name
     if subscription.state == Subscription.State.ACTIVE and subscription.plan != chosen:
         if subscription.next_plan == chosen and subscription.period_end_at:
-            day = f"{subscription.period_end_at:%-d %B %Y}"
+            day = zones.day(request.customer.user, subscription.period_end_at)
             messages.success(request, f"{name} follows on {day}. You can undo it until then.")
     elif subscription.state == Subscription.State.ACTIVE:
         messages.success(request, f"{name} is your plan.")
@@ -180,6 +192,13 @@ def _tell(request: CustomerRequest, subscription: Subscription, chosen: str) -> 
         messages.error(
             request, subscription.failure or f"This choice of {name} has ended. Choose again."
         )
+
+
+def _current(row: Subscription) -> dict[str, Any]:
+    """The current plan, and what its next period costs if it goes on, with tax."""
+    plan = plans.PLANS[row.plan]
+    next_cents = tax.with_tax(row.customer_id, plan.price_cents or 0)
+    return {"row": row, "plan": plan, "next_cents": next_cents}
 
 
 def _context(customer: Customer) -> dict[str, Any]:
@@ -194,7 +213,7 @@ def _context(customer: Customer) -> dict[str, Any]:
         last = None
     trial_had = mine.filter(plan="trial").exists()
     trial_used = trial_had or trial.had_paid_plan(customer)
-    card = cards.shown(customer.pk)
+    card = cards.card_of(customer.pk)
     return {
         "cards": [
             {
@@ -211,7 +230,7 @@ def _context(customer: Customer) -> dict[str, Any]:
         ],
         "trial_had": trial_had,
         "offer_percent": offers.percent_off(customer, timezone.now()),
-        "current": current and {"row": current, "plan": plans.PLANS[current.plan]},
+        "current": current and _current(current),
         "status": status_of(current, timezone.now()) if current else None,
         "requested": requested and plans.PLANS[requested.plan],
         "failure": last.failure if last else "",

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
@@ -18,32 +20,30 @@ from django.views.decorators.http import require_http_methods
 
 from accounts import unsent
 from accounts.access import CustomerRequest, customer_required
+from accounts.fields import NumberField
 from accounts.models import Customer
 from billing import plans, recharge
 from billing.models import AutoRecharge, Recharge
-from billing.payments import cards
+from billing.payments import cards, setups, tax
 from billing.payments.gateways import gateway
 from billing.recharge import last_month, limits, one_click
 
-from .fields import DollarsField, SeparatedField
-
-NUMBER = {"inputmode": "numeric", "autocomplete": "off"}
+from .cards import RECHARGE_DRAFT
+from .fields import DollarsField
 
 
 class RechargeForm(forms.Form):
     """`key` makes a double click one charge. `shown_cents` is what the customer agreed to."""
 
     enabled = forms.BooleanField(label="Recharge automatically", required=False)
-    threshold_credits = SeparatedField(
+    threshold_credits = NumberField(
         label="When this many credits or fewer are left",
         help_text=f"At least {plans.RECHARGE_THRESHOLD_CREDITS_MIN:,} credits ($5).",
-        widget=forms.TextInput(attrs=NUMBER),
     )
-    recharge_to_credits = SeparatedField(
+    recharge_to_credits = NumberField(
         label="Top up to",
         help_text=f"At least {plans.RECHARGE_CREDITS_MIN:,} credits ($10) more than the "
         "number above, the smallest payment there is.",
-        widget=forms.TextInput(attrs=NUMBER),
     )
     limit = DollarsField(
         label="At most in a calendar month, in dollars",
@@ -55,10 +55,21 @@ class RechargeForm(forms.Form):
     key = forms.UUIDField(required=False, widget=forms.HiddenInput)
     shown_cents = forms.IntegerField(required=False, widget=forms.HiddenInput)
 
-    def __init__(self, *args: Any, reason: str = "", **options: Any) -> None:
-        """`reason`: why the customer cannot switch it on, '' if they can."""
+    def __init__(
+        self,
+        *args: Any,
+        reason: str = "",
+        with_tax: Callable[[int], int] = int,
+        **options: Any,
+    ) -> None:
+        """`reason`: why the customer cannot switch it on, '' if they can.
+
+        `with_tax` says what a price in cents comes to.
+        """
         super().__init__(*args, **options)
-        self.reason = reason
+        self.reason, self.with_tax = reason, with_tax
+        if recharge.is_metronomes():  # then nobody could keep it
+            del self.fields["limit"]
 
     def clean(self) -> dict[str, Any]:
         """Check each answer even if others are wrong, so that one correction is enough."""
@@ -69,6 +80,7 @@ class RechargeForm(forms.Form):
             answers.get("threshold_credits"),
             answers.get("recharge_to_credits"),
             answers.get("limit"),
+            self.with_tax,
         )
         for field, sentence in errors.items():
             self.add_error(field, sentence)
@@ -81,7 +93,7 @@ class RechargeForm(forms.Form):
         return {
             "threshold_credits": answers["threshold_credits"],
             "recharge_to_credits": answers["recharge_to_credits"],
-            "limit_cents": answers["limit"],
+            "limit_cents": answers.get("limit"),
         }
 
 
@@ -92,8 +104,9 @@ def recharge_settings(request: CustomerRequest) -> HttpResponse:
     customer, now = request.customer, timezone.now()
     row = AutoRecharge.objects.filter(customer=customer).first()
     reason = "" if row and row.enabled else recharge.why_not_on(customer)
-    initial = _initial(row) | unsent.take(request)
-    form = RechargeForm(request.POST or None, initial=initial, reason=reason)
+    initial = _initial(row) | _draft(request) | unsent.take(request)
+    with_tax = partial(tax.with_tax, customer.pk)
+    form = RechargeForm(request.POST or None, initial=initial, reason=reason, with_tax=with_tax)
     if request.method == "POST" and form.is_valid():
         answers = form.cleaned_data
         try:
@@ -138,13 +151,16 @@ def switch_off(request: HttpRequest, token: str) -> HttpResponse:
 def card(customer: Customer, now: datetime) -> dict[str, Any]:
     """Context of billing/_recharge.html: the settings, and how much of the month is used."""
     row = AutoRecharge.objects.filter(customer=customer).first()
+    waits = Recharge.objects.open().filter(
+        customer=customer, state=Recharge.State.REQUESTED, due_at__gt=now, attempts=0
+    )
+    waiting = waits.first() if row else None
     return {
         "auto_recharge": row,
+        "has_no_limit": recharge.is_metronomes(),
         "recharge_month": row and limits.this_month(customer.pk, row, now),
-        "recharge_waits": row
-        and Recharge.objects.open()
-        .filter(customer=customer, state=Recharge.State.REQUESTED, due_at__gt=now, attempts=0)
-        .first(),
+        "recharge_waits": waiting,
+        "recharge_waits_cents": waiting and tax.with_tax(customer.pk, waiting.amount_cents),
     }
 
 
@@ -162,13 +178,19 @@ def _initial(row: AutoRecharge | None) -> dict[str, Any]:
     }
 
 
+def _draft(request: CustomerRequest) -> dict[str, Any]:
+    """What was typed before a card was saved, as the address says it after that."""
+    return {name: request.GET[name] for name in RECHARGE_DRAFT if name in request.GET}
+
+
 def _tell(request: CustomerRequest, saved: AutoRecharge) -> None:
     if not saved.enabled:
         messages.success(request, "Auto-recharge is off.")
     elif saved.paused_until_at:
-        until = f"{saved.paused_until_at:%-d %B}"
+        until = f"{saved.paused_until_at:%-d %B} (UTC)"
         messages.warning(
-            request, f"Auto-recharge is on, and at its limit: nothing is charged until {until}."
+            request,
+            f"Auto-recharge is on, and at its limit: nothing is charged until {until}.",
         )
     else:
         messages.success(request, "Auto-recharge is on.")
@@ -181,16 +203,22 @@ def _render_form(
     numbers = form.numbers if form.is_bound and form.is_valid() else _numbers_of(row)
     threshold, recharge_to = numbers["threshold_credits"], numbers["recharge_to_credits"]
     limit = numbers["limit_cents"]
-    most_cents = plans.recharge_limit_cents(recharge_to) if limit is None else limit
+    once_most_cents = plans.recharge_limit_cents(recharge_to) // plans.RECHARGE_LIMIT_RECHARGES
+    three_cents = plans.RECHARGE_LIMIT_RECHARGES * form.with_tax(once_most_cents)
+    most_cents = three_cents if limit is None else limit
     context = {
         "form": form,
         "auto_recharge": row,
         "reason": form.reason,
         "needs_card": form.reason == recharge.SAVE_A_CARD,
+        "is_card_under_way": setups.is_under_way(customer, now),
         "threshold": threshold,
         "recharge_to": recharge_to,
-        "once_cents": plans.cents_of(recharge_to - threshold),
+        "once_cents": form.with_tax(plans.cents_of(recharge_to - threshold)),
+        "is_taxed": tax.is_on(),
+        "needs_address": tax.needs_address(customer.pk),
         "has_limit": limit is not None,
+        "has_no_limit": recharge.is_metronomes(),
         "most_cents": most_cents,
         "last_month": last_month.replay(
             customer_id=customer.pk,
@@ -215,11 +243,13 @@ def _render_preview(
 ) -> HttpResponse:
     """What saving would charge at once, to be confirmed. 409 if something else had been shown."""
     was_shown = form.cleaned_data["shown_cents"]
-    method = cards.shown(request.customer.pk)
+    method = cards.card_of(request.customer.pk)
     context = {
         "answers": form.cleaned_data,
         "key": form.cleaned_data["key"] or uuid.uuid4(),
         "at_once": changed.at_once,
+        "is_taxed": tax.is_on(),
+        "has_no_limit": recharge.is_metronomes(),
         "has_changed": was_shown is not None,
         "card_label": method.label if method else "",
         "is_real_money": gateway().is_real_money,

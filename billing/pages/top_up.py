@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
@@ -18,8 +19,12 @@ from accounts.access import CustomerRequest, customer_required
 from billing import plans
 from billing.models import Purchase
 from billing.packs import requests as packs
-from billing.payments.gateways import gateway
+from billing.payments import tax
+from billing.payments.gateways import GatewayDeclined, gateway
+from jobs.errors import Rejected, Unavailable
 
+from . import pay_page
+from .cards import elsewhere
 from .fields import DollarsField
 
 OUT_OF_DATE = "This page is out of date. Nothing was charged: choose the amount again."
@@ -50,11 +55,16 @@ class AmountForm(forms.Form):
 
 
 class ConfirmForm(forms.Form):
-    """What was shown. `key` makes a double click one purchase."""
+    """What was shown. `key` makes a double click one purchase.
+
+    `at_page` says that any card pays at the gateway's page, and whether that card is kept.
+    """
 
     amount_cents = forms.IntegerField()
+    tax_cents = forms.IntegerField(required=False)
     credits = forms.IntegerField()
     key = forms.UUIDField()
+    at_page = forms.ChoiceField(choices=[("keep", ""), ("once", "")], required=False)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -72,6 +82,8 @@ def top_up(request: CustomerRequest) -> HttpResponse:
         return _render_choice(request, form)
     try:
         return _render_preview(request, form.cleaned_data["amount_cents"])
+    except packs.TotalUnknown as unknown:
+        return _first_the_address(request, unknown)
     except packs.PurchaseRefused as refused:
         form.add_error("amount", str(refused))
         return _render_choice(request, form)
@@ -86,26 +98,57 @@ def _confirm(request: CustomerRequest) -> HttpResponse:
     answers = form.cleaned_data
     amount_cents = answers["amount_cents"]
     try:
-        purchase = packs.buy(
-            customer=request.customer,
-            amount_cents=amount_cents,
-            shown_credits=answers["credits"],
-            key=str(answers["key"]),
-            now=timezone.now(),
-        )
+        purchase, url = _buy(request, answers)
     except packs.NotShown as changed:
         return _render_preview(
             request, amount_cents, notice=str(changed), status=HTTPStatus.CONFLICT
         )
+    except (Unavailable, Rejected, GatewayDeclined):
+        return _render_preview(
+            request,
+            amount_cents,
+            notice=pay_page.AWAY,
+            key=answers["key"],
+            status=HTTPStatus.SERVICE_UNAVAILABLE,
+        )
+    except packs.TotalUnknown as unknown:
+        return _first_the_address(request, unknown)
     except packs.PurchaseRefused as refused:
         choice = AmountForm({})
         choice.errors["amount"] = choice.error_class([str(refused)])
         return _render_choice(request, choice, status=HTTPStatus.CONFLICT)
+    if url:
+        return elsewhere(url)
     if purchase.state == Purchase.State.FAILED:  # an old form sent again
         messages.error(request, f"The payment of this top-up failed: {purchase.failure}")
     elif purchase.state == Purchase.State.GRANTED:
         messages.success(request, f"You topped up {purchase.credits:,} credits.")
     return redirect("billing")
+
+
+def _buy(request: CustomerRequest, answers: dict[str, Any]) -> tuple[Purchase, str]:
+    """The purchase, and the URL where it is to be paid, "" if the saved card pays it."""
+    key, now = str(answers["key"]), timezone.now()
+    wanted = {
+        "customer": request.customer,
+        "amount_cents": answers["amount_cents"],
+        "shown_tax_cents": answers["tax_cents"] or 0,
+        "shown_credits": answers["credits"],
+    }
+    if not answers["at_page"]:
+        return packs.buy(**wanted, key=key, now=now), ""
+    return packs.buy_at_page(
+        **wanted,
+        is_card_kept=answers["at_page"] == "keep",
+        key=f"{key}-page",  # after the page was left, the same form may charge the saved card
+        urls=partial(pay_page.urls, request),
+        now=now,
+    )
+
+
+def _first_the_address(request: CustomerRequest, unknown: packs.TotalUnknown) -> HttpResponse:
+    messages.warning(request, str(unknown))
+    return redirect("billing_profile" if unknown.needs_address else "top_up")
 
 
 def _render_choice(
@@ -122,15 +165,20 @@ def _render_choice(
 
 
 def _render_preview(
-    request: CustomerRequest, amount_cents: int, notice: str = "", status: int = HTTPStatus.OK
+    request: CustomerRequest,
+    amount_cents: int,
+    notice: str = "",
+    key: uuid.UUID | None = None,
+    status: int = HTTPStatus.OK,
 ) -> HttpResponse:
     """What confirming charges and grants. Raises PurchaseRefused."""
     context = {
         "shown": packs.preview(
             customer=request.customer, amount_cents=amount_cents, now=timezone.now()
         ),
+        "is_taxed": tax.is_on(),
         "notice": notice,
-        "key": uuid.uuid4(),
+        "key": key or uuid.uuid4(),
         "is_real_money": gateway().is_real_money,
     }
     return render(request, "billing/top_up_preview.html", context, status=status)

@@ -14,7 +14,7 @@ from django.db import transaction
 
 from billing.models import Payment, PaymentAttempt
 
-from . import declines
+from . import declines, tax
 from .cards import card_of
 from .gateways import Charge, Gateway, GatewayDeclined, GatewayUnavailable
 
@@ -41,7 +41,8 @@ def current(payment: Payment) -> PaymentAttempt | None:
 def prepare(payment: Payment, provider: Gateway, now: datetime) -> PaymentAttempt:
     """The attempt under way, stored by the first call with the customer's card of that moment.
 
-    Raises GatewayDeclined if there is no card to charge, or only one that must not be tried again.
+    Raises GatewayDeclined if there is no card to charge, or only one that must not be tried again;
+    `tax.Differs`, or what the gateway raises when it is asked for the tax.
     """
     if attempt := current(payment):
         return attempt
@@ -61,7 +62,11 @@ def prepare(payment: Payment, provider: Gateway, now: datetime) -> PaymentAttemp
         currency=payment.currency,
         created_at=now,
     )
-    attempt.parameters = provider.parameters(attempt, description=_description(payment))
+    attempt.parameters = provider.parameters(
+        attempt,
+        description=description_of(payment),
+        tax_reference=tax.check(payment, provider, now),
+    )
     # Another worker may have stored it meanwhile, with another card; then that one counts.
     with transaction.atomic():
         PaymentAttempt.objects.bulk_create([attempt], ignore_conflicts=True)
@@ -109,21 +114,10 @@ def record_decline(attempt: PaymentAttempt, declined: GatewayDeclined) -> None:
     )
 
 
-def pay_back(attempt: PaymentAttempt, provider: Gateway, charge: Charge) -> str:
-    """Give back money that was taken for an attempt nobody waits for. Returns what was done.
-
-    Safe to repeat. Raises what the gateway raises.
-    """
-    PaymentAttempt.objects.filter(pk=attempt.pk).update(gateway_reference=charge.reference)
-    attempt.gateway_reference = charge.reference
-    refund = provider.refund(
-        attempt, key=f"vocalis-refund-{attempt.key}", amount_cents=attempt.amount_cents
-    )
-    PaymentAttempt.objects.filter(pk=attempt.pk).update(refund_reference=refund.reference)
-    return f"paid back: {attempt} of payment {attempt.payment_id} had ended"
-
-
-def _description(payment: Payment) -> str:
+def description_of(payment: Payment) -> str:
+    """What the gateway, the bank and its customer read of it."""
     if payment.subscription:
         return f"Vocalis {payment.subscription.plan.title()} plan"
+    if payment.kind == Payment.Kind.PACK and payment.credits:
+        return f"Vocalis top-up, {payment.credits:,} credits"
     return f"Vocalis {payment.get_kind_display()}"

@@ -9,73 +9,28 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.conf import settings
-
 from billing.models import Payment, PaymentMethod, Subscription
 
-from .gateways import Card, SavedCard, gateway
-
-
-class UnknownCard(Exception):
-    """The gateway has no such card for this customer."""
+from .gateways import SavedCard
 
 
 class CardInUse(Exception):
     """A payment is being made with the card."""
 
 
-NOT_KNOWN = {
-    "brand": "",
-    "last4": "",
-    "exp_month": None,
-    "exp_year": None,
-    "is_expiry_told": False,
-}  # of test cards
 IN_USE = Payment.State.INITIATED, Payment.State.CHARGING, Payment.State.REQUIRES_ACTION
 
 
-def shown(customer_id: UUID) -> Card | None:
-    """The card that a payment would use now. Writes nothing."""
-    method = PaymentMethod.objects.filter(
-        customer_id=customer_id, gateway=settings.PAYMENT_GATEWAY
-    ).first()
-    if method:
-        return Card(method.reference, method.label, method.fingerprint)
-    return next(iter(gateway().cards_of(customer_id=customer_id)), None)
-
-
 def card_of(customer_id: UUID) -> PaymentMethod | None:
-    """The customer's card at the gateway in use.
-
-    If none was chosen, the gateway's first one is stored and returned, None if it has none.
-    """
-    name = settings.PAYMENT_GATEWAY
-    method = PaymentMethod.objects.filter(customer_id=customer_id).first()
-    if method and method.gateway == name:
-        return method
-    card = shown(customer_id)
-    return _store(customer_id, card) if card else None
-
-
-def choose(*, customer_id: UUID, reference: str, now: datetime) -> PaymentMethod:
-    """Use this card from now on. Raises UnknownCard.
-
-    Payments that wait for a confirmation with another card become due, so that they use it too, and
-    so does a plan whose renewal was declined.
-    """
-    offered = gateway().cards_of(customer_id=customer_id)
-    card = next((card for card in offered if card.reference == reference), None)
-    if card is None:
-        raise UnknownCard(reference)
-    method = _store(customer_id, card)
-    _use_in_waiting(customer_id, now)
-    return method
+    """The card that a payment would use now."""
+    return PaymentMethod.objects.filter(customer_id=customer_id).first()
 
 
 def keep(customer_id: UUID, gateway_name: str, saved: SavedCard, now: datetime) -> PaymentMethod:
-    """Use a card from now on that was typed in at the gateway, as `choose` does.
+    """Use a card from now on that was typed in at the gateway. In the caller's transaction.
 
-    In the caller's transaction.
+    Payments that wait for a confirmation with another card become due, so that they use it too, and
+    so does a plan whose renewal was declined.
     """
     method = PaymentMethod.objects.update_or_create(
         customer_id=customer_id, defaults={"gateway": gateway_name, **fields_of(saved)}
@@ -111,14 +66,3 @@ def _use_in_waiting(customer_id: UUID, now: datetime) -> None:
         customer_id=customer_id, past_due_at__isnull=False
     )
     past_due.run_now(now)
-
-
-def _store(customer_id: UUID, card: Card) -> PaymentMethod:
-    chosen = {
-        "gateway": settings.PAYMENT_GATEWAY,
-        "reference": card.reference,
-        "label": card.label,
-        "fingerprint": card.fingerprint,
-        **NOT_KNOWN,
-    }
-    return PaymentMethod.objects.update_or_create(customer_id=customer_id, defaults=chosen)[0]

@@ -5,17 +5,19 @@ from __future__ import annotations
 from datetime import datetime
 
 from billing.models import Payment
+from billing.papers import issue
 from notifications import emit
 
 from .requests import charge_name, stop_asking
 
 
 def emit_received(payment: Payment, card_label: str, now: datetime) -> None:
-    """Send the receipt, once for a payment.
+    """Issue the receipt and send it, once for a payment.
 
     A recharge has a mail of its own with the same facts, once its credits are there.
     """
     stop_asking(payment, now)
+    issue.receipt(payment, now=now, card=card_label)
     if payment.kind == Payment.Kind.RECHARGE:
         return
     data = {
@@ -27,6 +29,8 @@ def emit_received(payment: Payment, card_label: str, now: datetime) -> None:
         "credits": payment.credits,
         "card": card_label,
     }
+    if payment.tax_cents:
+        data["tax_cents"] = payment.tax_cents
     emit(payment.customer_id, "payment.received", str(payment.pk), data, now)
 
 

@@ -1,10 +1,11 @@
 """Payments: money taken always ends as credits or as a refund.
 
     initiated → charging → charged → (done, when `mark_granted` has stored its credits)
-                    │  ↑       └──(by `request_refund`)──→ refunding → refunded
+                    │  ↑       └──(by a `Refund`)──→ refunding → refunded
                     │  │ another card
                     ├→ requires_action → charged | failed
                     └──(declined)──→ failed
+    at_page → charged | failed
 
 A declined card fails the payment. What follows is up to who asked for it: `subscriptions.renew`
 fails a new plan, `subscriptions.dunning` has a renewal tried again (`requests.try_again`),
@@ -13,6 +14,12 @@ fails a new plan, `subscriptions.dunning` has a renewal tried again (`requests.t
 A payment requires action while the customer's bank wants it confirmed. No money is taken and
 nothing is retried in this state. The charge at the gateway is cancelled before another card is
 charged (under another key), and before the payment fails.
+
+A payment that the customer makes at the gateway's own page begins AT_PAGE, and has one attempt
+(`pay_page`). Paid after it was called off, it is paid back, and fails; unless the bank has the
+money by then (`late`).
+
+What is charged and never granted needs a person, unless the bank decides over it (`ungranted`).
 
 Every state is a recovery point: if a worker is killed at any instruction, another one resumes from
 the row. Each call to the gateway is safe to repeat (`billing.payments.attempts`), and each change
@@ -27,20 +34,33 @@ from typing import Any
 
 from django.db import transaction
 
-from billing.models import Payment, PaymentAttempt
+from billing.models import Payment, PaymentAttempt, Subscription
 from jobs.errors import Rejected, Snooze
 from jobs.worker import RowJob
 
-from . import attempts, declines
+from . import attempts, declines, late, pay_page, tax, ungranted
 from .cards import card_of
-from .gateways import CardGone, Charge, ChargeState, GatewayDeclined, RefundState, gateway
+from .gateways import (
+    CardGone,
+    Charge,
+    ChargeState,
+    GatewayDeclined,
+    SetupState,
+    gateway,
+)
 from .notices import emit_action_needed, emit_received
-from .requests import emit_failed, is_waited_for, tell
+from .requests import (
+    PAGE_CHECK_SECONDS,
+    emit_failed,
+    is_waited_for,
+    tell,
+)
 
 State = Payment.State
 Outcome = PaymentAttempt.Outcome
 
 # Longer than the three calls of one run (find, cancel, charge), each half a minute at worst.
+# What is asked of tax between them has seconds.
 LEASE_SECONDS = 120
 
 CONFIRM_SECONDS = 7 * 86_400
@@ -50,8 +70,7 @@ PENDING_CHECK_SECONDS = 300  # the gateway's webhook is usually earlier
 NOT_CONFIRMED = "It was not confirmed with your bank within 7 days."
 NOBODY_WAITS = "What it was for has ended."
 CALLED_OFF_THERE = "The bank called it off."
-# How often to check whether the credits of a charged payment can still be granted.
-UNGRANTED_CHECK_SECONDS = 3_600
+PAID_BACK = "What was paid at the page afterwards is paid back."
 
 
 class NeverGranted(Rejected):
@@ -92,6 +111,9 @@ def _charge(payment: Payment, now: datetime) -> datetime | None:
             raise GatewayDeclined(charge.message, charge.decline, reference=charge.reference)
     except attempts.NeverHappened:
         return _next_attempt(payment, attempt, outcome=Outcome.NEVER)
+    except tax.Differs as differs:
+        _fail_for_tax(payment, str(differs), now)
+        return None
     except GatewayDeclined as declined:
         if attempt and _is_replaced(payment, attempt, declined):
             return _next_attempt(payment, attempt, declined=declined)
@@ -178,6 +200,8 @@ def _await_confirmation(payment: Payment, now: datetime) -> datetime | None:
     if attempt is None or charge is None:
         raise Rejected("the gateway does not know the charge that waited for a confirmation")
     confirm_by_at = payment.confirm_by_at or now
+    if payment.is_by_metronome:
+        return _await_metronome(payment, attempt, charge, now)
     failure = payment.failure or (NOT_CONFIRMED if confirm_by_at <= now else "")
     if not failure and not is_waited_for(payment):
         failure = NOBODY_WAITS
@@ -204,39 +228,78 @@ def _await_confirmation(payment: Payment, now: datetime) -> datetime | None:
     return _follow(payment, attempt, charge, now)
 
 
+def _await_metronome(
+    payment: Payment, attempt: PaymentAttempt, charge: Charge, now: datetime
+) -> datetime | None:
+    """Follow a charge that Metronome has made. We neither cancel it nor charge another card."""
+    if charge.state in (ChargeState.PAID, ChargeState.CANCELLED):
+        return _follow(payment, attempt, charge, now)
+    if payment.confirm_by_at and payment.confirm_by_at <= now:
+        with transaction.atomic():
+            attempts.record(attempt, Outcome.CANCELLED, charge)
+            _fail(payment, NOT_CONFIRMED, now)
+        return None
+    return now + timedelta(seconds=UNCONFIRMED_CHECK_SECONDS)
+
+
+def _await_page(payment: Payment, now: datetime) -> datetime | None:
+    """Look at what the customer did at the gateway's page, and close it if nothing waits for it."""
+    attempt = attempts.current(payment)
+    if attempt is None:
+        raise Rejected("this payment has no page")
+    failure = payment.failure or ("" if is_waited_for(payment) else NOBODY_WAITS)
+    visit = pay_page.look(attempt, is_over=bool(failure), now=now)
+    charge = visit.charge
+    if visit.state == SetupState.OPEN:
+        return now + timedelta(seconds=PAGE_CHECK_SECONDS)
+    if visit.state == SetupState.EXPIRED or charge is None:
+        with transaction.atomic():
+            attempts.record(attempt, Outcome.CANCELLED)
+            _fail(payment, failure or pay_page.NOT_PAID, now)
+        return None
+    if charge.state == ChargeState.PENDING:
+        return _follow(payment, attempt, charge, now)
+    if failure:
+        try:
+            late.pay_back(attempt, gateway(payment.gateway), charge)
+        except late.BankHasIt:
+            return _follow(payment, attempt, charge, now)
+        pay_page.forget_card(attempt, visit, now)
+        with transaction.atomic():
+            attempts.record(attempt, Outcome.CANCELLED, charge)
+            _fail(payment, f"{failure} {PAID_BACK}", now)
+        return None
+    pay_page.check_amount(attempt, visit)
+    pay_page.note_card(attempt, visit, now)
+    return _follow(payment, attempt, charge, now)
+
+
 def _fail(payment: Payment, failure: str, now: datetime, **noted: Any) -> None:
     with transaction.atomic():
         _move_and_tell(payment, State.FAILED, now, failure=failure, settled_at=now, **noted)
         emit_failed(payment, now)
 
 
+def _fail_for_tax(payment: Payment, failure: str, now: datetime) -> None:
+    """Nothing was charged. A renewal is told with the tax of now, and tried with it later."""
+    noted: dict[str, Any] = {}
+    if payment.subscription and payment.subscription.state == Subscription.State.ACTIVE:
+        name = declines.fingerprint(card_of(payment.customer_id))
+        noted = declines.noted(payment, name, Payment.Decline.LATER) | tax.as_of_now(payment)
+    _fail(payment, failure, now, **noted)
+
+
 def _await_grant(payment: Payment, now: datetime) -> datetime | None:
     if payment.grant_id:
         return None
-    if is_waited_for(payment):
-        return now + timedelta(seconds=UNGRANTED_CHECK_SECONDS)
+    if not is_waited_for(payment) and (failure := ungranted.gone(payment)):
+        _move(payment, State.REFUNDED, failure=failure, settled_at=now)
+        return None
+    if again_at := ungranted.waits_until(payment, now):
+        return again_at
     raise NeverGranted(
         "charged, but what it paid for has ended: grant the credits by hand or refund the payment"
     )
-
-
-def _refund(payment: Payment, now: datetime) -> None:
-    """Give the money back, or find out what became of it: banks refuse refunds days later too."""
-    provider, attempt = gateway(payment.gateway), attempts.current(payment)
-    if attempt is None:
-        raise Rejected("this payment was never sent to the gateway")
-    try:
-        if attempt.refund_reference:
-            refund = provider.find_refund(attempt.refund_reference)
-        else:
-            key, cents = f"vocalis-refund-{payment.pk}", payment.amount_cents
-            refund = provider.refund(attempt, key=key, amount_cents=cents)
-    except GatewayDeclined as declined:
-        raise Rejected(f"the gateway refuses the refund: {declined}") from declined
-    PaymentAttempt.objects.filter(pk=attempt.pk).update(refund_reference=refund.reference)
-    if refund.state == RefundState.REFUSED:
-        raise Rejected(f"the refund came back: {refund.message} Pay it back in another way.")
-    _move(payment, State.REFUNDED, settled_at=now)
 
 
 def _do_nothing(payment: Payment, now: datetime) -> None:
@@ -247,9 +310,10 @@ POINTS: dict[str, Callable[[Payment, datetime], datetime | None]] = {
     State.INITIATED: _begin,
     State.CHARGING: _charge,
     State.REQUIRES_ACTION: _await_confirmation,
+    State.AT_PAGE: _await_page,
     State.CHARGED: _await_grant,
     State.FAILED: _do_nothing,
-    State.REFUNDING: _refund,
+    State.REFUNDING: _do_nothing,  # by its `Refund`
     State.REFUNDED: _do_nothing,
 }
 

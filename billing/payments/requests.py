@@ -9,24 +9,35 @@ open.
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from django.conf import settings
 from django.db import transaction
+from django.db.models import Sum
 
-from accounts.models import Customer
-from billing.models import Payment, Purchase, Recharge, Subscription
+from accounts.models import Customer, User
+from billing.models import (
+    CreditGrant,
+    InvoiceReading,
+    Payment,
+    PaymentAlert,
+    Purchase,
+    Recharge,
+    Refund,
+    Subscription,
+)
 from jobs.models import due
 from notifications import banners, emit
 
 from . import attempts
-from .gateways import gateway
+from .gateways import DEFAULT, gateway
 
 State = Payment.State
+WAITING = State.REQUIRES_ACTION, State.AT_PAGE  # for the customer
+PAGE_CHECK_SECONDS = 3_600  # how often a page of which nobody tells us is looked at
 
 
 class NotRefundable(Exception):
-    """Only a charged plan payment without credits, which nothing waits for, can be refunded."""
+    """Only a charged payment can be refunded, and without credits only one nothing waits for."""
 
 
 def request_plan_payment(
@@ -34,12 +45,13 @@ def request_plan_payment(
     subscription: Subscription,
     period: int,
     amount_cents: int,
+    tax_cents: int = 0,
     credits: int | None = None,
     now: datetime,
 ) -> Payment:
     """The payment of one period of a plan, created by the first call.
 
-    `credits` is what its receipt says it is for.
+    `tax_cents` are part of the amount. `credits` is what its receipt says it is for.
     """
     return Payment.objects.get_or_create(
         subscription=subscription,
@@ -48,30 +60,48 @@ def request_plan_payment(
             "customer_id": subscription.customer_id,
             "kind": Payment.Kind.PLAN,
             "amount_cents": amount_cents,
+            "tax_cents": tax_cents,
             "credits": credits,
-            "gateway": settings.PAYMENT_GATEWAY,
+            "gateway": DEFAULT,
             "created_at": now,
             **due(now),
         },
     )[0]
 
 
-def request_recharge_payment(*, customer: Customer, amount_cents: int, now: datetime) -> Payment:
-    """Create the payment of one recharge.
+def request_recharge_payment(
+    *, customer: Customer, amount_cents: int, tax_cents: int = 0, now: datetime
+) -> Payment:
+    """Create the payment of one recharge. `tax_cents` are part of the amount.
 
     Each call creates another one, so the caller stores which it is in the same transaction.
     """
-    return _request(customer, Payment.Kind.RECHARGE, amount_cents, now)
+    return _request(customer, Payment.Kind.RECHARGE, amount_cents, now, tax_cents=tax_cents)
 
 
 def request_pack_payment(
-    *, customer: Customer, amount_cents: int, credits: int, now: datetime
+    *,
+    customer: Customer,
+    amount_cents: int,
+    tax_cents: int = 0,
+    credits: int,
+    state: Payment.State = State.INITIATED,
+    now: datetime,
 ) -> Payment:
-    """Create the payment of one top-up of so many credits.
+    """Create the payment of one top-up of so many credits. `tax_cents` are part of the amount.
 
-    Each call creates another one, so the caller stores which it is in the same transaction.
+    AT_PAGE is for one that the customer makes at the gateway's page (`pay_page`). Each call creates
+    another one, so the caller stores which it is in the same transaction.
     """
-    return _request(customer, Payment.Kind.PACK, amount_cents, now, credits=credits)
+    return _request(
+        customer,
+        Payment.Kind.PACK,
+        amount_cents,
+        now,
+        tax_cents=tax_cents,
+        credits=credits,
+        state=state,
+    )
 
 
 def _request(
@@ -80,16 +110,20 @@ def _request(
     amount_cents: int,
     now: datetime,
     *,
+    tax_cents: int = 0,
     credits: int | None = None,
+    state: Payment.State = State.INITIATED,
 ) -> Payment:
     return Payment.objects.create(
         customer=customer,
         kind=kind,
+        state=state,
         amount_cents=amount_cents,
+        tax_cents=tax_cents,
         credits=credits,
-        gateway=settings.PAYMENT_GATEWAY,
+        gateway=DEFAULT,
         created_at=now,
-        **due(now),
+        **due(now + timedelta(seconds=PAGE_CHECK_SECONDS) if state == State.AT_PAGE else now),
     )
 
 
@@ -98,9 +132,17 @@ def mark_granted(payment: Payment, *, grant_id: int, now: datetime) -> None:
 
     Safe to repeat. Does nothing if the payment is not charged or has credits already.
     """
-    Payment.objects.filter(pk=payment.pk, state=State.CHARGED, grant=None).cancel(
-        grant_id=grant_id, settled_at=now
-    )
+    granted = Payment.objects.filter(pk=payment.pk, state=State.CHARGED, grant=None)
+    if granted.cancel(grant_id=grant_id, settled_at=now):
+        # Metronome has drawn up the invoice of it by now.
+        InvoiceReading.objects.filter(customer_id=payment.customer_id).run_now(now)
+
+
+def given_back_elsewhere_cents(payment: Payment) -> int:
+    """How much of the charge somebody gave back at the gateway itself."""
+    foreign = payment.alerts.filter(kind=PaymentAlert.Kind.FOREIGN_REFUND)
+    cents: int = foreign.aggregate(cents=Sum("amount_cents", default=0))["cents"]
+    return cents
 
 
 def is_waited_for(payment: Payment) -> bool:
@@ -114,23 +156,53 @@ def is_waited_for(payment: Payment) -> bool:
 
 
 def request_refund(payment: Payment, *, reason: str, now: datetime) -> None:
-    """Refund a charged plan payment without credits; a worker does it. Raises NotRefundable.
+    """Refund the whole of a charged payment without credits. Raises NotRefundable.
 
-    Payments that a live subscription or an open recharge waits for are not refunded, because the
-    credits may be granted at any moment. Nor are those of recharges.
+    Payments that a live subscription, an open recharge or an open purchase waits for are not
+    refunded, because the credits may be granted at any moment.
     """
-    charged = Payment.objects.filter(
-        pk=payment.pk, kind=Payment.Kind.PLAN, state=State.CHARGED, grant=None
-    )
-    if is_waited_for(payment) or not charged.run_now(now, state=State.REFUNDING, failure=reason):
+    with transaction.atomic():
+        if payment.grant_id or is_waited_for(payment):
+            raise NotRefundable
+        start_refund(payment, amount_cents=payment.amount_cents, reason=reason, now=now)
+
+
+def start_refund(
+    payment: Payment,
+    *,
+    amount_cents: int,
+    credits: int = 0,
+    grant: CreditGrant | None = None,
+    reason: str,
+    by: User | None = None,
+    now: datetime,
+) -> Refund:
+    """Write the refund of a charged payment, in the caller's transaction; a worker pays it back.
+
+    Raises NotRefundable if the payment is not charged, or has other credits than `grant`.
+    """
+    charged = Payment.objects.filter(pk=payment.pk, state=State.CHARGED, grant=grant)
+    if not charged.cancel(state=State.REFUNDING, failure=reason):
         raise NotRefundable
+    return Refund.objects.create(
+        payment_id=payment.pk,
+        customer_id=payment.customer_id,
+        amount_cents=amount_cents,
+        credits=credits,
+        grant=grant,
+        reason=reason,
+        by=by,
+        created_at=now,
+        **due(now),
+    )
 
 
 def call_off(payment: Payment, *, failure: str, now: datetime) -> None:
-    """Cancel a payment that is not being charged yet or waits for the customer's confirmation.
+    """Cancel a payment that is not being charged yet or waits for the customer.
 
     It fails with the reason `failure`, which is shown to the customer. If the customer confirms
-    before the charge is cancelled, it is charged all the same.
+    before the charge is cancelled, it is charged all the same. What is paid at the gateway's page
+    before that is closed is paid back.
     """
     with transaction.atomic():
         rows = Payment.objects.filter(pk=payment.pk)
@@ -141,7 +213,8 @@ def call_off(payment: Payment, *, failure: str, now: datetime) -> None:
             payment.failure = failure
             emit_failed(payment, now)
         else:
-            rows.filter(state=State.REQUIRES_ACTION, failure="").run_now(now, failure=failure)
+            ours = rows.filter(state__in=WAITING, failure="", is_by_metronome=False)
+            ours.run_now(now, failure=failure)
 
 
 def try_again(payment: Payment, *, now: datetime) -> bool:
@@ -178,6 +251,11 @@ def confirmation_url(payment: Payment, *, return_url: str) -> str | None:
 
 def is_unconfirmed(payment: Payment) -> bool:
     return payment.state == State.REQUIRES_ACTION and not payment.failure
+
+
+def is_unpaid(payment: Payment) -> bool:
+    """Whether the customer may still pay it at the gateway's page."""
+    return payment.state == State.AT_PAGE and not payment.failure
 
 
 def charge_key(payment: Payment) -> str:

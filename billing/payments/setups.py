@@ -11,7 +11,6 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from django.conf import settings
 from django.db import transaction
 
 from accounts.models import Customer
@@ -21,43 +20,52 @@ from jobs.models import due
 from jobs.worker import RowJob
 
 from . import cards
-from .gateways import CardGone, HostedCards, SavedCard, SetupState, gateway
+from .gateways import DEFAULT, CardGone, GatewayUnavailable, SavedCard, SetupState, gateway
 
 State = CardSetup.State
 
 CHECK_SECONDS = 3_600  # how often an open visit of which nobody tells us is looked at
 JUST_BACK = timedelta(minutes=5)  # the customer waits for the card to appear
 JUST_BACK_SECONDS = 5
+# Within which a page that was being opened is open, and the gateway finds whom it was opened for.
+UNHEARD_OF = timedelta(minutes=10)
 EXPIRES = timedelta(hours=25)  # a visit at a gateway lasts a day
 
 
-class NoHostedPage(Exception):
-    """The gateway in use has no page for typing in cards."""
-
-
 def begin(
-    *, customer: Customer, done_url: Callable[[CardSetup], str], cancel_url: str, now: datetime
+    *,
+    customer: Customer,
+    done_url: Callable[[CardSetup], str],
+    cancel_url: str,
+    back_to: str = "",
+    now: datetime,
 ) -> str:
     """Open the gateway's page for a new card; its URL. Called in web requests.
 
-    Raises NoHostedPage, GatewayUnavailable or Rejected.
+    `back_to` is a path of ours to which the customer returns with the card, "" for Billing.
+    Raises GatewayUnavailable or Rejected.
     """
-    hosted = hosted_cards(settings.PAYMENT_GATEWAY)
     setup = CardSetup.objects.create(
         customer=customer,
-        gateway=settings.PAYMENT_GATEWAY,
+        gateway=DEFAULT,
+        back_to=back_to,
         created_at=now,
         **due(now + timedelta(seconds=CHECK_SECONDS)),
     )
-    reference, url = hosted.begin(setup, done_url=done_url(setup), cancel_url=cancel_url)
+    hosted = gateway(setup.gateway).hosted
+    try:
+        reference, url = hosted.begin(setup, done_url=done_url(setup), cancel_url=cancel_url)
+    except CardGone as gone:
+        raise _deleted_there() from gone
     CardSetup.objects.filter(pk=setup.pk).update(reference=reference)
     return url
 
 
-def came_back(*, customer: Customer, setup_id: UUID, now: datetime) -> None:
-    """The customer returned from the page: have the card stored now."""
-    rows = CardSetup.objects.filter(customer=customer, pk=setup_id, state=State.OPEN)
-    rows.run_now(now, came_back_at=now)
+def came_back(*, customer: Customer, setup_id: UUID, now: datetime) -> str:
+    """The customer returned from the page: have the card stored now. Returns where they go on."""
+    rows = CardSetup.objects.filter(customer=customer, pk=setup_id)
+    rows.filter(state=State.OPEN).run_now(now, came_back_at=now)
+    return rows.values_list("back_to", flat=True).first() or ""
 
 
 def is_under_way(customer: Customer, now: datetime) -> bool:
@@ -72,7 +80,7 @@ def complete(setup: CardSetup, now: datetime) -> datetime | None:
         return None
     if not setup.reference:  # nobody was ever sent there
         return _finish(setup, State.EXPIRED, now)
-    hosted = hosted_cards(setup.gateway)
+    hosted = gateway(setup.gateway).hosted
     try:
         found = hosted.read(setup.reference)
     except CardGone:  # with the customer, who was deleted there
@@ -115,6 +123,7 @@ def forget(customer: Customer, now: datetime) -> None:
     for known in GatewayCustomer.objects.filter(customer=customer):
         _remove(GatewayRemoval.Kind.CUSTOMER, known.gateway, known.reference, now)
         known.delete()
+    _remove(GatewayRemoval.Kind.PERSON, DEFAULT, str(customer.pk), now + UNHEARD_OF)
 
 
 def refresh_card(*, gateway_name: str, reference: str) -> str:
@@ -122,7 +131,7 @@ def refresh_card(*, gateway_name: str, reference: str) -> str:
     method = PaymentMethod.objects.filter(gateway=gateway_name, reference=reference).first()
     if method is None:
         return "no card in use here"
-    owner, saved = hosted_cards(gateway_name).saved_card(reference)
+    owner, saved = gateway(gateway_name).hosted.saved_card(reference)
     rows = PaymentMethod.objects.filter(pk=method.pk, reference=reference)
     if not owner:
         rows.delete()
@@ -132,29 +141,58 @@ def refresh_card(*, gateway_name: str, reference: str) -> str:
 
 
 def remove(removal: GatewayRemoval, now: datetime) -> None:
-    """Have the gateway forget a card or a customer."""
-    hosted = hosted_cards(removal.gateway)
+    """Have the gateway forget a card, a customer, or all that it knows of a person."""
+    hosted = gateway(removal.gateway).hosted
     if removal.kind == GatewayRemoval.Kind.CARD:
         hosted.remove_card(removal.reference)
-    else:
+    elif removal.kind == GatewayRemoval.Kind.CUSTOMER:
         hosted.remove_customer(removal.reference)
+    else:
+        hosted.remove_person(removal.reference)
     GatewayRemoval.objects.filter(pk=removal.pk).delete()
-
-
-def hosted_cards(name: str) -> HostedCards:
-    """The pages and cards kept at this gateway. Raises NoHostedPage."""
-    hosted = gateway(name).hosted
-    if hosted is None:
-        raise NoHostedPage(name)
-    return hosted
 
 
 def portal_url(*, customer: Customer, return_url: str) -> str:
     """The gateway's page for address and tax id. Called in web requests.
 
-    Raises NoHostedPage, GatewayUnavailable or Rejected.
+    Raises GatewayUnavailable or Rejected.
     """
-    return hosted_cards(settings.PAYMENT_GATEWAY).portal_url(customer, return_url=return_url)
+    try:
+        return gateway().hosted.portal_url(customer, return_url=return_url)
+    except CardGone as gone:
+        raise _deleted_there() from gone
+
+
+def _deleted_there() -> GatewayUnavailable:
+    """Somebody deleted the customer there. Once its event is processed, another can be made."""
+    return GatewayUnavailable("the customer was deleted at the gateway, of which we are told soon")
+
+
+def keep_first(
+    customer: Customer,
+    gateway_name: str,
+    saved: SavedCard,
+    *,
+    may_keep: Callable[[], bool],
+    now: datetime,
+) -> None:
+    """Use a card from now on that a payment has left at the gateway, unless there is one.
+
+    Then it is removed there, as nobody asked for it to be kept. Safe to repeat. Raises what the
+    gateway raises.
+    """
+    reference = saved.card.reference
+    mine = PaymentMethod.objects.filter(customer=customer)
+    if not mine.exists() and may_keep():
+        gateway(gateway_name).hosted.set_default(customer, reference)
+    with transaction.atomic():
+        Customer.objects.select_for_update(no_key=True).get(pk=customer.pk)
+        if mine.filter(gateway=gateway_name, reference=reference).exists():
+            return
+        if not mine.exists() and may_keep():
+            cards.keep(customer.pk, gateway_name, saved, now)
+        else:
+            _remove(GatewayRemoval.Kind.CARD, gateway_name, reference, now)
 
 
 def _is_superseded(setup: CardSetup) -> bool:
@@ -179,11 +217,10 @@ def _keep(setup: CardSetup, saved: SavedCard, now: datetime) -> None:
         _finish(setup, State.DONE, now)
 
 
-def _remove(kind: GatewayRemoval.Kind, name: str, reference: str, now: datetime) -> None:
-    if gateway(name).hosted is not None:  # the test gateway's cards are kept nowhere
-        GatewayRemoval.objects.create(
-            kind=kind, gateway=name, reference=reference, created_at=now, **due(now)
-        )
+def _remove(kind: GatewayRemoval.Kind, name: str, reference: str, at: datetime) -> None:
+    GatewayRemoval.objects.create(
+        kind=kind, gateway=name, reference=reference, created_at=at, **due(at)
+    )
 
 
 def _finish(setup: CardSetup, state: CardSetup.State, now: datetime) -> datetime | None:

@@ -5,15 +5,18 @@ The watchdog detects recharges that do not come.
 Metronome decides when a recharge is due and for how much. The money moves in `billing.payments`.
 """
 
+from .gate import is_metronomes
 from .immediate import AtOnce
 from .mirroring import follow_metronome, mirror, remember
 from .numbers import LIMIT_CENTS_MAX, TO_CREDITS_MAX, errors_of
 from .settings import (
+    ON_HOLD,
     SAVE_A_CARD,
     NotShown,
     SettingsInvalid,
     is_off_by_choice,
     is_switched_off,
+    mirror_again,
     preview,
     save_settings,
     switch_off,
@@ -23,6 +26,7 @@ from .watchdog import clear_low_balance, track_low_balance
 
 __all__ = [
     "LIMIT_CENTS_MAX",
+    "ON_HOLD",
     "SAVE_A_CARD",
     "TO_CREDITS_MAX",
     "AtOnce",
@@ -31,9 +35,11 @@ __all__ = [
     "clear_low_balance",
     "errors_of",
     "follow_metronome",
+    "is_metronomes",
     "is_off_by_choice",
     "is_switched_off",
     "mirror",
+    "mirror_again",
     "preview",
     "remember",
     "save_settings",

@@ -28,11 +28,12 @@ from typing import Any, Literal
 
 from django.db import transaction
 
-from billing import metronome, plans
+from billing import ledger, metronome, plans
 from billing.live.wake import wake
 from billing.metronome.contracts import invoice_status
 from billing.models import AutoRecharge, Contract, CreditGrant, Payment, Recharge
 from billing.payments import requests as payments
+from billing.payments import tax
 from billing.sync import contracts
 from billing.sync.grants import read_grants
 from jobs.errors import Snooze, Unavailable
@@ -40,7 +41,14 @@ from jobs.worker import RowJob
 from notifications import emit
 
 from . import limits
-from .settings import is_off_by_choice, is_switched_off, mirror_again, pause, switch_off
+from .settings import (
+    ON_HOLD,
+    is_off_by_choice,
+    is_switched_off,
+    mirror_again,
+    pause,
+    switch_off,
+)
 from .watchdog import clear_low_balance
 
 logger = logging.getLogger(__name__)
@@ -81,22 +89,27 @@ def _ask_for_payment(recharge: Recharge, now: datetime) -> datetime | None:
     with transaction.atomic():
         rows = AutoRecharge.objects.select_for_update()
         settings = rows.filter(customer_id=recharge.customer_id).first()
-        if settings and not settings.enabled:
-            _move(recharge, State.RELEASING, failure=SWITCHED_OFF)
+        is_on_hold = ledger.is_on_hold(recharge.customer_id)
+        if is_on_hold or (settings and not settings.enabled):
+            _move(recharge, State.RELEASING, failure=ON_HOLD if is_on_hold else SWITCHED_OFF)
             return None
         month = limits.this_month(recharge.customer_id, settings, now)
         seen: dict[str, Any] = {"limit_cents": month.limit_cents, "resets_at": month.resets_at}
         is_paused = bool(settings and settings.paused_until_at and settings.paused_until_at > now)
-        if is_paused or not month.allows(recharge.amount_cents):
+        tax_cents = recharge.shown_tax_cents
+        if tax_cents is None:
+            tax_cents = tax.on(recharge.customer_id, recharge.amount_cents)
+        total_cents = recharge.amount_cents + tax_cents
+        if is_paused or not month.allows(total_cents):
             seen |= {"month_cents": month.charged_cents, "failure": OVER_LIMIT}
             _move(recharge, State.RELEASING, refusal=Recharge.Refusal.LIMIT, **seen)
             return None
         if (again_at := limits.next_charge_at(recharge.customer_id, now)) > now:
             return again_at
-        after = month.after(recharge.amount_cents)
+        after = month.after(total_cents)
         seen |= {"month_cents": after.charged_cents, "limit_cents": after.limit_cents}
         payment = payments.request_recharge_payment(
-            customer=recharge.customer, amount_cents=recharge.amount_cents, now=now
+            customer=recharge.customer, amount_cents=total_cents, tax_cents=tax_cents, now=now
         )
         _move(recharge, State.PAYING, payment=payment, **seen)
     return None
@@ -110,7 +123,7 @@ def _await_payment(recharge: Recharge, now: datetime) -> datetime | None:
     if payment.state == Payment.State.FAILED:
         _move(recharge, State.RELEASING, failure=payment.failure)
         return None
-    if is_switched_off(recharge.customer_id):
+    if is_switched_off(recharge.customer_id) and not payment.is_by_metronome:
         payments.call_off(payment, failure=SWITCHED_OFF, now=now)
     elif payments.is_unconfirmed(payment):
         return now + timedelta(seconds=CONFIRMATION_CHECK_SECONDS)
@@ -123,7 +136,8 @@ def _release(recharge: Recharge, now: datetime) -> None:
     If Metronome refuses a paid release, the reason is stored, and `_grant` grants the credits.
     """
     outcome: Literal["paid", "failed"] = "failed" if recharge.failure else "paid"
-    refusal = "" if recharge.is_own else _released(recharge, outcome, now)
+    is_told = recharge.is_own or recharge.is_by_metronome
+    refusal = "" if is_told else _released(recharge, outcome, now)
     if refusal:
         logger.error(
             "recharge %s: Metronome refused the release as %s: %s", recharge.pk, outcome, refusal
@@ -160,7 +174,7 @@ def _follow_failure(recharge: Recharge, now: datetime) -> None:
         if not is_off_by_choice(customer_id):
             data = {
                 "recharge": str(recharge.pk),
-                "amount_cents": recharge.amount_cents,
+                "amount_cents": (recharge.payment or recharge).amount_cents,
                 "failure": recharge.failure,
             }
             emit(customer_id, "recharge.declined", str(recharge.pk), data, now)
@@ -214,7 +228,7 @@ def _grant(recharge: Recharge, now: datetime) -> None:
             starts_at=now,
             ends_at=now + timedelta(days=GRANT_DAYS),
             priority=plans.PRIORITY_PACK,
-            paid_cents=payment.amount_cents,
+            paid_cents=payment.net_cents,
             now=now,
         )
     else:
@@ -236,6 +250,8 @@ def _emit_granted(recharge: Recharge, payment: Payment, grant: CreditGrant, now:
         "credits": grant.granted,
         "amount_cents": payment.amount_cents,
     }
+    if payment.tax_cents:
+        data["tax_cents"] = payment.tax_cents
     currency = {"currency": payment.currency}
     emit(recharge.customer_id, "balance.recharged", str(recharge.pk), data | currency, now)
     month = {"month_cents": recharge.month_cents, "limit_cents": recharge.limit_cents}

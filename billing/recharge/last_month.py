@@ -12,11 +12,27 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from billing import plans
+from billing.ledger import sql
 from billing.models import LedgerEntry, Wallet
 
 from . import limits
 
 ENTRIES_MAX = 5_000  # of grants and expiries; far more than a month has
+# Only versions have an index, so the last version before a moment is found bit by bit, the highest
+# first: a bit is kept if the last entry up to that version is from before the moment.
+BALANCE_BEFORE = """
+WITH RECURSIVE bits(version, step) AS (
+    SELECT CAST(0 AS bigint), CAST(%s AS bigint)
+    UNION ALL
+    SELECT version + CASE WHEN (
+               SELECT e.created_at FROM billing_ledgerentry e
+                WHERE e.wallet_id = %s AND e.version <= bits.version + step
+                ORDER BY e.version DESC LIMIT 1) >= %s THEN 0 ELSE step END,
+           step / 2
+      FROM bits WHERE step > 0)
+SELECT balance_after FROM billing_ledgerentry
+ WHERE wallet_id = %s AND version <= (SELECT version FROM bits WHERE step = 0)
+ ORDER BY version DESC LIMIT 1"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,13 +97,13 @@ def replay(
     wallet = Wallet.objects.filter(customer_id=customer_id).first()
     if wallet is None:
         return None
-    before, last = _last_before(wallet, begins_at), _last_before(wallet, until_at)
-    if last is None:
+    ended_with = _balance_before(wallet, until_at)
+    if ended_with is None:
         return None
-    began_with = before.balance_after if before else 0
+    began_with = _balance_before(wallet, begins_at) or 0
     balance = _Replay(began_with, threshold_credits, recharge_to_credits, limit_cents)
     spent = 0
-    for fell, added in _changes(wallet, began_with, last, begins_at, until_at):
+    for fell, added in _changes(wallet, began_with, ended_with, begins_at, until_at):
         spent += fell
         balance.spend(fell)
         balance.balance = max(balance.balance + added, 0)
@@ -95,7 +111,7 @@ def replay(
 
 
 def _changes(
-    wallet: Wallet, began_with: int, last: LedgerEntry, begins_at: datetime, until_at: datetime
+    wallet: Wallet, began_with: int, ended_with: int, begins_at: datetime, until_at: datetime
 ) -> Iterator[tuple[int, int]]:
     """Credits that were spent, and then added or taken by something else, in order."""
     others = LedgerEntry.objects.filter(
@@ -109,22 +125,11 @@ def _changes(
         is_recharge = kind == LedgerEntry.Kind.GRANT and name == plans.RECHARGE_COMMIT_NAME
         yield max(left - (balance_after - amount), 0), 0 if is_recharge else amount
         left = balance_after
-    yield max(left - last.balance_after, 0), 0
+    yield max(left - ended_with, 0), 0
 
 
-def _last_before(wallet: Wallet, at: datetime) -> LedgerEntry | None:
-    """The wallet's last entry before a moment, by bisection: only versions have an index."""
-    entries = LedgerEntry.objects.filter(wallet_id=wallet.pk).only(
-        "version", "created_at", "balance_after"
-    )
-    found, low, high = None, 0, wallet.version
-    while low < high:
-        middle = (low + high + 1) // 2
-        entry = entries.filter(version__lte=middle).order_by("-version").first()
-        if entry is not None and entry.created_at >= at:
-            high = entry.version - 1
-            continue
-        if entry is not None:
-            found = entry
-        low = middle
-    return found
+def _balance_before(wallet: Wallet, at: datetime) -> int | None:
+    """The balance after the last entry before a moment, None if there was none yet."""
+    first_step = 1 << wallet.version.bit_length()
+    found = sql.one(BALANCE_BEFORE, [first_step, wallet.pk, sql.at(at), wallet.pk])
+    return found[0] if found else None

@@ -1,8 +1,9 @@
 """How much recharges may charge: a limit for each calendar month, and two charges in ten minutes.
 
-Months are calendar months in UTC. A customer has one open recharge at most, and `flow` asks here
-before it requests the payment, under the lock of the customer's settings. So what is charged in a
-month is never more than the limit that was in force when it was requested.
+What counts is what is charged, with tax. Months are calendar months in UTC. A customer has one open
+recharge at most, and `flow` asks here before it requests the payment, under the lock of the
+customer's settings. So what is charged in a month is never more than the limit that was in force
+when it was requested.
 """
 
 from __future__ import annotations
@@ -11,10 +12,11 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from django.db.models import Count, Q, Sum
+from django.db.models import Count, Sum
 
 from billing import plans
 from billing.models import AutoRecharge, Contract, Payment, Recharge
+from billing.payments import tax
 from notifications import emit
 
 CHARGES_MAX, CHARGES_SECONDS = 2, 600
@@ -86,7 +88,7 @@ def month_with(
     charged_cents, recharges = _charged(customer_id, begins_at)
     if limit_cents is not None:
         return Month(begins_at, resets_at, charged_cents, limit_cents)
-    once_cents = plans.cents_of(recharge_to_credits)
+    once_cents = tax.with_tax(customer_id, plans.cents_of(recharge_to_credits))
     left = max(plans.RECHARGE_LIMIT_RECHARGES - recharges, 0)
     return Month(begins_at, resets_at, charged_cents, charged_cents + left * once_cents, once_cents)
 
@@ -140,17 +142,17 @@ def emit_limit(recharge: Recharge, kind: str, now: datetime) -> None:
 def _charged(customer_id: UUID, begins_at: datetime) -> tuple[int, int]:
     """What recharges have charged since `begins_at`, or may still charge: cents, and how many.
 
-    Of those requested before, only the last one can have been open then. It counts where its
-    payment was requested and where it was charged, which may be two months: never too little.
+    A payment counts where it was requested and where it was charged, which may be two months: never
+    too little. Of those requested before, only that of the last recharge can have been open then.
     """
-    mine = Recharge.objects.filter(customer_id=customer_id)
-    before = mine.filter(created_at__lt=begins_at).order_by("-created_at").values("pk")[:1]
-    counted = mine.filter(
-        Q(created_at__gte=begins_at)
-        | Q(pk__in=before, payment__created_at__gte=begins_at)
-        | Q(pk__in=before, charged_at__gte=begins_at)
+    mine = Payment.objects.filter(customer_id=customer_id, kind=Payment.Kind.RECHARGE)
+    counted = mine.exclude(state=Payment.State.FAILED)
+    found = counted.filter(created_at__gte=begins_at).aggregate(
+        cents=Sum("amount_cents", default=0), recharges=Count("*")
     )
-    found = counted.exclude(payment__state=Payment.State.FAILED).aggregate(
-        cents=Sum("payment__amount_cents", default=0), recharges=Count("payment")
-    )
+    earlier = Recharge.objects.filter(customer_id=customer_id, created_at__lt=begins_at)
+    last = earlier.order_by("-created_at").select_related("payment").first()
+    payment = last.payment if last and last.charged_at and last.charged_at >= begins_at else None
+    if payment and payment.created_at < begins_at and payment.state != Payment.State.FAILED:
+        return found["cents"] + payment.amount_cents, found["recharges"] + 1
     return found["cents"], found["recharges"]

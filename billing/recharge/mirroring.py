@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from billing import metronome
-from billing.models import AutoRecharge, Contract, Recharge, Subscription
-from jobs.errors import Snooze
+from django.conf import settings
+
+from billing import ledger, metronome
+from billing.models import AutoRecharge, Contract, GatewayCustomer, Recharge, Subscription
+from jobs.errors import Rejected, Snooze
 from jobs.worker import RowJob
 
+from . import gate
 from .watchdog import (
     STUCK_SECONDS,
     has_open_recharge,
@@ -19,6 +22,7 @@ from .watchdog import (
 
 CONTRACT_CHECK_SECONDS = 60  # without a plan there is no contract yet that could be recharged
 PLAN_CHECK_SECONDS = 10
+GATE_CHECK_SECONDS = 60
 
 
 def follow_metronome(contract: Contract, *, enabled: bool, now: datetime) -> None:
@@ -76,8 +80,14 @@ def mirror(row: AutoRecharge, now: datetime) -> datetime | None:
     is_on = _is_on_there(row)
     if is_on and not contract.recharge_enabled:
         _wait_for_plan(row)
-    wanted = metronome.RechargeConfiguration(is_on, row.threshold_credits, row.recharge_to_credits)
+    wanted = metronome.RechargeConfiguration(
+        is_on, row.threshold_credits, row.recharge_to_credits, settings.METRONOME_PAYMENT_GATE
+    )
     found = metronome.recharge_configuration(customer_id=customer_id, contract_id=contract_id)
+    if found and found.gate != wanted.gate and has_open_recharge(row.customer_id):
+        raise Snooze("a recharge through the former gate is under way", seconds=GATE_CHECK_SECONDS)
+    if is_on and gate.is_metronomes():
+        _bill_through_stripe(row, customer_id)
     if found != wanted and (found or row.enabled):
         _push(customer_id, contract_id, wanted)
         found = wanted
@@ -98,13 +108,22 @@ def mirror(row: AutoRecharge, now: datetime) -> datetime | None:
     return row.low_since_at + timedelta(seconds=STUCK_SECONDS)
 
 
+def _bill_through_stripe(row: AutoRecharge, customer_id: str) -> None:
+    known = GatewayCustomer.objects.filter(customer_id=row.customer_id, gateway="stripe").first()
+    if known is None:  # saving a card makes one, and it takes a card to switch recharges on
+        raise Rejected("the customer is not known at Stripe: a card has to be saved again")
+    metronome.bill_through_stripe(customer_id=customer_id, stripe_customer_id=known.reference)
+
+
 def _is_on_there(row: AutoRecharge) -> bool:
     """Whether Metronome is to have it on.
 
-    Not while the month's limit is reached, as each refusal there switches it off. Nor while the
-    balance is filled up by a recharge of our own, or Metronome would request another one.
+    Not while the month's limit is reached, as each refusal there switches it off. Nor while staff
+    has frozen the wallet, because nobody could spend what is bought. Nor while the balance is
+    filled up by a recharge of our own, or Metronome would request another one.
     """
-    return row.enabled and row.paused_until_at is None and not _is_filling_up(row)
+    is_wanted = row.enabled and row.paused_until_at is None
+    return is_wanted and not (ledger.is_on_hold(row.customer_id) or _is_filling_up(row))
 
 
 def _is_filling_up(row: AutoRecharge) -> bool:
@@ -137,6 +156,7 @@ def _push(customer_id: str, contract_id: str, wanted: metronome.RechargeConfigur
         enabled=wanted.enabled,
         threshold_credits=wanted.threshold_credits,
         recharge_to_credits=wanted.recharge_to_credits,
+        gate=wanted.gate,
     )
 
 
@@ -146,6 +166,7 @@ def remember(contract: Contract, found: metronome.RechargeConfiguration | None) 
         recharge_enabled=found.enabled if found else None,
         recharge_threshold_credits=found.threshold_credits if found else None,
         recharge_to_credits=found.recharge_to_credits if found else None,
+        recharge_gate=found.gate if found else "",
     )
 
 

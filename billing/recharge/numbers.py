@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from billing import plans
 
 TO_CREDITS_MAX = 40_000_000  # $10,000 in one charge: more is probably a typing error
@@ -9,9 +11,14 @@ LIMIT_CENTS_MAX = plans.RECHARGE_LIMIT_RECHARGES * 1_000_000  # three of the lar
 
 
 def errors_of(
-    threshold: int | None, recharge_to: int | None, limit_cents: int | None = None
+    threshold: int | None,
+    recharge_to: int | None,
+    limit_cents: int | None = None,
+    with_tax: Callable[[int], int] = int,
 ) -> dict[str, str]:
     """Errors of the numbers (credits, cents) for the customer, by field. None: not a number.
+
+    `with_tax` says what a price in cents comes to, which the limit counts.
 
     A customer who enters the numbers that the errors name is not refused again: the bounds of each
     number are computed from allowed ones before it, even if those entered are refused.
@@ -31,13 +38,13 @@ def errors_of(
     elif recharge_to is not None and recharge_to > TO_CREDITS_MAX:
         errors["recharge_to_credits"] = f"At most {_credits(TO_CREDITS_MAX)}."
     target = min(max(recharge_to or 0, allowed + smallest), TO_CREDITS_MAX)
-    once_cents = plans.cents_of(target - allowed)
+    once_cents, most_cents = with_tax(plans.cents_of(target - allowed)), with_tax(LIMIT_CENTS_MAX)
     if limit_cents is not None and limit_cents < once_cents:
         errors["limit"] = (
             f"At least ${once_cents / 100:,.2f}: one recharge from {allowed:,} to {target:,}."
         )
-    elif limit_cents is not None and limit_cents > LIMIT_CENTS_MAX:
-        errors["limit"] = f"At most ${LIMIT_CENTS_MAX / 100:,.0f}."
+    elif limit_cents is not None and limit_cents > most_cents:
+        errors["limit"] = f"At most ${most_cents / 100:,.0f}."
     return errors
 
 

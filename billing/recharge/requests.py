@@ -69,17 +69,20 @@ def request(
         ) from None
 
 
-def request_own(*, customer: Customer, key: UUID, credits: int, now: datetime) -> Recharge:
+def request_own(
+    *, customer: Customer, key: UUID, credits: int, tax_cents: int = 0, now: datetime
+) -> Recharge:
     """Fill the balance up by so many credits, once for each `key`.
 
-    For settings that are saved at a low balance: the customer has been shown this amount, while
-    Metronome would compute one of its own. Call it in the transaction that saves the settings,
-    while no other recharge of the customer is open.
+    For settings that are saved at a low balance: the customer has been shown this amount and the
+    tax on it, while Metronome would compute one of its own. Call it in the transaction that saves
+    the settings, while no other recharge of the customer is open.
     """
     return Recharge.objects.create(
         customer=customer,
         workflow_id=own_workflow_id(key),
         invoice_total=str(own_total(credits)),
+        shown_tax_cents=tax_cents,
         created_at=now,
         **due(now),
     )

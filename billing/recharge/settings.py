@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -10,14 +11,17 @@ from django.db import IntegrityError, transaction
 from django.db.models import F
 
 from accounts.models import Customer
+from billing import ledger
 from billing.models import AutoRecharge, Recharge, Subscription
-from billing.payments import cards
+from billing.payments import cards, tax
 
+from . import gate
 from .immediate import AtOnce, at_once
 from .numbers import errors_of
 from .requests import own_workflow_id, request_own
 
 CHOOSE_A_PLAN = "Choose a plan first: auto-recharge keeps a plan going when its credits run out."
+ON_HOLD = "Your credits are on hold. Nothing is charged until that is settled."
 SAVE_A_CARD = "Save a card first: auto-recharge charges it."
 
 
@@ -60,7 +64,7 @@ def save_settings(
     starts a recharge at once, and `shown_cents` must be its amount; `preview` says it before. Then
     `key` names the form: the same one again changes nothing. Clears an earlier failure and a pause.
     """
-    _check(threshold_credits, recharge_to_credits, limit_cents)
+    _check(customer, threshold_credits, recharge_to_credits, limit_cents)
     fields: dict[str, Any] = {
         "enabled": enabled,
         "threshold_credits": threshold_credits,
@@ -91,14 +95,23 @@ def _save(
         if enabled and not row.enabled:
             _check_can_switch_on(customer)
         found = _at_once(row, fields, now) if enabled else None
+        if found and (because := tax.why_not(customer.pk)):
+            raise SettingsInvalid({"enabled": because})
         if (found.due_cents if found else 0) != shown_cents:
             raise NotShown(found)
         if found and found.is_over_limit:
             fields["paused_until_at"] = found.month.resets_at
         rows = AutoRecharge.objects.filter(pk=row.pk)
         rows.run_now(now, **fields, settings_version=F("settings_version") + 1)
-        if found and not found.is_over_limit:
-            request_own(customer=customer, key=key, credits=found.credits, now=now)
+        # If Metronome charges, it does so once it has the settings, by the same arithmetic.
+        if found and not found.is_over_limit and not gate.is_metronomes():
+            request_own(
+                customer=customer,
+                key=key,
+                credits=found.credits,
+                tax_cents=found.tax_cents,
+                now=now,
+            )
         if not enabled:
             _check_unpaid(customer.pk, now)
     return row
@@ -140,12 +153,17 @@ def _at_once(row: AutoRecharge, fields: dict[str, Any], now: datetime) -> AtOnce
 
 
 def why_not_on(customer: Customer) -> str:
-    """Why the customer cannot switch it on, '' if they can: it takes a plan and a card."""
+    """Why the customer cannot switch it on, '' if they can: it takes a plan and a card.
+
+    Not while the credits are on hold, or the tax on a recharge is unknown.
+    """
+    if ledger.is_on_hold(customer.pk):
+        return ON_HOLD
     if not Subscription.objects.live().filter(customer=customer).exists():
         return CHOOSE_A_PLAN
-    if cards.shown(customer.pk) is None:
+    if cards.card_of(customer.pk) is None:
         return SAVE_A_CARD
-    return ""
+    return tax.why_not(customer.pk)
 
 
 def _check_can_switch_on(customer: Customer) -> None:
@@ -199,7 +217,7 @@ def pause(*, customer_id: UUID, until_at: datetime, now: datetime) -> None:
 
 
 def mirror_again(*, customer_id: UUID, now: datetime) -> None:
-    """Have the settings copied anew: Metronome switched off what we had not, or we did so briefly.
+    """Have the settings copied anew: Metronome switched off what we had not, or we did for a while.
 
     Until that is done, its switch says nothing about a failed payment.
     """
@@ -214,7 +232,10 @@ def _check_unpaid(customer_id: UUID, now: datetime) -> None:
     Recharge.objects.filter(customer_id=customer_id, state__in=unpaid).run_now(now)
 
 
-def _check(threshold_credits: int, recharge_to_credits: int, limit_cents: int | None) -> None:
+def _check(
+    customer: Customer, threshold_credits: int, recharge_to_credits: int, limit_cents: int | None
+) -> None:
     """Check Metronome's minimums, our maximum and the limit. Raises SettingsInvalid."""
-    if errors := errors_of(threshold_credits, recharge_to_credits, limit_cents):
+    with_tax = partial(tax.with_tax, customer.pk)
+    if errors := errors_of(threshold_credits, recharge_to_credits, limit_cents, with_tax):
         raise SettingsInvalid(errors)

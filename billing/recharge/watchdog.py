@@ -9,6 +9,8 @@ import logging
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from django.conf import settings
+
 from billing import metronome
 from billing.models import AutoRecharge, Contract, Recharge, Wallet
 from jobs.errors import Snooze
@@ -80,13 +82,17 @@ def make_metronome_evaluate(
         enabled=False,
         threshold_credits=row.threshold_credits,
         recharge_to_credits=row.recharge_to_credits,
+        gate=settings.METRONOME_PAYMENT_GATE,
     )
     AutoRecharge.objects.filter(pk=row.pk, low_since_at=row.low_since_at).update(stuck_at=now)
     row.stuck_at = now
 
 
 def _is_low(row: AutoRecharge) -> bool:
-    low = Wallet.objects.filter(customer_id=row.customer_id, balance__lte=row.threshold_credits)
+    """Whether a recharge should come. None does while the wallet is frozen."""
+    low = Wallet.objects.filter(
+        customer_id=row.customer_id, balance__lte=row.threshold_credits, frozen_at=None
+    )
     return low.exists() and not has_open_recharge(row.customer_id)
 
 

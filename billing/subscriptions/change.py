@@ -9,7 +9,7 @@ the first month (`offers`) is off the price; that month counts for so much less 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from fractions import Fraction
@@ -18,6 +18,7 @@ from math import ceil, floor
 from accounts.models import Customer
 from billing import ledger, plans
 from billing.models import CreditGrant, Subscription
+from billing.payments import tax
 
 from . import offers
 from .periods import months_after
@@ -44,6 +45,8 @@ class Shown:
     paid_back_cents: int
     taken_back_credits: int
     next_cents: int
+    due_tax_cents: int = 0
+    next_tax_cents: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +56,8 @@ class Preview:
     `time_share` and `credit_share` are what is left of the former period; the smaller one counts.
     `off_cents` are off the first month's price by an offer, `former_cents` are of what a share is
     paid back. `grant` is what credits are taken back
-    from. `next_at` is when `next_cents` are charged, None if nothing will be.
+    from. `next_at` is when `next_cents` are charged, None if nothing will be. The tax on what is
+    due and on what is next is charged on top of them.
     """
 
     kind: Kind
@@ -70,6 +74,16 @@ class Preview:
     time_share: Fraction = NO_SHARE
     credit_share: Fraction = NO_SHARE
     grant: CreditGrant | None = None
+    due_tax_cents: int = 0
+    next_tax_cents: int = 0
+
+    @property
+    def due_total_cents(self) -> int:
+        return self.due_cents + self.due_tax_cents
+
+    @property
+    def next_total_cents(self) -> int:
+        return self.next_cents + self.next_tax_cents
 
     @property
     def shown(self) -> Shown:
@@ -79,21 +93,13 @@ class Preview:
             paid_back_cents=self.paid_back_cents,
             taken_back_credits=self.taken_back_credits,
             next_cents=self.next_cents,
+            due_tax_cents=self.due_tax_cents,
+            next_tax_cents=self.next_tax_cents,
         )
 
     def agrees(self, shown: Shown) -> bool:
         """Whether the customer has seen exactly these amounts."""
-        return (
-            self.due_cents,
-            self.paid_back_cents,
-            self.taken_back_credits,
-            self.next_cents,
-        ) == (
-            shown.due_cents,
-            shown.paid_back_cents,
-            shown.taken_back_credits,
-            shown.next_cents,
-        )
+        return self.shown == replace(shown, at=self.at)
 
     @property
     def costs(self) -> bool:
@@ -107,6 +113,15 @@ def preview(*, customer: Customer, plan: plans.Plan, at: datetime, now: datetime
     `at` is the moment whose time left counts, `now` the one whose credits left do: a customer who
     was shown an amount some minutes ago is charged that one, unless credits were spent since.
     """
+    found = _without_tax(customer, plan, at, now)
+    return replace(
+        found,
+        due_tax_cents=tax.on(customer.pk, found.due_cents),
+        next_tax_cents=tax.on(customer.pk, found.next_cents),
+    )
+
+
+def _without_tax(customer: Customer, plan: plans.Plan, at: datetime, now: datetime) -> Preview:
     former = Subscription.objects.filter(customer=customer, state=Subscription.State.ACTIVE).first()
     price_cents = plan.price_cents or 0
     kind = kind_of(former, plan, now)

@@ -16,6 +16,7 @@ from accounts.models import Customer
 from billing import ledger, plans
 from billing.live.wake import wake
 from billing.models import Payment, Subscription
+from billing.payments import cards, tax
 from billing.payments import requests as payments
 from jobs.models import due
 from notifications import emit
@@ -44,6 +45,22 @@ class ChangeUnderWay(PlanRefused):
     """Another choice or a payment is still in progress."""
 
 
+class OnHold(PlanRefused):
+    """Staff or a bank's dispute holds the credits: nothing new is charged until that is settled."""
+
+
+class NeedsCard(PlanRefused):
+    """There is no card that could be charged."""
+
+
+class TotalUnknown(PlanRefused):
+    """The total cannot be told yet. `needs_address`: not before the billing profile is written."""
+
+    def __init__(self, message: str, *, needs_address: bool) -> None:
+        super().__init__(message)
+        self.needs_address = needs_address
+
+
 class NotAgreed(PlanRefused):
     """The amounts were not shown yet, or have changed since. `preview` has those of now."""
 
@@ -58,6 +75,7 @@ def preview_plan(*, customer: Customer, plan: str, now: datetime) -> Preview:
     _check_choice(chosen, customer)
     found = change.preview(customer=customer, plan=chosen, at=now, now=now)
     _check_renewal(found.former)
+    _check_tax(found, customer)
     return found
 
 
@@ -91,8 +109,11 @@ def select_plan(
         if former and found.kind == Kind.SAME:
             return _go_on(former, now)
         _check_renewal(former)
+        _check_tax(found, customer)
         if found.costs and not (shown and found.agrees(shown)):
             raise NotAgreed(change.preview(customer=customer, plan=chosen, at=now, now=now))
+        if found.due_cents and cards.card_of(customer.pk) is None:
+            raise NeedsCard("Save a card first. Nothing was charged.")
         if former and found.kind == Kind.DOWNGRADE:
             return _follow_with(former, chosen.key, now)
         return _request(customer, found, own_key, now)
@@ -182,7 +203,14 @@ def _chosen_already(mine: QuerySet[Subscription], plan: str) -> Subscription | N
     return mine.filter(wanted | Q(state=State.ACTIVE, next_plan=plan)).first()
 
 
+def check_not_held(customer: Customer) -> None:
+    """Raise OnHold while the customer's credits are on hold: nobody could spend new ones."""
+    if ledger.is_on_hold(customer.pk):
+        raise OnHold("Your credits are on hold. Until that is settled, no plan can be chosen.")
+
+
 def _check_choice(chosen: plans.Plan, customer: Customer) -> None:
+    check_not_held(customer)
     mine = Subscription.objects.filter(customer=customer)
     if under_way := mine.filter(state=State.REQUESTED).first():
         name = plans.PLANS[under_way.plan].name
@@ -199,6 +227,11 @@ def _check_choice(chosen: plans.Plan, customer: Customer) -> None:
             raise NotSelectable(trial.HAD_A_PLAN)
         if because := trial.refusal(customer):
             raise NotSelectable(because)
+
+
+def _check_tax(found: Preview, customer: Customer) -> None:
+    if found.costs and (because := tax.why_not(customer.pk)):
+        raise TotalUnknown(because, needs_address=tax.needs_address(customer.pk))
 
 
 def _check_renewal(former: Subscription | None) -> None:
@@ -246,6 +279,7 @@ def _request(customer: Customer, found: Preview, key: str, now: datetime) -> Sub
         key=key,
         former=found.former,
         due_cents=found.due_cents,
+        due_tax_cents=found.due_tax_cents,
         paid_back_cents=found.paid_back_cents,
         off_cents=found.off_cents,
         taken_from=found.grant if found.taken_back_credits else None,
@@ -267,7 +301,8 @@ def _request(customer: Customer, found: Preview, key: str, now: datetime) -> Sub
         payments.request_plan_payment(
             subscription=requested,
             period=0,
-            amount_cents=found.due_cents,
+            amount_cents=found.due_total_cents,
+            tax_cents=found.due_tax_cents,
             credits=found.plan.credits,
             now=now,
         )

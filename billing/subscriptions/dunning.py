@@ -2,8 +2,8 @@
 
 It is tried at the period's end, 3 and 7 days later, each time under a key of its own at the
 gateway, and at once when the customer chooses another card or presses "Pay now". A card that must
-not be charged again is not tried again. After the third moment the plan ends. Meanwhile the plan
-goes on, and a period that is paid late keeps its dates.
+not be charged again is not tried again, and none while the credits are on hold. After the third
+moment the plan ends. Meanwhile the plan goes on, and a period that is paid late keeps its dates.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from django.db import transaction
 
 from accounts.models import Customer
+from billing import ledger
 from billing.models import Payment, PaymentMethod, Subscription
 from billing.payments import cards, declines
 from billing.payments import requests as payments
@@ -67,7 +68,8 @@ def follow(subscription: Subscription, payment: Payment, now: datetime) -> datet
         is_other = declines.is_other(payment, card) and payment.attempt_number <= ASKED_TRIES_MAX
         _tell(subscription, payment, began_at, now if is_other else next_at, now)
         Subscription.objects.filter(pk=subscription.pk).update(past_due_at=began_at, tries=passed)
-        is_tried = (is_due or is_other) and payments.try_again(payment, now=now)
+        is_allowed = not ledger.is_on_hold(subscription.customer_id)
+        is_tried = is_allowed and (is_due or is_other) and payments.try_again(payment, now=now)
         if not is_tried and next_at is None:
             return _end(subscription, payment, now, "declined")
     if is_tried:
@@ -132,6 +134,7 @@ def _count_from(subscription: Subscription, payment: Payment, now: datetime) -> 
 def _check_payable(
     subscription: Subscription, payment: Payment, card: PaymentMethod | None
 ) -> None:
+    choose.check_not_held(subscription.customer)
     if choose.requested_plan(subscription.customer):
         raise choose.ChangeUnderWay("Another plan is being set up. Try again in a minute.")
     if not payment.decline:
@@ -166,5 +169,7 @@ def _tell(
         "next_attempt_at": next_at.isoformat() if next_at else None,
         "ends_at": (began_at + TRY_AFTER[-1]).isoformat(),
     }
+    if payment.tax_cents:
+        data["tax_cents"] = payment.tax_cents
     key = payments.charge_name(payment)
     emit(subscription.customer_id, "renewal.declined", key, data, now)

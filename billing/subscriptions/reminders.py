@@ -13,6 +13,7 @@ from django.db.models import F, QuerySet
 
 from billing import plans
 from billing.models import Subscription
+from billing.payments import tax
 from jobs.worker import BatchJob
 from notifications import emit
 
@@ -61,7 +62,10 @@ def _tell(row: Subscription, end_at: datetime, now: datetime) -> bool:
         data = {"ends_at": at, "offer_percent": offers.percent_off(row.customer, now)}
         emit(row.customer_id, "trial.ends_soon", key, data, now)
     elif follows.price_cents:
-        renews = {"plan": follows.key, "at": at, "amount_cents": follows.price_cents}
+        tax_cents = tax.on(row.customer_id, follows.price_cents)
+        renews = {"plan": follows.key, "at": at, "amount_cents": follows.price_cents + tax_cents}
+        if tax_cents:
+            renews["tax_cents"] = tax_cents
         if row.next_plan:
             renews["from"] = row.plan
         emit(row.customer_id, "plan.renews_soon", key, renews, now)

@@ -11,9 +11,10 @@ from datetime import datetime, timedelta
 from django.db import transaction
 
 from accounts.models import Customer
-from billing import plans
-from billing.models import CreditGrant, Payment, Subscription
+from billing import ledger, plans
+from billing.models import CreditGrant, Dispute, Payment, Subscription
 from billing.payments import requests as payments
+from billing.payments import tax
 from billing.sync import contracts
 from jobs.errors import Snooze
 from jobs.models import due
@@ -30,6 +31,7 @@ logger = logging.getLogger(__name__)
 
 State = Subscription.State
 CONFIRMATION_CHECK_SECONDS = 3_600  # while the payment waits for the customer's confirmation
+HOLD_CHECK_SECONDS = 3_600  # while staff has frozen the wallet
 THROUGH = (Payment.State.CHARGED, Payment.State.FAILED, Payment.State.REQUIRES_ACTION)
 
 
@@ -72,12 +74,27 @@ def _activate(subscription: Subscription, now: datetime) -> datetime | None:
 
 def _renew(subscription: Subscription, now: datetime) -> datetime | None:
     period = _next_period(subscription, now)
+    is_asked = Payment.objects.filter(subscription=subscription, period=period).exists()
+    if not is_asked and ledger.is_on_hold(subscription.customer_id):
+        return _wait_for_staff(subscription, now)
     payment = _payment(subscription, period, now)
     if payment and payment.state == Payment.State.FAILED:
         return dunning.follow(subscription, payment, now)
     if payment and payment.state == Payment.State.REQUIRES_ACTION:
         return now + timedelta(seconds=CONFIRMATION_CHECK_SECONDS)
     return _grant_period(subscription, period, payment, now)
+
+
+def _wait_for_staff(subscription: Subscription, now: datetime) -> datetime | None:
+    """Charge nothing for credits that nobody could spend: the plan ends if that lasts too long.
+
+    Unfreezing the wallet makes the plan due. A dispute has stopped the renewal already.
+    """
+    ends_at = (subscription.period_end_at or now) + dunning.TRY_AFTER[-1]
+    if now < ends_at:
+        return min(ends_at, now + timedelta(seconds=HOLD_CHECK_SECONDS))
+    _finish(subscription, now, reason="on_hold")
+    return None
 
 
 def _follow(subscription: Subscription, now: datetime) -> datetime | None:
@@ -94,7 +111,7 @@ def _follow(subscription: Subscription, now: datetime) -> datetime | None:
         if requested_plan(subscription.customer):
             raise Snooze("another plan is about to follow this one", seconds=PAYMENT_CHECK_SECONDS)
         if row.next_plan == Subscription.NO_PLAN:
-            end(row, now, reason="cancelled")
+            end(row, now, reason="disputed" if _was_disputed(row) else "cancelled")
         else:
             rows = Subscription.objects.filter(pk=row.pk)
             rows.cancel(state=State.ENDED, ended_at=now)
@@ -117,6 +134,14 @@ def _follow(subscription: Subscription, now: datetime) -> datetime | None:
     return None
 
 
+def _was_disputed(subscription: Subscription) -> bool:
+    """Whether a dispute has stopped its renewal."""
+    since = subscription.period_start_at or subscription.created_at
+    asked = Dispute.State.NEW, Dispute.State.INQUIRY, Dispute.State.CLOSED
+    disputes = Dispute.objects.filter(customer=subscription.customer_id, created_at__gte=since)
+    return disputes.exclude(state__in=asked).exists()
+
+
 def _tell_of_change(subscription: Subscription, at: datetime, now: datetime) -> None:
     """Tell the customer that this plan took the place of another, in the caller's transaction."""
     if former := subscription.former:
@@ -124,7 +149,7 @@ def _tell_of_change(subscription: Subscription, at: datetime, now: datetime) -> 
             "from": former.plan,
             "to": subscription.plan,
             "at": at.isoformat(),
-            "amount_cents": subscription.due_cents or 0,
+            "amount_cents": (subscription.due_cents or 0) + subscription.due_tax_cents,
         }
         emit(subscription.customer_id, "plan.changed", str(subscription.pk), data, now)
 
@@ -150,12 +175,13 @@ def _payment(subscription: Subscription, period: int, now: datetime) -> Payment 
     Returns once it is charged, has failed, or waits for the customer's confirmation; until then
     raises Snooze.
     """
-    price_cents = _price_cents(subscription, period)
+    price_cents, tax_cents = _price(subscription, period)
     if not price_cents:
         return None
     with transaction.atomic():
         row = Subscription.objects.select_for_update().get(pk=subscription.pk)
-        if (row.state, row.next_plan) != (subscription.state, subscription.next_plan):
+        as_read = subscription.state, subscription.next_plan, subscription.failure
+        if (row.state, row.next_plan, row.failure) != as_read:  # ended, or called off
             raise Snooze("the subscription has just changed")
         is_asked = Payment.objects.filter(subscription=subscription, period=period).exists()
         if row.state == State.ACTIVE and not is_asked and requested_plan(subscription.customer):
@@ -163,7 +189,8 @@ def _payment(subscription: Subscription, period: int, now: datetime) -> Payment 
         payment = payments.request_plan_payment(
             subscription=subscription,
             period=period,
-            amount_cents=price_cents,
+            amount_cents=price_cents + tax_cents,
+            tax_cents=tax_cents,
             credits=plans.PLANS[subscription.plan].credits,
             now=now,
         )
@@ -172,11 +199,15 @@ def _payment(subscription: Subscription, period: int, now: datetime) -> Payment 
     return payment
 
 
-def _price_cents(subscription: Subscription, period: int) -> int:
-    """What the period costs. The first one costs what was shown when the plan was chosen."""
+def _price(subscription: Subscription, period: int) -> tuple[int, int]:
+    """What the period costs, and the tax on it.
+
+    The first one costs what was shown when the plan was chosen.
+    """
     if period == subscription.first_period and subscription.due_cents is not None:
-        return subscription.due_cents
-    return plans.PLANS[subscription.plan].price_cents or 0
+        return subscription.due_cents, subscription.due_tax_cents
+    price_cents = plans.PLANS[subscription.plan].price_cents or 0
+    return price_cents, tax.on(subscription.customer_id, price_cents)
 
 
 def _grant_period(
@@ -195,7 +226,7 @@ def _grant_period(
         starts_at=starts_at,
         ends_at=ends_at,
         priority=plans.PRIORITY_PLAN,
-        paid_cents=payment.amount_cents if payment else None,
+        paid_cents=payment.net_cents if payment else None,
         now=now,
     )
     grant = CreditGrant.objects.get(pk=grant_id)

@@ -8,7 +8,7 @@ from datetime import datetime
 from accounts.models import Customer
 from billing import plans
 from billing.models import Payment, PaymentMethod, Subscription
-from billing.payments import declines
+from billing.payments import declines, tax
 
 from . import dunning
 
@@ -87,7 +87,7 @@ def status_of(row: Subscription, now: datetime) -> Status:
         "changing" if following else "active",
         row.period_end_at,
         next_plan=following,
-        next_cents=(following or plan).price_cents,
+        next_cents=tax.with_tax(row.customer_id, (following or plan).price_cents or 0),
     )
 
 

@@ -42,8 +42,17 @@ def refusal(customer: Customer) -> str:
         return HAD_A_PLAN
     if not is_confirmed(customer):
         return NOT_CONFIRMED.format(customer.user.email)
-    claims = TrialClaim.objects.filter(mailbox_hash=_hash(customer)).exclude(customer=customer)
-    return MAILBOX_USED if claims.exists() else ""
+    return MAILBOX_USED if _is_mailbox_used(customer) else ""
+
+
+def is_open(customer: Customer) -> bool:
+    """Whether the customer could begin the trial now, once the address is confirmed."""
+    chosen = Subscription.objects.filter(customer=customer)
+    live = chosen.filter(state__in=(Subscription.State.REQUESTED, Subscription.State.ACTIVE))
+    had = chosen.filter(plan="trial").exclude(anchor_at=None)
+    if live.exists() or had.exists() or had_paid_plan(customer):
+        return False
+    return not _is_mailbox_used(customer)
 
 
 def is_confirmed(customer: Customer) -> bool:
@@ -62,6 +71,11 @@ def claim(customer: Customer, now: datetime) -> bool:
         mailbox_hash=_hash(customer), defaults={"customer": customer, "claimed_at": now}
     )
     return is_new or row.customer_id == customer.pk
+
+
+def _is_mailbox_used(customer: Customer) -> bool:
+    claims = TrialClaim.objects.filter(mailbox_hash=_hash(customer))
+    return claims.exclude(customer=customer).exists()
 
 
 def _hash(customer: Customer) -> str:

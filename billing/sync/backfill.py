@@ -1,4 +1,5 @@
-"""Create what customers lack at Metronome: their customer, its aliases, their contract.
+"""Create what customers lack at Metronome: their customer, its aliases, their contract, and the
+terms by which it bills nothing beyond the credits.
 
 Workers do this as customers appear. The backfill commands are for rows that were imported, or whose
 job failed for good.
@@ -68,6 +69,26 @@ def customers_without_contract(*, everyone: bool = False) -> QuerySet[Customer]:
     chosen = chosen.exclude(state=Subscription.State.FAILED)
     rows = Customer.objects.select_related("user").exclude(Exists(created))
     return rows if everyone else rows.filter(Exists(chosen))
+
+
+def contracts_with_overage() -> QuerySet[Customer]:
+    """Customers whose contract may bill usage beyond their credits, as last read at Metronome."""
+    rows = Contract.objects.exclude(metronome_id=None).exclude(zero_overage=True)
+    of_customer = rows.filter(customer=OuterRef("pk"))
+    return Customer.objects.select_related("user", "contract").filter(Exists(of_customer))
+
+
+def guarantee(customer: Customer) -> bool:
+    """Have Metronome bill the customer nothing beyond the credits. Safe to repeat.
+
+    Returns whether that holds now. Raises MetronomeUnavailable or MetronomeRejected.
+    """
+    contract = customer.contract
+    is_guaranteed = metronome.guarantee(
+        customer_id=customer.metronome_id or "", contract_id=contract.metronome_id or ""
+    )
+    Contract.objects.filter(pk=contract.pk).update(zero_overage=is_guaranteed)
+    return is_guaranteed
 
 
 def contract_name(customer: Customer) -> str:

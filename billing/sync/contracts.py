@@ -17,7 +17,7 @@ from billing.live.wake import wake
 from billing.models import Contract, CreditGrant
 from jobs.errors import Snooze
 
-from . import grants
+from . import grants, invoices
 
 
 def ensure(customer: Customer, *, now: datetime) -> Contract:
@@ -40,6 +40,7 @@ def ensure(customer: Customer, *, now: datetime) -> Contract:
     if contract.metronome_id:
         return contract
     name = f"vocalis:{customer.pk}"
+    guaranteed: bool | None = True
     try:
         contract_id = metronome.create_contract(
             customer_id=metronome_id,
@@ -53,10 +54,11 @@ def ensure(customer: Customer, *, now: datetime) -> Contract:
             raise metronome.MetronomeUnavailable(
                 f"the contract was created but is not listed yet: {error}"
             ) from error
-        contract_id = found
+        contract_id, guaranteed = found, None  # the synchronisation reads it
     Contract.objects.filter(pk=contract.pk, metronome_id=None).schedule(
-        now, metronome_id=contract_id
+        now, metronome_id=contract_id, zero_overage=guaranteed
     )
+    invoices.run_now(customer.pk, now)
     contract.refresh_from_db()
     return contract
 

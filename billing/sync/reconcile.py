@@ -15,7 +15,16 @@ from decimal import Decimal
 from django.db.models import Sum
 
 from billing import ledger, metronome, plans
-from billing.models import Contract, CreditGrant, Drift, Payment, Purchase, Recharge, Wallet
+from billing.models import (
+    Contract,
+    CreditGrant,
+    Drift,
+    Payment,
+    Purchase,
+    Recharge,
+    Refund,
+    Wallet,
+)
 
 from .drift import ADJUST_CREDITS_MAX, compare, overdue
 from .grants import unmirrored_segments
@@ -117,9 +126,13 @@ def read_account(wallet: Wallet, *, now: datetime) -> Account:
 
 
 def paid_cents(wallet: Wallet) -> int:
-    """What the customer has paid for granted credits, in cents."""
+    """What the customer has paid for granted credits and was not paid back, in cents."""
     granted = Payment.objects.filter(customer_id=wallet.customer_id, grant__isnull=False)
+    back = Refund.objects.filter(
+        customer_id=wallet.customer_id, grant__isnull=False, state=Refund.State.PAID_BACK
+    )
     cents: int = granted.aggregate(cents=Sum("amount_cents", default=0))["cents"]
+    cents -= back.aggregate(cents=Sum("amount_cents", default=0))["cents"]
     return cents
 
 

@@ -11,14 +11,17 @@ from billing.subscriptions import choose
 from billing.sync import contracts, customers, schedule
 from jobs.worker import Worker, all_jobs
 
+from .stripe_stage import have_card
+
 
 class Killed(BaseException):
     """The worker dies here: nothing catches it, nothing is settled."""
 
 
 def establish(stage, customer, *, credits: int = 30_000) -> Contract:
-    """Provision the customer and give credits on a contract. Returns the contract."""
+    """Provision the customer, with a card, and give credits on a contract. Returns the contract."""
     now = stage.now()
+    have_card(customer)
     customers.provision(customer, now)
     contract = contracts.ensure(customer, now=now)
     if credits:
@@ -54,7 +57,11 @@ def save(
     to: int = 200_000,
     limit_cents: int | None = None,
 ) -> AutoRecharge:
-    """Save the settings of a customer with a plan, who agrees to what is charged at once."""
+    """Save the settings of a customer with a plan, who agrees to what is charged at once.
+
+    The customer has a card, a good one if there was none.
+    """
+    have_card(customer)
     have_plan(customer, now)
     numbers = {
         "customer": customer,
@@ -129,7 +136,8 @@ def spend_in_ledger(customer, stage, credits, key="local", acknowledged=False):
 
 
 def select(customer, plan, now, key="form-1") -> Subscription:
-    """Choose a plan as somebody does who was shown what it charges."""
+    """Choose a plan as somebody does who has a card and was shown what it charges."""
+    have_card(customer)
     shown = choose.preview_plan(customer=customer, plan=plan, now=now).shown
     return choose.select_plan(customer=customer, plan=plan, key=key, now=now, shown=shown)
 

@@ -103,7 +103,7 @@ def test_a_payment_that_was_given_up_is_shown_and_tried_again(operator, page, st
         kind="plan",
         state="charged",
         amount_cents=4_900,
-        gateway="test",
+        gateway="stripe",
         created_at=stage.now(),
         due_at=stage.now(),
         dead_at=stage.now(),

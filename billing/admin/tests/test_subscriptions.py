@@ -22,7 +22,7 @@ def operator(client, staff):
 
 
 @pytest.fixture
-def past_due(alice) -> Subscription:
+def past_due(alice, card) -> Subscription:
     """A plan whose renewal was declined two days ago."""
     now = timezone.now()
     row = Subscription.objects.create(
@@ -51,7 +51,7 @@ def test_the_list_says_what_is_past_due_and_when_it_is_tried_next(operator, past
 
 def test_a_declined_payment_is_tried_now_once(operator, past_due):
     response = confirm(operator, Subscription, "try_payment", past_due)
-    assert messages(response) == ["Payment tried: 1."]
+    assert messages(response) == ["Payment tried: 1 subscription."]
     payment = Payment.objects.get()
     assert (payment.state, payment.attempt_number) == ("initiated", 2)
 
@@ -66,7 +66,7 @@ def test_a_plan_is_ended_at_once_with_a_reason(operator, past_due):
     response = confirm(operator, Subscription, "end_plan", past_due, reason="They asked for it")
 
     past_due.refresh_from_db()
-    assert messages(response) == ["Ended: 1."]
+    assert messages(response) == ["Ended: 1 subscription."]
     assert (past_due.state, past_due.due_at) == ("ended", None)
     assert LogEntry.objects.get().change_message == "Ended: They asked for it"
     again = confirm(operator, Subscription, "end_plan", past_due, reason="They asked for it")
@@ -80,7 +80,7 @@ def test_a_choice_that_hangs_is_called_off(operator, alice):
     response = confirm(operator, Subscription, "give_up", row, reason="It cannot be set up")
 
     row.refresh_from_db()
-    assert messages(response) == ["Called off: 1."]
+    assert messages(response) == ["Called off: 1 subscription."]
     assert (row.failure, row.dead_at) == ("It cannot be set up", None)
     Subscription.objects.update(state="active")
     again = confirm(operator, Subscription, "give_up", row, reason="It cannot be set up")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -100,3 +100,46 @@ def test_what_metronome_says_of_an_ended_grant_changes_nothing(alice, now):
 
 def test_a_segment_without_a_reduction_counts_whole(grant):
     assert grant.counted(1_200) == 1_200
+
+
+def spend(wallet_id: int, credits: int, at: datetime) -> None:
+    one = ledger.reserve(wallet_id=wallet_id, key=str(at), amount=credits, now=at)
+    ledger.capture(reservation_id=one.id, now=at)
+
+
+def test_usage_in_between_counts_against_it_again(grant, alice, now):
+    """As at Metronome: else the pack would be short, and the plan's credits end unused."""
+    fund(alice, 500, now=now, segment_id="pack", priority=20)
+    pack = CreditGrant.objects.get(segment_id="pack")
+    ledger.reduce(grant_id=grant.pk, credits=900, now=now)
+    spend(grant.wallet_id, 300, now)
+    pack.refresh_from_db()
+    assert (*numbers(grant)[:2], pack.remaining) == (100, 0, 300)
+
+    ledger.restore(grant_id=grant.pk, credits=900, now=now + timedelta(hours=3))
+
+    pack.refresh_from_db()
+    assert (*numbers(grant)[:2], pack.remaining) == (1_000, 700, 500)
+    entry = LedgerEntry.objects.latest("id")
+    assert sum(credits for _, credits, _ in entry.consumptions) == 0
+
+
+def test_usage_of_a_final_month_stays_where_it_is(grant, alice, now):
+    fund(alice, 500, now=now, segment_id="pack", priority=20)
+    ledger.reduce(grant_id=grant.pk, credits=900, now=now)
+    spend(grant.wallet_id, 300, now)
+
+    ledger.restore(grant_id=grant.pk, credits=900, now=now + timedelta(days=35))
+
+    assert numbers(grant)[:2] == (1_000, 900)
+    assert CreditGrant.objects.get(segment_id="pack").remaining == 300
+
+
+def test_a_grant_raised_at_metronome_covers_earlier_usage(grant, alice, now):
+    fund(alice, 500, now=now, segment_id="pack", priority=20)
+    spend(grant.wallet_id, 1_200, now)
+
+    ledger.record_grant(wallet_id=grant.wallet_id, segment=segment(grant, 1_100), now=now)
+
+    assert numbers(grant)[:2] == (1_100, 0)
+    assert CreditGrant.objects.get(segment_id="pack").remaining == 400

@@ -10,6 +10,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
 from billing.metronome import MetronomeRejected, MetronomeUnavailable, catalogue, setup
+from billing.sync import backfill
 
 POLL_SECONDS = 0.3  # between two requests while waiting for a sandbox that is starting
 
@@ -38,7 +39,7 @@ class Command(BaseCommand):
         try:
             self._wait(wait)
             if check:
-                differences = catalogue.differences(now=timezone.now())
+                differences = catalogue.differences(now=timezone.now()) + _contracts()
             else:
                 differences = []
                 catalogue.ensure(
@@ -62,3 +63,11 @@ class Command(BaseCommand):
                 if time.monotonic() >= until or error.pause_seconds:
                     raise
                 time.sleep(POLL_SECONDS)
+
+
+def _contracts() -> list[str]:
+    """What is different about our contracts, as they were last read."""
+    count = backfill.contracts_with_overage().count()
+    if not count:
+        return []
+    return [f"contracts that may bill usage beyond the credits: {count}; run backfill_contracts"]

@@ -8,10 +8,22 @@ import pytest
 from django.db import close_old_connections, connection
 
 from billing import recharge
-from billing.models import AutoRecharge, Contract, Payment, Purchase, Recharge
+from billing.models import (
+    AutoRecharge,
+    Contract,
+    Payment,
+    PaymentAttempt,
+    Purchase,
+    Recharge,
+)
 from billing.packs import requests as packs
+from billing.payments.gateways import GatewayUnavailable
 from billing.recharge import flow, limits
+from billing.tests import till as tills
 from billing.tests.money_stage import have_plan
+
+saved_card = pytest.mark.usefixtures("card")
+shop = tills.shop  # the fixture
 
 
 def together(act, times: int = 8) -> list:
@@ -26,6 +38,7 @@ def together(act, times: int = 8) -> list:
         return list(pool.map(run, range(times)))
 
 
+@saved_card
 @pytest.mark.django_db(transaction=True)
 def test_one_form_sent_many_times_at_once_is_one_purchase(alice, now):
     made = together(
@@ -38,6 +51,34 @@ def test_one_form_sent_many_times_at_once_is_one_purchase(alice, now):
     assert (Purchase.objects.count(), Payment.objects.count()) == (1, 1)
 
 
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("is_one_form", [True, False])
+def test_pages_for_paying_opened_many_times_at_once_are_one_that_can_be_paid(shop, is_one_form):
+    """By a double click they are one; of as many tabs the last one counts."""
+
+    def send(number):
+        with suppress(GatewayUnavailable):  # told to press again, which leads to the same page
+            packs.buy_at_page(
+                customer=shop.customer,
+                amount_cents=1_000,
+                shown_credits=40_000,
+                is_card_kept=True,
+                key="k" if is_one_form else f"k-{number}",
+                urls=lambda payment: ("http://testserver/done", "http://testserver/left"),
+                now=shop.now(),
+            )
+
+    together(send, 4)
+
+    assert Payment.objects.filter(failure="").count() == 1
+    assert PaymentAttempt.objects.count() == Purchase.objects.count() == (1 if is_one_form else 4)
+    shop.work()
+    opened = [row for row in shop.box.world.store.sessions if row["status"] == "open"]
+    assert len(opened) <= 1
+    assert len(shop.box.world.store.sessions) <= (1 if is_one_form else 4)
+
+
+@saved_card
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("is_one_form", [True, False])
 def test_settings_that_charge_at_once_sent_many_times_at_once_are_one_recharge(
@@ -70,6 +111,7 @@ def test_settings_that_charge_at_once_sent_many_times_at_once_are_one_recharge(
     assert AutoRecharge.objects.get().settings_version == 1
 
 
+@saved_card
 @pytest.mark.django_db(transaction=True)
 def test_a_limit_lowered_while_a_recharge_asks_is_the_one_compared_with_or_comes_after(alice, now):
     """Whichever comes first, the recharge notes the limit that it was within."""

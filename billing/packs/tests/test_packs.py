@@ -7,7 +7,6 @@ import pytest
 from billing import plans
 from billing.hours import ceil_hour, floor_hour
 from billing.models import (
-    ChargeAtTestGateway,
     Contract,
     CreditGrant,
     Payment,
@@ -16,16 +15,13 @@ from billing.models import (
 )
 from billing.packs import flow
 from billing.packs import requests as packs
-from billing.payments import cards, processing
+from billing.payments import processing
 from billing.payments import requests as payments
-from billing.payments.gateways.test import (
-    CONFIRMED_CARD,
-    DECLINING_CARD,
-    TestGateway,
-)
 from billing.sync import contracts, customers
 from billing.tests.money_stage import Killed, balance, drain_killed, establish, remote_balance
+from billing.tests.stripe_stage import CONFIRMED, DECLINED, answer_bank, charged, save_card
 
+pytestmark = pytest.mark.usefixtures("card")
 State = Purchase.State
 
 
@@ -36,7 +32,7 @@ def buy(customer, now, *, amount_cents=2_500, credits=100_000, key="form-1") -> 
 
 
 def charged_cents() -> list[int]:
-    return list(ChargeAtTestGateway.objects.order_by("pk").values_list("amount_cents", flat=True))
+    return charged()
 
 
 def assert_bought_once(customer, credits: int = 100_000) -> Purchase:
@@ -133,6 +129,7 @@ def test_the_same_form_twice_buys_once_and_another_buys_again(stage, alice):
 
 
 def test_a_key_belongs_to_its_customer(stage, alice, bob):
+    save_card(bob)
     buy(alice, stage.now())
     buy(bob, stage.now())
 
@@ -146,24 +143,24 @@ def test_only_what_was_shown_is_charged(alice, now):
 
 
 def test_a_declined_card_charges_and_grants_nothing(stage, alice):
-    cards.choose(customer_id=alice.pk, reference=DECLINING_CARD.reference, now=stage.now())
+    save_card(alice, DECLINED, stage.now())
     buy(alice, stage.now())
     stage.drain()
 
     purchase = Purchase.objects.get()
-    assert (purchase.state, purchase.failure) == (State.FAILED, "The card was declined.")
+    assert (purchase.state, purchase.failure) == (State.FAILED, "Your card was declined.")
     assert (charged_cents(), purchase.due_at) == ([], None)
     assert not CreditGrant.objects.exists()
 
 
 def test_a_payment_to_be_confirmed_is_granted_once_it_is(stage, alice):
-    cards.choose(customer_id=alice.pk, reference=CONFIRMED_CARD.reference, now=stage.now())
+    save_card(alice, CONFIRMED, stage.now())
     buy(alice, stage.now())
     stage.drain()
     payment = Payment.objects.get()
     assert (payment.state, Purchase.objects.get().state) == ("requires_action", State.REQUESTED)
 
-    TestGateway().confirm(key=payments.charge_key(payment))
+    answer_bank(stage, payment)
     payments.check_confirmation(payment, now=stage.now())
     stage.drain()
 
@@ -171,7 +168,7 @@ def test_a_payment_to_be_confirmed_is_granted_once_it_is(stage, alice):
 
 
 def test_an_unconfirmed_payment_is_called_off_after_a_week(stage, alice):
-    cards.choose(customer_id=alice.pk, reference=CONFIRMED_CARD.reference, now=stage.now())
+    save_card(alice, CONFIRMED, stage.now())
     buy(alice, stage.now())
     for _ in range(8):
         stage.drain()
@@ -188,9 +185,8 @@ def test_credits_on_hold_buy_nothing(alice, wallet, now):
         buy(alice, now)
 
 
-def test_without_a_card_nothing_is_bought(alice, now, monkeypatch):
-    monkeypatch.setattr(cards, "shown", lambda customer_id: None)
-
+def test_without_a_card_nothing_is_bought(alice, now, card):
+    card.delete()
     with pytest.raises(packs.PurchaseRefused, match="Save a card"):
         buy(alice, now)
 

@@ -8,18 +8,23 @@ from django.test import Client
 from django.utils import timezone
 
 from billing import ledger
+from billing.live.banners import feed
 from billing.models import (
     AutoRecharge,
     CreditGrant,
+    Dispute,
     Payment,
     PaymentMethod,
     Recharge,
+    Refund,
     Subscription,
     Wallet,
 )
+from billing.plans import PRIORITY_COMPLIMENTARY
 from billing.recharge import limits
 from billing.tests.money_stage import burn, establish, have_plan
 from conftest import fund
+from notifications import banners
 
 RECHARGE = {"enabled": "on", "threshold_credits": "25000", "recharge_to_credits": "200000"}
 
@@ -32,8 +37,8 @@ def page(client, alice):
 
 
 @pytest.fixture
-def planned(page, alice, now):
-    """Alice's browser, and she has a plan."""
+def planned(page, alice, card, now):
+    """Alice's browser, and she has a plan and a card."""
     have_plan(alice, now)
     return page
 
@@ -82,11 +87,33 @@ def test_the_overview_shows_balance_grants_and_history(page, alice, wallet, now)
 
     text = read(page)
 
-    assert "Credits to spend 10,900" in text
-    assert "Balance 11,900 including 1,000 reserved" in text
-    assert re.search(r"Test credits 11,900 12,000 until \d", text)
-    assert re.search(r"Used -600 11,900", text)
-    assert re.search(r"Test credits \+12,000 12,500", text)
+    assert "Credits you can spend 10,900" in text
+    assert "11,900 in all, 1,000 of them held for speech being made." in text
+    assert re.search(r"Test credits 11,900 of 12,000 until \d", text)
+    assert re.search(r"Used [^−+]+ −600 11,900", text)
+    assert re.search(r"Test credits [^−+]+ \+12,000 12,500", text)
+
+
+def test_the_bar_shows_what_can_be_spent_by_kind_and_what_is_held(page, alice, wallet, now):
+    CreditGrant.objects.update(priority=PRIORITY_COMPLIMENTARY)  # 500
+    fund(alice, 1_000, now)
+    fund(alice, 500, now, priority=100, ends_at=now + timedelta(days=10))
+    ledger.reserve(wallet_id=wallet.id, key="a", amount=700, now=now)
+
+    shown = [
+        (part.name, part.credits, part.x, part.width)
+        for part in page.get("/billing/").context["parts"]
+    ]
+
+    assert shown == [
+        ("Plan", 800, "0.00", "40.00"),
+        ("Bought", 500, "40.00", "25.00"),
+        ("Held", 700, "65.00", "35.00"),
+    ], "held is what goes first"
+
+
+def test_who_has_nothing_sees_no_bar(page):
+    assert page.get("/billing/").context["parts"] == []
 
 
 def test_credits_that_begin_later_say_so(page, alice, now):
@@ -94,16 +121,69 @@ def test_credits_that_begin_later_say_so(page, alice, now):
     begins = timezone.now() + timedelta(days=400)
     CreditGrant.objects.update(starts_at=begins, ends_at=begins + timedelta(days=1))
 
-    assert re.search(r"Test credits 5 5 from \d+\sM?\w+ \d{4}, \d\d:\d\d until \d", read(page))
+    assert re.search(r"Test credits 5 of 5 from \d+\sM?\w+ \d{4}, \d\d:\d\d until \d", read(page))
 
 
 def test_who_is_frozen_is_told_where_to_write(page, alice, wallet, now):
     Wallet.objects.update(frozen_at=now)
 
     answer = page.get("/billing/")
-    assert "Your credits are on hold. Please write to us ." in text_of(answer)
+    assert "Your credits are on hold. Until that is settled" in text_of(answer)
     # There, and in every page's footer.
     assert answer.content.decode().count('href="mailto:hello@localhost"') == 2
+
+
+OFFERS = ["Choose a plan", "See what you pay", "Set up", "Switch on again", "Pay now", "Go on with"]
+
+
+@pytest.mark.parametrize("state", ["none", "ending", "past due", "recharge failed"])
+@pytest.mark.parametrize("reason", ["dispute-1", None])
+def test_what_a_hold_would_refuse_is_not_offered(page, alice, wallet, now, state, reason):
+    if state != "none":
+        have_plan(alice, now)
+        ends = now + timedelta(days=3)
+        Subscription.objects.update(period_start_at=now, period_end_at=ends, next_plan="none")
+    if state == "past due":
+        Subscription.objects.update(next_plan="", past_due_at=now)
+        about = {"customer": alice, "gateway": "stripe", "created_at": now, "amount_cents": 4_900}
+        row = Subscription.objects.get()
+        Payment.objects.create(
+            **about, kind="plan", subscription=row, period=1, state="failed", decline="later"
+        )
+    if state == "recharge failed":
+        AutoRecharge.objects.create(
+            customer=alice,
+            threshold_credits=30_000,
+            recharge_to_credits=100_000,
+            failure="Declined.",
+        )
+    before = text_of(page.get("/billing/"))
+    assert any(offer in before for offer in OFFERS)
+    ledger.set_frozen(wallet_id=wallet.id, frozen=True, reason=reason, now=now)
+
+    text = text_of(page.get("/billing/"))
+    plans_page = text_of(page.get("/billing/plans/"))
+    assert not [offer for offer in OFFERS if offer in text]
+    assert "Nothing can be bought while your credits are on hold" in text
+    assert "no plan can be chosen" in plans_page
+    assert not re.search(r"Choose (Creator|Pro)|Change to|Go on with|Start the trial", plans_page)
+    assert "Nothing can be bought" in text_of(page.get("/billing/top-up/"))
+    recharge_page = text_of(page.get("/billing/recharge/"))
+    assert "Nothing is charged until that is settled" in recharge_page
+    assert "Save" not in recharge_page and "See plans" not in recharge_page
+
+
+def test_nothing_offers_credits_that_nobody_sells(page, alice, wallet, now):
+    banners.put_up(alice.pk, "plan.ended", "k", {"plan": "creator", "reason": "unpaid"}, now)
+    banners.put_up(alice.pk, "balance.low", "k", {"balance": 400, "level": 25_000}, now)
+    assert "Top up" in page.get("/studio/").content.decode()
+    assert "Your Creator plan has ended" in page.get("/studio/").content.decode()
+
+    ledger.set_frozen(wallet_id=wallet.id, frozen=True, now=now)
+    html = page.get("/studio/").content.decode()
+    assert "Top up" not in html
+    assert "Your Creator plan has ended" not in html and "credits are left" not in html
+    assert feed([wallet.id]) == {}
 
 
 def test_the_history_has_pages(page, wallet, now):
@@ -114,10 +194,7 @@ def test_the_history_has_pages(page, wallet, now):
     seen, url = [], "/billing/"
     while url:
         html = page.get(url).content.decode()
-        seen += [
-            int(balance)
-            for balance in re.findall(r"-1</td>\s*<td class=\"number\">(\d+)</td>", html)
-        ]
+        seen += [int(balance) for balance in re.findall(r"−1</td>\s*<td [^>]*>(\d+)</td>", html)]
         older = re.search(r'href="(\?before=\d+)#ledger"', html)
         url = f"/billing/{older[1]}" if older else ""
 
@@ -139,13 +216,13 @@ def test_a_plan_is_shown_with_its_end(page, alice, now):
         period_end_at=now + timedelta(days=14),
     )
 
-    assert re.search(r"Trial ends on \d+ \w+ \d{4}", read(page))
+    assert re.search(r"Trial plan Active Choose a plan Ends on \d+ \w+ \d{4}", read(page))
 
 
 def test_what_is_on_its_way_is_said(page, alice, now):
     Subscription.objects.create(customer=alice, plan="creator", key="k", created_at=now)
     Payment.objects.create(
-        customer=alice, kind="recharge", amount_cents=4_375, gateway="test", created_at=now
+        customer=alice, kind="recharge", amount_cents=4_375, gateway="stripe", created_at=now
     )
 
     text = read(page)
@@ -153,6 +230,30 @@ def test_what_is_on_its_way_is_said(page, alice, now):
     assert "Your Creator plan is being set up. Its credits are on their way" in text
     assert "Choose a plan" not in text
     assert "An automatic recharge of $43.75 is under way" in text
+
+
+def test_a_refund_shows_its_amount_and_its_reason_though_there_was_a_grant(page, alice, now):
+    fund(alice, 500, now)
+    payment = Payment.objects.create(
+        customer=alice,
+        kind="pack",
+        amount_cents=2_500,
+        gateway="stripe",
+        state="refunded",
+        grant=CreditGrant.objects.get(),
+        created_at=now,
+    )
+    Refund.objects.create(
+        payment=payment,
+        customer=alice,
+        state="paid_back",
+        amount_cents=2_499,
+        credits=99_986,
+        reason="You <asked> for it.",
+        created_at=now,
+    )
+
+    assert "refunded $24.99: You &lt;asked&gt; for it. $25.00" in read(page)
 
 
 def test_payments_show_how_they_ended(page, alice, now):
@@ -168,7 +269,7 @@ def test_payments_show_how_they_ended(page, alice, now):
             customer=alice,
             kind="plan",
             amount_cents=123_456,
-            gateway="test",
+            gateway="stripe",
             state=state,
             failure=failure,
             grant=bought,
@@ -212,7 +313,7 @@ def test_a_failed_recharge_is_explained_and_switched_on_again_by_one_button(plan
 def test_nothing_of_another_customer_is_shown(page, bob, now):
     fund(bob, 77_777, now)
     Payment.objects.create(
-        customer=bob, kind="recharge", amount_cents=7_777, gateway="test", created_at=now
+        customer=bob, kind="recharge", amount_cents=7_777, gateway="stripe", created_at=now
     )
     Subscription.objects.create(customer=bob, plan="pro", key="k", created_at=now)
     AutoRecharge.objects.create(
@@ -223,7 +324,7 @@ def test_nothing_of_another_customer_is_shown(page, bob, now):
         failure="Bob's card",
     )
     PaymentMethod.objects.create(
-        customer=bob, gateway="test", reference="test-0002", label="Bob's card"
+        customer=bob, gateway="stripe", reference="pm_of_bob", label="Bob's card"
     )
 
     text = read(page) + read(page, "/billing/recharge/")
@@ -246,22 +347,20 @@ def test_customers_words_are_escaped(page, alice, now):
 # --- Cards ----------------------------------------------------------------------------------------
 
 
-def test_a_card_is_chosen_and_shown(page, alice):
-    assert '<option value="test-4242" selected>' in page.get("/billing/").content.decode()
+def test_the_card_is_shown_and_what_may_be_done_with_it(page, card):
+    text = read(page)
 
-    answer = page.post("/billing/card/", {"card": "test-0002"}, follow=True)
-
-    assert "Payments use the Test card •••• 0002 from now on." in text_of(answer)
-    assert '<option value="test-0002" selected>' in answer.content.decode()
-    assert PaymentMethod.objects.get().customer == alice
+    for words in ("Visa •••• 4242", "Replace card", "Remove card", "Manage at Stripe"):
+        assert words in text
+    assert "No card yet" not in text
 
 
-@pytest.mark.parametrize("card", ["", "test-9999", "<b>"])
-def test_a_card_that_is_not_offered_is_refused(page, card):
-    answer = page.post("/billing/card/", {"card": card}, follow=True)
+def test_without_a_card_one_is_asked_for(page):
+    text = read(page)
 
-    assert "Choose one of the cards shown." in text_of(answer)
-    assert not PaymentMethod.objects.exists()
+    assert "No card yet. Plans and recharges need one." in text and "Add a card" in text
+    assert "Remove card" not in text
+    assert "Test mode: nobody is charged." in text
 
 
 def test_looking_at_the_page_writes_nothing(page):
@@ -271,9 +370,10 @@ def test_looking_at_the_page_writes_nothing(page):
     assert not AutoRecharge.objects.exists()
 
 
-def test_a_card_is_chosen_by_post_only(page):
-    assert page.get("/billing/card/", {"card": "test-0002"}).url == "/billing/"
-    assert not PaymentMethod.objects.exists()
+@pytest.mark.parametrize("path", ["card/new/", "card/remove/"])
+def test_cards_are_saved_and_removed_by_post_only(page, card, path):
+    assert page.get(f"/billing/{path}").url == "/billing/"
+    assert PaymentMethod.objects.get() == card
 
 
 # --- Auto-recharge --------------------------------------------------------------------------------
@@ -409,7 +509,7 @@ def test_the_limit_and_how_much_of_it_is_used_are_shown(planned, alice, now):
         kind="recharge",
         state="charged",
         amount_cents=2_500,
-        gateway="test",
+        gateway="stripe",
         created_at=now,
     )
     Recharge.objects.create(
@@ -441,7 +541,7 @@ def test_at_the_limit_it_is_shown_until_when(planned, alice, now):
     answer = planned.get("/billing/")
 
     assert 'data-recharge-state="paused"' in answer.content.decode()
-    until = f"nothing more is charged until {resets_at:%-d %B}"
+    until = f"nothing more is charged until {resets_at:%-d %B} (UTC)"
     assert until in text_of(answer)
 
 
@@ -504,4 +604,34 @@ def test_a_form_without_a_token_is_refused(alice):
     strict.force_login(alice.user)
 
     assert strict.post("/billing/recharge/", RECHARGE).status_code == 403
-    assert strict.post("/billing/card/", {"card": "test-0002"}).status_code == 403
+    assert strict.post("/billing/card/new/").status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("state", "words"),
+    [
+        ("withdrawn", "because your bank has withdrawn your payment of $49.00"),
+        ("lost", "has taken back your payment of $49.00 for good"),
+    ],
+)
+def test_what_a_dispute_holds_is_said_with_its_reason(page, alice, wallet, now, state, words):
+    payment = Payment.objects.create(
+        customer=alice,
+        kind="plan",
+        state="charged",
+        amount_cents=4_900,
+        gateway="stripe",
+        created_at=now,
+    )
+    dispute = Dispute.objects.create(
+        payment=payment,
+        customer=alice,
+        gateway="stripe",
+        reference="dp_1",
+        state=state,
+        amount_cents=4_900,
+        created_at=now,
+    )
+    assert "on hold" not in text_of(page.get("/billing/"))
+    ledger.set_frozen(wallet_id=wallet.pk, frozen=True, reason=dispute.hold, now=now)
+    assert words in text_of(page.get("/billing/"))

@@ -12,13 +12,12 @@ import time_machine
 from django.urls import reverse
 
 from billing.models import CreditGrant, Payment, PaymentMethod, Subscription, Wallet
-from billing.payments import cards
-from billing.payments.gateways.test import DECLINING_CARD, GOOD_CARD
 from billing.subscriptions import choose as subscriptions
 from billing.subscriptions.periods import months_after
 from billing.tests.money_stage import burn
+from billing.tests.stripe_stage import DECLINED, GOOD, save_card
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("card")]
 URL = "/billing/plans/"
 PAY_URL = "/billing/plans/pay/"
 
@@ -65,7 +64,7 @@ def test_an_operator_without_customer_is_told(client, staff):
     assert client.get(URL).status_code == 403
 
 
-def test_it_shows_all_plans_with_prices_and_that_nobody_is_charged(page):
+def test_it_shows_all_plans_with_prices_and_that_nobody_is_charged(page, card):
     shown = text(page.get(URL))
     for words in (
         "Trial",
@@ -76,7 +75,9 @@ def test_it_shows_all_plans_with_prices_and_that_nobody_is_charged(page):
     ):
         assert words in shown
     assert "Write to us" in shown
-    assert shown.count("Nobody is charged") == 2
+    assert shown.count("Visa •••• 4242 Nobody is charged") == 2
+    card.delete()
+    assert text(page.get(URL)).count("Test mode Nobody is charged") == 2
     assert not PaymentMethod.objects.exists()
 
 
@@ -164,7 +165,7 @@ def test_a_choice_that_has_to_wait_for_another_one_is_a_conflict(live, alice):
 
 
 def test_a_declined_card_is_said_and_another_choice_possible(live, stage, alice):
-    cards.choose(customer_id=alice.pk, reference=DECLINING_CARD.reference, now=stage.now())
+    save_card(alice, DECLINED, stage.now())
     key = uuid.uuid4()
     choose(live, "pro", key)
     stage.drain()
@@ -179,7 +180,7 @@ def test_a_declined_change_is_said_beside_the_plan_that_goes_on_until_it_is_old_
 ):
     live.post(URL, {"plan": "trial"})
     stage.drain()
-    cards.choose(customer_id=alice.pk, reference=DECLINING_CARD.reference, now=stage.now())
+    save_card(alice, DECLINED, stage.now())
     choose(live, "creator")
     stage.drain()
     shown = text(live.get(URL))
@@ -189,7 +190,7 @@ def test_a_declined_change_is_said_beside_the_plan_that_goes_on_until_it_is_old_
     with time_machine.travel(stage.now() + timedelta(hours=25), tick=False):
         assert "The payment failed:" not in text(live.get(URL))
 
-    cards.choose(customer_id=alice.pk, reference=GOOD_CARD.reference, now=stage.now())
+    save_card(alice, GOOD, stage.now())
     choose(live, "creator")
     stage.drain()
     live.post("/billing/plans/cancel/")
@@ -302,7 +303,7 @@ def test_the_trials_credits_are_said_to_stay(live, stage):
 def test_a_declined_renewal_is_past_due_and_paid_by_the_button(live, stage, alice):
     choose(live, "creator")
     stage.drain()
-    cards.choose(customer_id=alice.pk, reference=DECLINING_CARD.reference, now=stage.now())
+    save_card(alice, DECLINED, stage.now())
     row = Subscription.objects.get()
     stage.advance(seconds=(row.period_end_at - stage.now()).total_seconds())
     stage.drain()
@@ -318,7 +319,7 @@ def test_a_declined_renewal_is_past_due_and_paid_by_the_button(live, stage, alic
         stage.drain()
         assert "out of date" in text(live.post(PAY_URL, {"tried": "1"}, follow=True))
         assert data_of(live.get("/billing/"))["plan-state"] == "past_due"
-        live.post("/billing/card/", {"card": "test-4242"})
+        save_card(alice, GOOD, stage.now())
         stage.drain()
         assert data_of(live.get("/billing/"))["plan-state"] == "active"
         assert "Nothing is due" in text(live.post(PAY_URL, {"tried": "2"}, follow=True))

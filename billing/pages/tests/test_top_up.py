@@ -10,7 +10,7 @@ URL = "/billing/top-up/"
 
 
 @pytest.fixture
-def page(client, alice):
+def page(client, alice, card):
     """Alice's browser."""
     client.force_login(alice.user)
     return client
@@ -118,9 +118,9 @@ def test_credits_on_hold_are_said_before(page, wallet, now):
 def test_an_old_form_of_a_failed_top_up_says_so(page, alice):
     form = hidden(page.get(f"{URL}?pack=2500"))
     page.post(URL, form)
-    Purchase.objects.update(state="failed", failure="The card was declined.")
+    Purchase.objects.update(state="failed", failure="Your card was declined.")
 
     answer = page.post(URL, form, follow=True)
 
-    assert "The payment of this top-up failed: The card was declined." in text_of(answer)
+    assert "The payment of this top-up failed: Your card was declined." in text_of(answer)
     assert Purchase.objects.count() == 1

@@ -1,27 +1,22 @@
 """Payment gateways, which move the money.
 
-`settings.PAYMENT_GATEWAY` names the one that new payments use.
+Rows have the name of the gateway they were made for, and stay with it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
-from uuid import UUID
 
-from django.conf import settings
 from django.utils.module_loading import import_string
 
 from accounts.models import Customer
-from billing.models import CardSetup, Payment, PaymentAttempt
+from billing.models import BillingProfile, CardSetup, Payment, PaymentAttempt
 from jobs.errors import Unavailable
 
-GATEWAYS = {
-    "stripe": "billing.payments.gateways.stripe.charges.StripeGateway",
-    "test": "billing.payments.gateways.test.TestGateway",
-}
+GATEWAYS = {"stripe": "billing.payments.gateways.stripe.charges.StripeGateway"}
+DEFAULT = "stripe"  # of cards and payments that are new
 
 
 class GatewayDeclined(Exception):
@@ -46,11 +41,16 @@ class CardGone(GatewayDeclined):
     """The card is not this customer's at the gateway any more: it was removed or replaced."""
 
 
+class AlreadyRefunded(GatewayDeclined):
+    """Somebody has given the whole charge back at the gateway: nothing of it is left."""
+
+
 class GatewayUnavailable(Unavailable):
     """The gateway did not respond, so money may have been taken.
 
     `is_doubtful`: it answered with an error of its own. It would repeat that answer to the same
     key, whatever has become of the charge, so `find` says more than charging again.
+    `is_under_way`: another request with the same key is being answered.
     """
 
     def __init__(
@@ -58,13 +58,14 @@ class GatewayUnavailable(Unavailable):
         message: str,
         *,
         is_doubtful: bool = False,
+        is_under_way: bool = False,
         pause_seconds: int = 0,
         retry_after_seconds: float = 0,
     ) -> None:
         super().__init__(
             message, pause_seconds=pause_seconds, retry_after_seconds=retry_after_seconds
         )
-        self.is_doubtful = is_doubtful
+        self.is_doubtful, self.is_under_way = is_doubtful, is_under_way
 
 
 class ChargeState(StrEnum):
@@ -132,6 +133,76 @@ class Setup:
     card: SavedCard | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """What became of a visit to the page where a payment is made. A DONE one has a `charge`.
+
+    `card` paid it; `is_card_kept` says whether it may be charged again.
+    """
+
+    state: SetupState
+    charge: Charge | None = None
+    amount_cents: int = 0
+    currency: str = ""
+    card: SavedCard | None = None
+    is_card_kept: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Tax:
+    """What the gateway says of the tax on an amount. `reference` is the calculation's id.
+
+    `parts` is of how many taxes it consists, each rounded by itself.
+    """
+
+    reference: str
+    cents: int
+    parts: int
+
+
+class TaxUnknown(Exception):
+    """The gateway cannot tell the tax of this address."""
+
+
+class PayPage(Protocol):
+    """A page of the gateway's own where a customer pays once, with any card.
+
+    All but `parameters` raise GatewayUnavailable or Rejected.
+    """
+
+    def ready(self, customer: Customer) -> None:
+        """Have the customer known there. Called in web requests, before `parameters`."""
+
+    def parameters(
+        self,
+        attempt: PaymentAttempt,
+        *,
+        description: str,
+        done_url: str,
+        cancel_url: str,
+        keeps_card: bool,
+    ) -> dict[str, Any]:
+        """What `open` will send, to be stored on the attempt. Makes no network call.
+
+        Raises CardGone if the customer is not known there.
+        """
+
+    def open(self, attempt: PaymentAttempt) -> tuple[str, str]:
+        """Open the page once per key. Returns (its id, its URL, "" if it is not open any more)."""
+
+    def url_of(self, reference: str) -> str:
+        """The URL of a page that was opened, "" if it is not open any more."""
+
+    def read(self, reference: str) -> Visit:
+        """What became of it."""
+
+    def close(self, reference: str) -> Visit:
+        """Close an open page, so that nobody can pay there. DONE if somebody was faster.
+
+        Safe to repeat.
+        """
+
+
 class HostedCards(Protocol):
     """A gateway that keeps customers' cards, which are typed in at a page of its own."""
 
@@ -148,6 +219,9 @@ class HostedCards(Protocol):
     def set_default(self, customer: Customer, reference: str) -> None:
         """Have charges that others make of this customer use the card, too."""
 
+    def tell_profile(self, customer: Customer, profile: BillingProfile) -> None:
+        """Have name, address and tax id there as in the profile. Safe to repeat."""
+
     def saved_card(self, reference: str) -> tuple[str, SavedCard]:
         """(The customer it belongs to, "" if it was removed; the card as it is now)."""
 
@@ -160,25 +234,39 @@ class HostedCards(Protocol):
     def remove_customer(self, reference: str) -> None:
         """Delete a customer with all cards. Safe to repeat."""
 
+    def remove_person(self, customer_id: str) -> None:
+        """Delete whatever was made there for this customer of ours, also what we never heard of.
+
+        Safe to repeat. Called minutes after the last that could be made.
+        """
+
 
 class Gateway(Protocol):
     @property
     def is_real_money(self) -> bool: ...
 
     @property
-    def hosted(self) -> HostedCards | None:
-        """The cards it keeps; None if it has but those of `cards_of`."""
+    def hosted(self) -> HostedCards:
+        """The cards it keeps, and the pages where they are typed in."""
 
-    def cards_of(self, *, customer_id: UUID) -> Sequence[Card]:
-        """The cards this customer can choose without entering card data, the default first.
+    @property
+    def pay_page(self) -> PayPage:
+        """Its page for a single payment."""
 
-        Makes no network call.
+    def tax(self, profile: BillingProfile, *, cents: int, currency: str, is_part: bool) -> Tax:
+        """The tax on so many cents at the address of the profile.
+
+        It is added to them, or with `is_part` a part of them. Safe to repeat. Raises TaxUnknown,
+        GatewayUnavailable or Rejected.
         """
 
-    def parameters(self, attempt: PaymentAttempt, *, description: str) -> dict[str, Any]:
+    def parameters(
+        self, attempt: PaymentAttempt, *, description: str, tax_reference: str = ""
+    ) -> dict[str, Any]:
         """What `charge` will send, to be stored on the attempt. Makes no network call.
 
-        Raises CardGone if the customer is not known there.
+        `tax_reference` is the calculation of the tax in the amount, "" if there is none. Raises
+        CardGone if the customer is not known there.
         """
 
     def charge(self, attempt: PaymentAttempt) -> Charge:
@@ -209,14 +297,20 @@ class Gateway(Protocol):
     def refund(self, attempt: PaymentAttempt, *, key: str, amount_cents: int) -> Refund:
         """Refund so much of the PAID charge, once per key.
 
-        Raises GatewayDeclined or GatewayUnavailable.
+        Raises AlreadyRefunded, GatewayDeclined or GatewayUnavailable.
+        """
+
+    def refund_named(self, attempt: PaymentAttempt, key: str) -> Refund | None:
+        """The refund of this charge that was made under `key`, if there is one.
+
+        Raises GatewayUnavailable.
         """
 
     def find_refund(self, reference: str) -> Refund:
         """The refund of this id as it is now. Raises GatewayUnavailable."""
 
 
-def gateway(name: str = "") -> Gateway:
-    """The gateway of this name, by default the one in use. Raises KeyError for an unknown name."""
-    made: Gateway = import_string(GATEWAYS[name or settings.PAYMENT_GATEWAY])()
+def gateway(name: str = DEFAULT) -> Gateway:
+    """The gateway of this name. Raises KeyError for an unknown one."""
+    made: Gateway = import_string(GATEWAYS[name])()
     return made

@@ -5,15 +5,23 @@ import json
 import pytest
 
 from billing.models import (
-    ChargeAtTestGateway,
     CreditGrant,
     Payment,
     PaymentAttempt,
+    PaymentMethod,
     Subscription,
 )
-from billing.payments import cards, processing, requests
-from billing.payments.gateways import gateway
-from billing.payments.gateways.test import DECLINING_CARD, GOOD_CARD
+from billing.payments import processing, requests
+from billing.refunds import flow
+from billing.tests.stripe_stage import (
+    DECLINED,
+    OTHER_GOOD,
+    charged,
+    charges,
+    have_card,
+    refunded,
+    save_card,
+)
 from notifications import endpoints
 from notifications.models import OutboundWebhook
 
@@ -24,7 +32,8 @@ State = Payment.State
 
 
 @pytest.fixture
-def subscription(alice, now) -> Subscription:
+def subscription(alice, now, stripe_box) -> Subscription:
+    have_card(alice)
     return Subscription.objects.create(customer=alice, plan="creator", key="form-1", created_at=now)
 
 
@@ -57,16 +66,16 @@ def test_a_plan_payment_stops_once_charged_and_has_the_subscription_looked_at(su
     assert payment.state == State.CHARGED
     subscription.refresh_from_db()
     assert subscription.due_at == now
-    assert ChargeAtTestGateway.objects.get().amount_cents == 4_900
-    assert subscription.customer.payment_method.label == "Test card •••• 4242"
+    assert charged() == [4_900]
+    assert subscription.customer.payment_method.label == "Visa •••• 4242"
 
 
 def test_a_declined_plan_payment_fails_in_words(subscription, now):
-    cards.choose(customer_id=subscription.customer_id, reference=DECLINING_CARD.reference, now=now)
+    save_card(subscription.customer, DECLINED, now)
 
     payment = pay(subscription, now)
 
-    assert (payment.state, payment.failure) == (State.FAILED, "The card was declined.")
+    assert (payment.state, payment.failure) == (State.FAILED, "Your card was declined.")
     assert payment.settled_at == now
     subscription.refresh_from_db()
     assert subscription.due_at == now
@@ -120,40 +129,36 @@ def test_such_a_payment_can_be_refunded_once(subscription, now):
     with pytest.raises(requests.NotRefundable):
         requests.request_refund(payment, reason="again", now=now)
     processing.ADVANCE.run(now)
+    assert Payment.objects.get().state == State.REFUNDING
+    flow.ADVANCE.run(now)
 
     payment.refresh_from_db()
     assert (payment.state, payment.failure) == (State.REFUNDED, "The plan could not be set up.")
     assert payment.due_at is None
-    assert ChargeAtTestGateway.objects.get().refunded_at
+    assert (charged(), refunded()) == ([4_900], [4_900])
 
 
-# --- The test gateway -----------------------------------------------------------------------------
+# --- The card -------------------------------------------------------------------------------------
 
 
-def charge(key: str, reference: str = GOOD_CARD.reference):
-    attempt = PaymentAttempt(
-        key=key, amount_cents=100, currency="USD", method_reference=reference, number=1
-    )
-    attempt.parameters = gateway("test").parameters(attempt, description="Test")
-    return gateway("test").charge(attempt)
+def test_without_a_card_a_payment_fails_and_asks_for_one(subscription, now):
+    PaymentMethod.objects.all().delete()
+
+    payment = pay(subscription, now)
+
+    assert (payment.state, payment.failure) == (State.FAILED, "There is no card to charge.")
+    assert payment.decline == Payment.Decline.NEW_CARD
+    assert charges() == []
 
 
-def test_one_key_is_one_charge(db):
-    assert charge("a") == charge("a") != charge("b")
-    assert gateway().find(PaymentAttempt(key="a")) == charge("a")
-    assert gateway().find(PaymentAttempt(key="c")) is None
-    assert ChargeAtTestGateway.objects.count() == 2
+def test_the_card_that_was_saved_last_is_charged(subscription, now):
+    save_card(subscription.customer, DECLINED, now)
+    method = save_card(subscription.customer, OTHER_GOOD, now)
 
-
-def test_a_declined_charge_leaves_nothing_behind(db):
-    with pytest.raises(processing.GatewayDeclined, match="declined"):
-        charge("a", DECLINING_CARD.reference)
-    assert gateway().find(PaymentAttempt(key="a")) is None
-
-
-def test_only_a_card_of_the_gateway_can_be_chosen(alice, now):
-    with pytest.raises(cards.UnknownCard):
-        cards.choose(customer_id=alice.pk, reference="card-of-somebody", now=now)
+    assert pay(subscription, now).state == State.CHARGED
+    [made] = charges()
+    assert made["payment_method"] == method.reference == PaymentMethod.objects.get().reference
+    assert PaymentAttempt.objects.get().label == "Mastercard •••• 4444"
 
 
 # --- What the customer's programs are told --------------------------------------------------------
@@ -165,7 +170,7 @@ def told() -> list[dict]:
 
 def test_a_payment_that_fails_is_told_to_the_customers_programs_once(subscription, now):
     endpoints.create(subscription.customer, "https://a.example", ["payment.failed"], now)
-    cards.choose(customer_id=subscription.customer_id, reference=DECLINING_CARD.reference, now=now)
+    save_card(subscription.customer, DECLINED, now)
 
     payment = pay(subscription, now)
     processing.advance(payment, now)
@@ -177,7 +182,7 @@ def test_a_payment_that_fails_is_told_to_the_customers_programs_once(subscriptio
         "kind": "plan",
         "amount_cents": 4_900,
         "currency": "USD",
-        "failure": "The card was declined.",
+        "failure": "Your card was declined.",
     }
 
 

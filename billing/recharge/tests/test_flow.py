@@ -10,15 +10,14 @@ from billing import metronome
 from billing.inbox import handlers
 from billing.models import (
     AutoRecharge,
-    ChargeAtTestGateway,
     CreditGrant,
     InboundWebhook,
     Payment,
     Recharge,
 )
-from billing.payments import cards, processing
+from billing.payments import processing
 from billing.payments.gateways import GatewayUnavailable
-from billing.payments.gateways.test import DECLINING_CARD, GOOD_CARD, TestGateway
+from billing.payments.gateways.stripe.charges import StripeGateway
 from billing.recharge import flow
 from billing.recharge import requests as recharges
 from billing.sync import contracts
@@ -33,11 +32,12 @@ from billing.tests.money_stage import (
     run_to_low,
     switch_on,
 )
+from billing.tests.stripe_stage import DECLINED, GOOD, charged, refunded, save_card
 from jobs.errors import Unavailable
 from mails import transport
+from metronome_sandbox import thresholds
 from notifications import endpoints
 from notifications.models import OutboundWebhook
-from sandbox import thresholds
 
 State = Recharge.State
 
@@ -49,8 +49,7 @@ def assert_recharged_once(customer, *, to: int = 200_000) -> Recharge:
     assert (payment.state, payment.last_error, payment.dead_at) == (Payment.State.CHARGED, "", None)
     assert recharge.payment == payment
     assert recharge.grant == payment.grant
-    charge = ChargeAtTestGateway.objects.get()
-    assert (charge.amount_cents, charge.refunded_at) == (payment.amount_cents, None)
+    assert (charged(), refunded()) == ([payment.amount_cents], [])
     assert recharge.grant.wallet.customer == customer
     assert (balance(customer), remote_balance(customer)) == (to, to)
     return recharge
@@ -135,7 +134,7 @@ def test_a_low_balance_is_recharged_by_itself(stage, webhooks, alice):
     assert recharge.grant.granted == 180_000
     assert recharge.grant.name == "Auto-recharge"
     assert recharge.settled_at == payment.settled_at == stage.now()
-    assert payment.gateway_reference.startswith("test-charge-")
+    assert payment.gateway_reference.startswith("pi_")
     assert (recharge.due_at, payment.due_at) == (None, None)
     [told] = mail.outbox
     assert "180,000 credits were recharged for $45.00" in told.subject
@@ -169,7 +168,7 @@ def test_recharging_goes_on_time_after_time(stage, webhooks, alice):
 
     assert [recharge.state for recharge in Recharge.objects.all()] == [State.GRANTED] * 4
     assert len({payment.grant_id for payment in Payment.objects.all()}) == 4
-    assert ChargeAtTestGateway.objects.count() == 4
+    assert len(charged()) == 4
     assert (balance(alice), remote_balance(alice)) == (200_000, 200_000)
 
 
@@ -262,7 +261,7 @@ def test_a_payment_whose_word_to_the_recharge_was_lost_is_found_out_within_half_
     stage, webhooks, alice, monkeypatch, state
 ):
     if state == Payment.State.FAILED:
-        cards.choose(customer_id=alice.pk, reference=DECLINING_CARD.reference, now=stage.now())
+        save_card(alice, DECLINED, stage.now())
     run_to_low(stage, alice)
     with monkeypatch.context() as patch:
         patch.setattr(processing, "tell", lambda payment, now: None)
@@ -282,7 +281,7 @@ def test_a_worker_killed_after_an_outside_call_repeats_it_harmlessly(
     stage, webhooks, alice, monkeypatch, call
 ):
     run_to_low(stage, alice)
-    owner = {"charge": TestGateway, "release": metronome, "read_grants": flow}[call]
+    owner = {"charge": StripeGateway, "release": metronome, "read_grants": flow}[call]
     real, deaths = getattr(owner, call), []
 
     def deadly(*args, **kwargs):
@@ -322,17 +321,17 @@ def test_a_charge_whose_answer_was_lost_is_found_even_after_the_card_was_changed
     stage, webhooks, alice, monkeypatch
 ):
     run_to_low(stage, alice)
-    real = TestGateway.charge
+    real = StripeGateway.charge
 
     def lose_the_answer(self, **asked):
         real(self, **asked)
         raise GatewayUnavailable("no answer")
 
     with monkeypatch.context() as patch:
-        patch.setattr(TestGateway, "charge", lose_the_answer)
+        patch.setattr(StripeGateway, "charge", lose_the_answer)
         stage.drain()
     assert Payment.objects.get().state == Payment.State.CHARGING
-    cards.choose(customer_id=alice.pk, reference=DECLINING_CARD.reference, now=stage.now())
+    save_card(alice, DECLINED, stage.now())
     stage.advance(seconds=5)
     stage.drain()
 
@@ -343,7 +342,7 @@ def test_a_charge_whose_answer_was_lost_is_found_even_after_the_card_was_changed
 
 
 def test_a_declined_card_switches_auto_recharge_off_and_tells_the_customer(stage, webhooks, alice):
-    cards.choose(customer_id=alice.pk, reference=DECLINING_CARD.reference, now=stage.now())
+    save_card(alice, DECLINED, stage.now())
     run_to_low(stage, alice)
 
     stage.drain()
@@ -356,29 +355,29 @@ def test_a_declined_card_switches_auto_recharge_off_and_tells_the_customer(stage
     ):
         assert (row.state, row.failure, row.settled_at) == (
             failed,
-            "The card was declined.",
+            "Your card was declined.",
             stage.now(),
         )
     setting = AutoRecharge.objects.get()
-    assert (setting.enabled, setting.failure) == (False, "The card was declined.")
+    assert (setting.enabled, setting.failure) == (False, "Your card was declined.")
     contract = alice.contract
     assert not metronome.recharge_configuration(
         customer_id=alice.metronome_id, contract_id=contract.metronome_id
     ).enabled
-    assert not ChargeAtTestGateway.objects.exists()
+    assert charged() == []
     assert (balance(alice), remote_balance(alice)) == (20_000, 20_000)
     [message] = mail.outbox
     assert message.to == ["alice@example.com"]
     assert "$45.00" in message.body
-    assert "The card was declined." in message.body
+    assert "Your card was declined." in message.body
 
 
 def test_after_the_card_is_fixed_switching_on_recharges_at_once(stage, webhooks, alice):
-    cards.choose(customer_id=alice.pk, reference=DECLINING_CARD.reference, now=stage.now())
+    save_card(alice, DECLINED, stage.now())
     run_to_low(stage, alice)
     stage.drain()
 
-    cards.choose(customer_id=alice.pk, reference=GOOD_CARD.reference, now=stage.now())
+    save_card(alice, GOOD, stage.now())
     switch_on(stage, alice)
     stage.sandbox.tick()
     stage.drain()
@@ -390,7 +389,7 @@ def test_after_the_card_is_fixed_switching_on_recharges_at_once(stage, webhooks,
 
 
 def test_a_worker_killed_while_a_failure_is_told_tells_it_once(stage, webhooks, alice, monkeypatch):
-    cards.choose(customer_id=alice.pk, reference=DECLINING_CARD.reference, now=stage.now())
+    save_card(alice, DECLINED, stage.now())
     run_to_low(stage, alice)
     real_emit, deaths = flow.emit, []
 
@@ -410,7 +409,7 @@ def test_a_worker_killed_while_a_failure_is_told_tells_it_once(stage, webhooks, 
 
 
 def test_a_mail_server_that_is_down_delays_the_mail_only(stage, webhooks, alice, monkeypatch):
-    cards.choose(customer_id=alice.pk, reference=DECLINING_CARD.reference, now=stage.now())
+    save_card(alice, DECLINED, stage.now())
     run_to_low(stage, alice)
     with monkeypatch.context() as patch:
         patch.setattr(transport, "send", refuse(Unavailable("no mail today")))
@@ -426,7 +425,7 @@ def test_a_mail_server_that_is_down_delays_the_mail_only(stage, webhooks, alice,
 
 
 def test_a_failure_is_told_to_a_customer_whose_recharge_was_set_up_by_hand(stage, webhooks, alice):
-    cards.choose(customer_id=alice.pk, reference=DECLINING_CARD.reference, now=stage.now())
+    save_card(alice, DECLINED, stage.now())
     run_to_low(stage, alice)
     AutoRecharge.objects.all().delete()
 
@@ -445,7 +444,7 @@ def test_a_recharge_that_was_switched_off_meanwhile_is_not_charged(stage, webhoo
     assert only_recharge().state == State.FAILED
     assert "switched off" in only_recharge().failure
     assert not Payment.objects.exists()
-    assert not ChargeAtTestGateway.objects.exists()
+    assert charged() == []
     assert not mail.outbox
     assert AutoRecharge.objects.get().failure == ""
     assert remote_balance(alice) == 20_000
@@ -474,7 +473,7 @@ def test_credits_are_granted_under_the_payments_key_when_metronome_refuses_the_r
     assert recharge.payment.grant == recharge.grant
     assert not recharge.grant.is_free
     assert (balance(alice), remote_balance(alice)) == (200_000, 200_000)
-    assert ChargeAtTestGateway.objects.count() == 1
+    assert len(charged()) == 1
 
 
 def doubt(stage, **options):
@@ -549,7 +548,7 @@ def test_what_cannot_be_asked_about_a_release_in_doubt_grants_nothing(stage, web
 
 def test_a_failed_release_in_doubt_is_a_failed_recharge(stage, webhooks, alice):
     run_to_low(stage, alice)
-    cards.choose(customer_id=alice.pk, reference=DECLINING_CARD.reference, now=stage.now())
+    save_card(alice, DECLINED, stage.now())
     doubt(stage)
     stage.drain()
 

@@ -5,9 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from billing import metronome, plans, recharge
-from billing.models import AutoRecharge, ChargeAtTestGateway, Payment, Recharge
-from billing.payments import cards
-from billing.payments.gateways.test import DECLINING_CARD, GOOD_CARD
+from billing.models import AutoRecharge, Payment, Recharge
 from billing.recharge import flow, limits, requests
 from billing.sync import schedule
 from billing.tests.money_stage import (
@@ -20,6 +18,7 @@ from billing.tests.money_stage import (
     save,
     switch_on,
 )
+from billing.tests.stripe_stage import DECLINED, GOOD, charged, save_card
 from notifications import kinds
 
 State = Recharge.State
@@ -51,7 +50,7 @@ def mid_month(stage):
 
 
 def charged_cents() -> list[int]:
-    return list(ChargeAtTestGateway.objects.order_by("pk").values_list("amount_cents", flat=True))
+    return charged()
 
 
 def use_up(stage, customer, left: int = 20_000) -> None:
@@ -98,7 +97,9 @@ def test_a_month_is_a_calendar_month_in_utc(now, begins, ends):
 # --- The limit ------------------------------------------------------------------------------------
 
 
-def test_without_a_limit_of_ones_own_it_is_three_recharges_each_from_an_empty_balance(alice, now):
+def test_without_a_limit_of_ones_own_it_is_three_recharges_each_from_an_empty_balance(
+    alice, card, now
+):
     row = save(alice, now, threshold=25_000, to=200_000)
 
     assert limits.this_month(alice.pk, row, now).limit_cents == 3 * 5_000
@@ -267,6 +268,26 @@ def test_eighty_percent_is_told_once(mid_month, webhooks, alice, told):
     assert [kind for kind, _ in told if kind != "recharge.done"] == ["recharge.limit_near"]
 
 
+@pytest.mark.parametrize(
+    ("month_cents", "limit_cents", "kind"),
+    [
+        (7_999, 10_000, ""),
+        (8_000, 10_000, "recharge.limit_near"),
+        (9_999, 10_000, "recharge.limit_near"),
+        (10_000, 10_000, "recharge.limit_reached"),
+        (10_001, 10_001, "recharge.limit_reached"),
+        (10_680, 13_350, "recharge.limit_near"),  # exactly 80 %
+        (10_679, 13_350, ""),
+    ],
+)
+def test_the_marks_are_exact(alice, now, told, month_cents, limit_cents, kind):
+    numbers = {"month_cents": month_cents, "limit_cents": limit_cents}
+    made = {"workflow_id": "w", "invoice_total": "1", "created_at": now, "resets_at": now}
+    limits.emit_used(Recharge.objects.create(customer=alice, **made, **numbers), now)
+
+    assert [one for one, _ in told] == ([kind] if kind else [])
+
+
 def test_a_charge_of_the_last_second_counts_in_both_months_it_may_belong_to(alice, now):
     """Requested in one month, charged in the next: neither month may get above its limit."""
     begins_at, resets_at = limits.month_of(now)
@@ -275,7 +296,7 @@ def test_a_charge_of_the_last_second_counts_in_both_months_it_may_belong_to(alic
         kind="recharge",
         state="charged",
         amount_cents=4_000,
-        gateway="test",
+        gateway="stripe",
         created_at=resets_at - timedelta(seconds=2),
     )
     Recharge.objects.create(
@@ -429,7 +450,7 @@ def test_a_request_from_before_the_balance_was_filled_up_is_refused(stage, webho
 
 
 def test_after_a_decline_and_a_new_card_it_is_evaluated_at_once(stage, webhooks, alice, told):
-    cards.choose(customer_id=alice.pk, reference=DECLINING_CARD.reference, now=stage.now())
+    save_card(alice, DECLINED, stage.now())
     run_to_low(stage, alice)
     stage.drain()
     assert [kind for kind, _ in told] == ["recharge.declined"]
@@ -437,9 +458,9 @@ def test_after_a_decline_and_a_new_card_it_is_evaluated_at_once(stage, webhooks,
     assert told[0][1] == {
         "recharge": str(declined.pk),
         "amount_cents": 4_500,
-        "failure": "The card was declined.",
+        "failure": "Your card was declined.",
     }
-    cards.choose(customer_id=alice.pk, reference=GOOD_CARD.reference, now=stage.now())
+    save_card(alice, GOOD, stage.now())
     stage.advance(hours=3)
     stage.drain()
     assert charged_cents() == [], "it never switches itself on"
@@ -452,7 +473,7 @@ def test_after_a_decline_and_a_new_card_it_is_evaluated_at_once(stage, webhooks,
 
 
 def test_an_own_recharge_that_is_declined_switches_it_off(stage, webhooks, alice):
-    cards.choose(customer_id=alice.pk, reference=DECLINING_CARD.reference, now=stage.now())
+    save_card(alice, DECLINED, stage.now())
     establish(stage, alice, credits=20_000)
     save(alice, stage.now())
     stage.drain()
@@ -460,7 +481,7 @@ def test_an_own_recharge_that_is_declined_switches_it_off(stage, webhooks, alice
     stage.drain()
 
     row = AutoRecharge.objects.get()
-    assert (row.enabled, row.failure) == (False, "The card was declined.")
+    assert (row.enabled, row.failure) == (False, "Your card was declined.")
     assert not is_on_at_metronome(alice)
     assert charged_cents() == []
 
@@ -488,7 +509,6 @@ def test_it_cannot_be_switched_on_without_a_plan_or_a_card(alice, now, monkeypat
     recharge.save_settings(customer=alice, enabled=False, **numbers)
 
     have_plan(alice, now)
-    monkeypatch.setattr(cards, "shown", lambda customer_id: None)
     with pytest.raises(recharge.SettingsInvalid) as refused:
         recharge.save_settings(customer=alice, enabled=True, **numbers)
     assert "Save a card first" in refused.value.errors["enabled"]

@@ -12,6 +12,8 @@ from billing.tests.money_stage import save
 from mails import render
 from mails.models import OutboundMail
 
+pytestmark = pytest.mark.usefixtures("card")
+
 
 def path(customer) -> str:
     return urlsplit(one_click.off_url(customer.user_id)).path

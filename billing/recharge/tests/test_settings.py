@@ -25,6 +25,8 @@ from jobs import queue
 from jobs.models import due
 from jobs.worker import Worker
 
+pytestmark = pytest.mark.usefixtures("card")
+
 
 def at_metronome(customer) -> metronome.RechargeConfiguration | None:
     return metronome.recharge_configuration(

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 
 import pytest
 
 from billing import ledger, metronome, plans
 from billing.models import (
-    ChargeAtTestGateway,
     CreditGrant,
     Drift,
     LedgerEntry,
@@ -18,9 +17,6 @@ from billing.models import (
     Subscription,
     Wallet,
 )
-from billing.payments import cards
-from billing.payments.gateways.test import CONFIRMED_CARD, DECLINING_CARD, TestGateway
-from billing.payments.requests import charge_key
 from billing.subscriptions import change, choose, take_back
 from billing.subscriptions.choose import ChangeUnderWay, NotAgreed
 from billing.subscriptions.periods import months_after
@@ -36,6 +32,8 @@ from billing.tests.money_stage import (
     remote_balance,
     select,
 )
+from billing.tests.stripe_stage import CONFIRMED, DECLINED, answer_bank, charged, save_card
+from conftest import fund
 
 pytestmark = pytest.mark.django_db
 DAY = timedelta(days=1)
@@ -135,8 +133,7 @@ def test_the_second_upgrade_of_a_period_pays_back_the_plan_and_not_the_reduced_c
     stage.drain()
 
     assert agree(alice) == 3_000_000
-    charged = ChargeAtTestGateway.objects.values_list("amount_cents", flat=True)
-    assert sorted(charged) == [4_900, 10_000, 25_000]
+    assert sorted(charged()) == [4_900, 10_000, 25_000]
 
 
 def test_below_fifty_cents_nothing_is_charged(stage, alice, monkeypatch):
@@ -212,13 +209,13 @@ def test_a_moment_of_the_future_is_not_believed(stage, alice):
         choose.select_plan(customer=alice, plan="pro", key="k", now=now, shown=later)
 
 
-@pytest.mark.parametrize("card", [DECLINING_CARD, CONFIRMED_CARD])
+@pytest.mark.parametrize("card", [DECLINED, CONFIRMED])
 def test_an_upgrade_that_is_not_paid_gives_the_credits_back(stage, alice, card):
     former = begin(stage, alice)
-    cards.choose(customer_id=alice.pk, reference=card.reference, now=stage.now())
+    save_card(alice, card, stage.now())
     row = select(alice, "pro", stage.now(), key="up")
     stage.drain()
-    if card is CONFIRMED_CARD:
+    if card is CONFIRMED:
         assert agree(alice) == 0, "taken back on both sides while the bank waits"
         pass_time(stage, days=7, minutes=1)
         pass_time(stage, minutes=2)
@@ -234,7 +231,7 @@ def test_an_upgrade_that_is_not_paid_gives_the_credits_back(stage, alice, card):
 def test_credits_of_a_grant_that_ended_meanwhile_expire_when_they_come_back(stage, alice):
     former = begin(stage, alice)
     pass_time(stage, seconds=(former.period_end_at - stage.now()).total_seconds() - 3 * 86_400)
-    cards.choose(customer_id=alice.pk, reference=CONFIRMED_CARD.reference, now=stage.now())
+    save_card(alice, CONFIRMED, stage.now())
     select(alice, "pro", stage.now(), key="up")
     stage.drain()
     pass_time(stage, days=7, minutes=1)
@@ -252,7 +249,7 @@ def test_a_worker_killed_while_metronome_takes_credits_back_does_it_once(
 ):
     """The first call takes back, the second one gives back what was not paid."""
     begin(stage, alice)
-    cards.choose(customer_id=alice.pk, reference=DECLINING_CARD.reference, now=stage.now())
+    save_card(alice, DECLINED, stage.now())
     calls, real = [], contracts.set_amount
 
     def deadly(grant, **arguments):
@@ -274,7 +271,7 @@ def test_a_worker_killed_while_metronome_takes_credits_back_does_it_once(
 
 def test_a_slow_worker_does_not_take_back_what_was_given_back(stage, alice):
     begin(stage, alice)
-    cards.choose(customer_id=alice.pk, reference=DECLINING_CARD.reference, now=stage.now())
+    save_card(alice, DECLINED, stage.now())
     row = select(alice, "pro", stage.now(), key="up")
     slow = Subscription.objects.select_related("taken_from").get(pk=row.pk)
     stage.drain()
@@ -344,8 +341,7 @@ def test_a_downgrade_waits_for_the_end_and_keeps_the_anchor(stage, alice):
     creator = choose.current_plan(alice)
     assert (creator.plan, creator.anchor_at, creator.period) == ("creator", pro.anchor_at, 1)
     assert creator.period_start_at == pro.period_end_at
-    charged = ChargeAtTestGateway.objects.order_by("pk").values_list("amount_cents", flat=True)
-    assert list(charged) == [14_900, 4_900]
+    assert charged() == [14_900, 4_900]
     pass_time(stage, hours=1)
     assert agree(alice) == 250_000
 
@@ -384,7 +380,7 @@ def test_a_downgrade_whose_first_payment_is_declined_is_past_due(stage, alice):
     pro = select(alice, "pro", stage.now(), key="one")
     stage.drain()
     select(alice, "creator", stage.now(), key="down")
-    cards.choose(customer_id=alice.pk, reference=DECLINING_CARD.reference, now=stage.now())
+    save_card(alice, DECLINED, stage.now())
     end_of_period(stage, pro)
     stage.drain()
 
@@ -407,17 +403,55 @@ def test_while_the_next_month_is_paid_nothing_is_changed(stage, alice):
 
 def test_a_renewal_waits_for_an_upgrade_and_does_not_happen_beside_it(stage, alice):
     former = begin(stage, alice)
-    cards.choose(customer_id=alice.pk, reference=CONFIRMED_CARD.reference, now=stage.now())
+    save_card(alice, CONFIRMED, stage.now())
     pass_time(stage, seconds=(former.period_end_at - stage.now()).total_seconds() - 3_600)
     row = select(alice, "pro", stage.now(), key="up")
     pass_time(stage, hours=2)
     assert not Payment.objects.filter(subscription=former, period=1).exists()
 
     payment = Payment.objects.get(subscription=row)
-    TestGateway().confirm(key=charge_key(payment))
+    answer_bank(stage, payment)
     choose.payments.check_confirmation(payment, now=stage.now())
     stage.drain()
 
     row.refresh_from_db()
     assert (row.state, row.period_start_at) == ("active", stage.now())
     assert Payment.objects.count() == 2
+
+
+# Real months, worked out by hand: seconds of the period and left of it, credits left of 250,000.
+@pytest.mark.parametrize(
+    ("begins", "at", "left", "paid_back", "taken_back"),
+    [
+        # 29 days to 10 March of a leap year, 15 left: 4900 × 15/29 = 2534.48; 129,310.34 credits
+        ("2028-02-10T12:00:00", "2028-02-24T12:00:00", 250_000, 2_534, 129_311),
+        # 28 days of any other year, 14 left: a half
+        ("2027-02-10T12:00:00", "2027-02-24T12:00:00", 250_000, 2_450, 125_000),
+        # 29 days from a clamped 31 January, one second left of 2,505,600
+        ("2028-01-31T23:59:59", "2028-02-29T23:59:58", 250_000, 0, 1),
+        # 31 days, one second gone: 4900 × 2678399/2678400 = 4899.998; 249,999.9 credits
+        ("2026-12-31T00:00:00", "2026-12-31T00:00:01", 250_000, 4_899, 250_000),
+        # 30 days, 20 left; of the credits 83,333: 4900 × 83333/250000 = 1633.33, exactly these
+        ("2026-04-30T06:30:00", "2026-05-10T06:30:00", 83_333, 1_633, 83_333),
+        # the same with one credit more than two thirds: time counts, 3266.67 and 166,666.67
+        ("2026-04-30T06:30:00", "2026-05-10T06:30:00", 166_668, 3_266, 166_667),
+        # at the very end of its time a period is over: the new plan begins without it
+        ("2026-04-30T06:30:00", "2026-05-30T06:30:00", 250_000, 0, 0),
+    ],
+)
+def test_shares_of_real_months(alice, begins, at, left, paid_back, taken_back):
+    begins_at = datetime.fromisoformat(begins).replace(tzinfo=UTC)
+    at = datetime.fromisoformat(at).replace(tzinfo=UTC)
+    row = Subscription(customer=alice, plan="creator", state="active", anchor_at=begins_at)
+    row.period_start_at, row.period_end_at = begins_at, months_after(begins_at, 1)
+    row.created_at = begins_at
+    row.save()
+    fund(alice, 250_000, begins_at, ends_at=row.period_end_at + DAY)
+    grants = CreditGrant.objects.filter(wallet__customer=alice)
+    grants.update(key=change.grant_key(row, 0), remaining=left)
+
+    found = change.preview(customer=alice, plan=plans.PLANS["pro"], at=at, now=at)
+
+    assert (found.paid_back_cents, found.taken_back_credits) == (paid_back, taken_back)
+    assert found.due_cents == 14_900 - paid_back
+    assert found.next_at == months_after(at, 1)

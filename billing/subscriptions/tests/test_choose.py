@@ -60,14 +60,14 @@ def test_a_paid_plan_is_not_swapped_for_the_trial(stage, alice):
 
 
 @pytest.mark.parametrize("plan", ["enterprise", "gold", "", "Trial"])
-def test_what_is_no_plan_to_choose_is_refused(now, alice, plan):
+def test_what_is_no_plan_to_choose_is_refused(now, alice, card, plan):
     with pytest.raises(NotSelectable):
         select(alice, plan, now)
     assert not Subscription.objects.exists()
 
 
 @pytest.mark.django_db(transaction=True)
-def test_tabs_at_once_give_one_subscription_and_one_payment(alice, now):
+def test_tabs_at_once_give_one_subscription_and_one_payment(alice, card, now):
     barrier, results = Barrier(6), []
 
     def click(number):

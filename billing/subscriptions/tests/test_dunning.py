@@ -6,43 +6,42 @@ from datetime import timedelta
 
 import pytest
 
-from billing.models import ChargeAtTestGateway, Payment, Subscription
-from billing.payments import cards
-from billing.payments.gateways import Card, GatewayDeclined
-from billing.payments.gateways.test import (
-    CONFIRMED_CARD,
-    DECLINING_CARD,
-    GOOD_CARD,
-    TestGateway,
-)
-from billing.payments.requests import charge_key, check_confirmation
+from billing.models import Payment, PaymentMethod, Subscription
+from billing.payments.gateways.stripe.charges import StripeGateway
+from billing.payments.requests import check_confirmation
 from billing.subscriptions import choose, dunning, status
 from billing.subscriptions.periods import months_after
 from billing.tests.money_stage import Killed, agree, drain_killed, pass_time, select
+from billing.tests.stripe_stage import (
+    CONFIRMED,
+    DECLINED,
+    GOOD,
+    answer_bank,
+    charged,
+    charges,
+    decline_next,
+    save_card,
+)
 
 pytestmark = pytest.mark.django_db
 Decline = Payment.Decline
-OTHER_BAD_CARD = Card("test-0341", "Test card •••• 0341", "test-0341")
+OTHER_DECLINED = "4000008260003178"  # at every charge too, once it is saved
+CODES = {Decline.NEVER: "lost_card", Decline.NEW_CARD: "expired_card"}
 
 
 @pytest.fixture
-def declines(monkeypatch):
+def declines(stage, monkeypatch):
     """What the bad cards' declines say, and all keys that were tried with any card."""
     says, tried = {"decline": Decline.LATER}, []
-    real = TestGateway.charge
+    real = StripeGateway.charge
 
     def charge(self, attempt):
         tried.append((attempt.key, attempt.method_reference))
-        if attempt.method_reference in (DECLINING_CARD.reference, OTHER_BAD_CARD.reference):
-            raise GatewayDeclined("The card was declined.", says["decline"])
+        if attempt.label[-4:] in (DECLINED[-4:], OTHER_DECLINED[-4:]):
+            decline_next(stage, CODES.get(says["decline"], "generic_decline"))
         return real(self, attempt)
 
-    monkeypatch.setattr(TestGateway, "charge", charge)
-    monkeypatch.setattr(
-        TestGateway,
-        "cards_of",
-        lambda self, *, customer_id: (GOOD_CARD, DECLINING_CARD, CONFIRMED_CARD, OTHER_BAD_CARD),
-    )
+    monkeypatch.setattr(StripeGateway, "charge", charge)
     says["tried"] = tried
     return says
 
@@ -61,7 +60,7 @@ def told(monkeypatch):
 
 
 def use(customer, card, stage) -> None:
-    cards.choose(customer_id=customer.pk, reference=card.reference, now=stage.now())
+    save_card(customer, card, stage.now())
 
 
 def until(stage, moment) -> None:
@@ -72,7 +71,7 @@ def decline_renewal(stage, customer) -> Subscription:
     """A month of a plan is over, and the card is declined."""
     row = select(customer, "creator", stage.now())
     stage.drain()
-    use(customer, DECLINING_CARD, stage)
+    use(customer, DECLINED, stage)
     row.refresh_from_db()
     until(stage, row.period_end_at)
     row.refresh_from_db()
@@ -98,7 +97,7 @@ def test_it_is_tried_at_the_end_three_and_seven_days_later_and_then_the_plan_end
     name = f"vocalis-payment-{payment.pk}"
     assert [key for key, _ in declines["tried"][1:]] == [f"{name}-{number}" for number in (1, 2, 3)]
     assert (row.state, row.ended_at) == ("ended", end_at + timedelta(days=7))
-    assert row.failure == "The payment for the next month failed: The card was declined."
+    assert row.failure == "The payment for the next month failed: Your card was declined."
     rows = [
         (data["attempt"], data["next_attempt_at"])
         for (kind, _), data in told.items()
@@ -119,7 +118,7 @@ def test_paid_late_the_period_keeps_its_dates(stage, alice, declines, days):
     end_at = row.period_end_at
     pass_time(stage, days=days)
 
-    use(alice, GOOD_CARD, stage)
+    use(alice, GOOD, stage)
     stage.drain()
 
     row.refresh_from_db()
@@ -127,7 +126,7 @@ def test_paid_late_the_period_keeps_its_dates(stage, alice, declines, days):
     assert row.period_end_at == months_after(row.anchor_at, 2)
     assert (row.past_due_at, row.tries) == (None, 0)
     assert agree(alice) == 250_000
-    paid = ChargeAtTestGateway.objects.values_list("amount_cents", flat=True)
+    paid = charged()
     assert list(paid) == [4_900, 4_900]
 
 
@@ -138,10 +137,10 @@ def test_a_card_that_must_not_be_charged_again_is_not_tried_again(
     declines["decline"] = decline
     row = decline_renewal(stage, alice)
     tried = len(declines["tried"])
-    use(alice, OTHER_BAD_CARD, stage)
+    use(alice, OTHER_DECLINED, stage)
     stage.drain()
     assert len(declines["tried"]) == tried + 1, "another card is tried at once"
-    for card in (DECLINING_CARD, OTHER_BAD_CARD):
+    for card in (DECLINED, OTHER_DECLINED):
         use(alice, card, stage)
         stage.drain()
         with pytest.raises(dunning.CardRefused):
@@ -156,12 +155,13 @@ def test_a_card_that_must_not_be_charged_again_is_not_tried_again(
     assert len([kind for kind, _ in told if kind == "renewal.declined"]) == 2
 
 
-def test_the_same_card_saved_anew_is_no_other_card(stage, alice, declines, monkeypatch):
+def test_the_same_card_saved_anew_is_no_other_card(stage, alice, declines):
     declines["decline"] = Decline.NEVER
     decline_renewal(stage, alice)
-    again = Card("test-new-id", "Test card •••• 0002", DECLINING_CARD.fingerprint)
-    monkeypatch.setattr(TestGateway, "cards_of", lambda self, *, customer_id: (again,))
-    use(alice, again, stage)
+    before = PaymentMethod.objects.get()
+    use(alice, DECLINED, stage)
+    again = PaymentMethod.objects.get()
+    assert (again.reference == before.reference, again.fingerprint) == (False, before.fingerprint)
     stage.drain()
     assert Payment.objects.get(period=1).attempt_number == 1
 
@@ -169,11 +169,11 @@ def test_the_same_card_saved_anew_is_no_other_card(stage, alice, declines, monke
 def test_a_card_that_was_refused_is_not_charged_by_going_back_to_it(stage, alice, declines):
     declines["decline"] = Decline.NEVER
     decline_renewal(stage, alice)
-    use(alice, CONFIRMED_CARD, stage)
+    use(alice, CONFIRMED, stage)
     stage.drain()
     payment = Payment.objects.get(period=1)
     assert payment.state == "requires_action"
-    use(alice, DECLINING_CARD, stage)
+    use(alice, DECLINED, stage)
     stage.drain()
     payment.refresh_from_db()
     assert payment.state == "requires_action", "the bank may still confirm the other one"
@@ -216,7 +216,7 @@ def test_nothing_is_due_of_a_plan_that_is_paid(stage, alice):
 def test_a_worker_that_was_away_tries_once_and_counts_from_then(stage, alice, declines):
     row = select(alice, "creator", stage.now())
     stage.drain()
-    use(alice, DECLINING_CARD, stage)
+    use(alice, DECLINED, stage)
     pass_time(stage, days=40)
     stage.drain()
 
@@ -238,7 +238,7 @@ def test_a_confirmation_within_seven_days_pays_the_same_charge_and_nothing_is_tr
     stage, alice, declines
 ):
     row = decline_renewal(stage, alice)
-    use(alice, CONFIRMED_CARD, stage)
+    use(alice, CONFIRMED, stage)
     stage.drain()
     tried = len(declines["tried"])
     pass_time(stage, days=6)
@@ -246,13 +246,13 @@ def test_a_confirmation_within_seven_days_pays_the_same_charge_and_nothing_is_tr
     assert (payment.state, len(declines["tried"])) == ("requires_action", tried)
     assert status.shown(alice, stage.now()).state == "past_due"
 
-    TestGateway().confirm(key=charge_key(payment))
+    answer_bank(stage, payment)
     check_confirmation(payment, now=stage.now())
     stage.drain()
 
     row.refresh_from_db()
     assert (row.period, row.past_due_at) == (1, None)
-    assert ChargeAtTestGateway.objects.filter(state="waiting").count() == 0
+    assert [one["status"] for one in charges()].count("succeeded") == len(charged()) == 2
 
 
 def test_a_cancelled_plan_that_is_past_due_ends_at_once_and_is_not_tried(stage, alice, declines):
@@ -269,8 +269,8 @@ def test_another_plan_begins_at_once_and_the_past_due_payment_is_tried_no_more(
     stage, alice, declines
 ):
     decline_renewal(stage, alice)
-    use(alice, GOOD_CARD, stage)
-    Payment.objects.filter(period=1).update(declined_card=GOOD_CARD.fingerprint)
+    use(alice, GOOD, stage)
+    Payment.objects.filter(period=1).update(declined_card=PaymentMethod.objects.get().fingerprint)
     pro = select(alice, "pro", stage.now(), key="up")
     with pytest.raises(choose.ChangeUnderWay):
         dunning.pay_now(customer=alice, tried=1, now=stage.now())
@@ -280,7 +280,7 @@ def test_another_plan_begins_at_once_and_the_past_due_payment_is_tried_no_more(
 
     pro.refresh_from_db()
     assert (pro.state, pro.due_cents, pro.paid_back_cents) == ("active", 14_900, 0)
-    amounts = ChargeAtTestGateway.objects.order_by("pk").values_list("amount_cents", flat=True)
+    amounts = charged()
     assert list(amounts) == [4_900, 14_900]
 
 
@@ -305,7 +305,7 @@ def test_a_worker_killed_while_it_decides_tries_once(stage, alice, declines, mon
 
 def test_a_declined_trial_of_another_card_is_told_too(stage, alice, declines, told):
     decline_renewal(stage, alice)
-    use(alice, OTHER_BAD_CARD, stage)
+    use(alice, OTHER_DECLINED, stage)
     stage.drain()
     attempts = [data["attempt"] for (kind, _), data in told.items() if kind == "renewal.declined"]
     assert attempts == [1, 2]

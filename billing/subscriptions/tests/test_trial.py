@@ -25,7 +25,7 @@ from conftest import make_customer
 from mails.models import OutboundMail
 from mails.render import render
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("stripe_box")]
 
 
 def subscribe(customer, plan, now, *, ends_at=None, state="active"):

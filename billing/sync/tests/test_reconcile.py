@@ -114,7 +114,7 @@ def test_a_dead_payment_is_named_and_retried(stage, contract, alice):
         kind="plan",
         state="charged",
         amount_cents=4_900,
-        gateway="test",
+        gateway="stripe",
         created_at=stage.now(),
         due_at=stage.now(),
         dead_at=stage.now(),
@@ -159,7 +159,7 @@ def test_granted_payments_are_shown_beside_the_balances(stage, contract, alice):
         kind="plan",
         state="charged",
         amount_cents=4_900,
-        gateway="test",
+        gateway="stripe",
         created_at=stage.now(),
         grant=CreditGrant.objects.get(),
     )

@@ -65,7 +65,7 @@ def test_a_busy_wallet_is_read_every_minute(stage, alice, contract, reason):
             customer=alice,
             kind="recharge",
             amount_cents=100,
-            gateway="test",
+            gateway="stripe",
             created_at=stage.now(),
         )
     contract.refresh_from_db()

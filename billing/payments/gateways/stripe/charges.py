@@ -2,30 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
-from uuid import UUID
 
 from django.conf import settings
 
-from billing.models import GatewayCustomer, Payment, PaymentAttempt
+from billing.models import BillingProfile, GatewayCustomer, Payment, PaymentAttempt
 from billing.payments.gateways import (
-    Card,
+    AlreadyRefunded,
     CardGone,
     Charge,
     ChargeState,
     GatewayDeclined,
-    GatewayUnavailable,
     HostedCards,
+    PayPage,
     Refund,
     RefundState,
+    Tax,
 )
 
-from . import checkout
+from . import checkout, pay_page, tax
 from .client import call, client, for_page, pages, plain
-from .declines import kind_of, words_of
 from .errors import StripeRejected
+from .intents import charge_of
 
 NAME = "stripe"
 # For clocks that differ: a charge may have been made a little before we think that we sent it.
@@ -44,17 +43,24 @@ class StripeGateway:
     def hosted(self) -> HostedCards:
         return checkout
 
-    def cards_of(self, *, customer_id: UUID) -> Sequence[Card]:
-        """None: a card is typed in at Stripe's page, and then is the customer's one card here."""
-        return ()
+    @property
+    def pay_page(self) -> PayPage:
+        return pay_page
 
-    def parameters(self, attempt: PaymentAttempt, *, description: str) -> dict[str, Any]:
+    def tax(self, profile: BillingProfile, *, cents: int, currency: str, is_part: bool) -> Tax:
+        return tax.calculate(profile, cents=cents, currency=currency, is_part=is_part)
+
+    def parameters(
+        self, attempt: PaymentAttempt, *, description: str, tax_reference: str = ""
+    ) -> dict[str, Any]:
         known = GatewayCustomer.objects.filter(
             customer_id=attempt.payment.customer_id, gateway=NAME
         ).first()
         if known is None:
             raise CardGone("There is no card to charge.", Payment.Decline.NEW_CARD)
         usage = CREDENTIAL_USAGE.get(attempt.payment.kind, CREDENTIAL_USAGE_ELSE)  # type: ignore[call-overload]
+        # Stripe Tax then records the charge by itself, and its refunds.
+        hooks = {"hooks": {"inputs": {"tax": {"calculation": tax_reference}}}}
         return {
             "amount": attempt.amount_cents,
             "currency": attempt.currency.lower(),
@@ -71,6 +77,7 @@ class StripeGateway:
             },
             "payment_method_options": {"card": {"stored_credential_usage": usage}},
             "expand": ["latest_charge"],
+            **(hooks if tax_reference else {}),
         }
 
     def charge(self, attempt: PaymentAttempt) -> Charge:
@@ -88,7 +95,8 @@ class StripeGateway:
             return None
         unfinished = intent["status"] in ("requires_confirmation", "requires_payment_method")
         is_open = attempt.outcome == PaymentAttempt.Outcome.OPEN
-        if unfinished and is_open and not intent.get("last_payment_error"):
+        is_ours = unfinished and is_open and not attempt.is_at_page
+        if is_ours and not intent.get("last_payment_error"):
             # Stripe stored it and fell over. An intent is paid once, however often it is confirmed.
             return _confirm_off_session(intent["id"], attempt)
         return charge_of(intent)
@@ -123,44 +131,28 @@ class StripeGateway:
             "payment_intent": attempt.gateway_reference,
             "amount": amount_cents,
             "reason": "requested_by_customer",
-            "metadata": {"vocalis_payment": str(attempt.payment_id)},
+            "metadata": {"vocalis_payment": str(attempt.payment_id), "vocalis_refund": key},
         }
         options: Any = {"idempotency_key": key}
         try:
             return _refund_of(plain(call(lambda: client().v1.refunds.create(fields, options))))
         except StripeRejected as refused:
             if refused.code == "charge_already_refunded":
-                return _last_refund(attempt)
+                if ours := self.refund_named(attempt, key):
+                    return ours
+                raise AlreadyRefunded("somebody has refunded the charge at Stripe") from refused
             if refused.code == "charge_disputed":
                 raise GatewayDeclined("the customer disputes the charge at the bank") from refused
             raise
 
+    def refund_named(self, attempt: PaymentAttempt, key: str) -> Refund | None:
+        made = pages(client().v1.refunds.list, payment_intent=attempt.gateway_reference)
+        named = (one for one in made if one["metadata"].get("vocalis_refund") == key)
+        found = next(named, None)
+        return _refund_of(found) if found else None
+
     def find_refund(self, reference: str) -> Refund:
         return _refund_of(plain(call(lambda: client().v1.refunds.retrieve(reference))))
-
-
-def charge_of(intent: dict[str, Any]) -> Charge:
-    """The state of a PaymentIntent."""
-    reference, error = str(intent["id"]), intent.get("last_payment_error") or {}
-    match intent["status"]:
-        case "succeeded":
-            charge = intent.get("latest_charge")
-            receipt = charge.get("receipt_url") if isinstance(charge, dict) else None
-            return Charge(reference, ChargeState.PAID, receipt_url=receipt or "")
-        case "canceled":
-            return Charge(reference, ChargeState.CANCELLED)
-        case "requires_action":
-            return Charge(reference, ChargeState.WAITING)
-        case "requires_payment_method":
-            kind = kind_of(error)
-            is_waiting = kind == Payment.Decline.CUSTOMER
-            return Charge(
-                reference,
-                ChargeState.WAITING if is_waiting else ChargeState.DECLINED,
-                message=words_of(error, kind),
-                decline=kind,
-            )
-    return Charge(reference, ChargeState.PENDING)
 
 
 def _waiting(declined: GatewayDeclined) -> Charge:
@@ -213,11 +205,3 @@ def _refund_of(refund: dict[str, Any]) -> Refund:
         RefundState.REFUSED if is_refused else RefundState.PAID_BACK,
         f"{reason}." if is_refused else "",
     )
-
-
-def _last_refund(attempt: PaymentAttempt) -> Refund:
-    fields: Any = {"payment_intent": attempt.gateway_reference, "limit": 1}
-    made = plain(call(lambda: client().v1.refunds.list(fields)))["data"]
-    if not made:
-        raise GatewayUnavailable("Stripe says that it is refunded, and knows no refund")
-    return _refund_of(made[0])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from accounts.models import Customer
-from billing.models import CardSetup, GatewayCustomer
+from billing.models import BillingProfile, CardSetup, GatewayCustomer
 from billing.payments.gateways import Card, SavedCard, Setup, SetupState
 
 from . import customers
@@ -87,12 +87,20 @@ def set_default(customer: Customer, reference: str) -> None:
     customers.set_default_card(known.reference, reference)
 
 
+def tell_profile(customer: Customer, profile: BillingProfile) -> None:
+    customers.tell_profile(customer, profile)
+
+
 def remove_card(reference: str) -> None:
     customers.detach(reference)
 
 
 def remove_customer(reference: str) -> None:
     customers.delete(reference)
+
+
+def remove_person(customer_id: str) -> None:
+    customers.delete_all_of(customer_id)
 
 
 def portal_url(customer: Customer, *, return_url: str) -> str:

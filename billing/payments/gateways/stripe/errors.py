@@ -35,7 +35,7 @@ def translated(error: stripe.StripeError) -> Exception:
     code = code_of(error)
     said = f"Stripe: {error.user_message or type(error).__name__}"
     if error.http_status == 409:  # another request with this key is under way
-        return GatewayUnavailable(said)
+        return GatewayUnavailable(said, is_under_way=True)
     match error:
         case stripe.CardError():
             return declined(error)

@@ -9,9 +9,8 @@ from .scripted import scripted
 
 @pytest.fixture
 def stripe(settings):
-    """Stripe as a script, in use as the gateway."""
+    """Stripe as a script."""
     with scripted() as script:
-        settings.PAYMENT_GATEWAY = "stripe"
         settings.STRIPE_SECRET_KEY = "rk_test_123"
         settings.STRIPE_API_URL = script.address
         client._client.cache_clear()

@@ -128,7 +128,7 @@ def test_a_card_is_typed_in_at_stripe_and_shown_here(page, stripe, alice):
     work()
 
     shown = text(page.get("/billing/"))
-    assert "Visa •••• 4242 · expires 04/2030" in shown
+    assert "Visa •••• 4242 Expires 04/2030." in shown
     assert "Your card is being saved." not in shown and "Replace card" in shown
     card = PaymentMethod.objects.get(customer=alice)
     assert (card.gateway, card.reference, card.fingerprint) == ("stripe", "pm_1", "fp_4242")

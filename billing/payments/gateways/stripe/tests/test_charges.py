@@ -6,9 +6,17 @@ from datetime import timedelta
 
 import pytest
 
-from billing.models import GatewayCustomer, Payment, PaymentAttempt, PaymentMethod, Subscription
+from billing.models import (
+    GatewayCustomer,
+    Payment,
+    PaymentAttempt,
+    PaymentMethod,
+    Refund,
+    Subscription,
+)
 from billing.payments import processing, requests
 from billing.payments.gateways import GatewayUnavailable
+from billing.refunds import flow
 from jobs.errors import Rejected
 
 pytestmark = pytest.mark.django_db
@@ -303,9 +311,17 @@ def test_what_is_called_off_is_cancelled_unless_it_was_paid_by_then(
 # --- Refunds --------------------------------------------------------------------------------------
 
 
-def refund_of(payment, now) -> Payment:
-    Payment.objects.update(state=State.REFUNDING)
-    return advance(payment, now)
+def refund_of(payment, now) -> Refund:
+    made, _ = Refund.objects.get_or_create(
+        payment=payment,
+        customer=payment.customer,
+        amount_cents=4_900,
+        reason="Asked for.",
+        created_at=now,
+    )
+    flow.advance(made, now)
+    made.refresh_from_db()
+    return made
 
 
 def refund(status: str = "succeeded", **fields) -> dict:
@@ -321,26 +337,39 @@ def charged(stripe, payment, now) -> Payment:
 def test_a_refund_names_the_charge_the_amount_and_a_key(stripe, charged, now):
     stripe.will("POST /v1/refunds", refund("pending"))
 
-    assert refund_of(charged, now).state == State.REFUNDED
+    made = refund_of(charged, now)
 
+    assert (made.state, made.reference) == (Refund.State.PAID_BACK, "re_1")
     assert (stripe.sent()["payment_intent"], stripe.sent()["amount"]) == ("pi_1", "4900")
-    assert stripe.headers()["Idempotency-Key"] == f"vocalis-refund-{charged.pk}"
-    assert PaymentAttempt.objects.get().refund_reference == "re_1"
+    assert stripe.headers()["Idempotency-Key"] == f"vocalis-refund-{made.pk}-1"
+    assert stripe.sent()["metadata[vocalis_refund]"] == f"vocalis-refund-{made.pk}-1"
 
 
-def test_what_is_refunded_already_counts_as_refunded(stripe, charged, now):
+def test_what_somebody_has_refunded_at_stripe_comes_before_a_person(stripe, charged, now):
     stripe.fails("POST /v1/refunds", 400, code="charge_already_refunded")
-    stripe.will("GET /v1/refunds", {"object": "list", "data": [refund()], "has_more": False})
+    made = refund(metadata={})
+    stripe.will("GET /v1/refunds", {"object": "list", "data": [made], "has_more": False})
 
-    assert refund_of(charged, now).state == State.REFUNDED
+    made = refund_of(charged, now)
+
+    assert made.state == Refund.State.REFUSED
+    assert made.failure.startswith("The whole charge was refunded at Stripe already")
 
 
-@pytest.mark.parametrize("answer", ["disputed", "failed"])
-def test_a_refund_that_the_bank_refuses_needs_a_person(stripe, charged, now, answer):
-    if answer == "disputed":
-        stripe.fails("POST /v1/refunds", 400, code="charge_disputed")
-    else:
-        stripe.will("POST /v1/refunds", refund("failed", failure_reason="lost_or_stolen_card"))
+def test_what_is_disputed_is_left_to_the_dispute(stripe, charged, now):
+    stripe.fails("POST /v1/refunds", 400, code="charge_disputed")
+    stripe.will("GET /v1/refunds", {"object": "list", "data": [], "has_more": False})
 
-    with pytest.raises(Rejected, match="disputes|lost or stolen card"):
-        refund_of(charged, now)
+    made = refund_of(charged, now)
+
+    assert made.state == Refund.State.CALLED_OFF
+    assert made.failure == "Left to the dispute: the customer disputes the charge at the bank."
+
+
+def test_a_refund_that_the_bank_refuses_comes_back(stripe, charged, now):
+    stripe.will("POST /v1/refunds", refund("failed", failure_reason="lost_or_stolen_card"))
+
+    made = refund_of(charged, now)
+
+    assert made.state == Refund.State.REFUSED
+    assert made.failure == "The bank refused it: lost or stolen card."

@@ -6,13 +6,14 @@ from datetime import timedelta
 
 import pytest
 
-from billing.inbox import handlers, sweep
+from billing.inbox import handlers, stripe_money_back, sweep
 from billing.models import (
     EventSweep,
     GatewayCustomer,
     InboundWebhook,
     Payment,
     PaymentAttempt,
+    Refund,
 )
 from billing.payments.gateways.stripe import events
 from jobs.errors import Unavailable
@@ -126,16 +127,32 @@ def test_an_intent_of_a_failed_payment_that_was_not_paid_stays_so(stripe, attemp
     assert not [what for what in stripe.calls if "refunds" in what]
 
 
-def test_a_refund_that_the_bank_refused_later_puts_the_payment_before_a_person(attempt, now):
-    PaymentAttempt.objects.update(outcome=Outcome.PAID, refund_reference="re_1")
+def test_a_refund_that_the_bank_refused_later_is_looked_at_again(attempt, now):
     Payment.objects.update(state="refunded", settled_at=now)
+    made = Refund.objects.create(
+        payment=attempt.payment,
+        customer=attempt.payment.customer,
+        state="paid_back",
+        amount_cents=4_900,
+        reference="re_1",
+        reason="Asked for.",
+        created_at=now,
+    )
 
     assert "looked at again" in happens("refund.failed", refund("failed"), now)
 
-    payment = Payment.objects.get()
-    assert (payment.state, payment.due_at) == ("refunding", now)
+    made.refresh_from_db()
+    assert (made.state, made.due_at) == ("taken_back", now)
+    assert Payment.objects.get().state == "refunding"
     assert "already" in happens("refund.updated", refund("failed"), now, event_id="evt_2")
     assert "refund of payment" in happens("refund.updated", refund(), now, event_id="evt_3")
+
+
+def test_money_of_an_ended_attempt_that_cannot_be_paid_back_needs_a_person(attempt, now):
+    PaymentAttempt.objects.update(refund_reference="re_1")
+    assert "refund of payment" in happens("refund.updated", refund(), now)
+    with pytest.raises(stripe_money_back.RefundRefused, match="another way"):
+        happens("refund.failed", refund("failed"), now, event_id="evt_2")
 
 
 # --- Events that did not arrive -------------------------------------------------------------------
@@ -184,14 +201,6 @@ def test_an_event_that_cannot_be_stored_keeps_no_other_waiting(stripe, now):
     sweep.sweep(row, now)
 
     assert InboundWebhook.objects.get().event_id == "evt_2"
-
-
-def test_nothing_is_swept_where_stripe_is_not_the_gateway(settings, now, db):
-    settings.PAYMENT_GATEWAY = "test"
-    sweep.make_rows(now)
-
-    assert not EventSweep.objects.exists()
-    assert sweep.sweep(EventSweep(source="stripe"), now) is None
 
 
 # --- Rights of the key ----------------------------------------------------------------------------

@@ -21,10 +21,12 @@ from billing.models import (
     Payment,
     PaymentAttempt,
     PaymentMethod,
+    Refund,
     Subscription,
 )
 from billing.payments import processing, requests, setups
 from billing.payments.gateways.stripe import client as stripe_client
+from billing.refunds import flow as refunds
 from jobs.worker import Worker
 
 pytestmark = pytest.mark.django_db
@@ -50,7 +52,13 @@ class Shop:
 
     def work(self) -> None:
         """Webhooks arrive and the worker does what is due, until nothing is."""
-        jobs = [setups.COMPLETE, setups.REMOVE, handlers.PROCESS, processing.ADVANCE]
+        jobs = [
+            setups.COMPLETE,
+            setups.REMOVE,
+            handlers.PROCESS,
+            processing.ADVANCE,
+            refunds.ADVANCE,
+        ]
         for _ in range(3):
             self.box.tick()
             Worker(jobs, clock=self.now).drain()
@@ -119,7 +127,7 @@ def shop(alice, settings):
         thread = threading.Thread(target=server.run, daemon=True)
         thread.start()
         address = f"http://127.0.0.1:{server.effective_port}"
-        settings.PAYMENT_GATEWAY, settings.STRIPE_API_URL = "stripe", address
+        settings.STRIPE_API_URL = address
         settings.STRIPE_SECRET_KEY = "rk_test_journey"
         settings.STRIPE_WEBHOOK_SECRETS = [SECRET]
         stripe_client._client.cache_clear()
@@ -145,7 +153,7 @@ def text(answer) -> str:
 
 def test_a_card_is_saved_shown_charged_replaced_and_removed(shop):
     shop.save("4242424242424242")
-    assert "Visa •••• 4242 · expires 04/2040" in text(shop.browser.get("/billing/"))
+    assert "Visa •••• 4242 Expires 04/2040" in text(shop.browser.get("/billing/"))
 
     payment = shop.pay()
     assert payment.state == State.CHARGED
@@ -245,5 +253,56 @@ def test_a_refund_gives_everything_back_once(shop):
     assert payment.state == State.REFUNDED
     shop.advance(minutes=5)
     shop.work()
-    assert PaymentAttempt.objects.get().refund_reference
+    assert Refund.objects.get().reference
     assert CardSetup.objects.get().state == "done"
+
+
+def test_a_card_whose_removal_was_not_answered_is_removed_once(shop):
+    shop.save("4242424242424242")
+    shop.box.faults.add("/v1/payment_methods", "timeout_after", times=1)
+    shop.browser.post("/billing/card/remove/")
+    shop.work()
+    assert GatewayRemoval.objects.get().last_error
+
+    shop.advance(minutes=5)
+    shop.work()
+
+    assert not GatewayRemoval.objects.exists()
+
+
+def test_a_customer_whose_deletion_was_not_answered_is_deleted_once(shop):
+    shop.save("4242424242424242")
+    shop.box.faults.add("/v1/customers", "timeout_after", times=1)
+    setups.forget(shop.customer, shop.now())
+    shop.work()
+    assert GatewayRemoval.objects.get(kind="customer").last_error
+
+    shop.advance(minutes=11)
+    shop.work()
+
+    assert not GatewayRemoval.objects.exists()
+    assert all(row.body["deleted"] for row in shop.box.world.store.customers)
+
+
+def test_a_page_of_a_customer_who_was_deleted_meanwhile_says_what_is_wrong(shop):
+    page = shop.open_card_page()
+    [reference] = [row.id for row in shop.box.world.store.customers]
+    stripe_client.client().v1.customers.delete(reference)
+
+    answer = shop.type_card(page, "4242424242424242")
+
+    assert answer.status_code < 500
+
+
+@pytest.mark.parametrize("path", ["card/new/", "portal/"])
+def test_who_was_deleted_at_stripe_is_asked_to_wait_and_is_made_anew(shop, path):
+    shop.save("4242424242424242")
+    [reference] = [row.id for row in shop.box.world.store.customers]
+    stripe_client.client().v1.customers.delete(reference)
+
+    answer = shop.browser.post(f"/billing/{path}", follow=True)
+    assert "cannot be opened right now" in text(answer)
+
+    shop.work()
+    assert shop.browser.post(f"/billing/{path}").status_code == 303
+    assert not PaymentMethod.objects.exists()

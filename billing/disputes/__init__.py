@@ -1,0 +1,1 @@
+"""Disputes: what a customer's bank withdraws, and what that holds here."""

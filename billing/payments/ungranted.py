@@ -1,0 +1,41 @@
+"""What becomes of a charged payment for whose credits nothing waits any more.
+
+If the bank has the money, its decision is awaited: lost, the payment is refunded. Won, nothing can
+be paid back of it any more, so its credits are granted (`billing.disputes.owed`). Without a dispute
+a person decides.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from billing.models import Dispute, Payment
+
+from .requests import given_back_elsewhere_cents, is_waited_for
+
+State = Dispute.State
+CHECK_SECONDS = 3_600  # how often to check whether the credits can still be granted
+GIVEN_BACK_THERE = "It was given back to you."
+TAKEN_BY_BANK = "Your bank has given it back to you."
+
+
+def gone(payment: Payment) -> str:
+    """Why nothing of the money is with us any more, "" if some is."""
+    if Dispute.objects.filter(payment=payment, state=State.LOST).exists():
+        return TAKEN_BY_BANK
+    whole = given_back_elsewhere_cents(payment) >= payment.amount_cents
+    return GIVEN_BACK_THERE if whole else ""
+
+
+def waits_until(payment: Payment, now: datetime) -> datetime | None:
+    """When to look again at one that something else is to end; None if a person has to.
+
+    A dispute that was won is made due: it grants the credits.
+    """
+    mine = Dispute.objects.filter(payment=payment)
+    won = mine.filter(state=State.WON)
+    if is_waited_for(payment) or mine.filter(state=State.WITHDRAWN).exists() or won.exists():
+        if not is_waited_for(payment):
+            won.filter(dead_at=None).run_now(now)
+        return now + timedelta(seconds=CHECK_SECONDS)
+    return None

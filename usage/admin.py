@@ -1,7 +1,7 @@
 """Admin of voices, matches, generations, usage events and discrepancies.
 
-The texts of generations and the words of pronunciations are not shown: operators do not need them
-to help.
+The texts and titles of generations, drafts, names of folders and the words of pronunciations are
+not shown: operators do not need them to help.
 """
 
 from __future__ import annotations
@@ -22,10 +22,14 @@ from operations.confirmation import Reason, confirmed
 from . import credit_back
 from .metering import reconciliation
 from .models import (
+    Draft,
+    Favourite,
+    Folder,
     Generation,
     LongSpeech,
     Pronunciation,
     ReconciliationRun,
+    UsageDay,
     UsageDiscrepancy,
     UsageDiscrepancyQuerySet,
     UsageEvent,
@@ -58,6 +62,26 @@ class VoiceAdmin(OfCustomer, ReadOnlyAdmin):
 class PronunciationAdmin(OfCustomer, ReadOnlyAdmin):
     list_display = ("id", "customer")
     exclude = ("written", "spoken")
+    ordering = ("-id",)
+
+
+@admin.register(Draft)
+class DraftAdmin(OfCustomer, ReadOnlyAdmin):
+    list_display = ("customer", "version", "changed_at")
+    exclude = ("text", "former_text", "manner")
+    ordering = ("-changed_at",)
+
+
+@admin.register(Folder)
+class FolderAdmin(OfCustomer, ReadOnlyAdmin):
+    list_display = ("id", "customer", "created_at")
+    exclude = ("name",)
+    ordering = ("-created_at",)
+
+
+@admin.register(Favourite)
+class FavouriteAdmin(OfCustomer, ReadOnlyAdmin):
+    list_display = ("id", "customer", "voice")
     ordering = ("-id",)
 
 
@@ -117,13 +141,13 @@ class GenerationAdmin(OfCustomer, ReadOnlyAdmin):
         "failure",
     )
     list_filter = ("state", "voice_type")
-    exclude = ("text", "manner", "words")
+    exclude = ("text", "title", "manner", "words")
     ordering = ("-created_at",)
     actions = ["give_back", "cancel"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Generation]:
         rows: QuerySet[Generation] = super().get_queryset(request)
-        return rows.defer("text", "manner", "words")
+        return rows.defer("text", "title", "manner", "words")
 
     def describe(self, row: Generation) -> str:
         return f"{row.customer}, {row.created_at:%Y-%m-%d %H:%M}: {row} for {row.credits:,} credits"
@@ -193,6 +217,16 @@ class LongSpeechAdmin(OfCustomer, JobRowAdmin):
 
     def describe(self, row: LongSpeech) -> str:
         return f"{row.generation.customer}: {row}"
+
+
+@admin.register(UsageDay)
+class UsageDayAdmin(OfCustomer, ReadOnlyAdmin):
+    """Sums for pages; `rebuild_usage_days` puts them right."""
+
+    list_display = ("day", "customer", "kind", "voice", "characters", "credits", "generations")
+    list_filter = ("kind", "voice_type")
+    exclude = ("voice_name",)
+    ordering = ("-id",)
 
 
 @admin.register(UsageEvent)

@@ -8,9 +8,10 @@ from __future__ import annotations
 import io
 from typing import BinaryIO
 
-from .encoders import Encoder, WrongCount, encoder, stored
+from .encoders import Encoder, WrongCount, encoder, store, stored
 from .formats import FORMATS, Format, FormatMissing, FormatRefused, offered
 from .helper import ConverterFailed
+from .levels import levels
 from .sndfile import Reader, SoundBroken
 
 __all__ = [
@@ -25,7 +26,9 @@ __all__ = [
     "WrongCount",
     "decode",
     "encoder",
+    "levels",
     "offered",
+    "store",
     "stored",
 ]
 

@@ -10,12 +10,12 @@ WAV and Opus, and nothing in the other formats.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Iterable
+from typing import BinaryIO, Protocol
 
 import lameenc
 
-from . import formats, sndfile
+from . import formats, ogg, sndfile
 from .converter import output_samples
 from .formats import Format, FormatRefused
 from .helper import Converter
@@ -183,14 +183,16 @@ def encoder(
     bit_rate: int | None = None,
     streamed: bool = False,
     samples: int | None = None,
+    serial: int | None = None,
 ) -> Encoder:
     """An encoder of sound of `sample_rate` Hz. Close it in every case.
 
     `rate` is the sample rate that it is delivered at, in Hz; None: the sound's own, or the next
     that the format has. `bit_rate` is in kbit/s; None: the format's default. `samples` is how many
     samples of `sample_rate` will be fed, which the headers of wav and flac say; those two need it,
-    unless `streamed`. Raises FormatRefused, and ConverterFailed (an OSError) from the encoder where
-    sound is resampled or aac.
+    unless `streamed`. `serial` is the number of an Ogg stream, of 32 bits; None: a random one.
+    Raises FormatRefused, and ConverterFailed (an OSError) from the encoder where sound is resampled
+    or aac.
     """
     found = formats.check(format, rate, bit_rate)
     if not streamed and samples is None and format in ("wav", "flac"):
@@ -213,7 +215,8 @@ def encoder(
     codec = CODECS[format](found, inner, wanted, bit_rate or found.bit_rate or 0, made)
     if inner != sample_rate:
         stages.append(Converter(source_rate=sample_rate, target_rate=inner))
-    return _Stream([*stages, codec], counted)
+    numbered = [ogg.Numbered(serial)] if format == "opus" and serial is not None else []
+    return _Stream([*stages, codec, *numbered], counted)
 
 
 def _wav(_: Format, sample_rate: int, rate: int, bit_rate: int, samples: int | None) -> _Codec:
@@ -272,3 +275,22 @@ def stored(samples: bytes, sample_rate: int) -> bytes:
     finally:
         writer.close()
     return writer.take()
+
+
+def store(pieces: Iterable[bytes], sample_rate: int, target: BinaryIO) -> int:
+    """Write the FLAC that is kept of these samples into a file that can seek, piece by piece.
+
+    Returns how many samples there were. Raises ValueError for none.
+    """
+    count = 0
+    writer = sndfile.Writer(sndfile.FLAC, sample_rate=sample_rate, sink=target)
+    try:
+        for piece in pieces:
+            for at in range(0, len(piece), 2 * sndfile.PIECE_SAMPLES):
+                writer.write(piece[at : at + 2 * sndfile.PIECE_SAMPLES])
+            count += len(piece) // 2
+    finally:
+        writer.close()
+    if not count:
+        raise ValueError("There are no samples to store.")
+    return count

@@ -160,13 +160,21 @@ class _Sink:
 
 
 class Writer:
-    """Encodes into one of the formats above. `take` gives the bytes that are ready."""
+    """Encodes into one of the formats above: into the file `sink`, which can seek, or else into
+    memory, from where `take` gives the bytes that are ready."""
 
-    def __init__(self, kind: int, *, sample_rate: int, compression: float | None = None) -> None:
+    def __init__(
+        self,
+        kind: int,
+        *,
+        sample_rate: int,
+        compression: float | None = None,
+        sink: BinaryIO | None = None,
+    ) -> None:
         info = ffi.new("SF_INFO*")
         info.samplerate, info.channels, info.format = sample_rate, 1, kind
         self._sink = _Sink()
-        self._file = _Handle(self._sink, "w", info)
+        self._file = _Handle(sink or self._sink, "w", info)
         if kind == OGG_OPUS:  # a page every 100 ms; else one a second, and the first sound waits
             self._set(_SET_OGG_PAGE_LATENCY_MS, 100.0)
         if compression is not None:
@@ -194,12 +202,13 @@ class Writer:
 
 
 class Reader:
-    """Decodes a file piece by piece. Not the owner of `source`, which must be seekable.
+    """Decodes a file piece by piece. `source` must be seekable; its owner closes it in the end.
 
     Raises SoundBroken, and what reading `source` raises.
     """
 
-    def __init__(self, source: BinaryIO) -> None:
+    def __init__(self, source: BinaryIO, *, is_owner: bool = False) -> None:
+        self._owned = source if is_owner else None
         info = ffi.new("SF_INFO*")
         self._file = _Handle(source, "r", info)
         if info.channels != 1:
@@ -218,11 +227,22 @@ class Reader:
         traceback: TracebackType | None,
     ) -> None:
         self._file.close()
+        if self._owned:
+            self._owned.close()
 
     def __iter__(self) -> Iterator[bytes]:
         """All samples. Raises SoundBroken if there are fewer than the header says."""
+        return self._read(self.samples)
+
+    def part(self, first: int, count: int) -> Iterator[bytes]:
+        """So many samples from that one on. Raises SoundBroken if there are fewer."""
+        if library().sf_seek(self._file._handle, first, SEEK_SET) != first:
+            self._file._raise()
+            raise SoundBroken(f"The sound has no sample {first}.")
+        return self._read(count)
+
+    def _read(self, left: int) -> Iterator[bytes]:
         buffer = ffi.new("short[]", PIECE_SAMPLES)
-        left = self.samples
         while left > 0:
             count = library().sf_read_short(self._file._handle, buffer, min(left, PIECE_SAMPLES))
             self._file._raise()

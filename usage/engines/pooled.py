@@ -105,16 +105,15 @@ class PooledEngine(ABC):
         if not piece.words:
             return Spoken(piece, pause, ())
         words = self.words([word.spoken for word in piece.words])
-        asked = request | {"words": words}
-        if self.takes_ipa and any(word.ipa for word in piece.words):
-            asked["ipa"] = {n: word.ipa for n, word in enumerate(piece.words) if word.ipa}
-        asked, seconds = self.prepare(asked, seconds)
-        given = asked.get("ipa", {})
-        heard = [given.get(n, word) for n, word in enumerate(words)]  # as the answer is measured
-        missing = ""
-        for _ in range(2):
+        for said in (words, _closed(words)):
+            asked = request | {"words": said}
+            if self.takes_ipa and any(word.ipa for word in piece.words):
+                asked["ipa"] = {n: word.ipa for n, word in enumerate(piece.words) if word.ipa}
+            asked, deadline_seconds = self.prepare(asked, seconds)
+            given = asked.get("ipa", {})
+            heard = [given.get(n, word) for n, word in enumerate(said)]  # as the answer is measured
             try:
-                answer, samples = self._pool.ask(asked, seconds=seconds)
+                answer, samples = self._pool.ask(asked, seconds=deadline_seconds)
             except Crashed as error:
                 raise _unspeakable(piece) from error
             if "refused" in answer:
@@ -125,6 +124,15 @@ class PooledEngine(ABC):
                 return Spoken(piece, samples + pause, times)
             logger.warning("%s left something of a piece out: %s", self.spec.name, missing)
         raise _unspeakable(piece)
+
+
+def _closed(words: Sequence[str]) -> list[str]:
+    """The words for the second try: with a full stop where they end without a mark.
+
+    Kokoro swallows a weak word at an open end: "the tram rings twice a".
+    """
+    *before, last = words
+    return [*before, f"{last}." if last[-1:].isalnum() else last]
 
 
 def missing_packages(*names: str) -> str:

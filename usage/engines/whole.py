@@ -3,14 +3,17 @@
 import struct
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from usage.engines import PIECE_SECONDS, WAV, Engine, EngineFailed, NothingToSpeak, Settings, Spoken
-from usage.text.pieces import PARAGRAPH_PAUSE, Piece, pieces
+from usage.text import MAX_CHARACTERS
+from usage.text.pieces import LINE_PAUSE, PARAGRAPH_PAUSE, PAUSES, Piece, pieces
+from usage.text.sections import blocks
 
-# Bounds the memory of a request: 86 MB of samples at 24 kHz. 5,000 characters of prose take 5
-# minutes, 20 at the slowest speed; only text that is spelled out takes longer.
+# Bounds the memory of a request: 86 MB of samples at 24 kHz. MAX_CHARACTERS of prose take 5
+# minutes, 20 at the slowest speed; only text that is spelled out takes longer. A longer text may
+# take as much more as it is longer: its samples are never in memory together.
 AUDIO_SECONDS_MAX = 30 * 60
 
 
@@ -109,24 +112,46 @@ def pieces_for(
     """
     # An engine shortens the pauses of pieces as it shortens their words.
     pause = PARAGRAPH_PAUSE if paragraph_pause_seconds is None else paragraph_pause_seconds * speed
-    todo = pieces(
-        text,
-        language=language,
-        characters_max=engine.characters_max,
-        first_characters_max=engine.first_characters_max,
-        paragraph_pause_seconds=pause,
-        pronunciations=pronunciations,
-    )
+    todo: list[Piece] = []
+    for start, end in blocks(text):
+        found = pieces(
+            text[start:end],
+            language=language,
+            characters_max=engine.characters_max,
+            first_characters_max=None if todo else engine.first_characters_max,
+            paragraph_pause_seconds=pause,
+            pronunciations=pronunciations,
+        )
+        todo += (_moved(piece, start) for piece in found)
+        if found and text[end:].strip():  # it is not the end of the text
+            todo[-1] = replace(todo[-1], pause_seconds=_pause_after(text[start:end], pause))
     if not todo:
         raise NothingToSpeak("There is nothing to speak in this text.")
     return todo
 
 
-def check_length(seconds: float) -> None:
-    """Raises a permanent EngineFailed if a text makes too much audio."""
-    if seconds > AUDIO_SECONDS_MAX:
+def _moved(piece: Piece, by: int) -> Piece:
+    """The piece of a text that stands so many characters further on."""
+    words = tuple(replace(each, start=each.start + by, end=each.end + by) for each in piece.words)
+    return replace(piece, start=piece.start + by, end=piece.end + by, words=words)
+
+
+def _pause_after(block: str, paragraph_pause_seconds: float) -> float:
+    """The pause after a block that the text goes on behind."""
+    written = block.rstrip()
+    blanks = block[len(written) :]
+    if blanks.count("\n") > 1:
+        return paragraph_pause_seconds
+    ends = "\n" in blanks or any(sign in written[-3:] for sign in ".!?…")
+    return LINE_PAUSE if ends else PAUSES[""]
+
+
+def check_length(seconds: float, *, characters: int = 0) -> None:
+    """Raises a permanent EngineFailed if a text of so many characters makes too much audio."""
+    longest = AUDIO_SECONDS_MAX * max(1.0, characters / MAX_CHARACTERS)
+    if seconds > longest:
         raise EngineFailed(
-            f"The text makes more than {AUDIO_SECONDS_MAX // 60} minutes of audio. Shorten it.",
+            f"The text makes more than {longest / 60:.0f} minutes of audio. Shorten it.",
             permanent=True,
         )
 

@@ -29,6 +29,7 @@ from billing.live.wake import wake
 from billing.models import Contract, Wallet
 from jobs.models import due
 from jobs.walk import CHUNK
+from usage import rollup
 from usage.models import UsageEvent, VoiceType
 from usage.speech import pricing
 
@@ -139,6 +140,7 @@ def _import(batch: list[Row], wallet_id: int, now: datetime) -> Iterator[Result]
 def _capture(batch: list[Row], wallet_id: int, now: datetime) -> None:
     """Capture the credits of all rows and make their events due, or do nothing."""
     with transaction.atomic():
+        rollup.add(batch[0].customer_id, map(_counted, batch))
         spends = [ledger.Spend(row.transaction_id, row.credits, row.happened_at) for row in batch]
         reservation_ids = ledger.spend_all(wallet_id=wallet_id, spends=spends, now=now)
         UsageEvent.objects.bulk_create(
@@ -155,6 +157,11 @@ def _capture(batch: list[Row], wallet_id: int, now: datetime) -> None:
             )
             for row, reservation_id in zip(batch, reservation_ids, strict=True)
         )
+
+
+def _counted(row: Row) -> tuple[rollup.Place, rollup.Sums]:
+    where = rollup.place(row.event_type, row.properties, row.happened_at, rollup.IMPORTED)
+    return where, rollup.sums(row.properties, row.credits, rollup.IMPORTED)
 
 
 def _refused(row: Row, error: Exception) -> Result:

@@ -14,18 +14,33 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.CreateModel(
+            name='Draft',
+            fields=[
+                ('customer', models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, primary_key=True, related_name='draft', serialize=False, to='accounts.customer')),
+                ('text', models.TextField(blank=True, default='', help_text='As it was typed.')),
+                ('voice', models.CharField(blank=True, default='', max_length=120)),
+                ('manner', models.JSONField(blank=True, default=dict, help_text='Fields of the manner, as they were typed.')),
+                ('former_text', models.TextField(blank=True, default='', help_text='What the text has replaced as a whole.')),
+                ('version', models.PositiveBigIntegerField()),
+                ('changed_at', models.DateTimeField()),
+            ],
+        ),
+        migrations.CreateModel(
             name='Generation',
             fields=[
                 ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
                 ('key', models.CharField(max_length=144)),
                 ('body_hash', models.CharField(help_text='SHA-256 of text, voice and what is asked for of the manner: the same key with another body is refused.', max_length=64)),
                 ('text', models.TextField(help_text='Normalised: NFC, line ends LF.')),
+                ('text_deleted_at', models.DateTimeField(blank=True, help_text='When its customer deleted it: text and audio are gone, the receipt stays.', null=True)),
+                ('title', models.CharField(blank=True, default='', help_text='What its customer calls it. In NFC.', max_length=120)),
                 ('manner', models.JSONField(blank=True, default=dict, help_text='How it is spoken, as far as it is not the usual way; see `usage.speech.manner`.')),
                 ('voice', models.CharField(help_text='Id of a house voice or of a personal Voice.', max_length=120)),
                 ('voice_name', models.CharField(max_length=60)),
                 ('voice_type', models.CharField(choices=[('standard', 'Standard'), ('premium', 'Premium')], max_length=10)),
                 ('characters', models.PositiveIntegerField(help_text='Of the text.')),
-                ('characters_spoken', models.PositiveIntegerField(blank=True, help_text='Spoken and charged, if its customer stopped it. Empty: all of the text.', null=True)),
+                ('characters_spoken', models.PositiveIntegerField(blank=True, help_text='Spoken and charged, if it was stopped or some was left out. Empty: all.', null=True)),
+                ('left_out', models.JSONField(blank=True, default=list, help_text='Ranges of the text that could not be spoken and were not charged.')),
                 ('credits', models.BigIntegerField(help_text='What it costs; of a stopped one what it cost.')),
                 ('state', models.CharField(choices=[('pending', 'Pending'), ('done', 'Done'), ('failed', 'Failed')], default='pending', max_length=10)),
                 ('is_queued', models.BooleanField(default=False, help_text='So long that a worker speaks it or makes it again, on its `LongSpeech`.')),
@@ -46,8 +61,51 @@ class Migration(migrations.Migration):
                 ('api_key', models.ForeignKey(blank=True, db_index=False, help_text='The API key that asked for it. Empty: asked for on the site.', null=True, on_delete=django.db.models.deletion.PROTECT, related_name='generations', to='accounts.apikey')),
                 ('credit_back', models.OneToOneField(blank=True, help_text='The credits that were credited back for it.', null=True, on_delete=django.db.models.deletion.PROTECT, related_name='generation', to='billing.complimentarygrant')),
                 ('customer', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='generations', to='accounts.customer')),
-                ('reservation', models.OneToOneField(blank=True, help_text='The credits it cost. Empty until done.', null=True, on_delete=django.db.models.deletion.PROTECT, related_name='generation', to='billing.reservation')),
             ],
+        ),
+        migrations.CreateModel(
+            name='Folder',
+            fields=[
+                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ('name', models.CharField(help_text='In NFC.', max_length=60)),
+                ('created_at', models.DateTimeField()),
+                ('customer', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='folders', to='accounts.customer')),
+            ],
+        ),
+        migrations.CreateModel(
+            name='LongSpeech',
+            fields=[
+                ('due_at', models.DateTimeField(blank=True, help_text='When a worker looks at this row. Empty: nothing to do.', null=True)),
+                ('attempts', models.PositiveIntegerField(default=0)),
+                ('last_error', models.TextField(blank=True, default='')),
+                ('lease', models.CharField(blank=True, max_length=32, null=True)),
+                ('leased_until', models.DateTimeField(blank=True, null=True)),
+                ('dead_at', models.DateTimeField(blank=True, help_text='Given up; needs a person. Retry makes it due again.', null=True)),
+                ('generation', models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, primary_key=True, related_name='long', serialize=False, to='usage.generation')),
+                ('pieces', models.PositiveIntegerField(default=0, help_text='Of the text. 0: not begun.')),
+                ('pieces_spoken', models.PositiveIntegerField(default=0)),
+                ('characters_spoken', models.PositiveIntegerField(default=0, help_text='Of the text, up to the end of the last piece spoken or left out.')),
+                ('parts', models.JSONField(blank=True, default=list, help_text='What is spoken, as `usage.speech.parts` has it.')),
+                ('left_out', models.JSONField(blank=True, default=list, help_text='Ranges of the text that could not be spoken.')),
+                ('storing', models.CharField(blank=True, default='', help_text='The file that is being written. What a killed worker has left is found by it.', max_length=200)),
+                ('stop_asked_at', models.DateTimeField(blank=True, help_text='When its customer asked to have only what is spoken.', null=True)),
+                ('renew_at', models.DateTimeField(blank=True, help_text='When its credits are reserved anew, or making it again is given up. Empty: it is over.', null=True)),
+                ('again_failure', models.TextField(blank=True, default='', help_text='Why its audio was not made again, the last time.')),
+            ],
+            options={
+                'verbose_name_plural': 'long speeches',
+                'abstract': False,
+            },
+        ),
+        migrations.AddField(
+            model_name='generation',
+            name='folder',
+            field=models.ForeignKey(blank=True, db_index=False, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='generations', to='usage.folder'),
+        ),
+        migrations.AddField(
+            model_name='generation',
+            name='reservation',
+            field=models.OneToOneField(blank=True, help_text='The credits it cost. Empty until done.', null=True, on_delete=django.db.models.deletion.PROTECT, related_name='generation', to='billing.reservation'),
         ),
         migrations.CreateModel(
             name='Pronunciation',
@@ -77,6 +135,23 @@ class Migration(migrations.Migration):
                 'abstract': False,
                 'indexes': [models.Index(condition=models.Q(('dead_at__isnull', True), ('due_at__isnull', False)), fields=['due_at'], name='reconciliationrun_due'), models.Index(condition=models.Q(('dead_at__isnull', False)), fields=['dead_at'], name='reconciliationrun_dead')],
             },
+        ),
+        migrations.CreateModel(
+            name='UsageDay',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('day', models.DateField(help_text='UTC, of the moment when the credits were reserved.')),
+                ('kind', models.CharField(choices=[('speech', 'speech'), ('own_voice', 'own voice, once')], max_length=10)),
+                ('voice', models.CharField(blank=True, help_text='Id of a house voice or of a personal Voice. Empty: usage that was imported.', max_length=120)),
+                ('voice_type', models.CharField(blank=True, help_text='Empty where the price does not depend on it.', max_length=40)),
+                ('api_key', models.UUIDField(default=uuid.UUID('00000000-0000-0000-0000-000000000000'), help_text='Id of the API key. Zeros: on the site.')),
+                ('voice_name', models.CharField(blank=True, default='', help_text='The name it had when last used.', max_length=60)),
+                ('characters', models.BigIntegerField(default=0, help_text='Charged.')),
+                ('credits', models.BigIntegerField(default=0)),
+                ('generations', models.BigIntegerField(default=0, help_text='Texts spoken, or voices made.')),
+                ('audio_ms', models.BigIntegerField(default=0, help_text='Length of the audio in milliseconds.')),
+                ('customer', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='usage_days', to='accounts.customer')),
+            ],
         ),
         migrations.CreateModel(
             name='UsageDiscrepancy',
@@ -212,29 +287,31 @@ class Migration(migrations.Migration):
             ],
         ),
         migrations.CreateModel(
-            name='LongSpeech',
+            name='Favourite',
             fields=[
-                ('due_at', models.DateTimeField(blank=True, help_text='When a worker looks at this row. Empty: nothing to do.', null=True)),
-                ('attempts', models.PositiveIntegerField(default=0)),
-                ('last_error', models.TextField(blank=True, default='')),
-                ('lease', models.CharField(blank=True, max_length=32, null=True)),
-                ('leased_until', models.DateTimeField(blank=True, null=True)),
-                ('dead_at', models.DateTimeField(blank=True, help_text='Given up; needs a person. Retry makes it due again.', null=True)),
-                ('generation', models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, primary_key=True, related_name='long', serialize=False, to='usage.generation')),
-                ('pieces', models.PositiveIntegerField(default=0, help_text='Of the text. 0: not begun.')),
-                ('pieces_spoken', models.PositiveIntegerField(default=0)),
-                ('characters_spoken', models.PositiveIntegerField(default=0, help_text='Of the text, those that the pieces spoken make up.')),
-                ('parts', models.JSONField(blank=True, default=list, help_text='The pieces spoken, as `usage.speech.parts` has them.')),
-                ('storing', models.CharField(blank=True, default='', help_text='The file that is being written. What a killed worker has left is found by it.', max_length=200)),
-                ('stop_asked_at', models.DateTimeField(blank=True, help_text='When its customer asked to have only what is spoken.', null=True)),
-                ('renew_at', models.DateTimeField(blank=True, help_text='When its credits are reserved anew, or making it again is given up. Empty: it is over.', null=True)),
-                ('again_failure', models.TextField(blank=True, default='', help_text='Why its audio was not made again, the last time.')),
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('voice', models.CharField(help_text='Id of a house voice or of a personal Voice.', max_length=120)),
+                ('customer', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='favourites', to='accounts.customer')),
             ],
             options={
-                'verbose_name_plural': 'long speeches',
-                'abstract': False,
-                'indexes': [models.Index(condition=models.Q(('dead_at__isnull', True), ('due_at__isnull', False)), fields=['due_at'], name='longspeech_due'), models.Index(condition=models.Q(('dead_at__isnull', False)), fields=['dead_at'], name='longspeech_dead'), models.Index(condition=models.Q(('renew_at__isnull', False)), fields=['renew_at'], name='longspeech_renew')],
+                'constraints': [models.UniqueConstraint(fields=('customer', 'voice'), name='favourite_unique')],
             },
+        ),
+        migrations.AddConstraint(
+            model_name='folder',
+            constraint=models.UniqueConstraint(fields=('customer', 'name'), name='folder_unique'),
+        ),
+        migrations.AddIndex(
+            model_name='longspeech',
+            index=models.Index(condition=models.Q(('dead_at__isnull', True), ('due_at__isnull', False)), fields=['due_at'], name='longspeech_due'),
+        ),
+        migrations.AddIndex(
+            model_name='longspeech',
+            index=models.Index(condition=models.Q(('dead_at__isnull', False)), fields=['dead_at'], name='longspeech_dead'),
+        ),
+        migrations.AddIndex(
+            model_name='longspeech',
+            index=models.Index(condition=models.Q(('renew_at__isnull', False)), fields=['renew_at'], name='longspeech_renew'),
         ),
         migrations.AddIndex(
             model_name='generation',
@@ -243,6 +320,10 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name='generation',
             index=models.Index(fields=['-created_at'], name='generation_newest'),
+        ),
+        migrations.AddIndex(
+            model_name='generation',
+            index=models.Index(condition=models.Q(('folder__isnull', False)), fields=['folder', '-created_at'], name='generation_by_folder'),
         ),
         migrations.AddIndex(
             model_name='generation',
@@ -271,6 +352,10 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='pronunciation',
             constraint=models.UniqueConstraint(fields=('customer', 'written'), name='pronunciation_unique'),
+        ),
+        migrations.AddConstraint(
+            model_name='usageday',
+            constraint=models.UniqueConstraint(fields=('customer', 'day', 'kind', 'voice', 'voice_type', 'api_key'), name='usageday_unique'),
         ),
         migrations.AddIndex(
             model_name='usagediscrepancy',

@@ -11,6 +11,7 @@ from django.db.models import Q
 from accounts.models import ApiKey, Customer
 from billing.models import ComplimentaryGrant, Reservation
 from jobs.models import JobRow
+from usage.text import MAX_CHARACTERS
 
 
 class VoiceType(models.TextChoices):
@@ -79,6 +80,22 @@ class Generation(models.Model):
         "another body is refused.",
     )
     text = models.TextField(help_text="Normalised: NFC, line ends LF.")
+    text_deleted_at = models.DateTimeField(
+        null=True,
+        blank=True,
+        help_text="When its customer deleted it: text and audio are gone, the receipt stays.",
+    )
+    title = models.CharField(
+        max_length=120, blank=True, default="", help_text="What its customer calls it. In NFC."
+    )
+    folder = models.ForeignKey(
+        "usage.Folder",
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        db_index=False,
+        related_name="generations",
+    )
     manner = models.JSONField(
         default=dict,
         blank=True,
@@ -93,7 +110,12 @@ class Generation(models.Model):
     characters_spoken = models.PositiveIntegerField(
         null=True,
         blank=True,
-        help_text="Spoken and charged, if its customer stopped it. Empty: all of the text.",
+        help_text="Spoken and charged, if it was stopped or some was left out. Empty: all.",
+    )
+    left_out = models.JSONField(
+        default=list,
+        blank=True,
+        help_text="Ranges of the text that could not be spoken and were not charged.",
     )
     credits = models.BigIntegerField(help_text="What it costs; of a stopped one what it cost.")
     state = models.CharField(max_length=10, choices=State.choices, default=State.PENDING)
@@ -173,6 +195,11 @@ class Generation(models.Model):
             models.Index(fields=["customer", "-created_at"], name="generation_by_customer"),
             models.Index(fields=["-created_at"], name="generation_newest"),
             models.Index(
+                fields=["folder", "-created_at"],
+                name="generation_by_folder",
+                condition=Q(folder__isnull=False),
+            ),
+            models.Index(
                 fields=["-created_at"], name="generation_failed", condition=Q(state="failed")
             ),
             models.Index(
@@ -199,9 +226,35 @@ class Generation(models.Model):
         return f"{self.characters} characters ({self.state})"
 
     @property
+    def name(self) -> str:
+        """What it is called in lists: its title, or else its text."""
+        return self.title or self.text
+
+    @property
     def characters_charged(self) -> int:
-        """Of a finished one: how many of `characters` were spoken, from the first on."""
+        """Of a finished one: how many of `characters` were spoken."""
         return self.characters if self.characters_spoken is None else self.characters_spoken
+
+    @property
+    def characters_left_out(self) -> int:
+        """How many of those before `characters_reached` could not be spoken."""
+        return sum(end - start for start, end in self.left_out)
+
+    @property
+    def characters_reached(self) -> int:
+        """Of a finished one: how far into the text it was spoken."""
+        return self.characters_charged + self.characters_left_out
+
+    @property
+    def credits_given_back(self) -> int:
+        """Of a finished one: what was reserved for it and not charged."""
+        each = self.credits // self.characters_charged if self.characters_charged else 0
+        return (self.characters - self.characters_charged) * each
+
+    @property
+    def may_have_parts(self) -> bool:
+        """Whether it is to be asked for its parts (`usage.speech.sections`), which takes longer."""
+        return self.characters > MAX_CHARACTERS or "# " in self.text
 
     @property
     def is_being_made(self) -> bool:
@@ -228,10 +281,13 @@ class LongSpeech(JobRow):
     pieces = models.PositiveIntegerField(default=0, help_text="Of the text. 0: not begun.")
     pieces_spoken = models.PositiveIntegerField(default=0)
     characters_spoken = models.PositiveIntegerField(
-        default=0, help_text="Of the text, those that the pieces spoken make up."
+        default=0, help_text="Of the text, up to the end of the last piece spoken or left out."
     )
     parts = models.JSONField(
-        default=list, blank=True, help_text="The pieces spoken, as `usage.speech.parts` has them."
+        default=list, blank=True, help_text="What is spoken, as `usage.speech.parts` has it."
+    )
+    left_out = models.JSONField(
+        default=list, blank=True, help_text="Ranges of the text that could not be spoken."
     )
     storing = models.CharField(
         max_length=200,

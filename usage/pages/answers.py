@@ -18,6 +18,7 @@ from usage.speech.problems import Problem, SpeechFailed
 TITLES = {
     "audio_lost": "This audio is lost",
     "audio_deleted": "This audio is deleted",
+    "text_deleted": "This text is deleted",
     "again_too_often": "This audio must wait",
     "words_unknown": "This text has no subtitles",
     "audio_unreachable": "This audio cannot be read just now",
@@ -102,6 +103,15 @@ def as_page(request: HttpRequest, problem: Problem, *, status: int | None = None
     return _with_headers(
         render(request, "usage/problem.html", context, status=status or problem.status), problem
     )
+
+
+def as_download(data: bytes, filename: str) -> HttpResponse:
+    """Bytes somebody sent us, to be stored under this ASCII name and shown nowhere."""
+    response = HttpResponse(data, content_type="application/octet-stream")
+    response["Content-Disposition"] = f'attachment; filename="{filename}"'
+    response["X-Content-Type-Options"] = "nosniff"
+    response["Cache-Control"] = "no-store"
+    return response
 
 
 def _with_headers(response: HttpResponse, problem: Problem) -> HttpResponse:

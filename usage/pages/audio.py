@@ -29,7 +29,7 @@ from django.views.decorators.http import require_safe
 from accounts.access import CustomerRequest, customer_required
 from usage.audio import FORMATS
 from usage.models import Generation
-from usage.speech import audio, encoded, problems
+from usage.speech import encoded, filenames, problems
 
 from . import answers
 
@@ -43,7 +43,7 @@ _readers = ThreadPoolExecutor(max_workers=4, thread_name_prefix="audio")
 @require_safe
 @customer_required
 def page(request: CustomerRequest, generation_id: uuid.UUID) -> HttpResponseBase:
-    rows = Generation.objects.defer("text", "words")
+    rows = Generation.objects.defer("words")
     generation = get_object_or_404(
         rows, id=generation_id, customer=request.customer, state=Generation.State.DONE
     )
@@ -136,9 +136,9 @@ def _read(
     elif stop - start < size:
         response.status_code = HTTPStatus.PARTIAL_CONTENT
         response["Content-Range"] = f"bytes {start}-{stop - 1}/{size}"
-    disposition = "attachment" if "download" in request.GET else "inline"
-    filename = audio.download_name(generation, found.extension)
-    response["Content-Disposition"] = f'{disposition}; filename="{filename}"'
+    response["Content-Disposition"] = filenames.disposition(
+        filenames.of(generation, found.extension), is_attachment="download" in request.GET
+    )
     response["Accept-Ranges"] = "bytes"
     response["X-Content-Type-Options"] = "nosniff"
     return response

@@ -1,14 +1,13 @@
-"""What a customer made: generations with cost and whether reported, and totals by day."""
+"""What a customer used: charts of a range, and each generation with cost and whether reported."""
 
 from __future__ import annotations
 
 import uuid
-from datetime import datetime, timedelta
-from operator import itemgetter
+from http import HTTPStatus
 from typing import Any
 
-from django.db.models import Count, Q, QuerySet, Sum
-from django.db.models.functions import Left, TruncDate
+from django.db.models import Q, QuerySet
+from django.db.models.functions import Left
 from django.http import HttpResponseBase
 from django.shortcuts import render
 from django.utils import timezone
@@ -18,34 +17,48 @@ from accounts.access import CustomerRequest, customer_required
 from accounts.models import Customer
 from billing import plans
 from billing.subscriptions.choose import current_plan
-from usage.models import Generation, UsageEvent, Voice
+from usage.models import Generation, Voice
 from usage.speech import audio
 
+from . import numbers, ranges
+
 PAGE = 25
-DAYS = 14
 EXCERPT_CHARACTERS = 120
+# A search reads texts, which no index helps with: so many of the newest, however many there are.
+SEARCHED_MAX = 20_000
+SEARCH_CHARACTERS_MAX = 100
 
 
 @require_safe
 @customer_required
 def page(request: CustomerRequest) -> HttpResponseBase:
-    rows, next_id = _page(request.customer, request.GET.get("before", ""))
+    now, sought = timezone.now(), _sought(request.GET.get("q", ""))
+    rows, next_id = _page(request.customer, request.GET.get("before", ""), sought)
     audio.mark_lost(rows)
-    days = day_totals(request.customer, timezone.now())
-    context = {
+    shown = ranges.shown(request.GET, now)
+    is_first = "before" not in request.GET and not sought
+    context: dict[str, Any] = {
         "rows": rows,
         "next_id": next_id,
         "audio_promise": _promise(request.customer),
-        "is_first": "before" not in request.GET,
-        "days": days,
-        "credits_max": max((day["credits"] for day in days), default=0),
-        "own_voices": request.customer.voices.filter(
-            state__in=(Voice.State.READY, Voice.State.REVOKED)
-        )
-        .select_related("reservation__usage_event")
-        .order_by("created_at"),
+        "is_first": is_first,
+        "sought": sought,
+        "searched_max": SEARCHED_MAX,
+        "shown": shown,
     }
-    return render(request, "usage/usage.html", context)
+    if is_first:
+        context |= numbers.context(request.customer, shown, now)
+        context["own_voices"] = (
+            request.customer.voices.filter(state__in=(Voice.State.READY, Voice.State.REVOKED))
+            .select_related("reservation__usage_event")
+            .order_by("created_at")
+        )
+    status = HTTPStatus.UNPROCESSABLE_ENTITY if shown.wrong else HTTPStatus.OK
+    return render(request, "usage/usage.html", context, status=status)
+
+
+def _sought(typed: str) -> str:
+    return typed.strip()[:SEARCH_CHARACTERS_MAX]
 
 
 def _promise(customer: Customer) -> str:
@@ -62,29 +75,24 @@ def _promise(customer: Customer) -> str:
     )
 
 
-def day_totals(customer: Customer, now: datetime) -> list[dict[str, Any]]:
-    """Uses and credits of the last days that have any, by UTC day, newest first."""
-    since = (now - timedelta(days=DAYS - 1)).replace(hour=0, minute=0, second=0, microsecond=0)
-    events = UsageEvent.objects.filter(customer=customer, happened_at__gte=since)
-    by_day = events.values(day=TruncDate("happened_at")).annotate(
-        uses=Count("credits"), credits=Sum("credits")
-    )
-    # Sorted here: asked for an order, PostgreSQL sorts the events instead of the days.
-    return sorted((dict(day) for day in by_day.order_by()), key=itemgetter("day"), reverse=True)
-
-
-def _page(customer: Customer, before: str) -> tuple[list[Generation], uuid.UUID | None]:
+def _page(
+    customer: Customer, before: str, sought: str = ""
+) -> tuple[list[Generation], uuid.UUID | None]:
     """One page, and the id to continue after.
 
     One row more than shown tells whether there is more; nothing is counted.
     """
-    rows = list(_older_than(before, customer)[: PAGE + 1])
+    found = _older_than(before, customer)
+    if sought:
+        newest = customer.generations.order_by("-created_at").values("id")[:SEARCHED_MAX]
+        found = found.filter(id__in=newest, text__icontains=sought)
+    rows = list(found[: PAGE + 1])
     return rows[:PAGE], rows[PAGE - 1].id if len(rows) > PAGE else None
 
 
 def _older_than(before: str, customer: Customer) -> QuerySet[Generation]:
     rows = (
-        customer.generations.select_related("reservation__usage_event")
+        customer.generations.select_related("reservation__usage_event", "api_key")
         .defer("text", "body_hash", "words")
         .annotate(excerpt=Left("text", EXCERPT_CHARACTERS))
         .order_by("-created_at", "-id")

@@ -5,11 +5,10 @@ from __future__ import annotations
 import re
 import uuid
 from collections.abc import Callable
-from functools import wraps
 from typing import Any
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse, HttpResponseBase, QueryDict
+from django.http import HttpResponse, QueryDict
 from django.shortcuts import redirect
 from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt, csrf_protect
@@ -18,7 +17,7 @@ from django.views.decorators.http import require_safe
 from accounts import throttle, unsent
 from accounts.access import CustomerRequest, View, customer_required
 from usage.speech import audio, candidates, copies, match, problems, withdrawal
-from usage.uploads import keep_in_memory
+from usage.uploads import in_memory
 
 from . import answers, own_voice
 
@@ -31,23 +30,12 @@ WORDS = {
 NEEDS_NEW_KEY = {"key_reused", "speech_failed", "refused"}
 
 
-def _in_memory(view: View) -> View:
-    """Before anybody reads the form, so that nobody else decides where its files go."""
-
-    @wraps(view)
-    def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        keep_in_memory(request)
-        return view(request, *args, **kwargs)
-
-    return guarded
-
-
 def _form(*fields: str) -> Callable[[View], View]:
     """A form of the page. Logged out, people get these fields back after they log in."""
 
     def decorate(view: View) -> View:
         guarded = unsent.kept(*fields, page=PAGE)(customer_required(csrf_protect(view)))
-        protected: View = csrf_exempt(unsent.form_only(PAGE)(_in_memory(guarded)))
+        protected: View = csrf_exempt(unsent.form_only(PAGE)(in_memory(guarded)))
         return protected
 
     return decorate
@@ -149,12 +137,7 @@ def recording(request: CustomerRequest, match_id: uuid.UUID) -> HttpResponse:
             data = file.read()
     except problems.EXPECTED as error:
         return answers.as_page(request, problems.problem_of(error))
-    response = HttpResponse(data, content_type="application/octet-stream")
-    filename = f"vocalis-sample.{found.sample.rpartition('.')[2]}"
-    response["Content-Disposition"] = f'attachment; filename="{filename}"'
-    response["X-Content-Type-Options"] = "nosniff"
-    response["Cache-Control"] = "no-store"
-    return response
+    return answers.as_download(data, f"vocalis-sample.{found.sample.rpartition('.')[2]}")
 
 
 def _page(

@@ -21,7 +21,7 @@ from accounts.access import CustomerRequest, customer_required
 from billing import ledger, plans
 from usage import voiceprint
 from usage.models import Voice
-from usage.speech import candidates, consent, copies, match, own_voice, problems
+from usage.speech import candidates, consent, consents, copies, match, own_voice, problems
 
 from . import answers
 
@@ -123,6 +123,7 @@ def render_page(
         "revoked_voices": request.customer.voices.filter(state=Voice.State.REVOKED)
         .select_related("match__consent")
         .order_by("created_at"),
+        "recorded_consents": list(consents.kept(request.customer)),
         **_of_match(request, fields),
         **shown,
     }

@@ -16,7 +16,7 @@ from accounts.access import CustomerRequest, customer_required, wants_json
 from usage.models import Generation
 from usage.speech import long, progress
 
-from . import answers
+from . import answers, parts
 
 
 @require_safe
@@ -42,7 +42,7 @@ def stop(request: CustomerRequest, generation_id: uuid.UUID) -> HttpResponse:
 
 
 def _generation(request: CustomerRequest, generation_id: uuid.UUID) -> Generation:
-    rows = Generation.objects.defer("text")
+    rows = Generation.objects.defer("words")
     return get_object_or_404(rows, id=generation_id, customer=request.customer)
 
 
@@ -55,7 +55,12 @@ def _as_json(generation: Generation) -> HttpResponse:
         "characters_spoken": found.characters_spoken,
         "credits": 0 if is_again else generation.credits,
     }
+    if shown := parts.as_objects(generation) if generation.is_with_worker else []:
+        answer["parts"] = shown
     if found.state == Generation.State.DONE:
+        if (back := generation.credits_given_back) and not is_again:
+            answer["credits_given_back"] = back
+            answer["characters_left_out"] = generation.characters_left_out
         answer |= answers.of_again(generation) if is_again else answers.of_done(generation)
     if found.state == Generation.State.FAILED:
         answer["failure"] = f"{found.failure} Nothing was charged."

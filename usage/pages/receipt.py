@@ -13,7 +13,7 @@ from django.views.decorators.http import require_safe
 from accounts.access import CustomerRequest, customer_required
 from usage.audio import FORMATS
 from usage.models import Generation
-from usage.speech import audio
+from usage.speech import audio, filenames
 from usage.speech.receipt import Audio, receipt
 
 REFRESH_SECONDS = 5  # while it is spoken
@@ -36,7 +36,7 @@ def page(request: CustomerRequest, generation_id: uuid.UUID) -> HttpResponse:
             "is_partial": found.characters < generation.characters,
             "is_made_again": _is_made_again(generation),
             "kept_format": kept,
-            "file_name": audio.download_name(generation, FORMATS[kept].extension),
+            "file_name": filenames.of(generation, FORMATS[kept].extension),
         }
     response = render(request, "usage/receipt.html", context)
     if generation.is_being_made:

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Mapping
-from dataclasses import dataclass
 from http import HTTPStatus
-from types import MappingProxyType
 from typing import Any
 
 from django.http import HttpResponse, HttpResponseBase, JsonResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt, csrf_protect
@@ -19,14 +16,11 @@ from django.views.decorators.http import require_http_methods
 
 from accounts import unsent
 from accounts.access import CustomerRequest, customer_required, refuse, wants_json
-from accounts.models import Customer
-from billing import ledger
-from usage import text as texts
-from usage.models import Generation, VoiceType
-from usage.speech import audio, library, manner, pricing, problems, progress, voices
+from usage.models import Generation
+from usage.speech import drafts, manner, problems
 from usage.speech.speak import speak
 
-from . import answers
+from . import answers, draft, editor, start
 
 # Back in the browser and on with another text: a new request on an old form.
 WORDS = {
@@ -35,26 +29,7 @@ WORDS = {
     "audio_deleted": "{message} Pressing Speak does that.",
 }
 NEEDS_NEW_KEY = {"key_reused", "audio_lost", "audio_deleted"}
-OWN = "own"
-# What one may take away, by the name of the format.
-DOWNLOADS = (("mp3", "MP3"), ("wav", "WAV"), ("opus", "Opus"), ("flac", "FLAC"))
-SUBTITLES = (("srt", "Subtitles, SRT"), ("vtt", "Subtitles, VTT"))
-RECENT = 5
 PENDING_REFRESH_SECONDS = 2
-
-
-@dataclass(frozen=True, slots=True)
-class Group:
-    """Voices of one price in the picker."""
-
-    tier: str  # standard, premium or OWN
-    name: str
-    entries: list[library.Entry]
-
-    @property
-    def credits(self) -> int:
-        """Its price for a character."""
-        return self.entries[0].speaker.credits_per_character
 
 
 # Exempt here, and checked below: whoever is not logged in should hear that, not of a token.
@@ -66,16 +41,25 @@ class Group:
 def page(request: CustomerRequest) -> HttpResponseBase:
     if request.method == "POST":
         return _answer(request) if wants_json(request) else _submit(request)
-    done = None
-    if "done" in request.GET:
-        done = _generation(request, request.GET["done"])
-    former = _generation(request, request.GET["again"]) if "again" in request.GET else done
+    asked = _generation(request, request.GET["done"]) if "done" in request.GET else None
+    again = _generation(request, request.GET["again"]) if "again" in request.GET else None
+    done = asked or _with_worker(request)
+    kept = drafts.of(request.customer)
+    # What is asked for by the address goes before what was being written, and that before the rest.
     typed = unsent.take(request)
-    voice = typed.get("voice") or (former.voice if former else request.GET.get("voice", ""))
-    text = typed.get("text") or (former.text if former and former is not done else "")
-    how = typed or (former.manner if former else {})
-    response = _render(request, done=done, voice=voice, text=text, how=how)
-    if done and done.is_being_made:
+    former = again or (None if kept.version else asked)
+    voice = request.GET.get("voice", "") or (former.voice if former else kept.voice)
+    response = editor.page(
+        request,
+        done=done,
+        draft=kept,
+        voice=typed.get("voice") or voice,
+        text=typed.get("text") or (former.text if former else kept.text or start.text(kept)),
+        how=typed or (former.manner if former else kept.manner),
+        is_again=again is not None,
+        is_unsaved=bool(typed),
+    )
+    if done and done.is_being_made and not done.is_with_worker:
         response["Refresh"] = str(PENDING_REFRESH_SECONDS)
     return response
 
@@ -144,89 +128,45 @@ def _submit(request: CustomerRequest) -> HttpResponse:
             now=timezone.now(),
             manner=request.POST,
         )
-        return redirect(f"{reverse('studio')}?done={generation.id}")
+        spoken_id = generation.id
     # A double click: the page shows when the first click's speech is there.
     except problems.StillRunning as error:
-        return redirect(f"{reverse('studio')}?done={error.row_id}")
+        spoken_id = error.row_id
     except problems.EXPECTED as error:
         problem = problems.problem_of(error)
-    shown = answers.on_form(problem, WORDS)
-    response = _render(
-        request,
-        text=text,
-        voice=voice,
-        how=request.POST,
-        key="" if problem.code in NEEDS_NEW_KEY else key,
-        **shown,
-    )
-    response.status_code = problem.status
-    return response
+        fresh: dict[str, Any] = {"key": ""} if problem.code in NEEDS_NEW_KEY else {}
+        words = answers.on_form(problem, WORDS)
+        return editor.shown_again(request, problem.status, **fresh, **words, **_keep(request))
+    _keep(request)
+    return redirect(f"{reverse('studio')}?done={spoken_id}")
 
 
-def _render(
-    request: CustomerRequest,
-    *,
-    text: str = "",
-    voice: str = "",
-    how: Mapping[str, Any] = MappingProxyType({}),
-    key: str = "",
-    done: Generation | None = None,
-    **shown: Any,
-) -> HttpResponse:
-    groups = _groups(request.customer)
-    recent = request.customer.generations.filter(state=Generation.State.DONE).order_by(
-        "-created_at", "-id"
-    )
-    shown_recent = list(recent.defer("body_hash").without_words()[:RECENT])
-    audio.mark_lost([*([done] if done else []), *shown_recent])
+def _keep(request: CustomerRequest) -> dict[str, Any]:
+    """Keep what was written as the draft, after the work with money is over, however it ended.
+
+    What cannot be kept stands on the page, or is the text of what was spoken. Returns what the page
+    should say about it.
+    """
+    if "draft_version" not in request.POST:
+        return {}
     try:
-        chosen = voices.resolve(request.customer, voice)
-    except problems.UnknownVoice:
-        chosen = next(iter(voices.house()), voices.DEFAULT)
-    characters = texts.count(text)
-    wallet = ledger.wallet_of(request.customer.id)
-    is_playable = done and done.state == Generation.State.DONE and not done.is_audio_lost
-    context = {
-        "text": text,
-        "key": key or str(uuid.uuid4()),
-        "groups": groups,
-        "has_own": any(group.tier == OWN for group in groups),
-        "languages": library.choices(one for group in groups for one in group.entries)["language"],
-        "chosen": chosen,
-        "characters": characters,
-        "characters_max": texts.MAX_CHARACTERS,
-        "credits": pricing.credits(characters, chosen.type),
-        "manner": manner.shown(how),
-        "available": wallet.available,
-        "is_frozen": wallet.frozen_at is not None,
-        "done": done,
-        "progress": progress.of(done) if done else None,
-        "playable": done if is_playable else None,
-        "recent": shown_recent,
-        "downloads": DOWNLOADS,
-        "subtitles": SUBTITLES,
-        **shown,
-    }
-    return render(request, "usage/studio.html", context)
+        return {"draft": draft.keep(request)}
+    except drafts.DraftChanged as error:
+        return {"other_draft": error.draft}
+    except problems.Refused:
+        return {}
 
 
-def _groups(customer: Customer) -> list[Group]:
-    """The voices to choose from as the picker shows them: one's own first, then by tier, then those
-    of speech servers by their label."""
-    house = [library.entry(speaker) for speaker in voices.house()]
-    groups = [Group(OWN, "Yours", [library.entry(one) for one in voices.of(customer)])]
-    for tier in (VoiceType.STANDARD, VoiceType.PREMIUM):
-        entries = [one for one in house if one.speaker.type == tier and not one.speaker.group]
-        groups.append(Group(tier.value, str(tier.label), entries))
-    for label in dict.fromkeys(one.speaker.group for one in house if one.speaker.group):
-        entries = [one for one in house if one.speaker.group == label]
-        groups.append(Group(f"server-{label}", label, entries))
-    return [group for group in groups if group.entries]
+def _with_worker(request: CustomerRequest) -> Generation | None:
+    """The newest text that a worker speaks, so that who comes back sees how far it is."""
+    rows = request.customer.generations.without_words()
+    pending = rows.filter(is_queued=True, state=Generation.State.PENDING)
+    return pending.order_by("-created_at").first()
 
 
 def _generation(request: CustomerRequest, generation_id: str) -> Generation | None:
     try:
         rows = request.customer.generations.without_words()
-        return rows.filter(id=uuid.UUID(generation_id)).first()
+        return rows.filter(id=uuid.UUID(generation_id), text_deleted_at=None).first()
     except ValueError:
         return None

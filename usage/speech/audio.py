@@ -11,12 +11,14 @@ move. So everything that opens one is told so by an exception and never by an er
 from __future__ import annotations
 
 import logging
+import tempfile
 from collections.abc import Iterable
+from contextlib import ExitStack
 from datetime import datetime
 from typing import Any
 
 from django.core.exceptions import SuspiciousFileOperation
-from django.core.files.base import ContentFile
+from django.core.files.base import ContentFile, File
 from django.core.files.storage import default_storage
 
 from usage import audio as sound
@@ -24,7 +26,7 @@ from usage.engines import WAV
 from usage.engines.whole import Speech
 from usage.models import Generation
 
-from .problems import AudioDeleted, AudioLost, AudioUnreachable, SpeechFailed
+from .problems import AudioDeleted, AudioLost, AudioUnreachable, SpeechFailed, TextDeleted
 
 logger = logging.getLogger(__name__)
 
@@ -78,11 +80,29 @@ def store(
         raise SpeechFailed("The audio could not be stored. Try again in a moment.") from error
 
 
+def store_pieces(pieces: Iterable[bytes], sample_rate: int, name: str) -> tuple[str, int]:
+    """Store samples that come piece by piece, as one file of that name; never all are in memory.
+
+    Returns the name it got, and how many samples there were. Raises SpeechFailed, and what `pieces`
+    raises.
+    """
+    try:
+        with tempfile.TemporaryFile() as file:  # without a name: no killed process leaves it
+            count = sound.store(pieces, sample_rate, file)
+            file.seek(0)
+            return default_storage.save(name, File(file)), count
+    except OSError as error:
+        logger.exception("the audio %s could not be stored", name)
+        raise SpeechFailed("The audio could not be stored. Try again in a moment.") from error
+
+
 def open_audio(generation: Generation) -> Any:
     """The stored file, open for reading.
 
     Raises AudioLost (AudioDeleted among it), or AudioUnreachable where the storage may come back.
     """
+    if generation.text_deleted_at:
+        raise TextDeleted(generation.text_deleted_at)
     again_id = None if generation.credit_back_id else generation.id
     if generation.audio_deleted_at:
         raise AudioDeleted(generation.audio_deleted_at, again_id)
@@ -95,6 +115,46 @@ def open_audio(generation: Generation) -> Any:
         raise AudioLost(again_id) from error
     except OSError as error:
         logger.exception("the audio of generation %s cannot be read", generation.id)
+        raise AudioUnreachable from error
+
+
+def open_samples(generation: Generation) -> sound.Reader:
+    """The samples of the stored file, to be read in a `with`. Raises as `open_audio` does."""
+    again_id = None if generation.credit_back_id else generation.id
+    file = open_audio(generation)
+    try:
+        return sound.Reader(file, is_owner=True)
+    except sound.SoundBroken as error:
+        file.close()
+        raise AudioLost(again_id) from error
+    except OSError as error:
+        file.close()
+        raise AudioUnreachable from error
+
+
+def open_whole(generation: Generation) -> sound.Reader:
+    """As `open_samples`, and read to its end once: so damage is told before any of it is sent."""
+    with ExitStack() as held:
+        samples = held.enter_context(open_samples(generation))
+        try:
+            for _ in samples:
+                pass
+        except sound.SoundBroken as error:
+            logger.error("the audio of generation %s is broken: %s", generation.id, error)
+            raise AudioLost(None if generation.credit_back_id else generation.id) from error
+        except OSError as error:
+            raise AudioUnreachable from error
+        held.pop_all()
+    return samples
+
+
+def open_stored(name: str) -> Any:
+    """A stored file, open for reading. Raises AudioLost and AudioUnreachable."""
+    try:
+        return default_storage.open(name)
+    except GONE as error:
+        raise AudioLost from error
+    except OSError as error:
         raise AudioUnreachable from error
 
 

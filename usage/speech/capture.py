@@ -9,6 +9,7 @@ from django.db import transaction
 
 from billing import events, ledger
 from jobs.models import due
+from usage import rollup
 from usage.models import UsageEvent
 
 
@@ -21,8 +22,9 @@ def capture_and_report(
     properties: dict[str, str],
     now: datetime,
     credits: int | None = None,
+    used: rollup.With = rollup.IMPORTED,
 ) -> None:
-    """Capture the reservation, or `credits` of it, and make its usage event due.
+    """Capture the reservation, or `credits` of it, make its usage event due, and count it by day.
 
     Call it in the transaction that marks the work done. Raises ledger.AlreadyResolved if the
     reservation has expired; the caller's transaction must then not commit.
@@ -42,6 +44,8 @@ def capture_and_report(
             # At once, even for a worker whose clock is a little behind ours.
             **due(reservation.created_at),
         )
+        counted = rollup.place(event_type, properties, reservation.created_at, used)
+        rollup.add(customer_id, [(counted, rollup.sums(properties, amount, used))])
         ledger.capture(reservation_id=reservation.id, amount=amount, now=now)
         if is_anybody_told:
             events.spent(customer_id, now)

@@ -1,10 +1,12 @@
 """Texts that take longer than a request should wait for: spoken on a queue of their own.
 
-    enqueue → speak piece by piece, each stored (`parts`) → join → capture and report
+    enqueue → speak piece by piece, some stored as a part (`parts`) → join → capture and report
 
 The generation stays pending meanwhile, and its credits stay reserved. A reservation lasts ten
 minutes and must not last longer, so it is renewed (`renewal`, on the queue of money) until the text
-is spoken or an hour is over; then everything is given back. Whatever ends the generation first
+is spoken or its time is over (`turns`); then everything is given back. A piece that cannot be
+spoken is tried again, then left out of a very long text and given back with its credits, or else it
+fails the text. Whatever ends the generation first
 wins: each way begins with a conditional UPDATE of its row. Afterwards the job deletes the parts.
 
 The audio of such a text is made again (`retention`) in the same way, but nothing is reserved,
@@ -30,40 +32,52 @@ from jobs.errors import Snooze, Unavailable
 from jobs.inline import do_now
 from jobs.models import due
 from jobs.worker import RowJob
-from usage.engines import Engine, EngineClosed, EngineFailed, NothingToSpeak, engine
-from usage.engines.whole import Speech
+from usage.engines import Engine, EngineClosed, EngineFailed, NothingToSpeak, Spoken, engine
 from usage.models import Generation, LongSpeech
+from usage.text import MAX_CHARACTERS
 from usage.text.pieces import Piece
 
-from . import audio, outcome, parts, voices
+from . import audio, encoded, outcome, parts, turns, voices
 from . import manner as manners
-from .parts import Lost
+from .parts import Joined, Lost
 from .problems import FROZEN, CreditedBack, SpeechFailed, UnknownVoice
 
 logger = logging.getLogger(__name__)
 
 QUEUE = "speech"
 LONG_SECONDS = 30  # what an engine speaks in that time, a request waits for
-TOTAL_SECONDS = 3_600  # from being asked for; then it has failed
 RENEW_SECONDS = ledger.RESERVATION_SECONDS // 2
 # How long a worker speaks one text before it gives the row back: so it is seen to live.
 SLICE_SECONDS = 10
-TRIES = 3  # of a piece, each of which the engine tries twice
+# What is spoken in that time is one part, or so much audio. The first piece is a part of its own,
+# so that it is heard early.
+PART_SECONDS, PART_AUDIO_SECONDS = 3, 60
+TRIES = 3  # of a piece, each of which the engine tries twice;
+# of a piece of a very long text more, in some minutes: there is more to lose
+LONG_TRIES = 10
 POLL_SECONDS = 0.25
 
 STOPPED = "Stopped before anything was spoken."
-TOO_LONG = "This text could not be spoken within an hour."
+TOO_LONG = "Speaking this text took too long."
 STOPPED_AGAIN = "You stopped it. It can be made again at any time."
 NO_VOICE = "The voice of this text is not there any more."
 NO_CREDITS = "The credits for this text ended before it was spoken."
 CANCELLED = "This text was cancelled."
 
 
+class PieceFailed(EngineFailed):
+    """The engine could not speak the next piece, which ends at `end`."""
+
+    def __init__(self, message: str, end: int, *, permanent: bool) -> None:
+        super().__init__(message, permanent=permanent)
+        self.end = end
+
+
 def takes_long(chosen: Engine, characters: int, speed: float = 1.0) -> bool:
     """Whether a text of so many characters, at that speed, is one for the queue."""
     pace = chosen.characters_a_second
-    if pace is None:
-        return False
+    if characters > MAX_CHARACTERS or pace is None:
+        return characters > MAX_CHARACTERS
     return characters > pace * manners.pace(speed) * LONG_SECONDS
 
 
@@ -73,7 +87,7 @@ def enqueue(generation: Generation, now: datetime) -> None:
     What an attempt that failed has left is gone on with.
     """
     renew_at = now + timedelta(
-        seconds=TOTAL_SECONDS if generation.is_making_again else RENEW_SECONDS
+        seconds=turns.total_seconds(generation) if generation.is_making_again else RENEW_SECONDS
     )
     rows: Any = LongSpeech.objects.filter(pk=generation.pk)
     if not rows.run_now(now, renew_at=renew_at, stop_asked_at=None, again_failure=""):
@@ -95,16 +109,12 @@ def wait(generation: Generation, *, seconds: float) -> None:
 
 
 def speak(row: LongSpeech, now: datetime) -> datetime | None:
-    """Speak some of the text, and finish it if that was the rest.
-
-    Texts are finished in the order in which they were asked for: a row that is given back is due at
-    that moment again.
-    """
+    """Speak some of the text, and finish it if that was the rest; else it waits for its turn."""
     clock = ticking(now)
     generation = Generation.objects.select_related("customer").get(pk=row.pk)
     try:
         if generation.is_with_worker and not _advance(row, generation, clock):
-            return _asked_at(generation)
+            return turns.turn(row, generation, clock())
     except Lost:
         generation.refresh_from_db(fields=["state", "is_making_again", "is_queued"])
         if generation.is_with_worker:
@@ -112,10 +122,6 @@ def speak(row: LongSpeech, now: datetime) -> datetime | None:
     with suppress(Lost):
         parts.forget(row)
     return None
-
-
-def _asked_at(generation: Generation) -> datetime:
-    return (generation.is_making_again and generation.again_at) or generation.taken_at
 
 
 def _advance(row: LongSpeech, generation: Generation, clock: Callable[[], datetime]) -> bool:
@@ -134,8 +140,11 @@ def _advance(row: LongSpeech, generation: Generation, clock: Callable[[], dateti
         failure = str(error)
         logger.warning("generation %s: %s", generation.id, error)
         is_permanent = isinstance(error, EngineFailed) and error.permanent
-        if not is_permanent and row.attempts + 1 < TRIES:
+        tries = TRIES if generation.characters <= MAX_CHARACTERS else LONG_TRIES
+        if not is_permanent and row.attempts + 1 < tries:
             raise Unavailable(failure) from error
+        if isinstance(error, PieceFailed) and parts.leave_out(row, generation, end=error.end):
+            return False
     fail(generation, failure, clock())
     return True
 
@@ -145,24 +154,26 @@ def _speak(row: LongSpeech, generation: Generation, clock: Callable[[], datetime
     chosen = engine(speaker.engine)
     todo = manners.pieces(chosen, generation, speaker)
     parts.discard(row)
-    characters = generation.characters_charged  # of a text that was stopped, not all of it
+    characters = generation.characters_reached  # of a text that was stopped, not all of it
     if row.characters_spoken != parts.spoken_until(todo, characters, row.pieces_spoken):
         parts.forget(row)  # the text is cut in another way than by the program that began it
     if row.pieces != len(todo):
         parts.write(row, pieces=len(todo))
     until = clock() + timedelta(seconds=SLICE_SECONDS)
     while row.pieces_spoken < len(todo) and not _is_stopped(row, generation):
-        _speak_next(row, generation, chosen, speaker, todo, clock)
-        if row.pieces_spoken < len(todo) and (clock() > until or stopping.is_asked()):
+        _speak_part(row, generation, chosen, speaker, todo, clock)
+        # After a failure its tries are counted anew.
+        is_enough = clock() > until or stopping.is_asked() or row.attempts
+        if row.pieces_spoken < len(todo) and is_enough:
             return False
-    if row.pieces_spoken:
+    if row.parts:
         _finish(row, generation, clock)
     else:
         fail(generation, STOPPED, clock())
     return True
 
 
-def _speak_next(
+def _speak_part(
     row: LongSpeech,
     generation: Generation,
     chosen: Engine,
@@ -170,12 +181,27 @@ def _speak_next(
     todo: list[Piece],
     clock: Callable[[], datetime],
 ) -> None:
-    piece = todo[row.pieces_spoken]
-    speed = manners.speed_of(generation)
-    for spoken in chosen.speak([piece], settings=speaker.settings, speed=speed):
-        end = parts.spoken_until(todo, generation.characters_charged, row.pieces_spoken + 1)
-        rate = chosen.sample_rate
-        parts.add(row, generation, spoken, rate=rate, end=end, now=clock())
+    """Speak the next pieces. What was spoken before one that fails is kept. Raises PieceFailed."""
+    first, rate, samples = row.pieces_spoken, chosen.sample_rate, 0
+    until = clock() + timedelta(seconds=PART_SECONDS)
+    speed, characters = manners.speed_of(generation), generation.characters_reached
+    spoken: list[Spoken] = []
+    for piece in todo[first:]:
+        try:
+            spoken += chosen.speak([piece], settings=speaker.settings, speed=speed)
+        except EngineFailed as error:
+            if spoken:
+                break
+            if isinstance(error, EngineClosed):
+                raise
+            end = parts.spoken_until(todo, characters, first + 1)
+            raise PieceFailed(str(error), end, permanent=error.permanent) from error
+        samples += len(spoken[-1].samples) // 2
+        is_enough = clock() >= until or samples >= PART_AUDIO_SECONDS * rate
+        if not first or is_enough or stopping.is_asked():
+            break
+    end = parts.spoken_until(todo, characters, first + len(spoken))
+    parts.add(row, generation, spoken, rate=rate, end=end, now=clock())
 
 
 def _is_stopped(row: LongSpeech, generation: Generation) -> bool:
@@ -191,49 +217,51 @@ def _is_stopped(row: LongSpeech, generation: Generation) -> bool:
 
 def _finish(row: LongSpeech, generation: Generation, clock: Callable[[], datetime]) -> None:
     """Join the parts, and deliver and charge them. Raises Lost, Snooze and SpeechFailed."""
-    speech = parts.joined(row)
-    name = audio.name_in(generation, row.lease or "")
-    stored = parts.store(row, generation, speech, name)
+    speech = parts.join(row, generation, audio.name_in(generation, row.lease or ""), clock)
+    if generation.characters > MAX_CHARACTERS:
+        encoded.prepare(speech.name)
     end = _deliver_again if generation.is_making_again else _charge
     try:
-        end(row, generation, speech, stored, clock)
+        end(row, generation, speech, clock)
     except Lost:
-        audio.remove(stored)
+        encoded.delete(speech.name)
         raise
 
 
 def _deliver_again(
-    row: LongSpeech,
-    generation: Generation,
-    speech: Speech,
-    stored: str,
-    clock: Callable[[], datetime],
+    row: LongSpeech, generation: Generation, speech: Joined, clock: Callable[[], datetime]
 ) -> None:
     """Raises Lost."""
-    outcome.delete_former(generation, stored)
+    outcome.delete_former(generation, speech.name)
     with transaction.atomic():
-        if not outcome.finish_again(generation, speech, stored, clock()):
+        if not outcome.finish_again(generation, speech, speech.name, clock()):
             raise Lost
         parts.write(row, storing="", renew_at=None)
 
 
 def _charge(
-    row: LongSpeech,
-    generation: Generation,
-    speech: Speech,
-    stored: str,
-    clock: Callable[[], datetime],
+    row: LongSpeech, generation: Generation, speech: Joined, clock: Callable[[], datetime]
 ) -> None:
     """Raises Lost and Snooze."""
     wallet_id = ledger.wallet_of(generation.customer_id).id
     try:
+        # By itself: a capture locks the day's row and the wallet's grants before the wallet, and
+        # two captures would wait for each other if one of them had the wallet already.
+        with transaction.atomic():
+            lock(generation)
+            reservation = outcome.reserve_again(generation, wallet_id, clock())
         with transaction.atomic():
             lock(generation)
             parts.write(row, storing="", renew_at=None)
-            reservation = outcome.reserve_again(generation, wallet_id, clock())
-            characters = row.characters_spoken
-            now = clock()
-            outcome.finish(generation, speech, stored, reservation, now, characters=characters)
+            outcome.finish(
+                generation,
+                speech,
+                speech.name,
+                reservation,
+                clock(),
+                characters=row.characters_spoken,
+                left_out=row.left_out,
+            )
     except ledger.AlreadyResolved as error:  # it has expired in this moment
         raise Snooze("the reservation has expired", seconds=0) from error
     except (ledger.InsufficientCredits, ledger.WalletFrozen) as error:

@@ -114,7 +114,7 @@ def spoken(
     """
     return speak_whole(
         engine,
-        generation.text[: generation.characters_charged],
+        generation.text[: generation.characters_reached],
         settings=speaker.settings,
         deadline_seconds=deadline_seconds,
         heard=heard,
@@ -125,11 +125,13 @@ def spoken(
 def pieces(engine: Engine, generation: Generation, speaker: Speaker) -> list[Piece]:
     """The pieces of a generation, for who speaks them one by one.
 
-    They are those that `spoken` speaks. Give them to `engine.speak` with the speaker's settings and
-    `speed_of(generation)`.
+    They are those that `spoken` speaks, without what was left out. Give them to `engine.speak` with
+    the speaker's settings and `speed_of(generation)`.
     """
-    text = generation.text[: generation.characters_charged]
-    return pieces_for(engine, text, **_reading(generation, speaker))
+    text = generation.text[: generation.characters_reached]
+    found = pieces_for(engine, text, **_reading(generation, speaker))
+    left_out = generation.left_out
+    return [piece for piece in found if not any(a <= piece.start < b for a, b in left_out)]
 
 
 def _reading(generation: Generation, speaker: Speaker) -> dict[str, Any]:

@@ -8,9 +8,10 @@ and `again_at` where it is made again, says which attempt owns the generation: n
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 from django.db import transaction
 from django.db.models import F, QuerySet
@@ -18,7 +19,8 @@ from django.db.models import F, QuerySet
 from billing import ledger
 from billing.models import Reservation, Wallet
 from notifications import emit
-from usage.engines.whole import Speech
+from usage import rollup
+from usage.engines.whole import SpokenWord
 from usage.models import Generation
 
 from . import audio, capture, encoded, promise, words
@@ -27,6 +29,15 @@ from .problems import StillRunning
 logger = logging.getLogger(__name__)
 
 UNEXPECTED = "Something went wrong on our side."
+
+
+class Sound(Protocol):
+    """What was spoken, wherever its samples are."""
+
+    @property
+    def duration_seconds(self) -> float: ...
+    @property
+    def words(self) -> tuple[SpokenWord, ...]: ...
 
 
 def mine(generation: Generation) -> QuerySet[Generation]:
@@ -73,20 +84,23 @@ def open_reservation(generation: Generation) -> Reservation | None:
 
 def finish(
     generation: Generation,
-    speech: Speech,
+    speech: Sound,
     stored: str,
     reservation: ledger.Reserved,
     now: datetime,
     *,
     characters: int | None = None,
+    left_out: Sequence[Sequence[int]] = (),
 ) -> None:
     """Mark it done and charge it, in one transaction.
 
-    `characters`: how many of the text's first ones were spoken, if not all. Only those are charged.
+    `characters`: how many of the text's first ones were spoken, if not all, and of these all but
+    those in the ranges `left_out`. Only what was spoken is charged.
     Raises StillRunning if another attempt owns it, ledger.AlreadyResolved if the credits are gone.
     """
     if characters is None:
         characters = generation.characters
+    characters -= sum(end - start for start, end in left_out)
     # By the price that was shown: it is a whole number of credits a character.
     credits = generation.credits // generation.characters * characters
     with transaction.atomic():
@@ -105,7 +119,11 @@ def finish(
             "finished_at": now,
         }
         if characters < generation.characters:
-            outcome |= {"characters_spoken": characters, "credits": credits}
+            outcome |= {
+                "characters_spoken": characters,
+                "credits": credits,
+                "left_out": list(left_out),
+            }
         if not mine(generation).update(**outcome):
             raise StillRunning(generation.id)  # another attempt has taken it over
         told = {
@@ -114,20 +132,37 @@ def finish(
             "duration_seconds": round(speech.duration_seconds, 3),
         }
         emit_ended(generation, Generation.State.DONE, told, now)
-        capture.capture_and_report(
-            customer_id=generation.customer_id,
-            reservation=reservation,
-            transaction_id=f"vocalis-gen-{generation.id}",
-            event_type="voice_generation",
-            properties={"voice_type": generation.voice_type, "text_length": str(characters)},
-            now=now,
-            credits=credits,
-        )
+        _capture(generation, reservation, characters, credits, speech.duration_seconds, now)
     for name, value in outcome.items():
         setattr(generation, name, value)
 
 
-def finish_again(generation: Generation, speech: Speech, stored: str, now: datetime) -> bool:
+def _capture(
+    generation: Generation,
+    reservation: ledger.Reserved,
+    characters: int,
+    credits: int,
+    duration_seconds: float,
+    now: datetime,
+) -> None:
+    capture.capture_and_report(
+        customer_id=generation.customer_id,
+        reservation=reservation,
+        transaction_id=f"vocalis-gen-{generation.id}",
+        event_type="voice_generation",
+        properties={"voice_type": generation.voice_type, "text_length": str(characters)},
+        now=now,
+        credits=credits,
+        used=rollup.With(
+            voice=generation.voice,
+            voice_name=generation.voice_name,
+            api_key_id=generation.api_key_id,
+            duration_seconds=duration_seconds,
+        ),
+    )
+
+
+def finish_again(generation: Generation, speech: Sound, stored: str, now: datetime) -> bool:
     """Give it the audio that was made again. Returns False if another attempt owns it."""
     promised = promise.until(generation.customer, now)
     outcome = {
@@ -140,8 +175,10 @@ def finish_again(generation: Generation, speech: Speech, stored: str, now: datet
         "is_making_again": False,
         "finished_at": now,
     }
-    if not mine(generation).update(**outcome):
-        return False
+    with transaction.atomic():
+        if not mine(generation).update(**outcome):
+            return False
+        rollup.lengthen(generation, speech.duration_seconds)
     for name, value in outcome.items():
         setattr(generation, name, value)
     return True

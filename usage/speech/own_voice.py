@@ -23,6 +23,7 @@ from billing.live.wake import wake
 from billing.models import Reservation
 from jobs.clock import ticking
 from notifications import emit
+from usage import rollup
 from usage.engines import (
     EngineFailed,
     NothingToSpeak,
@@ -129,7 +130,7 @@ def set_up(
     failure = UNEXPECTED
     try:
         _listen(settings, match)
-        _finish(voice, reservation, clock())
+        _finish(voice, reservation, clock(), api_key_id)
         failure = ""
     except (Refused, SpeechFailed) as error:
         failure = str(error)
@@ -266,7 +267,9 @@ def _again(first: Voice, wanted: Voice) -> Voice:
     return first
 
 
-def _finish(voice: Voice, reservation: ledger.Reserved, now: datetime) -> None:
+def _finish(
+    voice: Voice, reservation: ledger.Reserved, now: datetime, api_key_id: UUID | None
+) -> None:
     pending = Voice.objects.filter(id=voice.id, state=Voice.State.PENDING)
     try:
         with transaction.atomic():
@@ -285,6 +288,7 @@ def _finish(voice: Voice, reservation: ledger.Reserved, now: datetime) -> None:
                 event_type="voice_cloning",
                 properties={"voice_id": str(voice.id)},
                 now=now,
+                used=rollup.With(str(voice.id), voice.name, api_key_id),
             )
     except ledger.AlreadyResolved as error:
         raise SpeechFailed("This took too long. Try again.") from error

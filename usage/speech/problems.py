@@ -76,6 +76,15 @@ class AudioDeleted(AudioLost):
         super().__init__(again_id)
 
 
+class TextDeleted(AudioDeleted):
+    """Its customer deleted the text and its audio. Only the receipt stays."""
+
+    def __init__(self, deleted_at: datetime) -> None:
+        super().__init__(deleted_at)
+        message = f"You deleted this text and its audio on {deleted_at.day} {deleted_at:%B %Y}."
+        self.args = (message,)
+
+
 class CreditedBack(Exception):
     """The audio is not made again: what it cost was credited back."""
 
@@ -275,6 +284,7 @@ TABLE: dict[type[Exception], tuple[int, str, Callable[[int, str, Any], Problem]]
     SpeechFailed: (HTTPStatus.SERVICE_UNAVAILABLE, "speech_failed", _free),
     AudioLost: (HTTPStatus.GONE, "audio_lost", _lost),
     AudioDeleted: (HTTPStatus.GONE, "audio_deleted", _lost),
+    TextDeleted: (HTTPStatus.GONE, "text_deleted", _lost),
     CreditedBack: (HTTPStatus.CONFLICT, "credited_back", _own_words),
     VoiceGone: (HTTPStatus.GONE, "voice_gone", _own_words),
     AgainElsewhere: (HTTPStatus.CONFLICT, "again_elsewhere", _own_words),

@@ -39,12 +39,13 @@ class Progress:
 
 def of(generation: Generation) -> Progress:
     state, charged = Generation.State, generation.characters_charged
+    reached = generation.characters_reached
     if generation.is_with_worker:
         rows = LongSpeech.objects.filter(pk=generation.pk)
         spoken, stop_asked_at = rows.values_list("characters_spoken", "stop_asked_at").get()
-        return Progress(state.PENDING, charged, spoken, stop_asked_at is not None)
+        return Progress(state.PENDING, reached, spoken, stop_asked_at is not None)
     if generation.is_being_made:
-        return Progress(state.PENDING, charged, 0)
+        return Progress(state.PENDING, reached, 0)
     if generation.state == state.FAILED:
         return Progress(state.FAILED, charged, 0, failure=generation.failure)
     if failure := _again_failure(generation):
@@ -120,6 +121,8 @@ def _of_parts(row: LongSpeech, bytes_before: int) -> Heard:
 
 
 def _of_whole(generation: Generation, bytes_before: int) -> Heard:
-    rate, samples = audio.read_part(generation.audio)
-    until = bytes_before + 2 * rate * HEARD_SECONDS
-    return Heard(rate, samples[bytes_before:until], until >= len(samples))
+    with audio.open_samples(generation) as reader:
+        before = bytes_before // 2
+        count = max(0, min(reader.samples - before, reader.sample_rate * HEARD_SECONDS))
+        samples = b"".join(reader.part(before, count)) if count else b""
+        return Heard(reader.sample_rate, samples, before + count >= reader.samples)

@@ -30,12 +30,11 @@ class Quote:
     credits: int
     available: int
     key_remaining: int | None
-    is_frozen: bool
 
     @property
     def is_sufficient(self) -> bool:
         within_budget = self.key_remaining is None or self.credits <= self.key_remaining
-        return self.credits <= self.available and within_budget and not self.is_frozen
+        return self.credits <= self.available and within_budget
 
 
 def quote(
@@ -55,7 +54,6 @@ def quote(
         speaker=speaker,
         characters=len(text),
         credits=pricing.credits(len(text), speaker.type),
-        available=state.available,
+        available=state.usable,
         key_remaining=remaining,
-        is_frozen=state.is_frozen,
     )

@@ -1,6 +1,7 @@
-"""The credits of texts that a worker speaks: reserved until they are spoken or an hour is over.
+"""The credits of texts that a worker speaks: reserved until they are spoken, or their time is over
+(`turns.total_seconds`).
 
-A job on the queue of money, so that it is done when no worker speaks. After that hour it also ends
+A job on the queue of money, so that it is done when no worker speaks. After that time it also ends
 what is made again, which has nothing reserved.
 """
 
@@ -16,7 +17,7 @@ from billing.live.wake import wake
 from jobs.worker import BatchJob
 from usage.models import Generation, LongSpeech
 
-from . import long, outcome
+from . import long, outcome, turns
 from .parts import Lost
 from .problems import StillRunning
 
@@ -35,7 +36,7 @@ def renew(now: datetime) -> int:
     rows = list(to_renew(now).select_related("generation").order_by("renew_at")[:BATCH])
     for row in rows:
         generation = row.generation
-        until = generation.taken_at + timedelta(seconds=long.TOTAL_SECONDS)
+        until = generation.taken_at + timedelta(seconds=turns.total_seconds(generation))
         if not generation.is_with_worker:
             LongSpeech.objects.filter(pk=row.pk, renew_at=row.renew_at).update(renew_at=None)
         elif generation.is_making_again or now >= until:

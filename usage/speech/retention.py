@@ -15,13 +15,13 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from django.db import IntegrityError, transaction
-from django.db.models import QuerySet
+from django.db.models import Case, F, Q, QuerySet, Value, When
 
 from jobs.clock import ticking
 from usage.models import Generation
 from usage.text import MAX_CHARACTERS
 
-from . import audio, encoded, long, outcome, speak, voices
+from . import audio, encoded, long, outcome, speak, turns, voices
 from . import manner as manners
 from .problems import (
     AgainElsewhere,
@@ -29,6 +29,7 @@ from .problems import (
     CreditedBack,
     SpeechFailed,
     StillRunning,
+    TextDeleted,
     UnknownVoice,
     VoiceGone,
 )
@@ -44,10 +45,12 @@ def make_again(*, generation: Generation, now: datetime) -> Generation:
     its audio is there, whole: so twice is once. Where a worker makes it, as it takes long, the row
     is returned `is_with_worker`.
 
-    Raises CreditedBack, VoiceGone, StillRunning if another request is making it again already,
-    AgainElsewhere if another one is being made again, AgainTooOften, Refused, SpeechFailed, and
-    AudioUnreachable if it cannot be told whether the audio is there.
+    Raises TextDeleted, CreditedBack, VoiceGone, StillRunning if another request is making it again
+    already, AgainElsewhere if another one is being made again, AgainTooOften, Refused,
+    SpeechFailed, and AudioUnreachable if it cannot be told whether the audio is there.
     """
+    if generation.text_deleted_at:
+        raise TextDeleted(generation.text_deleted_at)
     if generation.is_with_worker or audio.is_whole(generation):
         return generation
     if generation.credit_back_id:
@@ -75,6 +78,35 @@ def delete_asked(generation: Generation, now: datetime) -> None:
     unchanged.update(audio="", audio_deleted_at=now)
 
 
+def delete_all(generation: Generation, now: datetime) -> None:
+    """Delete text, audio and all else that tells what was said, because its customer wants it.
+
+    The receipt stays: numbers, dates, who paid. The same key cannot be used again. Twice is as
+    once. Raises OSError, and StillRunning while it is being made.
+    """
+    if generation.is_being_made:
+        raise StillRunning(generation.id)
+    encoded.delete(generation.audio)
+    unchanged = Generation.objects.filter(
+        id=generation.id, audio=generation.audio, state=generation.state, is_making_again=False
+    )
+    had_audio = Q(state=Generation.State.DONE, audio_deleted_at=None)
+    is_deleted = unchanged.update(
+        text="",
+        text_deleted_at=now,
+        title="",
+        folder=None,
+        manner={},
+        words=None,
+        body_hash="",
+        failure="",
+        audio="",
+        audio_deleted_at=Case(When(had_audio, then=Value(now)), default=F("audio_deleted_at")),
+    )
+    if not is_deleted:
+        raise StillRunning(generation.id)
+
+
 def abandoned(now: datetime) -> QuerySet[Generation]:
     """Generations whose audio a request was making again whose process is gone."""
     return Generation.objects.filter(
@@ -100,7 +132,7 @@ def give_up(generation: Generation, now: datetime) -> None:
 
 def _taken_seconds(generation: Generation) -> int:
     if generation.is_queued:
-        return long.TOTAL_SECONDS
+        return turns.total_seconds(generation)
     return speak.taken_seconds(generation.characters, manners.speed_of(generation))
 
 

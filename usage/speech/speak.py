@@ -111,7 +111,8 @@ def begin(
     A pending one that is not queued is the caller's to make. Raises what `speak` raises before it
     speaks, and the ledger's BudgetExceeded.
     """
-    text, speaker, kept = check(customer, text, voice_id, key, manner)
+    longest = texts.MAX_CHARACTERS if asked.is_streamed else texts.LONG_MAX_CHARACTERS
+    text, speaker, kept = check(customer, text, voice_id, key, manner, characters_max=longest)
     key = asked.keys + key
     wallet_id = ledger.wallet_of(customer.id).id
     generation = _new(
@@ -145,7 +146,10 @@ def begin(
 def takes_long(generation: Generation, speaker: voices.Speaker) -> bool:
     """Whether a worker is to make it (`long`), and not the request that asks for it."""
     speed = manners.speed_of(generation)
-    return long.takes_long(engine(speaker.engine), generation.characters_charged, speed)
+    is_short = not generation.left_out and not long.takes_long(
+        engine(speaker.engine), generation.characters_charged, speed
+    )
+    return not is_short
 
 
 def abandoned(now: datetime) -> QuerySet[Generation]:
@@ -168,14 +172,20 @@ def give_up(generation: Generation, now: datetime) -> None:
 
 
 def check(
-    customer: Customer, text: str, voice_id: str, key: str, manner: Mapping[str, object] | None
+    customer: Customer,
+    text: str,
+    voice_id: str,
+    key: str,
+    manner: Mapping[str, object] | None,
+    *,
+    characters_max: int = texts.MAX_CHARACTERS,
 ) -> tuple[str, voices.Speaker, dict[str, Any]]:
     """The text as it is counted and spoken, its voice, and the manner. Raises Refused."""
     errors: dict[str, list[str]] = {}
     if not KEY.fullmatch(key):
         errors["key"] = ["A key is 1 to 128 ASCII characters without spaces."]
     try:
-        text = texts.check(text)
+        text = texts.check(text, characters_max=characters_max)
     except texts.TextRefused as error:
         errors["text"] = [str(error)]
     try:

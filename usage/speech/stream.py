@@ -167,6 +167,13 @@ class Stream:
             if not self._is_left:
                 self._sent = self._given
 
+    def leave(self) -> None:
+        """Nobody waits for its answer any more: speak no further, and settle. Twice is as once."""
+        self._is_asked_for.set()
+        if not self._is_settled:
+            with suppress(RuntimeError):  # the process ends
+                _settlers.submit(self._settle_in_thread)
+
     def settle(self) -> None:
         """Charge what was sent, or give the credits back. Twice is as once. Never raises.
 

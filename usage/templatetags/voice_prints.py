@@ -25,8 +25,9 @@ def voice_print(voice_id: str, size: str = "") -> SafeString:
 
 @register.filter
 def clock(seconds: float | str | None) -> str:
-    """A length of sound as minutes and seconds: "4:15"; "" if it is not known."""
+    """A length of sound: "4:15", from an hour on "1:04:15"; "" if it is not known."""
     if seconds is None or isinstance(seconds, str):
         return ""
     minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes}:{rest:02}"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -6,6 +6,7 @@
 
 from usage.text.check import (
     FORBIDDEN,
+    LONG_MAX_CHARACTERS,
     MAX_CHARACTERS,
     TextRefused,
     check,
@@ -18,6 +19,7 @@ from usage.text.scripts import scripts
 
 __all__ = [
     "FORBIDDEN",
+    "LONG_MAX_CHARACTERS",
     "MAX_CHARACTERS",
     "Piece",
     "TextRefused",

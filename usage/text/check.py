@@ -9,7 +9,8 @@ from collections.abc import Iterator
 
 from accounts import typed
 
-MAX_CHARACTERS = 5000
+MAX_CHARACTERS = 5000  # of a text that is spoken at once, while somebody waits for it
+LONG_MAX_CHARACTERS = 100_000  # of one that a worker speaks
 
 # Speech engines interpret control characters as commands, NUL ends a C string, and half a surrogate
 # pair cannot be encoded in UTF-8.
@@ -26,16 +27,16 @@ class TextRefused(ValueError):
     """The text cannot be spoken. The message tells the customer what to change."""
 
 
-def normalise(text: str) -> str:
+def normalise(text: str, *, characters_max: int = LONG_MAX_CHARACTERS) -> str:
     """The text in NFC with LF line ends, which is counted, priced, spoken and reported.
 
     Raises TextRefused.
     """
     try:
-        return typed.normalise(_with_line_feeds(text), characters_max=MAX_CHARACTERS)
+        return typed.normalise(_with_line_feeds(text), characters_max=characters_max)
     except typed.TooLong as error:
         raise TextRefused(
-            f"The text is far over the {MAX_CHARACTERS:,} characters that can be spoken at once. "
+            f"The text is far over the {characters_max:,} characters that can be spoken at once. "
             "Shorten it."
         ) from error
     except typed.Unfit as error:
@@ -53,11 +54,11 @@ def count(text: str) -> int:
         return len(_with_line_feeds(text))
 
 
-def _too_long(text: str) -> Iterator[str]:
-    if len(text) > MAX_CHARACTERS:
+def _too_long(text: str, characters_max: int) -> Iterator[str]:
+    if len(text) > characters_max:
         yield (
-            f"The text has {len(text):,} characters and at most {MAX_CHARACTERS:,} can be spoken "
-            f"at once. Shorten it by {len(text) - MAX_CHARACTERS:,}."
+            f"The text has {len(text):,} characters and at most {characters_max:,} can be spoken "
+            f"at once. Shorten it by {len(text) - characters_max:,}."
         )
 
 
@@ -86,16 +87,16 @@ def _is_punctuation(character: str) -> bool:
     return unicodedata.category(character)[0] == "P"
 
 
-def check(text: str) -> str:
+def check(text: str, *, characters_max: int = MAX_CHARACTERS) -> str:
     """The normalised text if it can be spoken. Raises TextRefused with all problems.
 
     A text of only punctuation is accepted, even a lone ".": it is spoken as silence, for the price
     of its characters. One that has nothing visible at all is refused.
     """
-    text = normalise(text)
+    text = normalise(text, characters_max=characters_max)
     if not text:
         raise TextRefused("Write something to speak.")
-    if problems := [*_too_long(text), *_invisible(text)]:
+    if problems := [*_too_long(text, characters_max), *_invisible(text)]:
         raise TextRefused(" ".join(problems))
     if not any(is_audible(character) or _is_punctuation(character) for character in text):
         raise TextRefused(

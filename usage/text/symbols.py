@@ -177,7 +177,8 @@ def name(sign: str) -> str:
     if value is not None and value == int(value) and 0 <= value < 10**15:
         return cardinal(int(value))
     words = unicodedata.name(sign, "symbol").lower().replace("-", " ")
-    return re.sub(r"[^a-z ]", lambda other: f" {cardinal(int(other[0]))} ", words)
+    spelt = re.sub(r"[^a-z ]", lambda other: f" {cardinal(int(other[0]))} ", words)
+    return " ".join(spelt.split())
 
 
 def power(exponent: str) -> str:
@@ -233,10 +234,6 @@ def _operator(match: re.Match[str], context: Context) -> Reading:
 
 def _power(match: re.Match[str], context: Context) -> Reading:
     return whole(match, power(match[1]))
-
-
-def _emoji(match: re.Match[str], context: Context) -> Reading:
-    return whole(match, name(match[0]))
 
 
 # Looked for where a line begins only, or one of thousands would be measured from each of its signs.

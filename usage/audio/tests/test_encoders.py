@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from usage import audio
-from usage.audio import encoders, formats, sndfile
+from usage.audio import encoders, formats, ogg, sndfile
 from usage.audio.converter import output_samples
 
 RATE = 24_000
@@ -103,15 +103,33 @@ def test_every_format_keeps_every_sample_however_it_is_fed(name, piece):
 @pytest.mark.parametrize("name", audio.FORMATS)
 def test_the_pieces_do_not_change_the_bytes(name):
     samples = speech_like(RATE)
-    if name == "opus":  # a stream has a random serial number
-        rate = 48_000
-        one, two = (decode(name, encode(name, samples, piece=n), rate) for n in (1_000, 77_777))
-        assert (one == two).all()
+    if name == "opus":  # without one of ours, a stream has a random serial number
+        one, two = (encode(name, samples, piece=n, serial=7) for n in (999, 77_777))
+        assert one == two != encode(name, samples, serial=8)
     elif name == "mp3":  # lame's frames begin where they are fed: the same sound, not the same bits
         one, two = (len(encode(name, samples, piece=n)) for n in (1_000, 77_777))
         assert one == two
     else:
         assert encode(name, samples, piece=999) == encode(name, samples, piece=77_777)
+
+
+@pytest.mark.parametrize("serial", [0, 7, 2**32 - 1])
+def test_an_ogg_stream_of_our_number_is_the_same_sound_in_pages_that_are_whole(serial):
+    samples = speech_like(3 * RATE)
+    found, usual = encode("opus", samples, serial=serial), encode("opus", samples)
+
+    assert len(found) == len(usual)
+    assert (decode("opus", found, 48_000) == decode("opus", usual, 48_000)).all()
+    pages = found.split(b"OggS")[1:]
+    assert len(pages) > 30
+    assert {page[10:14] for page in pages} == {serial.to_bytes(4, "little")}
+    for page in pages:  # the checksum is that of libsndfile for the same number
+        zeroed = b"OggS" + page[:18] + bytes(4) + page[22:]
+        assert page[18:22] == ogg.checksum(zeroed).to_bytes(4, "little")
+    first = b"OggS" + usual.split(b"OggS")[1]
+    assert first[ogg.CHECKSUM] == ogg.checksum(first[:22] + bytes(4) + first[26:]).to_bytes(
+        4, "little"
+    )
 
 
 @pytest.mark.parametrize("count", [0, 1, 2])

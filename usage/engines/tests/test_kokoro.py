@@ -48,6 +48,16 @@ def test_a_british_voice_reads_the_british_way_and_at_any_speed(engine):
     assert seconds(slow) == pytest.approx(2 * seconds(usual), rel=0.25)
 
 
+@pytest.mark.kokoro
+def test_a_weak_word_at_an_open_end_is_swallowed_once_and_then_heard(engine, caplog):
+    what = pieces("Gulls circle over the cranes, a tram rings twice a")
+    (spoken,) = engine.speak(what, settings={"style": "af_heart"}, piece_seconds=100)
+
+    assert "1 of 10 words have no sound" in caplog.text
+    assert len(spoken.times) == 10
+    assert all(end > begin for begin, end in spoken.times)
+
+
 def test_shares_sum_up_to_one():
     assert blend("af_heart") == {"af_heart": 1.0}
     assert blend("af_heart=3, am_puck") == {"af_heart": 0.75, "am_puck": 0.25}

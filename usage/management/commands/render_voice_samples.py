@@ -16,7 +16,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from usage import audio
 from usage.engines import EngineFailed, engine
 from usage.engines.whole import speak_whole
-from usage.speech import prints, voices
+from usage.speech import paces, prints, voices
 
 SECONDS_MAX = 300  # for one sample, the start of its engine included
 SAMPLE_SECONDS_MIN = 2
@@ -36,13 +36,16 @@ LEVELS_PER_DB = 2.2
 class Command(BaseCommand):
     help = (
         "Speaks a sentence with each house voice into static/voices/, whose files are kept in the "
-        "repository: so listening to a voice costs the site nothing. Then makes the voice prints."
+        "repository: so listening to a voice costs the site nothing. Then makes the voice prints, "
+        "and measures how fast each voice speaks."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("voices", nargs="*", help="Ids of the voices. Default: all.")
         parser.add_argument(
-            "--prints", action="store_true", help="Only makes the prints, from the samples kept."
+            "--prints",
+            action="store_true",
+            help="Speaks nothing: makes prints and paces from the samples kept.",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -54,6 +57,8 @@ class Command(BaseCommand):
         made = {id_: print_of(sample_path(one)) for id_, one in voices.HOUSE.items()}
         lines = ",\n".join(f"  {json.dumps(id_)}: {levels}" for id_, levels in sorted(made.items()))
         prints.FILE.write_text(f"{{\n{lines}\n}}\n")
+        measured = {id_: pace_of(one) for id_, one in voices.HOUSE.items()}
+        paces.FILE.write_text(json.dumps(measured, indent=2, sort_keys=True) + "\n")
 
     def _speak(self, speaker: voices.Speaker) -> None:
         path = sample_path(speaker)
@@ -69,15 +74,15 @@ def sample_path(speaker: voices.Speaker) -> Path:
     return Path(settings.BASE_DIR, "static", speaker.sample)
 
 
+def pace_of(speaker: voices.Speaker) -> float:
+    """How many characters the voice says in a second of its sample."""
+    rate, samples = _heard(sample_path(speaker))
+    return round(len(_sentence(speaker)) * rate / len(samples), 2)
+
+
 def print_of(path: Path) -> prints.Levels:
     """The print of the voice that is heard in a file."""
-    samples = array("h")
-    with audio.decode(path.read_bytes()) as reader:
-        rate = reader.sample_rate
-        # The header of an mp3 promises what its first frame lacks, so it seems to end too early.
-        with suppress(audio.SoundBroken):
-            for piece in reader:
-                samples.frombytes(piece)
+    rate, samples = _heard(path)
     if len(samples) < SAMPLE_SECONDS_MIN * rate:
         raise CommandError(f"{path.name} is not the sample of a voice.")
     powers = [_power(samples, rate, low, high) for low, high in pairwise(EDGES_HZ)]
@@ -87,6 +92,22 @@ def print_of(path: Path) -> prints.Levels:
     ]
     levels = [round(prints.LEVEL_MAX / 2 + LEVELS_PER_DB * decibels) for decibels in above_usual]
     return [min(max(level, 0), prints.LEVEL_MAX) for level in levels]
+
+
+def _heard(path: Path) -> tuple[int, array[int]]:
+    """Sample rate and samples of a file."""
+    samples = array("h")
+    with audio.decode(path.read_bytes()) as reader:
+        rate = reader.sample_rate
+        # The header of an mp3 promises what its first frame lacks, so it seems to end too early.
+        with suppress(audio.SoundBroken):
+            for piece in reader:
+                samples.frombytes(piece)
+    return rate, samples
+
+
+def _sentence(speaker: voices.Speaker) -> str:
+    return SENTENCES[speaker.language].format(speaker.name)
 
 
 def _power(samples: array[int], rate: int, low_hz: float, high_hz: float) -> float:
@@ -107,7 +128,7 @@ def _power(samples: array[int], rate: int, low_hz: float, high_hz: float) -> flo
 def _spoken(speaker: voices.Speaker) -> bytes:
     speech = speak_whole(
         engine(speaker.engine),
-        SENTENCES[speaker.language].format(speaker.name),
+        _sentence(speaker),
         settings=speaker.settings,
         deadline_seconds=SECONDS_MAX,
         language=speaker.language,

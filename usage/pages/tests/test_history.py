@@ -10,6 +10,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
+from accounts.models import User
 from billing import ledger
 from conftest import fund
 from usage.engines import EngineFailed
@@ -57,11 +58,13 @@ def test_the_billing_history_tells_what_credits_were_used_for(
     reservation = ledger.reserve(wallet_id=wallet.pk, key="import", amount=9, now=now)
     ledger.capture(reservation_id=reservation.id, now=now)
 
+    page.get(reverse("billing"))  # the first page of a session also notes the session
     with CaptureQueriesContext(connection) as few:
         html = page.get(reverse("billing")).content.decode()
     shown = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", html))
-    for words in ("Speech Ava, 6 characters -6 ", "Own voice Mine -25,000 ", "Used -9 "):
-        assert words in shown
+    rows = {"Speech Ava, 6 characters": "−6", "Own voice Mine": "−25,000", "Used": "−9"}
+    for words, amount in rows.items():  # with the moment between them
+        assert re.search(rf"{words} \d+ \w+ \d+, \d\d:\d\d {amount} ", shown)
 
     for number in range(9):
         say(alice, now, text="Hello.", key=f"{number}")
@@ -91,23 +94,8 @@ def test_a_failed_generation_cost_nothing(page, alice, wallet, now):
         say(alice, now, text="fail")
 
     html = html_of(page)
-    assert "Failed, not charged" in html and ">0</td>" in html and "By day" not in html
-
-
-def test_days_are_utc_and_newest_first(page, alice, bob, wallet, now):
-    noon = now.replace(hour=12)
-    say(alice, noon, text="x" * 10, key="a")
-    say(alice, noon, text="x" * 20, key="b")
-    say(alice, noon - timedelta(days=1), text="x" * 5, key="c")
-    say(alice, noon - timedelta(days=history.DAYS), text="x" * 7, key="d")
-    fund(bob, 100, now)
-    say(bob, noon, text="x" * 50, key="e")
-
-    assert history.day_totals(alice, noon) == [
-        {"day": noon.date(), "uses": 2, "credits": 30},
-        {"day": (noon - timedelta(days=1)).date(), "uses": 1, "credits": 5},
-    ]
-    assert '<meter class="meter" min="0" max="30" value="5">' in html_of(page)
+    assert "Failed, not charged" in html and ">0</td>" in html
+    assert "Nothing used in these days." in html
 
 
 def test_pages_walk_through_everything_once_even_in_one_instant(
@@ -121,7 +109,8 @@ def test_pages_walk_through_everything_once_even_in_one_instant(
     for _ in range(10):
         rows, next_id = history._page(alice, query.get("before", ""))
         seen += [row.id for row in rows]
-        with django_assert_max_num_queries(10) as queries:
+        # The first page has the charts as well.
+        with django_assert_max_num_queries(10 if query else 25) as queries:
             html = html_of(page, **query)
         assert not any("COUNT(*)" in query["sql"] for query in queries)
         if not next_id:
@@ -140,6 +129,46 @@ def test_a_wrong_or_foreign_place_starts_at_the_newest(page, alice, bob, wallet,
 
     for before in ("x", str(theirs.id)):
         assert "Mine" in html_of(page, before=before)
+
+
+def test_texts_are_searched_page_by_page_and_only_one_s_own(page, alice, bob, wallet, now):
+    fund(alice, 1_000, now)
+    fund(bob, 100, now)
+    say(bob, now, text="A lamp of bob's")
+    say(alice, now, text="Nothing of the kind")
+    for number in range(history.PAGE + 1):
+        say(alice, now - timedelta(minutes=number), text=f"The LAMP {number}", key=str(number))
+
+    html = html_of(page, q=" lamp ")
+    assert html.count("Receipt and whole text") == history.PAGE
+    assert "Nothing of the kind" not in html and "bob" not in html and "Credits by day" not in html
+    (older,) = re.findall(r'href="\?before=([-0-9a-f]+)&amp;q=lamp"', html)
+    assert html_of(page, q="lamp", before=older).count("Receipt and whole text") == 1
+    assert "No text has “x&lt;y”" in html_of(page, q="x<y")
+
+
+def test_a_search_ends_with_the_newest_texts(page, alice, wallet, now, monkeypatch):
+    monkeypatch.setattr(history, "SEARCHED_MAX", 1)
+    say(alice, now - timedelta(days=1), text="Old lamp", key="a")
+    say(alice, now, text="New lamp", key="b")
+
+    html = html_of(page, q="lamp")
+    assert "New lamp" in html and "Old lamp" not in html and "your newest 1." in html
+
+
+@pytest.mark.parametrize(("zone", "clock"), [("", "12:00"), ("Asia/Tokyo", "21:00")])
+def test_moments_are_the_readers_and_keep_utc(page, alice, wallet, now, zone, clock):
+    User.objects.update(time_zone=zone)
+    noon = now.replace(year=2026, month=1, day=2, hour=12, minute=0, second=0, microsecond=0)
+    say(alice, noon)
+
+    html = html_of(page)
+    title = 'title="2 January 2026, 12:00 UTC"'
+    assert (
+        f'<time datetime="2026-01-02T12:00:00+00:00" {title}>'
+        f"<span>2 Jan,</span> <span>{clock}</span></time>"
+    ) in html
+    assert (f"Times are of {zone}." if zone else "Times are UTC.") in html
 
 
 def test_others_see_nothing(page, bob, now):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from datetime import timedelta
 from uuid import uuid4
@@ -13,7 +14,7 @@ from django.urls import reverse
 
 from billing.models import Wallet
 from usage.models import Generation
-from usage.speech import capture, speak
+from usage.speech import capture, speak, words
 
 JSON = {"HTTP_ACCEPT": "application/json"}
 TEXT = "Hello, <world>!\n\nTom & Jerry are here now."
@@ -33,6 +34,21 @@ def generation(alice, wallet, now):
 @pytest.fixture
 def address(generation):
     return reverse("words", args=[generation.id])
+
+
+def test_the_words_of_a_book_are_sent_compressed_to_who_takes_that(page, generation, address):
+    """Which keeps them a tenth as large, and does not send again what is there."""
+    row = Generation.objects.get()
+    times = words.unpacked(row.words)
+    Generation.objects.update(text=TEXT * 100, words=words.packed(times * 100))
+    plain = page.get(address)
+
+    answer = page.get(address, HTTP_ACCEPT_ENCODING="gzip")
+
+    assert answer["Content-Encoding"] == "gzip" and gzip.decompress(answer.content) == plain.content
+    assert len(answer.content) < len(plain.content) / 5
+    again = page.get(address, HTTP_ACCEPT_ENCODING="gzip", HTTP_IF_NONE_MATCH=answer["ETag"])
+    assert (again.status_code, again.content) == (304, b"")
 
 
 def test_every_written_word_has_its_time(page, generation, address):
@@ -73,7 +89,7 @@ def test_subtitles_can_be_shown_and_downloaded(
 
     assert (shown.status_code, shown["Content-Type"]) == (200, content_type)
     assert file.startswith(begins) and holds in file and file.count(" --> ") == 2
-    filename = f'filename="vocalis-{generation.id}.{name}"'
+    filename = f'filename="Hello-world-Tom-Jerry-are-here-now.{name}"'
     assert shown["Content-Disposition"] == f"inline; {filename}"
     assert shown["X-Content-Type-Options"] == "nosniff"
     saved = page.get(address, {"format": name, "download": "1"})

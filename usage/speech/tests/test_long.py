@@ -56,6 +56,7 @@ def engine(monkeypatch):
 def slices(monkeypatch):
     """A worker gives the row back after each piece."""
     monkeypatch.setattr(long, "SLICE_SECONDS", -1)
+    monkeypatch.setattr(long, "PART_SECONDS", -1)
 
 
 def say(customer, now, text=TEXT, key="key-1"):

@@ -54,6 +54,7 @@ def engine(monkeypatch):
     for module in (speak, long):
         monkeypatch.setattr(module, "engine", lambda name: slow)
     monkeypatch.setattr(long, "SLICE_SECONDS", -1)  # a piece at a time
+    monkeypatch.setattr(long, "PART_SECONDS", -1)
     return slow
 
 
@@ -178,7 +179,7 @@ def test_asked_for_twice_it_is_made_once_and_another_one_waits(short, spoken, no
 
 
 @free
-@pytest.mark.parametrize("point", ["parts.add", "parts.joined", "_deliver_again", "parts.forget"])
+@pytest.mark.parametrize("point", ["parts.add", "parts.join", "_deliver_again", "parts.forget"])
 def test_a_worker_that_is_killed_is_followed_by_one_that_goes_on_after_the_last_part(
     alice, spoken, now, engine, monkeypatch, point
 ):

@@ -36,6 +36,7 @@ def engine(monkeypatch):
     monkeypatch.setattr(speak, "engine", lambda name: slow)
     monkeypatch.setattr(long, "engine", lambda name: slow)
     monkeypatch.setattr(long, "SLICE_SECONDS", -1)
+    monkeypatch.setattr(long, "PART_SECONDS", -1)
     return slow
 
 

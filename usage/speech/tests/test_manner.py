@@ -110,7 +110,8 @@ def test_words_follow_the_pause(engine):
 
 
 def test_what_is_heard_while_it_is_made_is_what_is_stored(engine, alice, now):
-    generation = Generation(text=TEXT, manner={"speed": 2.0, "pause_seconds": 1.5})
+    written = {"text": TEXT, "characters": len(TEXT)}
+    generation = Generation(**written, manner={"speed": 2.0, "pause_seconds": 1.5})
     heard: list[bytes] = []
     speech = manner.spoken(
         engine, generation, voices.DEFAULT, deadline_seconds=10, heard=heard.append

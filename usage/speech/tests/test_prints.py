@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
 from django.core.management import CommandError, call_command
 
 from usage.management.commands import render_voice_samples as samples
-from usage.speech import prints, voices
+from usage.speech import paces, prints, voices
 
 
 def test_every_house_voice_has_a_print_of_its_own():
@@ -23,11 +24,13 @@ def test_the_print_kept_is_the_one_of_the_sample(id_):
 
 def test_the_command_makes_all_prints_from_the_samples_kept(monkeypatch, tmp_path):
     monkeypatch.setattr(prints, "FILE", tmp_path / "prints.json")
+    monkeypatch.setattr(paces, "FILE", tmp_path / "paces.json")
     monkeypatch.setattr(samples, "print_of", lambda path: [len(path.stem)] * prints.BARS)
 
     call_command("render_voice_samples", prints=True)
 
     assert '"standard-ava": [12, 12, 12, 12, 12, 12]' in prints.FILE.read_text()
+    assert json.loads(paces.FILE.read_text()) == paces.MEASURED
 
 
 def test_a_file_without_a_voice_has_no_print(tmp_path):

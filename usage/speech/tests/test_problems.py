@@ -12,7 +12,7 @@ import pytest
 from billing import ledger
 from usage import speech, text
 from usage.pages import answers
-from usage.speech import copies, parts, problems, withdrawal
+from usage.speech import copies, drafts, long, parts, problems, sentence, withdrawal
 
 # What these rooms raise and catch again before it gets to a page, each with the reason.
 NEVER_LEAVES = {
@@ -22,6 +22,9 @@ NEVER_LEAVES = {
     ledger.NotLeft,  # a change of plan shows the new amounts instead
     copies.CopyFailed,  # the match goes on without a copy, or raises Refused or SpeechFailed
     withdrawal._Kept,  # its transaction ends without a change
+    drafts.DraftChanged,  # the pages of the draft ask which text to keep
+    long.PieceFailed,  # tried again, left out, or the end of the text as SpeechFailed
+    sentence.Busy,  # the front page says it
     parts.Lost,  # the worker's own: another one has the text, or it is over
 }
 EXAMPLES = [
@@ -47,6 +50,7 @@ EXAMPLES = [
     (problems.SpeechFailed("The engine is busy."), 503, "speech_failed"),
     (problems.AudioLost(), 410, "audio_lost"),
     (problems.AudioDeleted(datetime(2027, 3, 5, tzinfo=UTC)), 410, "audio_deleted"),
+    (problems.TextDeleted(datetime(2027, 3, 5, tzinfo=UTC)), 410, "text_deleted"),
     (problems.CreditedBack(), 409, "credited_back"),
     (problems.VoiceGone("Nora"), 410, "voice_gone"),
     (problems.AgainElsewhere(), 409, "again_elsewhere"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from datetime import timedelta
 from pathlib import Path
@@ -253,6 +254,17 @@ def test_the_command_does_what_the_workers_do(alice, spoken, now, monkeypatch):
     code, text = run("prune_audio")
     assert code == 0 and "2 deleted" in text and files() == []
     assert run("prune_audio").text == "Summary: nothing to do.\n"
+
+
+def test_what_is_prepared_is_not_made_again_when_it_is_asked_for(spoken, monkeypatch):
+    encoded.prepare(spoken.audio)
+
+    assert len(files()) == 3
+    for name in ("_encode", "_shape"):
+        monkeypatch.setattr(encoded, name, failing(AssertionError("made again")))
+    with encoded.open_encoded(spoken, "mp3") as sound, encoded.open_levels(spoken) as shape:
+        assert len(sound.read()) > 100
+        assert len(json.loads(shape.read())) > 50
 
 
 def test_the_cache_of_encodings_is_pruned_while_nothing_is_encoded(spoken, now):

@@ -200,6 +200,7 @@ def check_pieces(written: str, pieces: list[text.Piece], characters_max: int) ->
 @example("$999,999,999,999.99 " * 5, "en", 100)
 @example("漢" * 400, "en", 100)
 @example("```\n" * 9, "en", 100)
+@example("\U0001f3fb", "en", 100)  # a skin tone by itself: its name has numbers
 def test_every_accepted_text_is_divided_without_loss(raw, language, characters_max):
     try:
         written = text.check(raw)

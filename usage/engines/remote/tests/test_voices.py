@@ -120,6 +120,7 @@ def test_a_piece_goes_to_the_servers_that_have_its_voice(serve, engine, caplog):
     caplog.set_level(logging.INFO)
     first, second, unknown = serve(voices=["a", "b"]), serve(voices=["b"]), serve()
     speaks = engine(first, second, unknown, options="")
+    speaks.warm()
     for _ in range(4):
         speak(speaks, "b")
     speak(speaks, "a")

@@ -1,0 +1,2 @@
+class DocumentRefused(ValueError):
+    """A file cannot be read. The message tells the customer why, and what to do."""

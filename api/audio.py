@@ -9,8 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Mapping
+import weakref
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
+from itertools import islice
+from typing import BinaryIO
 
 from django.http import StreamingHttpResponse
 
@@ -25,7 +29,8 @@ from .failures import Failure
 
 logger = logging.getLogger(__name__)
 
-CHUNK_SAMPLES_BYTES = 512 * 1024  # of stored audio that is encoded at once
+PIECES_AT_ONCE = 16  # of stored audio, that are encoded: half a megabyte
+FILE_BYTES = 64 * 1024
 # Of the first piece: the client hears this while the rest of the piece is encoded.
 FIRST_SECONDS = 0.25
 
@@ -57,13 +62,21 @@ class Output:
         """As it belongs to what an idempotency key was used for."""
         return f"{self.name}-{self.rate or ''}-{self.bit_rate or ''}"
 
-    def encoder(self, sample_rate: int) -> audio.Encoder:
+    def encoder(
+        self, generation: Generation, sample_rate: int, samples: int | None = None
+    ) -> audio.Encoder:
+        """Of the same sound of a generation it makes the same bytes, whenever it is asked for.
+
+        `samples`: how many they are, where that is known and the header is to say it.
+        """
         return audio.encoder(
             self.name,
             sample_rate=sample_rate,
             rate=self.rate,
             bit_rate=self.bit_rate,
-            streamed=True,
+            streamed=samples is None,
+            samples=samples,
+            serial=generation.id.fields[0],
         )
 
 
@@ -74,7 +87,7 @@ def response(
 
     Raises what `content` raises.
     """
-    return streamed(content(spoken, output), output.content_type, headers)
+    return streamed(spoken, content(spoken, output), output.content_type, headers)
 
 
 def content(spoken: Stream | Generation, output: Output) -> AsyncGenerator[bytes, None]:
@@ -85,12 +98,32 @@ def content(spoken: Stream | Generation, output: Output) -> AsyncGenerator[bytes
     """
     if isinstance(spoken, Stream):
         return encoded(spoken, stream_encoder(spoken, output))
-    sample_rate, samples = stored_audio.read_part(spoken.audio)
-    return replayed(samples, _encoder(sample_rate, output))
+    samples = stored_audio.open_whole(spoken)
+    return replayed(samples, _encoder(spoken, samples.sample_rate, output))
+
+
+def stored(generation: Generation, output: Output) -> StreamingHttpResponse:
+    """The stored audio for itself: the very file where that is what is asked for, else with its
+    length in the header where a format has it.
+
+    Raises what `content` raises.
+    """
+    samples = stored_audio.open_whole(generation)
+    is_file = output.content_type == generation.content_type
+    if is_file and output.rate in (None, samples.sample_rate):
+        with samples:
+            content = _file(stored_audio.open_audio(generation))
+    else:
+        rate, count = samples.sample_rate, samples.samples
+        content = replayed(samples, _encoder(generation, rate, output, samples=count))
+    return streamed(generation, content, output.content_type, {})
 
 
 def streamed(
-    content: AsyncGenerator[bytes, None], content_type: str, headers: Mapping[str, str]
+    spoken: Stream | Generation,
+    content: AsyncGenerator[bytes, None],
+    content_type: str,
+    headers: Mapping[str, str],
 ) -> StreamingHttpResponse:
     """An answer that is sent as it is made: nobody on the way keeps it until it is whole."""
     answer = StreamingHttpResponse(content, content_type=content_type)
@@ -98,10 +131,13 @@ def streamed(
     answer["X-Accel-Buffering"] = "no"  # or nginx delays the first bytes until a buffer is full
     for name, value in headers.items():
         answer[name] = value
+    if isinstance(spoken, Stream):
+        # Its client may leave before the answer begins: then nobody ever asks for a piece.
+        weakref.finalize(answer, spoken.leave).atexit = False
     return answer
 
 
-def cost_headers(spoken: Stream | Generation) -> dict[str, str]:
+def cost_headers(spoken: Stream | Generation, now: datetime) -> dict[str, str]:
     """What it costs, and what is left: the price reserved, or nothing for what was paid before."""
     generation = spoken.generation if isinstance(spoken, Stream) else spoken
     is_replayed = isinstance(spoken, Generation)
@@ -110,7 +146,9 @@ def cost_headers(spoken: Stream | Generation) -> dict[str, str]:
         "Vocalis-Generation": str(generation.id),
         "Vocalis-Credits": credits,
         "character-cost": credits,  # as ElevenLabs calls it
-        "Vocalis-Available": str(ledger.wallet_of(generation.customer_id).available),
+        "Vocalis-Available": str(
+            ledger.spendable(customer_id=generation.customer_id, now=now).usable
+        ),
     }
     return headers | ({"Idempotent-Replayed": "true"} if is_replayed else {})
 
@@ -118,15 +156,17 @@ def cost_headers(spoken: Stream | Generation) -> dict[str, str]:
 def stream_encoder(stream: Stream, output: Output) -> audio.Encoder:
     """An encoder for a stream. Raises Failure, with the stream's credits back."""
     try:
-        return _encoder(stream.sample_rate, output)
+        return _encoder(stream.generation, stream.sample_rate, output)
     except Failure:
         stream.settle()
         raise
 
 
-def _encoder(sample_rate: int, output: Output) -> audio.Encoder:
+def _encoder(
+    generation: Generation, sample_rate: int, output: Output, *, samples: int | None = None
+) -> audio.Encoder:
     try:
-        return output.encoder(sample_rate)
+        return output.encoder(generation, sample_rate, samples)
     except audio.FormatRefused as error:
         message = str(error)
         raise Failure(422, "unknown_format", message, errors={"format": [message]}) from error
@@ -156,14 +196,25 @@ async def encoded(stream: Stream, encoder: audio.Encoder) -> AsyncGenerator[byte
         encoder.close()
 
 
-async def replayed(samples: bytes, encoder: audio.Encoder) -> AsyncGenerator[bytes, None]:
-    """Stored samples, by an encoder that is closed."""
+async def replayed(samples: audio.Reader, encoder: audio.Encoder) -> AsyncGenerator[bytes, None]:
+    """Stored samples, by an encoder; both are closed. Little of them is in memory at a time."""
+    pieces = samples.part(0, samples.samples)
     try:
-        for at in range(0, len(samples), CHUNK_SAMPLES_BYTES):
-            part = samples[at : at + CHUNK_SAMPLES_BYTES]
-            if data := await asyncio.to_thread(encoder.feed, part):
-                yield data
+        with samples:
+            while part := await asyncio.to_thread(_next, pieces):
+                if data := await asyncio.to_thread(encoder.feed, part):
+                    yield data
         if data := await asyncio.to_thread(encoder.finish):
             yield data
     finally:
         encoder.close()
+
+
+def _next(pieces: Iterator[bytes]) -> bytes:
+    return b"".join(islice(pieces, PIECES_AT_ONCE))
+
+
+async def _file(file: BinaryIO) -> AsyncGenerator[bytes, None]:
+    with file:
+        while data := await asyncio.to_thread(file.read, FILE_BYTES):
+            yield data

@@ -12,7 +12,10 @@ WORDS = {
     HTTPStatus.BAD_REQUEST: ("bad_request", "The request cannot be read."),
     HTTPStatus.NOT_FOUND: ("unknown_url", "There is nothing at this address."),
     HTTPStatus.METHOD_NOT_ALLOWED: ("method_not_allowed", "This method is not possible here."),
-    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: ("too_large", "The request is too large."),
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: (
+        "too_large",
+        "The request is too large. Send a shorter text, or a smaller file.",
+    ),
     HTTPStatus.INTERNAL_SERVER_ERROR: (
         "internal_error",
         "Something went wrong on our side. Nothing was charged for it.",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
@@ -40,7 +40,7 @@ def answers_in_dialect(
     def middleware(request: HttpRequest) -> HttpResponse:
         if not dialects.is_ours(request.path):
             return get_response(request)
-        request.api_id = secrets.token_hex(12)  # type: ignore[attr-defined]
+        request.api_id = _new_id()  # type: ignore[attr-defined]
         if request.method == "OPTIONS":
             return HttpResponse(status=204, headers=PREFLIGHT)
         try:
@@ -50,13 +50,28 @@ def answers_in_dialect(
                 admission.leave()
             raise
         _tell_limits(request, response)
-        for name, value in CORS.items():
-            response[name] = value
-        response["x-request-id"] = response["request-id"] = request.api_id  # type: ignore[attr-defined]
-        response.headers.setdefault("Cache-Control", "no-store")
-        return response
+        return _with_headers(response, request.api_id)  # type: ignore[attr-defined]
 
     return middleware
+
+
+def of_outside(path: str, headers: Mapping[str, str], status: int) -> HttpResponse:
+    """An error that is answered before there is a request for a middleware: as every other one."""
+    api_id = _new_id()
+    return _with_headers(dialects.failing(path, headers)(of_status(status), api_id), api_id)
+
+
+def _new_id() -> str:
+    return secrets.token_hex(12)
+
+
+def _with_headers(response: HttpResponse, api_id: str) -> HttpResponse:
+    """With what every answer of the API says."""
+    for name, value in CORS.items():
+        response[name] = value
+    response["x-request-id"] = response["request-id"] = api_id
+    response.headers.setdefault("Cache-Control", "no-store")
+    return response
 
 
 def _answer(

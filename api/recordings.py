@@ -53,13 +53,15 @@ def key_of(request: HttpRequest) -> str:
     return request.headers.get("Idempotency-Key") or str(uuid.uuid4())
 
 
-def headers(made: clone.Made) -> dict[str, str]:
+def headers(made: clone.Made, now: datetime) -> dict[str, str]:
     """What the voice cost, and what is left."""
     credits = str(made.voice.credits) if made.is_new else "0"
     found = {
         "Vocalis-Credits": credits,
         "character-cost": credits,  # as ElevenLabs calls it
-        "Vocalis-Available": str(ledger.wallet_of(made.voice.customer_id).available),
+        "Vocalis-Available": str(
+            ledger.spendable(customer_id=made.voice.customer_id, now=now).usable
+        ),
     }
     return found if made.is_new else found | {"Idempotent-Replayed": "true"}
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
@@ -29,13 +30,17 @@ class Example:
 
 @require_safe
 def page(request: HttpRequest) -> HttpResponse:
-    context = {
+    return render(request, "api/reference.html", context())
+
+
+def context() -> dict[str, Any]:
+    """What the sections of the page need."""
+    return {
         "own": examples("own"),
         "openai": examples("openai"),
         "elevenlabs": examples("elevenlabs"),
         "site_url": settings.SITE_URL,
     }
-    return render(request, "api/reference.html", context)
 
 
 @require_safe

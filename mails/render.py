@@ -11,7 +11,9 @@ from typing import Any
 
 from django.conf import settings
 from django.template.loader import render_to_string
+from django.utils import timezone
 
+from . import moments
 from .kinds import KINDS
 from .models import OutboundMail
 from .preferences import unsubscribe_url
@@ -57,7 +59,8 @@ def render(row: OutboundMail, *, to: str) -> Content:
         "unsubscribe_url": unsubscribe_url(row.user_id, row.kind) if kind.is_optional else "",
         **(_added[row.kind](row) if row.kind in _added else {}),
     }
-    return content(row.kind, context)
+    with timezone.override(moments.zone(row.user.time_zone)):
+        return content(row.kind, context)
 
 
 def content(kind: str, context: dict[str, Any]) -> Content:

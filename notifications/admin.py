@@ -11,7 +11,7 @@ from django.utils import timezone
 from django.utils.html import format_html
 
 from accounts.admin import CustomerSearch
-from mails import outbox
+from mails import kinds, outbox
 from mails.models import MailPreferences, OutboundMail
 from operations.admin import JobRowAdmin, ReadOnlyAdmin, WorkFilter
 from operations.command import Refused
@@ -93,17 +93,43 @@ class OutboundWebhookAdmin(CustomerSearch, JobRowAdmin):
         self.each(request, queryset, "Cancelled", act)
 
 
+class MailKindFilter(admin.SimpleListFilter):
+    """The kinds there can be. Those there are would be looked for in every row."""
+
+    title = "kind"
+    parameter_name = "kind"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(kind, kind) for kind in kinds.KINDS]
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        return queryset.filter(kind=self.value()) if self.value() else queryset
+
+
 @admin.register(OutboundMail)
 class OutboundMailAdmin(CustomerSearch, JobRowAdmin):
     """Mails with their state. What they say is rendered when they are sent, and not kept."""
 
-    list_display = ("created_at", "kind", "user", "state", "sent_at", "skipped_because")
+    list_display = (
+        "created_at",
+        "kind",
+        "user",
+        "address",
+        "state",
+        "sent_at",
+        "skipped_because",
+    )
     list_select_related = ("user",)
-    list_filter = ("state", WorkFilter)
+    list_filter = ("state", WorkFilter, MailKindFilter)
     customer_path = "user__customer"
     exact_fields = ("sent_to", "key")
     actions = ["retry", "send_again"]
     ordering = ("-created_at",)
+
+    @admin.display(description="to")
+    def address(self, mail: OutboundMail) -> str:
+        """Where it went, or is to go."""
+        return mail.sent_to or mail.to or mail.user.email
 
     @confirmed(
         "Send again",

@@ -44,6 +44,7 @@ SHOWN: dict[str, Traits] = {
     "trial.ends_soon": Traits("warn", "ends_at"),
     "credits.ending": Traits("warn", "ends_at"),
     "plan.renews_soon": Traits("ok", "at"),
+    "payment.refund_failed": Traits("warn", days=30),
     "payment.refunded": Traits("ok", days=7),
 }
 URGENCY = {kind: place for place, kind in enumerate(SHOWN)}
@@ -53,6 +54,8 @@ _PAID = ("payment.action_needed", "renewal.declined", "balance.depleted", "balan
 CLOSES: dict[str, tuple[str, ...]] = {
     "payment.received": (*_PAID, "plan.ended", "recharge.declined"),
     "payment.disputed": ("payment.disputed",),
+    "payment.refund_failed": ("payment.refunded", "payment.refund_failed"),
+    "payment.refunded": ("payment.refund_failed",),
     "recharge.done": ("recharge.declined", "recharge.limit_reached", *_PAID[2:]),
     "recharge.limit_reached": ("recharge.limit_near",),
     "balance.depleted": ("balance.low",),
@@ -81,7 +84,7 @@ def put_up(customer_id: UUID, kind: str, key: str, data: dict[str, Any], now: da
         rows = Banner.objects.filter(customer_id=customer_id, kind__in=closed, closed_at=None)
         rows.exclude(kind=kind, key=key).update(closed_at=now)
     traits = SHOWN.get(kind)
-    if traits is None or _is_own_doing(kind, data):
+    if traits is None or _is_no_news(kind, data):
         return
     row = Banner(
         customer_id=customer_id,
@@ -123,8 +126,10 @@ def _headline(kind: str, data: str) -> tuple[str, str, str]:
     return render.headline(kind, json.loads(data))
 
 
-def _is_own_doing(kind: str, data: dict[str, Any]) -> bool:
-    """Whether the customer did it a moment ago, or was told of it as it came."""
+def _is_no_news(kind: str, data: dict[str, Any]) -> bool:
+    """Whether the customer did it a moment ago, was told of it as it came, or it asks nothing."""
+    if kind == "payment.disputed":
+        return data.get("state") == "won"  # good news: the mail tells it, and nothing is to be done
     return kind == "plan.ended" and data.get("reason") in ("cancelled", "trial")
 
 

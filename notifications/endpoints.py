@@ -4,6 +4,8 @@ them, and sending it again. The pages and the API call this.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 import uuid
 from collections.abc import Sequence
@@ -46,13 +48,14 @@ def create(
     """
     key = key or str(uuid.uuid4())
     checked = _checked(url, events, key)
+    body_hash = hashlib.sha256(json.dumps(checked).encode()).hexdigest()
     with transaction.atomic():
         # One at a time, so that no two make the last one.
         owner = Customer.objects.select_for_update(of=("self",), no_key=True).select_related("user")
         if not owner.get(pk=customer.pk).user.is_active:
             raise EndpointRefused(url="This account is closed.")
         if first := WebhookEndpoint.objects.filter(customer=customer, key=key).first():
-            return _again(first, checked, now)
+            return _again(first, body_hash, now)
         if customer.webhook_endpoints.kept().count() >= ENDPOINTS_MAX:
             raise EndpointRefused(
                 url=f"You have {ENDPOINTS_MAX} endpoints, and more are not possible. Delete one."
@@ -61,6 +64,7 @@ def create(
             customer=customer,
             secret=signature.new_secret(),
             key=key,
+            body_hash=body_hash,
             created_at=now,
             **checked,
         )
@@ -207,8 +211,8 @@ def resend(webhook: OutboundWebhook, now: datetime) -> None:
         )
 
 
-def ping(endpoint: WebhookEndpoint, key: str, now: datetime) -> None:
-    """Send it a test event; the same key again sends no other one.
+def ping(endpoint: WebhookEndpoint, key: str, now: datetime) -> OutboundWebhook:
+    """Send it a test event, which is returned; the same key again sends no other one.
 
     Raises EndpointRefused, for `endpoint` if that is disabled, for `key`.
     """
@@ -217,17 +221,16 @@ def ping(endpoint: WebhookEndpoint, key: str, now: datetime) -> None:
     if not KEY.fullmatch(key) or len(key) > outbox.KEY_CHARACTERS_MAX:
         raise EndpointRefused(key="A key is 1 to 100 ASCII characters without spaces.")
     outbox.write([endpoint], PING, key, {"endpoint": str(endpoint.id)}, now)
+    return OutboundWebhook.objects.get(endpoint=endpoint, kind=PING, key=key)
 
 
 def _kept(endpoint: WebhookEndpoint) -> Any:
     return WebhookEndpoint.objects.kept().filter(pk=endpoint.pk)
 
 
-def _again(
-    first: WebhookEndpoint, checked: dict[str, Any], now: datetime
-) -> tuple[WebhookEndpoint, str]:
-    """The answer to a key that was used before."""
-    if first.deleted_at or {"url": first.url, "events": first.events} != checked:
+def _again(first: WebhookEndpoint, body_hash: str, now: datetime) -> tuple[WebhookEndpoint, str]:
+    """The answer to a key that was used before, also where the endpoint was changed meanwhile."""
+    if first.deleted_at or first.body_hash != body_hash:
         raise EndpointRefused(key="This form was sent before. Fill it in again.")
     is_just_made = now - first.created_at <= timedelta(seconds=SHOWN_SECONDS)
     return first, first.secret if is_just_made and not first.rotations else ""

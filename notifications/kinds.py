@@ -25,6 +25,7 @@ NOTICES: dict[str, str] = {
     "payment.action_needed": "The customer’s bank wants a payment confirmed",
     "payment.disputed": "The customer’s bank has withdrawn a payment",
     "payment.received": "Money was taken: the receipt",
+    "payment.refund_failed": "A refund came back from the bank, or was called off",
     "payment.refunded": "Money was given back",
     "plan.changed": "Another plan began, or will at the end of the period",
     "plan.ended": "The plan has ended",
@@ -36,5 +37,5 @@ NOTICES: dict[str, str] = {
     "renewal.declined": "The payment of the next period was declined",
     "trial.ends_soon": "The trial ends in three days",
 }
-# Sent by the button on the page, to the endpoint whose button it is, whatever that one wants.
+# Sent when its customer asks for it, on the page or over the API, whatever the endpoint wants.
 PING = "ping"

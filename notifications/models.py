@@ -49,6 +49,10 @@ class WebhookEndpoint(models.Model):
     key = models.CharField(
         max_length=128, help_text="Key of the form: the same form sent twice is one endpoint."
     )
+    body_hash = models.CharField(
+        max_length=64,
+        help_text="SHA-256 of what it was made of: another form with the key is refused.",
+    )
     created_at = models.DateTimeField()
     # The row stays for a while: an event that is just being written must find what it refers to.
     deleted_at = models.DateTimeField(

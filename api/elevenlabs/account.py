@@ -10,8 +10,7 @@ from django.db.models.functions import TruncDay, TruncHour, TruncMonth, TruncWee
 from django.http import HttpResponseBase, JsonResponse
 
 from api.access import ApiRequest, endpoint
-from billing.ledger.budgets import budget
-from billing.live import balance
+from billing import ledger
 from billing.models import Subscription
 from billing.subscriptions.choose import current_plan
 from usage.models import UsageEvent, Voice
@@ -104,8 +103,8 @@ def _subscription(request: ApiRequest) -> dict[str, Any]:
 
 
 def _spendable(request: ApiRequest) -> int:
-    available: int = balance.snapshot(request.customer)["available"]
-    remaining = budget(request.api_key.pk, request.now).remaining
+    available = ledger.spendable(customer_id=request.customer.id, now=request.now).usable
+    remaining = ledger.budgets.budget(request.api_key.pk, request.now).remaining
     return available if remaining is None else min(available, remaining)
 
 

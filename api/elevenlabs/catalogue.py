@@ -93,7 +93,7 @@ def add(request: ApiRequest) -> HttpResponseBase:
     agreed = _labels(request).get("consent") or consent.sentence()
     made = recordings.make(request, name=request.POST["name"], sample=sample, agreed=str(agreed))
     answer = JsonResponse({"voice_id": str(made.voice.id), "requires_verification": False})
-    for name, value in recordings.headers(made).items():
+    for name, value in recordings.headers(made, request.now).items():
         answer[name] = value
     return answer
 

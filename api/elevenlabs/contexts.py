@@ -129,7 +129,7 @@ class Context:
         async with begun.delivered() as pieces:
             if self._encoder is None:
                 self._encoder = await asyncio.to_thread(
-                    self._voice.output.encoder, begun.sample_rate
+                    self._voice.output.encoder, begun.generation, begun.sample_rate
                 )
             async for piece in pieces:
                 data = await asyncio.to_thread(self._encoder.feed, piece.samples)

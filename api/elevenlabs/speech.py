@@ -58,7 +58,7 @@ def with_timestamps(request: ApiRequest, voice_id: str) -> HttpResponseBase:
     wanted = begin(request, voice_id, "timestamps")
     cost = headers(request, wanted.spoken)
     data = asyncio.run(_whole(answers.content(wanted.spoken, wanted.output)))
-    return answers.streamed(_joined(data, _aligned(wanted)), JSON, cost)
+    return answers.streamed(wanted.spoken, _joined(data, _aligned(wanted)), JSON, cost)
 
 
 @endpoint(errors.answer, "speech", "POST")
@@ -68,9 +68,11 @@ def stream_with_timestamps(request: ApiRequest, voice_id: str) -> HttpResponseBa
     cost = headers(request, wanted.spoken)
     if isinstance(wanted.spoken, Stream):
         encoder = answers.stream_encoder(wanted.spoken, wanted.output)
-        return answers.streamed(_lines(wanted.spoken, encoder, wanted.sent), LINES, cost)
+        return answers.streamed(
+            wanted.spoken, _lines(wanted.spoken, encoder, wanted.sent), LINES, cost
+        )
     data = asyncio.run(_whole(answers.content(wanted.spoken, wanted.output)))
-    return answers.streamed(_line_again(data, _aligned(wanted)), LINES, cost)
+    return answers.streamed(wanted.spoken, _line_again(data, _aligned(wanted)), LINES, cost)
 
 
 def begin(request: ApiRequest, voice_id: str, answer: str = "audio") -> Wanted:

@@ -66,7 +66,7 @@ def _make(request: ApiRequest) -> HttpResponse:
         request, name=request.POST["name"], sample=sample, agreed=request.POST["consent"]
     )
     answer = JsonResponse(_as_json(made.voice))
-    for name, value in recordings.headers(made).items():
+    for name, value in recordings.headers(made, request.now).items():
         answer[name] = value
     return answer
 

@@ -41,12 +41,12 @@ def speech(request: ApiRequest) -> HttpResponseBase:
         manner={"speed": wanted.speed},
         asked=Asked(api_key_id=request.api_key.pk, answer=wanted.answer),
     )
-    headers = audio.cost_headers(spoken)
+    headers = audio.cost_headers(spoken, request.now)
     if not wanted.is_sse:
         return audio.response(spoken, wanted.output, headers)
     generation = spoken if isinstance(spoken, Generation) else spoken.generation
     sound = audio.content(spoken, wanted.output)
-    return audio.streamed(events(sound, generation.characters), EVENTS, headers)
+    return audio.streamed(spoken, events(sound, generation.characters), EVENTS, headers)
 
 
 async def events(

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
+from itertools import islice
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Count, F, Sum
-from django.db.models.functions import Coalesce, TruncDay
 from ninja.params.functions import Query
 
 from api.failures import Failure
 from billing import ledger
 from billing.models import AutoRecharge, LedgerEntry
-from usage.models import Generation
+from usage import statistics
 
 from .api import Key, api
 from .schemas import PROBLEMS, Balance, Entries, Usage
 
-DAYS_MAX = 366
 ROWS_MAX = 10_000
-GROUPS = {"key": "api_key_id", "voice": "voice"}
+GROUPS = {"day", "key", "voice"}
 ID_MAX = 2**63 - 1
 FROM: Any = Query(None, alias="from")
 
@@ -37,7 +35,7 @@ def get_balance(request: Any) -> dict[str, Any]:
     recharge = AutoRecharge.objects.filter(customer=request.customer).first()
     is_on = recharge is not None and recharge.enabled
     return {
-        "available": 0 if found.is_frozen else found.available,
+        "available": found.usable,
         "balance": found.balance,
         "reserved": found.reserved,
         "frozen": found.is_frozen,
@@ -89,8 +87,8 @@ def list_ledger(
     operation_id="listUsage",
     summary="Characters and credits of finished texts",
     description=(
-        "By UTC day of their reservation, by API key or by voice, several joined by commas. "
-        f"At most {DAYS_MAX} days; `to` is not included. Without dates: the last 30 days."
+        "By UTC day of their reservation, by API key or by voice, several joined by commas. At "
+        f"most {statistics.DAYS_MAX} days; `to` is not included. Without dates: the last 30 days."
     ),
     response={200: Usage, **PROBLEMS},
 )
@@ -102,49 +100,31 @@ def list_usage(
 ) -> dict[str, Any]:
     groups = _groups(group_by)
     end = to or (request.now.date() + timedelta(days=1))
-    start = from_ or end - timedelta(days=30)
-    if not 0 < (end - start).days <= DAYS_MAX:
-        message = f"Choose dates with 1 to {DAYS_MAX} days between them."
-        raise Failure(422, "invalid_request", message, errors={"from": [message]})
-    rows: Any = Generation.objects.filter(
-        customer=request.customer,
-        state=Generation.State.DONE,
-        reservation__created_at__gte=_midnight(start),
-        reservation__created_at__lt=_midnight(end),
-    )
-    names = [GROUPS[group] for group in groups if group != "day"]
-    if "day" in groups:
-        rows = rows.annotate(start=TruncDay("reservation__created_at", tzinfo=UTC))
-        names = ["start", *names]
-    totals = rows.values(*names).annotate(
-        characters_sum=Sum(Coalesce("characters_spoken", F("characters"))),
-        credits_sum=Sum("credits"),
-        requests=Count("id"),
-    )
-    return {"data": [_row(each) for each in totals.order_by(*names)[:ROWS_MAX]]}
+    try:
+        span = statistics.Span(from_ or end - timedelta(days=30), end).checked()
+    except statistics.WrongDays as error:
+        raise Failure(422, "invalid_request", str(error), errors={"from": [str(error)]}) from error
+    totals = statistics.totals(request.customer, span, groups)
+    return {"data": [_row(each) for each in islice(totals, ROWS_MAX)]}
 
 
-def _row(total: dict[str, Any]) -> dict[str, Any]:
+def _row(total: statistics.Total) -> dict[str, Any]:
     return {
-        "start": total.get("start"),
-        "key": total.get("api_key_id"),
-        "voice": total.get("voice"),
-        "characters": total["characters_sum"],
-        "credits": total["credits_sum"],
-        "requests": total["requests"],
+        "start": total.day and statistics.midnight(total.day),
+        "key": total.key,
+        "voice": total.voice,
+        "characters": total.characters,
+        "credits": total.credits,
+        "requests": total.generations,
     }
 
 
 def _groups(written: str) -> list[str]:
     groups = [each.strip() for each in written.split(",")]
-    if len(set(groups)) < len(groups) or not set(groups) <= {"day", *GROUPS}:
+    if len(set(groups)) < len(groups) or not set(groups) <= GROUPS:
         message = "Choose one or more of day, key and voice, each once."
         raise Failure(422, "invalid_request", message, errors={"group_by": [message]})
     return groups
-
-
-def _midnight(day: date) -> datetime:
-    return datetime(day.year, day.month, day.day, tzinfo=UTC)
 
 
 def _generation_of(row: LedgerEntry) -> UUID | None:

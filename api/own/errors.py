@@ -146,6 +146,12 @@ EXPLAINED = (
         "The audio was deleted because its time was over",
         "It is made again free, in the studio or on the Usage page.",
     ),
+    Explained(
+        "text_deleted",
+        410,
+        "The text was deleted",
+        "Its customer deleted text and audio in the library. The receipt stays.",
+    ),
     Explained("too_large", 413, "The request is too large", "Send a shorter text."),
     Explained(
         "rate_limit_exceeded",

@@ -14,7 +14,6 @@ from api.audio import Output
 from api.failures import Failure
 from usage import audio as sound
 from usage.models import Generation
-from usage.speech import audio as stored
 from usage.speech import receipt as receipts
 
 from .api import Key, api
@@ -107,8 +106,7 @@ def get_audio(
     except sound.FormatRefused as error:
         message = str(error)
         raise Failure(422, "unknown_format", message, errors={"format": [message]}) from error
-    stored.check(generation)
-    return audio.response(generation, output, {})
+    return audio.stored(generation, output)
 
 
 def as_json(generation: Generation) -> dict[str, Any]:

@@ -59,7 +59,7 @@ def create_speech(
         manner={"speed": data.speed, "pause_seconds": data.pause_seconds},
         asked=Asked(api_key_id=request.api_key.pk, answer=f"v1 {output}"),
     )
-    return audio.response(spoken, output, audio.cost_headers(spoken))
+    return audio.response(spoken, output, audio.cost_headers(spoken, request.now))
 
 
 @api.post(

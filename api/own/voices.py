@@ -95,7 +95,7 @@ def create_voice(
         message = str(error)
         raise Failure(422, "refused", message, errors={"recording": [message]}) from None
     made = recordings.make(request, name=name, sample=sample, agreed=consent)
-    for header, value in recordings.headers(made).items():
+    for header, value in recordings.headers(made, request.now).items():
         response[header] = value
     speaker = voices.find(request.customer, str(made.voice.id))
     return Status(201, voices.shown(speaker, made.voice))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from typing import Any
 from uuid import UUID
 
@@ -31,7 +32,7 @@ from .webhook_schemas import (
     Webhooks,
 )
 
-RESENDS_SECONDS = 600  # the window of `throttle.RATES["webhook"]`
+OFTEN_SECONDS = 600  # the window of `throttle.RATES["webhook"]`
 MADE_BEFORE = (
     "This request has made the endpoint {id} before. Its secret is not shown twice. If you do not"
     " have it, replace it: POST /v1/webhooks/{id}/rotate."
@@ -157,6 +158,29 @@ def rotate_webhook_secret(
     return as_json(endpoint) | {"secret": secret}
 
 
+@api.post(
+    "/webhooks/{webhook_id}/test",
+    auth=Key("webhooks"),
+    operation_id="testWebhook",
+    summary="Send it a test event",
+    description=(
+        "A `ping`, whatever events it wants; what comes of it is in the deliveries. With an"
+        " `Idempotency-Key` the same request again sends no other one."
+    ),
+    response={200: Delivery, **PROBLEMS},
+)
+def test_webhook(
+    request: Any, webhook_id: UUID, idempotency_key: str | None = idempotency.HEADER
+) -> dict[str, Any]:
+    endpoint = _of(request, webhook_id)
+    _check_often(request)
+    key = idempotency.named(request, idempotency_key) if idempotency_key else str(uuid.uuid4())
+    try:
+        return delivery_as_json(endpoints.ping(endpoint, key, request.now))
+    except EndpointRefused as error:
+        raise Failure(409, "webhook_disabled", str(error)) from error
+
+
 @api.get(
     "/webhooks/{webhook_id}/deliveries",
     auth=Key("webhooks"),
@@ -191,18 +215,23 @@ def list_webhook_deliveries(
 def resend_webhook_delivery(request: Any, webhook_id: UUID, delivery_id: UUID) -> dict[str, Any]:
     endpoint = _of(request, webhook_id)
     delivery = _delivery_of(endpoint, delivery_id)
-    if not throttle.is_allowed(request, "webhook", account=str(request.customer.pk)):
-        raise Failure(
-            429,
-            "rate_limit_exceeded",
-            "You have sent very many again. Wait some minutes and try again.",
-            retry_after_seconds=RESENDS_SECONDS,
-        )
+    _check_often(request)
     try:
         endpoints.resend(delivery, request.now)
     except EndpointRefused as error:
         raise Failure(409, "webhook_disabled", str(error)) from error
     return delivery_as_json(_delivery_of(endpoint, delivery_id))
+
+
+def _check_often(request: Any) -> None:
+    """Raises Failure after very many tests and deliveries sent again."""
+    if not throttle.is_allowed(request, "webhook", account=str(request.customer.pk)):
+        raise Failure(
+            429,
+            "rate_limit_exceeded",
+            "You have sent very many tests, or deliveries again. Wait some minutes and try again.",
+            retry_after_seconds=OFTEN_SECONDS,
+        )
 
 
 def as_json(endpoint: WebhookEndpoint) -> dict[str, Any]:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import asynccontextmanager
+
+import httpx
 import pytest
 from django.db import OperationalError
 from django.test import Client
@@ -12,6 +16,8 @@ from api.access import endpoint
 from api.failures import Failure
 from api.own import errors as own
 from billing import keys
+from vocalis import asgi
+from vocalis.concurrency import Busy
 from vocalis.urls import urlpatterns as product
 
 SHAPES = {
@@ -150,3 +156,45 @@ def test_the_head_of_a_failure_has_its_status(client, address):
     head = client.head(address)
 
     assert (head.status_code, head.content) == (client.get(address).status_code, b"")
+
+
+@asynccontextmanager
+async def all_taken():
+    raise Busy
+    yield
+
+
+@pytest.mark.parametrize(
+    ("address", "dialect"),
+    [
+        ("/v1/speech", "own"),
+        ("/v1/audio/speech", "openai"),
+        ("/v1/text-to-speech/standard-ava", "elevenlabs"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("why", "status"), [("too large", 413), ("an unreadable header", 400), ("no thread", 503)]
+)
+def test_what_no_middleware_sees_is_answered_as_everything_else(
+    monkeypatch, address, dialect, why, status
+):
+    """Without CORS a program in a browser would not hear why."""
+    if why == "no thread":
+        monkeypatch.setattr(asgi.pages.threads, "acquire", all_taken)
+    kind = "text/plain; charset*=BOGUS''x" if why == "an unreadable header" else "application/json"
+    content = b"x" * (2_000_000 if why == "too large" else 2)
+
+    async def ask():
+        transport = httpx.ASGITransport(app=asgi.application)
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+            return await client.post(address, content=content, headers={"Content-Type": kind})
+
+    answer = asyncio.run(ask())
+
+    assert answer.status_code == status
+    assert SHAPES[dialect](answer.json())
+    assert answer.headers["Access-Control-Allow-Origin"] == "*"
+    assert answer.headers["x-request-id"] == answer.headers["request-id"] != ""
+    assert answer.headers["x-request-id"] in answer.text or dialect == "openai"
+    assert answer.headers["Content-Security-Policy"]
+    assert ("Retry-After" in answer.headers) == (status == 503)

@@ -7,7 +7,6 @@ dark screens.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
 from django import template
@@ -15,6 +14,8 @@ from django.conf import settings
 from django.urls import reverse
 from django.utils.html import format_html, strip_tags
 from django.utils.safestring import SafeString, mark_safe
+
+from mails import moments
 
 register = template.Library()
 
@@ -143,13 +144,13 @@ def credits(amount: int) -> str:
 @register.filter
 def day(iso: str) -> str:
     """The day of a moment in ISO form: 3 December 2026."""
-    return f"{(at := _moment(iso)).day} {at:%B %Y}" if iso else ""
+    return moments.day(moments.read(iso)) if iso else ""
 
 
 @register.filter
 def moment(iso: str) -> str:
-    """A moment in ISO form, in UTC: 3 December 2026, 14:05 UTC."""
-    return f"{(at := _moment(iso)).day} {at:%B %Y, %H:%M} UTC" if iso else ""
+    """A moment in ISO form, in the reader's zone: 3 December 2026, 14:05 UTC."""
+    return moments.moment(moments.read(iso)) if iso else ""
 
 
 @register.filter
@@ -163,8 +164,3 @@ def sentence(words: str) -> str:
     """Words as a whole sentence."""
     words = strip_tags(words).strip()
     return words if not words or words[-1] in ".!?" else f"{words}."
-
-
-def _moment(iso: str) -> datetime:
-    at = datetime.fromisoformat(iso)
-    return at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)

@@ -140,3 +140,20 @@ def test_a_dispute_says_what_its_state_means(state):
     }
 
     assert texts[state] in rendered("payment.disputed", data=data).text
+    owed = rendered("payment.disputed", data=data | {"is_owed": True}).text
+    assert ("They are added now" in owed) == (state == "won")
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        ({}, "You are still owed this money"),
+        ({"is_called_off": True}, "The 60,000 credits that we had taken back with it are yours"),
+        ({"is_called_off": True, "is_disputed": True, "credits": 0}, "your bank decides over"),
+    ],
+)
+def test_a_refund_that_failed_says_what_holds_now(data, words):
+    text = rendered("payment.refund_failed", data=SAMPLES["payment.refund_failed"] | data).text
+
+    assert words in text
+    assert ("are yours again" in text) == (data.get("credits") != 0 and "is_called_off" in data)

@@ -27,6 +27,7 @@ class Migration(migrations.Migration):
                 ('disabled_because', models.CharField(blank=True, default='', max_length=200)),
                 ('rests_until_at', models.DateTimeField(blank=True, help_text='It was slow: nothing is sent to it before.', null=True)),
                 ('key', models.CharField(help_text='Key of the form: the same form sent twice is one endpoint.', max_length=128)),
+                ('body_hash', models.CharField(help_text='SHA-256 of what it was made of: another form with the key is refused.', max_length=64)),
                 ('created_at', models.DateTimeField()),
                 ('deleted_at', models.DateTimeField(blank=True, help_text='By its customer. Address, secrets and events are gone.', null=True)),
                 ('customer', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='webhook_endpoints', to='accounts.customer')),

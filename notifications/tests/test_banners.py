@@ -125,12 +125,12 @@ def test_the_page_shows_it_and_its_customer_closes_it(client, alice, bob, wallet
     tell(alice, "recharge.declined", now)
     row = Banner.objects.get()
     client.force_login(bob.user)
-    assert "recharge failed" not in client.get("/billing/").text
+    assert "recharge failed" not in client.get("/usage/").text
     client.post(f"/banners/{row.pk}/close/")
     assert seen(alice, now)
 
     client.force_login(alice.user)
-    page = client.get("/billing/")
+    page = client.get("/usage/")
     assert "Your automatic recharge failed" in page.text
     assert 'href="/billing/recharge/">Check auto-recharge' in page.text
     back = client.post(
@@ -138,7 +138,7 @@ def test_the_page_shows_it_and_its_customer_closes_it(client, alice, bob, wallet
     )
 
     assert back.url == "http://testserver/billing/"
-    assert "Your automatic recharge failed" not in client.get("/billing/").text
+    assert "Your automatic recharge failed" not in client.get("/usage/").text
     away = client.post(f"/banners/{row.pk}/close/", headers={"referer": "https://evil.example/"})
     assert away.url == "/studio/"
 

@@ -12,7 +12,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
 from api.elevenlabs import aliases
-from billing import keys
+from billing import keys, ledger
 from billing.models import Subscription
 from conftest import fund
 from usage import voiceprint
@@ -334,6 +334,9 @@ def test_the_subscription_says_what_can_be_spent(ask, alice, wallet, engine, now
     plan = ask("GET", "/v1/user/subscription").json()
     assert (plan["tier"], plan["status"], plan["character_count"]) == ("creator", "active", 0)
     assert plan["character_limit"] == 490
+    ledger.set_frozen(wallet_id=wallet.id, frozen=True, now=now)
+    held = ask("GET", "/v1/user/subscription").json()
+    assert held["character_limit"] == held["character_count"]
     assert plan["next_character_count_reset_unix"] == int((now + timedelta(days=30)).timestamp())
 
 

@@ -12,8 +12,10 @@ from asgiref.testing import ApplicationCommunicator
 from django.db import connections
 
 from billing.models import Wallet
+from tests import processes
 from usage.models import Generation
 from usage.speech.problems import SpeechFailed
+from usage.speech.stream import Stream
 from vocalis import asgi
 
 from .conftest import SPEECH, all_settled
@@ -119,3 +121,34 @@ def test_sound_that_fails_half_way_breaks_off_and_is_free(rich, secret, slow):
 
     assert sent and all(each["more_body"] for each in sent)  # never a last one
     assert Wallet.objects.values_list("balance", "reserved").get() == (100_000, 0)
+
+
+def test_for_a_client_that_leaves_before_the_answer_begins_nothing_more_is_spoken(
+    rich, secret, slow, monkeypatch
+):
+    """It used to be spoken to its end, and stayed reserved ten seconds longer."""
+    slow.gate, told = threading.Semaphore(0), threading.Event()
+    settle = Stream._settle_in_thread
+
+    def settling(stream):
+        settle(stream)
+        told.set()
+
+    monkeypatch.setattr(Stream, "_settle_in_thread", settling)
+
+    async def story():
+        server, data = request(secret, SIMPLE)
+        await server.send_input({"type": "http.request", "body": data})
+        await asyncio.to_thread(processes.wait_until, lambda: slow.calls, "the engine")
+        await server.send_input({"type": "http.disconnect"})
+        await asyncio.sleep(0.1)
+        slow.gate.release(1)
+        assert await asyncio.to_thread(told.wait, 8)
+        slow.gate.release(1_000)
+        await sync_to_async(all_settled)()
+
+    run(story)
+
+    assert slow.calls == 2 < PIECES
+    assert Generation.objects.values_list("state", flat=True).get() == "failed"
+    assert Wallet.objects.values_list("reserved", flat=True).get() == 0

@@ -9,6 +9,7 @@ import pytest
 
 from accounts.models import ApiKey
 from billing import keys, ledger
+from usage import rollup
 from usage.models import Generation
 
 from .conftest import Caller
@@ -34,6 +35,8 @@ def test_on_hold_nothing_can_be_spent(call, wallet, now):
     found = call.get("balance").json()
 
     assert (found["available"], found["frozen"]) == (0, True)
+    quote = call.post("quote", {"text": "Hello."}).json()
+    assert (quote["available"], quote["sufficient"]) == (0, False)
     assert call.post("speech", {"text": "Hello."}).status_code == 403
 
 
@@ -76,6 +79,7 @@ def test_usage_by_day_key_and_voice(call, client, alice, engine, now):
     body(call.post("speech", {"text": "Hello."}))
     body(Caller(client, other, secret).post("speech", {"text": "Bye."}))
     Generation.objects.filter(api_key=other).update(characters_spoken=2, credits=2)
+    rollup.repair(alice, dry_run=False, now=now)
 
     by_key = call.get("usage?group_by=key").json()["data"]
     by_all = call.get("usage?group_by=day,key,voice").json()["data"]

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 
 import pytest
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
 
-from billing import keys
+from billing import keys, ledger
 from billing.models import Wallet
 from usage import audio
 from usage.engines import EngineFailed
@@ -61,6 +64,40 @@ def test_the_receipt_tells_all(call, engine):
     assert len(receipt["audio_sha256"]) == 64
 
 
+def test_the_audio_again_says_its_length_and_its_flac_is_the_file_of_the_receipt(call, engine):
+    made = call.post("speech", {"text": TEXT})
+    body(made)
+    address = f"generations/{made['Vocalis-Generation']}"
+
+    flac = body(call.get(f"{address}/audio?format=flac"))
+    wav = body(call.get(f"{address}/audio?format=wav"))
+    low = body(call.get(f"{address}/audio?format=flac&sample_rate=8000"))
+
+    receipt = call.get(address).json()["receipt"]
+    assert hashlib.sha256(flac).hexdigest() == receipt["audio_sha256"]
+    assert int.from_bytes(wav[4:8], "little") + 8 == len(wav) == 44 + PIECES * 4_800
+    with audio.decode(low) as sound:
+        assert (sound.sample_rate, sound.samples) == (8_000, PIECES * 800)
+
+
+@pytest.mark.parametrize("form", ["mp3", "flac"])
+def test_audio_that_is_damaged_is_told_before_any_of_it_is_sent(call, engine, form):
+    made = call.post("speech", {"text": TEXT, "format": "wav"}, Idempotency_Key="a")
+    body(made)
+    generation = Generation.objects.get()
+    with default_storage.open(generation.audio) as file:
+        half = file.read()[: file.size // 2]
+    default_storage.delete(generation.audio)
+    default_storage.save(generation.audio, ContentFile(half))
+
+    again = call.post("speech", {"text": TEXT, "format": "wav"}, Idempotency_Key="a")
+    whole = call.get(f"generations/{generation.id}/audio?format={form}")
+
+    assert [(each.status_code, each.json()["code"]) for each in (again, whole)] == [
+        (410, "audio_lost")
+    ] * 2
+
+
 def test_the_receipt_stays_when_its_event_is_pruned(call, engine):
     made = call.post("speech", {"text": TEXT})
     body(made)
@@ -73,18 +110,22 @@ def test_the_receipt_stays_when_its_event_is_pruned(call, engine):
     assert (receipt["audio"], receipt["credited_back"]) == ("kept", 0)
 
 
-def test_the_same_key_again_is_the_same_audio_at_no_cost(call, engine):
-    asked = {"text": TEXT, "format": "flac"}
+@pytest.mark.parametrize("form", sorted(audio.FORMATS))
+def test_the_same_key_again_is_the_same_audio_at_no_cost(call, wallet, now, engine, form):
+    asked = {"text": TEXT, "format": form}
     first = call.post("speech", asked, Idempotency_Key="a")
     heard = body(first)
 
     again = call.post("speech", asked, Idempotency_Key="a")
 
     assert again["Idempotent-Replayed"] == "true"
-    assert again["Vocalis-Credits"] == "0"
+    assert (again["Vocalis-Credits"], again["Vocalis-Available"]) == ("0", str(500 - len(TEXT)))
     assert body(again) == heard
     assert Wallet.objects.get().balance == 500 - len(TEXT)
-    other = call.post("speech", asked | {"format": "mp3"}, Idempotency_Key="a")
+    ledger.set_frozen(wallet_id=wallet.id, frozen=True, now=now)
+    on_hold = call.post("speech", asked, Idempotency_Key="a")
+    assert (body(on_hold), on_hold["Vocalis-Available"]) == (heard, "0")
+    other = call.post("speech", asked | {"speed": 2}, Idempotency_Key="a")
     assert (other.status_code, other.json()["code"]) == (422, "key_reused")
 
 

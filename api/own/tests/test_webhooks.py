@@ -200,16 +200,34 @@ def test_one_is_sent_again_under_its_id(call, made, told):
     assert found["message_id"] == told[0].message_id and found["next_try_at"]
 
 
-def test_sending_again_has_a_limit(call, made, told, settings, monkeypatch):
+@pytest.mark.parametrize("act", ["deliveries/{}/resend", "test"])
+def test_sending_again_has_a_limit(call, made, told, settings, monkeypatch, act):
     settings.RATELIMIT_ENABLE = True
     monkeypatch.setitem(throttle.RATES, "webhook", ("1/10m", ""))
-    path = f"webhooks/{made['id']}/deliveries/{told[0].pk}/resend"
+    path = f"webhooks/{made['id']}/{act.format(told[0].pk)}"
     assert call("POST", path).status_code == 200
 
     refused = call("POST", path)
 
     assert (refused.status_code, refused.json()["code"]) == (429, "rate_limit_exceeded")
     assert refused["Retry-After"]
+
+
+def test_a_test_event_is_sent_once_for_its_key_whatever_the_endpoint_wants(call, made):
+    path = f"webhooks/{made['id']}/test"
+
+    first = call.post(path, {}, Idempotency_Key="a").json()
+    again = call.post(path, {}, Idempotency_Key="a").json()
+    other = call("POST", path).json()
+
+    assert first == again and first["id"] != other["id"]
+    assert (first["type"], first["state"]) == ("ping", "pending")
+    assert first["body"]["data"] == {"endpoint": made["id"]}
+    listed = call.get(f"webhooks/{made['id']}/deliveries").json()["data"]
+    assert sorted(each["id"] for each in listed) == sorted([first["id"], other["id"]])
+    call("PATCH", f"webhooks/{made['id']}", {"enabled": False})
+    refused = call("POST", path)
+    assert (refused.status_code, refused.json()["code"]) == (409, "webhook_disabled")
 
 
 def test_nothing_of_others_is_there(client, call, made, told, bob, now):
@@ -223,6 +241,7 @@ def test_nothing_of_others_is_there(client, call, made, told, bob, now):
         ("PATCH", path),
         ("DELETE", path),
         ("POST", f"{path}/rotate"),
+        ("POST", f"{path}/test"),
         ("GET", f"{path}/deliveries"),
         ("POST", f"{path}/deliveries/{told[0].pk}/resend"),
         ("POST", f"webhooks/{theirs['id']}/deliveries/{told[0].pk}/resend"),
@@ -248,6 +267,9 @@ def test_the_same_request_under_an_idempotency_key_makes_one(call):
     assert (late.status_code, late.json()["code"]) == (409, "already_made")
     assert late.json()["webhook"] == first.json()["id"]
     assert f"/v1/webhooks/{first.json()['id']}/rotate" in late.json()["detail"]
+    changed = {"url": "https://example.com/moved", "events": [*KINDS]}
+    assert call("PATCH", f"webhooks/{endpoint.pk}", changed).status_code == 200
+    assert (make().status_code, make(changed).status_code) == (409, 422)
     call("DELETE", f"webhooks/{endpoint.pk}")
     assert make().status_code == 422
     assert WebhookEndpoint.objects.count() == 1

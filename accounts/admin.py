@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
-from uuid import UUID
 
 from django.conf import settings
 from django.contrib import admin
@@ -19,8 +18,9 @@ from django.utils.html import format_html
 import mails
 from operations.admin import BoundedPaginator, JobRowAdmin, ReadOnlyAdmin
 
-from . import typed
+from . import admin_login, sessions, typed  # noqa: F401  admin_login registers its models
 from .forms import OneFormOfPasswords
+from .lookup import customers_like, uuid_of
 from .models import Customer, IngestAlias, PasswordReset, User
 
 if TYPE_CHECKING:
@@ -72,25 +72,11 @@ class CustomerSearch:
         )
 
 
-def customers_like(term: str) -> QuerySet[Customer]:
-    found = Q(user__email__startswith=typed.email(term)) | Q(metronome_id=term)
-    if (id := _uuid(term.removeprefix("vocalis_"))) is not None:
-        found |= Q(pk=id)
-    return Customer.objects.filter(found)
-
-
 def _ids(queryset: Any, term: str) -> list[Any]:
     key = queryset.model._meta.pk
     if isinstance(getattr(key, "target_field", key), UUIDField):
-        return [id] if (id := _uuid(term)) is not None else []
+        return [id] if (id := uuid_of(term)) is not None else []
     return [int(term)] if term.isascii() and term.isdigit() and len(term) < 19 else []
-
-
-def _uuid(term: str) -> UUID | None:
-    try:
-        return UUID(term)
-    except ValueError:
-        return None
 
 
 class OneFormOfEmail:
@@ -120,11 +106,12 @@ class UserEditForm(OneFormOfEmail, ChangeForm):
 
 class UserPasswordForm(OneFormOfPasswords, PasswordForm):
     def save(self, commit: bool = True) -> User:
-        """The user is told of it."""
+        """The user is told of it, and logged out everywhere."""
         now = timezone.now()
         with transaction.atomic():
             user = super().save(commit)
             mails.write(user.pk, "account.password_changed", now.isoformat(), {}, now)
+            sessions.end_others(user=user, here=None)
         return user
 
 

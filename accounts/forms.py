@@ -5,11 +5,10 @@ The modules signup, profile and password_reset act on it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django import forms
 from django.contrib.auth import authenticate
-from django.contrib.auth import forms as auth_forms
 from django.contrib.auth.password_validation import validate_password
 from django.forms.models import model_to_dict
 from django.http import HttpRequest, QueryDict
@@ -17,14 +16,14 @@ from django.http import HttpRequest, QueryDict
 from mails.kinds import optional
 from mails.preferences import LOW_BALANCE_CREDITS_MAX
 
-from . import mailbox, names, typed
+from . import mailbox, names, passkeys, second_step, typed, zones
+from .fields import NumberField
 from .models import User
 from .signup import EMAIL_CHARACTERS_MAX
 
-if TYPE_CHECKING:
-    SetPasswordForm = auth_forms.SetPasswordForm[User]
-else:  # generic in the stubs only
-    SetPasswordForm = auth_forms.SetPasswordForm
+PASSWORD_RULES = "At least 8 characters, and not easy to guess."
+MISSING_PASSWORD = "Enter your current password."
+WRONG_PASSWORD = "This is not your current password."
 
 
 class PasswordField(forms.CharField):
@@ -45,12 +44,6 @@ class OneFormOfPasswords:
     """Mixin that normalises passwords before Django's forms compare them with the repetition."""
 
     cleaned_data: dict[str, Any]
-
-    def clean_new_password1(self) -> str:
-        return typed.password(self.cleaned_data["new_password1"] or "")
-
-    def clean_new_password2(self) -> str:
-        return typed.password(self.cleaned_data["new_password2"] or "")
 
     def clean_password1(self) -> str:
         return typed.password(self.cleaned_data["password1"] or "")
@@ -93,9 +86,14 @@ class PersonForm(EmailForm):
 
 
 class SignupForm(PersonForm):
-    password = PasswordField(
-        "Password", "new-password", help_text="At least 8 characters, and not easy to guess."
+    password = PasswordField("Password", "new-password", help_text=PASSWORD_RULES)
+    # The browser's, if its script says so; a guess that the profile shows and changes.
+    time_zone = forms.CharField(
+        required=False, widget=forms.HiddenInput(attrs={"data-time-zone": True})
     )
+
+    def clean_time_zone(self) -> str:
+        return zones.known(self.cleaned_data["time_zone"])
 
     def clean(self) -> dict[str, Any]:
         answers = self.cleaned_data
@@ -130,12 +128,91 @@ class LoginForm(EmailForm):
         return answers
 
 
-class NewPasswordForm(OneFormOfPasswords, SetPasswordForm):
-    pass
+def refuse_password(user: User, password: str) -> None:
+    """Tell a missing current password from a wrong one. Raises ValidationError."""
+    if not password:
+        raise forms.ValidationError(MISSING_PASSWORD, code="missing")
+    if not user.check_password(password):
+        raise forms.ValidationError(WRONG_PASSWORD, code="wrong")
 
 
-class PasswordChangeForm(OneFormOfPasswords, auth_forms.PasswordChangeForm):
-    pass
+class OwnPasswordForm(forms.Form):
+    """The password of the user who is logged in, entered again."""
+
+    password = PasswordField("Current password", "current-password", required=False)
+
+    def __init__(self, user: User, data: QueryDict | None = None) -> None:
+        super().__init__(data)
+        self.user = user
+
+    def clean_password(self) -> str:
+        password: str = self.cleaned_data["password"]
+        refuse_password(self.user, password)
+        return password
+
+
+class NewPasswordForm(forms.Form):
+    """A new password: typed once, because it can be looked at."""
+
+    new_password = PasswordField(
+        "New password",
+        "new-password",
+        help_text=PASSWORD_RULES,
+        error_messages={"required": "Enter a new password."},
+    )
+
+    def __init__(self, user: User, data: QueryDict | None = None, **options: Any) -> None:
+        super().__init__(data, **options)
+        self.user = user
+
+    def clean_new_password(self) -> str:
+        password: str = self.cleaned_data["new_password"]
+        validate_password(password, self.user)
+        return password
+
+    def save(self) -> User:
+        self.user.set_password(self.cleaned_data["new_password"])
+        self.user.save(update_fields=["password"])
+        return self.user
+
+
+class PasswordChangeForm(NewPasswordForm):
+    old_password = PasswordField("Current password", "current-password", required=False)
+
+    field_order = ["old_password", "new_password"]
+
+    def clean_old_password(self) -> str:
+        password: str = self.cleaned_data["old_password"]
+        refuse_password(self.user, password)
+        return password
+
+
+class CodeForm(forms.Form):
+    """A code of an authenticator app, or a recovery code."""
+
+    code = forms.CharField(
+        label="Code",
+        required=False,
+        max_length=second_step.TYPED_CHARACTERS_MAX,
+        widget=forms.TextInput(
+            attrs={"autocomplete": "one-time-code", "autocapitalize": "none", "spellcheck": "false"}
+        ),
+    )
+
+
+class PasskeyForm(forms.Form):
+    name = forms.CharField(
+        label="Name of the passkey",
+        required=False,
+        max_length=passkeys.NAME_CHARACTERS_MAX,
+        help_text="So that you know it again, such as “Phone” or “Work laptop”.",
+        widget=forms.TextInput(attrs={"autocomplete": "off"}),
+    )
+    credential = forms.CharField(
+        max_length=passkeys.ANSWER_CHARACTERS_MAX,
+        widget=forms.HiddenInput,
+        error_messages={"required": "No passkey was made. Passkeys need JavaScript."},
+    )
 
 
 class MailForm(forms.Form):
@@ -147,22 +224,30 @@ class MailForm(forms.Form):
         widget=forms.CheckboxSelectMultiple,
         choices=lambda: list(optional().items()),
     )
-    low_balance_credits = forms.IntegerField(
+    low_balance_credits = NumberField(
         label="My credits are low at",
         required=False,
-        min_value=1,
-        max_value=LOW_BALANCE_CREDITS_MAX,
+        least=1,
+        most=LOW_BALANCE_CREDITS_MAX,
         help_text="Credits. Empty: at the threshold of auto-recharge, or at a tenth of your plan.",
     )
 
 
 class ProfileForm(PersonForm):
+    time_zone = forms.ChoiceField(
+        label="Time zone",
+        required=False,
+        choices=lambda: [("", "UTC"), *((name, name.replace("_", " ")) for name in zones.names())],
+        help_text="For the times in mails and on pages.",
+    )
     current_password = PasswordField(
         "Current password",
         "current-password",
         required=False,
         help_text="Only needed when you change your e-mail address.",
     )
+
+    field_order = ["first_name", "last_name", "email", "current_password", "time_zone"]
 
     def __init__(
         self,
@@ -171,16 +256,17 @@ class ProfileForm(PersonForm):
         *,
         typed: dict[str, str] | None = None,
     ) -> None:
-        known = model_to_dict(user, ["first_name", "last_name", "email"])
+        known = model_to_dict(user, ["first_name", "last_name", "email", "time_zone"])
         super().__init__(data, initial=known | (typed or {}))
         self.user, self.present_email = user, user.email
 
     def clean(self) -> dict[str, Any]:
         answers = self.cleaned_data
-        if answers.get(
-            "email", self.user.email
-        ) != self.user.email and not self.user.check_password(answers.get("current_password", "")):
-            self.add_error(
-                "current_password", "Enter your current password to change your e-mail address."
-            )
+        if answers.get("email", self.user.email) != self.user.email:
+            password = answers.get("current_password", "")
+            if not password:
+                words = "Enter your current password to change your e-mail address."
+                self.add_error("current_password", words)
+            elif not self.user.check_password(password):
+                self.add_error("current_password", WRONG_PASSWORD)
         return answers

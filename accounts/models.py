@@ -55,6 +55,12 @@ class User(AbstractUser):
         default="",
         help_text="Asked for; used once its owner has confirmed it.",
     )
+    time_zone = models.CharField(
+        max_length=64,
+        blank=True,
+        default="",
+        help_text="Name in the IANA database, for dates in mails. Empty: UTC.",
+    )
 
     objects = UserManager()  # type: ignore[misc,assignment]
 
@@ -203,3 +209,83 @@ class ApiKey(models.Model):
     def shown(self) -> str:
         """What may be seen of its secret."""
         return f"{self.first_characters}…{self.last_characters}"
+
+
+class AuthenticatorApp(models.Model):
+    """An app that shows codes, as a second step of the login; see `accounts.second_step`."""
+
+    user = models.OneToOneField(User, on_delete=models.CASCADE, related_name="authenticator_app")
+    secret = models.TextField(help_text="Encrypted with SECRET_KEY.")
+    last_step = models.BigIntegerField(
+        help_text="The last step of 30 seconds whose code was used: no code is taken twice."
+    )
+    added_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"authenticator app of {self.user}"
+
+
+class RecoveryCode(models.Model):
+    """A code for the second step that is taken once."""
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="recovery_codes")
+    code_sha256 = models.CharField("SHA-256 of the code", max_length=64)
+    used_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["user", "code_sha256"], name="recoverycode_unique_of_user"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"recovery code of {self.user}"
+
+
+class Passkey(models.Model):
+    """A passkey: the public half of a key pair whose other half is on a device of the user."""
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="passkeys")
+    name = models.CharField(max_length=60)
+    credential_id = models.CharField(max_length=1_400, unique=True, help_text="In base64url.")
+    public_key = models.BinaryField(help_text="AttestedCredentialData of WebAuthn.")
+    sign_count = models.BigIntegerField(help_text="Of its last use; always 0 if it does not count.")
+    added_at = models.DateTimeField()
+    last_used_at = models.DateTimeField(null=True, blank=True)
+
+    def __str__(self) -> str:
+        return f"passkey of {self.user}"
+
+
+class BrowserSession(models.Model):
+    """A browser that is logged in, beside the row of its session; see `accounts.sessions`."""
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="browser_sessions")
+    session_key = models.CharField(max_length=40, unique=True)
+    user_agent = models.CharField(max_length=300, blank=True, default="")
+    address = models.CharField(max_length=45, help_text="As `accounts.throttle` counts it.")
+    began_at = models.DateTimeField()
+    seen_at = models.DateTimeField(db_index=True, help_text="To some minutes.")
+
+    def __str__(self) -> str:
+        return f"session of {self.user}"
+
+
+class AccountDeletion(JobRow):
+    """A customer's own request to delete the account, which is closed already.
+
+    The job on the row deletes the personal data (`vocalis.operations.deletion`).
+    """
+
+    due_within_seconds = 60
+
+    customer = models.OneToOneField(Customer, on_delete=models.PROTECT, related_name="deletion")
+    asked_at = models.DateTimeField()
+    done_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta(JobRow.Meta):
+        abstract = False
+
+    def __str__(self) -> str:
+        return f"deletion of {self.customer_id}"

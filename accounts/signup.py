@@ -17,7 +17,13 @@ EMAIL_CHARACTERS_MAX = 120
 
 
 def register(
-    *, email: str, password: str, first_name: str, last_name: str, now: datetime
+    *,
+    email: str,
+    password: str,
+    first_name: str,
+    last_name: str,
+    now: datetime,
+    time_zone: str = "",
 ) -> Customer:
     """Create the user, the customer and its aliases in one transaction. Raises EmailTaken.
 
@@ -25,7 +31,7 @@ def register(
     """
 
     email = typed.email(email)
-    user = User(email=email, first_name=first_name, last_name=last_name)
+    user = User(email=email, first_name=first_name, last_name=last_name, time_zone=time_zone)
     user.set_password(password)  # before the transaction: hashing is slow on purpose
     try:
         with transaction.atomic():

@@ -33,9 +33,16 @@ RATES = {
     "password reset": ("5/10m", "50/10m"),
     "confirmation": ("5/10m", ""),
     "current password": ("10/10m", "100/10m"),
+    "second step": ("10/10m", "100/10m"),
+    "passkey": ("", "100/10m"),
+    "export": ("3/h", "100/h"),
     "unsent form": ("", "30/10m"),
     "preview": ("60/10m", ""),
+    "draft": ("600/10m", ""),  # one a second, from all tabs and devices
+    "upload": ("30/10m", ""),  # a document, to be read
+    "archive": ("20/10m", ""),  # a folder as a file
     "webhook": ("60/10m", ""),  # tests and resends
+    "free sentence": ("", "20/d"),  # on the front page
 }
 
 
@@ -84,6 +91,14 @@ def throttled_password(field: str) -> Callable[[View], View]:
     return decorate
 
 
+def refusal(request: HttpRequest, action: str, *, account: str) -> HttpResponse | None:
+    """Count one more `action` of the account and of the visitor's address.
+
+    Returns the 429 response if that is over a limit, else None.
+    """
+    return _count(request, action, account)
+
+
 def is_allowed(request: HttpRequest, action: str, *, account: str = "") -> bool:
     """Count one more `action` of the account, or else of the visitor's address.
 
@@ -93,6 +108,11 @@ def is_allowed(request: HttpRequest, action: str, *, account: str = "") -> bool:
     if account:
         return not _wait_seconds(request, action, account_rate, f"account {account}")
     return not _wait_seconds(request, action, address_rate, f"address {address(request)}")
+
+
+def is_allowed_in_all(request: HttpRequest, action: str, *, rate: str) -> bool:
+    """Count one more `action` of everybody. Returns whether all together are within the rate."""
+    return not _wait_seconds(request, f"{action} in all", rate, "everybody")
 
 
 def address(request: HttpRequest) -> str:

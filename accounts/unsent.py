@@ -23,7 +23,7 @@ from .access import View, wants_json
 from .throttle import is_allowed
 
 SESSION_KEY = "unsent form"
-CHARACTERS_MAX = 25_000  # of all fields; a text of 5,000 characters is longer until normalised
+CHARACTERS_MAX = 125_000  # of all fields; a text is longer until it is normalised
 KEPT_SECONDS = 3_600
 NOTHING_SENT = "You were logged out, so nothing was sent. Check the form and send it again."
 

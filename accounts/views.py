@@ -4,14 +4,13 @@ from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.contrib import messages
-from django.contrib.auth import login
 from django.contrib.auth import views as auth_views
 from django.contrib.auth.decorators import login_required
 from django.contrib.messages.views import SuccessMessageMixin
 from django.db import transaction
-from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
-from django.urls import reverse, reverse_lazy
+from django.urls import reverse_lazy
 from django.utils import timezone
 from django.utils.decorators import method_decorator
 from django.views.decorators.cache import never_cache
@@ -20,17 +19,10 @@ from django.views.decorators.http import require_http_methods
 
 import mails
 
-from . import confirmation, password_reset, profile, signup, unsent
+from . import confirmation, login, overview, password_reset, profile, sessions, signup, unsent
 from .access import CustomerRequest, next_url, start_url
 from .aliases import EmailTaken
-from .forms import (
-    EmailForm,
-    LoginForm,
-    NewPasswordForm,
-    PasswordChangeForm,
-    ProfileForm,
-    SignupForm,
-)
+from .forms import EmailForm, NewPasswordForm, PasswordChangeForm, ProfileForm, SignupForm
 from .throttle import throttled, throttled_password
 
 if TYPE_CHECKING:
@@ -55,34 +47,21 @@ def sign_up(request: HttpRequest) -> HttpResponse:
     if form.is_valid():
         try:
             password = form.cleaned_data["password"]
-            customer = signup.register(**form.person(), password=password, now=timezone.now())
+            zone, now = form.cleaned_data["time_zone"], timezone.now()
+            customer = signup.register(**form.person(), password=password, time_zone=zone, now=now)
         except EmailTaken as error:
             form.add_error("email", str(error))
         else:
-            login(request, customer.user)
-            messages.success(request, f"Welcome, {customer.user.first_name}. Choose how to start.")
+            messages.success(request, f"Welcome, {customer.user.first_name}.")
             if settings.TRIAL_NEEDS_CONFIRMATION:
                 messages.info(request, LINK_SENT.format(customer.user.email))
-            return HttpResponseRedirect(next_url(request) or reverse("plans"))
+            # Without a page that was asked for to the studio, where the trial begins.
+            return login.finish(request, customer.user, next_url=next_url(request), now=now)
     return render(request, "accounts/signup.html", {"form": form, "next": next_url(request)})
 
 
 @page
-@never_cache
-@throttled("login")
-@sensitive_post_parameters("password")
-def log_in(request: HttpRequest) -> HttpResponse:
-    if request.user.is_authenticated:
-        return HttpResponseRedirect(next_url(request) or start_url(request.user))
-    form = LoginForm(request, request.POST or None)
-    if form.is_valid():
-        login(request, form.user)
-        return HttpResponseRedirect(next_url(request) or start_url(form.user))
-    return render(request, "accounts/login.html", {"form": form, "next": next_url(request)})
-
-
-@page
-@unsent.kept("first_name", "last_name", "email")
+@unsent.kept("first_name", "last_name", "email", "time_zone")
 @login_required
 @throttled_password("current_password")
 @sensitive_post_parameters("current_password")
@@ -90,7 +69,12 @@ def edit_profile(request: CustomerRequest) -> HttpResponse:
     form = ProfileForm(request.user, request.POST or None, typed=unsent.take(request))
     if form.is_valid():
         try:
-            is_asked = profile.change(user=request.user, **form.person(), now=timezone.now())
+            is_asked = profile.change(
+                user=request.user,
+                **form.person(),
+                time_zone=form.cleaned_data["time_zone"],
+                now=timezone.now(),
+            )
         except EmailTaken as error:
             form.add_error("email", str(error))
         else:
@@ -99,6 +83,7 @@ def edit_profile(request: CustomerRequest) -> HttpResponse:
                 messages.info(request, LINK_SENT.format(form.person()["email"]))
             return redirect("profile")
     context = {"form": form, "waiting": confirmation.waiting(request.user)}
+    context |= overview.of(request, timezone.now())
     return render(request, "accounts/profile.html", context)
 
 
@@ -120,13 +105,22 @@ def log_out(request: HttpRequest) -> HttpResponseBase:
 
 
 class PasswordTold(Success):
-    """Tells people by mail that their password was changed, in the same transaction."""
+    """Tells people by mail that their password was changed, in the same transaction.
+
+    All sessions but this one end.
+    """
+
+    request: HttpRequest
 
     def form_valid(self, form: Any) -> HttpResponse:
         now = timezone.now()
+        former = self.request.session.session_key
         with transaction.atomic():
             response: HttpResponse = super().form_valid(form)
             mails.write(form.user.pk, "account.password_changed", now.isoformat(), {}, now)
+            here = self.request.session.session_key
+            sessions.moved(former, here)
+            sessions.end_others(user=form.user, here=here)
         return response
 
 
@@ -141,5 +135,10 @@ class PasswordResetConfirm(PasswordTold, auth_views.PasswordResetConfirmView):
 class PasswordChange(PasswordTold, auth_views.PasswordChangeView):
     form_class = PasswordChangeForm
     template_name = "accounts/password_change.html"
-    success_url = reverse_lazy("profile")
-    success_message = "Your new password is set."
+    success_url = reverse_lazy("security")
+    success_message = "Your new password is set. All other browsers are logged out."
+
+
+def change_password(request: HttpRequest) -> HttpResponse:
+    """Where password managers look for the page that changes a password."""
+    return redirect("password_change")

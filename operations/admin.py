@@ -24,6 +24,7 @@ from jobs.models import Heartbeat, JobRow, PausedJob
 
 from .command import Refused
 from .confirmation import too_many
+from .separators import Separated
 
 if TYPE_CHECKING:
     AnyModelAdmin = admin.ModelAdmin[Any]
@@ -48,7 +49,7 @@ class BoundedPaginator(AnyPaginator):
         return self.count == ROWS_COUNTED_MAX
 
 
-class ReadOnlyAdmin(AnyModelAdmin):
+class ReadOnlyAdmin(Separated, AnyModelAdmin):
     """Rows that only the software writes.
 
     Actions ask for the change permission, though nothing can be edited; each has a button on the
@@ -102,9 +103,15 @@ class ReadOnlyAdmin(AnyModelAdmin):
                 count += 1
             except Refused as error:
                 self.message_user(request, f"{row}: {error}", messages.WARNING)
-        self.message_user(
-            request, f"{done}: {count}.", messages.SUCCESS if count else messages.WARNING
-        )
+        if count:
+            self.message_user(request, f"{done}: {self.count_of(count)}.", messages.SUCCESS)
+        else:
+            self.message_user(request, "Nothing was changed.", messages.WARNING)
+
+    def count_of(self, count: int) -> str:
+        """“1 wallet”, “1,200 wallets”"""
+        name = self.opts.verbose_name if count == 1 else self.opts.verbose_name_plural
+        return f"{count:,} {name}"
 
     def change_view(
         self,
@@ -193,12 +200,17 @@ class JobRowAdmin(ReadOnlyAdmin):
         names = [str(name) for name in self.get_fields(request, obj)]
         work = [name for name in names if name in WORK_FIELDS]
         return [
-            (None, {"fields": [name for name in names if name not in work]}),
-            ("Work", {"fields": work}),
+            (None, {"fields": self.separated(name for name in names if name not in work)}),
+            ("Work", {"fields": self.separated(work)}),
         ]
 
     def get_list_display(self, request: HttpRequest) -> Any:
-        return [*super().get_list_display(request), "work", "attempts", "trouble"]
+        return [
+            *super().get_list_display(request),
+            "work",
+            *self.separated(["attempts"]),
+            "trouble",
+        ]
 
     @admin.display(description="work", ordering="due_at")
     def work(self, row: JobRow) -> str:
@@ -229,13 +241,14 @@ class JobRowAdmin(ReadOnlyAdmin):
         )
         self.log(request, rows, f"{verb} by hand.")
         count = rows.run_now(timezone.now())
-        self.message_user(
-            request, f"{verb}: {count} due now.", messages.SUCCESS if count else messages.WARNING
-        )
+        if count:
+            are = "is" if count == 1 else "are"
+            words = f"{verb}: {self.count_of(count)} {are} due now."
+            self.message_user(request, words, messages.SUCCESS)
         if chosen > count:
-            self.message_user(
-                request, f"{chosen - count} left alone: nothing to do for them.", messages.WARNING
-            )
+            left = chosen - count
+            words = f"{self.count_of(left)} left alone: there is nothing to do."
+            self.message_user(request, words, messages.WARNING)
 
 
 def related_links(request: HttpRequest, row: Model) -> list[str]:

@@ -1,6 +1,4 @@
-"""The admin site. Its start page lists the health checks of our own rows, and the speech engines,
-before the models.
-"""
+"""The admin site. Its start page (`vocalis.start`) says what needs a person, before the models."""
 
 from __future__ import annotations
 
@@ -10,24 +8,22 @@ from typing import Any
 
 from django.contrib import admin
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
-from django.core.exceptions import BadRequest
+from django.contrib.auth.views import redirect_to_login
+from django.core.exceptions import BadRequest, PermissionDenied
 from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
-from django.urls import reverse
+from django.urls import path, reverse
 from django.utils import timezone
-from django.utils.decorators import method_decorator
 from django.views import defaults
 
-from accounts.throttle import throttled, throttled_password
-from jobs import overview
+from accounts.access import next_url
 from usage.speech.overview import engines
 
-from . import health
+from . import find, start
 from .middleware import NUL
 
-# To see what is of no row: checks without a page, and the speech engines.
-GENERAL_PERMISSION = "jobs.view_heartbeat"
+NO_OPERATOR = "This is no operator's account. Log out, and log in with the account of an operator."
 
 
 class Site(admin.AdminSite):
@@ -35,10 +31,21 @@ class Site(admin.AdminSite):
     index_title = "Operations"
     index_template = "admin/vocalis_index.html"
     enable_nav_sidebar = False  # lists need the width; the start page has the same links
-    login = method_decorator(throttled("login", account="username"))(admin.AdminSite.login)
-    password_change = method_decorator(throttled_password("old_password"))(
-        admin.AdminSite.password_change
-    )
+
+    def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        """The site's own login, which has the throttle and the second step."""
+        if self.has_permission(request):
+            return redirect(next_url(request) or "admin:index")
+        if request.user.is_authenticated:
+            raise PermissionDenied(NO_OPERATOR)
+        wanted = next_url(request) or reverse("admin:index")
+        return redirect_to_login(wanted)
+
+    def password_change(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> Any:
+        """The site's own page, which tells by mail and ends other sessions."""
+        return redirect("password_change")
 
     def admin_view(self, view: Any, cacheable: bool = False) -> Any:
         """Answer 400 if an object id in the URL or in a list's checkboxes contains NUL.
@@ -61,49 +68,41 @@ class Site(admin.AdminSite):
             return redirect("admin:index")
         return super().logout(request, extra_context)
 
+    def get_urls(self) -> list[Any]:
+        return [path("find/", self.admin_view(self.find), name="find"), *super().get_urls()]
+
+    def find(self, request: HttpRequest) -> HttpResponseBase:
+        """What the words of the search name. If it is one row, this leads to its page."""
+        term, refusal = request.GET.get("q", ""), ""
+        found: list[find.Found] = []
+        try:
+            found = find.find(term, request.user)
+        except find.TooShort as error:
+            refusal = str(error)
+        if len(found) == 1:
+            return redirect(found[0].url)
+        context = {"title": "Find", "term": term, "found": found, "refusal": refusal}
+        return TemplateResponse(request, "admin/find.html", self.each_context(request) | context)
+
     def index(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> TemplateResponse:
-        checks = [row for row in check_rows() if request.user.has_perm(row["permission"])]
-        speech = engines() if request.user.has_perm(GENERAL_PERMISSION) else []
-        context = {"checks": checks, "engines": speech}
+        viewer, now = request.user, timezone.now()
+        checks = [row for row in start.check_rows(now) if viewer.has_perm(row["permission"])]
+        waits = start.waiting(viewer, now)
+        context = {
+            "now": now,
+            "needs": [row for row in checks if row["status"] != "ok"],
+            "checks": checks,
+            "figures": start.figures(viewer, now),
+            "waiting": [(row, start.ago(row.oldest_at, now)) for row in waits if _is_told(row)],
+            "idle": [row for row in waits if not _is_told(row)],
+            "answers": start.answers(viewer),
+            "acts": start.acts(viewer),
+            "engines": engines() if viewer.has_perm(start.GENERAL_PERMISSION) else [],
+        }
         return super().index(request, (extra_context or {}) | context)
 
 
-def check_rows() -> list[dict[str, str]]:
-    """The health checks of our own rows, each with its URL and the permission to see it.
-
-    Dead rows are listed by model.
-    """
-    dead = overview.dead_rows()
-    checks = [
-        check
-        for check in health.local_checks(timezone.now(), dead)
-        if not (dead and check.name == "dead rows")
-    ]
-    rows = [_check_row(check.name, check.status, check.detail, check.admin) for check in checks]
-    for model, count in dead.items():
-        page = f"{model._meta.app_label}_{model._meta.model_name}?work=dead"
-        rows.append(
-            _check_row(
-                f"dead {model._meta.verbose_name_plural}", "warn", f"{count} need a person", page
-            )
-        )
-    return rows
-
-
-def _check_row(name: str, status: str, detail: str, page: str) -> dict[str, str]:
-    """`page` names a changelist, such as "billing_drift?state=open".
-
-    A check without a page is shown to those who may see the workers' heartbeats.
-    """
-    label, _, query = page.partition("?")
-    app, _, model = label.partition("_")
-    url = reverse(f"admin:{label}_changelist") + f"?{query}" * bool(query) if label else ""
-    return {
-        "name": name,
-        "status": status,
-        "detail": detail,
-        "url": url,
-        "permission": f"{app}.view_{model}" if label else GENERAL_PERMISSION,
-    }
+def _is_told(row: start.Waiting) -> bool:
+    return row.count > 0 or row.level != "ok"

@@ -27,7 +27,7 @@ django.setup(set_prefix=False)
 
 from api import dialects  # noqa: E402  models can be imported only now
 from api.elevenlabs import sockets  # noqa: E402
-from api.failures import of_status  # noqa: E402
+from api.middleware import of_outside  # noqa: E402
 from billing.live import stream  # noqa: E402
 from usage import engines  # noqa: E402
 from usage.speech import warm  # noqa: E402
@@ -49,9 +49,10 @@ logger = logging.getLogger(__name__)
 
 HALF = re.compile("[\ud800-\udfff]")
 STREAMS = "/api/webhooks/events/"
-# Bytes of a request that brings a recording: a little more than may be in it, so that one that is a
-# little too large is refused on a page. They are in memory, so only so many at a time.
+# Bytes of a request that brings a recording or a document: a little more than may be in it, so that
+# one that is a little too large is refused on a page. All in memory, so only so many at a time.
 UPLOADS = {
+    "/studio/upload/",
     "/studio/voice/match/",
     "/v1/voices",
     "/v1/voices/add",
@@ -136,6 +137,8 @@ class Pages(ASGIHandler):
         except (LookupError, ValueError) as error:
             logger.warning("400 for %s: %s", scope["path"], error)
             request, refusal = None, HttpResponseBadRequest()
+            if dialects.is_ours(path := _path(scope)):
+                refusal = of_outside(path, _headers(scope), refusal.status_code)
         if refusal is not None:
             refusal["Content-Security-Policy"] = settings.CONTENT_SECURITY_POLICY
         return request, refusal
@@ -176,6 +179,11 @@ async def application(scope: Message, receive: Receive, send: Send) -> None:
 def _path(scope: Message) -> str:
     path: str = scope["path"].removeprefix(scope.get("root_path", ""))
     return path
+
+
+def _headers(scope: Message) -> dict[str, str]:
+    """Their names in lower case, as they are sent."""
+    return {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
 
 
 class Uploads:
@@ -233,12 +241,11 @@ def _too_large(scope: Message, status: HTTPStatus) -> tuple[int, list[tuple[byte
     path = _path(scope)
     if not dialects.is_ours(path):
         return 413, TOO_LARGE_HEADERS, b"The request is too large."
-    sent = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-    response = dialects.failing(path, sent)(of_status(status), "")
-    headers = [(b"content-type", response["Content-Type"].encode()), *TOO_LARGE_HEADERS[1:]]
+    response = of_outside(path, _headers(scope), status)
     if status == HTTPStatus.SERVICE_UNAVAILABLE:
-        headers.append((b"retry-after", str(BUSY_SECONDS).encode()))
-    return response.status_code, headers, response.content
+        response["Retry-After"] = str(BUSY_SECONDS)
+    headers = [(name.lower().encode(), value.encode()) for name, value in response.items()]
+    return response.status_code, [*headers, *TOO_LARGE_HEADERS[1:]], response.content
 
 
 async def read_body(receive: Receive, bytes_max: int) -> list[Message] | None:

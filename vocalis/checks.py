@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.core import checks
 
-from billing.payments.gateways import GATEWAYS
+from billing.metronome.contracts import GATES
 from usage.speech.overview import shortfalls
 
 from . import variables
@@ -30,9 +30,9 @@ LOCAL_HOSTS = {"localhost", "127.0.0.1", "::1", "0.0.0.0", "sandbox"}
 @checks.register(checks.Tags.security)
 def production(**kwargs: Any) -> list[checks.CheckMessage]:
     if settings.DEBUG:
-        return [*_forms(), *_debug_site(), *_gateway(), *_stripe()]
+        return [*_forms(), *_debug_site(), *_stripe(), *_gate(), *_tax()]
     ours = [*_forms(), *_secrets(), *_hosts(), *_processes()]
-    return [*ours, *_gateway(), *_stripe(), *_outside()]
+    return [*ours, *_stripe(), *_gate(), *_tax(), *_outside()]
 
 
 def _forms() -> Iterator[checks.CheckMessage]:
@@ -98,25 +98,43 @@ def _hosts() -> Iterator[checks.CheckMessage]:
     )
 
 
-def _gateway() -> Iterator[checks.CheckMessage]:
-    if settings.PAYMENT_GATEWAY not in GATEWAYS:
+def _gate() -> Iterator[checks.CheckMessage]:
+    """Who charges recharges."""
+    gate = settings.METRONOME_PAYMENT_GATE
+    if gate not in GATES:
         yield checks.Error(
-            f"PAYMENT_GATEWAY is “{settings.PAYMENT_GATEWAY}”, "
-            "which is no gateway: no card could be kept or charged.",
-            hint=f"Known are: {', '.join(sorted(GATEWAYS))}.",
-            id="vocalis.E008",
+            f"METRONOME_PAYMENT_GATE is “{gate}”, which is no gate: no recharge could be set up.",
+            hint=f"Known are: {', '.join(sorted(GATES))}.",
+            id="vocalis.E018",
+        )
+
+
+def _tax() -> Iterator[checks.CheckMessage]:
+    """Tax is added to what we charge ourselves only."""
+    if settings.STRIPE_TAX and settings.METRONOME_PAYMENT_GATE == "STRIPE":
+        yield checks.Error(
+            "STRIPE_TAX is on, and METRONOME_PAYMENT_GATE is STRIPE: recharges that Metronome "
+            "charges would have no tax.",
+            hint="Leave METRONOME_PAYMENT_GATE out, or switch STRIPE_TAX off.",
+            id="vocalis.E019",
+        )
+    if settings.STRIPE_TAX and not settings.DEBUG and not settings.SELLER_TAX_ID:
+        yield checks.Error(
+            "STRIPE_TAX is on, and SELLER_TAX_ID is empty: papers would state tax without saying "
+            "who owes it.",
+            hint="Set SELLER_TAX_ID, or switch STRIPE_TAX off.",
+            id="vocalis.E020",
         )
 
 
 def _stripe() -> Iterator[checks.CheckMessage]:
-    """Only where it is the gateway. No real money where anybody tries things, and the reverse."""
-    if settings.PAYMENT_GATEWAY != "stripe":
-        return
+    """No real money where anybody tries things, and the reverse."""
     key = settings.STRIPE_SECRET_KEY
     if not key:
         yield checks.Error(
-            "STRIPE_SECRET_KEY is empty, but PAYMENT_GATEWAY is stripe.",
-            hint="Copy a restricted key from Stripe's Dashboard, under Developers.",
+            "STRIPE_SECRET_KEY is empty: no card could be kept or charged.",
+            hint="Copy a restricted key from Stripe's Dashboard, under Developers. With DEBUG on, "
+            "sk_test_sandbox is the key of the sandbox that make run starts.",
             id="vocalis.E013",
         )
     elif ("_live_" in key) == settings.DEBUG:
@@ -144,7 +162,7 @@ def _stripe() -> Iterator[checks.CheckMessage]:
     if not settings.DEBUG and settings.STRIPE_API_URL != settings.STRIPE_URL:
         yield checks.Error(
             f"Payments would go to {settings.STRIPE_API_URL}, which is not Stripe.",
-            hint="Leave STRIPE_API_URL out for https://api.stripe.com.",
+            hint="Leave STRIPE_API_URL out and set a key of Stripe's for https://api.stripe.com.",
             id="vocalis.E016",
         )
 
@@ -177,12 +195,6 @@ def _outside() -> Iterator[checks.CheckMessage]:
             "they invent.",
             hint="Leave it out: then the trial is for addresses that were confirmed by mail.",
             id="vocalis.E017",
-        )
-    if settings.PAYMENT_GATEWAY == "test":
-        yield checks.Error(
-            "PAYMENT_GATEWAY is the test gateway: plans and recharges would cost nobody anything.",
-            hint="Choose a gateway that charges, or accept vocalis.E004 for a demo.",
-            id="vocalis.E004",
         )
 
 

@@ -22,8 +22,10 @@ DATABASE_FORM = (
     "postgres://user:password@host:5432/name, "
     "or sqlite:////folder/file, or nothing for a file under var/"
 )
-MAIL_FORM = "smtp+tls://user:password@host:587, or consolemail:// for mails that only reach the log"
-OUTBOX = "mails.kept.Backend"
+MAIL_FORM = (
+    "smtp+tls://user:password@host:587, a provider such as postmark://?server_token=TOKEN, "
+    "or consolemail:// for mails that only reach the log"
+)
 DATABASE_ENGINES = {"django.db.backends.sqlite3", "django.db.backends.postgresql"}
 NO_DATABASE = {"ENGINE": "django.db.backends.dummy"}  # every query fails
 
@@ -108,12 +110,11 @@ class Env(environ.Env):  # type: ignore[misc]  # it has no types
             return ()
 
     def mail(self, var: str, default: str) -> Any:
-        """The settings of a mail server, or of the outbox of development."""
+        """The settings of a mail server, of a provider, or of the outbox of development."""
+        from . import mail_providers
 
         def read(address: str) -> Any:
-            if urlsplit(address).scheme == "outbox":
-                return {"EMAIL_BACKEND": OUTBOX}
-            return self.email_url_config(address)
+            return mail_providers.read(address) or self.email_url_config(address)
 
         address = self.str(var, default="") or default
         return self._read(var, lambda: read(address), MAIL_FORM, read(default))

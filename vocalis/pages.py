@@ -1,4 +1,4 @@
-"""Pages that belong to no app: the front page and the error pages."""
+"""The error pages, of which no app is in charge."""
 
 from __future__ import annotations
 
@@ -8,37 +8,19 @@ import sys
 from django.conf import settings
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import render
 from django.template.loader import render_to_string
 from django.urls import resolve
 from django.views import defaults
 from django.views.decorators.csrf import csrf_exempt
 
-from accounts.access import refuse, start_url, wants_json
+from accounts.access import refuse, wants_json
 from api import dialects
-from api.middleware import in_dialect
-from billing import plans
+from api.middleware import of_outside
 
 logger = logging.getLogger(__name__)
 
 RETRY_SECONDS = 5
-SAMPLE = "Good evening. You are listening to Vocalis, and every character counts."
-
-
-def home(request: HttpRequest) -> HttpResponse:
-    if request.user.is_authenticated:
-        return redirect(start_url(request.user))
-    context = {
-        "trial": plans.PLANS["trial"],
-        "plans": plans.PLANS.values(),
-        "standard_credits": plans.STANDARD_CREDITS,
-        "premium_credits": plans.PREMIUM_CREDITS,
-        "own_voice_credits": plans.OWN_VOICE_CREDITS,
-        "credits_per_dollar": plans.CREDITS_PER_DOLLAR,
-        "sample": SAMPLE,
-        "sample_credits": len(SAMPLE) * plans.STANDARD_CREDITS,
-    }
-    return render(request, "home.html", context)
 
 
 def unavailable_if_database(
@@ -68,7 +50,7 @@ def too_busy(request: HttpRequest) -> HttpResponse:
 
 def _later(request: HttpRequest, message: str, *, is_busy: bool) -> HttpResponse:
     if dialects.is_ours(request.path):
-        response = in_dialect(request, HttpResponse(status=503))
+        response = of_outside(request.path, request.headers, 503)
     elif wants_json(request) or request.path.startswith("/api/"):
         response = refuse(503, message)
     else:

@@ -33,6 +33,7 @@ CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 WEB_BIND = env.str("WEB_BIND", default="") or "127.0.0.1"
 PORT = env.int("PORT", default=8000)
 SANDBOX_PORT = env.int("SANDBOX_PORT", default=8100)
+STRIPE_SANDBOX_PORT = env.int("STRIPE_SANDBOX_PORT", default=8110)
 SITE_URL = env.str("SITE_URL", default="") or f"http://localhost:{PORT}"
 
 INSTALLED_APPS = [
@@ -68,6 +69,7 @@ MIDDLEWARE = [
     "vocalis.middleware.AddSlash",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "accounts.sessions.seen",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "vocalis.middleware.methods_told",
@@ -88,6 +90,7 @@ TEMPLATES: list[dict[str, Any]] = [
                 "billing.live.balance.header",
                 "billing.pages.delays.context",
             ],
+            "builtins": ["accounts.templatetags.moments"],  # nearly every page shows moments
         },
     },
 ]
@@ -189,11 +192,28 @@ METRONOME_CUSTOMER_URL = env.str("METRONOME_CUSTOMER_URL", default="") or (
 METRONOME_RATE_CARD_NAME = env.str("METRONOME_RATE_CARD_NAME", default="Vocalis")
 METRONOME_WEBHOOK_SECRETS: list[str] = env.list("METRONOME_WEBHOOK_SECRET", default=[])
 VOCALIS_CREDIT_TYPE_ID = env.str("VOCALIS_CREDIT_TYPE_ID", default="")
-PAYMENT_GATEWAY = env.str("PAYMENT_GATEWAY", default="test")
+# Who charges recharges: EXTERNAL, we; STRIPE, Metronome through Stripe.
+METRONOME_PAYMENT_GATE = env.str("METRONOME_PAYMENT_GATE", default="EXTERNAL").upper()
+
 STRIPE_SECRET_KEY = env.str("STRIPE_SECRET_KEY", default="").strip()
 STRIPE_WEBHOOK_SECRETS: list[str] = env.list("STRIPE_WEBHOOK_SECRET", default=[])
 STRIPE_URL = "https://api.stripe.com"
-STRIPE_API_URL = env.str("STRIPE_API_URL", default="") or STRIPE_URL
+# The default address with the sandbox's key, which Stripe itself would refuse.
+STRIPE_API_URL = env.str("STRIPE_API_URL", default="") or (
+    f"http://localhost:{STRIPE_SANDBOX_PORT}"
+    if STRIPE_SECRET_KEY == "sk_test_sandbox"
+    else STRIPE_URL
+)
+
+# Whether Stripe Tax works out tax, which is added to the prices.
+STRIPE_TAX = env.bool("STRIPE_TAX", default=False)
+
+# Who sells, as invoices and receipts print it; the lines of the address are separated by commas.
+SELLER_NAME = env.str("SELLER_NAME", default="") or "Vocalis"
+SELLER_ADDRESS = env.str("SELLER_ADDRESS", default="")
+SELLER_TAX_ID = env.str("SELLER_TAX_ID", default="")
+# When a lawyer has reviewed terms and privacy, as YYYY-MM-DD; until then these pages say so.
+LEGAL_REVIEWED_ON = env.str("LEGAL_REVIEWED_ON", default="")
 
 # --- Webhooks out ---------------------------------------------------------------------------------
 # Whether webhooks may go to addresses that are not public, and over http: to try them here.
@@ -204,8 +224,10 @@ HEALTH_TOKEN = env.str("HEALTH_TOKEN", default="")
 
 # --- Files ----------------------------------------------------------------------------------------
 STATIC_URL = "static/"
-STATICFILES_DIRS = [BASE_DIR / "static"]
+STATICFILES_DIRS = [BASE_DIR / "static", ("docs", BASE_DIR / "docs/img")]
 STATIC_ROOT = VAR_DIR / "static"
+# Files that browsers look for at the root of a site: icons.
+WHITENOISE_ROOT = BASE_DIR / "static" / "root"
 # Not served by URL: a view checks access.
 MEDIA_ROOT = env.str("MEDIA_ROOT", default="") or str(VAR_DIR / "audio")
 STORAGES = {
@@ -220,6 +242,9 @@ AUDIO_STALL_SECONDS = env.int("AUDIO_STALL_SECONDS", default=60)
 SPEECH_HELPERS = env.int("SPEECH_HELPERS", default=2)
 SPEECH_WARM = env.bool("SPEECH_WARM", default=True)
 SPEECH_SERVERS = env.speech_servers("SPEECH_SERVERS")
+
+# Sentences that visitors may hear free on the front page in a day, all together; 0: none.
+FREE_SENTENCES_A_DAY = env.int("FREE_SENTENCES_A_DAY", default=2_000)
 
 # --- Mail -----------------------------------------------------------------------------------------
 vars().update(env.mail("EMAIL_URL", default="outbox://" if DEBUG else "consolemail://"))
@@ -237,17 +262,13 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
 X_FRAME_OPTIONS = "DENY"
 SECURE_REFERRER_POLICY = "same-origin"
 # Where forms lead in the end: redirects after a post count as well. Stripe's pages are three hosts;
-# an emulator in development has them at its own address.
-FORM_ORIGINS = {
-    "stripe": [
-        "https://checkout.stripe.com",
-        "https://billing.stripe.com",
-        "https://hooks.stripe.com",
-    ]
+# the sandbox has them at its own address.
+FORM_ORIGINS = (
+    ["https://checkout.stripe.com", "https://billing.stripe.com", "https://hooks.stripe.com"]
     if STRIPE_API_URL == STRIPE_URL
     else [origin_of(STRIPE_API_URL)]
-}
-FORM_ACTION = ["'self'", *FORM_ORIGINS.get(PAYMENT_GATEWAY, [])]
+)
+FORM_ACTION = ["'self'", *FORM_ORIGINS]
 # Only our own origin, and no inline scripts or styles, so that injected markup does nothing.
 CONTENT_SECURITY_POLICY = (
     "default-src 'self'; img-src 'self' data:; media-src 'self' blob:; object-src 'none'; "
@@ -283,7 +304,10 @@ LOGGING: dict[str, Any] = {
     "loggers": {
         # Django's own handlers would write every line a second time.
         "django": {"handlers": [], "level": "INFO"},
-        **{name: {"level": "WARNING"} for name in ("daphne", "httpx", "metronome", "stripe")},
+        **{
+            name: {"level": "WARNING"}
+            for name in ("daphne", "fido2", "httpx", "metronome", "stripe")
+        },
         # Without Redis it would log a traceback every second; billing.live.wake logs the failure.
         "channels_redis": {"level": "CRITICAL"},
     },

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from datetime import date
 from email.utils import parseaddr
 from ipaddress import ip_address
 from pathlib import Path
@@ -14,11 +15,16 @@ from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID
 
+from django.core.exceptions import ImproperlyConfigured
+from django.core.mail import get_connection
+
 from .environment import MAIL_FORM
 
 HOST = re.compile(r"\*|\.?[a-z0-9_-]+(\.[a-z0-9_-]+)*\.?", re.IGNORECASE)
 PORT_MAX = 65_535
 HEALTH_TOKEN_LENGTH_MIN = 20
+# What fits on a paper.
+SELLER_NAME_MAX, SELLER_ADDRESS_MAX, SELLER_LINES_MAX, SELLER_TAX_ID_MAX = 160, 400, 8, 40
 
 
 def wrong(settings: Any) -> Iterator[tuple[str, str]]:
@@ -69,7 +75,31 @@ def _redis(text: str) -> bool:
 
 
 def _mail(settings: Any) -> bool:
-    return not settings.EMAIL_BACKEND.endswith(".smtp.EmailBackend") or bool(settings.EMAIL_HOST)
+    if settings.EMAIL_BACKEND.endswith(".smtp.EmailBackend"):
+        return bool(settings.EMAIL_HOST)
+    name = settings.EMAIL_BACKEND.split(".")[-2]
+    options = {
+        key.removeprefix(f"{name.upper()}_").lower(): value
+        for key, value in getattr(settings, "ANYMAIL", {}).items()
+        if key.startswith(f"{name.upper()}_")
+    }
+    try:
+        # The backend of a provider says what is missing. It calls nobody yet.
+        get_connection(settings.EMAIL_BACKEND, **options)
+    except (ImportError, ImproperlyConfigured):
+        return False
+    return True
+
+
+def _printable(text: str, *, characters_max: int) -> bool:
+    return len(text) <= characters_max and text.isprintable()
+
+
+def _day(text: str) -> bool:
+    try:
+        return bool(date.fromisoformat(text))
+    except ValueError:
+        return False
 
 
 def _uuid(text: str) -> bool:
@@ -117,13 +147,24 @@ FORMS: list[tuple[str, str, Callable[[Any], bool]]] = [
     ),
     (
         "PORT",
-        f"a port from 1 to {PORT_MAX}, another than SANDBOX_PORT",
-        lambda settings: 1 <= settings.PORT <= PORT_MAX and settings.PORT != settings.SANDBOX_PORT,
+        f"a port from 1 to {PORT_MAX}, another than those of the sandboxes",
+        lambda settings: (
+            1 <= settings.PORT <= PORT_MAX
+            and settings.PORT not in (settings.SANDBOX_PORT, settings.STRIPE_SANDBOX_PORT)
+        ),
     ),
     (
         "SANDBOX_PORT",
         f"a port from 1 to {PORT_MAX}",
         lambda settings: 1 <= settings.SANDBOX_PORT <= PORT_MAX,
+    ),
+    (
+        "STRIPE_SANDBOX_PORT",
+        f"a port from 1 to {PORT_MAX}, another than SANDBOX_PORT",
+        lambda settings: (
+            1 <= settings.STRIPE_SANDBOX_PORT <= PORT_MAX
+            and settings.STRIPE_SANDBOX_PORT != settings.SANDBOX_PORT
+        ),
     ),
     (
         "SECURE_HSTS_SECONDS",
@@ -139,9 +180,10 @@ FORMS: list[tuple[str, str, Callable[[Any], bool]]] = [
     ("WEB_REQUESTS", "1 or more", lambda settings: settings.WEB_REQUESTS >= 1),
     ("WORKER_PROCESSES", "1 or more", lambda settings: settings.WORKER_PROCESSES >= 1),
     ("SPEECH_HELPERS", "1 or more", lambda settings: settings.SPEECH_HELPERS >= 1),
+    ("FREE_SENTENCES_A_DAY", "0 or more", lambda settings: settings.FREE_SENTENCES_A_DAY >= 0),
     (
         "SILENCED_SYSTEM_CHECKS",
-        "ids with the name before the dot: vocalis.E004",
+        "ids with the name before the dot: vocalis.E014",
         lambda settings: all(
             re.fullmatch(r"\w+(\.\w+)*\.[A-Z]\d+", each) for each in settings.SILENCED_SYSTEM_CHECKS
         ),
@@ -177,6 +219,29 @@ FORMS: list[tuple[str, str, Callable[[Any], bool]]] = [
         "DEFAULT_FROM_EMAIL",
         "an address, with a name if you like: Vocalis <hello@vocalis.example>",
         lambda settings: _from(settings.DEFAULT_FROM_EMAIL),
+    ),
+    (
+        "LEGAL_REVIEWED_ON",
+        "a day as 2026-12-01, or nothing",
+        lambda settings: not settings.LEGAL_REVIEWED_ON or _day(settings.LEGAL_REVIEWED_ON),
+    ),
+    (
+        "SELLER_NAME",
+        f"a name of up to {SELLER_NAME_MAX} characters on one line: Vocalis Ltd",
+        lambda settings: _printable(settings.SELLER_NAME, characters_max=SELLER_NAME_MAX),
+    ),
+    (
+        "SELLER_ADDRESS",
+        f"up to {SELLER_LINES_MAX} lines, separated by commas: 1 Example Street, Dublin, Ireland",
+        lambda settings: (
+            _printable(settings.SELLER_ADDRESS, characters_max=SELLER_ADDRESS_MAX)
+            and settings.SELLER_ADDRESS.count(",") < SELLER_LINES_MAX
+        ),
+    ),
+    (
+        "SELLER_TAX_ID",
+        f"up to {SELLER_TAX_ID_MAX} characters: IE6433435F, or leave it empty",
+        lambda settings: _printable(settings.SELLER_TAX_ID, characters_max=SELLER_TAX_ID_MAX),
     ),
     (
         "METRONOME_API_KEY",

@@ -129,7 +129,7 @@ def test_a_changed_password_is_told(ada, now, client):
     new = "a staple of horses"
     client.post(
         "/accounts/password/",
-        {"old_password": PASSWORD, "new_password1": new, "new_password2": new},
+        {"old_password": PASSWORD, "new_password": new},
     )
 
     assert OutboundMail.objects.filter(kind="account.password_changed").count() == 1
@@ -150,11 +150,11 @@ def test_which_mails_one_wants_is_kept(ada, client):
     page = client.get("/accounts/mail/")
     assert page.text.count("checked") == 5
 
-    answers = {"wanted": ["balance.low"], "low_balance_credits": "1500"}
+    answers = {"wanted": ["balance.low"], "low_balance_credits": "1,500"}
     assert client.post("/accounts/mail/", answers).status_code == 302
     page = client.get("/accounts/mail/")
 
-    assert page.text.count("checked") == 1 and 'value="1500"' in page.text
+    assert page.text.count("checked") == 1 and 'value="1,500"' in page.text
     bad = client.post("/accounts/mail/", {"low_balance_credits": "-1"})
     assert bad.status_code == 422
     assert client.post("/accounts/mail/", {"wanted": ["plan.ended"]}).status_code == 422

@@ -39,9 +39,7 @@ def test_reset_mails_a_link_that_sets_a_new_password_once(client, alice):
     assert message.subject == "Choose a new password for Vocalis"
 
     form = client.get(link_in(message), follow=True)
-    answer = client.post(
-        form.request["PATH_INFO"], {"new_password1": NEW, "new_password2": NEW}, follow=True
-    )
+    answer = client.post(form.request["PATH_INFO"], {"new_password": NEW}, follow=True)
 
     assert "Your new password is set." in answer.text
     assert User.objects.get().check_password(NEW)
@@ -120,12 +118,12 @@ def test_reset_link_ends_after_its_days_and_with_a_new_address(client, alice, no
 
 def test_change_needs_the_old_password_and_keeps_only_this_session(client, alice):
     client.force_login(alice.user)
-    answers = {"old_password": "wrong", "new_password1": NEW, "new_password2": NEW}
+    answers = {"old_password": "wrong", "new_password": NEW}
     assert "old_password" in client.post("/accounts/password/", answers).context["form"].errors
 
     assert (
         client.post("/accounts/password/", answers | {"old_password": PASSWORD}).url
-        == "/accounts/profile/"
+        == "/accounts/security/"
     )
 
     assert User.objects.get().check_password(NEW)
@@ -136,3 +134,44 @@ def test_change_needs_the_old_password_and_keeps_only_this_session(client, alice
 @pytest.mark.django_db
 def test_password_and_profile_ask_to_log_in_first(client, path):
     assert client.get(path).url == f"/accounts/login/?next={path}"
+
+
+def test_a_missing_and_a_wrong_current_password_are_told_apart(client, alice):
+    client.force_login(alice.user)
+
+    def error(old):
+        answers = {"old_password": old, "new_password": NEW}
+        return client.post("/accounts/password/", answers).context["form"].errors["old_password"]
+
+    assert error("") == ["Enter your current password."]
+    assert error("wrong") == ["This is not your current password."]
+
+
+@pytest.mark.parametrize(
+    ("new", "words"),
+    [
+        ("", "Enter a new password."),
+        ("short7!", "at least 8 characters"),
+        ("password1", "too common"),
+        ("82736451902", "entirely numeric"),
+        ("alice@example.com", "too similar to the e-mail address"),
+    ],
+)
+def test_a_refused_password_is_told_what_is_wrong_with_it(client, alice, new, words):
+    client.force_login(alice.user)
+
+    answers = {"old_password": PASSWORD, "new_password": new}
+    [error] = client.post("/accounts/password/", answers).context["form"].errors["new_password"]
+
+    assert words in error
+
+
+def test_password_pages_are_one_field_for_managers_of_passwords(client, alice):
+    client.force_login(alice.user)
+    page = client.get("/accounts/password/").text
+
+    for words in ("username", "current-password", "new-password"):
+        assert page.count(f'autocomplete="{words}"') == 1
+    assert "At least 8 characters, and not easy to guess." in page
+    assert "can’t" not in page and "<li>Your password" not in page
+    assert client.get("/.well-known/change-password").url == "/accounts/password/"

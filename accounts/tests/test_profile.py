@@ -15,6 +15,7 @@ from conftest import PASSWORD
 from jobs import queue
 from jobs.worker import Worker
 from mails import sending
+from mails.models import OutboundMail
 
 
 def aliases(customer) -> dict[str, str]:
@@ -104,11 +105,29 @@ def test_a_new_address_is_used_once_it_is_confirmed_and_the_former_one_told(clie
     assert Customer.objects.get().due_at >= now
 
 
-@pytest.mark.parametrize("password", ["", "wrong"])
-def test_a_new_address_needs_the_current_password(client, alice, password):
+@pytest.mark.parametrize("confirmed", [True, False])
+def test_the_present_address_hears_of_the_request_if_its_owner_has_confirmed_it(
+    client, alice, now, confirmed
+):
+    User.objects.update(email_confirmed_at=now if confirmed else None)
+    alice.user.refresh_from_db()
+    save(client, alice, email="new@example.com", current_password=PASSWORD)
+
+    asked = OutboundMail.objects.filter(kind="account.address_asked")
+    assert [row.to for row in asked] == ["alice@example.com"] * confirmed
+
+
+@pytest.mark.parametrize(
+    ("password", "words"),
+    [
+        ("", "Enter your current password to change your e-mail address."),
+        ("wrong", "This is not your current password."),
+    ],
+)
+def test_a_new_address_needs_the_current_password(client, alice, password, words):
     response = save(client, alice, email="new@example.com", current_password=password)
 
-    assert list(response.context["form"].errors) == ["current_password"]
+    assert response.context["form"].errors == {"current_password": [words]}
     assert User.objects.get().email == "alice@example.com"
 
 

@@ -26,7 +26,7 @@ def test_signup_makes_user_customer_and_both_aliases_and_logs_in(client, now):
     response = sign_up(client)
 
     assert response.status_code == 302
-    assert response.url == "/billing/plans/"
+    assert response.url == "/studio/"
     user = User.objects.get()
     assert (user.email, user.first_name, user.last_name) == ("ada@example.com", "Ada", "Lovelace")
     assert user.check_password(PASSWORD)
@@ -42,12 +42,19 @@ def test_signup_makes_user_customer_and_both_aliases_and_logs_in(client, now):
 
 @pytest.mark.django_db
 def test_signup_goes_on_to_the_page_asked_for_if_it_is_ours(client):
-    assert sign_up(client, next="/studio/").url == "/studio/"
+    assert sign_up(client, next="/usage/").url == "/usage/"
     client.logout()
     assert (
-        sign_up(client, email="second@example.com", next="https://evil.example/").url
-        == "/billing/plans/"
+        sign_up(client, email="second@example.com", next="https://evil.example/").url == "/studio/"
     )
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("fields", [{}, {"next": "/usage/"}])
+def test_signup_welcomes_and_asks_for_no_choice_that_the_next_page_does_not_have(client, fields):
+    page = client.post("/accounts/signup/", ANSWERS | fields, follow=True).text
+
+    assert "Welcome, Ada." in page and "Choose how to start" not in page
 
 
 def test_signup_sends_a_logged_in_customer_to_the_studio(client, alice):

@@ -32,9 +32,9 @@ def spelt(form, text=WORD):
     return unicodedata.normalize(form, text)
 
 
-def logs_in(email, password, path="/accounts/login/", field="email") -> bool:
+def logs_in(email, password) -> bool:
     client = Client()
-    client.post(path, {field: email, "password": password})
+    client.post("/accounts/login/", {"email": email, "password": password})
     return "_auth_user_id" in client.session
 
 
@@ -42,13 +42,6 @@ def logs_in(email, password, path="/accounts/login/", field="email") -> bool:
 def test_login_takes_address_and_password_in_either_spelling(alice, form):
     assert logs_in(spelt(form, ADDRESS), spelt(form))
     assert not logs_in(spelt(form, ADDRESS), spelt(form) + "x")
-
-
-@pytest.mark.parametrize("form", FORMS)
-def test_the_admins_login_does_so_too(alice, form):
-    User.objects.update(is_staff=True)
-
-    assert logs_in(spelt(form, ADDRESS), spelt(form), "/admin/login/", "username")
 
 
 @pytest.mark.django_db
@@ -79,8 +72,7 @@ def test_change_and_reset_take_a_new_password_in_either_spelling(client, alice, 
     new = spelt(form, "Zürcher Geschnetzeltes")
     answers = {
         "old_password": spelt("NFD"),
-        "new_password1": new,
-        "new_password2": spelt("NFC", new),
+        "new_password": new,
     }
     assert client.post("/accounts/password/", answers).status_code == 302
     assert logs_in(ADDRESS, spelt("NFC", new)) and logs_in(ADDRESS, spelt("NFD", new))
@@ -94,8 +86,7 @@ def test_change_and_reset_take_a_new_password_in_either_spelling(client, alice, 
     path = message.body[message.body.index("/accounts/password/reset/") :].split()[0]
     page = client.get(path, follow=True).request["PATH_INFO"]
     answers = {
-        "new_password1": spelt(form, "Æblegrød å"),
-        "new_password2": spelt("NFC", "Æblegrød å"),
+        "new_password": spelt(form, "Æblegrød å"),
     }
     assert client.post(page, answers).status_code == 302
     assert logs_in(ADDRESS, spelt("NFC", "Æblegrød å")) and logs_in(

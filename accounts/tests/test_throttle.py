@@ -111,25 +111,22 @@ def test_password_reset_is_refused_after_five_requests_for_one_account(client, a
     assert password_reset.PasswordReset.objects.count() == 1
 
 
-def test_the_admins_login_counts_the_same_tries(client, staff):
-    for _ in range(5):
-        client.post("/admin/login/", {"username": "staff@example.com", "password": "wrong"})
-        log_in(client, "staff@example.com")
-
-    assert (
-        client.post(
-            "/admin/login/", {"username": "Staff@example.com", "password": PASSWORD}
-        ).status_code
-        == 429
+def test_the_admins_login_is_that_of_the_site(client, staff):
+    answer = client.post(
+        "/admin/login/?next=/admin/jobs/",
+        {"username": "staff@example.com", "password": PASSWORD},
     )
+
+    assert answer.url == "/accounts/login/?next=/admin/jobs/"
+    assert "_auth_user_id" not in client.session
 
 
 PROFILE = {"first_name": "A", "last_name": "T", "email": "thief@example.com"}
-CHANGE = {"new_password1": "a staple of horses", "new_password2": "a staple of horses"}
+CHANGE = {"new_password": "a staple of horses"}
 PAGES = {
     "/accounts/profile/": ("current_password", PROFILE),
     "/accounts/password/": ("old_password", CHANGE),
-    "/admin/password_change/": ("old_password", CHANGE),
+    "/accounts/login/again/": ("password", {}),
 }
 
 

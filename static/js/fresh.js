@@ -1,5 +1,6 @@
 // Keeps the parts marked [data-fresh] as new as the server has them: fetched anew when the balance or the plan is another
-// than in [data-mark], and every few seconds while something is under way, [data-pending].
+// than in [data-mark] (billing/_delays.html), when a banner comes, when one comes back to the page, as after a setting made
+// in another tab, and every few seconds while something is under way, [data-pending].
 (() => {
   const SOON_MS = 300;
   const PENDING_MS = 5000;
@@ -40,5 +41,9 @@
     newest = `${event.detail.version} ${event.detail.plan ?? ""}`;
     if (newest !== mark()) renewIn(SOON_MS);
   });
+  document.addEventListener("vocalis:banner", () => renewIn(SOON_MS));
+  for (const [where, event] of [[document, "visibilitychange"], [window, "focus"]]) {
+    where.addEventListener(event, () => { if (!document.hidden) renewIn(SOON_MS); });
+  }
   if (document.querySelector("[data-pending]")) renewIn(PENDING_MS);
 })();

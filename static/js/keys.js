@@ -9,7 +9,7 @@ for (const text of document.querySelectorAll("[data-copy]")) {
   button.addEventListener("click", async () => {
     button.textContent = (await copied(text)) ? "Copied" : "Selected: copy it by hand";
   });
-  const head = text.closest(".code")?.querySelector(".code__head");
+  const head = text.closest(".code")?.querySelector(".code__head") ?? document.querySelector(`[data-copy-head="${text.id}"]`);
   if (head) {
     button.classList.add("btn--ghost");
     head.append(button);

@@ -2,7 +2,8 @@
 //
 // Server-sent events while the page is visible, polling while they do not come through. Other scripts listen for
 // "vocalis:balance" on the document; its detail is the state as /api/billing/balance and balance_updated give it. Long
-// texts in the making are told of as "vocalis:progress", with a list of {id, characters, characters_spoken} as its detail.
+// texts in the making are told of as "vocalis:progress", with a list of {id, characters, characters_spoken} as its detail; a
+// banner that was not there before, as "vocalis:banner".
 (() => {
   const BALANCE_URL = "/api/billing/balance";
   const EVENTS_URL = "/api/webhooks/events/";
@@ -17,6 +18,7 @@
   let source = null;
   let failures = 0; // of the stream in a row; the more, the longer polling goes on before it is tried again
   let polls = 0;
+  let banner = ""; // id of the one told of last
   let timer = 0; // the next poll, or the end of patience with a stream
 
   function start() {
@@ -104,7 +106,10 @@
   // The most urgent of what the customer should know, as templates/_banner.html has it; without an id there is none.
   function showBanner(told) {
     const place = document.querySelector("[data-banner]");
-    if (!place || place.querySelector(`[data-id="${told.id}"]`)) return;
+    if (told.id === banner || place?.querySelector(`[data-id="${told.id}"]`)) return;
+    banner = told.id;
+    document.dispatchEvent(new CustomEvent("vocalis:banner"));
+    if (!place) return;
     place.replaceChildren();
     if (!told.id) return;
     const words = element("p", "grow", element("strong", "", told.words));

@@ -1,5 +1,6 @@
-// The one player of the studio. It plays a text of the list, or one that is being made, and shows the word that is heard.
-// `studio.js` speaks with it through the functions it returns. Without script the browser's own player does.
+// The one player of a page: of the studio, the library, a text. It plays a text of the list, or one that is being made, and
+// shows the word that is heard. `studio.js` speaks with it through the functions it returns. Without script the browser's
+// own player does.
 const player = (() => {
   const card = document.querySelector("[data-result]");
   const one = (name) => card.querySelector(`[data-${name}]`);
@@ -8,20 +9,27 @@ const player = (() => {
   const toggle = one("toggle");
   const words = one("text");
   const list = document.querySelector("[data-recent]");
+  const loop = one("loop");
   const number = new Intl.NumberFormat("en-US");
   const BARS = 118;
   const BAR_STEP = 7; // in the 826 units of the drawing
-  const DRAWN_SECONDS_MAX = 600; // a longer sound is not decoded for its picture
-  const BACK_SECONDS = 5;
+  const STEP_SECONDS = 5;
 
   let known = 0; // length in seconds; 0 while it is being made
+  const written = "full" in words.dataset ? [...words.textContent] : null; // the whole text, where the page shows it
+
   let bars = []; // the path of each bar of the picture
   let spans = []; // the words on the page, with when they begin and end
   let heard = -1; // the last word marked
   let isLive = false; // what is loaded is still being made
+  let takeOver = null; // puts the stored file in the place of what was heard while it was made
   let serial = 0; // of what is loaded, for answers that come too late
 
-  const clock = (seconds) => `${Math.floor(seconds / 60)}:${String(Math.floor(seconds % 60)).padStart(2, "0")}`;
+  const two = (count) => String(count).padStart(2, "0");
+  const clock = (seconds) => {
+    const [hours, minutes, rest] = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60, two(Math.floor(seconds % 60))];
+    return hours ? `${hours}:${two(minutes)}:${rest}` : `${minutes}:${rest}`;
+  };
   const many = (amount, unit) => `${number.format(amount)} ${unit}${amount === 1 ? "" : "s"}`;
   const cut = (text, length) => {
     const characters = [...text];
@@ -43,6 +51,17 @@ const player = (() => {
     one("wave-said").setAttribute("d", bars.slice(0, said).join(""));
     one("wave-rest").setAttribute("d", bars.slice(said).join(""));
     showWord(position);
+    showPart(position);
+  }
+
+  function showPart(position) {
+    const rows = [...one("parts-list").children];
+    const heard = position > 0 ? rows.findLastIndex((row) => Number(row.querySelector("[data-part]").dataset.begin) <= position + 0.05) : -1;
+    for (const [index, row] of rows.entries()) {
+      row.classList.toggle("on", index === heard);
+      if (index === heard) row.setAttribute("aria-current", "true");
+      else row.removeAttribute("aria-current");
+    }
   }
 
   function showWord(position) {
@@ -82,21 +101,13 @@ const player = (() => {
     showPosition();
   }
 
+  // How loud each part is, from 0 to 100, as the server has measured it.
   async function drawSound(url) {
     const mine = serial;
     try {
-      const answer = await fetch(url);
-      const sound = await new OfflineAudioContext(1, 1, 8000).decodeAudioData(await answer.arrayBuffer());
-      if (mine !== serial) return;
-      const samples = sound.getChannelData(0);
-      const size = Math.max(1, Math.floor(samples.length / BARS));
-      const levels = Array.from({ length: BARS }, (_, bar) => {
-        let sum = 0;
-        for (let at = bar * size; at < Math.min((bar + 1) * size, samples.length); at += 1) sum += samples[at] ** 2;
-        return Math.sqrt(sum / size);
-      });
-      const loudest = Math.max(...levels, 0.001);
-      draw(levels.map((level) => level / loudest));
+      const answer = await fetch(url, { headers: { Accept: "application/json" } });
+      const levels = answer.ok ? await answer.json() : [];
+      if (mine === serial && levels.length) draw(levels.map((level) => level / 100));
     } catch { /* the picture stays flat; the sound plays all the same */ }
   }
 
@@ -112,13 +123,65 @@ const player = (() => {
         return { ...word, element };
       });
       heard = -1;
-      words.replaceChildren(...spans.flatMap(({ element }) => [element, " "]));
+      let at = 0;
+      const parts = new DocumentFragment();
+      for (const word of spans) {
+        const between = written ? written.slice(at, word.from).join("") : at && " ";
+        at = word.to;
+        if (between) parts.append(between);
+        parts.append(word.element);
+      }
+      if (written) parts.append(written.slice(at).join(""));
+      words.removeAttribute("dir"); // with it, Chromium looks at all words again for each that comes: seconds
+      words.replaceChildren(parts);
+      words.dir = "auto";
       showPosition();
     } catch { /* the text stands there without */ }
   }
 
+  // One row of parts, as templates/usage/_part.html has it.
+  function partRow(template, part, isWhole) {
+    const row = template.content.firstElementChild.cloneNode(true);
+    const put = (name, value) => { row.querySelector(`[data-${name}]`).textContent = value; };
+    const kept = { made: "part", now: "now", waits: "waits" };
+    row.dataset.state = part.state;
+    for (const [state, name] of Object.entries(kept)) if (state !== part.state) row.querySelector(`[data-${name}]`).remove();
+    put("part-name", cut(part.name, 90));
+    put("part-state", { now: "being spoken", waits: "waits" }[part.state] ?? "");
+    put("part-clock", part.state === "made" ? clock(Math.round(isWhole ? part.begin_seconds : part.seconds)) : "");
+    const play = row.querySelector("[data-part]");
+    if (play) {
+      play.href = part.audio_url;
+      play.dataset.begin = part.begin_seconds;
+      play.setAttribute("aria-label", `Play: ${cut(part.name, 60)}`);
+    }
+    const download = row.querySelector("[data-part-download]");
+    if (download) {
+      download.href = `${part.audio_url}?download=1`;
+      download.setAttribute("aria-label", `Download: ${cut(part.name, 60)}`);
+    }
+    return row;
+  }
+
+  async function showParts(address) {
+    const mine = serial;
+    try {
+      const answer = await fetch(address, { headers: { Accept: "application/json" } });
+      const found = answer.ok ? (await answer.json()).parts : [];
+      if (mine !== serial) return;
+      one("parts-list").replaceChildren(...found.map((part) => partRow(one("whole-part"), part, true)));
+      one("parts-list").hidden = !found.length;
+      one("parts-archive").hidden = !found.length;
+      one("parts-archive").href = `${address}archive/?format=mp3`;
+      showPosition();
+    } catch { /* it plays as a whole */ }
+  }
+
   function clear() {
     serial += 1;
+    takeOver = null;
+    one("parts-list").replaceChildren();
+    one("parts-list").hidden = one("parts-archive").hidden = one("result-missing").hidden = true;
     spans = [];
     heard = -1;
     known = 0;
@@ -152,8 +215,9 @@ const player = (() => {
     one("downloads").hidden = false;
     one("result-receipt").querySelector("a").href = take.dataset.audio.replace(/audio\/$/, "receipt/");
     one("result-receipt").hidden = false;
-    if (known <= DRAWN_SECONDS_MAX) drawSound(`${take.dataset.audio}?format=mp3`);
+    drawSound(take.dataset.audio.replace(/audio\/$/, "levels/"));
     if (take.dataset.words) showWords(take.dataset.words);
+    if ("parts" in take.dataset && !one("parts-list").children.length) showParts(take.dataset.audio.replace(/audio\/$/, "parts/"));
     showPosition();
   }
 
@@ -168,7 +232,7 @@ const player = (() => {
   function load(take) {
     clear();
     const voice = take.querySelector("[data-voice]").textContent;
-    present("Spoken", {
+    present(take.dataset.name || "Spoken", {
       text: take.querySelector("[data-title]").textContent,
       voice,
       print: take.querySelector("[data-print] svg"),
@@ -182,7 +246,7 @@ const player = (() => {
   }
 
   function markRow() {
-    for (const take of list.children) {
+    for (const take of list?.children ?? []) {
       const isOn = isLoaded(take);
       const button = take.querySelector("[data-play]");
       take.classList.toggle("on", isOn);
@@ -193,16 +257,23 @@ const player = (() => {
     toggle.setAttribute("aria-label", audio.paused ? "Play" : "Pause");
   }
 
+  const isLooping = () => loop.getAttribute("aria-pressed") === "true";
+
+  const step = (seconds) => {
+    if (!seek.disabled) audio.currentTime = Math.min(Math.max(0, audio.currentTime + seconds), known);
+  };
+
   const play = () => {
+    audio.loop = isLooping() && !isLive; // what is being made has no begin to go back to
     audio.playbackRate = Number(one("rate").value);
     audio.play().catch(() => {}); // browsers may refuse sound without a touch
   };
 
   // --- What is being made
 
-  function listen(url, spoken) {
+  function listen(url, spoken, state = "Speaking…") {
     clear();
-    present("Speaking…", { ...spoken, length: many([...spoken.text].length, "character") });
+    present(state, { ...spoken, length: many([...spoken.text].length, "character") });
     one("downloads").hidden = true;
     isLive = true;
     audio.src = url;
@@ -225,12 +296,13 @@ const player = (() => {
     one("result-cost").textContent = ` · ${take.querySelector("[data-cost]").textContent}`;
     take.classList.add("on");
     const mine = serial;
-    const takeOver = () => {
+    takeOver = () => {
       if (mine !== serial || !isLive) return;
       isLive = false;
       audio.src = `${take.dataset.audio}?format=mp3`;
       markRow();
       showPosition();
+      if (isLooping()) play();
     };
     complete(take);
     for (const event of ["ended", "error"]) audio.addEventListener(event, takeOver, { once: true });
@@ -249,7 +321,7 @@ const player = (() => {
 
   one("player").hidden = false;
   audio.controls = false;
-  audio.preload = "auto"; // it is fetched for its picture anyway, and one can seek before it has played
+  audio.preload = "metadata"; // so that one can seek before it has played
   audio.hidden = true;
   draw(Array(BARS).fill(0));
   for (const event of ["play", "pause", "ended", "emptied"]) audio.addEventListener(event, markRow);
@@ -257,13 +329,35 @@ const player = (() => {
   for (const event of ["loadedmetadata", "seeked", "timeupdate"]) audio.addEventListener(event, showPosition);
   toggle.addEventListener("click", () => (audio.paused ? play() : audio.pause()));
   seek.addEventListener("input", () => { audio.currentTime = Number(seek.value); });
-  one("back").addEventListener("click", () => { audio.currentTime = Math.max(0, audio.currentTime - BACK_SECONDS); });
+  one("back").addEventListener("click", () => step(-STEP_SECONDS));
+  loop.addEventListener("click", () => {
+    loop.setAttribute("aria-pressed", String(!isLooping()));
+    audio.loop = isLooping() && !isLive;
+  });
+  // Space plays and pauses, the arrows go back and on, unless the focus is where they mean something else.
+  document.addEventListener("keydown", (event) => {
+    const isTaken = event.target.closest("input, textarea, select, button, a, summary, audio, [contenteditable], [tabindex='0']");
+    if (isTaken || card.hidden || !audio.getAttribute("src") || event.altKey || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    if (event.key === " ") toggle.click();
+    else if (event.key === "ArrowLeft") step(-STEP_SECONDS);
+    else if (event.key === "ArrowRight") step(STEP_SECONDS);
+    else return;
+    event.preventDefault();
+  });
   one("rate").addEventListener("change", () => { audio.playbackRate = Number(one("rate").value); });
+  one("parts-list").addEventListener("click", (event) => {
+    const link = event.target.closest("[data-part]");
+    if (!link || event.metaKey || event.ctrlKey || (isLive && !takeOver)) return;
+    event.preventDefault();
+    if (isLive) takeOver(); // what was heard while it was made cannot be jumped in
+    audio.currentTime = Number(link.dataset.begin);
+    play();
+  });
   words.addEventListener("click", (event) => {
     const word = !seek.disabled && spans.find(({ element }) => element === event.target);
     if (word) audio.currentTime = word.start;
   });
-  list.addEventListener("click", (event) => {
+  list?.addEventListener("click", (event) => {
     const link = event.target.closest("[data-play]");
     if (!link || event.metaKey || event.ctrlKey) return;
     event.preventDefault();
@@ -274,5 +368,5 @@ const player = (() => {
   });
   if (!card.hidden && audio.dataset.audio) complete(audio);
 
-  return { listen, finish, discard, many, clock, cut };
+  return { listen, finish, discard, partRow, many, clock, cut };
 })();

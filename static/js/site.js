@@ -26,3 +26,8 @@ for (const input of document.querySelectorAll("input[data-reveal]")) {
   });
   input.after(button);
 }
+
+// What the browser's clock is set to, for a new account; its page shows and changes it.
+for (const input of document.querySelectorAll("input[data-time-zone]")) {
+  input.value ||= Intl.DateTimeFormat().resolvedOptions().timeZone ?? "";
+}

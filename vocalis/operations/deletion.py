@@ -1,5 +1,6 @@
 """Delete a customer on request: name, e-mail address, texts, audio, word times, voice matches,
-words of their pronunciation dictionary, names of API keys, webhook endpoints, mails,
+words of their pronunciation dictionary, draft, titles, folders, favourites, names of API keys,
+webhook endpoints, mails, the billing profile with what papers say of it, passkeys, codes, sessions
 and alias.
 
 The ledger stays, as it contains no personal data. The order is
@@ -12,7 +13,7 @@ so that an interrupted run can be repeated with the same e-mail address.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -22,10 +23,11 @@ from django.contrib.contenttypes.models import ContentType
 from django.db import transaction
 from django.db.models import Q
 
-from accounts import api_keys
+from accounts import api_keys, second_step, sessions
 from accounts.models import ApiKey, Customer, IngestAlias, PasswordReset, User
 from billing import ledger, recharge
-from billing.models import Payment, PaymentAttempt, Purchase, Recharge
+from billing.models import Payment, PaymentAttempt, Purchase, Recharge, Refund
+from billing.papers import profiles
 from billing.payments import requests as payments
 from billing.payments import setups
 from billing.subscriptions import choose as subscriptions
@@ -33,7 +35,8 @@ from jobs.walk import walk
 from mails import outbox
 from notifications import endpoints
 from notifications.models import Banner
-from usage.models import Generation, Pronunciation, Voice
+from usage import rollup
+from usage.models import Draft, Favourite, Folder, Generation, Pronunciation, Voice
 from usage.speech import encoded, long, manner, problems, retention, speak, withdrawal
 from usage.text import MAX_CHARACTERS
 
@@ -55,7 +58,9 @@ class Stage(StrEnum):
     ANONYMISED = "anonymised"
 
 
-def delete(customer: Customer, *, dry_run: bool, now: datetime) -> Iterator[tuple[Stage, object]]:
+def delete(
+    customer: Customer, *, dry_run: bool, now: datetime
+) -> Generator[tuple[Stage, object], None, None]:
     """Delete the personal data.
 
     Yields (stage completed, customer or id of the generation or customer). With `dry_run` nothing
@@ -71,7 +76,7 @@ def delete(customer: Customer, *, dry_run: bool, now: datetime) -> Iterator[tupl
         _check(customer, now)  # again, for requests that began before the account was closed
     yield Stage.CLOSED, customer
     spoken = Generation.objects.filter(customer=customer).exclude(
-        text="", manner={}, audio="", body_hash="", words=None
+        text="", title="", manner={}, audio="", body_hash="", words=None
     )
     for generation in walk(spoken.defer("text", "words")):
         if not dry_run:
@@ -88,7 +93,12 @@ def _check(customer: Customer, now: datetime) -> None:
         raise NotDeletable(f"{customer} is a member of staff.")
     paying = any(
         rows.filter(customer=customer).exists()
-        for rows in (Payment.objects.open(), Recharge.objects.open(), Purchase.objects.open())
+        for rows in (
+            Payment.objects.open(),
+            Recharge.objects.open(),
+            Purchase.objects.open(),
+            Refund.objects.filter(due_at__isnull=False),
+        )
     )
     if paying or subscriptions.requested_plan(customer):
         raise NotDeletable(
@@ -106,11 +116,9 @@ def _check(customer: Customer, now: datetime) -> None:
 
 
 def _call_off_payments(customer: Customer, now: datetime) -> None:
-    """Cancel payments that wait for the customer's confirmation. A worker tells the gateway."""
+    """Cancel payments that wait for the customer. A worker tells the gateway."""
     if not customer.user.is_staff:
-        for payment in Payment.objects.filter(
-            customer=customer, state=Payment.State.REQUIRES_ACTION
-        ):
+        for payment in Payment.objects.filter(customer=customer, state__in=payments.WAITING):
             payments.call_off(payment, failure="You wanted to be forgotten.", now=now)
 
 
@@ -151,7 +159,7 @@ def _delete_speech(generation: Generation, now: datetime) -> None:
     # If it was begun to be made again meanwhile, the next try ends it and finds its file.
     rows = Generation.objects.filter(pk=generation.pk, is_making_again=False)
     unchanged = rows.filter(audio=generation.audio)
-    if not unchanged.update(text="", manner={}, audio="", body_hash="", words=None):
+    if not unchanged.update(text="", title="", manner={}, audio="", body_hash="", words=None):
         raise NotDeletable(SPEAKING)
 
 
@@ -182,6 +190,7 @@ def _anonymise(customer: Customer, now: datetime) -> None:
             email_confirmed_at=None,
             first_name=NAME,
             last_name="",
+            time_zone="",
             password=user.password,
             is_active=False,
             last_login=None,
@@ -189,14 +198,22 @@ def _anonymise(customer: Customer, now: datetime) -> None:
         IngestAlias.objects.filter(customer=customer, kind=IngestAlias.Kind.EMAIL).delete()
         IngestAlias.objects.filter(customer=customer).update(pushed_at=None)
         setups.forget(customer, now)
+        profiles.forget(customer)
         PaymentAttempt.objects.filter(payment__customer=customer).update(label="", fingerprint="")
         PasswordReset.objects.filter(email__in=addresses).delete()
         outbox.forget(customer.user_id)
+        second_step.forget(customer.user)
+        sessions.end_others(user=customer.user, here=None)
         Banner.objects.filter(customer=customer).delete()
         Pronunciation.objects.filter(customer=customer).delete()
+        Draft.objects.filter(customer=customer).delete()
+        Favourite.objects.filter(customer=customer).delete()
+        Generation.objects.filter(customer=customer, folder__isnull=False).update(folder=None)
+        Folder.objects.filter(customer=customer).delete()
         endpoints.delete_all(customer, now)  # added while the account was being closed
         Voice.objects.filter(customer=customer).update(name=NAME)
         Generation.objects.filter(customer=customer, voice_name__gt="").update(voice_name="")
+        rollup.forget_names(customer)
         api_keys.forget_all(customer, now)  # one could be made until the account was closed
         named: list[Customer | User | ApiKey] = [customer, customer.user, *customer.api_keys.all()]
         for row in named:

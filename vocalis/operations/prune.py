@@ -1,5 +1,6 @@
 """Deletes old rows: processed webhooks, deliveries of webhooks and deleted endpoints, acknowledged
-usage events, resolved usage discrepancies, mails, banners, password resets and expired sessions.
+usage events, resolved usage discrepancies, mails, banners, password resets, expired sessions
+and the notes of them.
 
 Rows that the ledger refers to (reservations, grants, payments) and rows whose job is not done are
 never deleted.
@@ -11,10 +12,11 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.conf import settings
 from django.contrib.sessions.models import Session
 from django.db.models import QuerySet
 
-from accounts.models import PasswordReset
+from accounts.models import BrowserSession, PasswordReset
 from billing.models import InboundWebhook
 from jobs.walk import CHUNK, walk
 from mails.models import OutboundMail
@@ -79,6 +81,10 @@ def prunable(*, days: int, now: datetime) -> dict[str, QuerySet[Any]]:
             asked_at__lt=before, due_at=None, lease=None
         ),
         "sessions": Session.objects.filter(expire_date__lt=now),
+        # A session has ended long before.
+        "browsers": BrowserSession.objects.filter(
+            seen_at__lt=now - timedelta(seconds=settings.SESSION_COOKIE_AGE, days=days)
+        ),
     }
 
 

@@ -27,12 +27,13 @@ from vocalis.supervisor import Supervisor
 
 READY_SECONDS = 60
 PROBE_SECONDS = 5
+SANDBOXES = {"sandbox": "SANDBOX_PORT", "stripe-sandbox": "STRIPE_SANDBOX_PORT"}
 STOP_SIGNALS = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
 
 
 class Command(BaseCommand):
     help = (
-        "Set up this machine's database and sandbox and run sandbox, "
+        "Set up this machine's database and run the sandboxes, "
         "worker and web until Ctrl-C (make run)."
     )
 
@@ -40,14 +41,11 @@ class Command(BaseCommand):
         processes = with_workers(
             parse_procfile((settings.BASE_DIR / "Procfile").read_text()).processes
         )
-        ports = {"web": settings.PORT}
-        if own_sandbox():
-            ports["sandbox"] = settings.SANDBOX_PORT
-        else:
-            del processes["sandbox"]
-        for name, port in ports.items():
-            if port_is_taken(port):
-                variable = "PORT" if name == "web" else "SANDBOX_PORT"
+        for name in SANDBOXES.keys() - own_sandboxes():
+            del processes[name]
+        for name, variable in ({"web": "PORT"} | SANDBOXES).items():
+            port = getattr(settings, variable)
+            if name in processes and port_is_taken(port):
                 raise CommandError(
                     f"Port {port} is in use, and {name} needs it. "
                     f"Stop what runs there, or choose another {variable}."
@@ -73,7 +71,7 @@ class Command(BaseCommand):
 
     def announce(self, manager: Supervisor) -> None:
         """Fill the sandbox's catalogue, wait until the site answers, and print its address."""
-        if own_sandbox():
+        if "sandbox" in own_sandboxes():
             try:
                 call_command("bootstrap_metronome", wait=READY_SECONDS, verbosity=0)
             except (CommandError, SystemExit) as error:
@@ -88,11 +86,14 @@ class Command(BaseCommand):
                 "the lines above may say why."
             )
             return
-        lines = [f"Vocalis is ready:  http://localhost:{settings.PORT}"]
-        lines.append(
-            f"{'Metronome sandbox:' if own_sandbox() else 'Metronome:        '} "
-            f"{settings.METRONOME_API_URL}"
-        )
+        ours = own_sandboxes()
+        lines = [
+            f"Vocalis is ready:  http://localhost:{settings.PORT}",
+            f"{'Metronome sandbox:' if 'sandbox' in ours else 'Metronome:        '} "
+            f"{settings.METRONOME_API_URL}",
+            f"{'Stripe sandbox:   ' if 'stripe-sandbox' in ours else 'Stripe:           '} "
+            f"{settings.STRIPE_API_URL}",
+        ]
         self.stdout.write("\n" + "\n".join([*lines, "Ctrl-C stops everything."]) + "\n\n")
         self.stdout.flush()
 
@@ -114,13 +115,20 @@ def environment() -> dict[str, str]:
         "PORT": str(settings.PORT),
         "SANDBOX_PORT": str(settings.SANDBOX_PORT),
         "METRONOME_WEBHOOK_SECRET": ",".join(settings.METRONOME_WEBHOOK_SECRETS),
+        "STRIPE_SANDBOX_PORT": str(settings.STRIPE_SANDBOX_PORT),
+        "STRIPE_SECRET_KEY": settings.STRIPE_SECRET_KEY,
+        "STRIPE_WEBHOOK_SECRET": ",".join(settings.STRIPE_WEBHOOK_SECRETS),
     }
 
 
-def own_sandbox() -> bool:
-    """Whether the settings point at the sandbox that this command starts."""
-    url = settings.METRONOME_API_URL
-    return is_local(url) and urlsplit(url).port == settings.SANDBOX_PORT
+def own_sandboxes() -> set[str]:
+    """The processes of the sandboxes that the settings point at: this command starts them."""
+    urls = {"sandbox": settings.METRONOME_API_URL, "stripe-sandbox": settings.STRIPE_API_URL}
+    return {
+        name
+        for name, url in urls.items()
+        if is_local(url) and urlsplit(url).port == getattr(settings, SANDBOXES[name])
+    }
 
 
 def port_is_taken(port: int) -> bool:

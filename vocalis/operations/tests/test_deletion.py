@@ -8,6 +8,7 @@ from datetime import timedelta
 from io import StringIO
 
 import pytest
+import stripe
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.core import mail, serializers
 from django.core.files.base import ContentFile
@@ -21,25 +22,26 @@ from billing import keys, metronome, recharge
 from billing.ledger import budgets
 from billing.models import (
     AutoRecharge,
+    BillingProfile,
     CardSetup,
     GatewayCustomer,
     GatewayRemoval,
     InboundWebhook,
     LedgerEntry,
+    Paper,
     Payment,
     PaymentAttempt,
     PaymentMethod,
     Recharge,
     Wallet,
 )
-from billing.payments import cards
-from billing.payments.gateways.stripe import checkout
-from billing.payments.gateways.test import CONFIRMED_CARD
+from billing.papers import issue, profiles
 from billing.subscriptions import choose as subscriptions
 from billing.subscriptions import complimentary
 from billing.sync import customers
 from billing.tests.money_stage import Killed, balance, establish, remote_balance, select
 from billing.tests.operate import run
+from billing.tests.stripe_stage import CONFIRMED, save_card
 from conftest import PASSWORD
 from jobs.worker import Worker, all_jobs
 from mails.models import OutboundMail
@@ -49,13 +51,34 @@ from usage import voiceprint
 from usage.engines import remote
 from usage.engines.remote.configuration import read_servers
 from usage.engines.remote.tests.contract_server import ContractServer
-from usage.models import Generation, Pronunciation, VoiceConsent, VoiceCopy, VoiceMatch
-from usage.speech import consent, consents, manner, match, problems, pronunciations, speak
+from usage.models import (
+    Draft,
+    Favourite,
+    Folder,
+    Generation,
+    Pronunciation,
+    VoiceConsent,
+    VoiceCopy,
+    VoiceMatch,
+)
+from usage.speech import (
+    consent,
+    consents,
+    drafts,
+    favourites,
+    folders,
+    manner,
+    match,
+    problems,
+    pronunciations,
+    speak,
+)
 from usage.speech.tests.test_match import described
 from usage.text import MAX_CHARACTERS
 from vocalis.operations import deletion
 
 pytestmark = pytest.mark.django_db
+PROFILE = {"name": "Alice Tester Ltd", "line1": "1 secret Lane", "city": "Cork", "country": "IE"}
 
 
 @pytest.fixture
@@ -73,10 +96,15 @@ def life(stage, alice, staff, monkeypatch):
     )
     stage.drain()
     pronunciations.save(alice, "secret", "see crate")
+    profiles.save(customer=alice, fields=PROFILE, now=stage.now())
     speak.speak(
         customer=alice, text="My secret words", voice_id="standard-ava", key="k", now=stage.now()
     )
     complimentary.give(customer=alice, credits=10, reason="r", by=staff, key="g", now=stage.now())
+    drafts.save(customer=alice, typed=drafts.Typed("My secret draft"), version=0, now=stage.now())
+    favourites.put(customer=alice, voice_id="standard-ava", is_favourite=True)
+    folder = folders.create(customer=alice, name="My secret folder", now=stage.now())
+    alice.generations.update(title="My secret title", folder=folder)
     PasswordReset.objects.create(email=alice.user.email, asked_at=stage.now())
     stage.drain()
     return alice
@@ -95,11 +123,16 @@ def everything_we_know():
             ApiKey,
             Generation,
             Pronunciation,
+            Draft,
+            Favourite,
+            Folder,
             LogEntry,
             PaymentMethod,
             PasswordReset,
             OutboundMail,
             Banner,
+            BillingProfile,
+            Paper,
         )
         for row in model.objects.all()
     ]
@@ -109,25 +142,42 @@ def everything_we_know():
     )
 
 
-def test_customer_and_cards_are_deleted_at_the_gateway_that_keeps_them(stage, life, monkeypatch):
+def test_customer_and_cards_are_deleted_at_the_gateway_that_keeps_them(stage, life):
     """By the worker, which may be killed before it: the row stays until it is done."""
-    GatewayCustomer.objects.create(customer=life, gateway="stripe", reference="cus_1")
-    PaymentMethod.objects.update(gateway="stripe", reference="pm_1")
+    reference = GatewayCustomer.objects.get(customer=life).reference
     CardSetup.objects.create(customer=life, gateway="stripe", created_at=stage.now())
     assert PaymentAttempt.objects.exclude(fingerprint="").exists()
 
     assert delete()[0] == 0
 
-    removal = GatewayRemoval.objects.get()
-    assert (removal.kind, removal.reference) == ("customer", "cus_1")
+    removals = GatewayRemoval.objects.order_by("kind").values_list("kind", "reference")
+    assert list(removals) == [("customer", reference), ("person", str(life.pk))]
     assert not CardSetup.objects.exists() and not PaymentMethod.objects.exists()
     assert not GatewayCustomer.objects.exists()
     assert not PaymentAttempt.objects.exclude(fingerprint="", label="").exists()
 
-    deleted = []
-    monkeypatch.setattr(checkout, "remove_customer", deleted.append)
+    assert not stage.stripe.world.store.customers[reference].body.get("deleted")
     stage.drain()
-    assert deleted == ["cus_1"] and not GatewayRemoval.objects.exists()
+    assert stage.stripe.world.store.customers[reference].body["deleted"]
+    stage.advance(minutes=11)
+    stage.drain()
+    assert not GatewayRemoval.objects.exists()
+
+
+def test_one_made_at_stripe_whose_answer_got_lost_is_deleted_there_too(stage, life):
+    """And whose address has changed since, so that another was made."""
+    lost = stage.stripe.http_client()
+    sdk = stripe.StripeClient("sk_test_sandbox", http_client=lost, max_network_retries=0)
+    fields = {"email": "old@example.com", "metadata": {"vocalis_customer": str(life.pk)}}
+    stray = sdk.v1.customers.create(fields)
+    stage.advance(minutes=2)
+
+    assert delete()[0] == 0
+    stage.advance(minutes=11)
+    stage.drain()
+
+    assert stage.stripe.world.store.customers[stray.id].body["deleted"]
+    assert not GatewayRemoval.objects.exists()
 
 
 def test_the_person_goes_and_the_ledger_stays(stage, life):
@@ -148,6 +198,20 @@ def test_the_person_goes_and_the_ledger_stays(stage, life):
     assert Generation.objects.get().words is None
     assert list(LedgerEntry.objects.values()) == entries
     assert balance(life) == remote_balance(life)
+
+
+def test_papers_stay_as_numbers(stage, life):
+    payment = Payment.objects.get(kind="plan")
+    paper = issue.receipt(payment, now=stage.now())
+    assert paper.content["paid_with"] and BillingProfile.objects.exists()
+
+    assert delete()[0] == 0
+
+    again = issue.receipt(payment, now=stage.now())
+    assert (again.pk, again.number) == (paper.pk, paper.number)
+    assert again.content["total_cents"] == payment.amount_cents
+    assert again.content["buyer"]["name"] == again.content["paid_with"] == ""
+    assert not BillingProfile.objects.exists()
 
 
 def test_what_is_known_of_a_voice_goes_and_a_comparison_is_waited_for(stage, life):
@@ -382,18 +446,18 @@ def test_a_payment_that_waits_for_the_customer_is_called_off(stage, life):
     payment = Payment.objects.create(
         customer=life,
         kind="recharge",
-        amount_cents=1,
-        gateway="test",
+        amount_cents=4_500,
+        gateway="stripe",
         created_at=stage.now(),
         due_at=stage.now(),
     )
-    cards.choose(customer_id=life.pk, reference=CONFIRMED_CARD.reference, now=stage.now())
+    save_card(life, CONFIRMED, stage.now())
     Recharge.objects.create(
         customer=life,
         state="paying",
         payment=payment,
         workflow_id="w",
-        invoice_total="1",
+        invoice_total="4500",
         created_at=stage.now(),
     )
     stage.drain()
@@ -413,7 +477,7 @@ def test_it_waits_for_money_and_speech_on_their_way(stage, life):
         kind="recharge",
         state="charging",
         amount_cents=1,
-        gateway="test",
+        gateway="stripe",
         created_at=stage.now(),
     )
     assert "A payment or a plan is in progress" in delete().text

@@ -9,7 +9,7 @@ import pytest
 from django.contrib.sessions.models import Session
 
 import notifications
-from accounts.models import PasswordReset
+from accounts.models import BrowserSession, PasswordReset
 from billing import ledger
 from billing.models import InboundWebhook, LedgerEntry, Reservation
 from billing.tests.operate import run
@@ -94,6 +94,13 @@ def rows(alice, now):
         Session.objects.create(
             session_key=key, session_data="", expire_date=now + timedelta(days=days)
         )
+        BrowserSession.objects.create(
+            user=alice.user,
+            session_key=key,
+            address="a",
+            began_at=long_ago,
+            seen_at=long_ago if key == "ended" else old,
+        )
 
 
 def test_what_is_settled_and_old_goes_and_all_else_stays(rows):
@@ -104,6 +111,7 @@ def test_what_is_settled_and_old_goes_and_all_else_stays(rows):
     assert code == 0
     kinds = (
         "banners",
+        "browsers",
         "deleted webhook endpoints",
         "deliveries of webhooks",
         *(
@@ -132,6 +140,7 @@ def test_what_is_settled_and_old_goes_and_all_else_stays(rows):
         "dead",
     }
     assert Session.objects.get().session_key == "live"
+    assert BrowserSession.objects.get().session_key == "live"
     assert set(OutboundWebhook.objects.values_list("key", flat=True)) == {"waits", "young"}
     assert set(OutboundMail.objects.values_list("key", flat=True)) == {"waits", "young"}
     assert set(Banner.objects.values_list("key", flat=True)) == {"waits", "young"}

@@ -34,20 +34,20 @@ check: .venv/dev.stamp ## Types, Django's system checks, missing migrations
 bench: .venv/dev.stamp ## Benchmarks, as JSON
 	@$(IN_VENV) exec python -m bench $(ARGS)
 
-simulate: .venv/dev.stamp ## The money path under bad luck: SEED=7 replays one run, SEEDS=20000 runs many, FRESH=500 new ones
-	@$(IN_VENV) exec python -m tests.simulation $(if $(SEED),--seed $(SEED)) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(FRESH),--fresh $(FRESH))
+simulate: .venv/dev.stamp ## The money path under bad luck: SEED=7 replays one run, SEEDS=20000 runs many, FRESH=500 new ones; WORLD=taxed or gated
+	@$(IN_VENV) exec python -m tests.simulation $(if $(SEED),--seed $(SEED)) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(FRESH),--fresh $(FRESH)) $(if $(WORLD),--world $(WORLD))
 
-voice-check: .venv/run.stamp .venv-voice-check/stamp ## How the house voices are understood and sound, into docs/voices.md; takes an hour and 7 GB
+voice-check: .venv/run.stamp .venv-voice-check/stamp ## How the house voices are understood and sound, into docs/voices.md; takes up to an hour and 7 GB
 	@$(IN_VENV) ENV_FILE=.env.example nice -n 10 python -m bench.voice_check.speak
 	@cd bench && nice -n 10 ../.venv-voice-check/bin/python -m voice_check.measure --write ../docs/voices.md $(ARGS)
 
 .env:
 	@cp .env.example .env && echo "Made .env from .env.example."
 
-.venv/run.stamp: requirements.txt
+.venv/run.stamp: requirements.txt metronome_sandbox/pyproject.toml
 	$(install)
 
-.venv/dev.stamp: requirements-dev.txt
+.venv/dev.stamp: requirements-dev.txt metronome_sandbox/pyproject.toml
 	$(install)
 	@touch .venv/run.stamp
 
@@ -57,6 +57,8 @@ voice-check: .venv/run.stamp .venv-voice-check/stamp ## How the house voices are
 	@touch $@
 
 # $< is the requirements file. A .venv that was cut off half way has no working pip and is made anew.
+# The sandbox of Metronome is a package of its own. A folder has no hash, so pip installs nothing with it: what it
+# needs, and what builds it, is in the requirements. Editable: a change of it holds at once.
 define install
 	@$(PYTHON) $(IS_SUPPORTED) || \
 	  { echo "Vocalis needs Python 3.11, 3.12 or 3.13, and '$(PYTHON)' is none. Install one, or name it: make PYTHON=/path/to/python3.13"; exit 1; }
@@ -64,5 +66,6 @@ define install
 	  { echo "This Python cannot make virtual environments. On Debian: apt-get install python3-venv"; exit 1; }
 	@.venv/bin/python -m pip --version >/dev/null 2>&1 || { echo "Making .venv ..."; $(PYTHON) -m venv --clear .venv; }
 	@echo "Installing $< ..." && .venv/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
+	@.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable ./metronome_sandbox
 	@touch $@
 endef

@@ -24,6 +24,7 @@ from django.utils import timezone
 pytest_plugins = ["tests.databases"]
 
 PASSWORD = "correct horse battery"
+STRIPE_ORIGIN = "http://stripe.example"  # of the sandbox in this process
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -222,10 +223,12 @@ def sandbox(settings, monkeypatch):
     from metronome import Metronome
 
     from billing import metronome
-    from sandbox import Sandbox
+    from billing.plans import PRICING_UNIT_NAME
+    from metronome_sandbox import Sandbox
 
     emulator = Sandbox(
         credit_type_id=settings.VOCALIS_CREDIT_TYPE_ID,
+        unit=PRICING_UNIT_NAME,
         now=datetime.now(UTC).replace(microsecond=0),
         evaluate_every_seconds=0,
         sender=lambda url, body, headers: deliver(url, body, headers, at=emulator.clock.now()),
@@ -241,6 +244,42 @@ def sandbox(settings, monkeypatch):
     return emulator
 
 
+@pytest.fixture
+def stripe_box(sandbox, settings, monkeypatch):
+    """Stripe on the clock of `sandbox`, and the gateway speaking to it with the official package.
+
+    `billing.tests.stripe_stage` has what customers do there. It calls back under `webhooks` only.
+    """
+    import stripe
+
+    import stripe_sandbox
+    from billing.payments.gateways.stripe import client
+
+    box = stripe_sandbox.Sandbox(
+        api_keys={settings.STRIPE_SECRET_KEY: None},
+        clock=sandbox.clock,
+        origin=STRIPE_ORIGIN,
+        sender=lambda url, body, headers: deliver(url, body, headers, at=box.clock.now()),
+    )
+    sdk = stripe.StripeClient(
+        settings.STRIPE_SECRET_KEY,
+        stripe_version=client.API_VERSION,
+        max_network_retries=0,
+        http_client=box.http_client(),
+        base_addresses={"api": STRIPE_ORIGIN},
+    )
+    monkeypatch.setattr(client, "_client", lambda timeout: sdk)
+    return box
+
+
+@pytest.fixture
+def card(alice, stripe_box):
+    """Alice's good card, which she has saved."""
+    from billing.tests.stripe_stage import save_card
+
+    return save_card(alice)
+
+
 def deliver(url: str, body: bytes, headers: dict[str, str], *, at: datetime) -> int:
     """Post a webhook of the sandbox to our endpoint, which reads `at` from its clock.
     Returns the HTTP status."""
@@ -252,20 +291,21 @@ def deliver(url: str, body: bytes, headers: dict[str, str], *, at: datetime) -> 
 
 
 @pytest.fixture
-def webhooks(sandbox, settings):
-    """The sandbox delivers its webhooks, signed, to our endpoint;
-    `stage.advance()` and `sandbox.tick()` send them."""
-    url = "http://testserver/api/webhooks/metronome/alerts"
-    sandbox.world.webhooks = [(url, settings.METRONOME_WEBHOOK_SECRETS[0])]
+def webhooks(sandbox, stripe_box, settings):
+    """Both sandboxes deliver their webhooks, signed, to our endpoints;
+    `stage.advance()` and `tick()` of each send them."""
+    url = "http://testserver/api/webhooks"
+    sandbox.world.webhooks = [(f"{url}/metronome/alerts", settings.METRONOME_WEBHOOK_SECRETS[0])]
+    stripe_box.world.webhooks = [(f"{url}/stripe", settings.STRIPE_WEBHOOK_SECRETS[0])]
     return sandbox
 
 
 @pytest.fixture
-def stage(sandbox, db):
-    """The sandbox with our catalogue made by bootstrap_metronome, and a worker: `stage.drain()`
-    does all that is due.
+def stage(sandbox, stripe_box, db):
+    """Both sandboxes, Metronome's with our catalogue made by bootstrap_metronome, and a worker:
+    `stage.drain()` does all that is due. `stage.stripe` is Stripe.
 
-    `stage.advance(hours=1)` moves the sandbox's clock and the worker's together; `stage.now()`
+    `stage.advance(hours=1)` moves the sandboxes' clock and the worker's together; `stage.now()`
     reads them.
     """
     from django.core.management import call_command
@@ -278,7 +318,12 @@ def stage(sandbox, db):
     def advance(**delta) -> None:
         sandbox.clock.advance(timedelta(**delta))
         sandbox.tick()
+        stripe_box.tick()
 
     return SimpleNamespace(
-        sandbox=sandbox, drain=worker.drain, advance=advance, now=sandbox.clock.now
+        sandbox=sandbox,
+        stripe=stripe_box,
+        drain=worker.drain,
+        advance=advance,
+        now=sandbox.clock.now,
     )

@@ -1,5 +1,6 @@
 """The API through a real Daphne: how soon the first byte of an mp3 is there for a program that asks
-for 100 characters, beside the time of a trivial view, with 1 client and with 20.
+for 100 characters, beside the time of a trivial view, with 1 client and with 20. What the gate and
+the framework take of it is what remains without the engine's own time to its first bytes.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from typing import Any
 
 import requests
 
-from bench import setup
+from bench import setup, voices
+from usage import engines
 
 TEXT = ("Every credit is counted once, and every sentence is paid for exactly one time. " * 2)[:100]
 REQUESTS = int(os.environ.get("BENCH_REQUESTS", "60"))
@@ -31,9 +33,13 @@ def main() -> dict[str, Any]:
             trivial = f"{address}/v1/key"
             for _ in range(10):
                 speech(client, address, "standard")
+                engine_alone()
                 timed(client, trivial)
-            one = [speech(client, address, "standard") for _ in range(REQUESTS)]
-            views = [timed(client, trivial) for _ in range(REQUESTS)]
+            one, alone, views = [], [], []
+            for _ in range(REQUESTS):
+                one.append(speech(client, address, "standard"))
+                alone.append(engine_alone())
+                views.append(timed(client, trivial))
             with ThreadPoolExecutor(CLIENTS) as many:
                 at_once = list(
                     many.map(lambda _: speech(client, address, "standard"), range(REQUESTS * 2))
@@ -43,13 +49,16 @@ def main() -> dict[str, Any]:
         return {
             "api": {
                 "trivial_view_ms": median(views),
-                "first_byte_ms": median([first for first, _ in one]),
+                "first_byte_ms": (first_byte := median([first for first, _ in one])),
+                "engine_first_byte_ms": (engine_first_byte := median(alone)),
+                "gate_and_framework_ms": round(first_byte - engine_first_byte, 1),
                 "whole_ms": median([whole for _, whole in one]),
                 f"first_byte_{CLIENTS}_clients_ms": median([first for first, _ in at_once]),
                 "premium_first_byte_ms": median([first for first, _ in premium]),
             }
         }
     finally:
+        engines.close()
         remove()
 
 
@@ -77,6 +86,12 @@ def speech(client: requests.Session, address: str, voice: str) -> tuple[float, f
         for _ in content:
             pass
     return (first - began) * 1_000, (time.perf_counter() - began) * 1_000
+
+
+def engine_alone() -> float:
+    """Milliseconds until the first bytes of the same mp3 from the engine and the encoder alone."""
+    first, _, _ = voices.heard(voices.STANDARD, TEXT)
+    return first * 1_000
 
 
 def timed(client: requests.Session, url: str) -> float:

@@ -25,11 +25,12 @@ import psycopg
 import requests
 from django.db import connection, transaction
 
-from bench import setup, studio
+from bench import paying_rows, setup, studio
 
 URL = os.environ.get("BENCH_DATABASE_URL", "postgres://postgres@127.0.0.1:5432/vocalis_bench")
 ROWS = int(os.environ.get("BENCH_ROWS", "1_000_000"))
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "40"))
+ONLY = os.environ.get("BENCH_ONLY", "")  # what to measure: a regular expression of its name
 WARM = 5
 WORK = ("gate", "compare", "grant")  # see bench.urls
 COMMANDS = (
@@ -38,8 +39,16 @@ COMMANDS = (
     "prune --days 40",
     "replay_webhooks --since 91d",
 )
+PAGES = (
+    "/studio/",
+    "/usage/",
+    "/usage/?range=90&every=week",
+    "/billing/",
+    "/api/billing/balance",
+    *paying_rows.PAGES,
+)
 CUSTOMERS, DAYS = 1_000, 90
-FEW_ROWS, FEW_DAYS = 600, 14
+FEW_ROWS, FEW_DAYS = 4_000, 14  # enough to fill a page of each list of paying
 
 WHO = """
 CREATE TEMP TABLE who AS
@@ -74,12 +83,14 @@ SELECT wallet, 'capture', -100, 1000000000 - 100 * nth, 1 + 2 * nth, reservation
        jsonb_build_array(jsonb_build_array(grant_id, 100)), '', at
   FROM spoken""",
     """INSERT INTO usage_generation
-       (id, customer_id, key, body_hash, text, manner, voice, voice_name, voice_type, characters,
-        credits, state, tries, reservation_id, available_after, audio, content_type,
-        duration_seconds, failure, is_making_again, created_at, taken_at, finished_at)
-SELECT id, customer, id, md5(id::text), repeat('Every credit is counted once. ', 3), '{}',
+       (id, customer_id, key, body_hash, text, title, manner, voice, voice_name, voice_type,
+        characters, credits, state, tries, reservation_id, available_after, audio, content_type,
+        duration_seconds, failure, left_out, is_queued, is_making_again, created_at, taken_at,
+        finished_at)
+SELECT id, customer, id, md5(id::text), repeat('Every credit is counted once. ', 3), '', '{}',
        'standard-ava', 'Ava', 'standard', 100, 100,
-       'done', 0, reservation, 0, id || '.wav', 'audio/wav', 6.5, '', FALSE, at, at, at
+       'done', 0, reservation, 0, id || '.wav', 'audio/wav', 6.5, '', '[]', FALSE, FALSE, at, at,
+       at
   FROM spoken""",
     """INSERT INTO usage_usageevent
        (transaction_id, customer_id, event_type, happened_at, properties, credits, reservation_id,
@@ -87,24 +98,20 @@ SELECT id, customer, id, md5(id::text), repeat('Every credit is counted once. ',
 SELECT 'vocalis-gen-' || id, customer, 'voice_generation', at,
        '{"voice_type": "standard", "text_length": "100"}', 100, reservation,
        at + interval '1 s', at, 0, '' FROM spoken""",
+    """INSERT INTO usage_usageday
+       (customer_id, day, kind, voice, voice_type, api_key, voice_name, characters, credits,
+        generations, audio_ms)
+SELECT customer, (at AT TIME ZONE 'UTC')::date, 'speech', 'standard-ava', 'standard',
+       '00000000-0000-0000-0000-000000000000', 'Ava', 100 * COUNT(*), 100 * COUNT(*), COUNT(*),
+       6500 * COUNT(*)
+  FROM spoken GROUP BY customer, 2""",
     """INSERT INTO billing_inboundwebhook
        (source, event_id, type, customer_ref, payload, received_at, processed_at, outcome,
         attempts, last_error)
 SELECT 'metronome', id, 'commit.segment.start', metronome_id,
        jsonb_build_object('id', id, 'customer_id', metronome_id), at, at, 'synced', 0, ''
   FROM spoken""",
-    """INSERT INTO billing_payment
-       (id, customer_id, kind, state, amount_cents, currency, gateway,
-        gateway_reference, attempt_number, failure, decline,
-        created_at, settled_at, attempts, last_error)
-SELECT id, customer, 'recharge', 'failed', 4900, 'USD', 'test', id, 1, 'Declined.', 'later',
-       at, at, 0, ''
-  FROM spoken WHERE i %% 5 = 0""",
-    """INSERT INTO billing_recharge
-       (customer_id, state, workflow_id, invoice_id, invoice_total, payment_id, release_refusal,
-        refusal, failure, created_at, settled_at, attempts, last_error)
-SELECT customer, 'failed', id, id, '4900', id, '', '', 'Declined.', at, at, 0, ''
-  FROM spoken WHERE i %% 5 = 0""",
+    *paying_rows.FILL,
     """UPDATE billing_wallet SET balance = balance - 100 * s.nth, version = 1 + 2 * s.nth
   FROM (SELECT wallet, MAX(nth) AS nth FROM spoken GROUP BY wallet) s WHERE s.wallet = id""",
     """UPDATE billing_creditgrant SET remaining = balance
@@ -144,13 +151,12 @@ def pages(heavy: Any, ordinary: Any) -> dict[str, tuple[Any, str]]:
     """Who asks for what, by name; None is the operator."""
     found: dict[str, tuple[Any, str]] = {"health": (ordinary, "/health")}
     for name, customer in (("heavy", heavy), ("ordinary", ordinary)):
-        for path in ("/studio/", "/usage/", "/billing/", "/api/billing/balance"):
+        for path in PAGES:
             found[f"GET {path} {name}"] = customer, path
     lists = {
         "billing/ledgerentry": ("wallet__id__exact", heavy.wallet.pk),
         "billing/reservation": ("wallet__id__exact", heavy.wallet.pk),
-        "billing/payment": ("customer__id__exact", heavy.pk),
-        "billing/recharge": ("customer__id__exact", heavy.pk),
+        **{model: (field, heavy.pk) for model, field in paying_rows.LISTS.items()},
         "billing/inboundwebhook": ("customer_ref__exact", heavy.metronome_id),
         "usage/generation": ("customer__id__exact", heavy.pk),
         "usage/usageevent": ("customer__id__exact", heavy.pk),
@@ -159,6 +165,7 @@ def pages(heavy: Any, ordinary: Any) -> dict[str, tuple[Any, str]]:
         found[f"admin {model}"] = None, f"/admin/{model}/"
         found[f"admin {model} heavy"] = None, f"/admin/{model}/?{field}={value}"
         found[f"admin {model} search"] = None, f"/admin/{model}/?q={heavy.user.email}"
+    found["admin billing/paymentattempt"] = None, "/admin/billing/paymentattempt/"
     found["admin start"] = None, "/admin/"
     found["admin customers"] = None, "/admin/accounts/customer/"
     found["admin customer"] = None, f"/admin/accounts/customer/{heavy.pk}/change/"
@@ -198,7 +205,7 @@ def measure(
     empty: dict[str, Callable[[], float]], big: dict[str, Callable[[], float]]
 ) -> dict[str, dict[str, float]]:
     figures = {}
-    for name in empty:
+    for name in (each for each in empty if re.search(ONLY, each)):
         took: tuple[list[float], list[float]] = [], []
         # In turn, so that a slow moment of the machine meets both.
         for number in range(WARM + ROUNDS):
@@ -265,7 +272,7 @@ def main() -> dict[str, Any]:
                 figures = measure(
                     *(asks(clients, heavy, ordinary, address) for address in (few, many))
                 )
-                commands = walks(empty, big)
+                commands = {} if ONLY else walks(empty, big)
         worst = max(figures, key=lambda name: figures[name]["ratio"])
         return {
             "million": {

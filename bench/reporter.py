@@ -58,7 +58,7 @@ def sandbox() -> Iterator[str]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     process = subprocess.Popen(
-        [sys.executable, "-m", "sandbox", "--port", str(port)], stdout=subprocess.DEVNULL
+        [sys.executable, "-m", "metronome_sandbox", "--port", str(port)], stdout=subprocess.DEVNULL
     )
     try:
         for _ in range(200):

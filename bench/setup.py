@@ -21,7 +21,7 @@ import requests
 # The sandbox and the test gateway, with DEBUG off: what a real production would refuse to start
 # with.
 ACCEPTED = {"SILENCED_SYSTEM_CHECKS": ",".join(f"vocalis.E{number:03}" for number in range(1, 20))}
-START_SECONDS = 60  # of a server on a busy machine
+START_SECONDS = 60  # of a server on a busy machine, and its end
 
 
 def django(database_url: str = "", **environment: str) -> Callable[[], None]:
@@ -144,7 +144,7 @@ def server(*arguments: str, **environment: str) -> Iterator[str]:
         yield address
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(START_SECONDS)
 
 
 def direct() -> requests.Session:

@@ -5,6 +5,10 @@ A test needs it if it asks for it by a fixture or a mark. It then gets the mark 
 are: pytest-django lets it open no connection, and whatever else would tell fails it, on every
 database. One that opens none but has to know asks for the fixture `database_known`.
 
+A test that reads rows, but asks what no database can answer differently, has the mark
+`any_database`: it is not marked `database`, and CI runs it on one. Its queries must be asked by
+another test that is, and beside the mark stands why it cannot differ.
+
 What is decided before a test runs may depend on the database too. So all tests of a module that
 names what tells it need the database, and so does every test with the mark `skipif`. One that is
 skipped where a program is missing does that in a fixture.
@@ -38,7 +42,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def needs_database(item: pytest.Item) -> bool:
     marks = {mark.name for mark in item.iter_markers()}
-    return bool(
+    return "any_database" not in marks and bool(
         {"django_db_setup", "database_known"} & set(item.fixturenames)
         or {"django_db", "skipif"} & marks
         or issubclass(getattr(item, "cls", None) or object, TransactionTestCase)
@@ -59,7 +63,7 @@ def database_known() -> None:
 @pytest.fixture(autouse=True)
 def database_unknown(request, monkeypatch, django_db_blocker) -> None:
     """Keeps what they run on from tests without the mark `database`."""
-    if request.node.get_closest_marker("database"):
+    if any(map(request.node.get_closest_marker, ("database", "any_database"))):
         return
     for name in VARIABLES:
         monkeypatch.delenv(name, raising=False)

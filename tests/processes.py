@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,9 +16,15 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 import httpx
+import waitress
+from django.conf import settings
 from django.db import connection
 
+import stripe_sandbox
+from billing.plans import PRICING_UNIT_NAME
+
 WAIT_SECONDS = 40
+NOBODY = "http://127.0.0.1:9"  # nobody answers there
 
 
 def wait_until(condition: Callable[[], object], what: str) -> None:
@@ -41,6 +48,7 @@ def settings_env(*, database_url: str, metronome_url: str, **more: str) -> dict[
         "REDIS_URL": "",
         "DATABASE_URL": database_url,
         "METRONOME_API_URL": metronome_url,
+        "STRIPE_API_URL": NOBODY,
         "SPEECH_WARM": "off",  # most tests speak nothing
         **more,
     }
@@ -72,9 +80,10 @@ def running(
 
 @contextmanager
 def sandbox(log: Path, *options: str) -> Iterator[httpx.Client]:
-    """`python -m sandbox`, as an HTTP client of it."""
+    """`metronome-sandbox`, as an HTTP client of it."""
     port = free_port()
-    command = ["-m", "sandbox", "--host", "127.0.0.1", "--port", str(port), *options]
+    where = ["--host", "127.0.0.1", "--port", str(port)]
+    command = ["-m", "metronome_sandbox", *where, "--unit", PRICING_UNIT_NAME, *options]
     headers = {"Authorization": "Bearer sandbox"}
     with (
         running(log, *command),
@@ -82,6 +91,36 @@ def sandbox(log: Path, *options: str) -> Iterator[httpx.Client]:
     ):
         wait_until(lambda: answers(client, "/_sandbox/clock"), "sandbox")
         yield client
+
+
+@contextmanager
+def stripe(*webhooks: str) -> Iterator[tuple[stripe_sandbox.Sandbox, str]]:
+    """Stripe's sandbox on a port, served by threads of this process so that a test can look inside:
+    (itself, its address). It delivers to these addresses."""
+    secret = settings.STRIPE_WEBHOOK_SECRETS[0]
+    box = stripe_sandbox.Sandbox(
+        api_keys={settings.STRIPE_SECRET_KEY: None}, webhooks=[(url, secret) for url in webhooks]
+    )
+    server = waitress.create_server(box.wsgi, host="127.0.0.1", port=0, threads=4)
+    over = threading.Event()
+
+    def tick() -> None:
+        while not over.wait(0.1):
+            box.tick()
+
+    threads = [threading.Thread(target=work, daemon=True) for work in (server.run, tick)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield box, f"http://127.0.0.1:{server.effective_port}"
+    finally:
+        over.set()
+        # In the server's own thread, which would stumble over sockets that another one closes.
+        server.trigger.pull_trigger(lambda: server.asyncore.close_all(server._map))
+        for thread in threads:
+            thread.join(5)
+        server.task_dispatcher.shutdown()
+        box.close()
 
 
 @contextmanager
@@ -123,7 +162,7 @@ def site(folder: Path, **more: str) -> Iterator[httpx.Client]:
     port = free_port()
     env = settings_env(
         database_url=own_database_url(),
-        metronome_url="http://127.0.0.1:9",
+        metronome_url=NOBODY,
         MEDIA_ROOT=str(folder / "media"),
         AUDIO_CACHE=str(folder / "cache"),
         SITE_URL=f"http://127.0.0.1:{port}",

@@ -3,7 +3,7 @@
 import os
 
 os.environ["ENV_FILE"] = ".env.example"
-for name in ("DATABASE_URL", "REDIS_URL", "PORT", "SANDBOX_PORT"):
+for name in ("DATABASE_URL", "REDIS_URL", "PORT", "SANDBOX_PORT", "STRIPE_SANDBOX_PORT"):
     os.environ.pop(name, None)
     if url := os.environ.get(f"TEST_{name}"):
         os.environ[name] = url
@@ -20,6 +20,7 @@ if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     DATABASES["default"]["TEST"] = {"NAME": str(VAR_DIR / f"test-{os.getpid()}.sqlite3")}
 # A test's threads end with it, and would leave the connections they keep to the next test.
 DATABASES["default"]["CONN_MAX_AGE"] = 0
+STRIPE_API_URL = "http://127.0.0.1:9"  # nobody's: the fixture `stripe_box` is Stripe
 STATIC_ROOT = VAR_DIR / "static"
 # Whitenoise warns about a folder that is missing, and warnings are errors.
 STATIC_ROOT.mkdir(exist_ok=True)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import threading
+from datetime import timedelta
 
 import pytest
 from django.apps import apps
@@ -14,11 +16,15 @@ from django.test.utils import CaptureQueriesContext
 
 from accounts.models import Customer, User
 from billing.models import (
+    CreditGrant,
+    Dispute,
     Drift,
     InboundWebhook,
     LedgerEntry,
     Payment,
+    PaymentAlert,
     Recharge,
+    Refund,
     Reservation,
     Wallet,
 )
@@ -27,6 +33,9 @@ from jobs.models import JobRow, PausedJob
 from usage.engines import engine
 from usage.engines.whole import speak_whole
 from usage.models import Generation, Pronunciation, UsageEvent
+from vocalis import start
+from vocalis.health import remote
+from vocalis.health.check import Check
 
 from .admin_pages import confirm, messages, url
 
@@ -61,9 +70,18 @@ def test_every_model_can_be_looked_at_and_only_people_are_edited(operator, shop,
 def test_whatever_has_work_shows_it_and_filters_by_it(operator, shop, model):
     for work in ("dead", "due"):
         assert operator.get(url(model), {"work": work}).status_code == 200
-    assert {"work", "attempts", "trouble"} <= set(
-        admin.site.get_model_admin(model).get_list_display(None)
-    )
+    columns = admin.site.get_model_admin(model).get_list_display(None)
+    assert {"work", "attempts", "trouble"} <= {getattr(one, "__name__", one) for one in columns}
+
+
+def test_numbers_have_separators_in_lists_and_on_the_pages_of_rows(operator, shop, now):
+    wallet = fund(shop.customer, 12_345_678, now)
+    entry, grant = LedgerEntry.objects.latest("pk"), CreditGrant.objects.latest("pk")
+    for row, expected in ((wallet, wallet.balance), (entry, 12_345_678), (grant, 12_345_678)):
+        assert expected > 12_000_000
+        for place in (url(type(row)), url(type(row), "change", row.pk)):
+            page = operator.get(place).text
+            assert f">{expected:,}<" in page and f">{expected}<" not in page, place
 
 
 def test_a_dead_row_shows_its_last_error(operator, shop):
@@ -205,6 +223,7 @@ def test_words_of_pronunciations_are_not_shown(operator, alice):
 
 
 def test_lists_neither_count_all_rows_nor_ask_per_row(operator, shop, alice, now):
+    operator.get("/admin/")  # with the first page the session is noted
     few = CaptureQueriesContext(connection)
     with few:
         operator.get(url(LedgerEntry))
@@ -342,3 +361,75 @@ def test_admin_pages_hold_no_inline_code(operator, shop):
             "src=" in tag.split(">")[0] or "application/json" in tag
             for tag in html.split("<script")[1:]
         )
+
+
+def test_the_start_page_says_what_waits_since_when_and_what_was_done(operator, shop, alice, now):
+    InboundWebhook.objects.update(due_at=now - timedelta(minutes=12), processed_at=None)
+    Payment.objects.update(created_at=now - timedelta(minutes=11))
+    LogEntry.objects.log_actions(User.objects.get(is_staff=True).pk, [shop], 2, "Frozen: why")
+
+    page = operator.get("/admin/")
+    html = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", page.content.decode()))
+
+    assert "Money stuck $49.00 1 charged, not granted; oldest 11 min" in html
+    [late] = [row for row, _ in page.context["waiting"] if row.name == "inbound webhooks"]
+    assert (late.count, late.level, late.state) == (1, "error", "late")
+    assert "12 min" in html and "Nothing waits of:" in html
+    assert "pauses: 401 unauthorized" in html
+    assert "Frozen: why" in html
+
+
+def test_the_start_page_shows_what_metronome_and_stripe_answer_without_waiting_for_them(
+    operator, shop, settings, monkeypatch
+):
+    asked = threading.Event()
+    remote.forget_answers()
+    monkeypatch.setattr(remote, "PAGE_WAITS_SECONDS", 0.1)
+    monkeypatch.setattr(
+        remote, "_connection_checks", lambda: [Check("reachability", "ok", "answers in 0.1 s")]
+    )
+    monkeypatch.setattr(remote, "_stripe_checks", lambda: asked.wait(5) and [])
+
+    page = operator.get("/admin/").content.decode()
+    asked.set()
+
+    assert "answers in 0.1 s" in page and "has not answered yet" in page
+    remote.forget_answers()
+
+
+def test_refunds_disputes_and_alerts_are_on_the_start_page_until_they_are_settled(
+    operator, shop, alice, now
+):
+    payment = Payment.objects.get()
+    about = {"payment": payment, "customer": alice, "amount_cents": 4_900, "created_at": now}
+    Refund.objects.create(**about, state="refused", reason="r")
+    Dispute.objects.create(
+        **about,
+        state="withdrawn",
+        gateway="stripe",
+        reference="dp_1",
+        evidence_due_at=now + timedelta(days=6),
+    )
+    PaymentAlert.objects.create(**about, kind="early_warning", reference="issfr_1")
+    needs = {row["name"]: row for row in operator.get("/admin/").context["needs"]}
+
+    for name, model in [
+        ("refunds that came back", Refund),
+        ("disputes", Dispute),
+        ("payment alerts", PaymentAlert),
+    ]:
+        assert needs[name]["detail"].startswith("1, $49.00; the oldest since")
+        assert operator.get(needs[name]["url"]).context["cl"].result_count == 1
+        assert operator.get(url(model, "change", model.objects.get().pk)).status_code == 200
+    assert "evidence is due by" in needs["disputes"]["detail"]
+    page = operator.get(url(Payment, "change", payment.pk)).content.decode()
+    assert "withdrawn" in page and "early fraud warning" in page
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(-5, "0 s"), (59, "59 s"), (60, "1 min"), (7_199, "1 h"), (90_000, "1 d")],
+)
+def test_ages_are_said_in_their_largest_unit(now, seconds, words):
+    assert start.ago(now - timedelta(seconds=seconds), now) == words
+    assert start.ago(None, now) == "—"

@@ -16,12 +16,22 @@ from django.utils import timezone
 
 from accounts.models import Customer, User
 from billing import ledger
-from billing.models import ComplimentaryGrant, Drift, InboundWebhook, Payment, Wallet
+from billing.models import (
+    ComplimentaryGrant,
+    Dispute,
+    Drift,
+    InboundWebhook,
+    Payment,
+    PaymentAlert,
+    Refund,
+    Wallet,
+)
 from conftest import PASSWORD
 from jobs.models import PausedJob
 from operations import confirmation
 from usage.models import Generation, LongSpeech, UsageDiscrepancy, UsageEvent
 from usage.speech import long
+from vocalis import start
 
 from .admin_pages import act, confirm, messages, url
 
@@ -36,7 +46,7 @@ def test_retry_makes_dead_rows_due_and_writes_down_who_did_it(operator, shop, st
     event.refresh_from_db()
     assert (event.dead_at, event.attempts) == (None, 0)
     assert event.due_at <= timezone.now()
-    assert messages(response) == ["Retry: 1 due now."]
+    assert messages(response) == ["Retry: 1 usage event is due now."]
     entry = LogEntry.objects.get()
     assert (entry.user, entry.object_id, entry.change_message) == (
         staff,
@@ -51,14 +61,14 @@ def test_retry_leaves_rows_alone_that_have_no_work(operator, shop):
     response = act(operator, UsageEvent, "retry", UsageEvent.objects.get())
 
     assert UsageEvent.objects.get().due_at is None
-    assert messages(response) == ["Retry: 0 due now.", "1 left alone: nothing to do for them."]
+    assert messages(response) == ["1 usage event left alone: there is nothing to do."]
     assert not LogEntry.objects.exists()
 
 
 def test_replay_processes_a_webhook_again(operator, shop):
     response = confirm(operator, InboundWebhook, "replay", InboundWebhook.objects.get())
 
-    assert messages(response) == ["Replay: 1 due now."]
+    assert messages(response) == ["Replay: 1 inbound webhook is due now."]
     assert InboundWebhook.objects.due(timezone.now()).count() == 1
     assert LogEntry.objects.get().change_message == "Replay by hand."
 
@@ -68,14 +78,14 @@ def test_send_again_leaves_events_alone_that_metronome_would_not_recognise(opera
 
     response = confirm(operator, UsageEvent, "send_again", UsageEvent.objects.get())
 
-    assert messages(response) == ["Send again: 0 due now.", "1 left alone: nothing to do for them."]
+    assert messages(response) == ["1 usage event left alone: there is nothing to do."]
 
 
 def test_agreeing_to_a_drift_notes_who(operator, shop, staff):
     response = confirm(operator, Drift, "approve", Drift.objects.get())
 
     assert Drift.objects.get().approved_by == staff
-    assert messages(response) == ["Agreed to the adjustment: 1."]
+    assert messages(response) == ["Agreed to the adjustment: 1 drift."]
     assert LogEntry.objects.get().user == staff
     assert (
         "not open any more"
@@ -93,7 +103,6 @@ def test_nothing_is_done_before_it_is_confirmed(operator, shop):
         (Wallet, "freeze"),
         (Wallet, "give"),
         (Generation, "give_back"),
-        (Payment, "refund"),
     ]:
         asked = act(operator, model, action, model.objects.first())
         assert asked.templates[0].name == "admin/confirm.html"
@@ -113,7 +122,6 @@ def test_nothing_is_done_before_it_is_confirmed(operator, shop):
     ("model", "action"),
     [
         (Wallet, "give"),
-        (Payment, "refund"),
         (Drift, "approve"),
         (UsageDiscrepancy, "close"),
         (UsageEvent, "send_again"),
@@ -158,7 +166,7 @@ def test_too_many_rows_at_once_are_not_tried_again_either(operator, shop, monkey
 def test_a_wallet_is_frozen_and_unfrozen_with_a_reason(operator, shop, staff, now):
     response = confirm(operator, Wallet, "freeze", shop, reason="Stolen card")
 
-    assert messages(response) == ["Frozen: 1."]
+    assert messages(response) == ["Frozen: 1 wallet."]
     with pytest.raises(ledger.WalletFrozen):
         ledger.reserve(wallet_id=shop.pk, key="after", amount=1, now=now)
     entry = LogEntry.objects.get()
@@ -168,7 +176,7 @@ def test_a_wallet_is_frozen_and_unfrozen_with_a_reason(operator, shop, staff, no
         "Frozen: Stolen card",
     )
     again = confirm(operator, Wallet, "freeze", shop, reason="Again")
-    assert messages(again) == [f"{shop}: is frozen already", "Frozen: 0."]
+    assert messages(again) == [f"{shop}: is frozen already", "Nothing was changed."]
 
     confirm(operator, Wallet, "unfreeze", shop, reason="Card was found")
     ledger.reserve(wallet_id=shop.pk, key="after", amount=1, now=now)
@@ -186,20 +194,22 @@ def test_a_reason_that_says_nothing_is_asked_for_again(operator, shop, reason):
 def test_a_complimentary_grant_for_longer_than_ten_years_is_a_slip_of_the_finger(operator, shop):
     response = confirm(operator, Wallet, "give", shop, credits=1, days=3_661, reason="Sorry")
 
-    assert "Ensure this value is less than or equal to 3660." in response.content.decode()
+    assert "At most 3,660." in response.content.decode()
     assert not ComplimentaryGrant.objects.exists()
 
 
 def test_credits_are_given_once_however_often_the_form_is_sent(operator, shop, staff):
     asked = act(operator, Wallet, "give", shop)
-    answers = {"confirmed": "yes", "credits": 5_000, "days": 30, "reason": "Sorry"}
+    answers = {"confirmed": "yes", "credits": "5,000", "days": 30, "reason": "Sorry"}
     answers["key"] = str(asked.context["form"]["key"].value())
 
-    assert messages(act(operator, Wallet, "give", shop, **answers)) == ["Gave 5,000 credits: 1."]
+    assert messages(act(operator, Wallet, "give", shop, **answers)) == [
+        "Gave 5,000 credits: 1 wallet."
+    ]
     again = messages(act(operator, Wallet, "give", shop, **answers))
     assert again == [
         f"{shop}: has them already: this form was sent before",
-        "Gave 5,000 credits: 0.",
+        "Nothing was changed.",
     ]
 
     grant = ComplimentaryGrant.objects.get()
@@ -211,7 +221,7 @@ def test_credits_are_given_once_however_often_the_form_is_sent(operator, shop, s
     )
     assert "5,000 credits" in LogEntry.objects.get(object_id=str(shop.customer_id)).change_message
     too_many = act(operator, Wallet, "give", shop, **answers | {"credits": 40_000_001})
-    assert b"less than or equal to 40000000" in too_many.content
+    assert b"At most 40,000,000." in too_many.content
 
 
 @pytest.mark.django_db(transaction=True)
@@ -245,7 +255,7 @@ def test_a_generation_is_credited_back_once(operator, shop, staff):
     generation = Generation.objects.get()
 
     assert messages(confirm(operator, Generation, "give_back", generation, reason="Noise")) == [
-        "Credited back: 1."
+        "Credited back: 1 generation."
     ]
     again = messages(confirm(operator, Generation, "give_back", generation, reason="Noise"))
 
@@ -264,38 +274,169 @@ def test_a_usage_discrepancy_is_sent_again_or_closed(operator, shop):
         in operator.get(url(UsageDiscrepancy, "change", difference.pk)).content.decode()
     )
 
-    assert messages(confirm(operator, UsageDiscrepancy, "repair", difference)) == ["Sent again: 1."]
+    assert messages(confirm(operator, UsageDiscrepancy, "repair", difference)) == [
+        "Sent again: 1 usage discrepancy."
+    ]
     difference.refresh_from_db()
     assert difference.repair_asked
     assert difference.due_at is not None
     assert messages(
         confirm(operator, UsageDiscrepancy, "close", difference, reason="Settled by hand")
-    ) == ["Closed: 1."]
+    ) == ["Closed: 1 usage discrepancy."]
     again = messages(
         confirm(operator, UsageDiscrepancy, "close", difference, reason="Settled by hand")
     )
-    assert again == [f"{difference}: is closed already", "Closed: 0."]
+    assert again == [f"{difference}: is closed already", "Nothing was changed."]
     assert operator.get(url(UsageDiscrepancy), {"state": "open"}).context["cl"].result_count == 0
 
 
-def test_a_payment_that_can_still_be_granted_is_not_refunded(operator, shop, alice, now):
-    recharge = Payment.objects.get()
-    plan = Payment.objects.create(
+def refund_page(payment) -> str:
+    return f"/admin/billing/payment/{payment.pk}/refund/"
+
+
+@pytest.fixture
+def plan(shop, alice, now) -> Payment:
+    """A plan's payment that was charged, and whose plan could not be set up."""
+    return Payment.objects.create(
         customer=alice,
         kind="plan",
         state="charged",
         amount_cents=4_900,
-        gateway="test",
+        gateway="stripe",
         created_at=now,
     )
 
-    response = confirm(operator, Payment, "refund", recharge, plan, reason="The plan had ended")
 
-    first, second = messages(response)
-    assert first.startswith(f"{recharge}: its credits are there")
-    assert second == "Refund asked for: 1."
-    assert Payment.objects.get(pk=plan.pk).state == Payment.State.REFUNDING
-    assert Payment.objects.get(pk=recharge.pk).state == Payment.State.CHARGED
+def test_a_refund_is_shown_first_and_done_as_shown(operator, plan, staff):
+    page, there = act(operator, Payment, "refund", plan), refund_page(plan)
+    assert page.redirect_chain[-1][0] == there
+    html = page.content.decode()
+    assert 'data-amount-cents="4900" data-credits="0"' in html and "Refund $49.00" in html
+    assert "Alice" in html or "alice@example.com" in html
+
+    shown = page.context["found"].shown
+    unanswered = operator.post(there, {"shown": shown})
+    assert b"This field is required." in unanswered.content
+    changed = operator.post(there, {"shown": "100.0.-.0", "reason": "Sorry"})
+    assert "has changed since it was shown" in messages(changed)[0]
+    assert not Refund.objects.exists()
+
+    done = operator.post(there, {"shown": shown, "reason": "It had ended"})
+    assert done.url == url(Payment, "change", plan.pk)
+    made = Refund.objects.get()
+    assert (made.amount_cents, made.by, made.reason) == (4_900, staff, "It had ended")
+    assert LogEntry.objects.get().change_message.startswith("Refund of $49.00")
+    again = operator.post(there, {"shown": shown, "reason": "again"}).content.decode()
+    assert "A payment is refunded once" in again
+    assert Refund.objects.count() == 1
+    assert "It had ended" in operator.get(url(Payment, "change", plan.pk)).content.decode()
+
+
+def test_a_payment_that_can_still_be_granted_is_not_refunded(operator, shop, plan):
+    recharge = Payment.objects.exclude(pk=plan.pk).get()
+    assert "on their way" in operator.get(refund_page(recharge)).content.decode()
+    both = act(operator, Payment, "refund", recharge, plan)
+    assert messages(both) == ["Choose one payment: each is shown first."]
+
+
+def test_a_refund_asks_for_its_right(client, plan):
+    user = User.objects.create_user(
+        "viewer@example.com", PASSWORD, is_staff=True, first_name="V", last_name="V"
+    )
+    user.user_permissions.set(Permission.objects.filter(codename="view_payment"))
+    client.force_login(user)
+    page = client.get(url(Payment, "change", plan.pk))
+    assert "refund" not in {button["action"] for button in page.context["buttons"]}
+    assert client.get(refund_page(plan)).status_code == 403
+    assert client.post(refund_page(plan), {"shown": "4900.0.-.0", "reason": "x"}).status_code == 403
+    user.user_permissions.add(Permission.objects.get(codename="change_payment"))
+    assert client.get(refund_page(plan)).status_code == 200
+
+
+def test_what_came_back_is_sent_again_settled_or_called_off(operator, plan, alice, now):
+    fields = {"payment": plan, "customer": alice, "amount_cents": 4_900, "reason": "r"}
+    row = Refund.objects.create(**fields, state="refused", created_at=now)
+    Payment.objects.filter(pk=plan.pk).update(state="refunding")
+    for action, answer, state in [
+        ("send_again", {}, "taken_back"),
+        ("settle_by_hand", {"reason": "Bank transfer"}, "paid_back"),
+        ("call_off", {"reason": "The customer keeps them"}, "returning"),
+    ]:
+        Refund.objects.update(state="refused")
+        confirm(operator, Refund, action, row, **answer)
+        assert Refund.objects.get().state == state
+        told = messages(confirm(operator, Refund, action, row, **answer))[0]
+        assert "it did not come back" in told or "on its way" in told
+
+
+@pytest.mark.parametrize(
+    ("action", "is_frozen"), [("unfreeze", False), ("keep_frozen", True), ("on the wallet", False)]
+)
+def test_a_wallet_frozen_by_a_lost_dispute_is_listed_until_staff_decides(
+    operator, plan, alice, now, action, is_frozen
+):
+    fields = {"customer": alice, "gateway": "stripe", "created_at": now, "settled_at": now}
+    row = Dispute.objects.create(payment=plan, **fields, state="lost", reference="dp_1")
+    other = Dispute.objects.create(payment=plan, **fields, state="won", reference="dp_2")
+    ledger.set_frozen(wallet_id=alice.wallet.pk, frozen=True, reason=row.hold, now=now)
+    checks = {check["name"]: check for check in start.check_rows(now + timedelta(hours=3))}
+    needed = checks["frozen after a lost dispute"]
+    assert (needed["status"], needed["detail"]) == (
+        "warn",
+        "1 to unfreeze or to keep frozen; the oldest for 3 hours",
+    )
+    assert operator.get(needed["url"]).context["cl"].result_count == 1
+
+    if action == "on the wallet":
+        confirm(operator, Wallet, "unfreeze", alice.wallet, reason="She called")
+    else:
+        confirm(operator, Dispute, action, row, reason="She called")
+        told = messages(confirm(operator, Dispute, action, row, reason="Again"))[0]
+        assert "any more" in told
+
+    alice.wallet.refresh_from_db()
+    assert bool(alice.wallet.frozen_at) == is_frozen
+    assert operator.get(needed["url"]).context["cl"].result_count == 0
+    checks = {check["name"]: check for check in start.check_rows(now)}
+    assert checks["frozen after a lost dispute"]["status"] == "ok"
+    other.refresh_from_db()
+    assert other.decided_at is None
+
+
+def test_a_warning_leads_to_the_refund_and_is_closed_with_a_reason(operator, plan, alice, now):
+    alert = PaymentAlert.objects.create(
+        payment=plan,
+        customer=alice,
+        kind="early_warning",
+        reference="issfr_1",
+        detail="made_with_stolen_card",
+        amount_cents=4_900,
+        created_at=now,
+    )
+    html = operator.get(url(PaymentAlert), {"open": "yes"}).content.decode()
+    assert "usually avoids the dispute and its fee" in html and refund_page(plan) in html
+    assert "made_with_stolen_card" in operator.get(refund_page(plan)).content.decode()
+
+    confirm(operator, PaymentAlert, "close", alert, reason="The customer called")
+    alert.refresh_from_db()
+    assert alert.closed_because == "The customer called"
+    assert operator.get(url(PaymentAlert), {"open": "yes"}).context["cl"].result_count == 0
+
+
+def test_payments_are_found_by_the_charge_at_the_gateway(operator, plan, now):
+    plan.tries.create(
+        number=1,
+        key="k",
+        method_reference="pm_1",
+        amount_cents=4_900,
+        currency="USD",
+        parameters={},
+        gateway_reference="pi_declined",
+        created_at=now,
+    )
+    for term in ("pi_declined", str(plan.pk)):
+        assert operator.get(url(Payment), {"q": term}).context["cl"].result_count == 1
+    assert operator.get(url(Payment), {"stuck": "yes"}).context["cl"].result_count == 2
 
 
 @pytest.mark.parametrize(
@@ -304,7 +445,6 @@ def test_a_payment_that_can_still_be_granted_is_not_refunded(operator, shop, ali
         (Wallet, "freeze", "change_wallet"),
         (Wallet, "give", "add_complimentarygrant"),
         (Generation, "give_back", "add_complimentarygrant"),
-        (Payment, "refund", "change_payment"),
         (InboundWebhook, "replay", "change_inboundwebhook"),
         (UsageEvent, "send_again", "change_usageevent"),
         (Drift, "approve", "change_drift"),
@@ -403,7 +543,7 @@ def test_cancelling_ends_a_long_text_that_is_made_again(operator, shop):
 
     response = confirm(operator, Generation, "cancel", generation)
 
-    assert messages(response) == ["Cancelled: 1."]
+    assert messages(response) == ["Cancelled: 1 generation."]
     generation.refresh_from_db()
     assert (generation.state, generation.is_making_again) == ("done", False)
     assert LongSpeech.objects.get().again_failure == long.CANCELLED

@@ -74,6 +74,7 @@ ROWS = {
     "v1/webhooks": {"GET": "webhooks", "POST": "webhooks"},
     "v1/webhooks/<webhook_id>": {"GET": "webhooks", "PATCH": "webhooks", "DELETE": "webhooks"},
     "v1/webhooks/<webhook_id>/rotate": {"POST": "webhooks"},
+    "v1/webhooks/<webhook_id>/test": {"POST": "webhooks"},
     "v1/webhooks/<webhook_id>/deliveries": {"GET": "webhooks"},
     "v1/webhooks/<webhook_id>/deliveries/<delivery_id>/resend": {"POST": "webhooks"},
 }

@@ -39,7 +39,7 @@ CHECKS = [
 def site(tmp_path, wallet):
     env = processes.settings_env(
         database_url=processes.own_database_url(),
-        metronome_url="http://127.0.0.1:9",
+        metronome_url=processes.NOBODY,
         MEDIA_ROOT=str(tmp_path / "media"),
         AUDIO_CACHE=str(tmp_path / "cache"),
         THROTTLE="off",

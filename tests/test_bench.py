@@ -3,9 +3,9 @@
 import pytest
 from django.db import connection
 
-from bench import gate
+from bench import gate, million, setup
 from bench.voice_check import sentences, wer
-from billing.models import LedgerEntry, Reservation
+from billing.models import LedgerEntry, Paper, Payment, Reservation
 from conftest import fund
 
 
@@ -28,6 +28,18 @@ def test_both_ways_through_the_gate_leave_the_same(alice, now, way):
         [[wallet.grants.get().pk, 10]],
     )
     assert entry.reservation == Reservation.objects.get(state="captured", captured=10)
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="the rows are filled there")
+@pytest.mark.django_db(transaction=True)
+def test_the_rows_of_the_million_fit_the_tables():
+    for _ in range(2):
+        setup.funded_customer(10**9)
+
+    million.fill(setup.url(connection.settings_dict), rows=200, days=14, customers=2)
+
+    assert LedgerEntry.objects.filter(kind="capture").count() == 200
+    assert Payment.objects.count() == Paper.objects.count() == 40
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 
+import metronome_sandbox
+
 from . import processes
 
 ROOT = Path(settings.BASE_DIR)
@@ -84,6 +86,11 @@ def test_an_empty_database_url_means_the_default():
     )
 
     assert run.stdout.strip() == str(ROOT / "var/vocalis.sqlite3")
+
+
+def test_the_sandbox_in_use_is_the_one_of_this_checkout():
+    """Where several checkouts share an environment, PYTHONPATH=metronome_sandbox makes it so."""
+    assert Path(metronome_sandbox.__file__).is_relative_to(ROOT / "metronome_sandbox")
 
 
 @pytest.fixture

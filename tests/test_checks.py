@@ -10,7 +10,6 @@ import pytest
 from django.conf import settings as django_settings
 from django.core.checks import WARNING, run_checks
 
-from billing.payments.gateways import GATEWAYS
 from vocalis.checks import production, refuse_to_start
 
 GOOD = {
@@ -23,8 +22,8 @@ GOOD = {
     "METRONOME_API_KEY": "a-real-key",
     "METRONOME_API_URL": "https://api.metronome.com",
     "METRONOME_WEBHOOK_SECRET": "a-real-secret",
-    "PAYMENT_GATEWAY": "test",
-    "SILENCED_SYSTEM_CHECKS": "vocalis.E004",
+    "STRIPE_SECRET_KEY": "rk_live_123",
+    "STRIPE_WEBHOOK_SECRET": "whsec_real_one",
     "ENV_FILE": os.devnull,
 }
 
@@ -39,8 +38,9 @@ def live(settings, monkeypatch, database_known):
     settings.METRONOME_API_KEY = GOOD["METRONOME_API_KEY"]
     settings.METRONOME_API_URL = GOOD["METRONOME_API_URL"]
     settings.METRONOME_WEBHOOK_SECRETS = ["a-real-secret"]
-    settings.PAYMENT_GATEWAY = "one-that-charges"
-    monkeypatch.setitem(GATEWAYS, "one-that-charges", "")
+    settings.STRIPE_SECRET_KEY = GOOD["STRIPE_SECRET_KEY"]
+    settings.STRIPE_WEBHOOK_SECRETS = ["whsec_real_one"]
+    settings.STRIPE_API_URL = "https://api.stripe.com"
     settings.WEBHOOKS_OUT_ALLOW_PRIVATE = False
     settings.TRIAL_NEEDS_CONFIRMATION = True
     settings.WEB_PROCESSES = settings.WORKER_PROCESSES = 1
@@ -57,9 +57,29 @@ def test_a_well_set_up_site_passes(live):
 
 
 @pytest.mark.parametrize(
+    ("gate", "tax_id", "wrong"),
+    [
+        ("EXTERNAL", "IE6433435F", []),
+        ("EXTERNAL", "", ["vocalis.E020"]),
+        ("STRIPE", "IE6433435F", ["vocalis.E019"]),
+    ],
+)
+@pytest.mark.parametrize("is_taxed", [True, False])
+def test_tax_is_added_to_every_charge_and_owed_by_somebody(live, gate, tax_id, wrong, is_taxed):
+    live.STRIPE_TAX, live.METRONOME_PAYMENT_GATE, live.SELLER_TAX_ID = is_taxed, gate, tax_id
+
+    assert ids() == (wrong if is_taxed else [])
+
+
+def test_debug_pages_are_for_this_machine_only(live):
+    live.DEBUG, live.STRIPE_SECRET_KEY = True, "rk_test_123"
+
+    assert ids() == ["vocalis.E001"]
+
+
+@pytest.mark.parametrize(
     ("name", "value", "expected"),
     [
-        ("DEBUG", True, "vocalis.E001"),
         ("SECRET_KEY", "insecure-development-key", "vocalis.E002"),
         ("METRONOME_API_URL", "http://localhost:8100", "vocalis.E003"),
         ("METRONOME_API_URL", "http://api.metronome.com", "vocalis.E003"),
@@ -68,14 +88,11 @@ def test_a_well_set_up_site_passes(live):
         ("METRONOME_API_URL", "https://api.metronome.com.example", "vocalis.E003"),
         ("METRONOME_API_KEY", "", "vocalis.E003"),
         ("METRONOME_API_KEY", "sandbox", "vocalis.E003"),
-        ("PAYMENT_GATEWAY", "test", "vocalis.E004"),
         ("METRONOME_WEBHOOK_SECRETS", [], "vocalis.E005"),
         ("METRONOME_WEBHOOK_SECRETS", ["a-real-secret", "sandbox-webhook-secret"], "vocalis.E005"),
         ("WEBHOOKS_OUT_ALLOW_PRIVATE", True, "vocalis.E012"),
         ("TRIAL_NEEDS_CONFIRMATION", False, "vocalis.E017"),
         ("WEB_PROCESSES", 2, "vocalis.E006"),
-        ("PAYMENT_GATEWAY", "one-that-chargse", "vocalis.E008"),
-        ("PAYMENT_GATEWAY", "", "vocalis.E008"),
         ("SECRET_KEY", "k0" * 15, "vocalis.E002"),
         ("REDIS_URL", "localhost:6379", "vocalis.E010"),
         ("ALLOWED_HOSTS", ["https://x"], "vocalis.E010"),
@@ -91,14 +108,14 @@ def test_one_wrong_setting_is_named(live, name, value, expected):
     assert ids() == [expected]
 
 
-def test_an_unknown_gateway_is_refused_while_debugging_too_and_the_known_ones_are_named(live):
-    live.DEBUG, live.SITE_URL, live.PAYMENT_GATEWAY = True, "http://localhost:8000", "testt"
+def test_without_a_key_of_stripe_nothing_starts_while_debugging_too(live):
+    """As with an `.env` that was made before payments went to the sandbox."""
+    live.DEBUG, live.SITE_URL, live.STRIPE_SECRET_KEY = True, "http://localhost:8000", ""
 
     (error,) = production()
 
-    assert error.id == "vocalis.E008"
-    assert "“testt”" in error.msg
-    assert error.hint == "Known are: one-that-charges, stripe, test."
+    assert error.id == "vocalis.E013"
+    assert "sk_test_sandbox is the key of the sandbox" in error.hint
 
 
 @pytest.mark.parametrize(
@@ -107,40 +124,31 @@ def test_an_unknown_gateway_is_refused_while_debugging_too_and_the_known_ones_ar
         ("STRIPE_SECRET_KEY", "", "vocalis.E013"),
         ("STRIPE_SECRET_KEY", "rk_test_123", "vocalis.E014"),
         ("STRIPE_SECRET_KEY", "sk_test_123", "vocalis.E014"),
+        ("STRIPE_SECRET_KEY", "sk_test_sandbox", "vocalis.E014"),
         ("STRIPE_WEBHOOK_SECRETS", [], "vocalis.E015"),
         ("STRIPE_WEBHOOK_SECRETS", ["whsec_real_one", "whsec_sandbox_secret"], "vocalis.E015"),
         ("STRIPE_API_URL", "http://localhost:8110", "vocalis.E016"),
         ("STRIPE_API_URL", "https://api.stripe.com.example", "vocalis.E016"),
     ],
 )
-def test_one_wrong_setting_of_stripe_is_named(live_stripe, name, value, expected):
-    assert ids() == []
-    setattr(live_stripe, name, value)
+def test_one_wrong_setting_of_stripe_is_named(live, name, value, expected):
+    setattr(live, name, value)
 
     assert ids() == [expected]
 
 
-@pytest.fixture
-def live_stripe(live):
-    live.PAYMENT_GATEWAY = "stripe"
-    live.STRIPE_SECRET_KEY = "rk_live_123"
-    live.STRIPE_WEBHOOK_SECRETS = ["whsec_real_one"]
-    live.STRIPE_API_URL = "https://api.stripe.com"
-    return live
-
-
 @pytest.mark.parametrize("kind", ["rk", "sk"])
-def test_a_live_key_is_refused_while_debugging_and_a_test_key_is_not(live_stripe, kind):
-    live_stripe.DEBUG, live_stripe.SITE_URL = True, "http://localhost:8000"
+def test_a_live_key_is_refused_while_debugging_and_a_test_key_is_not(live, kind):
+    live.DEBUG, live.SITE_URL = True, "http://localhost:8000"
 
-    live_stripe.STRIPE_SECRET_KEY = f"{kind}_live_123"
+    live.STRIPE_SECRET_KEY = f"{kind}_live_123"
     (error,) = production()
     assert error.id == "vocalis.E014" and "would charge real cards" in error.msg
     assert "live_123" not in error.msg
 
-    live_stripe.STRIPE_SECRET_KEY = f"{kind}_test_123"
-    live_stripe.STRIPE_API_URL = "http://localhost:8110"
-    live_stripe.STRIPE_WEBHOOK_SECRETS = ["whsec_sandbox_secret"]
+    live.STRIPE_SECRET_KEY = f"{kind}_test_123"
+    live.STRIPE_API_URL = "http://localhost:8110"
+    live.STRIPE_WEBHOOK_SECRETS = ["whsec_sandbox_secret"]
     assert ids() == []
 
 
@@ -164,9 +172,11 @@ def test_several_web_processes_are_fine_with_redis(live):
     assert ids() == []
 
 
-def test_the_sandbox_is_fine_while_debugging(live):
+def test_the_sandboxes_are_fine_while_debugging(live):
     live.DEBUG, live.SITE_URL = True, "http://localhost:8000"
-    live.METRONOME_API_URL, live.PAYMENT_GATEWAY = "http://localhost:8100", "test"
+    live.METRONOME_API_URL, live.STRIPE_API_URL = "http://localhost:8100", "http://localhost:8110"
+    live.STRIPE_SECRET_KEY = "sk_test_sandbox"
+    live.STRIPE_WEBHOOK_SECRETS = ["whsec_sandbox_secret"]
 
     assert ids() == []
 
@@ -244,7 +254,7 @@ def test_a_variable_that_cannot_even_be_read_is_refused_in_words(command):
 def test_the_deploy_check_finds_nothing_in_production_settings():
     run = subprocess.run(
         [sys.executable, "manage.py", "check", "--deploy", "--fail-level", "WARNING"],
-        env=os.environ | GOOD,
+        env=os.environ | GOOD | {"DJANGO_SETTINGS_MODULE": "vocalis.settings"},
         capture_output=True,
         text=True,
         timeout=60,

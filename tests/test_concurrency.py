@@ -9,7 +9,7 @@ import pytest
 from asgiref.testing import ApplicationCommunicator
 from django.conf import settings
 from django.http import HttpResponse
-from django.urls import path
+from django.urls import include, path
 
 from tests.stopwatch import Stopwatch
 from vocalis import asgi, concurrency
@@ -24,7 +24,7 @@ def slow(request):
     return HttpResponse("done")
 
 
-urlpatterns = [path("slow", slow), path("api/slow", slow)]
+urlpatterns = [path("slow", slow), path("api/slow", slow), path("", include("vocalis.urls"))]
 
 
 @pytest.fixture(autouse=True)

@@ -60,7 +60,7 @@ def test_a_process_killed_while_the_server_answers_leaves_nothing_there(
     servers = f"{server.address}?model=m&label=Studio&clones=yes"
     env = processes.settings_env(
         database_url=processes.own_database_url(),
-        metronome_url="http://127.0.0.1:1",
+        metronome_url=processes.NOBODY,
         SPEECH_SERVERS=servers,
     )
     with processes.running(tmp_path / "match.log", "-c", BEGIN, env=env) as process:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from django.conf import settings as django_settings
@@ -36,10 +39,13 @@ def test_a_test_that_asks_for_nothing_is_not_marked_and_knows_nothing(request, d
         connection.cursor()
 
 
-def test_a_fixture_of_the_database_that_is_asked_for_on_the_way_is_refused(request):
-    """The first of a process is refused the settings already, from which the database is made."""
-    with pytest.raises(REFUSED, match=r"uses (the database|settings\.DATABASES), which"):
-        request.getfixturevalue("db")
+@pytest.mark.process
+def test_a_fixture_of_the_database_that_is_asked_for_on_the_way_is_refused():
+    alone = Path(__file__).with_name("asked_on_the_way.py")
+    run = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", alone], capture_output=True, text=True, timeout=60
+    )
+    assert run.returncode == 0 and "1 passed" in run.stdout, run.stdout
 
 
 def test_a_fixture_of_the_database_marks_a_test(request, alice):
@@ -50,6 +56,12 @@ def test_a_fixture_of_the_database_marks_a_test(request, alice):
 @pytest.mark.django_db(transaction=True)
 def test_so_does_the_mark_of_pytest_django(request):
     assert is_marked(request)
+
+
+@pytest.mark.any_database
+def test_one_that_asks_what_no_database_answers_differently_is_not_marked(request, alice):
+    assert not is_marked(request)
+    assert User.objects.exists()
 
 
 class TestOfDjango(TestCase):

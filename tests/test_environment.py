@@ -105,45 +105,54 @@ def test_a_real_key_is_never_sent_to_the_sandbox_by_default(read_settings):
 def test_a_process_knows_the_ports_the_settings_know(monkeypatch):
     monkeypatch.setattr(django_settings, "PORT", 8001)
     monkeypatch.setattr(django_settings, "SANDBOX_PORT", 8101)
+    monkeypatch.setattr(django_settings, "STRIPE_SANDBOX_PORT", 8111)
 
-    assert (run_all.environment()["PORT"], run_all.environment()["SANDBOX_PORT"]) == (
-        "8001",
-        "8101",
-    )
+    known = run_all.environment()
+    ports = (known["PORT"], known["SANDBOX_PORT"], known["STRIPE_SANDBOX_PORT"])
+    assert ports == ("8001", "8101", "8111")
     lines = (ROOT / "Procfile").read_text()
-    assert not re.findall(r"(?<!:-)\b8[01]00\b", lines)
+    assert not re.findall(r"(?<!:-)\b8[01][01]0\b", lines)
 
 
-def test_run_all_starts_the_sandbox_the_settings_point_at_and_no_other(monkeypatch):
+@pytest.mark.parametrize(
+    ("name", "variable", "real"),
+    [
+        ("sandbox", "METRONOME_API_URL", "https://api.metronome.com"),
+        ("stripe-sandbox", "STRIPE_API_URL", "https://api.stripe.com"),
+    ],
+)
+def test_run_all_starts_the_sandboxes_the_settings_point_at_and_no_other(
+    monkeypatch, name, variable, real
+):
     monkeypatch.setattr(django_settings, "SANDBOX_PORT", 8101)
+    monkeypatch.setattr(django_settings, "STRIPE_SANDBOX_PORT", 8111)
+    port = {"sandbox": 8101, "stripe-sandbox": 8111}[name]
     for url, expected in [
-        ("http://localhost:8101", True),
-        ("http://127.0.0.1:8101", True),
-        ("http://localhost:8100", False),
-        ("https://api.metronome.com", False),
+        (f"http://localhost:{port}", True),
+        (f"http://127.0.0.1:{port}", True),
+        (f"http://localhost:{port - 1}", False),
+        (real, False),
     ]:
-        monkeypatch.setattr(django_settings, "METRONOME_API_URL", url)
-        assert run_all.own_sandbox() is expected
+        monkeypatch.setattr(django_settings, variable, url)
+        assert (name in run_all.own_sandboxes()) is expected
 
 
 @pytest.mark.parametrize(
     ("variables", "origins"),
     [
-        ({}, "'self'"),
-        ({"STRIPE_SECRET_KEY": "rk_live_1"}, "'self'"),
         (
-            {"PAYMENT_GATEWAY": "stripe"},
+            {"STRIPE_SECRET_KEY": "rk_live_1"},
             "'self' https://checkout.stripe.com https://billing.stripe.com "
             "https://hooks.stripe.com",
         ),
         (
-            {"PAYMENT_GATEWAY": "stripe", "STRIPE_API_URL": "http://localhost:8110"},
-            "'self' http://localhost:8110",
+            {"STRIPE_SECRET_KEY": "sk_test_sandbox", "STRIPE_SANDBOX_PORT": "8111"},
+            "'self' http://localhost:8111",
         ),
-        ({"PAYMENT_GATEWAY": "stripe", "STRIPE_API_URL": "http://x; script-src *"}, "'self'"),
+        ({"STRIPE_API_URL": "http://x; script-src *"}, "'self'"),
     ],
 )
-def test_forms_lead_to_stripe_only_where_it_is_the_gateway(read_settings, variables, origins):
+def test_forms_lead_to_the_stripe_that_is_asked(read_settings, variables, origins):
     policy = read_settings(DEBUG="on", **variables).CONTENT_SECURITY_POLICY
 
     found = [part.strip() for part in policy.split(";") if "form-action" in part]
@@ -157,9 +166,14 @@ def test_forms_lead_to_stripe_only_where_it_is_the_gateway(read_settings, variab
         ("outbox://", "mails.kept.Backend"),
         ("consolemail://", "django.core.mail.backends.console.EmailBackend"),
         ("smtp+tls://u:p@mail.example:587", "django.core.mail.backends.smtp.EmailBackend"),
+        ("postmark://?server_token=t", "anymail.backends.postmark.EmailBackend"),
+        (
+            "amazon-ses://?region_name=eu-west-1&aws_access_key_id=k&aws_secret_access_key=s",
+            "anymail.backends.amazon_ses.EmailBackend",
+        ),
     ],
 )
-def test_the_address_of_mail_names_a_server_or_the_outbox(read_settings, address, backend):
+def test_the_address_of_mail_names_who_takes_it(read_settings, address, backend):
     settings = read_settings(DEBUG="on", EMAIL_URL=address)
 
     assert settings.UNREADABLE == {} and backend == settings.EMAIL_BACKEND

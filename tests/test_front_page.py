@@ -5,7 +5,8 @@ import pytest
 from django.conf import settings
 
 from billing import plans
-from vocalis.pages import SAMPLE
+from usage.templatetags.speech_length import speech_length
+from vocalis.public.landing import SAMPLE
 
 TEMPLATES = settings.BASE_DIR / "templates"
 
@@ -41,13 +42,39 @@ def test_the_front_page_sends_a_customer_to_the_studio_and_an_operator_to_the_ad
     assert client.get("/").url == "/admin/"
 
 
+def test_the_hours_a_plan_buys_are_those_of_the_measured_paces(client, alice):
+    client.force_login(alice.user)
+    text = " ".join(client.get("/billing/plans/").text.split())
+
+    for plan in ("trial", "creator", "pro"):
+        standard, premium = (
+            speech_length(plans.PLANS[plan].credits, tier) for tier in ("standard", "premium")
+        )
+        assert f"About {standard} of speech with standard voices, or {premium} with" in text
+
+
 @pytest.mark.django_db
 @pytest.mark.parametrize(
     "path",
-    ["/", "/voices/", "/accounts/signup/", "/accounts/login/", "/accounts/password/reset/"],
+    [
+        "/",
+        "/status/",
+        "/terms/",
+        "/privacy/",
+        "/docs/",
+        "/docs/quick-start/",
+        "/voices/",
+        "/accounts/signup/",
+        "/accounts/login/",
+        "/accounts/password/reset/",
+    ],
 )
 def test_a_visitors_page_has_one_heading_and_nothing_inline(client, path):
     page = client.get(path).text
+    # The one address that is not relative is the page's own.
+    own = f'<link rel="canonical" href="{settings.SITE_URL}{path}">'
+    assert page.count(own) == 1
+    page = page.replace(own, "")
 
     assert len(re.findall(r"<h1\b", page)) == 1
     assert not re.search(

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 import usage.jobs
 from billing.metronome import catalogue
-from billing.models import Drift, InboundWebhook, Payment
+from billing.models import Contract, Drift, InboundWebhook, Payment
 from billing.tests.money_stage import select
 from conftest import fund
 from jobs.models import Heartbeat
@@ -123,15 +123,22 @@ def test_all_is_well_when_everything_runs(client, running):
         "reachability",
         "credentials",
         *catalogue.CHECKS,
+        "stripe",
         "webhook secret",
         "mail",
         "worker",
         "paused jobs",
         "oldest unsent event",
+        "oldest unsent mail",
         "usage comparison",
         "dead rows",
         "charged, not granted",
+        "refunds that came back",
+        "disputes",
+        "frozen after a lost dispute",
+        "payment alerts",
         "drift",
+        "zero overage",
         "auto-recharge",
         "engine hibari",
         "engine kokoro",
@@ -261,7 +268,7 @@ def paid(customer, state: str, *, seconds: int, kind: str = "plan") -> Payment:
         kind=kind,
         state=state,
         amount_cents=4_900,
-        gateway="test",
+        gateway="stripe",
         created_at=timezone.now() - timedelta(seconds=seconds),
     )
 
@@ -287,7 +294,7 @@ def test_money_taken_without_credits_shows_by_its_age(
     said, detail = checks(client, http_status)["charged, not granted"]
 
     assert said == status
-    assert detail.startswith("2; the oldest payment is ")
+    assert detail.startswith("2, $98.00; the oldest payment is ")
     assert seconds <= int(detail.split()[-3].replace(",", "")) <= seconds + 5
 
 
@@ -352,6 +359,20 @@ def test_open_drift_is_a_warning(client, running, wallet, now):
     )
 
     assert checks(client)["drift"] == ("warn", "1 open")
+
+
+@pytest.mark.parametrize(
+    ("known", "answer"),
+    [
+        (None, ("ok", "0 contracts may bill usage beyond the credits")),
+        (False, ("warn", "1 contracts may bill usage beyond the credits")),
+    ],
+)
+def test_a_contract_that_may_bill_beyond_the_credits_is_a_warning(
+    client, running, alice, now, known, answer
+):
+    Contract.objects.create(customer=alice, starts_at=now, zero_overage=known)
+    assert checks(client)["zero overage"] == answer
 
 
 def test_hours_of_usage_that_differ_are_a_warning_until_they_are_resolved(

@@ -16,10 +16,11 @@ from jobs.worker import all_jobs
 from mails.jobs import JOBS as MAILS
 from notifications.jobs import JOBS as NOTIFICATIONS
 from usage.jobs import JOBS as USAGE
+from vocalis.jobs import JOBS as VOCALIS
 
 
 def test_a_worker_runs_the_jobs_of_every_app_in_the_order_of_the_apps():
-    assert all_jobs() == [*ACCOUNTS, *MAILS, *NOTIFICATIONS, *BILLING, *USAGE]
+    assert all_jobs() == [*ACCOUNTS, *MAILS, *NOTIFICATIONS, *BILLING, *USAGE, *VOCALIS]
 
 
 def test_a_contract_is_synchronised_after_all_else_of_billing():

@@ -21,7 +21,7 @@ from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from types import SimpleNamespace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import httpx
 import pytest
@@ -35,6 +35,7 @@ from accounts.models import Customer
 from accounts.signup import register
 from billing import metronome, plans, recharge
 from billing.models import Recharge, Reservation
+from billing.payments.gateways.stripe import client as stripe_client
 from billing.subscriptions import change
 from billing.tests.money_stage import select
 from jobs.models import Heartbeat, JobRow
@@ -42,6 +43,7 @@ from usage.models import Generation, UsageEvent
 
 from . import processes
 from .simulation import invariants
+from .simulation.stripe_side import StripeSide
 
 pytestmark = [pytest.mark.process, pytest.mark.django_db(transaction=True)]
 
@@ -55,10 +57,11 @@ TOKEN = "t" * 32
 class Site:
     """The processes of a Vocalis, each started anew when it is killed."""
 
-    def __init__(self, folder: Path, address: str, ports: list[int]) -> None:
+    def __init__(self, folder: Path, address: str, ports: list[int], stripe: str) -> None:
         self.env = processes.settings_env(
             database_url=processes.own_database_url(),
             metronome_url=address,
+            STRIPE_API_URL=stripe,
             MEDIA_ROOT=str(folder / "audio"),
             REDIS_URL=os.environ.get("TEST_REDIS_URL", ""),
             LOG_LEVEL="WARNING",
@@ -164,8 +167,9 @@ class Speaker(threading.Thread):
         return True
 
 
-class Agreement:
-    """What the invariants ask about Metronome, asked of a sandbox in a process of its own."""
+class Agreement(StripeSide):
+    """What the invariants ask about Metronome, asked of a sandbox in a process of its own, and
+    about Stripe, whose sandbox is served by this one."""
 
     # Nobody takes credits away at Metronome here.
     taken_away: ClassVar[dict[str, tuple[object, int]]] = {}
@@ -179,8 +183,9 @@ class Agreement:
     agreed: ClassVar[dict[tuple[object, str], change.Shown]] = {}
     now = staticmethod(timezone.now)
 
-    def __init__(self, control: httpx.Client, audio: Path) -> None:
-        self.control, self.client = control, metronome.client.client()
+    def __init__(self, site: Site) -> None:
+        self.control, self.client = site.control, metronome.client.client()
+        self.stripe, audio = site.stripe, site.folder / "audio"
         self.audio = audio
 
     def events_at_metronome(self) -> list[SimpleNamespace]:
@@ -217,12 +222,14 @@ class Agreement:
     def balance_at_metronome(self, customer: Customer) -> Decimal:
         return metronome.net_balance(customer_id=customer.metronome_id or "")
 
-    def owed_for_usage(self, customer: Customer) -> Decimal:
+    def usage_lines(self, customer: Customer) -> list[dict[str, Any]]:
         invoices = self.client.v1.customers.invoices.list(customer_id=customer.metronome_id or "")
-        return sum(
-            (Decimal(str(invoice.total)) for invoice in invoices if invoice.type == "USAGE"),
-            Decimal(0),
-        )
+        return [
+            line.to_dict()
+            for invoice in invoices
+            if invoice.type == "USAGE"
+            for line in invoice.line_items
+        ]
 
     def stored(self) -> set[str]:
         files = (path for path in self.audio.rglob("*") if path.is_file())
@@ -234,7 +241,7 @@ class Agreement:
 
 
 @pytest.fixture
-def site(tmp_path, monkeypatch):
+def site(tmp_path, monkeypatch, settings):
     ports = [processes.free_port() for _ in range(WEBS)]
     hooks = []
     for port in ports:
@@ -255,8 +262,14 @@ def site(tmp_path, monkeypatch):
         )
         monkeypatch.setattr(metronome.client, "client", lambda: client)
         call_command("bootstrap_metronome", verbosity=0)
-        site = Site(tmp_path, address, ports)
-        site.control, site.stack = control, stack
+        box, stripe_url = stack.enter_context(
+            processes.stripe(f"http://127.0.0.1:{ports[0]}/api/webhooks/stripe")
+        )
+        settings.STRIPE_API_URL = stripe_url
+        stripe_client._client.cache_clear()
+        stack.callback(stripe_client._client.cache_clear)
+        site = Site(tmp_path, address, ports, stripe_url)
+        site.control, site.stack, site.stripe = control, stack, box
         try:
             site.start_all()
             yield site
@@ -351,7 +364,7 @@ def test_killed_processes_lose_double_and_block_nothing(site):
         for speaker in speakers:
             for key in list(speaker.unknown)[::2]:  # every other one is asked for again
                 processes.wait_until(lambda speaker=speaker, key=key: speaker.ask(key), "answer")
-        come_to_rest(Agreement(site.control, site.folder / "audio"))
+        come_to_rest(Agreement(site))
         assert set(site.stop_all().values()) == {0}
         invariants.always()
         nobody_heard_what_is_not_so(speakers)

@@ -42,7 +42,7 @@ def start(django_db_setup, tmp_path_factory):
     folder = tmp_path_factory.mktemp("webs")
     env = processes.settings_env(
         database_url=processes.own_database_url(),
-        metronome_url="http://127.0.0.1:9",
+        metronome_url=processes.NOBODY,
         REDIS_URL=REDIS_URL,
         MEDIA_ROOT=str(folder / "media"),
         SPEECH_HELPERS="1",

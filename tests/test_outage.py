@@ -22,6 +22,7 @@ from accounts.models import Customer
 from billing import ledger, metronome
 from billing.models import AutoRecharge, Recharge, Subscription, Wallet
 from billing.pages import delays
+from billing.tests.stripe_stage import save_card
 from conftest import PASSWORD, fund
 from jobs.overview import dead_rows
 from usage.models import Generation, UsageEvent
@@ -50,7 +51,7 @@ class Day:
     def sign_up(self, email: str) -> Client:
         client = Client()
         person = {"email": email, "first_name": "N", "last_name": "E", "password": PASSWORD}
-        assert client.post("/accounts/signup/", person).url == "/billing/plans/"
+        assert client.post("/accounts/signup/", person).url == "/studio/"
         return client
 
     @staticmethod
@@ -72,6 +73,7 @@ def balance(client: Client) -> int:
 
 def test_an_hour_without_metronome_stops_nobody_and_is_made_up_for_by_itself(day):
     old = day.sign_up("old@example.com")
+    save_card(Customer.objects.get())
     seen = old.get("/billing/plans/change/?plan=creator").content.decode()
     shown = re.search(r'name="shown" value="([^"]+)"', seen)[1]
     old.post("/billing/plans/", {"plan": "creator", "shown": shown})

@@ -25,6 +25,7 @@ def main() -> int:
         "--fresh", type=int, help="how many to run, from a seed that the clock chooses"
     )
     parser.add_argument("--step", type=int, default=1, help="run each n-th only")
+    parser.add_argument("--world", choices=["plain", "taxed", "gated"], default="plain")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     options = parser.parse_args()
     if options.seed is not None:
@@ -45,6 +46,7 @@ def main() -> int:
     try:
         return run(
             range(options.first, options.first + options.seeds, options.step),
+            world=options.world,
             tell=options.seed is not None,
         )
     finally:
@@ -64,7 +66,8 @@ def in_parallel(options: argparse.Namespace) -> int:
                 "--step",
                 str(options.processes),
             ]
-            + ["--first", str(options.first + number), "--seeds", str(options.seeds - number)],
+            + ["--first", str(options.first + number), "--seeds", str(options.seeds - number)]
+            + ["--world", options.world],
             env=os.environ | _database(number),
         )
         for number in range(min(options.processes, options.seeds))
@@ -77,23 +80,27 @@ def _database(number: int) -> dict[str, str]:
     return {"TEST_DATABASE_URL": f"{url}_{number}"} if url else {}
 
 
-def run(seeds: range, *, tell: bool) -> int:
+def run(seeds: range, *, world: str, tell: bool) -> int:
     """Run them all, also after one has failed: it tells its story and is named at the end."""
-    from .world import simulate
+    from .gated import GatedWorld
+    from .taxed import TaxedWorld
+    from .world import World, simulate
+
+    kind = {"plain": World, "taxed": TaxedWorld, "gated": GatedWorld}[world]
 
     started, deaths, failed = time.perf_counter(), 0, []
     for number, seed in enumerate(seeds, start=1):
         try:
-            world = simulate(seed)
+            ran = simulate(seed, kind)
         except KeyboardInterrupt:
             raise
         except BaseException:
             traceback.print_exc()
             failed.append(seed)
         else:
-            deaths += world.chaos.deaths
+            deaths += ran.chaos.deaths
             if tell:
-                sys.stdout.write("\n".join(world.log) + "\n")
+                sys.stdout.write("\n".join(ran.log) + "\n")
         if number % PROGRESS_SEEDS == 0 or number == len(seeds):
             minutes = (time.perf_counter() - started) / 60
             held = f"failed: {failed}" if failed else "all invariants held"

@@ -1,8 +1,8 @@
 """How the simulated world misbehaves, all of it drawn from one seeded random generator.
 
 A process dies by raising `Died`, a BaseException no code of ours catches, and executes nothing
-more: before any SQL statement, right after any commit, before or after any call to Metronome or to
-the payment gateway, and while it speaks. Between two of its transactions, and while it waits for an
+more: before any SQL statement, right after any commit, before or after any call to Metronome or
+to Stripe, and while it speaks. Between two of its transactions, and while it waits for an
 answer, it may stand still while others go on.
 """
 
@@ -12,16 +12,11 @@ import random
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any, TypeVar
 
 import httpx
 from django.db import connection
-from django.utils import timezone
 
-from billing.models import ChargeAtTestGateway, PaymentAttempt
-from billing.payments.gateways import Charge, GatewayUnavailable, Refund
-from billing.payments.gateways.test import TestGateway
 from usage.engines import EngineFailed, Spoken
 from usage.text.pieces import Piece
 
@@ -29,8 +24,6 @@ DIE_BEFORE_STATEMENT = 0.004
 DIE_AFTER_COMMIT = 0.03
 DIE_AT_CALL = 0.03
 CALL_FAILS = 0.10
-GATEWAY_FAILS = 0.30  # it is called seldom
-KEY_LASTS = timedelta(days=1)  # after that the gateway would charge again
 OTHERS_AT_STATEMENT = 0.01
 OTHERS_AT_CALL = 0.04
 OTHERS_AT_SPEECH = 0.15
@@ -116,6 +109,12 @@ class Chaos:
             self.note(f"  {where[:WHERE_LENGTH]}, meanwhile:")
             self.others()
 
+    def may_end(self, where: str) -> None:
+        """A call has had its effect: others may act before its answer is read, or nobody is left to
+        read it."""
+        self.others_may_act(OTHERS_AT_CALL, where)
+        self.may_die(DIE_AT_CALL, where)
+
     @contextmanager
     def overtaken(self, where: str, act: Callable[[], None]) -> Iterator[None]:
         """Inside, another process does `act` when this one first comes to `where`."""
@@ -167,8 +166,7 @@ class Chaos:
         if not trouble or trouble.startswith("lost"):
             with self.elsewhere():
                 answer = effect()
-            self.others_may_act(OTHERS_AT_CALL, f"after {what}")
-            self.may_die(DIE_AT_CALL, f"after {what}")
+            self.may_end(f"after {what}")
         return troubles[trouble]() if trouble else answer
 
 
@@ -205,45 +203,7 @@ class UnreliableNetwork(httpx.BaseTransport):
         )
 
 
-class UnreliableGateway(TestGateway):
-    """The way to the payment gateway."""
-
-    def __init__(self, chaos: Chaos) -> None:
-        self.chaos = chaos
-
-    def charge(self, attempt: PaymentAttempt) -> Charge:
-        return self._call("charge", lambda: self._charge(attempt))
-
-    def find(self, attempt: PaymentAttempt) -> Charge | None:
-        return self._call("find a charge", lambda: TestGateway.find(self, attempt))
-
-    def cancel(self, attempt: PaymentAttempt) -> Charge:
-        return self._call("cancel a charge", lambda: TestGateway.cancel(self, attempt))
-
-    def refund(self, attempt: PaymentAttempt, *, key: str, amount_cents: int) -> Refund:
-        return self._call(
-            "refund",
-            lambda: TestGateway.refund(self, attempt, key=key, amount_cents=amount_cents),
-        )
-
-    def _charge(self, attempt: PaymentAttempt) -> Charge:
-        """A key is forgotten after a day, and stands for one request as long as it is known."""
-        if made := ChargeAtTestGateway.objects.filter(key=attempt.key).first():
-            age = timezone.now() - made.created_at
-            assert age < KEY_LASTS, f"charged again {age} after the first time: {attempt.key}"
-            sent = {name: getattr(made, name) for name in attempt.parameters}
-            assert sent == attempt.parameters, "the same key with another request"
-        return TestGateway.charge(self, attempt)
-
-    def _call(self, what: str, effect: Callable[[], T]) -> T:
-        def silence() -> T:
-            raise GatewayUnavailable("no answer")
-
-        def error() -> T:
-            raise GatewayUnavailable("an error of its own", is_doubtful=True)
-
-        troubles = {"refused": silence, "lost": silence, "failed": error, "lost by a 500": error}
-        return self.chaos.call(what, effect, troubles, GATEWAY_FAILS)
+UNSPEAKABLE = "z"  # what a passage begins with that no engine can speak
 
 
 class QuickEngine:
@@ -267,6 +227,8 @@ class QuickEngine:
     def _speak(self, piece: Piece) -> Spoken:
         self.chaos.may_die(DIE_AT_CALL, "while it speaks")
         self.chaos.others_may_act(OTHERS_AT_SPEECH, "while it speaks")
+        if piece.spoken.startswith(UNSPEAKABLE):
+            raise EngineFailed("the engine crashed again", permanent=True)
         if not self.chaos.calm and self.chaos.dice.random() < 0.05:
             raise EngineFailed("the engine had a bad day")
         return Spoken(piece, bytes(480), tuple((0.0, 0.01) for _ in piece.words))

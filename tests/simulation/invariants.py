@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from decimal import ROUND_HALF_UP, Decimal
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from django.db import connection
 from django.db.models import Case, Count, Exists, F, OuterRef, Q, QuerySet, Subquery, Sum, When
 from django.db.models.functions import Coalesce, Left
 
@@ -23,21 +21,30 @@ from billing.models import (
     InboundWebhook,
     LedgerEntry,
     Payment,
-    PaymentAttempt,
     Purchase,
     Recharge,
     Reservation,
     Subscription,
     Wallet,
 )
-from billing.models import ChargeAtTestGateway as Charge
-from billing.payments.requests import charge_key
 from jobs.overview import dead_rows
 from usage.metering import comparison
 from usage.models import Generation, LongSpeech, UsageDiscrepancy, UsageEvent, Voice, VoiceType
 from vocalis.operations import deletion
 
-from . import again, long_texts, mails, plan_changes, streams, top_ups
+from . import (
+    again,
+    long_texts,
+    mails,
+    money_kept,
+    overage,
+    payers,
+    plan_changes,
+    planned,
+    streams,
+    top_ups,
+    usage_days,
+)
 from .again import GENERATION_KEY
 
 if TYPE_CHECKING:
@@ -47,16 +54,13 @@ if TYPE_CHECKING:
 def always() -> None:
     """Credits neither appear nor vanish: true between any two steps, whoever died."""
     rules, sql, parameters = _rules()
-    with connection.cursor() as cursor:
-        cursor.execute(sql, parameters)
-        broken = [
-            rule for rule, is_broken in zip(rules, cursor.fetchone(), strict=True) if is_broken
-        ]
+    answers = planned.ask(sql, parameters)
+    broken = [rule for rule, is_broken in zip(rules, answers, strict=True) if is_broken]
     assert not broken, broken
 
 
 @cache
-def _rules() -> tuple[list[str], str, list[Any]]:
+def _rules() -> tuple[list[str], str, tuple[Any, ...]]:
     """The rules, and one query that says of each whether some row breaks it: composed once, asked a
     million times."""
     wallets, grants, entries = Wallet.objects, CreditGrant.objects, LedgerEntry.objects
@@ -112,6 +116,9 @@ def _rules() -> tuple[list[str], str, list[Any]]:
         "a frozen wallet has no new reservation": Reservation.objects.filter(
             created_at__gt=F("wallet__frozen_at")
         ),
+        "nothing new is charged for a frozen wallet": Payment.objects.filter(
+            created_at__gt=F("customer__wallet__frozen_at"), is_by_metronome=False
+        ),
         "a customer has one recharge at a time": recharging.filter(
             Exists(recharging.filter(customer=OuterRef("customer"), pk__gt=OuterRef("pk")))
         ),
@@ -135,7 +142,7 @@ def _rules() -> tuple[list[str], str, list[Any]]:
         ),
     }
     asked = [rows.query.sql_with_params() for rows in broken.values()]
-    parameters = [parameter for _, some in asked for parameter in some]
+    parameters = tuple(parameter for _, some in asked for parameter in some)
     return list(broken), f"SELECT {', '.join(f'EXISTS ({sql})' for sql, _ in asked)}", parameters
 
 
@@ -180,7 +187,10 @@ def at_rest(world: World) -> None:
     else:
         mails.each_is_settled()
     events_agree(world)
-    charges_agree()
+    usage_days.agree(world)
+    money_kept.charges_agree(world)
+    money_kept.agree(world)
+    payers.cards_agree(world)
     plans_agree()
     plan_changes.at_rest(world)
     recharges_came()
@@ -210,46 +220,6 @@ def events_agree(world: World) -> None:
     assert done <= local
 
 
-def charges_agree() -> None:
-    """Every charge is one payment of its amount, which ended in a grant of what it buys or was
-    refunded, and nothing that costs money was granted without its charge."""
-    kept = Payment.objects.filter(state=Payment.State.CHARGED).select_related(
-        "grant", "subscription", "recharge", "purchase"
-    )
-    assert not Charge.objects.filter(state=Charge.State.WAITING).exists(), (
-        "nobody can confirm or cancel it any more"
-    )
-    charged = dict(
-        Charge.objects.filter(state=Charge.State.PAID, refunded_at=None).values_list(
-            "key", "amount_cents"
-        )
-    )
-    assert charged == {charge_key(payment): payment.amount_cents for payment in kept}
-    paid = PaymentAttempt.objects.filter(outcome=PaymentAttempt.Outcome.PAID)
-    settled = paid.exclude(payment__state=Payment.State.REFUNDED)
-    assert charged == dict(settled.values_list("key", "amount_cents")), "attempts that were paid"
-    unsettled = PaymentAttempt.objects.filter(outcome__in=["open", "waiting"])
-    assert not unsettled.exists(), list(unsettled)
-    for payment in kept:
-        credits = payment.grant and payment.grant.granted + plan_changes.taken_of(payment.grant)
-        assert (payment.amount_cents, credits) == _bought(payment), payment
-    assert not CreditGrant.objects.filter(kind="commit", payment=None).exists(), (
-        "credits without a charge"
-    )
-
-
-def _bought(payment: Payment) -> tuple[int | None, int]:
-    """Cents and credits of a plan's month, of a top-up, or of what Metronome wanted paid."""
-    if payment.kind == Payment.Kind.PACK:
-        return payment.purchase.amount_cents, payment.purchase.credits
-    if payment.subscription:
-        plan = plans.PLANS[payment.subscription.plan]
-        return plan_changes.price(payment), plan.credits
-    assert payment.recharge.grant == payment.grant
-    total = Decimal(payment.recharge.invoice_total)
-    return int(total.to_integral_value(ROUND_HALF_UP)), int(total * plans.CREDITS_PER_CENT)
-
-
 def plans_agree() -> None:
     """Every plan that began has one grant of its size for its latest period, over full hours."""
     begun = Subscription.objects.exclude(period_start_at=None).filter(period__gte=F("first_period"))
@@ -263,16 +233,18 @@ def plans_agree() -> None:
         grant = CreditGrant.objects.get(key=key)
         begins_at = max(floor_hour(row.period_start_at), row.customer.contract.starts_at)
         bought = (plan.credits, begins_at, ceil_hour(row.period_end_at))
-        credits = grant.granted + plan_changes.taken_of(grant)
+        credits = grant.granted + money_kept.taken_of(grant)
         assert (credits, grant.starts_at, grant.ends_at) == bought, f"{row}: {grant}"
 
 
 def recharges_came() -> None:
     """Whoever wants recharges is not left with little, unless operators were told after Metronome's
-    request was lost twice, or the month's limit is reached (`top_ups.agree`)."""
+    request was lost twice, the month's limit is reached (`top_ups.agree`), or the wallet is frozen,
+    for which nothing may be charged."""
     wanted = AutoRecharge.objects.filter(enabled=True, stuck_at=None, paused_until_at=None).exclude(
         customer__contract__metronome_id=None
     )
+    wanted = wanted.filter(customer__wallet__frozen_at=None)
     waiting = wanted.filter(threshold_credits__gte=F("customer__wallet__balance"))
     assert not waiting.exists(), list(waiting)
 
@@ -379,7 +351,6 @@ def customers_agree(world: World, customer: Customer) -> None:
         f"{customer}: {wallet and wallet.balance} in the wallet, {balance} at Metronome; "
         f"{list(LedgerEntry.objects.filter(wallet=wallet).values_list('kind', 'amount'))}"
     )
-    if not CreditGrant.objects.filter(wallet=wallet, remote_id__in=world.taken_away).exists():
-        assert world.owed_for_usage(customer) == 0, "more was used than there was"
+    overage.nobody_used_more(world, customer)
     known = Contract.objects.filter(customer=customer).exclude(metronome_id=None).count()
     assert known <= world.contracts_at_metronome(customer) <= 1

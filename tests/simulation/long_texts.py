@@ -8,6 +8,8 @@ from billing.models import Reservation
 from usage.models import Generation, LongSpeech
 from usage.speech import outcome
 
+from .chaos import UNSPEAKABLE
+
 if TYPE_CHECKING:
     from .world import World
 
@@ -41,3 +43,18 @@ def left_nothing(world: World) -> None:
     ):
         reported = generation.reservation.usage_event.properties["text_length"]
         assert reported == str(generation.characters_charged), f"{generation}: {reported} reported"
+        if generation.text:  # it is not deleted
+            are_gaps_right(generation)
+
+
+def are_gaps_right(generation: Generation) -> None:
+    """What could not be spoken was neither charged nor spoken, and nothing else was left out."""
+    gaps = [generation.text[start:end] for start, end in generation.left_out]
+    assert all(gap.startswith(UNSPEAKABLE) for gap in gaps), gaps
+    reached = generation.characters_reached
+    assert reached <= generation.characters
+    spoken = len(generation.text[:reached].replace(UNSPEAKABLE, ""))
+    missing = sum(gap.count(UNSPEAKABLE) for gap in gaps)
+    assert reached - spoken == missing, "it was charged"
+    assert generation.credits == generation.reservation.captured
+    assert generation.credits % generation.characters_charged == 0

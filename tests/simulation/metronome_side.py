@@ -14,8 +14,8 @@ from metronome import Metronome
 
 from accounts.models import Customer
 from billing.models import Contract
-from sandbox import Sandbox
-from sandbox.invoices import GRACE
+from metronome_sandbox import Sandbox
+from metronome_sandbox.invoices import GRACE
 from usage.models import UsageEvent
 
 
@@ -58,12 +58,15 @@ class MetronomeSide:
             ]
         )
 
-    def owed_for_usage(self, customer: Customer) -> Decimal:
-        """What Metronome invoices the customer for usage that no credits paid."""
+    def usage_lines(self, customer: Customer) -> list[dict[str, Any]]:
+        """The lines of all invoices of usage, drafts and final ones."""
         invoices = self._pages("GET", f"/v1/customers/{customer.metronome_id}/invoices?limit=100")
-        return sum(
-            (invoice["total"] for invoice in invoices if invoice["type"] == "USAGE"), Decimal(0)
-        )
+        return [
+            line
+            for invoice in invoices
+            if invoice["type"] == "USAGE"
+            for line in invoice["line_items"]
+        ]
 
     def _pages(self, method: str, path: str) -> list[Any]:
         answer = self._ask(method, path)

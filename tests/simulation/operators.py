@@ -12,8 +12,7 @@ from django.core.management import CommandError, call_command
 from accounts.models import Customer
 from billing import ledger, metronome, plans
 from billing.hours import floor_hour
-from billing.models import Contract, Drift, Payment
-from billing.payments import requests
+from billing.models import Contract, Drift
 from billing.subscriptions import complimentary
 from billing.sync.drift import approve_drift
 from billing.sync.schedule import run_now
@@ -115,15 +114,6 @@ class Operators(Stage):
                     generation=generation, by=self.staff, reason="noise", now=self.now()
                 )
 
-    def request_refunds(self) -> None:
-        """Staff ask for refunds of whatever is charged; only what can never be granted may be
-        refunded."""
-        for payment in Payment.objects.filter(state=Payment.State.CHARGED).order_by("created_at"):
-            with suppress(requests.NotRefundable):
-                requests.request_refund(
-                    payment, reason="The plan could not be granted.", now=self.now()
-                )
-
     def look_twice(self) -> None:
         """An impatient operator has everybody reconciled a minute after usage was sent, and again a
         few seconds later."""
@@ -134,13 +124,6 @@ class Operators(Stage):
                 run_now(customer.pk, self.now())
             self.work()
             self.advance(seconds=self.dice.randint(5, 20))
-
-    def freeze(self) -> None:
-        customer = self.anyone()
-        if customer:
-            wallet = ledger.wallet_of(customer.pk)
-            with self.chaos.elsewhere():  # else the moment given might be long past
-                ledger.set_frozen(wallet_id=wallet.pk, frozen=not wallet.frozen_at, now=self.now())
 
     def agree_to_drifts(self) -> None:
         for drift in Drift.objects.filter(state=Drift.State.OPEN, approved_by=None):

@@ -1,4 +1,4 @@
-"""The stage: a virtual clock, Metronome, two workers and a web process, in one process."""
+"""The stage: a virtual clock, Metronome, Stripe, two workers and a web process, in one process."""
 
 from __future__ import annotations
 
@@ -33,18 +33,21 @@ from pydantic._internal._generics import _GENERIC_TYPES_CACHE
 
 from accounts.models import Customer, User
 from billing import metronome, plans
-from billing.payments import processing
+from billing.inbox import sweep
+from billing.payments.gateways.stripe import pay_page
 from jobs import clock, queue, worker
+from metronome_sandbox import Sandbox
 from operations import command
-from sandbox import Sandbox
 from tests.emptying import empty_tables
-from usage.metering.schedule import make_rows
+from usage.metering import schedule as usage_days
 from usage.speech import audio, long, own_voice, speak
 
 from . import mails
-from .chaos import Chaos, QuickEngine, SlowEngine, UnreliableGateway, UnreliableNetwork
+from .chaos import Chaos, QuickEngine, SlowEngine, UnreliableNetwork
 from .metronome_side import MetronomeSide
 from .once import worked_out_once
+from .rows_written import RowsWritten
+from .stripe_side import StripeSide
 
 START = datetime(2026, 1, 31, 9, 47, tzinfo=UTC)  # the anchor day every month clamps
 # Small, so that they are used up.
@@ -61,7 +64,7 @@ WEBHOOK_URL = "http://testserver/api/webhooks/metronome/alerts"
 _generic_models: set[type] = set()  # of the SDK: pydantic itself forgets and makes them again
 
 
-class Stage(MetronomeSide):
+class Stage(MetronomeSide, StripeSide):
     """What is the same whatever happens: the clock, both sides, the processes, who is there."""
 
     began_at = START
@@ -73,9 +76,11 @@ class Stage(MetronomeSide):
         self.chaos = Chaos(self.dice, self.meanwhile, self.log.append)
         self.spoken: list[tuple[Customer, str, str, str]] = []
         self.keys = 0
+        self.changes = RowsWritten()
         self.mails = mails.Sent()
         # Commits archived at Metronome: whose, and credits.
         self.taken_away: dict[str, tuple[Any, int]] = {}
+        self.seen_final: set[str] = set()  # ids of final invoices at Metronome
 
     @contextmanager
     def running(self) -> Iterator[Self]:
@@ -83,6 +88,7 @@ class Stage(MetronomeSide):
         catalogue = _bootstrapped()
         with ExitStack() as stack:
             stack.enter_context(_at_full_speed())
+            stack.enter_context(self.changes.counted())
             stack.enter_context(self.mails.counted())
             random.seed(self.seed)  # the back-off's jitter
             # The ids of our rows.
@@ -98,6 +104,7 @@ class Stage(MetronomeSide):
             # wrong adjustment away.
             self.sandbox = Sandbox(
                 credit_type_id=settings.VOCALIS_CREDIT_TYPE_ID,
+                unit=plans.PRICING_UNIT_NAME,
                 now=START,
                 seed=self.seed,
                 sender=self._receive,
@@ -108,6 +115,7 @@ class Stage(MetronomeSide):
             )
             # The file stays as it is; from here on everything is in memory.
             self.sandbox.world.store.close()
+            stack.enter_context(self.stripe_running(self.sandbox.clock, self._receive))
             monotonic = SimpleNamespace(monotonic=lambda: self.now().timestamp())
             stack.enter_context(patch.object(clock, "time", monotonic))
             stack.enter_context(patch.object(worker, "time", monotonic))
@@ -115,6 +123,7 @@ class Stage(MetronomeSide):
                 monotonic=monotonic.monotonic, sleep=lambda seconds: self.advance(seconds=seconds)
             )
             stack.enter_context(patch.object(command, "time", patient))
+            stack.enter_context(patch.object(pay_page, "time", patient))
             self.line = httpx.Client(
                 transport=self.sandbox.transport(),
                 base_url="http://sandbox",
@@ -132,14 +141,13 @@ class Stage(MetronomeSide):
             )
             stack.enter_context(patch.dict(plans.PLANS, small))
             stack.enter_context(patch.object(plans, "AUDIO_DAYS_WITHOUT_PLAN", 1))
-            stack.enter_context(
-                patch.object(processing, "gateway", lambda name="": UnreliableGateway(self.chaos))
-            )
             for module in (speak, long, own_voice):
                 stack.enter_context(patch.object(module, "engine", self._engine))
+            stack.enter_context(patch.object(long, "PART_SECONDS", -1))  # so that more can go wrong
             self.files = InMemoryStorage()
             stack.enter_context(patch.object(audio, "default_storage", self.files))
-            make_rows(START)
+            usage_days.make_rows(START)
+            sweep.make_rows(START)
             self.staff = User.objects.create(email="staff@example.com", is_staff=True)
             stack.enter_context(self.chaos.commits_kill())
             self.workers = [
@@ -169,6 +177,7 @@ class Stage(MetronomeSide):
         self.sandbox.clock.advance(timedelta(**delta))
         self.traveller.move_to(self.now())
         self.sandbox.tick()
+        self.stripe.tick()
 
     def _receive(self, url: str, body: bytes, headers: dict[str, str]) -> int:
         """A webhook arrives at a web process, which may die on it; then nobody answers."""
@@ -224,11 +233,6 @@ class Stage(MetronomeSide):
             cursor.execute(f"SELECT COUNT(*) FROM {table}")
             return int(cursor.fetchone()[0])
 
-    @staticmethod
-    def changes() -> int | None:
-        """A number that grows with every row written, where the database has one."""
-        return connection.connection.total_changes if connection.vendor == "sqlite" else None
-
     def key(self, what: str) -> str:
         self.keys += 1
         return f"{what}-{self.keys}"
@@ -263,7 +267,11 @@ def _bootstrapped() -> Path:
     path = Path(mkdtemp(prefix="vocalis-simulation-")) / "metronome.sqlite3"
     atexit.register(rmtree, path.parent)
     sandbox = Sandbox(
-        credit_type_id=settings.VOCALIS_CREDIT_TYPE_ID, now=START, seed=0, state_path=path
+        credit_type_id=settings.VOCALIS_CREDIT_TYPE_ID,
+        unit=plans.PRICING_UNIT_NAME,
+        now=START,
+        seed=0,
+        state_path=path,
     )
     client = _sdk(sandbox.transport())
     with (

@@ -118,7 +118,8 @@ def _payment_failed(row: OutboundWebhook, data: dict[str, Any]) -> bool:
     """It is as it failed then, or a later attempt has been made since."""
     payment = Payment.objects.filter(pk=data["payment"], customer=row.endpoint.customer_id).get()
     if row.key == charge_name(payment):
-        return payment.state == Payment.State.FAILED
+        # Or the bank had the money that was taken all the same, so that it could not be paid back.
+        return payment.state == Payment.State.FAILED or payment.disputes.exists()
     return int(row.key.removeprefix(f"{payment.pk}-")) < payment.attempt_number
 
 

@@ -2,12 +2,14 @@
 
 import os
 import sys
+import time
 
 import pytest
 
 from usage.engines import rights
 from usage.engines.espeak import Espeak
 from usage.engines.hibari import Hibari
+from usage.engines.process import HelperGone, HelperProcess, HelperSpec
 from usage.engines.tests.test_engine_helpers import HELLO, children, is_alive, wait_until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
@@ -65,13 +67,20 @@ def test_as_root_no_files_but_the_voices(helper):
 
 
 def test_cpu_time_is_bounded_piece_by_piece():
-    """A helper that runs away is ended by the system even if nobody waits for it any more."""
-    engine = Hibari(helpers=1)
-    list(engine.speak([HELLO], settings={}, piece_seconds=15))
-    (running,) = engine._pool._running
+    """A helper that runs away is ended by the system even if nobody waits for it any more, and one
+    that has worked for long in many pieces is not."""
+    spec = HelperSpec("busy", "usage.engines.tests.busy", 16_000, 1 << 30, 1 << 30)
+    helper = HelperProcess(spec)
+    deadline = time.monotonic() + 300
+    try:
+        helper.wait_until_ready(deadline)
+        for _ in range(3):
+            assert helper.ask({"seconds": 0.1, "work_seconds": 1}, deadline) == ({"times": []}, b"")
 
-    assert 15 <= int(limits(running.process.pid)["Max cpu time"]) < 60
-    engine.close()
+        with pytest.raises(HelperGone, match="it died of SIGPROF"):
+            helper.ask({"seconds": 0.1, "work_seconds": 600}, deadline)
+    finally:
+        helper.end()
 
 
 def test_a_model_at_work_ends_with_the_other_side_of_its_socket():

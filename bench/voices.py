@@ -7,8 +7,10 @@ from __future__ import annotations
 import json
 import os
 import statistics
+import sys
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -28,24 +30,28 @@ MIXED_TEXTS = int(os.environ.get("BENCH_MIXED_TEXTS", "200"))
 
 def main() -> dict[str, Any]:
     before = memory_mb(os.getpid())
+    figures: dict[str, Any] = {}
+    parts: dict[str, Callable[[], Any]] = {
+        "standard": lambda: {
+            "characters_100": of_many(STANDARD, PROSE[:100], TRIES),
+            "characters_1000": of_many(STANDARD, PROSE[:1_000], TRIES),
+        },
+        "premium": premium,
+        "beside_a_long_premium_text": beside,
+        "helpers_mb": lambda: {
+            "standard": memory_after(STANDARD, MIXED_TEXTS),
+            "premium": memory_after(PREMIUM, MIXED_TEXTS),
+        },
+        "this_process_grew_mb": lambda: round(memory_mb(os.getpid()) - before, 1),
+    }
     try:
         for name, _ in (STANDARD, PREMIUM):
             engines.engine(name).warm()
-        return {
-            "voices": {
-                "standard": {
-                    "characters_100": of_many(STANDARD, PROSE[:100], TRIES),
-                    "characters_1000": of_many(STANDARD, PROSE[:1_000], TRIES),
-                },
-                "premium": premium(),
-                "beside_a_long_premium_text": beside(),
-                "helpers_mb": {
-                    "standard": memory_after(STANDARD, MIXED_TEXTS),
-                    "premium": memory_after(PREMIUM, MIXED_TEXTS),
-                },
-                "this_process_grew_mb": round(memory_mb(os.getpid()) - before, 1),
-            }
-        }
+        for part, measure in parts.items():
+            figures[part] = measure()
+            # The last takes minutes, and whatever it finds, these are measured.
+            sys.stderr.write(f"{part}: {json.dumps(figures[part])}\n")
+        return {"voices": figures}
     finally:
         engines.close()
 

@@ -97,12 +97,14 @@ def read_payment(event: InboundWebhook, now: datetime) -> str:
         PaymentAttempt.objects.filter(pk=attempt.pk, gateway_reference="").update(
             gateway_reference=reference
         )
-        attempt.refresh_from_db()
     return _looked_at(attempt, now)
 
 
-def _looked_at(attempt: PaymentAttempt, now: datetime) -> str:
+def _looked_at(found: PaymentAttempt, now: datetime) -> str:
     """Make the attempt's payment due if it is under way, else see whether it took money."""
+    # Both in one statement: of a payment that a worker charges between two of them, the attempt
+    # would look unpaid and the payment over, and what the customer has just paid would go back.
+    attempt = PaymentAttempt.objects.select_related("payment").get(pk=found.pk)
     payment = attempt.payment
     if attempt.number == payment.attempt_number and payment.state in STATES_OPEN:
         Payment.objects.filter(pk=payment.pk, state__in=STATES_OPEN).run_now(now)

@@ -247,7 +247,11 @@ def _await_page(payment: Payment, now: datetime) -> datetime | None:
     attempt = attempts.current(payment)
     if attempt is None:
         raise Rejected("this payment has no page")
-    failure = payment.failure or ("" if is_waited_for(payment) else NOBODY_WAITS)
+    if not payment.failure and not is_waited_for(payment):
+        # Stored before anything is closed or paid back: if another worker has just charged it, what
+        # waited for it is done, and this one must not pay it back.
+        _move(payment, State.AT_PAGE, failure=NOBODY_WAITS)
+    failure = payment.failure
     visit = pay_page.look(attempt, is_over=bool(failure), now=now)
     charge = visit.charge
     if visit.state == SetupState.OPEN:
@@ -325,6 +329,7 @@ def _move(payment: Payment, state: str, **fields: Any) -> None:
         state=payment.state,
         attempt_number=payment.attempt_number,
         failure=payment.failure,
+        grant=payment.grant_id,
     )
     if not as_read.update(state=state, **fields):
         raise Snooze("another worker has moved this payment on")

@@ -114,7 +114,9 @@ def charges_agree(world: World) -> None:
     charges, attempts = world.paid_by_key(), PaymentAttempt.objects.all()
     ended = set(attempts.exclude(refund_reference="").values_list("key", flat=True))
     charged = {key: one.amount_cents for key, one in charges.items() if key not in ended}
-    assert charged == {paid_under(payment): payment.amount_cents for payment in taken}
+    ours = {paid_under(payment): payment.amount_cents for payment in taken}
+    differs = dict(charged.items() ^ ours.items())
+    assert charged == ours, f"at Stripe and not paid back as late, or here: {differs}"
     paid = attempts.filter(outcome=PaymentAttempt.Outcome.PAID)
     assert charged == dict(paid.values_list("key", "amount_cents")), "attempts that were paid"
     unsettled = attempts.filter(outcome__in=["open", "waiting"])

@@ -13,12 +13,13 @@ from billing.models import (
     Purchase,
     Subscription,
 )
-from billing.payments import pay_page
+from billing.payments import pay_page, processing
 from billing.payments import requests as payments
 from billing.payments.gateways.stripe.tests.test_journeys import text
 from billing.tests import till as tills
 from billing.tests.money_stage import balance, have_plan, remote_balance
 from billing.tests.till import GOOD, OTHER, URL, Till
+from jobs.errors import Snooze
 from mails.models import OutboundMail
 
 pytestmark = pytest.mark.django_db
@@ -219,6 +220,26 @@ def test_what_is_paid_after_it_has_failed_here_is_paid_back_at_once(till):
     assert till.charged_cents() == []
     assert Purchase.objects.get().state == "failed" and not CreditGrant.objects.exists()
     keeps_no_card(till)
+
+
+def test_a_worker_that_stood_still_pays_back_nothing_that_another_one_has_granted(till):
+    """It has read a payment at its page that nothing waits for any more: the credits are there."""
+    page = till.go()
+    as_read = Payment.objects.get()
+    till.come_back(till.pay(page))
+    till.work()
+    assert Purchase.objects.get().state == "granted"
+
+    with pytest.raises(Snooze):
+        processing.advance(as_read, till.shop.now())
+
+    assert till.charged_cents() == [2_500]
+    payment = Payment.objects.get()
+    assert (payment.state, payment.failure, payment.grant_id) == (
+        "charged",
+        "",
+        CreditGrant.objects.get().pk,
+    )
 
 
 def keeps_no_card(till):

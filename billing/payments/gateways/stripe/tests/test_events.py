@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import timedelta
+from functools import partial
 
 import pytest
+from django.db import connection
 
 from billing.inbox import handlers, stripe_money_back, sweep
 from billing.models import (
@@ -15,7 +18,9 @@ from billing.models import (
     PaymentAttempt,
     Refund,
 )
+from billing.payments import processing
 from billing.payments.gateways.stripe import events
+from billing.tests.meanwhile import Meanwhile
 from jobs.errors import Unavailable
 from jobs.models import due
 
@@ -23,6 +28,7 @@ from .test_charges import intent, refund
 
 pytestmark = pytest.mark.django_db
 Outcome = PaymentAttempt.Outcome
+STATEMENTS_MAX = 60  # more than it takes to read one event
 
 
 @pytest.fixture
@@ -113,6 +119,35 @@ def test_what_was_paid_as_it_should_be_stays_paid(stripe, attempt, now):
 
     assert happens("payment_intent.succeeded", ours(attempt), now).endswith("is charged")
     assert stripe.calls == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_a_worker_charges_while_its_event_is_read_is_not_paid_back(stripe, attempt, now):
+    """The event comes before Stripe has answered the worker, who goes on between any two statements
+    of the one that reads it."""
+    stripe.will("POST /v1/payment_intents", intent())
+    stripe.will("GET /v1/payment_intents/pi_1", intent())
+    stripe.will("POST /v1/refunds", refund())
+    as_sent = {"outcome": Outcome.OPEN, "gateway_reference": ""}
+
+    for number in range(1, STATEMENTS_MAX):
+        PaymentAttempt.objects.update(**as_sent)
+        Payment.objects.update(state="charging", due_at=now)
+        worker = Meanwhile(number, partial(charge, now))
+        with connection.execute_wrapper(worker):
+            told = happens("payment_intent.succeeded", ours(attempt), now, event_id=f"evt_{number}")
+        if not worker.is_done:
+            break
+        attempt.refresh_from_db()
+        assert (attempt.outcome, attempt.payment.state) == (Outcome.PAID, "charged"), told
+        assert "paid back" not in told and attempt.refund_reference == ""
+    assert number > 5 and not worker.is_done
+    assert not [what for what in stripe.calls if "refunds" in what]
+
+
+def charge(now) -> None:
+    with suppress(processing.NeverGranted):  # the fixture's payment is for nothing
+        processing.advance(Payment.objects.get(), now)
 
 
 def test_an_intent_of_a_failed_payment_that_was_not_paid_stays_so(stripe, attempt, now):

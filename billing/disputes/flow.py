@@ -76,9 +76,7 @@ def advance(dispute: Dispute, now: datetime) -> datetime | None:
     """Read the dispute and do what its state asks for. Returns when to look again."""
     found = money_back.dispute(dispute.reference)
     with transaction.atomic():
-        # In the order in which choosing a plan locks them.
-        Customer.objects.select_for_update(no_key=True).get(pk=dispute.customer_id)
-        list(Subscription.objects.select_for_update().filter(customer=dispute.customer_id))
+        _lock_sales(dispute.customer_id)
         row = Dispute.objects.select_for_update().get(pk=dispute.pk)
         if (row.state, row.status) != (dispute.state, dispute.status):
             raise Snooze("another worker has just read this dispute")
@@ -99,6 +97,15 @@ def advance(dispute: Dispute, now: datetime) -> datetime | None:
     if found.state == State.WON:
         owed.grant(dispute, now)
     return None
+
+
+def _lock_sales(customer_id: UUID) -> None:
+    """Wait until nothing is being sold to the customer, and have what is sold next find the freeze.
+
+    Plans, top-ups and recharges lock the customer, renewals the subscription, in this order.
+    """
+    Customer.objects.select_for_update(no_key=True).get(pk=customer_id)
+    list(Subscription.objects.select_for_update().filter(customer=customer_id).order_by("pk"))
 
 
 def _follow(dispute: Dispute, before: str, now: datetime) -> None:
@@ -222,6 +229,7 @@ def freeze(customer_id: UUID, now: datetime) -> None:
     is still to be paid, or for a recharge is not.
     """
     with transaction.atomic():
+        _lock_sales(customer_id)
         mine = Subscription.objects.filter(customer_id=customer_id)
         _give_up_unpaid(mine.exclude(plan__in=_NOT_RENEWED), ON_HOLD, now)
         mirror_again(customer_id=customer_id, now=now)

@@ -32,6 +32,7 @@ from .acknowledgement import (
 )
 from .budgets import Budget, BudgetExceeded, set_budget
 from .entries import RESERVATION_SECONDS
+from .freezing import set_frozen
 from .grants import SEGMENT_FIELDS, Segment, adjust, expire_ended, record_grant, start_or_end_grant
 from .history import Change, Outlook, changes, outlook
 from .outcomes import AlreadyResolved, InsufficientCredits, KeyReused, Reserved, Spend, WalletFrozen
@@ -42,7 +43,6 @@ from .reservations import (
     release,
     renew,
     reserve,
-    set_frozen,
     spend_all,
     wallet_of,
 )

@@ -13,7 +13,6 @@ from typing import Any
 from uuid import UUID
 
 from django.db import connection, transaction
-from django.db.models import F, Max
 
 from billing.hours import floor_hour
 from billing.models import LedgerEntry, Reservation, Wallet
@@ -23,7 +22,6 @@ from .entries import CHANGE_WALLET, RESERVATION_SECONDS, write
 from .grants import consume, expire_ended, reallocate
 from .outcomes import AlreadyResolved, InsufficientCredits, KeyReused, Reserved, Spend, WalletFrozen
 
-BY_STAFF = "staff"  # why a wallet is frozen, if no other reason is given
 NO_EXPIRY_CHECK = datetime(1970, 1, 1, tzinfo=UTC)  # earlier than any end of credits
 
 
@@ -320,28 +318,3 @@ def _make_available(reservation_id: int, state: str, now: datetime) -> None:
         if api_key_id:
             budgets.settle(api_key_id, held=reserved, captured=0, now=now)
         cursor.execute(CHANGE_WALLET, [0, reserved, wallet_id])
-
-
-def set_frozen(*, wallet_id: int, frozen: bool, now: datetime, reason: str | None = None) -> None:
-    """Stop or allow new reservations. Open reservations can still be captured.
-
-    Each `reason` holds the wallet by itself; without one, freezing is by staff, and unfreezing
-    lifts all reasons. A freeze is dated no earlier than the last reservation made before it, as the
-    caller may have read `now` long before this runs.
-    """
-    with transaction.atomic():
-        # After this lock, a concurrent reservation is committed or will find the wallet frozen.
-        wallet = Wallet.objects.select_for_update().get(id=wallet_id)
-        named = reason or BY_STAFF
-        if frozen:
-            reasons = [*(one for one in wallet.frozen_by if one != named), named]
-        else:
-            reasons = [one for one in wallet.frozen_by if reason and one != reason]
-        frozen_at = wallet.frozen_at if reasons else None
-        if reasons and frozen_at is None:
-            rows = Reservation.objects.filter(wallet_id=wallet_id)
-            last_at = rows.aggregate(at=Max("created_at"))["at"]
-            frozen_at = max(now, last_at or now)
-        Wallet.objects.filter(id=wallet_id).update(
-            frozen_at=frozen_at, frozen_by=reasons, version=F("version") + 1
-        )

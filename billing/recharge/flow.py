@@ -28,6 +28,7 @@ from typing import Any, Literal
 
 from django.db import transaction
 
+from accounts.models import Customer
 from billing import ledger, metronome, plans
 from billing.live.wake import wake
 from billing.metronome.contracts import invoice_status
@@ -87,6 +88,8 @@ def _ask_for_payment(recharge: Recharge, now: datetime) -> datetime | None:
     The settings stay locked, so that the limit compared with is the one in force.
     """
     with transaction.atomic():
+        # A freeze waits for this, or this finds the wallet frozen.
+        Customer.objects.select_for_update(no_key=True).get(pk=recharge.customer_id)
         rows = AutoRecharge.objects.select_for_update()
         settings = rows.filter(customer_id=recharge.customer_id).first()
         is_on_hold = ledger.is_on_hold(recharge.customer_id)

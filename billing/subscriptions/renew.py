@@ -184,8 +184,12 @@ def _payment(subscription: Subscription, period: int, now: datetime) -> Payment 
         if (row.state, row.next_plan, row.failure) != as_read:  # ended, or called off
             raise Snooze("the subscription has just changed")
         is_asked = Payment.objects.filter(subscription=subscription, period=period).exists()
-        if row.state == State.ACTIVE and not is_asked and requested_plan(subscription.customer):
-            raise Snooze("another plan is about to follow this one", seconds=PAYMENT_CHECK_SECONDS)
+        if row.state == State.ACTIVE and not is_asked:
+            if requested_plan(subscription.customer):
+                words = "another plan is about to follow this one"
+                raise Snooze(words, seconds=PAYMENT_CHECK_SECONDS)
+            if ledger.is_on_hold(subscription.customer_id):  # frozen since it was looked at
+                raise Snooze("the wallet has just been frozen")
         payment = payments.request_plan_payment(
             subscription=subscription,
             period=period,

@@ -43,6 +43,8 @@ class MoneyBack(Operators):
         # Cents and credits that staff was shown before a refund was confirmed, by payment.
         self.agreed_refunds: dict[UUID, set[tuple[int, int]]] = defaultdict(set)
         self.lifted: dict[UUID, set[str]] = defaultdict(set)  # by staff: reasons of a freeze
+        # Wallets that were frozen at the last look: since when, why, and what was charged by then.
+        self.frozen: dict[UUID, tuple[datetime, list[str], set[UUID]]] = {}
         # How often something was looked at; when a customer last asked for anything that costs,
         # and when a dispute was first seen to have stopped all that costs, in that count.
         self.turn = 0
@@ -132,6 +134,7 @@ class MoneyBack(Operators):
         with self.chaos.elsewhere():  # else the moment given might be long past
             wallet = ledger.wallet_of(customer.pk)
             self.lifted[customer.pk] |= set(wallet.frozen_by)
+            self.frozen.pop(customer.pk, None)
             act = disputing.unfreeze if wallet.frozen_at else disputing.freeze
             act(customer.pk, self.now())
 

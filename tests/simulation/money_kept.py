@@ -4,8 +4,10 @@ and nothing is charged after a dispute for which its customer has not asked."""
 from __future__ import annotations
 
 from collections import Counter
+from datetime import datetime
 from decimal import ROUND_HALF_UP, Decimal
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 from django.db.models import Q
 
@@ -62,6 +64,22 @@ def keeps_off(world: World) -> None:
         later = PaymentAttempt.objects.filter(payment__customer=dispute.customer_id)
         later = later.filter(created_at__gt=at).exclude(payment__in=under_way_then)
         assert not later.exists(), f"{list(later)} after {dispute}"
+
+
+def begins_nothing_frozen(world: World) -> None:
+    """Nothing is asked to be charged while a wallet is frozen, whatever clock has dated the rows.
+
+    Looked at by the rows: those of a step in which it was frozen are taken for older."""
+    seen: dict[UUID, tuple[datetime, list[str], set[UUID]]] = {}
+    for wallet in Wallet.objects.exclude(frozen_at=None):
+        mine = Payment.objects.filter(customer=wallet.customer_id, is_by_metronome=False)
+        asked = set(mine.values_list("pk", flat=True))
+        at, reasons, before = world.frozen.get(wallet.customer_id, (None, [], set()))
+        # One that was lifted and put on again since is another one.
+        if at == wallet.frozen_at and set(reasons) & set(wallet.frozen_by):
+            assert asked == before, f"{asked - before} are charged for a frozen {wallet}"
+        seen[wallet.customer_id] = wallet.frozen_at, wallet.frozen_by, asked
+    world.frozen = seen
 
 
 def taken_of(grant: CreditGrant) -> int:

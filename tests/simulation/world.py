@@ -72,6 +72,7 @@ class World(MakingAgain, streams.Streams, hooks.Hooks, ChangingPlans, top_ups.To
             streams.keep_their_budgets()
             top_ups.keep_their_limits(self)
             money_kept.keeps_off(self)
+            money_kept.begins_nothing_frozen(self)
         overage.nobody_is_billed(self)
 
     def meanwhile(self) -> None:

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import timedelta
 
 import pytest
+from django.db import connection
 
 from billing import recharge as recharges
 from billing.disputes import flow
-from billing.models import AutoRecharge, Contract, Payment, Subscription
+from billing.models import AutoRecharge, Contract, Payment, Subscription, Wallet
 from billing.packs import requests as packs
-from billing.subscriptions import choose, dunning
+from billing.refunds.tests.test_concurrency import together
+from billing.subscriptions import choose, dunning, renew
 from billing.subscriptions.periods import months_after
+from billing.tests.meanwhile import Meanwhile
 from billing.tests.money_stage import agree, burn, save, select
+from jobs.errors import Snooze
 from mails.models import OutboundMail
 
 pytestmark = pytest.mark.django_db
+STATEMENTS_MAX = 60  # more than one renewal takes
 DECLINED = "pm_card_chargeCustomerFail"
 
 
@@ -143,3 +149,54 @@ def test_a_recharge_that_was_asked_for_before_is_not_charged(bank, alice, plan):
     row = AutoRecharge.objects.get()
     assert (row.enabled, row.failure) == (False, recharges.ON_HOLD)
     assert OutboundMail.objects.filter(kind="recharge.declined").count() == 1
+
+
+# --- In the same moment ---------------------------------------------------------------------------
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_renewal_that_a_freeze_overtakes_is_not_charged(bank, alice, plan):
+    """Whichever statement of the renewal it comes before."""
+    until = plan.period_end_at - bank.now() + timedelta(seconds=1)
+    bank.stage.advance(seconds=until.total_seconds())
+    now = bank.now()
+    for number in range(1, STATEMENTS_MAX):
+        before: list[int] = []
+        staff = Meanwhile(number, lambda: before.append(frozen(alice, now)))  # noqa: B023
+        with connection.execute_wrapper(staff), suppress(Snooze):
+            renew.advance(Subscription.objects.get(), now)
+        if not staff.is_done:
+            break
+        assert [Payment.objects.count()] == before, f"before statement {number}"
+        if before == [2]:
+            break
+        flow.unfreeze(alice.pk, now)
+    assert number > 5 and Payment.objects.count() == 2
+
+
+def frozen(alice, now) -> int:
+    """How many payments there were as staff froze the credits."""
+    flow.freeze(alice.pk, now)
+    return Payment.objects.count()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_is_sold_while_staff_freezes_was_sold_before(bank, alice, plan):
+    """In many threads, each of which has looked at the clock before or after the others."""
+    first, base = Payment.objects.get(), bank.now()
+
+    def act(number):
+        now = base + timedelta(seconds=number)
+        if number == 3:
+            flow.freeze(alice.pk, now)
+            return
+        with suppress(packs.PurchaseRefused):
+            packs.buy(
+                customer=alice, amount_cents=2_500, shown_credits=100_000, key=f"{number}", now=now
+            )
+
+    together(act)
+
+    frozen_at = Wallet.objects.get().frozen_at
+    sold = Payment.objects.exclude(pk=first.pk).values_list("created_at", flat=True)
+    assert frozen_at and all(at <= frozen_at for at in sold), sorted(sold)

@@ -7,7 +7,7 @@ from django.db.models import Sum
 
 from billing import ledger
 from billing.ledger import reservations
-from billing.models import CreditGrant, LedgerEntry, Reservation, Wallet
+from billing.models import CreditGrant, LedgerEntry, Payment, Reservation, Wallet
 from conftest import fund
 
 pytestmark = pytest.mark.django_db
@@ -122,6 +122,20 @@ def test_a_freeze_is_dated_no_earlier_than_the_last_reservation_before_it(wallet
     ledger.set_frozen(wallet_id=wallet.id, frozen=True, now=now)
 
     assert assert_sound(wallet).frozen_at == reserved_at
+
+
+def test_a_freeze_is_dated_no_earlier_than_the_last_payment_before_it(alice, wallet, now):
+    ledger.set_frozen(wallet_id=wallet.id, frozen=True, now=now)
+    assert assert_sound(wallet).frozen_at == now, "nothing came before it"
+    ledger.set_frozen(wallet_id=wallet.id, frozen=False, now=now)
+    asked_at = now + timedelta(minutes=2)
+    Payment.objects.create(
+        customer=alice, kind="pack", amount_cents=2_500, gateway="stripe", created_at=asked_at
+    )
+
+    ledger.set_frozen(wallet_id=wallet.id, frozen=True, now=now)
+
+    assert assert_sound(wallet).frozen_at == asked_at
 
 
 def test_a_wallet_frozen_between_read_and_update_is_reported_as_frozen(wallet, now):

@@ -32,6 +32,7 @@ from billing.models import (
     Wallet,
 )
 from billing.models.wallets import DISPUTE_HOLD
+from billing.payments import kept
 from billing.payments import requests as payments
 from billing.payments.gateways.stripe import money_back
 from billing.recharge import mirror_again, switch_off
@@ -165,6 +166,7 @@ def _give_up_unpaid(rows: QuerySet[Subscription], reason: str, now: datetime) ->
 def _take_credits(dispute: Dispute, now: datetime) -> datetime | None:
     """Take what is left of the payment's credits, here and then at Metronome; never below zero.
 
+    If the bank has only a part of the money, what the rest pays for stays (`payments.kept`).
     What is reserved may still be captured; it is waited for, as nothing more can be reserved. So
     are credits that are still on their way, or that may come back.
     """
@@ -185,15 +187,15 @@ def _take_credits(dispute: Dispute, now: datetime) -> datetime | None:
             rows = Dispute.objects.select_for_update().filter(pk=dispute.pk, credits_taken=None)
             if rows.first() is None:
                 raise Snooze("another worker has just taken them")
-            left = ledger.unreserved(grant, now) if grant.ends_at > now else 0
-            if left:
+            going = _going(payment, grant, now)
+            if going:
                 try:
-                    ledger.reduce(grant_id=grant.pk, credits=left, now=now)
+                    ledger.reduce(grant_id=grant.pk, credits=going, now=now)
                 except ledger.NotLeft:
                     raise Snooze("credits were spent in this moment") from None
             grant.refresh_from_db()
             Dispute.objects.filter(pk=dispute.pk).update(
-                credits_taken=left, reduced_to=grant.reduced_to if left else None
+                credits_taken=going, reduced_to=grant.reduced_to if going else None
             )
         dispute.refresh_from_db()
         wake(grant.wallet_id)
@@ -202,6 +204,14 @@ def _take_credits(dispute: Dispute, now: datetime) -> datetime | None:
         contracts.set_amount(grant, key=key, credits=dispute.reduced_to)
     Dispute.objects.filter(pk=dispute.pk).update(taken_at=now)
     return None
+
+
+def _going(payment: Payment, grant: CreditGrant, now: datetime) -> int:
+    """How many of the credits that are left go with the money."""
+    if grant.ends_at <= now:
+        return 0
+    beyond = grant.granted - kept.credits_kept(payment, grant)
+    return max(0, min(ledger.unreserved(grant, now), beyond))
 
 
 def _may_come_back(grant: CreditGrant) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 from django.db import transaction
 
 from billing.disputes import flow as disputes
-from billing.models import InboundWebhook, Payment, PaymentAlert, PaymentAttempt, Refund
+from billing.models import Dispute, InboundWebhook, Payment, PaymentAlert, PaymentAttempt, Refund
 from billing.payments.gateways.stripe import money_back
 from billing.recharge import gate
 from jobs.errors import Rejected, Snooze
@@ -17,6 +17,7 @@ from .stripe_objects import GATEWAY, by_metadata, object_of
 
 Kind = PaymentAlert.Kind
 NOT_OURS = "ignored: no payment of ours"
+CAME_BACK = "It came back, and a lost dispute has taken the credits: give credits, or pay it."
 # A refund may be told of before our worker has stored its id.
 UNKNOWN_REFUND_SECONDS = 60
 # A charge of Metronome's own may be disputed before Metronome has told us of it.
@@ -65,7 +66,7 @@ def read_refunds(event: InboundWebhook, now: datetime) -> str:
         if one.reference in known:
             continue
         if one.is_refused:
-            _close(Kind.FOREIGN_REFUND, one.reference, "the bank refused it", now, amount_cents=0)
+            _refused(attempt.payment, one.reference, now)
         else:
             told += 1
             _open(attempt.payment, Kind.FOREIGN_REFUND, one.reference, one.amount_cents, "", now)
@@ -73,6 +74,21 @@ def read_refunds(event: InboundWebhook, now: datetime) -> str:
         ungranted = Payment.objects.charged_not_granted().filter(pk=attempt.payment_id)
         ungranted.filter(state=Payment.State.CHARGED).run_now(now)
     return f"payment {attempt.payment_id}: {told} refunds made at Stripe"
+
+
+def _refused(payment: Payment, reference: str, now: datetime) -> None:
+    """The bank sent a refund of theirs back: its money is with us.
+
+    If a lost dispute has taken the credits by then, a person decides. The bank took only what the
+    refund had left of the charge, so the customer has neither this money nor what it had bought.
+    """
+    lost = Dispute.objects.filter(payment=payment, state=Dispute.State.LOST, credits_taken__gt=0)
+    alerts = PaymentAlert.objects.filter(kind=Kind.FOREIGN_REFUND, reference=reference)
+    if not lost.exists():
+        _close(Kind.FOREIGN_REFUND, reference, "the bank refused it", now, amount_cents=0)
+        return
+    news = alerts.filter(amount_cents__gt=0)  # told again, it stays as staff has left it
+    news.update(amount_cents=0, detail=CAME_BACK, closed_at=None, closed_because="")
 
 
 def read_dispute(event: InboundWebhook, now: datetime) -> str:

@@ -21,11 +21,20 @@ from datetime import datetime
 from typing import Any
 
 from django.db import transaction
+from django.db.models import F
 
 from billing import ledger, metronome
 from billing.live.wake import wake
-from billing.models import AutoRecharge, Dispute, Payment, PaymentAttempt, Recharge, Refund
-from billing.payments import attempts, gateways
+from billing.models import (
+    AutoRecharge,
+    CreditGrant,
+    Dispute,
+    Payment,
+    PaymentAttempt,
+    Recharge,
+    Refund,
+)
+from billing.payments import attempts, gateways, kept
 from billing.payments.gateways import AlreadyRefunded, GatewayDeclined, RefundState
 from billing.sync import contracts
 from jobs.errors import Rejected, Snooze
@@ -174,7 +183,8 @@ def _give_back(refund: Refund, now: datetime) -> None:
     grant = refund.grant
     if grant and refund.reduced_to is not None and grant.ends_at > now:
         _cut_down(refund, now)  # never after this
-        key, whole = f"vocalis-refund-again-{refund.pk}", refund.reduced_to + refund.credits
+        base = _left_by_dispute(refund, grant)
+        key, whole = f"vocalis-refund-again-{refund.pk}", base + refund.credits
         contracts.set_amount(grant, key=key, credits=whole)
     with transaction.atomic():
         _move(refund, State.CALLED_OFF, settled_at=now)
@@ -185,9 +195,39 @@ def _give_back(refund: Refund, now: datetime) -> None:
             rows.run_now(now, state=Payment.State.CHARGED, failure="")  # a person decides on it
         else:
             rows.update(state=Payment.State.CHARGED, failure="", settled_at=now)
-            ledger.restore(grant_id=grant.pk, credits=refund.credits, now=now)
+            if refund.credits:
+                ledger.restore(grant_id=grant.pk, credits=refund.credits, now=now)
     if grant:
         wake(grant.wallet_id)
+
+
+def _left_by_dispute(refund: Refund, grant: CreditGrant) -> int:
+    """How many credits the grant has at Metronome before some come back.
+
+    Of a payment whose dispute was lost before the refund came back, only those come back that the
+    money with us pays for (`payments.kept`). The others go with the dispute, which is stored before
+    Metronome is told. Raises Snooze while the dispute is just taking credits.
+    """
+    with transaction.atomic():
+        lost = Dispute.objects.select_for_update().filter(
+            payment=refund.payment, state=Dispute.State.LOST, credits_taken__isnull=False
+        )
+        # The last one that took some has left the least.
+        dispute = lost.order_by(F("reduced_to").asc(nulls_last=True)).first()
+        if dispute is None:
+            return refund.reduced_to or 0
+        if dispute.taken_at is None:
+            raise Snooze("the dispute is just taking credits")
+        grant.refresh_from_db()
+        back = max(0, min(refund.credits, kept.credits_kept(refund.payment, grant) - grant.granted))
+        if going := refund.credits - back:
+            as_read = Refund.objects.filter(pk=refund.pk, state=refund.state)
+            if not as_read.filter(credits=refund.credits).update(credits=back):
+                raise Snooze("another worker has moved this refund on")
+            Dispute.objects.filter(pk=dispute.pk).update(credits_taken=F("credits_taken") + going)
+            refund.credits = back
+    base = refund.reduced_to if dispute.reduced_to is None else dispute.reduced_to
+    return base or 0
 
 
 def _attempt(refund: Refund) -> PaymentAttempt:

@@ -10,6 +10,7 @@ from accounts.models import Customer, User
 from billing import ledger
 from billing.live.wake import wake
 from billing.models import Payment, Refund, Subscription
+from billing.payments import kept
 from billing.payments import requests as payments
 from billing.recharge import switch_off
 from billing.subscriptions import choose
@@ -78,9 +79,15 @@ def send_again(refund: Refund, now: datetime) -> None:
 def settle_by_hand(refund: Refund, *, how: str, now: datetime) -> None:
     """Note that what came back was paid in another way, and tell the customer `how`.
 
-    Raises NotPossible.
+    Raises NotPossible, also if the customer's bank has that money already.
     """
     with transaction.atomic():
+        payment = Payment.objects.select_for_update().get(pk=refund.payment_id)
+        if kept.at_bank_cents(payment) and kept.kept_cents(payment) < refund.amount_cents:
+            raise NotPossible(
+                "the customer disputes it, and the bank has this money: give the credits back, of "
+                "which a lost dispute takes what its money has bought"
+            )
         came_back = Refund.objects.filter(pk=refund.pk, state=State.REFUSED)
         if not came_back.update(
             state=State.PAID_BACK, settled_at=now, failure=f"Paid by hand: {how}"

@@ -198,8 +198,26 @@ def _did_what_it_does(world: World, dispute: Dispute) -> None:
     if dispute.state == Dispute.State.LOST and dispute.payment.grant_id:
         grant = dispute.payment.grant
         assert dispute.taken_at and dispute.credits_taken is not None, f"{dispute} took nothing"
-        is_left = grant.remaining > _returned_to(grant) and grant.ends_at > world.now()
-        assert not is_left, f"{dispute} left {grant}"
+        paid_for, spent = _paid_for(dispute.payment), grant.granted - grant.remaining
+        stays = max(0, paid_for - spent) + _returned_to(grant)
+        is_left = grant.remaining > stays and grant.ends_at > world.now()
+        assert not is_left, f"{dispute} left {grant}: {paid_for} credits are paid for"
+        # Unless a refund of somebody at Stripe came back afterwards: then a person decides.
+        returned = PaymentAlert.objects.filter(payment=dispute.payment, amount_cents=0)
+        whole = grant.granted + taken_of(grant)
+        is_enough = grant.granted >= min(whole, paid_for) or returned.exists()
+        assert is_enough, f"{dispute} took too much of {grant}: {paid_for} credits are paid for"
+
+
+def _paid_for(payment: Payment) -> int:
+    """The credits of a payment that what is kept of it has paid for: a share of all of them."""
+    grant = payment.grant
+    assert grant
+    by_hand = Refund.objects.filter(payment=payment, failure__startswith=BY_HAND)
+    upgrades = Subscription.objects.filter(taken_from=grant).exclude(state="failed")
+    kept = kept_cents(payment) - sum(by_hand.values_list("amount_cents", flat=True))
+    kept -= sum(upgrades.values_list("paid_back_cents", flat=True))
+    return max(0, kept * (grant.granted + taken_of(grant)) // payment.amount_cents)
 
 
 def _returned_to(grant: CreditGrant) -> int:
@@ -225,11 +243,17 @@ def _refunds_agree(world: World) -> None:
     refused = Refund.objects.filter(state=Refund.State.PAID_BACK, settled_at=None)
     assert not refused.exists(), list(refused)
     for refund in Refund.objects.select_related("payment__subscription", "payment__purchase"):
+        payment, shown = refund.payment, world.agreed_refunds[refund.payment_id]
+        lost = Dispute.objects.filter(payment=payment, state=Dispute.State.LOST)
+        if refund.state == Refund.State.CALLED_OFF and lost.exists():
+            # Of those that came back the dispute may have taken some.
+            of_amount = [credits for cents, credits in shown if cents == refund.amount_cents]
+            assert refund.credits <= max(of_amount, default=-1), f"{refund} was never shown"
+            continue
         does = refund.amount_cents, refund.credits
-        assert does in world.agreed_refunds[refund.payment_id], f"{refund} was never shown"
+        assert does in shown, f"{refund} was never shown"
         if refund.grant is None:
             continue
-        payment = refund.payment
         share = price_cents(payment) * refund.credits // bought(payment)[1]
         if payment.net_cents:
             share += payment.tax_cents * min(share, payment.net_cents) // payment.net_cents

@@ -125,6 +125,30 @@ def test_one_of_theirs_that_the_bank_refuses_needs_nobody_any_more(bank, alice, 
     assert preview(plan, bank.now()).amount_cents == 4_900
 
 
+def test_one_that_comes_back_after_a_dispute_took_the_credits_asks_for_a_person(bank, alice, plan):
+    """The bank took what that refund had left of the charge; the customer has neither now."""
+    world = bank.box.world
+    made = in_dashboard(bank, plan, 1_000)
+    row = disputes.open_(world, bank.charge_of(plan))
+    assert row["amount"] == 3_900
+    disputes.move_on(world, row, "lost")
+    bank.work()
+    PaymentAlert.objects.update(closed_at=bank.now(), closed_because="seen")
+    assert agree(alice) == 0
+
+    at_stripe.fail(world, made, "unknown")
+    bank.work()
+
+    alert = PaymentAlert.objects.get()
+    assert (alert.amount_cents, alert.closed_at) == (0, None)
+    assert "give credits, or pay it" in alert.detail
+    alert.closed_at = bank.now()
+    alert.save()
+    world.emit("refund.failed", made)  # told again
+    bank.work()
+    assert PaymentAlert.objects.get().closed_at
+
+
 def test_an_early_warning_is_told_until_nothing_is_left_to_do(bank, alice, plan):
     warnings.warn(bank.box.world, bank.charge_of(plan))
     bank.work()

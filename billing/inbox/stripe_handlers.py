@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 
 from django.db import transaction
@@ -143,10 +144,9 @@ def _late(attempt: PaymentAttempt, payment: Payment, now: datetime) -> str:
     charge = charges.StripeGateway().find(attempt)
     if charge is None or charge.state != ChargeState.PAID:
         return f"payment {payment.pk} is {payment.state}"
-    try:
+    done = ""
+    with suppress(late.BankHasIt):
         done = late.pay_back(attempt, charges.StripeGateway(), charge)
-    except late.BankHasIt:
-        return late.take(attempt, charge, now)
     if attempt.page_reference:
         pay_page.forget_card(attempt, pay_page.look(attempt, is_over=True, now=now), now)
-    return done
+    return done or late.take(attempt, charge, now)

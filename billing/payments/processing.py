@@ -29,6 +29,7 @@ of state is a conditional UPDATE, so that a worker that another one has overtake
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -264,11 +265,12 @@ def _await_page(payment: Payment, now: datetime) -> datetime | None:
     if charge.state == ChargeState.PENDING:
         return _follow(payment, attempt, charge, now)
     if failure:
-        try:
-            late.pay_back(attempt, gateway(payment.gateway), charge)
-        except late.BankHasIt:
-            return _follow(payment, attempt, charge, now)
+        is_back = False
+        with suppress(late.BankHasIt):
+            is_back = bool(late.pay_back(attempt, gateway(payment.gateway), charge))
         pay_page.forget_card(attempt, visit, now)
+        if not is_back:
+            return _follow(payment, attempt, charge, now)
         with transaction.atomic():
             attempts.record(attempt, Outcome.CANCELLED, charge)
             _fail(payment, f"{failure} {PAID_BACK}", now)

@@ -11,6 +11,7 @@ from billing.models import (
     Dispute,
     Payment,
     PaymentAttempt,
+    PaymentMethod,
     Purchase,
     Recharge,
     Subscription,
@@ -253,6 +254,7 @@ def test_what_was_called_off_paid_and_disputed_is_decided_by_the_bank(till, end,
     row = paid_too_late(till)
     payment = Payment.objects.get()
     assert (payment.state, payment.last_error) == ("charged", "")
+    keeps_no_card(till)
 
     disputes.move_on(till.shop.box.world, row, end)
     till.work()
@@ -262,6 +264,35 @@ def test_what_was_called_off_paid_and_disputed_is_decided_by_the_bank(till, end,
     assert agree(till.customer) == credits
     assert Dispute.objects.get().state == end
     assert not Payment.objects.charged_not_granted().exists()
+
+
+def test_what_was_given_up_here_paid_and_disputed_keeps_no_card(till):
+    """A page that we could not close, as if we had never heard that it was opened."""
+    page = till.go()
+    Payment.objects.cancel(state="failed", failure="An operator gave it up.")
+    PaymentAttempt.objects.update(outcome="cancelled")
+    till.work()
+    assert Purchase.objects.get().state == "failed"
+    till.pay(page)
+    row = disputes.open_(till.shop.box.world, *till.shop.box.world.store.charges)
+    till.work()
+    payment = Payment.objects.get()
+    assert (payment.state, payment.last_error) == ("charged", "")
+    keeps_no_card(till)
+
+    disputes.move_on(till.shop.box.world, row, "won")
+    till.work()
+    till.advance(hours=1)
+    till.work()
+
+    assert agree(till.customer) == 100_000
+    assert Purchase.objects.get().state == "granted"
+
+
+def keeps_no_card(till) -> None:
+    """The card that was typed in for what had ended is not kept, here or at Stripe."""
+    assert not PaymentMethod.objects.exists()
+    assert not [one for one in till.shop.box.world.store.payment_methods if one["customer"]]
 
 
 def test_an_attempt_that_had_ended_is_taken_if_the_payment_failed(bank, alice, ungranted):

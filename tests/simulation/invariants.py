@@ -134,9 +134,6 @@ def _rules() -> tuple[list[str], str, tuple[Any, ...]]:
         "a top-up is granted with its payment": Purchase.objects.filter(state="granted").exclude(
             grant__isnull=False, payment__grant=F("grant")
         ),
-        "a top-up that failed was not charged": Purchase.objects.filter(
-            state="failed", payment__state__in=["charged", "refunding", "refunded"]
-        ),
         "an ended plan charges nothing more": Payment.objects.filter(
             created_at__gt=F("subscription__ended_at")
         ),

@@ -18,13 +18,14 @@ from notifications import delivery
 from usage.models import UsageEvent
 from usage.speech import outcome
 
-from . import chaos, invariants, overage, stage
+from . import chaos, invariants, late_money, overage, stage
 from .gated import GatedWorld
 from .story import STEPS_TOLD, last_steps
 from .taxed import TaxedWorld
 from .world import World, simulate
 
 BATCH = 10
+SEEDS_TO_REACH = 120  # within which each rare path is come to, several times on average
 BUG_SEEDS = 40  # within which a bug that is put in must show
 ON_SQLITE = settings.DATABASES["default"]["ENGINE"].endswith("sqlite3")
 SEEDS = 300 if ON_SQLITE else 200
@@ -45,6 +46,18 @@ def test_money_never_lies(first):
 def test_money_never_lies_with_tax_or_where_metronome_charges(kind):
     for seed in range(BATCH):
         simulate(seed, kind)
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.django_db(transaction=True)
+def test_the_rare_paths_of_money_are_among_the_seeds():
+    """Or nobody would notice that the dice do not come to them any more."""
+    missing = set(late_money.REACHED)
+    for seed in range(SEEDS_TO_REACH):
+        missing -= simulate(seed).reached
+        if not missing:
+            return
+    raise AssertionError(f"never in {SEEDS_TO_REACH} seeds: {missing}")
 
 
 if ON_SQLITE:  # PostgreSQL gives rows that are due at the same moment in any order

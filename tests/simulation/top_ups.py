@@ -11,6 +11,7 @@ from uuid import UUID
 
 from django.utils import timezone
 
+from accounts.models import Customer
 from billing import plans, recharge
 from billing.models import AutoRecharge, Payment, Purchase, Recharge
 from billing.packs import requests as packs
@@ -71,33 +72,35 @@ class TopUps(Payers):
     def top_up_at_page(self) -> None:
         """The same with any card, at Stripe's page: in one tab or two, and perhaps by an old form.
         Its tab is closed, or they go on there at once."""
-        customer = self.anyone()
-        cents = self.dice.choice([500, 1_000, 1_234, 2_500])
-        if not customer:
+        if not (customer := self.anyone()):
             return
         with suppress(packs.PurchaseRefused, Unavailable, Rejected, GatewayDeclined):
-            found = packs.preview(customer=customer, amount_cents=cents, now=self.now())
-            old = Purchase.objects.filter(customer=customer, amount_cents=cents)
-            old = old.filter(key__endswith=AT_PAGE).order_by("pk")
+            old = Purchase.objects.filter(customer=customer, key__endswith=AT_PAGE).order_by("pk")
             keys = [self.key("pack") + AT_PAGE, *old.values_list("key", flat=True)]
-            key = self.dice.choice(keys)
-            self.shown.setdefault(key, (found.total_cents, found.credits))
-            self.note_wish(customer)
-            for _ in range(self.dice.choice([1, 1, 2])):
-                purchase, url = packs.buy_at_page(
-                    customer=customer,
-                    amount_cents=found.amount_cents,
-                    shown_tax_cents=found.tax_cents,
-                    shown_credits=found.credits,
-                    is_card_kept=bool(found.is_card_kept),
-                    key=key,
-                    urls=_ways_back,
-                    now=self.now(),
-                )
-                if url:
-                    self.pay_pages.append((purchase.payment_id, url))
+            self.go_to_page(customer, self.dice.choice(keys))
         if self.dice.random() < 0.6:
             self.visit_pay_page()
+
+    def go_to_page(self, customer: Customer, key: str) -> None:
+        """Agree to what the page will charge, by one click or two. Raises what buying raises."""
+        again = Purchase.objects.filter(key=key).values_list("amount_cents", flat=True)
+        cents = again.first() or self.dice.choice([500, 1_000, 1_234, 2_500])
+        found = packs.preview(customer=customer, amount_cents=cents, now=self.now())
+        self.shown.setdefault(key, (found.total_cents, found.credits))
+        self.note_wish(customer)
+        for _ in range(self.dice.choice([1, 1, 2])):
+            purchase, url = packs.buy_at_page(
+                customer=customer,
+                amount_cents=found.amount_cents,
+                shown_tax_cents=found.tax_cents,
+                shown_credits=found.credits,
+                is_card_kept=bool(found.is_card_kept),
+                key=key,
+                urls=_ways_back,
+                now=self.now(),
+            )
+            if url:
+                self.pay_pages.append((purchase.payment_id, url))
 
     def visit_pay_page(self) -> None:
         """Somebody pays there, goes back, or only looks; the page may be an old one, of something
@@ -196,6 +199,15 @@ def keep_their_limits(world: World) -> None:
         assert payment.net_cents == purchase.amount_cents
         charge = charges.get(charge_key(payment))
         assert charge is None or charge.amount_cents == payment.amount_cents
+
+
+def failed_is_not_charged(world: World) -> None:
+    """What was taken for a top-up that failed is not kept; only a bank may decide over it."""
+    charged = Purchase.objects.filter(state="failed", payment__state__in=TAKEN)
+    intents, charges = world.stripe.world.store.payment_intents, world.stripe.world.store.charges
+    for purchase in charged.select_related("payment"):
+        intent = intents[purchase.payment.gateway_reference]
+        assert charges[intent["latest_charge"]]["disputed"], f"{purchase} failed, and is charged"
 
 
 def agree() -> None:

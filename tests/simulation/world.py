@@ -24,6 +24,7 @@ from . import (
     again,
     hooks,
     invariants,
+    late_money,
     long_texts,
     mails,
     money_kept,
@@ -51,9 +52,10 @@ REFUSALS = (
 )
 
 
-class World(MakingAgain, streams.Streams, hooks.Hooks, ChangingPlans, top_ups.TopUps):
+class World(MakingAgain, streams.Streams, hooks.Hooks, ChangingPlans, late_money.LateMoney):
     checked_changes: int | None = None
     counted: int | None = None  # customers, if nobody has signed up since
+    reached: frozenset[str] = frozenset()  # rare paths, once the run is over
 
     # --- What happens
 
@@ -71,6 +73,7 @@ class World(MakingAgain, streams.Streams, hooks.Hooks, ChangingPlans, top_ups.To
             again.costs_nothing(self)
             streams.keep_their_budgets()
             top_ups.keep_their_limits(self)
+            top_ups.failed_is_not_charged(self)
             money_kept.keeps_off(self)
             money_kept.begins_nothing_frozen(self)
         overage.nobody_is_billed(self)
@@ -162,7 +165,10 @@ class World(MakingAgain, streams.Streams, hooks.Hooks, ChangingPlans, top_ups.To
             ("refund at Stripe", self.refund_at_stripe, 1),
             ("a dispute", self.dispute, 2),
             ("a dispute moves on", self.dispute_moves_on, 3),
-            ("unfreeze the disputed", self.unfreeze_disputed, 1),
+            ("a bank decides without credits", self.bank_decides_without_credits, 4),
+            ("pay what was given up", self.pay_what_was_given_up, 4),
+            ("a refund returns from a dispute", self.refund_returns_from_a_dispute, 6),
+            ("unfreeze the disputed", self.unfreeze_disputed, 3),
             ("early warning", self.warn, 1),
             ("top up at Stripe's page", self.top_up_at_page, 3),
             ("at the page", self.visit_pay_page, 3),
@@ -447,6 +453,7 @@ class World(MakingAgain, streams.Streams, hooks.Hooks, ChangingPlans, top_ups.To
         )
         self.settle_deliveries()
         told.at_rest(self)
+        self.reached = frozenset(late_money.reached(self))
 
 
 def simulate(seed: int, kind: type[World] = World) -> World:

@@ -32,16 +32,21 @@ from billing.refunds import preview as refunds
 from billing.refunds import requests as refund_requests
 from billing.subscriptions import change, choose
 from billing.sync import contracts
-from billing.tests.stripe_stage import GOOD
+from billing.tests.stripe_stage import CONFIRMED, GOOD
 from stripe_sandbox import declining
 from stripe_sandbox import disputes as banks
 
-from .gated import GatedWorld
+from .gated import GIVES_UP_AFTER, GatedWorld
 from .taxed import TaxedWorld
 from .world import World
 
 THRESHOLD, RECHARGE_TO = 300_000, 400_000  # above what the plan and the top-up bring
 WAIT_MINUTES = 20
+NEVER_CONFIRMED_HOURS = GIVES_UP_AFTER // timedelta(hours=1) + 1
+
+
+class UnpaidWorld(GatedWorld):
+    """One in which Metronome is not paid at first."""
 
 
 def tell(kind: type[World]) -> None:
@@ -68,6 +73,8 @@ def tell(kind: type[World]) -> None:
         top_up(world, customer)
         world.perform(lambda: world._request(customer, 900, "standard"))
         settle(world)
+        if isinstance(world, UnpaidWorld):
+            metronome_is_not_paid(world, customer)
         switch_recharges_on(world, customer, limit_cents=4_000)  # too little for one
         switch_recharges_on(world, customer, limit_cents=9_000)
         refund(world, Payment.objects.get(kind="pack", state="charged"))
@@ -130,6 +137,19 @@ def switch_recharges_on(world: World, customer: Customer, *, limit_cents: int) -
     settle(world)
 
 
+def metronome_is_not_paid(world: World, customer: Customer) -> None:
+    """One charge of Metronome's is declined, and one waits for a confirmation that never comes."""
+    declining.add(world.stripe.world, {"decline_code": "generic_decline", "times": 1})
+    switch_recharges_on(world, customer, limit_cents=20_000)
+    world.perform(lambda: world.save_card(customer, CONFIRMED))
+    settle(world)
+    switch_recharges_on(world, customer, limit_cents=21_000)
+    world.advance(hours=NEVER_CONFIRMED_HOURS)
+    settle(world)
+    world.perform(lambda: world.save_card(customer, GOOD))
+    settle(world)
+
+
 def refund(world: World, payment: Payment) -> None:
     world.goes_with_what_is_left(payment)
     found = refunds.preview(payment, world.now())
@@ -143,7 +163,10 @@ def lose(world: World, payment: Payment | None) -> None:
         return  # with some bugs
     store = world.stripe.world.store
     intent = store.payment_intents[payment.gateway_reference]
-    row = banks.open_(world.stripe.world, store.charges[intent["latest_charge"]], is_inquiry=False)
+    charge = store.charges[intent["latest_charge"]]
+    if charge["status"] != "succeeded":
+        return  # the same
+    row = banks.open_(world.stripe.world, charge, is_inquiry=False)
     settle(world)
     banks.move_on(world.stripe.world, row, "lost")
     settle(world)
@@ -269,6 +292,14 @@ BUGS: dict[str, tuple[type[World], list[Bug]]] = {
         GatedWorld,
         [(by_metronome, "record", lambda **_: SimpleNamespace(pk=0))],
     ),
+    "what was declined at Metronome counts as paid": (
+        UnpaidWorld,
+        [(by_metronome, "STATES", by_metronome.STATES | {"failed": PAID})],
+    ),
+    "what waits for a confirmation at Metronome counts as paid": (
+        UnpaidWorld,
+        [(by_metronome, "STATES", by_metronome.STATES | {"pending": PAID})],
+    ),
     "a dispute of Metronome's charge is ignored": (
         GatedWorld,
         [(stripe_money_back, "by_metadata", nothing), (stripe_money_back, "_attempt", nothing)],
@@ -282,13 +313,16 @@ BUGS: dict[str, tuple[type[World], list[Bug]]] = {
 
 @pytest.mark.timeout(300)
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize("kind", [World, TaxedWorld, GatedWorld])
+@pytest.mark.parametrize("kind", [World, TaxedWorld, GatedWorld, UnpaidWorld])
 def test_the_story_holds(kind):
     tell(kind)
 
     assert Refund.objects.filter(state="paid_back").count() == 2
     assert Dispute.objects.filter(state="lost").count() == 2
     assert Purchase.objects.filter(state="failed").count() == 1
+    unpaid = Recharge.objects.filter(payment__is_by_metronome=True, state="failed")
+    outcomes = unpaid.order_by("pk").values_list("payment__tries__outcome", flat=True)
+    assert list(outcomes) == (["declined", "cancelled"] if kind is UnpaidWorld else [])
 
 
 @pytest.mark.timeout(300)

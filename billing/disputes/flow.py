@@ -183,27 +183,48 @@ def _take_credits(dispute: Dispute, now: datetime) -> datetime | None:
             return now + timedelta(seconds=RESERVED_CHECK_SECONDS)
         if _may_come_back(grant):
             return now + timedelta(seconds=RETURNING_CHECK_SECONDS)
-        with transaction.atomic():
-            rows = Dispute.objects.select_for_update().filter(pk=dispute.pk, credits_taken=None)
-            if rows.first() is None:
-                raise Snooze("another worker has just taken them")
-            going = _going(payment, grant, now)
-            if going:
-                try:
-                    ledger.reduce(grant_id=grant.pk, credits=going, now=now)
-                except ledger.NotLeft:
-                    raise Snooze("credits were spent in this moment") from None
-            grant.refresh_from_db()
-            Dispute.objects.filter(pk=dispute.pk).update(
-                credits_taken=going, reduced_to=grant.reduced_to if going else None
-            )
-        dispute.refresh_from_db()
-        wake(grant.wallet_id)
-    if dispute.reduced_to is not None and grant.ends_at > now:
-        key = f"vocalis-dispute-taken-{dispute.pk}"
-        contracts.set_amount(grant, key=key, credits=dispute.reduced_to)
+    else:
+        _tell_metronome(dispute, grant, now)  # if a worker died before it did
+    is_all = _take_unreserved(dispute, payment, grant, now)
+    _tell_metronome(dispute, grant, now)
+    if not is_all:
+        return now + timedelta(seconds=RESERVED_CHECK_SECONDS)
     Dispute.objects.filter(pk=dispute.pk).update(taken_at=now)
     return None
+
+
+def _take_unreserved(dispute: Dispute, payment: Payment, grant: CreditGrant, now: datetime) -> bool:
+    """Take what goes and is not reserved. Returns whether that is all.
+
+    It is not where staff has unfrozen the wallet: what is reserved then is taken once it is free.
+    """
+    with transaction.atomic():
+        row = Dispute.objects.select_for_update().get(pk=dispute.pk)
+        if (row.credits_taken, row.taken_at) != (dispute.credits_taken, None):
+            raise Snooze("another worker has just taken them")
+        grant.refresh_from_db()
+        going = _going(payment, grant, now)
+        if going:
+            try:
+                ledger.reduce(grant_id=grant.pk, credits=going, now=now)
+            except ledger.NotLeft:
+                raise Snooze("credits were spent in this moment") from None
+        grant.refresh_from_db()
+        fields = {"reduced_to": grant.reduced_to} if going else {}
+        taken = (row.credits_taken or 0) + going
+        Dispute.objects.filter(pk=row.pk).update(credits_taken=taken, **fields)
+    dispute.refresh_from_db()
+    wake(grant.wallet_id)
+    beyond = min(grant.remaining, grant.granted - kept.credits_kept(payment, grant))
+    is_reserved = Reservation.objects.open().filter(wallet=grant.wallet_id).exists()
+    return beyond <= 0 or grant.ends_at <= now or not is_reserved
+
+
+def _tell_metronome(dispute: Dispute, grant: CreditGrant, now: datetime) -> None:
+    if dispute.reduced_to is not None and grant.ends_at > now:
+        # Each time that some are taken it is less, and told once.
+        key = f"vocalis-dispute-taken-{dispute.pk}-{dispute.reduced_to}"
+        contracts.set_amount(grant, key=key, credits=dispute.reduced_to)
 
 
 def _going(payment: Payment, grant: CreditGrant, now: datetime) -> int:

@@ -12,6 +12,7 @@ from billing.disputes import flow
 from billing.inbox import receive
 from billing.models import (
     AutoRecharge,
+    CreditGrant,
     Dispute,
     InboundWebhook,
     Payment,
@@ -232,6 +233,24 @@ def test_what_was_reserved_before_is_waited_for(bank, alice, plan):
     ledger.capture(reservation_id=reserved.id, now=bank.now(), amount=400)
     bank.advance(minutes=2)
     assert (balance(alice), Dispute.objects.get().credits_taken) == (0, 249_600)
+
+
+def test_what_is_reserved_of_a_wallet_that_staff_has_unfrozen_goes_once_it_is_free(
+    bank, alice, plan
+):
+    wallet = Wallet.objects.get()
+    row = open_dispute(bank, plan)
+    flow.unfreeze(alice.pk, bank.now())
+    reserved = ledger.reserve(wallet_id=wallet.pk, key="r", amount=1_000, now=bank.now())
+    move_on(bank, row, "lost")
+    dispute = Dispute.objects.get()
+    assert (balance(alice), dispute.credits_taken, dispute.taken_at) == (1_000, 249_000, None)
+
+    ledger.capture(reservation_id=reserved.id, now=bank.now(), amount=400)
+    bank.advance(minutes=2)
+
+    assert (balance(alice), Dispute.objects.get().credits_taken) == (0, 249_600)
+    assert Dispute.objects.get().taken_at and CreditGrant.objects.get().granted == 400
 
 
 def test_a_bank_may_take_back_what_was_won(bank, alice, plan):

@@ -41,16 +41,32 @@ def tables_emptied_quickly():
 
 
 @pytest.fixture(scope="session")
-def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix):
+def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix, django_db_blocker):
     """pytest-django's, before it makes the database, which need not outlive a crash of the machine.
 
     Only of the tests' own connections: the processes they start and kill sync as the product does.
+    It is a copy of one that is migrated; what Django migrates after that is there already.
     """
-    options = connection.settings_dict["OPTIONS"]
-    if connection.vendor == "sqlite":
-        options["init_command"] += "PRAGMA synchronous=OFF;"
-    else:
-        options["options"] = "-c synchronous_commit=off"
+    from tests import migrated
+
+    options, creation = connection.settings_dict["OPTIONS"], connection.creation
+    with pytest.MonkeyPatch.context() as patch:
+        if connection.vendor == "sqlite":
+            options["init_command"] += "PRAGMA synchronous=OFF;"
+
+            def create(*args, **options) -> str:
+                name = create_empty(*args, **options)
+                migrated.copy_sqlite(name)
+                return name
+
+            create_empty = creation._create_test_db
+            patch.setattr(creation, "_create_test_db", create)
+        else:
+            options["options"] = "-c synchronous_commit=off"
+            with django_db_blocker.unblock():
+                template = migrated.postgresql_template()
+            connection.settings_dict["TEST"]["TEMPLATE"] = template
+        yield
 
 
 @pytest.fixture(scope="session")

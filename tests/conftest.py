@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import os
 import runpy
-import shutil
-import subprocess
-import sys
-from pathlib import Path
 from types import SimpleNamespace
 
 import environ
@@ -23,7 +19,7 @@ from jobs.models import Heartbeat
 from jobs.worker import pause_job
 from usage.models import Generation, UsageDiscrepancy, UsageEvent
 
-from . import processes
+from . import migrated, processes
 
 
 @pytest.fixture(scope="module")
@@ -33,22 +29,12 @@ def site(django_db_setup, tmp_path_factory):
         yield client
 
 
-@pytest.fixture(scope="session")
-def migrated(tmp_path_factory) -> Path:
-    """A SQLite database with every table and no row, made once: migrating takes seconds."""
-    path = tmp_path_factory.mktemp("migrated") / "site.sqlite3"
-    env = processes.settings_env(
-        database_url=processes.sqlite_url(path), metronome_url=processes.NOBODY
-    )
-    migrate = [sys.executable, "manage.py", "migrate", "--verbosity", "0"]
-    subprocess.run(migrate, env=env, check=True)
-    return path
-
-
 @pytest.fixture
-def fresh_database_url(migrated, tmp_path) -> str:
+def fresh_database_url(tmp_path) -> str:
     """Of a migrated database of the test's own, for processes that it starts."""
-    return processes.sqlite_url(shutil.copy(migrated, tmp_path))
+    path = tmp_path / "site.sqlite3"
+    migrated.copy_sqlite(path)
+    return processes.sqlite_url(path)
 
 
 @pytest.fixture

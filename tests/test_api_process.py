@@ -111,10 +111,12 @@ def seconds(audio: Path) -> float:
         return sum(frame.samples / frame.sample_rate for frame in file.decode(audio=0))
 
 
+@pytest.mark.any_database  # the same requests as in test_speech of each dialect
 def test_the_page_shows_no_example_that_is_not_run(site):
     assert set(shown(site)) == {(dialect, language) for dialect in DIALECTS for language in ENDINGS}
 
 
+@pytest.mark.any_database
 @pytest.mark.timeout(700)  # the first that needs them installs the clients for Node
 @pytest.mark.parametrize("language", ENDINGS)
 @pytest.mark.parametrize("dialect", DIALECTS)

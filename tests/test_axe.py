@@ -53,6 +53,7 @@ def findings(page, axe: str) -> list[str]:
     ]
 
 
+@pytest.mark.any_database  # test_access and test_public_pages ask for the same rows
 @pytest.mark.timeout(240)
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize(("size", "scheme"), LOOKS)

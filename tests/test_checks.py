@@ -228,6 +228,7 @@ def test_worker_and_web_refuse_to_start(command):
     ],
     ids=["migrate", "run_all", "worker", "web"],
 )
+@pytest.mark.any_database  # it ends before there is a database
 def test_a_variable_that_cannot_even_be_read_is_refused_in_words(command):
     """Nothing in the settings may fail before the checks can say what to write."""
     wrong = {

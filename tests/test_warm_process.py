@@ -28,6 +28,7 @@ def engine_of_the_default_voice(client) -> str:
     return {check["name"]: check["detail"] for check in report["checks"]}["engine hibari"]
 
 
+@pytest.mark.any_database  # helpers of speech, which know no database
 def test_a_web_process_starts_it_before_anybody_speaks(env, tmp_path):
     with processes.web(tmp_path / "web.log", env | {"SPEECH_WARM": "on"}) as client:
         processes.wait_until(
@@ -36,11 +37,13 @@ def test_a_web_process_starts_it_before_anybody_speaks(env, tmp_path):
         )
 
 
+@pytest.mark.any_database
 def test_it_can_be_left_to_the_first_text(env, tmp_path):
     with processes.web(tmp_path / "web.log", env) as client:
         assert engine_of_the_default_voice(client).startswith("can speak; the next text starts it;")
 
 
+@pytest.mark.any_database
 def test_commands_start_none(env):
     code = (
         "import django; django.setup()\n"

@@ -325,6 +325,7 @@ def test_the_story_holds(kind):
     assert list(outcomes) == (["declined", "cancelled"] if kind is UnpaidWorld else [])
 
 
+@pytest.mark.any_database  # the bugs are in Python; the story is told on both, above
 @pytest.mark.timeout(300)
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("name", BUGS)

@@ -90,6 +90,7 @@ def is_speech(data, codec="mp3", rate=44_100):
     return SECONDS[0] * rate < len(decode(codec, data, rate)) < SECONDS[1] * rate
 
 
+@pytest.mark.any_database  # what the package reads of answers; its neighbours ask for them
 def test_python_speaks(client):
     assert is_speech(b"".join(client.text_to_speech.convert(VOICE, text=TEXT)))
     whole = client.text_to_speech.convert(
@@ -109,6 +110,7 @@ def test_python_speaks(client):
         assert is_speech(b"".join(raw.data))
 
 
+@pytest.mark.any_database
 def test_python_hears_it_while_it_is_made(client):
     text = "This is one of many sentences, all spoken one after the other. " * 40
     began = time.monotonic()
@@ -119,6 +121,7 @@ def test_python_hears_it_while_it_is_made(client):
     assert first < (time.monotonic() - began) / 2
 
 
+@pytest.mark.any_database
 def test_python_gets_timestamps(client):
     whole = client.text_to_speech.convert_with_timestamps(VOICE, text=TEXT)
     assert is_speech(base64.b64decode(whole.audio_base_64))
@@ -130,6 +133,7 @@ def test_python_gets_timestamps(client):
     assert "".join(sum(characters, [])) == TEXT
 
 
+@pytest.mark.any_database
 def test_python_looks_at_what_there_is(client, alice):
     b"".join(client.text_to_speech.convert(VOICE, text=TEXT))
 
@@ -149,6 +153,7 @@ def test_python_looks_at_what_there_is(client, alice):
     assert sum(usage.usage["All"]) == len(TEXT)
 
 
+@pytest.mark.any_database
 def test_python_makes_a_voice_and_speaks_with_it(client, alice, recording):
     made = client.voices.ivc.create(name="Mine", files=[("a.wav", recording, "audio/wav")])
 
@@ -169,6 +174,7 @@ def test_python_makes_a_voice_and_speaks_with_it(client, alice, recording):
         client.voices.get(made.voice_id)
 
 
+@pytest.mark.any_database
 def test_python_goes_through_the_history(client):
     for text in ("One.", "Two.", "Three."):
         b"".join(client.text_to_speech.convert(VOICE, text=text))
@@ -188,6 +194,7 @@ def test_python_goes_through_the_history(client):
     assert gone.value.status_code == 404
 
 
+@pytest.mark.any_database
 def test_python_raises_what_a_program_expects(connect_with, client, bob, now):
     def failing(client, voice=VOICE, text=TEXT, **more):
         with pytest.raises(ApiError) as failed:
@@ -209,6 +216,7 @@ def test_python_raises_what_a_program_expects(connect_with, client, bob, now):
     assert isinstance(failing(client, output_format="x"), UnprocessableEntityError)
 
 
+@pytest.mark.any_database
 @pytest.mark.filterwarnings("ignore:ConnectionClosed.* is deprecated:DeprecationWarning")
 def test_python_speaks_over_a_socket(server, connect_with, secret, alice, tmp_path, monkeypatch):
     with encrypted(server.port, tmp_path) as (port, certificate):
@@ -231,6 +239,7 @@ def test_python_speaks_over_a_socket(server, connect_with, secret, alice, tmp_pa
     )
 
 
+@pytest.mark.any_database
 def test_a_socket_is_closed_with_a_reason(server):
     with connect(f"ws://127.0.0.1:{server.port}/v1/text-to-speech/{VOICE}/stream-input") as socket:
         socket.send(json.dumps({"text": " "}))
@@ -260,6 +269,7 @@ def test_a_client_that_breaks_off_pays_for_what_it_was_sent(server, secret, alic
     assert (wallet.balance, wallet.reserved) == (100_000 - spent, 0)
 
 
+@pytest.mark.any_database
 def test_a_program_in_node(server, secret, recording, tmp_path):
     (tmp_path / "voice.wav").write_bytes(recording)
     asked = {

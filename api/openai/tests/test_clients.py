@@ -197,6 +197,7 @@ def deltas(text):
     return b"".join(base64.b64decode(each["audio"]) for each in deltas)
 
 
+@pytest.mark.any_database  # what the package reads of answers; test_speech asks for them
 def test_python_speaks_in_every_format(client, secrets):
     ours = client(secrets["good"])
 
@@ -210,6 +211,7 @@ def test_python_speaks_in_every_format(client, secrets):
     assert Wallet.objects.get(customer__user__first_name="Alice").balance < 1_000_000
 
 
+@pytest.mark.any_database
 def test_python_reads_it_as_it_comes(client, server, secrets, tmp_path):
     ours = client(secrets["good"])
 
@@ -234,6 +236,7 @@ def test_python_reads_it_as_it_comes(client, server, secrets, tmp_path):
     assert one == two and is_speech("pcm", one)
 
 
+@pytest.mark.any_database
 def test_python_lists_models(client, secrets):
     ours = client(secrets["good"])
 
@@ -243,6 +246,7 @@ def test_python_lists_models(client, secrets):
         ours.models.retrieve("gpt-5")
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize("name", FAILING)
 def test_python_raises_what_a_program_expects(client, server, secrets, name):
     how, status, kind, code, requests = FAILING[name]
@@ -297,6 +301,7 @@ def test_a_python_program_that_leaves_pays_for_what_it_was_sent(client, now):
     assert (wallet.balance, wallet.reserved) == (10_000 - generation.credits, 0)
 
 
+@pytest.mark.any_database
 def test_python_makes_a_voice_and_speaks_with_it(client, copier, secrets, recording):
     ours = client(secrets["cloning"])
     file = ("voice.wav", recording, "audio/wav")
@@ -330,6 +335,7 @@ def test_python_makes_a_voice_and_speaks_with_it(client, copier, secrets, record
     assert gone.value.param == "voice"
 
 
+@pytest.mark.any_database
 def test_a_program_in_node(server, secrets, recording, tmp_path):
     before = len(server.failed())
     (tmp_path / "voice.wav").write_bytes(recording)

@@ -13,7 +13,6 @@ from importlib import import_module
 from types import SimpleNamespace
 from urllib.parse import urlsplit
 
-import httpx
 import pytest
 import time_machine
 from django.core.cache import cache
@@ -230,32 +229,28 @@ def lacking(monkeypatch):
 
 
 @pytest.fixture
-def sandbox(settings, monkeypatch):
+def sandbox(request, settings, monkeypatch):
     """A fresh Metronome with a clock of its own, and `billing.metronome` speaking to it with the
     real SDK, strictly.
 
-    It starts at the real time, with the catalogue empty: see `metronome` for one that is set up.
+    It starts at the real time, with the catalogue empty: see `stage` for one that is set up.
     """
-    from metronome import Metronome
-
     from billing import metronome
     from billing.plans import PRICING_UNIT_NAME
     from metronome_sandbox import Sandbox
+    from tests import catalogue
 
+    is_set_up = "stage" in request.fixturenames
     emulator = Sandbox(
         credit_type_id=settings.VOCALIS_CREDIT_TYPE_ID,
         unit=PRICING_UNIT_NAME,
         now=datetime.now(UTC).replace(microsecond=0),
         evaluate_every_seconds=0,
         sender=lambda url, body, headers: deliver(url, body, headers, at=emulator.clock.now()),
+        state_path=catalogue.state_path(catalogue.SET_UP_AT) if is_set_up else None,
     )
-    client = Metronome(
-        bearer_token="sandbox",
-        base_url="http://sandbox",
-        max_retries=0,
-        http_client=httpx.Client(transport=emulator.transport()),
-        _strict_response_validation=True,
-    )
+    emulator.close()  # what it has read of a file stays as it is there
+    client = catalogue.sdk(emulator.transport())
     monkeypatch.setattr(metronome.client, "client", lambda: client)
     return emulator
 
@@ -318,17 +313,18 @@ def webhooks(sandbox, stripe_box, settings):
 
 @pytest.fixture
 def stage(sandbox, stripe_box, db):
-    """Both sandboxes, Metronome's with our catalogue made by bootstrap_metronome, and a worker:
+    """Both sandboxes, Metronome's with our catalogue as bootstrap_metronome made it, and a worker:
     `stage.drain()` does all that is due. `stage.stripe` is Stripe.
 
     `stage.advance(hours=1)` moves the sandboxes' clock and the worker's together; `stage.now()`
     reads them.
     """
-    from django.core.management import call_command
-
+    from billing.metronome import setup
     from jobs.worker import Worker, all_jobs
 
-    call_command("bootstrap_metronome", verbosity=0)
+    # Known from here on, and not asked for when a test counts its calls or Metronome is down.
+    setup.rate_card_id()
+    setup.credits_product_id()
     worker = Worker(all_jobs(), clock=sandbox.clock.now)
 
     def advance(**delta) -> None:

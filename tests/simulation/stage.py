@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import gc
 import random
 import warnings
@@ -11,9 +10,6 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
-from pathlib import Path
-from shutil import rmtree
-from tempfile import mkdtemp
 from types import SimpleNamespace
 from typing import Any, Self
 from unittest.mock import patch
@@ -23,7 +19,6 @@ import time_machine
 from django.conf import settings
 from django.contrib.contenttypes.models import ContentType
 from django.core.files.storage import InMemoryStorage
-from django.core.management import call_command
 from django.db import connection, connections
 from django.db.backends.sqlite3.base import FORMAT_QMARK_REGEX, SQLiteCursorWrapper
 from django.test import RequestFactory
@@ -38,6 +33,7 @@ from billing.payments.gateways.stripe import pay_page
 from jobs import clock, queue, worker
 from metronome_sandbox import Sandbox
 from operations import command
+from tests.catalogue import sdk, state_path
 from tests.emptying import empty_tables
 from usage.metering import schedule as usage_days
 from usage.speech import audio, long, own_voice, speak
@@ -85,7 +81,7 @@ class Stage(MetronomeSide, StripeSide):
     @contextmanager
     def running(self) -> Iterator[Self]:
         # Before anything is drawn from the seed: only the first run of a process makes it.
-        catalogue = _bootstrapped()
+        catalogue = state_path(START, seed=0)
         with ExitStack() as stack:
             stack.enter_context(_at_full_speed())
             stack.enter_context(self.changes.counted())
@@ -160,7 +156,7 @@ class Stage(MetronomeSide, StripeSide):
 
     def _client(self, *, reliable: bool) -> Metronome:
         direct = self.sandbox.transport()
-        return _sdk(direct if reliable else UnreliableNetwork(direct, self.chaos))
+        return sdk(direct if reliable else UnreliableNetwork(direct, self.chaos))
 
     def _engine(self, name: str) -> QuickEngine:
         return (SlowEngine if name == "kokoro" else QuickEngine)(self.chaos)
@@ -248,39 +244,6 @@ class Stage(MetronomeSide, StripeSide):
     def anyone(self) -> Customer | None:
         everyone = self.everyone()
         return self.dice.choice(everyone) if everyone else None
-
-
-def _sdk(transport: httpx.BaseTransport) -> Metronome:
-    return Metronome(
-        bearer_token="sandbox",
-        base_url="http://sandbox",
-        max_retries=0,
-        http_client=httpx.Client(transport=transport),
-        _strict_response_validation=True,
-    )
-
-
-@cache
-def _bootstrapped() -> Path:
-    """The state of a Metronome that `bootstrap_metronome` has set up: the same for every run, so
-    made once a process."""
-    path = Path(mkdtemp(prefix="vocalis-simulation-")) / "metronome.sqlite3"
-    atexit.register(rmtree, path.parent)
-    sandbox = Sandbox(
-        credit_type_id=settings.VOCALIS_CREDIT_TYPE_ID,
-        unit=plans.PRICING_UNIT_NAME,
-        now=START,
-        seed=0,
-        state_path=path,
-    )
-    client = _sdk(sandbox.transport())
-    with (
-        patch.object(metronome.client, "client", lambda: client),
-        time_machine.travel(START, tick=False),
-    ):
-        call_command("bootstrap_metronome", verbosity=0)
-    sandbox.world.store.close()
-    return path
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from django.db import connection
 from django.test import Client, TransactionTestCase
 from django.utils import timezone
 
-pytest_plugins = ["tests.databases"]
+pytest_plugins = ["tests.databases", "tests.pace"]
 
 PASSWORD = "correct horse battery"
 STRIPE_ORIGIN = "http://stripe.example"  # of the sandbox in this process

@@ -7,6 +7,7 @@ from django.conf import settings
 from django.core.exceptions import BadRequest
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponsePermanentRedirect
 from django.middleware.common import CommonMiddleware
+from django.middleware.gzip import GZipMiddleware
 from django.utils.http import escape_leading_slashes
 from django.views import defaults
 
@@ -104,4 +105,23 @@ class AddSlash(CommonMiddleware):
             return HttpResponsePermanentRedirect(
                 self.get_full_path_with_slash(request), preserve_request=True
             )
+        return super().process_response(request, response)
+
+
+class PagesCompressed(GZipMiddleware):
+    """Compress pages, and nothing else.
+
+    Sound gains nothing, is asked for in ranges and streamed. Pages that are not to be stored may
+    show a secret, such as a new API key: the length of a compressed one would help to guess it
+    (BREACH). In others the only secret is the CSRF token, which Django masks anew each time, and
+    Django adds random bytes.
+    """
+
+    def process_response(
+        self, request: HttpRequest, response: HttpResponseBase
+    ) -> HttpResponseBase:
+        is_page = response.headers.get("Content-Type", "").startswith("text/html")
+        may_be_stored = "no-store" not in response.headers.get("Cache-Control", "")
+        if response.streaming or not is_page or not may_be_stored:
+            return response
         return super().process_response(request, response)

@@ -62,6 +62,7 @@ MIDDLEWARE = [
     "vocalis.middleware.security_headers",
     "api.middleware.answers_in_dialect",
     "django.middleware.security.SecurityMiddleware",
+    "vocalis.middleware.PagesCompressed",
     "vocalis.middleware.DatabaseAway",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "vocalis.middleware.nul_refused",

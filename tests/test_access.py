@@ -56,6 +56,7 @@ NOBODY = "admin-login admin-login | admin-login admin-login | 403 403 | 403 403"
 
 ROWS = {
     "home": WHO_IS_NOT_LOGGED_IN,
+    "pricing": EVERYBODY_TO_READ,
     "signup": WHO_IS_NOT_LOGGED_IN,
     "login": WHO_IS_NOT_LOGGED_IN,
     "logout": "home home | home home | home home | home home",

@@ -23,6 +23,7 @@ if os.environ.get("AXE") == "all":
     LOOKS += [(WIDE, "dark"), (NARROW, "light")]
 PUBLIC = [
     "/",
+    "/pricing/",
     "/voices/",
     "/docs/",
     "/docs/?q=recharge",
@@ -34,7 +35,7 @@ PUBLIC = [
     "/privacy/",
     "/accounts/signup/",
 ]
-OWN = ["/studio/", "/billing/plans/"]
+OWN = ["/studio/", "/billing/plans/", "/pricing/"]
 
 
 @pytest.fixture(scope="module")

@@ -96,11 +96,20 @@ def test_an_amount_that_is_none_is_told_what_to_write(client, amount):
     assert "<script>" not in page.text and 'aria-invalid="true"' in page.text
 
 
-@pytest.mark.parametrize("amount", ["30,000", "30000", "30 000", "30,000.0"])
-def test_an_amount_may_have_separators(amount):
-    _, need = calculator.of({"amount": amount})
+@pytest.mark.parametrize("amount", ["30,000", "30000", "30 000", "30,000.0", "030000.", "3,0000"])
+def test_an_amount_may_have_separators_and_is_shown_with_them(amount):
+    typed, need = calculator.of({"amount": amount})
 
     assert need is not None and need.characters == 30_000
+    assert typed["amount"] == "30,000"
+
+
+@pytest.mark.parametrize(
+    ("typed", "shown"),
+    [("1.50", "1.5"), (".5", "0.5"), ("1234.005", "1,234.005"), ("3oo", "3oo"), ("20000", "20000")],
+)
+def test_an_amount_of_hours_keeps_its_fraction_and_what_is_wrong_is_kept_as_typed(typed, shown):
+    assert calculator.of({"amount": typed, "unit": "hours"})[0]["amount"] == shown
 
 
 def test_a_chosen_plan_survives_errors_and_signing_up(client):

@@ -47,12 +47,14 @@ OWN = [
     "account_delete",
     "authenticator_app",
     "password_change",
+    "pricing",
     "documents",
     "api_reference",
     "status",
 ]
 PUBLIC = [
     "home",
+    "pricing",
     "voices",
     "documents",
     "api_reference",

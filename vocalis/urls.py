@@ -2,12 +2,13 @@ from django.contrib import admin
 from django.urls import include, path
 
 from . import data_pages, health, pages
-from .public import documents, landing, legal, status, wellknown
+from .public import documents, landing, legal, pricing, status, wellknown
 
 urlpatterns = [
     path("", landing.home, name="home"),
     path("hear/", landing.hear, name="hear"),
     path("hear/<str:token>/", landing.heard, name="heard"),
+    path("pricing/", pricing.page, name="pricing"),
     path("", include("accounts.urls")),
     path("accounts/data/", data_pages.data, name="account_data"),
     path("accounts/data/download/", data_pages.download, name="account_download"),

@@ -1,5 +1,5 @@
-// The front page: a visitor's own sentence is heard without leaving it, and the calculator follows what is typed. Without
-// script both are forms.
+// The front page and the prices: a visitor's own sentence is heard without leaving the page, and the calculator follows what
+// is typed. Without script both are forms.
 (() => {
   const number = new Intl.NumberFormat("en-US");
   const form = document.querySelector("[data-try]");
@@ -64,20 +64,28 @@
     form.querySelector("button").hidden = true;
     form.addEventListener("input", () => {
       clearTimeout(timer);
-      timer = setTimeout(work, 200);
+      timer = setTimeout(() => work(), 200);
     });
     form.addEventListener("submit", (event) => { event.preventDefault(); work(); });
+    // Separators come when the number is typed, not while: they would move the caret.
+    const amount = form.elements.amount;
+    amount.addEventListener("change", () => {
+      clearTimeout(timer);
+      work(amount.value);
+    });
 
     // The server works it out, so that prices and paces stand in one place.
-    async function work() {
+    async function work(typed) {
       const mine = ++serial;
-      const answer = await fetch(`?${new URLSearchParams(new FormData(form))}`).catch(() => null);
+      const answer = await fetch(`${form.getAttribute("action").split("#")[0]}?${new URLSearchParams(new FormData(form))}`).catch(() => null);
       if (!answer?.ok || mine !== serial) return;
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
       const found = page.querySelector("[data-calculation]");
       if (!found) return location.reload(); // somebody logged in meanwhile
       form.querySelector("[data-calculation]").replaceWith(found);
-      form.elements.amount.toggleAttribute("aria-invalid", page.querySelector("#amount").hasAttribute("aria-invalid"));
+      const asked = page.querySelector("#amount");
+      if (amount.value === typed) amount.value = asked.value;
+      amount.toggleAttribute("aria-invalid", asked.hasAttribute("aria-invalid"));
     }
   }
 })();

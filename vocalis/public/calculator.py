@@ -41,7 +41,10 @@ class Need:
 
 
 def of(fields: Mapping[str, str]) -> tuple[dict[str, str], Need | None]:
-    """What stands in the form, and what follows; None if the amount is no number in its bounds."""
+    """What stands in the form, and what follows; None if the amount is no number in its bounds.
+
+    A number gets separators, however it was typed; what is none stays as it was typed.
+    """
     typed = {name: fields.get(name, value) for name, value in DEFAULT.items()}
     tier = typed["tier"] if typed["tier"] in VoiceType.values else DEFAULT["tier"]
     is_hours = typed["unit"] == "hours"
@@ -50,6 +53,7 @@ def of(fields: Mapping[str, str]) -> tuple[dict[str, str], Need | None]:
     amount = _number(typed["amount"])
     if amount is None or not 0 < amount <= (HOURS_MAX if is_hours else CHARACTERS_MAX):
         return typed, None
+    typed["amount"] = _written(typed["amount"])
     characters = paces.characters_in(3_600 * amount, tier) if is_hours else math.ceil(amount)
     credits = pricing.credits(characters, tier)
     seconds = paces.seconds_of_credits(credits, tier)
@@ -71,9 +75,20 @@ def _way(plan: plans.Plan | None, credits: int) -> Way:
     return Way(plan, total, bought, included + bought - credits)
 
 
+def _written(text: str) -> str:
+    """A number as it is shown: “30,000” or “1.5”."""
+    whole, _, fraction = _digits(text).partition(".")
+    fraction = fraction.rstrip("0")
+    return f"{int(whole or 0):,}" + (f".{fraction}" if fraction else "")
+
+
 def _number(text: str) -> float | None:
     """“30,000”, “1.5” or “30 000”; None of anything else."""
-    digits = text.replace(",", "").replace(" ", "").replace("\N{NO-BREAK SPACE}", "")
+    digits = _digits(text)
     if not digits.isascii() or digits.count(".") > 1 or not digits.replace(".", "").isdigit():
         return None
     return float(digits)
+
+
+def _digits(text: str) -> str:
+    return text.replace(",", "").replace(" ", "").replace("\N{NO-BREAK SPACE}", "")

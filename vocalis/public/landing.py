@@ -10,6 +10,7 @@ from django.conf import settings
 from django.core.cache import cache
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils.cache import patch_vary_headers
 from django.utils.html import escape
 from django.utils.safestring import SafeString, mark_safe
@@ -23,7 +24,7 @@ from billing import plans
 from usage import audio
 from usage.speech import library, problems, sentence, voices
 
-from . import calculator
+from . import pricing
 
 SAMPLE = "Good evening. You are listening to Vocalis, and every character counts."
 # Long enough for a browser without script to fetch what it was told of.
@@ -129,16 +130,13 @@ def _page(
     speakers = sentence.speakers() if settings.FREE_SENTENCES_A_DAY else []
     typed = typed or {"text": SAMPLE, "voice": ""}
     chosen = next((one for one in speakers if one.id == typed["voice"]), None)
-    asked, need = calculator.of(request.GET.dict())
     context: dict[str, Any] = {
-        "is_recharge_limited": is_recharge_limited(),
+        **pricing.calculated(request, reverse("home")),
+        "is_recharge_limited": pricing.is_recharge_limited(),
         "trial": plans.PLANS["trial"],
-        "plans": plans.PLANS.values(),
         "standard_credits": plans.STANDARD_CREDITS,
         "premium_credits": plans.PREMIUM_CREDITS,
         "own_voice_credits": plans.OWN_VOICE_CREDITS,
-        "credits_per_dollar": plans.CREDITS_PER_DOLLAR,
-        "pack_days": plans.PACK_DAYS,
         "sample": SAMPLE,
         "sample_credits": len(SAMPLE) * plans.STANDARD_CREDITS,
         "voice_count": len(entries),
@@ -151,18 +149,10 @@ def _page(
         "characters_max": sentence.CHARACTERS_MAX,
         "failure": failure,
         "heard": heard,
-        "asked": asked,
-        "need": need,
-        "calculator_refused": calculator.REFUSED,
         "openai": _example("openai", "Python"),
         "elevenlabs": _example("elevenlabs", "JavaScript"),
     }
     return render(request, "home.html", context, status=status)
-
-
-def is_recharge_limited() -> bool:
-    """Whether a month's limit holds: not where Metronome charges recharges itself."""
-    return str(settings.METRONOME_PAYMENT_GATE) != "STRIPE"
 
 
 def _one_of_each(entries: list[library.Entry]) -> list[library.Entry]:

@@ -13,7 +13,7 @@ from django.views.decorators.http import require_safe
 from billing import plans
 from usage.speech import sentence
 
-from . import landing
+from . import landing, pricing
 
 
 @require_safe
@@ -33,7 +33,7 @@ def _context() -> dict[str, Any]:
         "address": settings.SELLER_ADDRESS,
         "tax_id": settings.SELLER_TAX_ID,
         "reviewed_on": date.fromisoformat(reviewed) if reviewed else None,
-        "is_recharge_limited": landing.is_recharge_limited(),
+        "is_recharge_limited": pricing.is_recharge_limited(),
         "trial": plans.PLANS["trial"],
         "paid_plans": [plan for plan in plans.PLANS.values() if plan.price_cents],
         "pack_days": plans.PACK_DAYS,

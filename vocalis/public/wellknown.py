@@ -33,7 +33,7 @@ def robots(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 def sitemap(request: HttpRequest) -> HttpResponse:
-    names = ("home", "voices", "signup", "documents", "api_reference", "api_problems")
+    names = ("home", "pricing", "voices", "signup", "documents", "api_reference", "api_problems")
     paths = [reverse(name) for name in (*names, "status", "terms", "privacy")]
     slugs = (one.slug for found in documents.groups().values() for one in found)
     paths += [reverse("document", args=[slug]) for slug in slugs]

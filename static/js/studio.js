@@ -265,12 +265,12 @@
   // A row of the list, as templates/usage/_take.html has it.
   function takeOf(spoken, answer) {
     const take = document.querySelector("template[data-take-template]").content.firstElementChild.cloneNode(true);
-    const title = player.cut(spoken.text, 160);
+    const called = answer.name;
     const put = (name, value) => { take.querySelector(`[data-${name}]`).textContent = value; };
     const link = (name, href, words) => {
       const element = take.querySelector(`[data-${name}]`);
       element.href = href;
-      if (words) element.setAttribute("aria-label", `${words}: ${player.cut(spoken.text, 60)}`);
+      if (words) element.setAttribute("aria-label", `${words}: ${player.cut(called, 60)}`);
     };
     take.dataset.audio = answer.audio_url;
     take.dataset.words = answer.words_url ?? "";
@@ -278,7 +278,7 @@
     take.dataset.characters = answer.characters ?? [...spoken.text].length;
     take.dataset.charactersSpoken = answer.characters_spoken ?? take.dataset.characters;
     take.dataset.seconds = answer.duration_seconds;
-    put("title", title);
+    put("title", player.cut(called, 160));
     put("voice", spoken.voice);
     put("clock", player.clock(Math.round(answer.duration_seconds)));
     put("cost", player.many(answer.credits, "credit"));
@@ -286,7 +286,7 @@
     link("play", `${form.action}${answer.id}/#player`, "Play");
     link("title", `${form.action}${answer.id}/`);
     link("again", `${form.action}?again=${answer.id}`, "Use this text again");
-    put("download", `Download: ${player.cut(spoken.text, 60)}`);
+    put("download", `Download: ${player.cut(called, 60)}`);
     put("until", answer.audio_until ? ` · Kept until ${day.format(new Date(answer.audio_until))}` : "");
     for (const each of take.querySelectorAll("[data-format]")) each.href = `${answer.audio_url}?format=${each.dataset.format}&download=1`;
     for (const each of take.querySelectorAll("[data-words-format]")) {

@@ -12,6 +12,7 @@ from accounts.models import ApiKey, Customer
 from billing.models import ComplimentaryGrant, Reservation
 from jobs.models import JobRow
 from usage.text import MAX_CHARACTERS
+from usage.text.headline import headline
 
 
 class VoiceType(models.TextChoices):
@@ -219,6 +220,7 @@ class Generation(models.Model):
 
     # Not columns: set for the response to one request.
     replayed = False  # the response repeats an earlier one
+    excerpt = ""  # what a list calls it that reads no whole texts
     synthesis_seconds = 0.0  # how long the engine took
     is_audio_lost = False  # the row names an audio file, but the storage does not have it
 
@@ -227,8 +229,8 @@ class Generation(models.Model):
 
     @property
     def name(self) -> str:
-        """What it is called in lists: its title, or else its text."""
-        return self.title or self.text
+        """What it is called in lists: its title, or else how its text begins, as it is spoken."""
+        return self.title or headline(self.text)
 
     @property
     def characters_charged(self) -> int:

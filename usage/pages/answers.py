@@ -48,6 +48,7 @@ def of_again(generation: Generation) -> dict[str, Any]:
 def _audio(generation: Generation) -> dict[str, Any]:
     has_words = generation.words is not None
     return {
+        "name": generation.name,
         "audio_url": reverse("audio", args=[generation.id]),
         "words_url": reverse("words", args=[generation.id]) if has_words else None,
         "audio_until": generation.audio_until_at,

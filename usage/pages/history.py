@@ -19,11 +19,12 @@ from billing import plans
 from billing.subscriptions.choose import current_plan
 from usage.models import Generation, Voice
 from usage.speech import audio
+from usage.text.headline import headline
 
 from . import numbers, ranges
 
 PAGE = 25
-EXCERPT_CHARACTERS = 120
+EXCERPT_CHARACTERS = 240  # marks of markup are not shown
 # A search reads texts, which no index helps with: so many of the newest, however many there are.
 SEARCHED_MAX = 20_000
 SEARCH_CHARACTERS_MAX = 100
@@ -85,8 +86,12 @@ def _page(
     found = _older_than(before, customer)
     if sought:
         newest = customer.generations.order_by("-created_at").values("id")[:SEARCHED_MAX]
-        found = found.filter(id__in=newest, text__icontains=sought)
+        found = found.filter(id__in=newest).filter(
+            Q(title__icontains=sought) | Q(text__icontains=sought)
+        )
     rows = list(found[: PAGE + 1])
+    for row in rows:
+        row.excerpt = row.title or headline(vars(row)["beginning"])  # which no type knows of
     return rows[:PAGE], rows[PAGE - 1].id if len(rows) > PAGE else None
 
 
@@ -94,7 +99,7 @@ def _older_than(before: str, customer: Customer) -> QuerySet[Generation]:
     rows = (
         customer.generations.select_related("reservation__usage_event", "api_key")
         .defer("text", "body_hash", "words")
-        .annotate(excerpt=Left("text", EXCERPT_CHARACTERS))
+        .annotate(beginning=Left("text", EXCERPT_CHARACTERS))
         .order_by("-created_at", "-id")
     )
     try:

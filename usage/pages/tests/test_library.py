@@ -200,3 +200,28 @@ def test_levels_are_for_the_owner_and_say_that_audio_is_lost(page, spoken, bob, 
     client.force_login(bob.user)
 
     assert client.get(address).status_code == 404
+
+
+def test_lists_files_and_receipt_call_a_text_as_it_is_spoken(page, alice, wallet, now, monkeypatch):
+    monkeypatch.setattr(speak, "engine", lambda name: QuickEngine())
+    text = "# Chapter 1\n\nIt was **late**."
+    made = speak.speak(customer=alice, text=text, voice_id="standard-ava", key="c", now=now)
+    addresses = (
+        LIBRARY,
+        reverse("studio"),
+        reverse("usage"),
+        reverse("receipt", args=[made.id]),
+        reverse("generation", args=[made.id]),
+    )
+    for address in addresses:
+        html = page.get(address).text
+        assert "Chapter 1: It was late." in html, address
+        assert not re.search(r"<(h1|title)[^>]*>[^<]*[#*]", html), address
+        assert not re.search(r'aria-label="[^"]*[#*]', html), address
+    mp3 = page.get(reverse("audio", args=[made.id]), {"format": "mp3", "download": "1"})
+    assert 'filename="Chapter-1-It-was-late.mp3"' in mp3["Content-Disposition"]
+
+    shelf.rename(customer=alice, generation_id=made.id, title="The #1 story")
+    for address in addresses:
+        assert "The #1 story" in page.get(address).text, address
+    assert "The #1 story" in page.get(reverse("usage"), {"q": "#1 st"}).text

@@ -65,6 +65,7 @@ def test_a_program_gets_201_with_what_it_cost(page, wallet):
         "id": str(generation.id),
         "credits": 12,
         "available": 488,
+        "name": "Café au lait",
         "audio_url": f"/studio/{generation.id}/audio/",
         "words_url": f"/studio/{generation.id}/words/",
         "audio_until": f"{generation.audio_until_at:%Y-%m-%dT%H:%M:%S}"

@@ -41,5 +41,7 @@ def end_session(request: HttpRequest, session_id: int) -> HttpResponseBase:
 def end_other_sessions(request: HttpRequest) -> HttpResponseBase:
     user = cast(User, request.user)
     count = sessions.end_others(user=user, here=request.session.session_key)
-    messages.success(request, f"Logged out elsewhere: {count}.")
+    how_many = {0: "No other browser was", 1: "One other browser is"}
+    words = how_many.get(count, f"{count} other browsers are")
+    messages.success(request, f"{words} logged out.")
     return redirect("devices")

@@ -463,6 +463,17 @@ def outcome(answer: HttpResponseBase) -> str:
     return "reconcile" if path.endswith("/reconcile/") else PLACES.get(path, path)
 
 
+# Pages of no room: for everybody, and on the way in.
+UNMARKED = {"status", "terms", "privacy", "password_reset", "password_reset_confirm", "hear"}
+
+
+def is_marked(page: str) -> bool:
+    """Whether the menu of a customer's page marks where it is; so does a page without a menu."""
+    head = page.partition("</header>")[0]
+    is_of_a_room = 'class="nav nav--app"' in head
+    return not is_of_a_room or "aria-current=" in head
+
+
 @pytest.mark.parametrize("name", sorted(set(addresses())))
 def test_everybody_gets_what_the_table_says(name, bobs, come_as, sandbox, monkeypatch):
     monkeypatch.setattr(health, "_last", None)
@@ -477,6 +488,8 @@ def test_everybody_gets_what_the_table_says(name, bobs, come_as, sandbox, monkey
             assert "unsafe" not in answer.headers["Content-Security-Policy"]
             if answer.headers.get("Content-Type", "").startswith("text/html"):
                 assert not INLINE.findall(answer.content.decode())
+                is_page = role == "alice" and answer.status_code not in (400, 403, 404, 405)
+                assert not is_page or name in UNMARKED or is_marked(answer.content.decode())
             assert role in ("clerk", "operator") or b"bob" not in TOKEN.sub(b"", answer.getvalue())
     # The admin's way to say that it has no such row. Only its history says so before it looks at
     # the right to see it.

@@ -181,6 +181,7 @@ def test_a_file_is_read_seen_spoken_in_chapters_and_one_of_them_is_jumped_to(sit
     assert page.request.get(f"{address}{download}").headers["content-type"] == "audio/mpeg"
     page.get_by_role("button", name="Bring it back").wait_for()
     wait_for_number(page, 50_000 - 5_624)
+    assert page.get_by_text("Nothing is charged yet.").count() == 0
     made = page.locator("[data-recent] li").first
     assert made.locator("[data-title]").inner_text().startswith("One: He slept. He slept.")
     again = made.locator("[data-again]").get_attribute("aria-label")

@@ -91,7 +91,7 @@ def test_all_others_are_ended_at_once(alice):
 
     page = here.post("/accounts/devices/others/", follow=True)
 
-    assert "Logged out elsewhere: 2." in page.text
+    assert "2 other browsers are logged out." in page.text
     assert [client.get("/accounts/profile/").status_code for client in (here, *others)] == [
         200,
         302,

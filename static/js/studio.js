@@ -116,6 +116,7 @@
   async function speak() {
     const spoken = { text: normalised(), voice: voice()?.dataset.name, print: smallPrint() };
     showErrors({});
+    document.querySelector(".messages").replaceChildren(); // "nothing is charged yet" is over
     setBusy(true);
     const patience = setTimeout(() => listen(spoken), LISTEN_AFTER_MS);
     try {

@@ -8,6 +8,7 @@ empty. Then the commands that walk over everything, and the memory they take at 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -17,15 +18,17 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import psycopg
 import requests
 from django.db import connection, transaction
 
-from bench import paying_rows, setup, studio
+from bench import making_rows, paying_rows, setup, studio
 
 URL = os.environ.get("BENCH_DATABASE_URL", "postgres://postgres@127.0.0.1:5432/vocalis_bench")
 ROWS = int(os.environ.get("BENCH_ROWS", "1_000_000"))
@@ -46,6 +49,7 @@ PAGES = (
     "/billing/",
     "/api/billing/balance",
     *paying_rows.PAGES,
+    *making_rows.PAGES,
 )
 CUSTOMERS, DAYS = 1_000, 90
 FEW_ROWS, FEW_DAYS = 4_000, 14  # enough to fill a page of each list of paying
@@ -59,16 +63,19 @@ SELECT row_number() OVER (ORDER BY w.id) - 1 AS n, w.id AS wallet, c.id AS custo
   JOIN billing_creditgrant g ON g.wallet_id = w.id
  ORDER BY w.id LIMIT %(customers)s"""
 # Every tenth row is of the first customer.
+# The id says how many are newer, so that the newest ones have the same ids whatever the number.
 SPOKEN = """
 CREATE TEMP TABLE spoken AS
-SELECT i, at, md5('spoken' || i)::uuid AS id, who.*,
+SELECT i, at, md5('spoken' || %(rows)s - i)::uuid AS id, who.*,
        row_number() OVER (PARTITION BY n ORDER BY i) AS nth,
        (SELECT COALESCE(MAX(id), 0) FROM billing_reservation) + i AS reservation
   FROM (SELECT i, now() - (%(rows)s - i) * interval '1 day' * %(days)s / %(rows)s AS at,
-               CASE WHEN i %% 10 = 0 THEN 0 ELSE 1 + i %% (%(customers)s - 1) END AS n
+               CASE WHEN i %% 10 = 0 THEN 0 ELSE 1 + (%(rows)s - i - 1) %% (%(customers)s - 1)
+                END AS n
           FROM generate_series(1, %(rows)s) i) spread JOIN who USING (n)
  ORDER BY i"""
 FILL = (
+    *making_rows.BEFORE,
     """INSERT INTO billing_reservation
        (id, wallet_id, key, amount, captured, state, created_at, expires_at, resolved_at,
         reported_at)
@@ -83,11 +90,13 @@ SELECT wallet, 'capture', -100, 1000000000 - 100 * nth, 1 + 2 * nth, reservation
        jsonb_build_array(jsonb_build_array(grant_id, 100)), '', at
   FROM spoken""",
     """INSERT INTO usage_generation
-       (id, customer_id, key, body_hash, text, title, manner, voice, voice_name, voice_type,
-        characters, credits, state, tries, reservation_id, available_after, audio, content_type,
-        duration_seconds, failure, left_out, is_queued, is_making_again, created_at, taken_at,
-        finished_at)
-SELECT id, customer, id, md5(id::text), repeat('Every credit is counted once. ', 3), '', '{}',
+       (id, customer_id, key, api_key_id, folder_id, body_hash, text, title, manner, voice,
+        voice_name, voice_type, characters, credits, state, tries, reservation_id, available_after,
+        audio, content_type, duration_seconds, failure, left_out, is_queued, is_making_again,
+        created_at, taken_at, finished_at)
+SELECT id, customer, id, CASE WHEN i %% 20 < 10 THEN md5('key' || n)::uuid END,
+       CASE WHEN i %% 40 < 20 THEN md5('folder' || n)::uuid END, md5(id::text),
+       repeat('Every credit is counted once. ', 3), '', '{}',
        'standard-ava', 'Ava', 'standard', 100, 100,
        'done', 0, reservation, 0, id || '.wav', 'audio/wav', 6.5, '', '[]', FALSE, FALSE, at, at,
        at
@@ -112,6 +121,7 @@ SELECT 'metronome', id, 'commit.segment.start', metronome_id,
        jsonb_build_object('id', id, 'customer_id', metronome_id), at, at, 'synced', 0, ''
   FROM spoken""",
     *paying_rows.FILL,
+    *making_rows.FILL,
     """UPDATE billing_wallet SET balance = balance - 100 * s.nth, version = 1 + 2 * s.nth
   FROM (SELECT wallet, MAX(nth) AS nth FROM spoken GROUP BY wallet) s WHERE s.wallet = id""",
     """UPDATE billing_creditgrant SET remaining = balance
@@ -147,16 +157,30 @@ def copied() -> Iterator[tuple[str, str]]:
             server.execute(f'DROP DATABASE "{name}_big" WITH (FORCE)')
 
 
+def ids(number: int) -> dict[str, str]:
+    """Of what the rows give the customer of this number, in whichever database."""
+
+    def of(word: str) -> str:
+        return str(UUID(hashlib.md5(f"{word}{number}".encode(), usedforsecurity=False).hexdigest()))
+
+    return {"text": of("spoken"), "endpoint": of("endpoint"), "folder": of("folder")}
+
+
 def pages(heavy: Any, ordinary: Any) -> dict[str, tuple[Any, str]]:
     """Who asks for what, by name; None is the operator."""
     found: dict[str, tuple[Any, str]] = {"health": (ordinary, "/health")}
-    for name, customer in (("heavy", heavy), ("ordinary", ordinary)):
+    for number, (name, customer) in enumerate((("heavy", heavy), ("ordinary", ordinary))):
         for path in PAGES:
-            found[f"GET {path} {name}"] = customer, path
+            found[f"GET {path} {name}"] = customer, path.format(**ids(number))
+        for path in making_rows.CALLS:
+            found[f"GET {path} {name}"] = f"program {name}", path.format(**ids(number))
+    found["GET receipt of a payment"] = heavy, f"/billing/payments/{ids(0)['text']}/receipt/"
     lists = {
         "billing/ledgerentry": ("wallet__id__exact", heavy.wallet.pk),
         "billing/reservation": ("wallet__id__exact", heavy.wallet.pk),
         **{model: (field, heavy.pk) for model, field in paying_rows.LISTS.items()},
+        "notifications/outboundwebhook": ("endpoint__id__exact", ids(0)["endpoint"]),
+        "mails/outboundmail": ("user__id__exact", heavy.user.pk),
         "billing/inboundwebhook": ("customer_ref__exact", heavy.metronome_id),
         "usage/generation": ("customer__id__exact", heavy.pk),
         "usage/usageevent": ("customer__id__exact", heavy.pk),
@@ -256,6 +280,17 @@ def _peak_mb(command: str, url: str) -> tuple[float, float]:
     return peak_kb / 1024, time.perf_counter() - started
 
 
+def program(customer: Any) -> requests.Session:
+    """A client with an API key of the customer's."""
+    from billing import keys
+
+    scopes = ("read", "keys", "webhooks")
+    _, secret = keys.create(customer=customer, name="bench", scopes=scopes, now=datetime.now(UTC))
+    client = setup.direct()
+    client.headers["Authorization"] = f"Bearer {secret}"
+    return client
+
+
 def main() -> dict[str, Any]:
     remove = setup.django(URL)
     try:
@@ -265,10 +300,14 @@ def main() -> dict[str, Any]:
             who: setup.logged_in(who.user, "") for who in (heavy, ordinary)
         }
         clients[None] = setup.logged_in(setup.operator(), "")
+        clients |= {"program heavy": program(heavy), "program ordinary": program(ordinary)}
         with copied() as (empty, big):
             fill(empty, rows=FEW_ROWS, days=FEW_DAYS, customers=2)
             seconds = fill(big, rows=ROWS, days=DAYS, customers=CUSTOMERS)
-            with setup.server(DATABASE_URL=empty) as few, setup.server(DATABASE_URL=big) as many:
+            with (
+                setup.server(DATABASE_URL=empty, THROTTLE="off") as few,
+                setup.server(DATABASE_URL=big, THROTTLE="off") as many,
+            ):
                 figures = measure(
                     *(asks(clients, heavy, ordinary, address) for address in (few, many))
                 )

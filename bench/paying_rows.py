@@ -3,9 +3,25 @@
 Three quarters are recharges, the others top-ups; one half failed, the other was paid and refunded.
 """
 
+import json
+
 IS_PACK = "(i / 10) %% 4 = 1"
 IS_PAID = "(i / 10) %% 2 = 0"
 
+PRINTED = json.dumps(
+    {
+        "title": "Receipt",
+        "seller": {"name": "Vocalis", "address": [], "tax_id": ""},
+        "buyer": {"name": "Bench Mark", "address": [], "tax_id": ""},
+        "lines": [],
+        "tax_cents": 0,
+        "total_cents": 4900,
+        "total_words": "Paid",
+        "paid_with": "Visa •••• 4242",
+        "about": [],
+        "note": "",
+    }
+)
 FILL = (
     f"""INSERT INTO billing_payment
        (id, customer_id, kind, state, amount_cents, tax_cents, currency, gateway,
@@ -57,7 +73,7 @@ SELECT customer, id, 'scheduled', 'finalized', 4900, '[]', at,
        CASE WHEN i %% 3 = 0 THEN NULL ELSE id END
   FROM spoken WHERE i %% 5 = 0""",
     f"""INSERT INTO billing_paper (customer_id, kind, number, payment_id, content, issued_at)
-SELECT customer, kind, left(kind, 3) || '-' || id, id, '{{}}', at
+SELECT customer, kind, left(kind, 3) || '-' || id, id, '{PRINTED}', at
   FROM spoken, unnest(array['receipt', 'refund']) kind WHERE i %% 5 = 0 AND {IS_PAID}""",
 )
 

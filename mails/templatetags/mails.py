@@ -117,10 +117,11 @@ def button(context: template.Context, label: str, to: str, *args: Any) -> SafeSt
 
 @register.simple_tag(takes_context=True)
 def link(context: template.Context, label: str, to: str, *args: Any) -> SafeString:
-    """A link within a sentence. In text the address stands in brackets behind its words."""
+    """A link within a sentence. In text the address stands behind its words, in brackets that no
+    reader takes for a part of it (RFC 3986, appendix C)."""
     url = to if "://" in to else address(to, *args)
     if context["form"] != "html":
-        return mark_safe(f"{label} ({url})")
+        return mark_safe(f"{label} <{url}>")
     return format_html('<a class="m-link" href="{}" style="color:#0b6b55">{}</a>', url, label)
 
 

@@ -13,6 +13,7 @@ from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from accounts.models import Customer, User
 from billing.models import (
@@ -67,10 +68,10 @@ def test_every_model_can_be_looked_at_and_only_people_are_edited(operator, shop,
 @pytest.mark.parametrize(
     "model", [model for model in MODELS if issubclass(model, JobRow)], ids=lambda m: m.__name__
 )
-def test_whatever_has_work_shows_it_and_filters_by_it(operator, shop, model):
+def test_whatever_has_work_shows_it_and_filters_by_it(operator, shop, model, rf):
     for work in ("dead", "due"):
         assert operator.get(url(model), {"work": work}).status_code == 200
-    columns = admin.site.get_model_admin(model).get_list_display(None)
+    columns = admin.site.get_model_admin(model).get_list_display(rf.get(url(model)))
     assert {"work", "attempts", "trouble"} <= {getattr(one, "__name__", one) for one in columns}
 
 
@@ -377,6 +378,22 @@ def test_the_start_page_says_what_waits_since_when_and_what_was_done(operator, s
     assert "12 min" in html and "Nothing waits of:" in html
     assert "pauses: 401 unauthorized" in html
     assert "Frozen: why" in html
+
+
+def test_the_start_page_shows_what_failed_and_is_tried_again(operator, alice, now):
+    def told():
+        rows = [row for row, _ in operator.get("/admin/").context["waiting"]]
+        return [(row.count, row.level, row.state) for row in rows if row.name == "customers"]
+
+    later = timezone.now() + timedelta(minutes=2)
+    Customer.objects.update(due_at=later, attempts=0, last_error="Snooze: not yet", dead_at=None)
+    assert told() == []
+
+    Customer.objects.filter(pk=alice.pk).update(attempts=1, last_error="MetronomeUnavailable: 503")
+    assert told() == [(1, "ok", "1 failed and tried again: MetronomeUnavailable: 503")]
+
+    Customer.objects.filter(pk=alice.pk).update(attempts=3)
+    assert told()[0][1] == "warn"
 
 
 def test_the_start_page_shows_what_metronome_and_stripe_answer_without_waiting_for_them(

@@ -24,6 +24,7 @@ from billing.models import (
     Payment,
     PaymentAlert,
     Refund,
+    Subscription,
     Wallet,
 )
 from conftest import PASSWORD
@@ -437,6 +438,28 @@ def test_payments_are_found_by_the_charge_at_the_gateway(operator, plan, now):
     for term in ("pi_declined", str(plan.pk)):
         assert operator.get(url(Payment), {"q": term}).context["cl"].result_count == 1
     assert operator.get(url(Payment), {"stuck": "yes"}).context["cl"].result_count == 2
+
+
+def test_retry_of_a_payment_without_credits_runs_what_these_wait_for(operator, plan, alice, now):
+    later = now + timedelta(days=1)
+    Payment.objects.filter(pk=plan.pk).update(due_at=later)
+    row = Subscription.objects.create(
+        customer=alice, plan="creator", state="requested", key="k", due_at=later, created_at=now
+    )
+    Payment.objects.filter(pk=plan.pk).update(subscription=row, period=1)
+    Customer.objects.filter(pk=alice.pk).update(
+        due_at=later, attempts=7, last_error="MetronomeUnavailable: 503"
+    )
+    listed = operator.get(url(Payment), {"stuck": "yes"}).content.decode()
+    assert "customer: MetronomeUnavailable: 503" in listed
+    assert "MetronomeUnavailable" not in operator.get(url(Payment)).content.decode()
+
+    act(operator, Payment, "retry", plan)
+
+    for waiting in (Payment, Subscription, Customer):
+        waits = waiting.objects.filter(due_at__lte=timezone.now())
+        assert waits.exists(), waiting
+    assert Customer.objects.get(pk=alice.pk).attempts == 0
 
 
 @pytest.mark.parametrize(

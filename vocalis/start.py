@@ -27,13 +27,15 @@ from .health import local, remote
 # To see what is of no row: checks without a page, the remote sides, the speech engines.
 GENERAL_PERMISSION = "jobs.view_heartbeat"
 LATE, VERY_LATE = timedelta(minutes=1), timedelta(minutes=10)
+# Work that failed is due again within this; from so many attempts on it is worth a look.
+TRIED_AGAIN_WITHIN, FAILING_ATTEMPTS = timedelta(minutes=10), 3
 COUNTED_MAX = 10_000
 ACTS_SHOWN = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """The rows of one kind that are due and were not taken yet."""
+    """The rows of one kind that are due and were not taken yet, or failed and are tried again."""
 
     name: str
     jobs: str
@@ -138,18 +140,26 @@ def _waiting(
         level, state = "warn", "late"
     if oldest_at and now - oldest_at > VERY_LATE:
         level = "error"
+    failing = model._default_manager.filter(
+        dead_at=None, attempts__gt=0, due_at__gt=now, due_at__lte=now + TRIED_AGAIN_WITHIN
+    )
+    failed = failing.order_by().values("pk")[:COUNTED_MAX].count()
+    if failed and (worst := failing.order_by("-attempts", "pk").first()):
+        state = f"{failed:,} failed and tried again: {without_secrets(worst.last_error)[:200]}"
+        if level == "ok" and worst.attempts >= FAILING_ATTEMPTS:
+            level = "warn"
     if reasons := [f"{name} pauses: {paused[name]}" for name in names if name in paused]:
         level, state = "error", without_secrets("; ".join(reasons))
     elif dead:
         level, state = ("warn" if level == "ok" else level), f"{state}; {dead} need a person"
     meta = model._meta
-    query = "?work=due" if count else ""
+    query = "?work=due" if count or failed else ""
     return Waiting(
         name=str(meta.verbose_name_plural),
         jobs=", ".join(names),
         url=reverse(f"admin:{meta.app_label}_{meta.model_name}_changelist") + query,
-        count=count,
-        is_cut=count == COUNTED_MAX,
+        count=count + failed,
+        is_cut=COUNTED_MAX in (count, failed),
         oldest_at=oldest_at,
         dead=dead,
         state=state,
@@ -179,7 +189,7 @@ def _taken(now: datetime) -> dict[str, str]:
     return {
         "name": "Taken today (UTC)",
         "value": dollars(found["cents"]),
-        "detail": f"{found['count']} payments, {failed} failed",
+        "detail": f"{found['count']} payments, {failed} not paid",
         "level": "",
     }
 

@@ -9,6 +9,7 @@ from django.contrib import admin, messages
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import path
+from django.utils import timezone
 
 from accounts.admin import CUSTOMERS_FOUND_MAX, CustomerSearch
 from accounts.models import Customer
@@ -26,6 +27,7 @@ from billing.models import (
     Recharge,
     Refund,
 )
+from billing.payments import ungranted
 from operations.admin import JobRowAdmin, ReadOnlyAdmin, WorkFilter
 from operations.separators import Separated
 
@@ -127,6 +129,25 @@ class PaymentAdmin(OfCustomer, JobRowAdmin):
         if ids:
             return queryset.filter(pk__in=ids), False
         return super().get_search_results(request, queryset, search_term)
+
+    def get_list_display(self, request: HttpRequest) -> Any:
+        more = ["waits_for"] if StuckFilter.parameter_name in request.GET else []
+        return [*super().get_list_display(request), *more]
+
+    def make_due(
+        self, request: HttpRequest, verb: str, queryset: QuerySet[Any], *, chosen: int
+    ) -> None:
+        """Of those without credits also what their credits wait for: that is what brings them."""
+        now = timezone.now()
+        for payment in Payment.objects.charged_not_granted().filter(
+            pk__in=list(queryset.values_list("pk", flat=True))
+        ):
+            ungranted.hurry(payment, now)
+        super().make_due(request, verb, queryset, chosen=chosen)
+
+    @admin.display(description="waits for")
+    def waits_for(self, row: Payment) -> str:
+        return ungranted.waits_for(row)[:200]
 
     @admin.display(description="credits")
     def granted(self, row: Payment) -> str:

@@ -1,4 +1,4 @@
-"""What becomes of a charged payment for whose credits nothing waits any more.
+"""What a charged payment without credits waits for, and what becomes of it if that is nothing.
 
 If the bank has the money, its decision is awaited: lost, the payment is refunded. Won, nothing can
 be paid back of it any more, so its credits are granted (`billing.disputes.owed`). Without a dispute
@@ -8,8 +8,11 @@ a person decides.
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import Any
 
-from billing.models import Dispute, Payment
+from accounts.models import Customer
+from billing.models import Contract, Dispute, Payment, Purchase, Recharge, Subscription
+from jobs.models import JobRowQuerySet
 
 from .requests import given_back_elsewhere_cents, is_waited_for
 
@@ -39,3 +42,31 @@ def waits_until(payment: Payment, now: datetime) -> datetime | None:
             won.filter(dead_at=None).run_now(now)
         return now + timedelta(seconds=CHECK_SECONDS)
     return None
+
+
+def hurry(payment: Payment, now: datetime) -> None:
+    """Have all that its credits wait for run now, however long each was put off."""
+    for rows in _waited_for(payment):
+        rows.filter(due_at__isnull=False).run_now(now)
+
+
+def waits_for(payment: Payment) -> str:
+    """Why its credits are not there, in the words of the jobs that bring them; "" if none failed.
+
+    The customer and the contract at Metronome come first: the others wait for these.
+    """
+    troubles = []
+    for rows in _waited_for(payment):
+        if row := rows.exclude(last_error="").first():
+            troubles.append(f"{row._meta.verbose_name}: {row.last_error}")
+    return "; ".join(troubles)
+
+
+def _waited_for(payment: Payment) -> list[JobRowQuerySet[Any]]:
+    return [
+        Customer.objects.filter(pk=payment.customer_id),
+        Contract.objects.filter(customer=payment.customer_id),
+        Subscription.objects.live().filter(payments=payment),
+        Recharge.objects.open().filter(payment=payment),
+        Purchase.objects.open().filter(payment=payment),
+    ]

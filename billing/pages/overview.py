@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from django.db.models import QuerySet
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
@@ -15,9 +16,10 @@ from accounts.models import Customer
 from billing import ledger, plans
 from billing.disputes import flow as disputes
 from billing.models import CreditGrant, LedgerEntry, Payment, Subscription, Wallet
+from billing.papers import listing
 from billing.payments import cards, pay_page, setups
 from billing.payments.gateways import gateway
-from billing.payments.requests import is_unconfirmed
+from billing.payments.requests import is_being_read, is_unconfirmed
 from billing.subscriptions import status
 from billing.subscriptions.change import grant_of
 
@@ -39,7 +41,7 @@ def overview(request: CustomerRequest) -> HttpResponse:
     context = {
         "plan": status.shown(customer, now),
         "trial_stays": _trial_stays(customer, now),
-        **_open_payments(customer),
+        **_open_payments(customer, now),
         "now": now,
         "dispute": disputes.holding(customer.pk),
         "requested": Subscription.objects.filter(
@@ -51,10 +53,7 @@ def overview(request: CustomerRequest) -> HttpResponse:
         "packs": plans.PACKS,
         "credits_per_dollar": plans.CREDITS_PER_DOLLAR,
         "valid_days": plans.PACK_DAYS,
-        "payments": Payment.objects.filter(customer=customer)
-        .select_related("subscription")
-        .prefetch_related("refunds")
-        .order_by("-created_at")[:PAYMENTS_SHOWN],
+        "payments": [(payment, *listing.stands(payment)) for payment in _payments(customer)],
         "method": cards.card_of(customer.pk),
         "is_card_under_way": setups.is_under_way(customer, timezone.now()),
         "is_real_money": gateway().is_real_money,
@@ -72,8 +71,11 @@ def _trial_stays(customer: Customer, now: datetime) -> datetime | None:
     return grant.ends_at if grant and grant.remaining and grant.ends_at > now else None
 
 
-def _open_payments(customer: Customer) -> dict[str, Any]:
-    """Context: `unconfirmed` and `unpaid` ones wait for the customer, `open_payments` for us."""
+def _open_payments(customer: Customer, now: datetime) -> dict[str, Any]:
+    """Context: `unconfirmed` and `unpaid` ones wait for the customer, `open_payments` for us.
+
+    Of `being_read` we are just asking whether they have been confirmed.
+    """
     payments = (
         Payment.objects.open()
         .filter(customer=customer)
@@ -85,8 +87,15 @@ def _open_payments(customer: Customer) -> dict[str, Any]:
     return {
         "open_payments": [row for row in payments if row not in unconfirmed and row not in unpaid],
         "unconfirmed": unconfirmed,
+        "being_read": [payment for payment in unconfirmed if is_being_read(payment, now)],
         "unpaid": unpaid,
     }
+
+
+def _payments(customer: Customer) -> QuerySet[Payment]:
+    """The newest ones."""
+    rows = Payment.objects.filter(customer=customer).select_related("subscription")
+    return rows.prefetch_related("refunds", "disputes").order_by("-created_at")[:PAYMENTS_SHOWN]
 
 
 def _entries(customer: Customer, before: str) -> dict[str, Any]:

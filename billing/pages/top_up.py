@@ -21,6 +21,7 @@ from billing.models import Purchase
 from billing.packs import requests as packs
 from billing.payments import tax
 from billing.payments.gateways import GatewayDeclined, gateway
+from billing.payments.pay_page import unpaid
 from jobs.errors import Rejected, Unavailable
 
 from . import pay_page
@@ -179,6 +180,7 @@ def _render_preview(
         "is_taxed": tax.is_on(),
         "notice": notice,
         "key": key or uuid.uuid4(),
+        "unpaid": unpaid(request.customer.pk),
         "is_real_money": gateway().is_real_money,
     }
     return render(request, "billing/top_up_preview.html", context, status=status)

@@ -28,13 +28,34 @@ STATES = {
     "charging": ("Under way", "wait"),
     "requires_action": ("To be confirmed", "wait"),
     "charged": ("Paid", "ok"),
-    "failed": ("Not paid", "bad"),
+    "at_page": ("Not paid yet", "wait"),
+    "failed": ("Not paid", ""),
     "refunding": ("Being refunded", "wait"),
     "refunded": ("Refunded", ""),
     "draft": ("Draft", "wait"),
     "finalized": ("Final", "ok"),
     "void": ("Void", ""),
 }
+DECLINED = "Not paid", "bad"
+# Of a payment that stands at our side: what its customer's bank says of it.
+DISPUTED = {
+    "lost": ("Taken back by the bank", "bad"),
+    "withdrawn": ("Disputed", "warn"),
+    "inquiry": ("Bank asks", "warn"),
+}
+
+
+def stands(payment: Payment) -> tuple[str, str]:
+    """How a payment stands, for lists, and the kind of badge that says so.
+
+    Reads `disputes` of the payment, which lists prefetch.
+    """
+    if payment.state == Payment.State.CHARGED:
+        said = {dispute.state for dispute in payment.disputes.all()}
+        return next((DISPUTED[one] for one in DISPUTED if one in said), STATES["charged"])
+    if payment.state == Payment.State.FAILED and payment.decline:
+        return DECLINED
+    return STATES[payment.state]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +95,18 @@ class Row:
 
     @property
     def state(self) -> str:
-        row: Any = self.payment or self.invoice
-        return STATES.get(str(row.state if self.payment else row.status), ("", ""))[0]
+        return self._stands[0]
 
     @property
     def badge(self) -> str:
-        row: Any = self.payment or self.invoice
-        return STATES.get(str(row.state if self.payment else row.status), ("", ""))[1]
+        return self._stands[1]
+
+    @property
+    def _stands(self) -> tuple[str, str]:
+        if self.payment:
+            return stands(self.payment)
+        assert self.invoice
+        return STATES.get(self.invoice.status, ("", ""))
 
     @property
     def failure(self) -> str:
@@ -176,7 +202,7 @@ def _payments_after(customer: Customer, place: tuple[str, datetime, Any] | None)
     rows = (
         Payment.objects.filter(customer=customer)
         .select_related("subscription", "grant")
-        .prefetch_related("invoices", "refunds")
+        .prefetch_related("invoices", "refunds", "disputes")
         .order_by("-created_at", "-id")
     )
     if place is None:

@@ -34,6 +34,7 @@ from .gateways import DEFAULT, gateway
 State = Payment.State
 WAITING = State.REQUIRES_ACTION, State.AT_PAGE  # for the customer
 PAGE_CHECK_SECONDS = 3_600  # how often a page of which nobody tells us is looked at
+BEING_READ = timedelta(seconds=30)  # how long a worker usually needs at most to look again
 
 
 class NotRefundable(Exception):
@@ -251,6 +252,15 @@ def confirmation_url(payment: Payment, *, return_url: str) -> str | None:
 
 def is_unconfirmed(payment: Payment) -> bool:
     return payment.state == State.REQUIRES_ACTION and not payment.failure
+
+
+def is_being_read(payment: Payment, now: datetime) -> bool:
+    """Whether an unconfirmed one is being looked at again, as when its customer is just back.
+
+    Only for a moment: without a worker, the customer can still confirm or call it off.
+    """
+    since = payment.due_at is not None and timedelta(0) <= now - payment.due_at < BEING_READ
+    return since or (payment.leased_until is not None and payment.leased_until > now)
 
 
 def is_unpaid(payment: Payment) -> bool:

@@ -41,6 +41,11 @@ class Status:
         return self.row.state == State.ACTIVE
 
     @property
+    def has_begun(self) -> bool:
+        """Whether it ever gave credits: one whose first payment failed did not."""
+        return self.row.period_start_at is not None
+
+    @property
     def is_payable(self) -> bool:
         """Whether "Pay now" would try the payment."""
         return bool(self.payment and self.payment.state == Payment.State.FAILED)

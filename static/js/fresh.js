@@ -1,6 +1,7 @@
-// Keeps the parts marked [data-fresh] as new as the server has them: fetched anew when the balance or the plan is another
-// than in [data-mark] (billing/_delays.html), when a banner comes, when one comes back to the page, as after a setting made
-// in another tab, and every few seconds while something is under way, [data-pending].
+// Keeps the parts marked [data-fresh] as new as the server has them, and one whose mark has a value as soon as that is
+// another. They are fetched anew when the balance or the plan is another than in [data-mark] (billing/_delays.html), when a
+// banner comes, when one comes back to the page, as after a setting made in another tab, and every few seconds while
+// something is under way, [data-pending].
 (() => {
   const SOON_MS = 300;
   const PENDING_MS = 5000;
@@ -8,10 +9,12 @@
   let due = Infinity; // when the page is fetched next; 0 while it is
   let timer = 0;
   let newest = "";
+  let isStale = false; // something came while the page was being fetched, perhaps too late for that answer
 
   const mark = () => document.querySelector("[data-mark]").dataset.mark;
 
   function renewIn(milliseconds) {
+    isStale ||= due === 0;
     const at = Date.now() + milliseconds;
     if (at >= due) return;
     clearTimeout(timer);
@@ -21,11 +24,13 @@
 
   async function renew() {
     due = 0;
+    isStale = false;
     try {
       const answer = document.hidden ? null : await fetch(location.href, { headers: { Accept: "text/html" } });
       if (answer?.ok) replaceParts(await answer.text());
     } catch { /* no network; the next time may find one */ }
     due = Infinity;
+    if (isStale) renewIn(SOON_MS);
     if (document.querySelector("[data-pending]") || (newest && newest !== mark())) renewIn(PENDING_MS);
   }
 
@@ -33,7 +38,8 @@
     const page = new DOMParser().parseFromString(html, "text/html");
     for (const part of document.querySelectorAll("[data-fresh]")) {
       const fresh = page.getElementById(part.id);
-      if (fresh && !part.contains(document.activeElement)) part.replaceWith(fresh); // never from under someone's fingers
+      const isSame = part.dataset.fresh && part.dataset.fresh === fresh?.dataset.fresh;
+      if (fresh && !isSame && !part.contains(document.activeElement)) part.replaceWith(fresh); // never from under someone's fingers
     }
   }
 

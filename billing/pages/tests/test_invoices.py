@@ -54,6 +54,7 @@ def test_a_charge_is_listed_with_its_papers(page, alice, now):
     ("state", "words", "papers"),
     [
         ("failed", "Not paid", set()),
+        ("at_page", "Not paid yet", set()),
         ("charging", "Under way", set()),
         ("refunding", "Being refunded", {"receipt_pdf"}),
         ("refunded", "Refunded $49.00", {"receipt_pdf", "refund_pdf"}),

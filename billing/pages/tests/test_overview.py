@@ -53,6 +53,10 @@ def text_of_any(answer) -> str:
     return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", answer.content.decode()))
 
 
+def html_of(answer) -> str:
+    return answer.content.decode()
+
+
 def read(page, url: str = "/billing/") -> str:
     return text_of(page.get(url))
 
@@ -253,14 +257,14 @@ def test_a_refund_shows_its_amount_and_its_reason_though_there_was_a_grant(page,
         created_at=now,
     )
 
-    assert "refunded $24.99: You &lt;asked&gt; for it. $25.00" in read(page)
+    assert "Refunded $24.99: You &lt;asked&gt; for it. $25.00" in read(page)
 
 
 def test_payments_show_how_they_ended(page, alice, now):
     fund(alice, 500, now)
     grant = CreditGrant.objects.get()
     for state, failure, bought in (
-        ("charged", "", grant),
+        ("charged", "Declined before it was paid.", grant),
         ("charged", "", None),
         ("failed", "The card was declined.", None),
         ("refunded", "", None),
@@ -279,7 +283,7 @@ def test_payments_show_how_they_ended(page, alice, now):
     text = read(page)
 
     assert text.count("$1,234.56") == 5, "and the one that is under way, above"
-    for words in ("paid", "failed The card was declined.", "refunded", "under way"):
+    for words in (" Paid $", "Not paid The card was declined.", "Refunded", "Under way"):
         assert words in text
 
 
@@ -632,6 +636,65 @@ def test_what_a_dispute_holds_is_said_with_its_reason(page, alice, wallet, now, 
         amount_cents=4_900,
         created_at=now,
     )
-    assert "on hold" not in text_of(page.get("/billing/"))
+    before = page.get("/billing/")
+    assert "on hold" not in text_of(before)
+    assert '<div id="buy" data-fresh="open">' in before.content.decode()
     ledger.set_frozen(wallet_id=wallet.pk, frozen=True, reason=dispute.hold, now=now)
-    assert words in text_of(page.get("/billing/"))
+    after = page.get("/billing/")
+    assert words in text_of(after)
+    assert '<div id="buy" data-fresh="held">' in after.content.decode()
+    assert {"withdrawn": "Disputed", "lost": "Taken back by the bank"}[state] in text_of(after)
+
+
+def unconfirmed(alice, now) -> Payment:
+    row = Subscription.objects.create(
+        customer=alice, plan="creator", state="requested", key="k", created_at=now
+    )
+    return Payment.objects.create(
+        customer=alice,
+        kind="plan",
+        subscription=row,
+        period=1,
+        state="requires_action",
+        amount_cents=4_900,
+        gateway="stripe",
+        confirm_by_at=now + timedelta(days=7),
+        due_at=now + timedelta(hours=1),
+        created_at=now,
+    )
+
+
+def test_who_is_back_from_the_bank_is_not_asked_to_confirm_again(page, alice, now):
+    payment = unconfirmed(alice, now)
+    assert "Confirm $49.00" in read(page)
+    assert "It begins once you have confirmed its payment." in read(page)
+
+    page.get(f"/billing/payments/{payment.pk}/confirmed/")
+
+    answer = page.get("/billing/")
+    text = text_of(answer)
+    assert "We are asking your bank about the payment of $49.00." in text
+    assert "Confirm $49.00" not in text and 'id="news" data-fresh data-pending' in html_of(answer)
+
+
+def test_without_a_worker_the_payment_can_be_confirmed_after_a_while(page, alice, now):
+    payment = unconfirmed(alice, now)
+    Payment.objects.filter(pk=payment.pk).update(due_at=timezone.now() - timedelta(seconds=31))
+
+    assert "Confirm $49.00" in read(page) and "We are asking your bank" not in read(page)
+
+
+def test_a_plan_whose_first_payment_failed_has_not_ended(page, alice, now):
+    row = Subscription.objects.create(
+        customer=alice,
+        plan="creator",
+        state="failed",
+        failure="The payment failed: Your card was declined.",
+        key="k",
+        created_at=now,
+        ended_at=now,
+    )
+    assert "Creator plan Not begun" in read(page)
+
+    Subscription.objects.filter(pk=row.pk).update(period_start_at=now - timedelta(days=30))
+    assert "Creator plan Ended" in read(page)

@@ -124,3 +124,29 @@ def test_an_old_form_of_a_failed_top_up_says_so(page, alice):
 
     assert "The payment of this top-up failed: Your card was declined." in text_of(answer)
     assert Purchase.objects.count() == 1
+
+
+def test_the_preview_says_that_an_unpaid_top_up_gives_way(page, alice, now):
+    payment = Payment.objects.create(
+        customer=alice,
+        kind="pack",
+        state="at_page",
+        amount_cents=1_000,
+        gateway="stripe",
+        created_at=now,
+    )
+    payment.tries.create(
+        number=1,
+        key="k",
+        method_reference="",
+        amount_cents=1_000,
+        currency="USD",
+        parameters={},
+        is_at_page=True,
+        created_at=now,
+    )
+    sentence = "Your top-up of $10.00 is not paid yet. It is called off if you pay this one."
+    assert sentence in text_of(page.get(f"{URL}?pack=2500"))
+
+    Payment.objects.update(state="failed")
+    assert "called off" not in text_of(page.get(f"{URL}?pack=2500"))

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from billing.models import Invoice
+from billing.models import Dispute, Invoice
 from billing.papers import listing, table
 
 from .test_papers import charge, invoice_of
@@ -28,6 +28,53 @@ def test_a_payment_stands_with_its_invoice(alice, bob, now):
     [row], after = listing.page(alice)
     assert (row.payment, row.invoice, row.state, after) == (payment, invoice, "Paid", "")
     assert row.number.startswith(f"INV-{now.year}-")
+
+
+def disputed(payment, now, state: str) -> Dispute:
+    return Dispute.objects.create(
+        payment=payment,
+        customer=payment.customer,
+        gateway="stripe",
+        reference=f"dp_{state}",
+        state=state,
+        amount_cents=payment.amount_cents,
+        created_at=now,
+    )
+
+
+@pytest.mark.parametrize(
+    ("state", "stands"),
+    [
+        ("inquiry", ("Bank asks", "warn")),
+        ("withdrawn", ("Disputed", "warn")),
+        ("lost", ("Taken back by the bank", "bad")),
+        ("won", ("Paid", "ok")),
+        ("closed", ("Paid", "ok")),
+    ],
+)
+def test_a_payment_is_not_called_paid_while_the_bank_says_otherwise(alice, now, state, stands):
+    disputed(charge(alice, now), now, state)
+
+    [row], _ = listing.page(alice)
+    assert (row.state, row.badge) == stands
+    assert stands[0] in b"".join(table.rows(alice)).decode()
+
+
+def test_of_several_disputes_the_lost_one_is_told(alice, now):
+    payment = charge(alice, now)
+    for state in ("inquiry", "lost", "won"):
+        disputed(payment, now, state)
+
+    [row], _ = listing.page(alice)
+    assert row.state == "Taken back by the bank"
+
+
+def test_what_was_left_unpaid_is_no_decline(alice, now):
+    charge(alice, now, state="failed", failure="You left the page without paying.")
+    charge(alice, now - timedelta(days=1), state="failed", decline="later", failure="Declined.")
+
+    rows, _ = listing.page(alice)
+    assert [(row.state, row.badge) for row in rows] == [("Not paid", ""), ("Not paid", "bad")]
 
 
 def test_a_void_invoice_gives_way_to_the_one_after_it(alice, now):

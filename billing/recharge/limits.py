@@ -17,7 +17,7 @@ from django.db.models import Count, Sum
 from billing import plans
 from billing.models import AutoRecharge, Contract, Payment, Recharge
 from billing.payments import tax
-from notifications import emit
+from notifications import banners, emit
 
 CHARGES_MAX, CHARGES_SECONDS = 2, 600
 NEAR_PERCENT = 80
@@ -137,6 +137,12 @@ def emit_limit(recharge: Recharge, kind: str, now: datetime) -> None:
     }
     key = f"{recharge.resets_at:%Y-%m-%d}-{recharge.limit_cents}"
     emit(recharge.customer_id, kind, key, data, now)
+
+
+def take_down_told(customer_id: UUID, now: datetime) -> None:
+    """Show no longer what was told of a limit that is not in force any more."""
+    for kind in ("recharge.limit_near", "recharge.limit_reached"):
+        banners.take_down(customer_id, kind, "", now)
 
 
 def _charged(customer_id: UUID, begins_at: datetime) -> tuple[int, int]:

@@ -15,7 +15,7 @@ from billing import ledger
 from billing.models import AutoRecharge, Recharge, Subscription
 from billing.payments import cards, tax
 
-from . import gate
+from . import gate, limits
 from .immediate import AtOnce, at_once
 from .numbers import errors_of
 from .requests import own_workflow_id, request_own
@@ -114,7 +114,16 @@ def _save(
             )
         if not enabled:
             _check_unpaid(customer.pk, now)
+        if not enabled or _has_another_limit(row, fields):
+            limits.take_down_told(customer.pk, now)
     return row
+
+
+def _has_another_limit(row: AutoRecharge, fields: dict[str, Any]) -> bool:
+    before, after = row.limit_cents, fields["limit_cents"]
+    if before is None and after is None:  # that of three recharges
+        return bool(row.recharge_to_credits != fields["recharge_to_credits"])
+    return bool(before != after)
 
 
 def preview(
@@ -200,6 +209,7 @@ def switch_off(*, customer_id: UUID, failure: str = "", now: datetime) -> None:
         ):
             AutoRecharge.objects.filter(customer_id=customer_id).run_now(now)
             _check_unpaid(customer_id, now)
+            limits.take_down_told(customer_id, now)
 
 
 def pause(*, customer_id: UUID, until_at: datetime, now: datetime) -> None:

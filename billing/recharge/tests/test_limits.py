@@ -6,7 +6,7 @@ import pytest
 
 from billing import metronome, plans, recharge
 from billing.models import AutoRecharge, Payment, Recharge
-from billing.recharge import flow, limits, requests
+from billing.recharge import flow, limits, requests, settings
 from billing.sync import schedule
 from billing.tests.money_stage import (
     balance,
@@ -20,6 +20,7 @@ from billing.tests.money_stage import (
 )
 from billing.tests.stripe_stage import DECLINED, GOOD, charged, save_card
 from notifications import kinds
+from notifications.models import Banner
 
 State = Recharge.State
 
@@ -266,6 +267,28 @@ def test_eighty_percent_is_told_once(mid_month, webhooks, alice, told):
 
     assert charged_cents() == [4_500, 4_400]
     assert [kind for kind, _ in told if kind != "recharge.done"] == ["recharge.limit_near"]
+
+
+@pytest.mark.parametrize(
+    ("change", "stays"),
+    [
+        (lambda alice, now: save(alice, now, limit_cents=5_000, threshold=24_000), True),
+        (lambda alice, now: save(alice, now, limit_cents=9_000), False),
+        (lambda alice, now: save(alice, now, limit_cents=None), False),
+        (lambda alice, now: save(alice, now, limit_cents=5_000, enabled=False), False),
+        (lambda alice, now: settings.switch_off(customer_id=alice.pk, now=now), False),
+    ],
+    ids=["another threshold", "higher", "the default", "off", "off by the link of a mail"],
+)
+def test_the_banner_of_a_limit_goes_with_the_limit(mid_month, webhooks, alice, change, stays):
+    recharging(mid_month, alice, limit_cents=5_000)
+    use_up(mid_month, alice)
+    banners = Banner.objects.filter(kind="recharge.limit_near", closed_at=None)
+    assert banners.count() == 1
+
+    change(alice, mid_month.now())
+
+    assert banners.count() == stays
 
 
 @pytest.mark.parametrize(

@@ -54,8 +54,10 @@ def _differences() -> list[Check]:
 
 
 def _old(age: timedelta) -> str:
-    hours = age // timedelta(hours=1)
-    return f"{hours:,} hours" if hours >= 2 else f"{age.total_seconds():,.0f} s"
+    if (hours := age // timedelta(hours=1)) >= 2:
+        return f"{hours:,} hours"
+    minutes = age // timedelta(minutes=1)
+    return f"{minutes} min" if minutes >= 2 else f"{age.total_seconds():.0f} s"
 
 
 def _refunds() -> Check:

@@ -48,6 +48,7 @@ def test_money_never_lies_with_tax_or_where_metronome_charges(kind):
         simulate(seed, kind)
 
 
+@pytest.mark.any_database  # the same dice on both
 @pytest.mark.timeout(900)
 @pytest.mark.django_db(transaction=True)
 def test_the_rare_paths_of_money_are_among_the_seeds():

@@ -46,6 +46,11 @@ class OutboundMail(JobRow):
 
     class Meta(JobRow.Meta):
         abstract = False
+        indexes = [
+            *JobRow.Meta.indexes,
+            models.Index(fields=["sent_to"], name="outboundmail_sent_to"),
+            models.Index(fields=["key"], name="outboundmail_key"),
+        ]
         constraints = [
             models.UniqueConstraint(fields=["user", "kind", "key"], name="outboundmail_once")
         ]

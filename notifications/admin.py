@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from django.contrib import admin
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.html import format_html
 
-from accounts.admin import CustomerSearch
+from accounts.admin import CUSTOMERS_FOUND_MAX, CustomerSearch
+from accounts.models import Customer
 from mails import kinds, outbox
 from mails.models import MailPreferences, OutboundMail
 from operations.admin import JobRowAdmin, ReadOnlyAdmin, WorkFilter
@@ -121,10 +122,13 @@ class OutboundMailAdmin(CustomerSearch, JobRowAdmin):
     )
     list_select_related = ("user",)
     list_filter = ("state", WorkFilter, MailKindFilter)
-    customer_path = "user__customer"
     exact_fields = ("sent_to", "key")
     actions = ["retry", "send_again"]
     ordering = ("-created_at",)
+
+    def of_customers(self, customers: QuerySet[Customer]) -> Q:
+        """By the users' ids: an OR across tables would keep PostgreSQL from its indexes."""
+        return Q(user__in=list(customers.values_list("user", flat=True)[:CUSTOMERS_FOUND_MAX]))
 
     @admin.display(description="to")
     def address(self, mail: OutboundMail) -> str:

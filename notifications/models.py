@@ -71,7 +71,8 @@ class WebhookEndpoint(models.Model):
         indexes = [
             models.Index(
                 fields=["customer"], name="webhookendpoint_enabled", condition=Q(is_enabled=True)
-            )
+            ),
+            models.Index(fields=["url"], name="webhookendpoint_url"),
         ]
 
     def __str__(self) -> str:

@@ -949,4 +949,16 @@ class Migration(migrations.Migration):
             model_name='creditgrant',
             constraint=models.CheckConstraint(condition=models.Q(('remaining__gte', 0), ('remaining__lte', models.F('granted'))), name='grant_remaining_within_granted'),
         ),
+        migrations.AddIndex(
+            model_name='creditgrant',
+            index=models.Index(fields=['remote_id'], name='grant_remote'),
+        ),
+        migrations.AddIndex(
+            model_name='creditgrant',
+            index=models.Index(fields=['key'], name='grant_key'),
+        ),
+        migrations.AddIndex(
+            model_name='subscription',
+            index=models.Index(fields=['key'], name='subscription_key'),
+        ),
     ]

@@ -176,6 +176,7 @@ class Subscription(JobRow):
         ]
         indexes = [
             *JobRow.Meta.indexes,
+            models.Index(fields=["key"], name="subscription_key"),
             models.Index(
                 fields=["id"],
                 name="subscription_audio_due",

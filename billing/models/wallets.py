@@ -239,6 +239,8 @@ class CreditGrant(JobRow):
         ]
         indexes = [
             *JobRow.Meta.indexes,
+            models.Index(fields=["remote_id"], name="grant_remote"),
+            models.Index(fields=["key"], name="grant_key"),
             models.Index(
                 fields=["wallet", "priority"], name="grant_to_draw", condition=Q(remaining__gt=0)
             ),

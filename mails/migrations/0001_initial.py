@@ -52,4 +52,12 @@ class Migration(migrations.Migration):
                 'constraints': [models.UniqueConstraint(fields=('user', 'kind', 'key'), name='outboundmail_once')],
             },
         ),
+        migrations.AddIndex(
+            model_name='outboundmail',
+            index=models.Index(fields=['sent_to'], name='outboundmail_sent_to'),
+        ),
+        migrations.AddIndex(
+            model_name='outboundmail',
+            index=models.Index(fields=['key'], name='outboundmail_key'),
+        ),
     ]

@@ -107,4 +107,8 @@ class Migration(migrations.Migration):
             model_name='outboundwebhook',
             constraint=models.UniqueConstraint(fields=('endpoint', 'kind', 'key'), name='outboundwebhook_once'),
         ),
+        migrations.AddIndex(
+            model_name='webhookendpoint',
+            index=models.Index(fields=['url'], name='webhookendpoint_url'),
+        ),
     ]

@@ -185,40 +185,6 @@ def test_an_open_billing_page_follows_a_dispute_and_keeps_what_is_typed(whole_si
 
 
 @pytest.mark.timeout(240)
-def test_an_open_billing_page_follows_a_dispute_and_keeps_what_is_typed(whole_site, paying):  # noqa: F811
-    page, address, stripe = paying
-    preview_top_up(page, address, "10")
-    page.get_by_role("button", name="Pay $10.00 by card").click()
-    type_card(page, GOOD)
-    page.wait_for_url(f"{address}/billing/")
-    wait_for_number(page, 40_000)
-    control = whole_site.env["STRIPE_API_URL"] + "/_sandbox"
-    headers = {"Authorization": f"Bearer {settings.STRIPE_SECRET_KEY}"}
-
-    def bank(path: str, **data) -> dict:
-        return page.context.request.post(control + path, data=data, headers=headers).json()
-
-    [charge] = stripe.world.store.charges
-    page.fill("#free", "17")
-    page.locator("h1").click()  # the field is left, so that only what has changed is replaced
-    dispute = bank(f"/charges/{charge['id']}/dispute", inquiry=True)
-    row = page.locator("#lists tr", has_text="Top-up").first
-    row.get_by_text("Bank asks").wait_for(timeout=LONG)
-    assert page.input_value("#free") == "17"
-
-    bank(f"/disputes/{dispute['id']}", status="needs_response")
-    page.get_by_role("heading", name="Credits on hold").wait_for(timeout=LONG)
-    page.get_by_text("Nothing can be bought while your credits are on hold.").wait_for()
-    row.get_by_text("Disputed").wait_for()
-    assert page.locator("#free").count() == 0
-
-    bank(f"/disputes/{dispute['id']}", status="won")
-    page.get_by_role("heading", name="Credits you can spend").wait_for(timeout=LONG)
-    page.locator("#free").wait_for()
-    row.get_by_text("Paid").wait_for()
-
-
-@pytest.mark.timeout(240)
 def test_recharges_stop_at_the_months_limit_and_go_on_when_it_is_raised(whole_site, paying):  # noqa: F811
     page, address, stripe = paying
     use_card(page, address, GOOD)

@@ -21,20 +21,25 @@ from mails.models import OutboundMail
 
 State = OutboundMail.State
 # So many passes of workers that nothing killed, between the moment of a reminder and the end that
-# it tells of, have told it for certain: the first may be the one that begins the plan.
+# it tells of, and at the end of which the trial was active, have told it for certain: the first may
+# be the one that begins it.
 PASSES = 2
 
 
 class Sent:
     """How often each mail was handed to the mail server, by its Message-ID, and when workers ended
-    a pass."""
+    a pass, with the trials that were active then."""
 
     def __init__(self) -> None:
         self.times: Counter[str] = Counter()
-        self.passes: list[datetime] = []
+        self.passes: list[tuple[datetime, frozenset[Any]]] = []
 
-    def passes_between(self, since: datetime, until: datetime) -> int:
-        return sum(since <= at < until for at in self.passes)
+    def note_pass(self, now: datetime) -> None:
+        active = Subscription.objects.filter(plan="trial", state=Subscription.State.ACTIVE)
+        self.passes.append((now, frozenset(active.values_list("pk", flat=True))))
+
+    def passes_with(self, trial: Subscription, since: datetime, until: datetime) -> int:
+        return sum(since <= at < until and trial.pk in active for at, active in self.passes)
 
     @contextmanager
     def counted(self) -> Iterator[None]:
@@ -84,5 +89,5 @@ def _ends_are_told(sent: Sent) -> None:
         ).count()
         assert told <= 1, f"{trial} of {trial.customer_id} was told {told} times of its end"
         until = min(ended_at, trial.period_end_at)
-        if trial.customer.user.is_active and sent.passes_between(remind_at, until) >= PASSES:
+        if trial.customer.user.is_active and sent.passes_with(trial, remind_at, until) >= PASSES:
             assert told == 1, f"nobody was told of the end of {trial} of {trial.customer_id}"

@@ -198,7 +198,8 @@ class Stage(MetronomeSide, StripeSide):
 
     def work(self) -> None:
         self.dice.choice(self.workers).run_pass()
-        self.mails.passes.append(self.now())
+        with self.chaos.elsewhere():
+            self.mails.note_pass(self.now())
 
     def pass_hours(self, hours: int) -> None:
         """A worker comes by at the end. Nothing keeps usage from Metronome for the 34 days in which

@@ -27,7 +27,7 @@ class Migration(migrations.Migration):
                 ('leased_until', models.DateTimeField(blank=True, null=True)),
                 ('dead_at', models.DateTimeField(blank=True, help_text='Given up; needs a person. Retry makes it due again.', null=True)),
                 ('kind', models.CharField(choices=[('commit', 'Commit'), ('credit', 'Credit')], max_length=10)),
-                ('remote_id', models.CharField(help_text='Id of the commit or credit at Metronome.', max_length=64)),
+                ('remote_id', models.CharField(help_text='Id of commit or credit at Metronome.', max_length=64)),
                 ('segment_id', models.CharField(help_text='Id of the access segment. Each has one grant, however we learn of it.', max_length=64, unique=True)),
                 ('key', models.CharField(blank=True, default='', help_text="Our uniqueness key, kept as the commit's description.", max_length=128)),
                 ('name', models.CharField(max_length=200)),

@@ -192,9 +192,7 @@ class CreditGrant(JobRow):
 
     wallet = models.ForeignKey(Wallet, on_delete=models.PROTECT, related_name="grants")
     kind = models.CharField(max_length=10, choices=Kind.choices)
-    remote_id = models.CharField(
-        max_length=64, help_text="Id of the commit or credit at Metronome."
-    )
+    remote_id = models.CharField(max_length=64, help_text="Id of commit or credit at Metronome.")
     segment_id = models.CharField(
         max_length=64,
         unique=True,

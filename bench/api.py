@@ -106,4 +106,4 @@ def median(figures: list[float]) -> float:
 
 
 if __name__ == "__main__":
-    print(json.dumps(main(), indent=2))  # noqa: T201
+    print(json.dumps(main(), indent=2))

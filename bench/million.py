@@ -327,4 +327,4 @@ def main() -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(main(), indent=2))  # noqa: T201
+    print(json.dumps(main(), indent=2))

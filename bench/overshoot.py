@@ -141,4 +141,4 @@ def both_databases() -> list[dict[str, Any]]:
 
 if __name__ == "__main__":
     figures = main(sys.argv[1]) if len(sys.argv) > 1 else {"overshoot": both_databases()}
-    print(json.dumps(figures, indent=2))  # noqa: T201
+    print(json.dumps(figures, indent=2))

@@ -154,4 +154,4 @@ def send(wallet_id: int) -> float:
 
 
 if __name__ == "__main__":
-    print(json.dumps(main(), indent=2))  # noqa: T201
+    print(json.dumps(main(), indent=2))

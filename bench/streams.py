@@ -42,7 +42,7 @@ def main() -> None:
     )
     try:
         figures = run(options.streams, options.changes, options.redis)
-        print(json.dumps({"streams": figures}, indent=2))  # noqa: T201
+        print(json.dumps({"streams": figures}, indent=2))
     finally:
         remove()
 
@@ -193,7 +193,7 @@ class Sockets:
                 answer = await self.open(self.sessions)
             elif line == "report":
                 answer, self.seen = self.seen, []
-            print(json.dumps(answer), flush=True)  # noqa: T201
+            print(json.dumps(answer), flush=True)
 
 
 def _session(user: Any) -> str:
@@ -238,7 +238,7 @@ def _database_connections(process: int) -> int:
 if __name__ == "__main__":
     if sys.argv[1:] == ["clients"]:
         start = json.loads(sys.stdin.readline())
-        print("null", flush=True)  # noqa: T201
+        print("null", flush=True)
         asyncio.run(Sockets(start["port"], start["sessions"]).run())
     else:
         main()

@@ -64,4 +64,4 @@ def speak(client: requests.Session, url: str) -> float:
 
 
 if __name__ == "__main__":
-    print(json.dumps(main(), indent=2))  # noqa: T201
+    print(json.dumps(main(), indent=2))

@@ -155,4 +155,4 @@ def milliseconds(seconds: list[float]) -> float:
 
 
 if __name__ == "__main__":
-    print(json.dumps(main(), indent=2))  # noqa: T201
+    print(json.dumps(main(), indent=2))

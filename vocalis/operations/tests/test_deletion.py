@@ -78,7 +78,7 @@ from usage.text import MAX_CHARACTERS
 from vocalis.operations import deletion
 
 pytestmark = pytest.mark.django_db
-PROFILE = {"name": "Alice Tester Ltd", "line1": "1 secret Lane", "city": "Cork", "country": "IE"}
+PROFILE = {"name": "Alice Tester Ltd", "line1": "1 secret Road", "city": "Cork", "country": "IE"}
 
 
 @pytest.fixture

@@ -57,17 +57,21 @@ class LateMoney(TopUps):
 
     def pay_what_was_given_up(self) -> None:
         """An operator gives a top-up up in the database whose page is open: it is paid all the
-        same, and mostly the bank takes the money before we have heard of it."""
+        same, and mostly the bank takes the money before we have heard of it.
+
+        Not one that is paid already: Stripe has told of it, and nobody would look again."""
         if not (customer := self.anyone()):
             return
         with suppress(packs.PurchaseRefused, Unavailable, Rejected, GatewayDeclined):
             self.go_to_page(customer, self.key("pack") + AT_PAGE)
         with self.chaos.elsewhere():
             waiting = Payment.objects.in_bulk([payment_id for payment_id, _ in self.pay_pages])
+            sessions = self.stripe.world.store.sessions
+            is_open = {one["url"] for one in sessions if one["status"] == "open"}
             pages = [
                 (waiting[payment_id], url)
                 for payment_id, url in self.pay_pages
-                if waiting[payment_id].state == Payment.State.AT_PAGE
+                if waiting[payment_id].state == Payment.State.AT_PAGE and url in is_open
             ]
             if not pages:
                 return

@@ -96,7 +96,10 @@ def complete(setup: CardSetup, now: datetime) -> datetime | None:
     if known is None or found.customer_reference != known.reference:
         raise Rejected("the card was saved for another customer at the gateway")
     if not _is_superseded(setup):
-        hosted.set_default(setup.customer, found.card.card.reference)
+        try:
+            hosted.set_default(setup.customer, found.card.card.reference)
+        except CardGone:  # since it was read, by itself or with the customer
+            return _finish(setup, State.EXPIRED, now)
     _keep(setup, found.card, now)
     return None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from accounts.models import Customer
-from billing.models import BillingProfile, CardSetup, GatewayCustomer
+from billing.models import BillingProfile, CardSetup
 from billing.payments.gateways import Card, SavedCard, Setup, SetupState
 
 from . import customers
@@ -83,8 +83,7 @@ def saved_card(reference: str) -> tuple[str, SavedCard]:
 
 
 def set_default(customer: Customer, reference: str) -> None:
-    known = GatewayCustomer.objects.get(customer=customer, gateway=customers.NAME)
-    customers.set_default_card(known.reference, reference)
+    customers.set_default_card(customer, reference)
 
 
 def tell_profile(customer: Customer, profile: BillingProfile) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from accounts.models import Customer
-from billing.models import BillingProfile, GatewayCustomer
+from billing.models import BillingProfile, GatewayCustomer, Payment
 from billing.papers import tax_ids
 from billing.payments.gateways import CardGone
 
@@ -15,6 +17,7 @@ from .client import call, client, plain
 from .errors import StripeRejected
 
 NAME = "stripe"
+MISSING = "resource_missing"  # Stripe's code for what it does not know, or has deleted
 ADDRESS = ("line1", "line2", "postal_code", "city", "state", "country")
 
 
@@ -33,10 +36,22 @@ def reference_of(customer: Customer) -> str:
     return row.reference
 
 
-def set_default_card(customer_reference: str, card_reference: str) -> None:
-    """Charges that others make of this customer (invoices at Stripe) use the card, too."""
+def set_default_card(customer: Customer, card_reference: str) -> None:
+    """Charges that others make of this customer (invoices at Stripe) use the card, too.
+
+    Raises CardGone if card or customer is not there any more.
+    """
+    gone = CardGone("This card is not there any more.", Payment.Decline.NEW_CARD)
+    known = GatewayCustomer.objects.filter(customer=customer, gateway=NAME).first()
+    if known is None:
+        raise gone
     fields: Any = {"invoice_settings": {"default_payment_method": card_reference}}
-    call(lambda: client().v1.customers.update(customer_reference, fields))
+    try:
+        call(lambda: client().v1.customers.update(known.reference, fields))
+    except StripeRejected as refused:
+        if refused.code != MISSING:
+            raise
+        raise gone from refused
 
 
 def tell_profile(customer: Customer, profile: BillingProfile) -> None:
@@ -63,10 +78,8 @@ def address_of(profile: BillingProfile) -> dict[str, str]:
 
 
 def _remove_tax_id(customer_reference: str, tax_id: str) -> None:
-    try:
+    with _may_be_gone():  # another worker removed it
         call(lambda: client().v1.customers.tax_ids.delete(customer_reference, tax_id))
-    except CardGone:
-        return  # as it should be: another worker removed it
 
 
 def detach(card_reference: str) -> None:
@@ -84,12 +97,19 @@ def detach(card_reference: str) -> None:
 
 def delete(customer_reference: str) -> None:
     """Delete the customer with all cards. Safe to repeat."""
-    try:
+    with _may_be_gone():  # somebody deleted it before
         call(lambda: client().v1.customers.delete(customer_reference))
+
+
+@contextmanager
+def _may_be_gone() -> Iterator[None]:
+    """For what is removed: that it is not there any more is as it should be."""
+    try:
+        yield
     except CardGone:
-        return  # as it should be: somebody deleted it before
+        return
     except StripeRejected as refused:
-        if refused.code != "resource_missing":  # the same
+        if refused.code != MISSING:
             raise
 
 

@@ -375,6 +375,35 @@ def test_a_customer_deleted_at_stripe_has_no_card_here(page, stripe, alice):
     assert not PaymentMethod.objects.exists() and not GatewayCustomer.objects.exists()
 
 
+def test_a_card_that_goes_while_it_is_stored_ends_the_visit(page, stripe, alice):
+    setup = begin(page, stripe)
+    stripe.will("GET /v1/checkout/sessions/cs_1", session())
+    stripe.answers.pop("POST /v1/customers/cus_1")
+    gone = {"code": "resource_missing", "param": "invoice_settings[default_payment_method]"}
+    stripe.fails("POST /v1/customers/cus_1", 400, **gone)
+
+    come_back(page, setup)
+    work()
+
+    setup.refresh_from_db()
+    assert (setup.state, setup.dead_at) == (CardSetup.State.EXPIRED, None)
+    assert not PaymentMethod.objects.exists()
+
+
+def test_who_is_deleted_while_a_card_is_stored_leaves_none(page, stripe, alice, monkeypatch):
+    setup = begin(page, stripe)
+    stripe.will("GET /v1/checkout/sessions/cs_1", session())
+
+    def deletes(setup: CardSetup) -> bool:
+        setups.forget(setup.customer, timezone.now())
+        return False
+
+    monkeypatch.setattr(setups, "_is_superseded", deletes)
+    assert setups.complete(setup, timezone.now()) is None
+
+    assert not PaymentMethod.objects.exists() and not CardSetup.objects.exists()
+
+
 def test_the_portal_is_a_redirect(page, stripe, alice):
     stripe.will("POST /v1/billing_portal/sessions", {"object": "x", "url": "https://billing/p"})
 

@@ -9,7 +9,7 @@ import stripe_sandbox
 from billing.models import BillingProfile, GatewayCustomer, GatewayRemoval
 from billing.papers.tests.test_profiles import save
 from billing.payments import profiles
-from billing.payments.gateways.stripe import checkout
+from billing.payments.gateways.stripe import checkout, customers
 from billing.payments.gateways.stripe import client as stripe_client
 from jobs.worker import Worker
 
@@ -75,6 +75,23 @@ def test_another_tax_id_takes_the_place_of_the_former(stripe, alice, now):
     save(alice, now, tax_id="")
     push(now)
     assert tax_ids(there(stripe, alice)) == []
+
+
+def test_two_workers_may_remove_the_same_tax_id(stripe, alice, now, monkeypatch):
+    save(alice, now)
+    push(now)
+    remove = customers._remove_tax_id
+
+    def twice(*which):
+        remove(*which)
+        remove(*which)
+
+    monkeypatch.setattr(customers, "_remove_tax_id", twice)
+    save(alice, now, tax_id="")
+    push(now)
+
+    assert tax_ids(there(stripe, alice)) == []
+    assert BillingProfile.objects.get().last_error == ""
 
 
 def test_telling_it_twice_is_telling_it_once(stripe, alice, now):

@@ -16,7 +16,7 @@ from django.views.decorators.http import require_safe
 from accounts.access import CustomerRequest, customer_of, customer_required
 from accounts.models import User
 from billing.models import Invoice, Paper, Payment
-from billing.papers import content, issue, listing, pdf, profiles, table
+from billing.papers import content, figures, issue, listing, profiles, table
 from billing.sync import invoices as mirror
 
 
@@ -77,7 +77,8 @@ def invoice_page(request: HttpRequest, invoice_id: int) -> HttpResponseBase:
     paper = issue.invoice(found, now=timezone.now()) if is_final else None
     printed = paper.content if paper else content.of_invoice(found, {}, "")
     lines = [
-        line | {"price": pdf.price(line), "amount": pdf.amount(line)} for line in printed["lines"]
+        line | {"price": figures.price(line), "amount": figures.amount(line)}
+        for line in printed["lines"]
     ]
     context = {"invoice": found, "paper": paper, "printed": printed, "lines": lines}
     return render(request, "billing/invoice.html", context)
@@ -128,6 +129,8 @@ def _paper(found: Any, make: Any) -> HttpResponseBase:
         paper: Paper = make(found, now=timezone.now())
     except issue.NothingToPrint as error:
         raise Http404 from error
+    from billing.papers import pdf  # 30 MB and half a second, which few processes need
+
     response = HttpResponse(pdf.render(paper), content_type="application/pdf")
     response["Content-Disposition"] = f'inline; filename="{paper.number}.pdf"'
     response["Cache-Control"] = "private, no-store"

@@ -2,7 +2,7 @@
 
     profiles, tax_ids, countries   what the customer writes about themselves
     content, issue                 what is printed on a paper, fixed when it is issued
-    pdf                            the same content is the same bytes each time
+    pdf, figures                   the same content is the same bytes each time
     listing                        payments and invoices as one list, and as CSV
 
 Nothing here calls anybody. `payments.profiles` tells the gateway of a profile, `sync.invoices`

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 from datetime import UTC
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,8 @@ from fpdf import FPDF
 from fpdf.enums import XPos, YPos
 
 from billing.models import Paper
+
+from .figures import amount, money, price
 
 FONTS = Path(__file__).parent / "fonts"
 FAMILY = "Noto Sans"
@@ -213,29 +214,3 @@ class _Sheet(FPDF):
     def _font(self, size: float, *, bold: bool = False, colour: tuple[int, int, int] = INK) -> None:
         self.set_font(FAMILY, "B" if bold else "", size)
         self.set_text_color(*colour)
-
-
-def money(cents: int) -> str:
-    """Such as "$1,234.05". Before what is paid back a dash: these letters have no minus sign."""
-    sign = "\N{EN DASH}" if cents < 0 else ""
-    return f"{sign}${abs(cents) // 100:,}.{abs(cents) % 100:02}"
-
-
-def price(line: dict[str, Any]) -> str:
-    if not line["unit_price"]:
-        return ""
-    if line["unit"] == "USD":
-        cents = Decimal(line["unit_price"].replace(",", ""))
-        is_dollars = cents >= 100 and cents == int(cents)
-        return money(int(cents)) if is_dollars else f"{line['unit_price']} ¢"
-    return _credits(line["unit_price"])
-
-
-def amount(line: dict[str, Any]) -> str:
-    if line["cents"] is None:
-        return _credits(line["credits"])
-    return money(line["cents"])
-
-
-def _credits(number: str) -> str:
-    return f"{number} credit" if number == "1" else f"{number} credits"

@@ -8,7 +8,7 @@ import pypdfium2
 import pytest
 
 from billing.models import Invoice, Paper, Payment, PaymentAttempt, Refund
-from billing.papers import content, issue, listing, pdf, profiles
+from billing.papers import content, figures, issue, listing, pdf, profiles
 from billing.payments.notices import emit_received
 
 from .test_profiles import FIELDS, save
@@ -152,7 +152,7 @@ def test_a_refund_is_made_out_as_its_charge_was(alice, now):
     assert f"REF-{now.year}" in paper.number and receipt.number in words
     # The reader of these tests takes a dash before a sum for the hyphen of a broken word.
     assert "$9.31" in words and "$58.31" in words
-    assert pdf.money(paper.content["tax_cents"]) == "\N{EN DASH}$9.31"
+    assert figures.money(paper.content["tax_cents"]) == "\N{EN DASH}$9.31"
     assert "Back to Visa •••• 4242" in words
 
 
@@ -227,7 +227,7 @@ def test_an_invoice_of_many_lines_goes_on_overleaf(alice, now):
     ],
 )
 def test_a_price_of_dollars_is_not_told_in_cents(cents, words):
-    assert pdf.price({"unit": "USD", "unit_price": cents}) == words
+    assert figures.price({"unit": "USD", "unit_price": cents}) == words
 
 
 def test_half_a_cent_is_rounded_up():

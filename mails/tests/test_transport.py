@@ -39,10 +39,19 @@ def mail_server(settings, **answers):
                     is_open = self.answer("HELO", "250-me\r\n250 AUTH PLAIN")
                 elif is_open := self.answer(command):
                     if command == "DATA" and answers.get("DATA", "3")[0] == "3":
-                        text = "".join(iter(lambda: self.rfile.readline().decode(), ".\r\n"))
-                        if is_open := self.answer("BODY"):
+                        text = self.text()
+                        if is_open := text is not None and self.answer("BODY"):
                             taken.append(text)
                     is_open = is_open and command != "QUIT"
+
+        def text(self) -> str | None:
+            """A mail's, up to the dot that ends it; None if the client leaves before."""
+            lines: list[str] = []
+            while line := self.rfile.readline().decode():
+                if line == ".\r\n":
+                    return "".join(lines)
+                lines.append(line)
+            return None
 
     class Server(socketserver.ThreadingTCPServer):
         daemon_threads = True

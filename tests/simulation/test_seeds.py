@@ -130,6 +130,7 @@ def test_workers_killed_at_every_visit_still_report_usage_in_the_34_days_metrono
         assert world.chaos.deaths >= 5
 
 
+@pytest.mark.any_database  # the bugs are in Python; the seeds themselves run on both, above
 @pytest.mark.timeout(300)
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize(

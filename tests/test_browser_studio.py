@@ -133,6 +133,7 @@ def test_one_player_follows_keys_repeats_and_plays_the_library(site, browser):  
     page.get_by_label("Move what is ticked to").select_option("Podcast")
     page.get_by_role("button", name="Move", exact=True).click()
     page.get_by_text("1 text is in Podcast now.").wait_for()
+    page.wait_for_load_state()  # before its scripts are there the link leads to the text's own page
     page.get_by_role("link", name="Play: The harbour").click()
     wait_for_sound(page, "audio.played.length > 0")
     page.get_by_label("All audio of it as").select_option("flac")

@@ -13,6 +13,8 @@ from standardwebhooks import Webhook, WebhookVerificationError
 from notifications import emit, endpoints, signature
 from tests import nodejs
 
+pytestmark = pytest.mark.any_database  # test_delivery has the same rows sent
+
 
 def by_python(secret: str, body: bytes, headers: dict[str, str]) -> dict | None:
     """What it reads, or None if it refuses."""

@@ -188,6 +188,7 @@ def test_tiers_name_their_first_voice_and_ids_their_tier(alice):
         assert speaker.id.startswith(f"{speaker.type}-")
 
 
+@pytest.mark.any_database  # what engines make of it; its neighbours write the same rows
 def test_every_house_voice_speaks_and_sounds_different(alice, wallet, now):
     sounds = {
         speaker.id: say(alice, now, voice=speaker.id, key=speaker.id)

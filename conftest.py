@@ -6,6 +6,7 @@ from __future__ import annotations
 import io
 import threading
 import wave
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -46,10 +47,10 @@ def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix, d
     Only of the tests' own connections: the processes they start and kill sync as the product does.
     It is a copy of one that is migrated; what Django migrates after that is there already.
     """
-    from tests import migrated
+    from tests import migrated, prepared
 
     options, creation = connection.settings_dict["OPTIONS"], connection.creation
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, ExitStack() as stack:
         if connection.vendor == "sqlite":
             options["init_command"] += "PRAGMA synchronous=OFF;"
 
@@ -65,6 +66,7 @@ def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix, d
             with django_db_blocker.unblock():
                 template = migrated.postgresql_template()
             connection.settings_dict["TEST"]["TEMPLATE"] = template
+            stack.enter_context(prepared.what_is_due())
         yield
 
 

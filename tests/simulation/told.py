@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from .hooks import Hooks, Receiver
 
 State = OutboundWebhook.State
+CLOCK_STEP = timedelta(seconds=1)  # the least that the clock of the simulation goes on
 
 
 def at_rest(world: Hooks) -> None:
@@ -179,11 +181,13 @@ def _wanted(world: Hooks) -> Iterator[tuple[UUID, str, str]]:
 
 def _causes(endpoint: WebhookEndpoint, since: Any) -> Iterator[tuple[str, str]]:
     mine = {"customer": endpoint.customer_id}
+    # An attempt that takes over is dated later than the one before, if need be ahead of the clock.
+    taken = {"taken_at__gte": since + CLOCK_STEP}
     ends = {
         Generation.State.DONE: "generation.completed",
         Generation.State.FAILED: "generation.failed",
     }
-    for one in Generation.objects.filter(**mine, taken_at__gt=since, state__in=ends):
+    for one in Generation.objects.filter(**mine, **taken, state__in=ends):
         yield ends[Generation.State(one.state)], _attempt(one)
     ready = Voice.objects.filter(**mine, created_at__gt=since, state=Voice.State.READY)
     for voice in ready:

@@ -14,7 +14,8 @@ from django.db.models import QuerySet
 from jobs.worker import BatchJob, pause_job
 from usage.models import Generation
 
-from . import encoded, promise, retention
+from . import audio, encoded, promise, retention
+from .problems import AudioLost, AudioUnreachable
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +41,7 @@ def expire(now: datetime) -> int:
         try:
             settle(generation, now)
             settled += 1
-        except OSError as error:
+        except (OSError, AudioUnreachable) as error:
             failures.append(f"{generation.audio}: {error}")
     if failures:
         reason = f"{len(failures)} audio files could not be deleted, {failures[0]}"
@@ -50,12 +51,13 @@ def expire(now: datetime) -> int:
 
 def settle(generation: Generation, now: datetime) -> bool:
     """Delete the audio of one whose time is over. Returns False if it is kept longer after all,
-    since a plan began while it was spoken. Raises OSError."""
+    since a plan has begun and the file is still there: a worker that was killed may have deleted it
+    before that. Raises OSError, or AudioUnreachable if nobody can tell whether it is there."""
     unchanged = Generation.objects.filter(
         id=generation.id, audio=generation.audio, audio_until_at=generation.audio_until_at
     )
     until = promise.until(generation.customer, generation.finished_at or generation.created_at)
-    if until is None or until > now:
+    if (until is None or until > now) and is_there(generation):
         unchanged.update(audio_until_at=until)
         return False
     encoded.delete(generation.audio)
@@ -65,10 +67,19 @@ def settle(generation: Generation, now: datetime) -> bool:
     return True
 
 
+def is_there(generation: Generation) -> bool:
+    """Whether it has its file. Raises AudioUnreachable."""
+    try:
+        audio.check(generation)
+    except AudioLost:
+        return False
+    return True
+
+
 def lengthen(now: datetime) -> int:
     subscriptions = list(promise.unlengthened()[:BATCH])
     for subscription in subscriptions:
-        promise.lengthen(subscription)
+        promise.lengthen(subscription, now)
     return len(subscriptions)
 
 

@@ -35,10 +35,13 @@ def unlengthened() -> QuerySet[Subscription]:
     return Subscription.objects.filter(state=Subscription.State.ACTIVE, is_audio_lengthened=False)
 
 
-def lengthen(subscription: Subscription) -> None:
-    """Keep what its customer has as long as this plan says."""
+def lengthen(subscription: Subscription, now: datetime) -> None:
+    """Keep what its customer has as long as this plan says.
+
+    But for what is over already: who deletes it may have deleted the file, and decides (`expiry`).
+    """
     kept = Generation.objects.filter(
-        customer=subscription.customer_id, audio_until_at__isnull=False, audio_deleted_at=None
+        customer=subscription.customer_id, audio_until_at__gt=now, audio_deleted_at=None
     )
     days = plans.audio_days(subscription.plan)
     if days is None:

@@ -11,6 +11,7 @@ from django.utils import timezone
 from jobs.walk import walk
 from operations.command import Operation, Outcome
 from usage.speech import encoded, expiry
+from usage.speech.problems import AudioUnreachable
 
 
 class Command(Operation):
@@ -33,7 +34,7 @@ class Command(Operation):
                 continue
             try:
                 is_deleted = expiry.settle(generation, now)
-            except OSError as error:
+            except (OSError, AudioUnreachable) as error:
                 yield Outcome(generation.pk, "could not be deleted", str(error), is_open=True)
             else:
                 yield Outcome(generation.pk, "deleted" if is_deleted else "kept longer")

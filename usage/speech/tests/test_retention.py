@@ -157,7 +157,7 @@ def test_a_file_that_goes_in_the_moment_a_plan_begins_is_said_to_be_gone(
 
     def begin_a_plan(name):
         delete(name)
-        promise.lengthen(subscribe(alice, "creator", now))
+        promise.lengthen(subscribe(alice, "creator", now), now + 31 * DAY)
 
     monkeypatch.setattr(expiry.encoded, "delete", begin_a_plan)
 
@@ -165,6 +165,37 @@ def test_a_file_that_goes_in_the_moment_a_plan_begins_is_said_to_be_gone(
 
     generation = Generation.objects.get()
     assert (generation.audio, generation.audio_deleted_at) == ("", now + 31 * DAY)
+
+
+def test_a_plan_keeps_no_file_that_a_killed_worker_has_deleted(alice, spoken, now):
+    encoded.delete(spoken.audio)  # and died before it could say so
+    later = now + 31 * DAY
+    subscribe(alice, "creator", now)
+
+    assert expiry.LENGTHEN.run(later) == 1
+    assert expiry.EXPIRE.run(later) == 1
+
+    generation = Generation.objects.get()
+    assert (generation.audio, generation.audio_deleted_at) == ("", later)
+
+
+def test_while_nobody_can_tell_whether_a_file_is_there_it_is_neither_kept_nor_gone(
+    alice, spoken, now, monkeypatch
+):
+    subscribe(alice, "creator", now)
+    later = now + 31 * DAY
+
+    def silent(name, mode="rb"):
+        raise OSError("no answer")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(default_storage, "open", silent)
+        assert expiry.EXPIRE.run(later) == 0
+
+    assert PausedJob.objects.get().name == "audio.expire"
+    assert not Generation.objects.get().audio_deleted_at
+    assert expiry.EXPIRE.run(later) == 1
+    assert Generation.objects.get().audio_until_at == spoken.finished_at + 90 * DAY
 
 
 def test_the_later_of_two_ends(now):

@@ -296,7 +296,7 @@ def _fail_for_tax(payment: Payment, failure: str, now: datetime) -> None:
 
 
 def _await_grant(payment: Payment, now: datetime) -> datetime | None:
-    if payment.grant_id:
+    if payment.grant_id or ungranted.are_found(payment, now):
         return None
     if not is_waited_for(payment) and (failure := ungranted.gone(payment)):
         _move(payment, State.REFUNDED, failure=failure, settled_at=now)

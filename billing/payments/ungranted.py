@@ -9,17 +9,61 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from accounts.models import Customer
-from billing.models import Contract, Dispute, Payment, Purchase, Recharge, Subscription
+from billing.models import (
+    Contract,
+    CreditGrant,
+    Dispute,
+    Payment,
+    Purchase,
+    Recharge,
+    Subscription,
+)
 from jobs.models import JobRowQuerySet
 
-from .requests import given_back_elsewhere_cents, is_waited_for
+from .requests import given_back_elsewhere_cents, is_waited_for, mark_granted
 
 State = Dispute.State
 CHECK_SECONDS = 3_600  # how often to check whether the credits can still be granted
 GIVEN_BACK_THERE = "It was given back to you."
 TAKEN_BY_BANK = "Your bank has given it back to you."
+
+
+def credits_key(payment: Payment) -> str:
+    """The key under which the credits of a payment are granted; "" if nothing says which."""
+    match payment.kind:
+        case Payment.Kind.PLAN if payment.subscription_id and payment.period is not None:
+            return plan_key(payment.customer_id, payment.subscription_id, payment.period)
+        case Payment.Kind.PACK:
+            purchase = Purchase.objects.filter(payment=payment).first()
+            return f"vocalis-pack-{payment.customer_id}-{purchase.pk}" if purchase else ""
+        case Payment.Kind.RECHARGE:
+            return f"vocalis-payment-{payment.pk}"
+    return ""
+
+
+def plan_key(customer_id: UUID, subscription_id: int, period: int) -> str:
+    """The uniqueness key of the credits of a period that is paid for."""
+    return f"vocalis-sub-{customer_id}-{subscription_id}-{period}"
+
+
+def known_credits(payment: Payment) -> CreditGrant | None:
+    """The credits that are granted under its key. They may not be noted with the payment: who
+    granted them was killed, or another worker has read them from Metronome."""
+    mine = CreditGrant.objects.filter(wallet__customer=payment.customer_id)
+    key = credits_key(payment)
+    return mine.filter(key=key).first() if key else None
+
+
+def are_found(payment: Payment, now: datetime) -> bool:
+    """Note the credits of a payment for which nothing waits any more, if they are there after all
+    and the money is with us. Returns whether they are."""
+    if is_waited_for(payment) or gone(payment) or not (grant := known_credits(payment)):
+        return False
+    mark_granted(payment, grant_id=grant.pk, now=now)
+    return True
 
 
 def gone(payment: Payment) -> str:

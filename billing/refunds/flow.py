@@ -34,14 +34,12 @@ from billing.models import (
     Recharge,
     Refund,
 )
-from billing.payments import attempts, gateways, kept
+from billing.payments import attempts, gateways, kept, ungranted
 from billing.payments.gateways import AlreadyRefunded, GatewayDeclined, RefundState
 from billing.sync import contracts
 from jobs.errors import Rejected, Snooze
 from jobs.worker import RowJob
 from notifications import emit
-
-from .preview import credits_key
 
 State = Refund.State
 LEASE_SECONDS = 120  # longer than the calls of one run, each half a minute at worst
@@ -82,9 +80,9 @@ def _has_credits(refund: Refund) -> bool:
     """Whether Metronome has the credits of a payment that we know none of."""
     payment = refund.payment
     recharge = Recharge.objects.filter(payment=payment).first()
-    if payment.kind == Payment.Kind.PLAN or not refund.customer.metronome_id:
+    if not refund.customer.metronome_id:
         return False
-    invoice, key = recharge.invoice_id if recharge else "", credits_key(payment)
+    invoice, key = recharge.invoice_id if recharge else "", ungranted.credits_key(payment)
     return any(
         (key and one.description == key) or (invoice and invoice in one.invoice_ids)
         for one in metronome.commits(customer_id=refund.customer.metronome_id)

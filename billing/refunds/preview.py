@@ -26,6 +26,7 @@ from billing.models import (
     Refund,
     Subscription,
 )
+from billing.payments import ungranted
 from billing.payments.requests import given_back_elsewhere_cents, is_waited_for
 
 
@@ -110,6 +111,8 @@ def _check_state(payment: Payment) -> None:
 
 def _check_never_granted(payment: Payment) -> None:
     if not is_waited_for(payment):
+        if ungranted.known_credits(payment):
+            raise NotRefundable("Its credits are there: press Retry on the payment.")
         if Dispute.objects.filter(payment=payment, state=Dispute.State.WON).exists():
             raise NotRefundable(
                 "The customer disputed it, and the bank has decided for us. Stripe pays nothing "
@@ -121,8 +124,7 @@ def _check_never_granted(payment: Payment) -> None:
             "Its credits are on their way. A refund is possible once they can never be granted, "
             "or once they are there."
         )
-    key = credits_key(payment)
-    if key and CreditGrant.objects.filter(wallet__customer=payment.customer_id, key=key).exists():
+    if ungranted.known_credits(payment):
         raise NotRefundable("Its credits are there: press Retry on what waits for the payment.")
 
 
@@ -132,14 +134,6 @@ def waiting(payment: Payment) -> tuple[Any, Any]:
         Purchase.objects.open().filter(payment=payment),
         Recharge.objects.open().filter(payment=payment),
     )
-
-
-def credits_key(payment: Payment) -> str:
-    """The key under which the credits of a top-up or a recharge are granted."""
-    if payment.kind == Payment.Kind.PACK:
-        purchase = Purchase.objects.filter(payment=payment).first()
-        return f"vocalis-pack-{payment.customer_id}-{purchase.pk}" if purchase else ""
-    return f"vocalis-payment-{payment.pk}" if payment.kind == Payment.Kind.RECHARGE else ""
 
 
 def _check_change(payment: Payment) -> None:

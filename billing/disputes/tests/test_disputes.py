@@ -131,6 +131,7 @@ def test_a_charge_that_is_never_granted_waits_for_the_bank(bank, alice, monkeypa
     """Lost, it is refunded; won, it ends as its credits. Nobody is asked."""
     row = disputed_before_its_credits(bank, alice, monkeypatch)
     Payment.objects.update(grant=None)
+    CreditGrant.objects.update(key="of something else")
     Subscription.objects.update(state="ended", ended_at=bank.now(), due_at=None)
     Payment.objects.update(due_at=bank.now(), dead_at=bank.now())  # it was found ungranted before
 

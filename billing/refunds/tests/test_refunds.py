@@ -456,6 +456,47 @@ def test_credits_that_are_at_metronome_after_all_are_found_before_anything_is_pa
     assert Payment.objects.get(pk=payment.pk).dead_at
 
 
+def end_before_it_is_noted(bank, payment: Payment) -> None:
+    """As if the worker had died between granting and noting that, and the plan had ended since."""
+    Payment.objects.filter(pk=payment.pk).update(grant=None, due_at=bank.now(), dead_at=bank.now())
+    Subscription.objects.update(state="ended", ended_at=bank.now(), due_at=None)
+
+
+def test_a_plan_that_ended_before_its_credits_were_noted_is_not_paid_back_beside_them(
+    bank, alice, plan
+):
+    end_before_it_is_noted(bank, plan)
+
+    assert why_not(bank, plan) == "Its credits are there: press Retry on the payment."
+    Payment.objects.all().run_now(bank.now())
+    bank.work()
+
+    payment = Payment.objects.get()
+    assert (payment.state, payment.grant_id, payment.dead_at) == ("charged", plan.grant_id, None)
+    found = ask(bank, payment)
+    bank.work()
+    assert (found.amount_cents, found.credits) == (4_900, 250_000)
+    assert agree(alice) == 0 and bank.kept_cents() == 0
+
+
+def test_credits_of_a_plan_of_which_only_metronome_knows_are_found_before_it_is_paid_back(
+    bank, alice, plan
+):
+    key = CreditGrant.objects.get().key
+    end_before_it_is_noted(bank, plan)
+    CreditGrant.objects.update(key="not read yet")
+    ask(bank, plan)
+    bank.work()
+
+    refund = only()
+    assert (refund.state, refund.failure) == (State.CALLED_OFF, flow.CREDITS_ARE_THERE)
+    assert bank.refunds() == []
+    CreditGrant.objects.update(key=key)
+    Payment.objects.all().run_now(bank.now())
+    bank.work()
+    assert Payment.objects.get().grant_id == plan.grant_id
+
+
 def test_the_attempt_that_was_paid_is_the_one_refunded(bank, alice, plan):
     ask(bank, plan)
     PaymentAttempt.objects.update(outcome="cancelled")

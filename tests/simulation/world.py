@@ -233,6 +233,7 @@ class World(MakingAgain, streams.Streams, hooks.Hooks, ChangingPlans, late_money
         soon = (self.now(), self.now() + timedelta(days=31))
         ending = (
             CreditGrant.objects.filter(remaining__gt=0, ends_at__range=soon)
+            .filter(wallet__customer__user__is_active=True)  # nobody else can log in
             .order_by("ends_at", "id")
             .first()
         )

@@ -28,6 +28,7 @@ from billing.models import (
     Wallet,
 )
 from jobs.overview import dead_rows
+from tests import prepared
 from usage.metering import comparison
 from usage.models import Generation, LongSpeech, UsageDiscrepancy, UsageEvent, Voice, VoiceType
 from vocalis.operations import deletion
@@ -40,7 +41,6 @@ from . import (
     overage,
     payers,
     plan_changes,
-    planned,
     streams,
     top_ups,
     usage_days,
@@ -54,7 +54,7 @@ if TYPE_CHECKING:
 def always() -> None:
     """Credits neither appear nor vanish: true between any two steps, whoever died."""
     rules, sql, parameters = _rules()
-    answers = planned.ask(sql, parameters)
+    answers = prepared.ask(sql, parameters)
     broken = [rule for rule, is_broken in zip(rules, answers, strict=True) if is_broken]
     assert not broken, broken
 

@@ -21,9 +21,12 @@ INSERT INTO billing_ledgerentry
        (wallet_id, kind, amount, balance_after, version, grant_id, reservation_id, consumptions,
         note, created_at)
 VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"""
-SET_NEXT_EXPIRY = """
-UPDATE billing_wallet SET expires_next_at = (
-  SELECT MIN(ends_at) FROM billing_creditgrant WHERE wallet_id = %s AND remaining > 0)
+SET_MOMENTS = """
+UPDATE billing_wallet SET
+       expires_next_at = (
+         SELECT MIN(ends_at) FROM billing_creditgrant WHERE wallet_id = %s AND remaining > 0),
+       reserves_from_at = CASE
+         WHEN reserves_from_at IS NULL OR reserves_from_at < %s THEN %s ELSE reserves_from_at END
  WHERE id = %s"""
 
 
@@ -54,7 +57,11 @@ def write(
     return balance
 
 
-def set_next_expiry(wallet_id: int) -> None:
-    """Recompute when the wallet's next credits end, which `reserve` compares with its time."""
+def set_moments(wallet_id: int, *, since: datetime | None = None) -> None:
+    """Recompute what `reserve` compares with its time: when the wallet's next credits end.
+
+    `since`: a grant has started, or was expired, as of that moment; nothing is reserved before it.
+    """
+    since = since and sql.at(since)
     with connection.cursor() as cursor:
-        cursor.execute(SET_NEXT_EXPIRY, [wallet_id, wallet_id])
+        cursor.execute(SET_MOMENTS, [wallet_id, since, since, wallet_id])

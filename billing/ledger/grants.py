@@ -17,7 +17,7 @@ from billing.models import CreditGrant, LedgerEntry, Wallet
 from jobs.models import due
 
 from . import drawdown, sql
-from .entries import RESERVATION_SECONDS, SET_NEXT_EXPIRY, set_next_expiry, write
+from .entries import RESERVATION_SECONDS, set_moments, write
 
 # How often an ended grant is checked again while open reservations keep some of its credits.
 RESERVED_REMAINDER_SECONDS = 5
@@ -112,7 +112,7 @@ def expire_ended(*, wallet_id: int, now: datetime, at: datetime | None = None) -
     Credits that open reservations will draw from these grants are kept until those resolve. Returns
     the credits written off.
     """
-    expired, at = 0, at or now
+    at, expired, ends = at or now, 0, list[datetime]()
     with transaction.atomic(), connection.cursor() as cursor:
         sql.lock_wallet_grants(wallet_id)
         drawable = [grant_id for grant_id, _ in drawdown.drawable(wallet_id, at)]
@@ -131,10 +131,8 @@ def expire_ended(*, wallet_id: int, now: datetime, at: datetime | None = None) -
                 cursor.execute(CONSUME, [amount, one.id])
                 write(wallet_id, -amount, LedgerEntry.Kind.EXPIRY, now=now, grant_id=one.id)
                 available, expired = available - amount, expired + amount
-                Wallet.objects.filter(id=wallet_id).exclude(
-                    expired_last_at__gte=one.ends_at
-                ).update(expired_last_at=one.ends_at)
-        cursor.execute(SET_NEXT_EXPIRY, [wallet_id, wallet_id])
+                ends.append(one.ends_at)
+        set_moments(wallet_id, since=max(ends, default=None))
     return expired
 
 
@@ -164,7 +162,7 @@ def adjust(
         if amount == 0:
             return None
         write(wallet_id, amount, LedgerEntry.Kind.ADJUSTMENT, now=now, note=note)
-        set_next_expiry(wallet_id)
+        set_moments(wallet_id)
         return LedgerEntry.objects.filter(wallet_id=wallet_id).latest("id")
 
 
@@ -183,7 +181,7 @@ def _start(wallet_id: int, grant_id: int, now: datetime) -> bool:
         consumptions=consumptions,
         note=grant.name,
     )
-    set_next_expiry(wallet_id)
+    set_moments(wallet_id, since=grant.starts_at)
     return True
 
 
@@ -224,7 +222,7 @@ def _change_grant(grant_id: int, segment: Segment, now: datetime) -> None:
             consumptions=reallocate_raised(grant, now) if change > 0 else [],
             note=grant.name,
         )
-    set_next_expiry(grant.wallet_id)
+    set_moments(grant.wallet_id)
 
 
 def consume(grants: list[tuple[int, int]], amount: int) -> list[tuple[int, int]]:
@@ -275,7 +273,7 @@ def reallocate(
                 row.schedule(now, remaining=left)
             else:
                 row.update(remaining=left)
-    set_next_expiry(wallet_id)  # a used-up grant may have credits again
+    set_moments(wallet_id)  # a used-up grant may have credits again
     return [
         (grant_id, credits, int(hour.timestamp()))
         for (hour, grant_id), credits in changes.items()

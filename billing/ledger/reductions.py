@@ -18,7 +18,7 @@ from django.db.models import F
 from billing.models import CreditGrant, LedgerEntry, Wallet
 
 from . import drawdown, sql
-from .entries import RESERVATION_SECONDS, set_next_expiry, write
+from .entries import RESERVATION_SECONDS, set_moments, write
 from .grants import reallocate_raised
 
 
@@ -78,4 +78,4 @@ def _change(grant: CreditGrant, credits: int, reduced_to: int | None, now: datet
         consumptions=reallocate_raised(grant, now) if credits > 0 else [],
         note=note[:200],
     )
-    set_next_expiry(grant.wallet_id)
+    set_moments(grant.wallet_id)

@@ -33,7 +33,7 @@ def wallet_of(customer_id: UUID) -> Wallet:
 
 
 READ_FOR_RESERVE = """
-SELECT w.balance - w.reserved, w.frozen_at, w.expired_last_at, w.expires_next_at,
+SELECT w.balance - w.reserved, w.frozen_at, w.reserves_from_at, w.expires_next_at,
        r.id, r.amount, r.state, r.created_at
   FROM billing_wallet w
   LEFT JOIN billing_reservation r ON r.wallet_id = w.id AND r.key = %s WHERE w.id = %s"""
@@ -45,7 +45,7 @@ RESERVE_AVAILABLE = """
 UPDATE billing_wallet SET reserved = reserved + %s, version = version + 1
  WHERE id = %s AND balance - reserved >= %s AND frozen_at IS NULL
    AND (expires_next_at IS NULL OR expires_next_at > %s)
-   AND (expired_last_at IS NULL OR expired_last_at <= %s)"""
+   AND (reserves_from_at IS NULL OR reserves_from_at <= %s)"""
 SPEND_AVAILABLE = """
 UPDATE billing_wallet SET balance = balance - %s, version = version + %s
  WHERE id = %s AND balance - reserved >= %s AND frozen_at IS NULL
@@ -69,8 +69,9 @@ def reserve(
     """Reserve `amount` credits under `key` for `seconds`, within the budget of an API key if any.
 
     The same key and amount again return the first reservation, whatever its state. The reservation
-    is dated `now`, or the end of the last grant that was written off, if that is later. Metronome
-    rates the usage at this time, so both sides draw from the same grants.
+    is dated `now`, or when the last grant has started or was written off, if that is later: another
+    clock may be ahead of ours, or we have stood still. Metronome rates the usage at this time, so
+    both sides draw from the same grants.
 
     Raises InsufficientCredits, WalletFrozen, budgets.BudgetExceeded, KeyReused, and ValueError if
     `amount` is below 1. If two callers use a new key at once, one of them gets IntegrityError. It
@@ -81,15 +82,15 @@ def reserve(
         raise ValueError("a reservation needs at least one credit")
     # Read before the transaction, so that refusals and repeated keys take no lock. The conditional
     # UPDATE below decides.
-    available, frozen_at, expired_last_at, expires_next_at, *first = sql.one(
+    available, frozen_at, reserves_from_at, expires_next_at, *first = sql.one(
         READ_FOR_RESERVE, [key, wallet_id]
     )
     if first[0] is not None:
         return _same_reservation(first, amount)
     if frozen_at:
         raise WalletFrozen
-    if expired_last_at:
-        now = max(now, sql.aware(expired_last_at))
+    if reserves_from_at:
+        now = max(now, sql.aware(reserves_from_at))
     is_ended = expires_next_at is not None and sql.aware(expires_next_at) <= now
     expires_at = now + timedelta(seconds=seconds)
     with transaction.atomic():
@@ -109,7 +110,7 @@ def reserve(
         if found:
             return found
         # The wallet has changed since it was read. Leaving the block rolls the reservation back.
-        if not Wallet.objects.filter(id=wallet_id, expired_last_at__gt=now).exists():
+        if not Wallet.objects.filter(id=wallet_id, reserves_from_at__gt=now).exists():
             raise _refusal(wallet_id, amount)
         transaction.set_rollback(True)
     return reserve(

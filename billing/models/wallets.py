@@ -29,11 +29,12 @@ class Wallet(models.Model):
         blank=True,
         help_text="When the next grant ends. Nothing is reserved after that until it is expired.",
     )
-    expired_last_at = models.DateTimeField(
+    reserves_from_at = models.DateTimeField(
         null=True,
         blank=True,
         help_text=(
-            "End of the last grant that was expired. Nothing is reserved for an earlier moment."
+            "When the last grant that has its entry started, or ended and was expired. Nothing is "
+            "reserved for an earlier moment."
         ),
     )
     frozen_at = models.DateTimeField(null=True, blank=True, help_text="Nothing can be reserved.")

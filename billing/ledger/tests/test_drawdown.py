@@ -186,9 +186,10 @@ def test_credits_a_late_capture_returned_to_a_grant_are_not_spent_after_its_end(
     receive("pack", 200, priority=100, starts_at=noon, at=noon)
     use(wallet, 100, at=noon)
     receive("pack", 200, priority=1, starts_at=noon, at=noon)
+    slow = ledger.reserve(wallet_id=wallet.id, key="slow", amount=10, now=noon + 59 * MINUTE)
     receive("complimentary", 5, priority=200, starts_at=noon + HOUR, at=noon + HOUR)
 
-    use(wallet, 10, at=noon + 59 * MINUTE, captured_at=noon + HOUR + MINUTE)
+    ledger.capture(reservation_id=slow.id, now=noon + HOUR + MINUTE)
 
     assert left(wallet) == {"plan": 100, "pack": 90, "complimentary": 5}
     with pytest.raises(ledger.InsufficientCredits, match="95 available"):

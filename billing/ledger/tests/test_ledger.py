@@ -265,6 +265,39 @@ def test_a_reservation_made_after_an_expiry_is_dated_no_earlier_than_the_end(ali
     }
 
 
+def test_a_reservation_made_after_a_grant_started_is_dated_no_earlier_than_its_start(alice, now):
+    """Dated before it, usage would have no credits at Metronome, and those of the grant here."""
+    wallet = fund(alice, 100, now, segment_id="new")
+    fund(alice, 100, now - timedelta(hours=2), segment_id="backdated")
+
+    start = now - timedelta(hours=1)  # as `fund` has it
+    reservation = ledger.reserve(
+        wallet_id=wallet.id, key="a", amount=150, now=start - timedelta(minutes=3)
+    )
+
+    assert reservation.created_at == Reservation.objects.get().created_at == start
+
+
+def test_a_reservation_that_read_the_wallet_before_a_start_is_dated_anew(alice, now, monkeypatch):
+    start, one = now - timedelta(hours=1), ledger.sql.one
+    wallet = fund(alice, 100, now - timedelta(hours=2), segment_id="old")
+
+    def read_and_fund(statement, params):
+        row = one(statement, params)
+        if statement == reservations.READ_FOR_RESERVE and wallet.grants.count() == 1:
+            fund(alice, 100, now, segment_id="new")
+        return row
+
+    monkeypatch.setattr(ledger.sql, "one", read_and_fund)
+
+    reservation = ledger.reserve(
+        wallet_id=wallet.id, key="a", amount=50, now=start - timedelta(minutes=3)
+    )
+
+    assert reservation.created_at == Reservation.objects.get().created_at == start
+    assert assert_sound(wallet).available == 150
+
+
 def test_a_reservation_that_read_the_wallet_before_an_expiry_is_dated_anew(alice, now, monkeypatch):
     wallet, reads, one = ending_and_lasting(alice, now), [], ledger.sql.one
 

@@ -78,9 +78,9 @@ def furnished(db):
 def use(wallet, spends, now) -> None:
     """Spend one by one.
 
-    Resets expired_last_at, or reservations could not be dated before it.
+    Resets reserves_from_at, or reservations could not be dated before it.
     """
-    Wallet.objects.filter(pk=wallet.pk).update(expired_last_at=None)
+    Wallet.objects.filter(pk=wallet.pk).update(reserves_from_at=None)
     for one in spends:
         reservation = ledger.reserve(
             wallet_id=wallet.pk, key=one.key, amount=one.amount, now=one.at

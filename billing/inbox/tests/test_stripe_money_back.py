@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from billing.models import InboundWebhook, Payment, PaymentAlert, Refund, Subscription
+from billing.models import (
+    CreditGrant,
+    InboundWebhook,
+    Payment,
+    PaymentAlert,
+    Refund,
+    Subscription,
+)
 from billing.refunds import requests as refunds
 from billing.refunds.preview import NotRefundable, preview
 from billing.tests import bank as banks
@@ -98,6 +105,7 @@ def test_our_refund_of_what_is_paid_back_there_meanwhile_comes_before_a_person(b
 def test_of_one_that_can_never_be_granted_it_is_the_end(bank, alice, plan):
     subscription = plan.subscription
     Payment.objects.filter(pk=plan.pk).update(grant=None)
+    CreditGrant.objects.update(key="of something else")
     Subscription.objects.filter(pk=subscription.pk).update(state="ended")
     Payment.objects.filter(pk=plan.pk).run_now(bank.now())
     bank.work()

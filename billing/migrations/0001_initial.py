@@ -412,7 +412,7 @@ class Migration(migrations.Migration):
                 ('reserved', models.BigIntegerField(default=0, help_text='Credits of open reservations.')),
                 ('version', models.BigIntegerField(default=0)),
                 ('expires_next_at', models.DateTimeField(blank=True, help_text='When the next grant ends. Nothing is reserved after that until it is expired.', null=True)),
-                ('reserves_from_at', models.DateTimeField(blank=True, help_text='When the last grant that has its entry started, or ended and was expired. Nothing is reserved for an earlier moment.', null=True)),
+                ('reserves_from_at', models.DateTimeField(blank=True, help_text='Last start or expiry of a grant. Nothing is reserved for an earlier moment.', null=True)),
                 ('frozen_at', models.DateTimeField(blank=True, help_text='Nothing can be reserved.', null=True)),
                 ('frozen_by', models.JSONField(blank=True, default=list, help_text='Why it is frozen, each reason once: staff, or a dispute. Empty: it is not.')),
                 ('customer', models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, related_name='wallet', to='accounts.customer')),

@@ -32,10 +32,7 @@ class Wallet(models.Model):
     reserves_from_at = models.DateTimeField(
         null=True,
         blank=True,
-        help_text=(
-            "When the last grant that has its entry started, or ended and was expired. Nothing is "
-            "reserved for an earlier moment."
-        ),
+        help_text="Last start or expiry of a grant. Nothing is reserved for an earlier moment.",
     )
     frozen_at = models.DateTimeField(null=True, blank=True, help_text="Nothing can be reserved.")
     frozen_by = models.JSONField(

@@ -19,6 +19,7 @@ from django.db import transaction
 from billing import plans
 from billing.live.wake import wake
 from billing.models import CreditGrant, Payment, Purchase
+from billing.payments import credit_keys
 from billing.payments import requests as payments
 from billing.sync import contracts
 from jobs.errors import Snooze
@@ -62,7 +63,7 @@ def _grant(purchase: Purchase, now: datetime) -> None:
     starts_at = purchase.charged_at or now
     grant_id = contracts.grant(
         purchase.customer,
-        key=f"vocalis-pack-{purchase.customer_id}-{purchase.pk}",
+        key=credit_keys.of_pack(purchase.customer_id, purchase.pk),
         name=plans.PACK_GRANT_NAME,
         credits=purchase.credits,
         starts_at=starts_at,

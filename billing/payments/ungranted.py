@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import UUID
 
 from accounts.models import Customer
 from billing.models import (
@@ -23,6 +22,7 @@ from billing.models import (
 )
 from jobs.models import JobRowQuerySet
 
+from . import credit_keys
 from .requests import given_back_elsewhere_cents, is_waited_for, mark_granted
 
 State = Dispute.State
@@ -31,29 +31,11 @@ GIVEN_BACK_THERE = "It was given back to you."
 TAKEN_BY_BANK = "Your bank has given it back to you."
 
 
-def credits_key(payment: Payment) -> str:
-    """The key under which the credits of a payment are granted; "" if nothing says which."""
-    match payment.kind:
-        case Payment.Kind.PLAN if payment.subscription_id and payment.period is not None:
-            return plan_key(payment.customer_id, payment.subscription_id, payment.period)
-        case Payment.Kind.PACK:
-            purchase = Purchase.objects.filter(payment=payment).first()
-            return f"vocalis-pack-{payment.customer_id}-{purchase.pk}" if purchase else ""
-        case Payment.Kind.RECHARGE:
-            return f"vocalis-payment-{payment.pk}"
-    return ""
-
-
-def plan_key(customer_id: UUID, subscription_id: int, period: int) -> str:
-    """The uniqueness key of the credits of a period that is paid for."""
-    return f"vocalis-sub-{customer_id}-{subscription_id}-{period}"
-
-
 def known_credits(payment: Payment) -> CreditGrant | None:
     """The credits that are granted under its key. They may not be noted with the payment: who
     granted them was killed, or another worker has read them from Metronome."""
     mine = CreditGrant.objects.filter(wallet__customer=payment.customer_id)
-    key = credits_key(payment)
+    key = credit_keys.of(payment)
     return mine.filter(key=key).first() if key else None
 
 

@@ -33,8 +33,8 @@ from billing import ledger, metronome, plans
 from billing.live.wake import wake
 from billing.metronome.contracts import invoice_status
 from billing.models import AutoRecharge, Contract, CreditGrant, Payment, Recharge
+from billing.payments import credit_keys, tax
 from billing.payments import requests as payments
-from billing.payments import tax
 from billing.sync import contracts
 from billing.sync.grants import read_grants
 from jobs.errors import Snooze, Unavailable
@@ -224,7 +224,7 @@ def _grant(recharge: Recharge, now: datetime) -> None:
         total = Decimal(recharge.invoice_total)
         grant_id = contracts.grant(
             recharge.customer,
-            key=f"vocalis-payment-{payment.pk}",
+            key=credit_keys.of_recharge(payment.pk),
             name=plans.RECHARGE_COMMIT_NAME,
             # As much as the commit would have had, which the rounded cents may not give.
             credits=int(total * plans.CREDITS_PER_CENT),

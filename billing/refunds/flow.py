@@ -34,7 +34,7 @@ from billing.models import (
     Recharge,
     Refund,
 )
-from billing.payments import attempts, gateways, kept, ungranted
+from billing.payments import attempts, credit_keys, gateways, kept
 from billing.payments.gateways import AlreadyRefunded, GatewayDeclined, RefundState
 from billing.sync import contracts
 from jobs.errors import Rejected, Snooze
@@ -82,7 +82,7 @@ def _has_credits(refund: Refund) -> bool:
     recharge = Recharge.objects.filter(payment=payment).first()
     if not refund.customer.metronome_id:
         return False
-    invoice, key = recharge.invoice_id if recharge else "", ungranted.credits_key(payment)
+    invoice, key = recharge.invoice_id if recharge else "", credit_keys.of(payment)
     return any(
         (key and one.description == key) or (invoice and invoice in one.invoice_ids)
         for one in metronome.commits(customer_id=refund.customer.metronome_id)

@@ -18,7 +18,7 @@ from math import ceil, floor
 from accounts.models import Customer
 from billing import ledger, plans
 from billing.models import CreditGrant, Subscription
-from billing.payments import tax, ungranted
+from billing.payments import credit_keys, tax
 
 from . import offers
 from .periods import months_after
@@ -212,4 +212,4 @@ def grant_key(subscription: Subscription, period: int) -> str:
     """The uniqueness key of a period's credits at Metronome."""
     if plans.PLANS[subscription.plan].once:
         return f"vocalis-trial-{subscription.customer_id}"
-    return ungranted.plan_key(subscription.customer_id, subscription.pk, period)
+    return credit_keys.of_plan(subscription.customer_id, subscription.pk, period)

@@ -266,6 +266,29 @@ def test_what_was_called_off_paid_and_disputed_is_decided_by_the_bank(till, end,
     assert not Payment.objects.charged_not_granted().exists()
 
 
+@pytest.mark.parametrize("end", ["won", "lost"])
+def test_what_was_paid_back_before_it_was_disputed_ends_as_that(till, end):
+    """Stripe has paid it back and answered 500, which it repeats until it forgets the key."""
+    till.shop.box.faults.add("/v1/refunds", "error_after", status=500, times=1)
+    paid_too_late(till, bank_takes_it=False)
+    [charge] = till.shop.box.world.store.charges
+    assert charge["amount_refunded"] and not PaymentAttempt.objects.get().refund_reference
+    row = disputes.open_(till.shop.box.world, charge)
+    till.work()
+    till.advance(hours=25)
+    till.work()
+
+    disputes.move_on(till.shop.box.world, row, end)
+    till.work()
+    till.advance(hours=1)
+    till.work()
+
+    [refund] = till.shop.box.world.store.refunds
+    assert PaymentAttempt.objects.get().refund_reference == refund.id
+    assert Payment.objects.get().state == "failed"
+    assert agree(till.customer) == 0
+
+
 def test_what_was_given_up_here_paid_and_disputed_keeps_no_card(till):
     """A page that we could not close, as if we had never heard that it was opened."""
     page = till.go()

@@ -137,13 +137,15 @@ class StripeGateway:
         try:
             return _refund_of(plain(call(lambda: client().v1.refunds.create(fields, options))))
         except StripeRejected as refused:
-            if refused.code == "charge_already_refunded":
-                if ours := self.refund_named(attempt, key):
-                    return ours
-                raise AlreadyRefunded("somebody has refunded the charge at Stripe") from refused
+            if refused.code not in ("charge_already_refunded", "charge_disputed"):
+                raise
+            # It may have been made under a key that Stripe has forgotten since.
+            ours = self.refund_named(attempt, key)
+            if ours and ours.state != RefundState.REFUSED:
+                return ours
             if refused.code == "charge_disputed":
                 raise GatewayDeclined("the customer disputes the charge at the bank") from refused
-            raise
+            raise AlreadyRefunded("somebody has refunded the charge at Stripe") from refused
 
     def refund_named(self, attempt: PaymentAttempt, key: str) -> Refund | None:
         made = pages(client().v1.refunds.list, payment_intent=attempt.gateway_reference)

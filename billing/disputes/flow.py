@@ -32,12 +32,12 @@ from billing.models import (
     Wallet,
 )
 from billing.models.wallets import DISPUTE_HOLD
-from billing.payments import kept
+from billing.payments import kept, ungranted
 from billing.payments import requests as payments
 from billing.payments.gateways.stripe import money_back
 from billing.recharge import mirror_again, switch_off
 from billing.subscriptions import choose
-from billing.sync import contracts
+from billing.sync import contracts, paid_credits
 from jobs.errors import Snooze
 from jobs.models import due
 from jobs.worker import RowJob
@@ -175,8 +175,7 @@ def _take_credits(dispute: Dispute, now: datetime) -> datetime | None:
     if dispute.taken_at:
         return None
     if grant is None:
-        is_coming = payments.is_waited_for(payment)
-        return now + timedelta(seconds=UNGRANTED_CHECK_SECONDS) if is_coming else None
+        return _await_credits(payment, now)
     if dispute.credits_taken is None:
         wallet = Wallet.objects.get(pk=grant.wallet_id)
         if wallet.frozen_at and Reservation.objects.open().filter(wallet=wallet).exists():
@@ -190,6 +189,17 @@ def _take_credits(dispute: Dispute, now: datetime) -> datetime | None:
     if not is_all:
         return now + timedelta(seconds=RESERVED_CHECK_SECONDS)
     Dispute.objects.filter(pk=dispute.pk).update(taken_at=now)
+    return None
+
+
+def _await_credits(payment: Payment, now: datetime) -> datetime | None:
+    """When to look again for credits that are still to be granted, read or noted; None if never."""
+    if payments.is_waited_for(payment) or ungranted.known_credits(payment):
+        return now + timedelta(seconds=UNGRANTED_CHECK_SECONDS)
+    if paid_credits.are_there(payment):
+        return now + timedelta(seconds=ungranted.CHECK_SECONDS)
+    charged = Payment.objects.filter(pk=payment.pk, state=Payment.State.CHARGED)
+    charged.run_now(now)  # it waits for this
     return None
 
 

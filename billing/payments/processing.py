@@ -75,9 +75,7 @@ PAID_BACK = "What was paid at the page afterwards is paid back."
 
 
 class NeverGranted(Rejected):
-    """The credits of a charged payment can no longer be granted automatically.
-
-    Staff must grant them by hand or refund the payment."""
+    """What a charged payment was for has ended: staff grants the credits, or refunds it."""
 
 
 def advance(payment: Payment, now: datetime) -> datetime | None:

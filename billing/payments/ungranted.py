@@ -10,6 +10,8 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.db.models import Q
+
 from accounts.models import Customer
 from billing.models import (
     Contract,
@@ -40,17 +42,23 @@ def known_credits(payment: Payment) -> CreditGrant | None:
 
 
 def are_found(payment: Payment, now: datetime) -> bool:
-    """Note the credits of a payment for which nothing waits any more, if they are there after all
-    and the money is with us. Returns whether they are."""
-    if is_waited_for(payment) or gone(payment) or not (grant := known_credits(payment)):
+    """Note the credits of a payment for which nothing waits any more, if they are there after all.
+
+    Returns whether they are. If the bank has the money for good, its dispute takes them.
+    """
+    if is_waited_for(payment) or not (grant := known_credits(payment)):
         return False
     mark_granted(payment, grant_id=grant.pk, now=now)
+    Dispute.objects.filter(payment=payment, state=State.LOST, taken_at=None).run_now(now)
     return True
 
 
 def gone(payment: Payment) -> str:
-    """Why nothing of the money is with us any more, "" if some is."""
-    if Dispute.objects.filter(payment=payment, state=State.LOST).exists():
+    """Why nothing of the money is with us any more, "" if some is.
+
+    A dispute that was lost looks for the credits first, so that they go with the money.
+    """
+    if Dispute.objects.filter(payment=payment, state=State.LOST, due_at=None).exists():
         return TAKEN_BY_BANK
     whole = given_back_elsewhere_cents(payment) >= payment.amount_cents
     return GIVEN_BACK_THERE if whole else ""
@@ -63,7 +71,8 @@ def waits_until(payment: Payment, now: datetime) -> datetime | None:
     """
     mine = Dispute.objects.filter(payment=payment)
     won = mine.filter(state=State.WON)
-    if is_waited_for(payment) or mine.filter(state=State.WITHDRAWN).exists() or won.exists():
+    deciding = mine.filter(Q(state=State.WITHDRAWN) | Q(state=State.LOST, due_at__isnull=False))
+    if is_waited_for(payment) or deciding.exists() or won.exists():
         if not is_waited_for(payment):
             won.filter(dead_at=None).run_now(now)
         return now + timedelta(seconds=CHECK_SECONDS)

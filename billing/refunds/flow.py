@@ -23,7 +23,7 @@ from typing import Any
 from django.db import transaction
 from django.db.models import F
 
-from billing import ledger, metronome
+from billing import ledger
 from billing.live.wake import wake
 from billing.models import (
     AutoRecharge,
@@ -31,12 +31,11 @@ from billing.models import (
     Dispute,
     Payment,
     PaymentAttempt,
-    Recharge,
     Refund,
 )
-from billing.payments import attempts, credit_keys, gateways, kept
+from billing.payments import attempts, gateways, kept
 from billing.payments.gateways import AlreadyRefunded, GatewayDeclined, RefundState
-from billing.sync import contracts
+from billing.sync import contracts, paid_credits
 from jobs.errors import Rejected, Snooze
 from jobs.worker import RowJob
 from notifications import emit
@@ -62,7 +61,7 @@ def advance(refund: Refund, now: datetime) -> datetime | None:
 def _take_back(refund: Refund, now: datetime) -> None:
     """Have Metronome take the credits back, too."""
     if refund.grant is None:
-        if _has_credits(refund):
+        if paid_credits.are_there(refund.payment):
             _move(refund, State.RETURNING, failure=CREDITS_ARE_THERE)
             return
     else:
@@ -74,19 +73,6 @@ def _cut_down(refund: Refund, now: datetime) -> None:
     if refund.grant and refund.reduced_to is not None and refund.grant.ends_at > now:
         key = f"vocalis-refund-taken-{refund.pk}"
         contracts.set_amount(refund.grant, key=key, credits=refund.reduced_to)
-
-
-def _has_credits(refund: Refund) -> bool:
-    """Whether Metronome has the credits of a payment that we know none of."""
-    payment = refund.payment
-    recharge = Recharge.objects.filter(payment=payment).first()
-    if not refund.customer.metronome_id:
-        return False
-    invoice, key = recharge.invoice_id if recharge else "", credit_keys.of(payment)
-    return any(
-        (key and one.description == key) or (invoice and invoice in one.invoice_ids)
-        for one in metronome.commits(customer_id=refund.customer.metronome_id)
-    )
 
 
 def _pay_back(refund: Refund, now: datetime) -> None:

@@ -6,10 +6,14 @@ from typing import Any
 
 import pytest
 
-from billing.models import Payment
+from billing.models import Payment, Subscription
 from billing.payments import cards
 from billing.payments.gateways import DEFAULT
 from billing.payments.gateways.stripe import checkout, client, customers
+from billing.sync import contracts
+from jobs.errors import Unavailable
+
+from .money_stage import select
 
 
 class Bank:
@@ -55,3 +59,22 @@ class Bank:
 @pytest.fixture
 def bank(stage, webhooks):
     return Bank(stage)
+
+
+def down(*_: Any, **__: Any) -> None:
+    """In place of what asks Metronome."""
+    raise Unavailable("Metronome is down")
+
+
+@pytest.fixture
+def ungranted(bank, alice, monkeypatch) -> Payment:
+    """$49.00 for a month of Creator, which ended before its credits could be granted."""
+    bank.save_card(alice)
+    select(alice, "creator", bank.now())
+    with monkeypatch.context() as away:
+        away.setattr(contracts, "grant", down)
+        bank.work()
+    Subscription.objects.update(state="ended", ended_at=bank.now(), due_at=None)
+    payment = Payment.objects.get()
+    assert (payment.state, payment.grant) == ("charged", None)
+    return payment

@@ -2,4 +2,4 @@ from __future__ import annotations
 
 from billing.tests import bank as banks
 
-bank = banks.bank  # the fixture
+bank, ungranted = banks.bank, banks.ungranted  # the fixtures

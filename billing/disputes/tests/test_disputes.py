@@ -25,8 +25,8 @@ from billing.refunds import requests as refunds
 from billing.refunds.preview import preview
 from billing.subscriptions import choose
 from billing.sync import contracts
+from billing.tests.bank import down
 from billing.tests.money_stage import Killed, agree, balance, burn, drain_killed, save, select
-from jobs.errors import Unavailable
 from mails.models import OutboundMail
 from stripe_sandbox import disputes
 
@@ -127,12 +127,9 @@ def test_credits_that_come_after_it_was_lost_go_too(bank, alice, monkeypatch):
 
 
 @pytest.mark.parametrize(("end", "state"), [("lost", "refunded"), ("won", "charged")])
-def test_a_charge_that_is_never_granted_waits_for_the_bank(bank, alice, monkeypatch, end, state):
+def test_a_charge_that_is_never_granted_waits_for_the_bank(bank, ungranted, end, state):
     """Lost, it is refunded; won, it ends as its credits. Nobody is asked."""
-    row = disputed_before_its_credits(bank, alice, monkeypatch)
-    Payment.objects.update(grant=None)
-    CreditGrant.objects.update(key="of something else")
-    Subscription.objects.update(state="ended", ended_at=bank.now(), due_at=None)
+    row = open_dispute(bank, ungranted)
     Payment.objects.update(due_at=bank.now(), dead_at=bank.now())  # it was found ungranted before
 
     Dispute.objects.all().run_now(bank.now(), state=State.INQUIRY)
@@ -145,12 +142,29 @@ def test_a_charge_that_is_never_granted_waits_for_the_bank(bank, alice, monkeypa
     assert bool(payment.grant) == (end == "won")
 
 
+@pytest.mark.parametrize("is_read", [True, False])
+def test_credits_that_nobody_has_noted_go_with_the_money(bank, alice, plan, is_read):
+    """The worker that granted them was killed before it noted them, and the plan has ended since.
+    Another one may have read them from Metronome, or not yet."""
+    key = CreditGrant.objects.get().key
+    Subscription.objects.update(state="ended", ended_at=bank.now(), due_at=None)
+    Payment.objects.filter(pk=plan.pk).update(grant=None, due_at=bank.now())
+    if not is_read:
+        CreditGrant.objects.update(key="not read yet")
+    move_on(bank, open_dispute(bank, plan), "lost")
+    if not is_read:
+        payment = Payment.objects.get()
+        assert (payment.state, payment.dead_at) == ("charged", None)
+        CreditGrant.objects.update(key=key)
+        bank.advance(hours=1)
+
+    assert Dispute.objects.get().credits_taken == 250_000
+    assert Payment.objects.get().grant_id == plan.grant_id
+    assert agree(alice) == 0
+
+
 def disputed_before_its_credits(bank, alice, monkeypatch, then=""):
     """The bank takes the first month's money while Metronome does not answer. Then it does."""
-
-    def down(*_, **__):
-        raise Unavailable("Metronome is down")
-
     bank.save_card(alice)
     select(alice, "creator", bank.now())
     with monkeypatch.context() as away:

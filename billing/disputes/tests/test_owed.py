@@ -23,31 +23,13 @@ from billing.refunds import requests as refunds
 from billing.refunds.preview import NotRefundable, preview
 from billing.sync import contracts
 from billing.tests import till as tills
-from billing.tests.money_stage import Killed, agree, drain_killed, establish, save, select
-from jobs.errors import Unavailable
+from billing.tests.bank import down
+from billing.tests.money_stage import Killed, agree, drain_killed, establish, save
 from mails.models import OutboundMail
 from stripe_sandbox import disputes
 
 pytestmark = pytest.mark.django_db
 shop, till = tills.shop, tills.till  # the fixtures
-
-
-def down(*_, **__):
-    raise Unavailable("Metronome is down")
-
-
-@pytest.fixture
-def ungranted(bank, alice, monkeypatch) -> Payment:
-    """$49.00 for a month of Creator, which ended before its credits could be granted."""
-    bank.save_card(alice)
-    select(alice, "creator", bank.now())
-    with monkeypatch.context() as away:
-        away.setattr(contracts, "grant", down)
-        bank.work()
-    Subscription.objects.update(state="ended", ended_at=bank.now(), due_at=None)
-    payment = Payment.objects.get()
-    assert (payment.state, payment.grant) == ("charged", None)
-    return payment
 
 
 @pytest.fixture

@@ -5,12 +5,10 @@ from __future__ import annotations
 import pytest
 
 from billing.models import (
-    CreditGrant,
     InboundWebhook,
     Payment,
     PaymentAlert,
     Refund,
-    Subscription,
 )
 from billing.refunds import requests as refunds
 from billing.refunds.preview import NotRefundable, preview
@@ -23,7 +21,7 @@ pytestmark = pytest.mark.django_db
 Kind = PaymentAlert.Kind
 
 
-bank = banks.bank  # the fixture
+bank, ungranted = banks.bank, banks.ungranted  # the fixtures
 
 
 @pytest.fixture
@@ -102,20 +100,16 @@ def test_our_refund_of_what_is_paid_back_there_meanwhile_comes_before_a_person(b
     assert PaymentAlert.objects.get().amount_cents == 4_900
 
 
-def test_of_one_that_can_never_be_granted_it_is_the_end(bank, alice, plan):
-    subscription = plan.subscription
-    Payment.objects.filter(pk=plan.pk).update(grant=None)
-    CreditGrant.objects.update(key="of something else")
-    Subscription.objects.filter(pk=subscription.pk).update(state="ended")
-    Payment.objects.filter(pk=plan.pk).run_now(bank.now())
+def test_of_one_that_can_never_be_granted_it_is_the_end(bank, ungranted):
+    Payment.objects.all().run_now(bank.now())
     bank.work()
-    assert Payment.objects.dead().filter(pk=plan.pk).exists(), "it needs a person"
+    assert Payment.objects.dead().exists(), "it needs a person"
 
-    in_dashboard(bank, plan, 4_900)
+    in_dashboard(bank, ungranted, 4_900)
     bank.work()
 
-    plan.refresh_from_db()
-    assert (plan.state, plan.dead_at) == (Payment.State.REFUNDED, None)
+    payment = Payment.objects.get()
+    assert (payment.state, payment.dead_at) == (Payment.State.REFUNDED, None)
     assert bank.kept_cents() == 0
 
 

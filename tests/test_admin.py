@@ -433,6 +433,24 @@ def test_the_start_page_shows_what_metronome_and_stripe_answer_without_waiting_f
     remote.forget_answers()
 
 
+def test_who_is_silent_is_not_shown_as_well_because_it_answered_before(operator, monkeypatch):
+    remote.forget_answers()
+    monkeypatch.setattr(remote, "_connection_checks", lambda: [Check("reachability", "ok", "0.1")])
+    monkeypatch.setattr(remote, "_stripe_checks", lambda: [Check("stripe", "ok", "0.2 s")])
+    assert [one["status"] for one in operator.get("/admin/").context["answers"]] == ["ok", "ok"]
+    silent = threading.Event()
+    monkeypatch.setattr(remote, "FRESH_SECONDS", 0)
+    monkeypatch.setattr(remote, "PAGE_WAITS_SECONDS", 0.1)
+    monkeypatch.setattr(remote, "_stripe_checks", lambda: silent.wait(5) and [])
+
+    [_, stripe] = operator.get("/admin/").context["answers"]
+    silent.set()
+
+    assert stripe["status"] == "warn"
+    assert stripe["detail"] == "has not answered yet; before: 0.2 s"
+    remote.forget_answers()
+
+
 def test_refunds_disputes_and_alerts_are_on_the_start_page_until_they_are_settled(
     operator, shop, alice, now
 ):

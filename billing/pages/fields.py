@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from django import forms
+from django.core.exceptions import ValidationError
+
+# A comma before two digits is how many countries write cents: 12,50 is no 1,250.
+GROUPED = re.compile(r"\d{1,3}(,\d{3})+(\.\d*)?")
 
 
 class DollarsField(forms.DecimalField):
@@ -16,8 +21,10 @@ class DollarsField(forms.DecimalField):
         super().__init__(decimal_places=2, max_digits=12, **options)
 
     def to_python(self, value: Any) -> Any:
-        typed = str(value or "").strip().removeprefix("$")
-        return super().to_python("".join(typed.replace(",", "").split()))
+        typed = "".join(str(value or "").strip().removeprefix("$").split())
+        if "," in typed and not GROUPED.fullmatch(typed):
+            raise ValidationError(self.error_messages["invalid"], code="invalid")
+        return super().to_python(typed.replace(",", ""))
 
     def clean(self, value: Any) -> Any:
         dollars = super().clean(value)

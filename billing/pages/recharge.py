@@ -119,7 +119,7 @@ def recharge_settings(request: CustomerRequest) -> HttpResponse:
                 now=now,
             )
         except recharge.NotShown as changed:
-            return _render_preview(request, form, changed)
+            return _render_preview(request, form, changed, now)
         except recharge.SettingsInvalid as invalid:
             for field, sentence in invalid.errors.items():
                 form.add_error(field, sentence)
@@ -216,7 +216,9 @@ def _render_form(
         "recharge_to": recharge_to,
         "once_cents": form.with_tax(plans.cents_of(recharge_to - threshold)),
         "is_taxed": tax.is_on(),
-        "needs_address": tax.needs_address(customer.pk),
+        "is_tax_known": not tax.why_not(customer.pk),
+        # A plan and a card come first, and then the reason is another one.
+        "needs_address": form.reason == tax.why_not(customer.pk) and tax.needs_address(customer.pk),
         "has_limit": limit is not None,
         "has_no_limit": recharge.is_metronomes(),
         "most_cents": most_cents,
@@ -239,12 +241,14 @@ def _numbers_of(row: AutoRecharge | None) -> dict[str, Any]:
 
 
 def _render_preview(
-    request: CustomerRequest, form: RechargeForm, changed: recharge.NotShown
+    request: CustomerRequest, form: RechargeForm, changed: recharge.NotShown, now: datetime
 ) -> HttpResponse:
     """What saving would charge at once, to be confirmed. 409 if something else had been shown."""
     was_shown = form.cleaned_data["shown_cents"]
     method = cards.card_of(request.customer.pk)
+    waits = changed.at_once and changed.at_once.charged_at > now and not recharge.is_metronomes()
     context = {
+        "waits_until": changed.at_once.charged_at if changed.at_once and waits else None,
         "answers": form.cleaned_data,
         "key": form.cleaned_data["key"] or uuid.uuid4(),
         "at_once": changed.at_once,

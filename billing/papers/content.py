@@ -57,12 +57,7 @@ def of_refund(
     payment: Payment, card: str, buyer: dict[str, Any], receipt_number: str
 ) -> dict[str, Any]:
     cents = refunded_cents(payment)
-    # The share of the tax that belongs to it, rounded to the nearest cent.
-    tax_cents = (
-        (2 * payment.tax_cents * cents + payment.amount_cents) // (2 * payment.amount_cents)
-        if payment.amount_cents
-        else 0
-    )
+    tax_cents = cents - _net_of(payment, cents)
     return {
         "title": "Refund",
         "seller": seller(),
@@ -135,6 +130,16 @@ def refunded_cents(payment: Payment) -> int:
         if refund.state == Refund.State.PAID_BACK
     ]
     return sum(given_back) if given_back else payment.amount_cents
+
+
+def _net_of(payment: Payment, refunded_cents: int) -> int:
+    """How much of a refund is price: the most that with its tax, rounded down, is no more.
+
+    So it is what the refund was worked out of (`refunds.preview`).
+    """
+    if not payment.amount_cents:
+        return refunded_cents
+    return ((refunded_cents + 1) * payment.net_cents - 1) // payment.amount_cents
 
 
 def what(payment: Payment) -> str:

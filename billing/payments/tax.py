@@ -63,6 +63,15 @@ def why_not(customer_id: UUID) -> str:
     return NO_PLACE if profile.tax_asked_at else NOT_YET
 
 
+def is_being_asked(customer_id: UUID) -> bool:
+    """Whether a worker is about to ask for the rate, so that what nobody waits for can wait for it.
+
+    False once that needs a person: then `check` says what is wrong.
+    """
+    asked = BillingProfile.objects.filter(customer_id=customer_id, due_at__isnull=False)
+    return is_on() and asked.filter(tax_percent=None, tax_asked_at=None).exists()
+
+
 def needs_address(customer_id: UUID) -> bool:
     """Whether the customer has to write or correct the address before anything can be shown."""
     return why_not(customer_id) in (NO_ADDRESS, NO_PLACE)
@@ -91,6 +100,8 @@ def check(payment: Payment, provider: Gateway, now: datetime) -> str:
     anew, or GatewayUnavailable or Rejected.
     """
     if not is_on():
+        if payment.tax_cents:  # shown before the switch was turned, and nobody would declare it
+            raise Differs(CHANGED)
         return ""
     profile = BillingProfile.objects.filter(customer=payment.customer_id).first()
     if profile is None:

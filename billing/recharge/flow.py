@@ -100,6 +100,8 @@ def _ask_for_payment(recharge: Recharge, now: datetime) -> datetime | None:
         seen: dict[str, Any] = {"limit_cents": month.limit_cents, "resets_at": month.resets_at}
         is_paused = bool(settings and settings.paused_until_at and settings.paused_until_at > now)
         tax_cents = recharge.shown_tax_cents
+        if tax_cents is None and tax.is_being_asked(recharge.customer_id):
+            return now + timedelta(seconds=PAYMENT_CHECK_SECONDS)
         if tax_cents is None:
             tax_cents = tax.on(recharge.customer_id, recharge.amount_cents)
         total_cents = recharge.amount_cents + tax_cents

@@ -175,6 +175,11 @@ def _payment(subscription: Subscription, period: int, now: datetime) -> Payment 
     Returns once it is charged, has failed, or waits for the customer's confirmation; until then
     raises Snooze.
     """
+    asked = Payment.objects.filter(subscription=subscription, period=period)
+    is_being_asked = tax.is_being_asked(subscription.customer_id)
+    if is_being_asked and subscription.state == State.ACTIVE and not asked.exists():
+        # It would be reckoned without tax, and fail because that has changed.
+        raise Snooze("waiting for the tax at the address", seconds=PAYMENT_CHECK_SECONDS)
     price_cents, tax_cents = _price(subscription, period)
     if not price_cents:
         return None
@@ -183,8 +188,7 @@ def _payment(subscription: Subscription, period: int, now: datetime) -> Payment 
         as_read = subscription.state, subscription.next_plan, subscription.failure
         if (row.state, row.next_plan, row.failure) != as_read:  # ended, or called off
             raise Snooze("the subscription has just changed")
-        is_asked = Payment.objects.filter(subscription=subscription, period=period).exists()
-        if row.state == State.ACTIVE and not is_asked:
+        if row.state == State.ACTIVE and not asked.exists():
             if requested_plan(subscription.customer):
                 words = "another plan is about to follow this one"
                 raise Snooze(words, seconds=PAYMENT_CHECK_SECONDS)

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from django.conf import settings
@@ -126,8 +126,8 @@ _asking: dict[str, Future[None]] = {}
 def answers_now() -> list[Answer]:
     """What Metronome and Stripe answer, asked within the last FRESH_SECONDS.
 
-    The page waits a second at most: who has not answered by then is shown as it was before, or as
-    not answering yet, while a thread goes on waiting.
+    The page waits a second at most: who has not answered by then is shown as not answering yet,
+    beside what it answered before, while a thread goes on waiting.
     """
     asks = {"Metronome": _connection_checks, "Stripe": _stripe_checks}
     with _lock:
@@ -138,7 +138,7 @@ def answers_now() -> list[Answer]:
                 _asking[name] = _start(name, ask)
         waited = [_asking[name] for name in asks if name in _asking]
     wait(waited, timeout=PAGE_WAITS_SECONDS)
-    return [_answers.get(name) or _unanswered(name) for name in asks]
+    return [_answer_of(name) for name in asks]
 
 
 def forget_answers() -> None:
@@ -165,5 +165,12 @@ def _start(name: str, ask: Callable[[], list[Check]]) -> Future[None]:
     return done
 
 
-def _unanswered(name: str) -> Answer:
-    return Answer(name, Check(name, "warn", "has not answered yet"), time.monotonic())
+def _answer_of(name: str) -> Answer:
+    known, not_yet = _answers.get(name), "has not answered yet"
+    if known is None:
+        return Answer(name, Check(name, "warn", not_yet), time.monotonic())
+    if known.check.status != "ok" or known.age_seconds < FRESH_SECONDS:
+        return known
+    # "ok" of some time ago says nothing of one that is asked again and silent.
+    before = f"{not_yet}; before: {known.check.detail}"
+    return replace(known, check=replace(known.check, status="warn", detail=before))

@@ -314,6 +314,24 @@ def test_a_failed_recharge_is_explained_and_switched_on_again_by_one_button(plan
     )
 
 
+def test_switching_on_again_keeps_the_limit_of_the_customer(planned, alice, now):
+    """Without it in the form, the limit would become that of three recharges."""
+    AutoRecharge.objects.create(
+        customer=alice,
+        threshold_credits=30_000,
+        recharge_to_credits=90_000,
+        limit_cents=150_050,
+        failure="The card was declined.",
+    )
+    notice = html_of(planned.get("/billing/")).split("Auto-recharge is off:")[1]
+    sent = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]+)">', notice))
+
+    planned.post("/billing/recharge/", sent)
+
+    row = AutoRecharge.objects.get()
+    assert (row.enabled, row.limit_cents) == (True, 150_050)
+
+
 def test_nothing_of_another_customer_is_shown(page, bob, now):
     fund(bob, 77_777, now)
     Payment.objects.create(
@@ -388,6 +406,19 @@ def test_the_minimums_are_explained_before_they_are_hit(page):
 
     assert "At least 20,000 credits ($5)." in text
     assert "At least 40,000 credits ($10) more" in text
+
+
+@pytest.mark.parametrize(
+    ("typed", "cents"),
+    [("$1,250.50", 125_050), ("1 250", 125_000), ("150,50", None), ("12,50,000", None)],
+)
+def test_a_comma_in_the_limit_parts_thousands_only(planned, typed, cents):
+    """A limit of $150.50 as most of Europe writes it would be one of $15,050."""
+    answer = planned.post("/billing/recharge/", RECHARGE | {"limit": typed})
+
+    assert ("Write an amount in dollars" in text_of_any(answer)) == (cents is None)
+    saved = AutoRecharge.objects.filter(enabled=True).first()
+    assert (saved and saved.limit_cents) == cents
 
 
 def test_auto_recharge_is_switched_on_and_off(planned, alice):
@@ -570,6 +601,27 @@ def test_what_would_be_charged_at_once_is_shown_first_and_only_that_is_charged(l
     row = AutoRecharge.objects.get()
     assert (row.enabled, row.limit_cents) == (True, 10_000)
     assert Recharge.objects.get().amount_cents == 4_500
+
+
+def test_a_third_charge_within_ten_minutes_is_shown_with_its_moment(low, alice, stage):
+    assert "This charges you now" in text_of(low.post("/billing/recharge/", RECHARGE))
+    now = timezone.now()
+    for minutes in (8, 3):
+        moment = now - timedelta(minutes=minutes)
+        Recharge.objects.create(
+            customer=alice,
+            workflow_id=f"w-{minutes}",
+            state="granted",
+            invoice_total="1000",
+            created_at=moment,
+            charged_at=moment,
+        )
+
+    text = text_of(low.post("/billing/recharge/", RECHARGE))
+
+    then = f"{now + timedelta(minutes=2):%H:%M} UTC"
+    assert f"This charges you at {then}" in text and f"Due at {then}" in text
+    assert "Due now" not in text and "Pay $45.00 and save" in text
 
 
 def test_of_two_tabs_that_show_the_same_charge_one_charges_it(low):

@@ -58,6 +58,8 @@ def test_the_preview_says_what_is_charged_and_changes_nothing(page, query, cents
         ("amount=4.99", "Choose an amount from $5 to $500."),
         ("amount=500.01", "Choose an amount from $5 to $500."),
         ("amount=much", "Write an amount in dollars"),
+        ("amount=1,50", "Write an amount in dollars"),  # no $150
+        ("amount=1,2345", "Write an amount in dollars"),
         ("amount=12.505", "no more than 2 decimal places"),
         ("amount=NaN", "Write an amount in dollars"),
         ("amount=" + "9" * 400, "Ensure that there are no more than"),

@@ -180,6 +180,29 @@ def test_a_refund_of_a_part_is_printed_and_listed_as_what_was_paid_back(alice, n
     assert (row.cents, row.refunded_cents) == (payment.amount_cents, part)
 
 
+@pytest.mark.parametrize(
+    ("net", "tax", "back", "tax_back"),
+    [(4_900, 931, 4_899, 930), (4_900, 931, 4_883, 927), (503, 96, 1, 0), (4_900, 0, 4_899, 0)],
+)
+def test_a_refund_prints_the_price_and_the_tax_that_were_paid_back(
+    alice, now, net, tax, back, tax_back
+):
+    """Of the price the share of the credits, and the tax on it rounded down."""
+    assert tax_back == tax * back // net
+    payment = charge(alice, now, amount_cents=net + tax, tax_cents=tax, state="refunded")
+    Refund.objects.create(
+        payment=payment,
+        customer=alice,
+        state="paid_back",
+        amount_cents=back + tax_back,
+        reason="Asked for.",
+        created_at=now,
+    )
+
+    paper = issue.refund(payment, now=now).content
+    assert (paper["tax_cents"], paper["lines"][0]["cents"]) == (-tax_back, -back)
+
+
 def test_a_refund_under_way_has_no_paper_yet(alice, now):
     with pytest.raises(issue.NothingToPrint):
         issue.refund(charge(alice, now, state="refunding"), now=now)

@@ -31,7 +31,15 @@ from billing.subscriptions import choose, dunning, status
 from billing.subscriptions.change import Shown
 from billing.tests.money_stage import agree, burn, establish, have_plan, pass_time, save, select
 from billing.tests.operate import run
-from billing.tests.stripe_stage import GOOD, charged, charges, have_card, refunded
+from billing.tests.stripe_stage import (
+    DECLINED,
+    GOOD,
+    charged,
+    charges,
+    have_card,
+    refunded,
+    save_card,
+)
 from mails.models import OutboundMail
 from stripe_sandbox import tax as rates
 
@@ -142,6 +150,45 @@ def test_with_the_switch_off_nothing_is_asked_or_added(stage, alice, settings):
     assert "19.00000 %" in run("ask_tax_rates").text
     assert tax.on(alice.pk, 2_500) == 475
     assert run("ask_tax_rates").code == 0
+
+
+def test_tax_that_was_shown_is_not_charged_once_the_switch_is_off(stage, alice, settings):
+    lives(stage, alice)
+    have_card(alice)
+    packs.buy(
+        customer=alice,
+        amount_cents=2_500,
+        shown_tax_cents=475,
+        shown_credits=100_000,
+        key="form",
+        now=stage.now(),
+    )
+    settings.STRIPE_TAX = False
+    stage.drain()
+
+    payment = Payment.objects.get()
+    assert (payment.state, payment.failure) == ("failed", tax.CHANGED)
+    assert charges() == []
+
+
+def test_a_past_due_renewal_is_charged_without_tax_once_the_switch_is_off(stage, alice, settings):
+    lives(stage, alice)
+    row = select(alice, "creator", stage.now())
+    stage.drain()
+    row.refresh_from_db()
+    save_card(alice, DECLINED, stage.now())
+    pass_time(stage, seconds=(row.period_end_at - stage.now()).total_seconds())
+    assert Payment.objects.get(period=1).amount_cents == 5_831
+    settings.STRIPE_TAX = False
+    save_card(alice, GOOD, stage.now())
+
+    # As when the tax changes: this try only finds the amount, and the next one charges it.
+    for attempt, paid in ((1, [5_831]), (2, [5_831, 4_900])):
+        payment = dunning.pay_now(customer=alice, tried=attempt, now=stage.now())
+        stage.drain()
+        assert charged() == paid, payment.failure
+        payment.refresh_from_db()
+        assert (payment.amount_cents, payment.tax_cents) == (4_900, 0)
 
 
 def test_an_address_that_stripe_cannot_place_is_to_be_corrected(stage, alice, monkeypatch):
@@ -380,6 +427,27 @@ def test_a_renewal_of_somebody_without_an_address_waits_for_it(stage, alice, set
             assert Payment.objects.get(period=1).amount_cents == 5_831
 
 
+def test_a_renewal_waits_until_the_tax_at_a_new_address_is_known(stage, alice):
+    """Else it would ask for the price without tax, fail, and be past due for three days."""
+    lives(stage, alice)
+    row = select(alice, "creator", stage.now())
+    stage.drain()
+    row.refresh_from_db()
+    until = (row.period_end_at - stage.now()).total_seconds()
+    pass_time(stage, seconds=until - 10)
+    stage.stripe.faults.add("/v1/tax", "status", status=503, times=2)
+    save_profile(alice, stage.now(), **GERMANY | {"line1": "Somewhere else 1"})
+    stage.drain()
+    assert tax.is_being_asked(alice.pk)
+
+    for _ in range(4):  # some tries to ask, and then the renewal
+        pass_time(stage, seconds=120)
+
+    row.refresh_from_db()
+    assert (row.period, row.past_due_at) == (1, None)
+    assert charged() == [5_831, 5_831]
+
+
 # --- Recharges ------------------------------------------------------------------------------------
 
 
@@ -438,6 +506,18 @@ def test_without_an_address_recharges_cannot_be_switched_on(stage, alice):
     establish(stage, alice)
     with pytest.raises(recharge.SettingsInvalid, match="write it in your billing profile"):
         save(alice, stage.now())
+
+
+def test_who_lacks_a_plan_is_led_to_the_plans_and_reads_no_unknown_tax(stage, alice, client):
+    client.force_login(alice.user)
+    main = text(client.get("/billing/recharge/"))
+    assert "Choose a plan first" in main and "See plans" in main
+    assert "Write your address" not in main
+    assert "costs $43.75 before tax" in main
+
+    have_plan(alice, stage.now())
+    have_card(alice)
+    assert "Write your address" in text(client.get("/billing/recharge/"))
 
 
 # --- Refunds --------------------------------------------------------------------------------------

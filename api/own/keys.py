@@ -17,7 +17,7 @@ from billing import keys, ledger
 from . import idempotency
 from .api import Key as Auth
 from .api import api
-from .schemas import PROBLEMS, BudgetIn, Key, KeyIn, Keys, NewKey, ThisKey
+from .schemas import PROBLEMS, BudgetChange, Key, KeyIn, Keys, NewKey, ThisKey
 
 MADE_BEFORE = (
     "This request has made the key {id} before. Its secret is not shown twice, and we keep no copy"
@@ -60,8 +60,8 @@ def list_keys(request: Any) -> dict[str, Any]:
     auth=Auth("keys"),
     operation_id="createKey",
     summary="Make a key",
-    description="It may have no scopes that the key of this request does not have. "
-    + idempotency.DESCRIPTION,
+    description="It may have no scopes that the key of this request does not have, and last no "
+    "longer. A key with a budget makes none. " + idempotency.DESCRIPTION,
     response={201: NewKey, **PROBLEMS},
 )
 def create_key(
@@ -76,6 +76,14 @@ def create_key(
             "insufficient_scope",
             f"This API key cannot make one with more scopes than it has: {', '.join(beyond)}.",
         )
+    _check_free_of_budget(request)
+    ends_at = request.api_key.expires_at
+    if ends_at and (data.expires_at is None or data.expires_at > ends_at):
+        until = ends_at.isoformat(timespec="seconds")
+        words = (
+            f"This API key cannot make one that lasts longer: set expires_at to {until} at most."
+        )
+        raise Failure(403, "insufficient_scope", words)
     try:
         key, secret = keys.create(
             customer=request.customer,
@@ -104,15 +112,33 @@ def create_key(
     auth=Auth("keys"),
     operation_id="changeKey",
     summary="Give a key another budget",
+    description="What is left out stays as it is. A limit of null takes the budget away. A key with "
+    "a budget changes none.",
     response={200: Key, **PROBLEMS},
 )
-def change_key(request: Any, key_id: UUID, data: BudgetIn) -> dict[str, Any]:
+def change_key(request: Any, key_id: UUID, data: BudgetChange) -> dict[str, Any]:
+    _check_free_of_budget(request)
     key = _of(request, key_id)
+    now = ledger.budgets.budget(key.pk, request.now)
+    wanted = {"limit": now.limit, "period": now.period} | data.model_dump(exclude_unset=True)
+    if wanted["limit"] is None and "period" not in data.model_fields_set:
+        wanted["period"] = "none"
     try:
-        keys.change(key, limit=data.limit, period=data.period, now=request.now)
+        keys.change(key, **wanted, now=request.now)
     except api_keys.KeyRefused as error:
         raise Failure(422, "invalid_request", str(error), errors=error.errors) from error
     return as_json(key, ledger.budgets.budget(key.pk, request.now))
+
+
+def _check_free_of_budget(request: Any) -> None:
+    """A key that could lift its own budget, or spend by another key, would have none."""
+    if ledger.budgets.budget(request.api_key.pk, request.now).limit is not None:
+        raise Failure(
+            403,
+            "insufficient_scope",
+            "This API key has a budget, so it can neither make keys nor change budgets. Do that with "
+            "a key without one, or on the page of keys.",
+        )
 
 
 @api.delete(

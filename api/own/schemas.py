@@ -133,19 +133,29 @@ class GenerationWithReceipt(Generation):
     receipt: Receipt | None
 
 
-class BudgetIn(Schema):
+Period = Literal["none", "day", "week", "month"]
+
+
+# Of keys a field that we do not know is refused: a misspelt budget would be none at all.
+class BudgetIn(Schema, extra="forbid"):
     limit: int | None = Field(None, description="Credits; null: no limit.")
-    period: Literal["none", "day", "week", "month"] = "none"
+    period: Period = "none"
 
 
-class Budget(BudgetIn):
+class BudgetChange(BudgetIn):
+    """What is left out stays as it is."""
+
+
+class Budget(Schema):
+    limit: int | None = Field(description="Credits; null: no limit.")
+    period: Period
     spent: int
     held: int
     remaining: int | None
     resets: datetime | None
 
 
-class KeyIn(Schema):
+class KeyIn(Schema, extra="forbid"):
     name: str
     scopes: list[str] = ["speech", "read"]
     budget: BudgetIn = BudgetIn(limit=None)

@@ -140,6 +140,9 @@ def test_keys_are_made_changed_and_revoked(call, client):
         {"name": "x", "budget": {"limit": 0}},
         {"name": "x", "budget": {"period": "day"}},
         {"name": "x", "budget": {"limit": 5, "period": "year"}},
+        {"name": "x", "budget": 5},
+        {"name": "x", "budget": {"credits": 5}},
+        {"name": "x", "limit": 5},
         {"name": "x", "expires_at": "2020-01-01T00:00:00Z"},
         {"name": "x", "expires_at": "2030-01-01T00:00:00"},
     ],
@@ -147,6 +150,31 @@ def test_keys_are_made_changed_and_revoked(call, client):
 def test_a_key_that_makes_no_sense_is_not_made(call, given):
     assert call.post("keys", given).status_code == 422
     assert ApiKey.objects.count() == 1
+
+
+@pytest.mark.parametrize(
+    ("given", "limit", "period"),
+    [
+        ({}, 100, "week"),
+        ({"limit": 50}, 50, "week"),
+        ({"period": "day"}, 100, "day"),
+        ({"limit": None}, None, "none"),
+    ],
+)
+def test_of_a_budget_what_is_not_sent_stays(call, given, limit, period):
+    made = call.post("keys", {"name": "new", "budget": {"limit": 100, "period": "week"}}).json()
+
+    changed = call("PATCH", f"keys/{made['id']}", given).json()["budget"]
+
+    assert (changed["limit"], changed["period"]) == (limit, period)
+
+
+@pytest.mark.parametrize("given", [{"budget": {"limit": 50}}, {"name": "y"}, 50, [], {"limit": ""}])
+def test_a_change_that_is_not_understood_leaves_the_budget(call, given):
+    made = call.post("keys", {"name": "new", "budget": {"limit": 100, "period": "week"}}).json()
+
+    assert call("PATCH", f"keys/{made['id']}", given).status_code == 422
+    assert call.get("keys").json()["data"][0]["budget"]["limit"] == 100
 
 
 def test_a_key_makes_none_that_may_more_and_touches_none_of_others(
@@ -162,6 +190,36 @@ def test_a_key_makes_none_that_may_more_and_touches_none_of_others(
         assert limited(method, f"keys/{theirs.pk}", {}).status_code == 404
     theirs.refresh_from_db()
     assert theirs.revoked_at is None
+
+
+def test_a_key_with_a_budget_cannot_get_around_it(client, alice, wallet, now):
+    key, secret = keys.create(
+        customer=alice, name="k", scopes=["keys"], limit=5, period="day", now=now
+    )
+    limited = Caller(client, key, secret)
+
+    made = limited.post("keys", {"name": "x", "scopes": ["keys"]})
+    lifted = limited("PATCH", f"keys/{key.pk}", {"limit": None})
+
+    for refused in (made, lifted):
+        assert (refused.status_code, refused.json()["code"]) == (403, "insufficient_scope")
+        assert "has a budget" in refused.json()["detail"]
+    assert limited.get("key").json()["budget"]["limit"] == 5
+    assert ApiKey.objects.count() == 1
+
+
+def test_a_key_makes_none_that_lasts_longer(client, alice, wallet, now):
+    ends_at = now + timedelta(days=1)
+    key, secret = keys.create(
+        customer=alice, name="k", scopes=["keys"], expires_at=ends_at, now=now
+    )
+
+    def make(**fields):
+        return Caller(client, key, secret).post("keys", {"name": "x", "scopes": ["keys"]} | fields)
+
+    assert make().status_code == 403
+    assert make(expires_at=(ends_at + timedelta(seconds=1)).isoformat()).status_code == 403
+    assert make(expires_at=ends_at.isoformat()).status_code == 201
 
 
 def test_a_key_that_has_expired_is_refused(client, alice, wallet, now):

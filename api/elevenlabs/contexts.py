@@ -183,9 +183,11 @@ def _begun(voice: Voice, text: str, manner: dict[str, object]) -> tuple[Stream, 
 
 
 def _given_up(beginning: asyncio.Future[tuple[Stream, limits.Admission]]) -> None:
-    """Nobody waits for that chunk any more. Its stream ends by itself."""
+    """Nobody waits for that chunk any more: no more of it is spoken, and it costs nothing."""
     if not beginning.cancelled() and not beginning.exception():
-        _threads.submit(beginning.result()[1].leave)
+        begun, admission = beginning.result()
+        begun.leave()
+        _threads.submit(admission.leave)
 
 
 def check(voice: Voice) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import threading
 from contextlib import asynccontextmanager
 from types import SimpleNamespace
 
@@ -16,9 +17,12 @@ from accounts import api_keys
 from accounts.models import ApiKey
 from api.elevenlabs import contexts, sockets
 from api.failures import Failure
+from tests.processes import wait_until
 from usage.audio.tests.test_encoders import decode
 from usage.engines import EngineFailed
 from usage.models import Generation
+from usage.speech import stream
+from usage.speech.stream import Stream
 
 from .conftest import PIECE_SAMPLES, credits
 
@@ -300,6 +304,41 @@ def test_a_client_that_leaves_pays_for_what_was_sent_and_not_for_what_waits(
 
     assert credits(alice) == (500 - len(SENTENCE), 0)
     assert Generation.objects.count() == 1
+
+
+def test_for_a_client_that_leaves_before_the_first_sound_nothing_more_is_spoken(
+    secret, alice, wallet, engine, monkeypatch
+):
+    """It used to be spoken to its end, and stayed reserved ten seconds longer."""
+    gate, asked, told = threading.Semaphore(0), threading.Event(), threading.Event()
+    settle = Stream._settle_in_thread
+
+    def settling(stream):
+        settle(stream)
+        told.set()
+
+    def waits():
+        asked.set()
+        gate.acquire(timeout=20)
+
+    monkeypatch.setattr(Stream, "_settle_in_thread", settling)
+    engine.during = waits
+
+    async def story():
+        async with opened(secret) as client:
+            await client.send(FIRST, {"text": SENTENCE * 6, "flush": True})
+            assert await asyncio.to_thread(asked.wait, 20)
+            await client.leave()
+        gate.release(1)
+        assert await asyncio.to_thread(told.wait, 8)
+        gate.release(100)
+
+    asyncio.run(story())
+    wait_until(lambda: stream.running() == 0, "the stream's end")
+
+    assert engine.calls == 2
+    assert Generation.objects.get().state == Generation.State.FAILED
+    assert credits(alice) == (500, 0)
 
 
 def test_a_key_that_is_revoked_meanwhile_speaks_no_more(secret, alice, wallet, engine, now):

@@ -54,10 +54,10 @@ class Keyboard:
         """Press Tab until it has the focus."""
         wanted.wait_for(state="attached", timeout=LONG)
         for _ in range(TABS_MAX):
-            self.page.keyboard.press(key)
-            self.stays()
             if wanted.evaluate(IS_AT):
                 return
+            self.page.keyboard.press(key)
+            self.stays()
         raise AssertionError(f"{TABS_MAX} times {key} do not lead to {wanted}")
 
     def press(self, wanted, key: str = "Enter") -> None:

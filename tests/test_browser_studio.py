@@ -100,6 +100,31 @@ def draft(page, address: str) -> str:
 
 
 @pytest.mark.timeout(240)
+def test_the_space_bar_pauses_what_was_just_spoken_and_speaks_nothing_again(site, browser):  # noqa: F811
+    """The button that was pressed had kept the focus: it spoke the text again, for its credits."""
+    address, _ = site
+    page = browser.new_page()
+    troubles = start(page, address)
+    page.goto(f"{address}/studio/")
+    page.fill(TEXT, "One two three four five, six seven eight nine ten, and once more to the end.")
+    page.get_by_role("button", name="Speak").click()
+    page.locator("[data-result] [data-downloads]").wait_for()
+    wait_for_sound(page, "!audio.paused")
+
+    page.keyboard.press(" ")
+    wait_for_sound(page, "audio.paused")
+    page.locator("[data-recent] [data-play]").click()
+    wait_for_sound(page, "!audio.paused")
+    page.keyboard.press(" ")
+    wait_for_sound(page, "audio.paused")
+
+    assert page.get_by_role("button", name="Speak").get_attribute("aria-busy") == "false"
+    assert page.locator("[data-recent] [data-take]").count() == 1
+    assert troubles == []
+    page.close()
+
+
+@pytest.mark.timeout(240)
 def test_one_player_follows_keys_repeats_and_plays_the_library(site, browser):  # noqa: F811
     address, _ = site
     page = browser.new_page()

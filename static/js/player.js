@@ -336,7 +336,7 @@ const player = (() => {
   });
   // Space plays and pauses, the arrows go back and on, unless the focus is where they mean something else.
   document.addEventListener("keydown", (event) => {
-    const isTaken = event.target.closest("input, textarea, select, button, a, summary, audio, [contenteditable], [tabindex='0']");
+    const isTaken = event.target.closest("input, textarea, select, button, a:not([data-play], [data-part]), summary, audio, [contenteditable], [tabindex='0']");
     if (isTaken || card.hidden || !audio.getAttribute("src") || event.altKey || event.ctrlKey || event.metaKey || event.shiftKey) return;
     if (event.key === " ") toggle.click();
     else if (event.key === "ArrowLeft") step(-STEP_SECONDS);
@@ -368,5 +368,7 @@ const player = (() => {
   });
   if (!card.hidden && audio.dataset.audio) complete(audio);
 
-  return { listen, finish, discard, partRow, many, clock, cut };
+  const focus = () => toggle.focus({ preventScroll: true });
+
+  return { listen, finish, discard, focus, partRow, many, clock, cut };
 })();

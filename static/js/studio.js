@@ -257,6 +257,7 @@
     const missing = result.querySelector("[data-result-missing]");
     for (const old of [...recent.children].slice(RECENT)) old.remove();
     player.finish(take);
+    if (document.activeElement === button) player.focus(); // or the space bar that is to pause speaks, and costs, again
     const back = answer.credits_given_back;
     missing.hidden = !back;
     const gap = answer.characters_left_out ? `${number.format(answer.characters_left_out)} characters could not be spoken, tried several times, and were left out. ` : "";

@@ -32,12 +32,14 @@ from billing.live import stream  # noqa: E402
 from usage import engines  # noqa: E402
 from usage.speech import warm  # noqa: E402
 from usage.voiceprint import SAMPLE_BYTES_MAX  # noqa: E402
+from vocalis import bodies  # noqa: E402
 from vocalis.checks import refuse_to_start  # noqa: E402
 from vocalis.concurrency import Busy, RequestThreads  # noqa: E402
 from vocalis.flow import paced  # noqa: E402
 from vocalis.pages import too_busy  # noqa: E402
 
 refuse_to_start()
+bodies.leave_to_django()
 if settings.SPEECH_WARM:
     warm.begin()
 if reactor := sys.modules.get("twisted.internet.reactor"):  # that of Daphne, once it has chosen one

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -77,13 +78,8 @@ def create_key(
             f"This API key cannot make one with more scopes than it has: {', '.join(beyond)}.",
         )
     _check_free_of_budget(request)
-    ends_at = request.api_key.expires_at
-    if ends_at and (data.expires_at is None or data.expires_at > ends_at):
-        until = ends_at.isoformat(timespec="seconds")
-        words = (
-            f"This API key cannot make one that lasts longer: set expires_at to {until} at most."
-        )
-        raise Failure(403, "insufficient_scope", words)
+    if request.api_key.expires_at:
+        _check_ends_before(request.api_key.expires_at, data.expires_at)
     try:
         key, secret = keys.create(
             customer=request.customer,
@@ -112,8 +108,8 @@ def create_key(
     auth=Auth("keys"),
     operation_id="changeKey",
     summary="Give a key another budget",
-    description="What is left out stays as it is. A limit of null takes the budget away. A key with "
-    "a budget changes none.",
+    description="What is left out stays as it is. A limit of null takes the budget away. A key "
+    "with a budget changes none.",
     response={200: Key, **PROBLEMS},
 )
 def change_key(request: Any, key_id: UUID, data: BudgetChange) -> dict[str, Any]:
@@ -130,14 +126,25 @@ def change_key(request: Any, key_id: UUID, data: BudgetChange) -> dict[str, Any]
     return as_json(key, ledger.budgets.budget(key.pk, request.now))
 
 
+def _check_ends_before(ends_at: datetime, wanted: datetime | None) -> None:
+    """A moment without a zone is refused as such afterwards."""
+    if wanted is None or (wanted.tzinfo and wanted > ends_at):
+        until = ends_at.isoformat(timespec="seconds")
+        raise Failure(
+            403,
+            "insufficient_scope",
+            f"This API key cannot make one that lasts longer: set expires_at to {until} at most.",
+        )
+
+
 def _check_free_of_budget(request: Any) -> None:
     """A key that could lift its own budget, or spend by another key, would have none."""
     if ledger.budgets.budget(request.api_key.pk, request.now).limit is not None:
         raise Failure(
             403,
             "insufficient_scope",
-            "This API key has a budget, so it can neither make keys nor change budgets. Do that with "
-            "a key without one, or on the page of keys.",
+            "This API key has a budget, so it can neither make keys nor change budgets. Do that "
+            "with a key without one, or on the page of keys.",
         )
 
 

@@ -219,6 +219,7 @@ def test_a_key_makes_none_that_lasts_longer(client, alice, wallet, now):
 
     assert make().status_code == 403
     assert make(expires_at=(ends_at + timedelta(seconds=1)).isoformat()).status_code == 403
+    assert make(expires_at="2020-01-01T00:00:00").status_code == 422
     assert make(expires_at=ends_at.isoformat()).status_code == 201
 
 

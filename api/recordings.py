@@ -50,7 +50,7 @@ def make(request: ApiRequest, *, name: str, sample: bytes, agreed: str) -> clone
 
 def key_of(request: HttpRequest) -> str:
     """The key that makes a request one, however often it is sent."""
-    return request.headers.get("Idempotency-Key") or str(uuid.uuid4())
+    return request.headers.get("Idempotency-Key", str(uuid.uuid4()))
 
 
 def headers(made: clone.Made, now: datetime) -> dict[str, str]:

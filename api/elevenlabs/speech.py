@@ -92,7 +92,7 @@ def begin(request: ApiRequest, voice_id: str, answer: str = "audio") -> Wanted:
         customer=request.customer,
         text=text,
         voice_id=speaker.id,
-        key=request.headers.get("Idempotency-Key") or str(uuid.uuid4()),
+        key=request.headers.get("Idempotency-Key", str(uuid.uuid4())),
         now=request.now,
         manner=manner,
         asked=Asked(api_key_id=request.api_key.pk, answer=f"elevenlabs-{answer} {output}"),

@@ -36,7 +36,7 @@ def speech(request: ApiRequest) -> HttpResponseBase:
         customer=request.customer,
         text=wanted.text,
         voice_id=speaker.id,
-        key=request.headers.get("Idempotency-Key") or str(uuid.uuid4()),
+        key=request.headers.get("Idempotency-Key", str(uuid.uuid4())),
         now=request.now,
         manner={"speed": wanted.speed},
         asked=Asked(api_key_id=request.api_key.pk, answer=wanted.answer),

@@ -32,7 +32,7 @@ EXPLAINED = (
     Explained(
         "refused",
         422,
-        "This text cannot be spoken so",
+        "This cannot be spoken or made so",
         "`errors` says which field, and why. Nothing was charged.",
     ),
     Explained("unknown_format", 422, "Unknown format", "Choose one that `detail` names."),

@@ -54,7 +54,7 @@ def create_speech(
         customer=request.customer,
         text=data.text,
         voice_id=data.voice,
-        key=idempotency_key or str(uuid.uuid4()),
+        key=str(uuid.uuid4()) if idempotency_key is None else idempotency_key,
         now=request.now,
         manner={"speed": data.speed, "pause_seconds": data.pause_seconds},
         asked=Asked(api_key_id=request.api_key.pk, answer=f"v1 {output}"),

@@ -130,13 +130,11 @@ def recharge_settings(request: CustomerRequest) -> HttpResponse:
 
 
 @never_cache
-@csrf_exempt  # the signed link says who asks; mail programs have no page of ours with a token
+@csrf_exempt  # the signed link says who asks
 @require_http_methods(["GET", "HEAD", "POST"])
 def switch_off(request: HttpRequest, token: str) -> HttpResponse:
-    """What the link in mails leads to: a page with one button, which switches off.
-
-    A mail program posts here itself when its reader asks for that (RFC 8058).
-    """
+    """What the link in mails leads to: a page with one button, which switches off. Programs that
+    look at links before their reader does change nothing."""
     try:
         if request.method == "POST":
             one_click.switch_off_by_link(token=token, now=timezone.now())
@@ -151,14 +149,21 @@ def switch_off(request: HttpRequest, token: str) -> HttpResponse:
 def card(customer: Customer, now: datetime) -> dict[str, Any]:
     """Context of billing/_recharge.html: the settings, and how much of the month is used."""
     row = AutoRecharge.objects.filter(customer=customer).first()
+    return {
+        "auto_recharge": row,
+        "has_no_limit": recharge.is_metronomes(),
+        "recharge_month": row and limits.this_month(customer.pk, row, now),
+        **_waiting(customer, row, now),
+    }
+
+
+def _waiting(customer: Customer, row: AutoRecharge | None, now: datetime) -> dict[str, Any]:
+    """The recharge that waits because two were charged within ten minutes."""
     waits = Recharge.objects.open().filter(
         customer=customer, state=Recharge.State.REQUESTED, due_at__gt=now, attempts=0
     )
     waiting = waits.first() if row else None
     return {
-        "auto_recharge": row,
-        "has_no_limit": recharge.is_metronomes(),
-        "recharge_month": row and limits.this_month(customer.pk, row, now),
         "recharge_waits": waiting,
         "recharge_waits_cents": waiting and tax.with_tax(customer.pk, waiting.amount_cents),
     }
@@ -231,6 +236,7 @@ def _render_form(
         ),
         "credits_per_dollar": plans.CREDITS_PER_DOLLAR,
         "is_real_money": gateway().is_real_money,
+        **_waiting(customer, row, now),
     }
     return render(request, "billing/recharge.html", context)
 

@@ -1,7 +1,7 @@
 """The link in every mail about a recharge that switches auto-recharge off without a login.
 
-It is signed and does not expire: it can only switch off, which may be done twice. Mail programs use
-the same address for their own button (RFC 8058).
+It is signed and does not expire: it can only switch off, which may be done twice. It is not what
+mail programs call "unsubscribe": who wants fewer mails would go without recharges.
 """
 
 from __future__ import annotations

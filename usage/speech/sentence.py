@@ -58,7 +58,7 @@ def checked(text: str, voice_id: str) -> tuple[str, voices.Speaker]:
     if len(text) > CHARACTERS_MAX:
         message = (
             f"A free sentence has up to {CHARACTERS_MAX} characters; this has {len(text):,}. "
-            f"With an account it is up to {texts.MAX_CHARACTERS:,} at once."
+            f"With an account it is up to {texts.LONG_MAX_CHARACTERS:,}."
         )
         raise Refused({"text": [message]})
     if refusal := found.refusal(text):

@@ -6,6 +6,7 @@ What was deleted is not in it; its receipt stays on the site. Texts of programs 
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -99,7 +100,8 @@ def checked(text: str, *, field: str, characters_max: int) -> str:
         raise Refused({field: [str(error)]}) from error
     if len(text) > characters_max:
         raise Refused({field: [wrong]})
-    if FORBIDDEN.search(text):
+    is_invisible = text and all(unicodedata.category(one)[0] in "CMZ" for one in text)
+    if is_invisible or FORBIDDEN.search(text):
         raise Refused({field: ["There is an invisible character in this. Write it again."]})
     return text
 

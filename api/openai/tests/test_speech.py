@@ -372,7 +372,7 @@ def test_without_the_package_aac_is_refused_in_words(ask, rich, monkeypatch):
     )
 
 
-@pytest.mark.parametrize("value", ["a key", "k" * 129])
+@pytest.mark.parametrize("value", ["", "a key", "k" * 129])
 def test_an_idempotency_key_that_is_none(ask, rich, value):
     answer = ask(SIMPLE, idempotency_key=value)
 

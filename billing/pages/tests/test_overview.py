@@ -624,6 +624,25 @@ def test_a_third_charge_within_ten_minutes_is_shown_with_its_moment(low, alice, 
     assert "Due now" not in text and "Pay $45.00 and save" in text
 
 
+def test_the_settings_tell_of_a_recharge_that_waits(low, alice):
+    due_at = timezone.now() + timedelta(minutes=9)
+    AutoRecharge.objects.create(
+        customer=alice, enabled=True, threshold_credits=30_000, recharge_to_credits=90_000
+    )
+    Recharge.objects.create(
+        customer=alice,
+        workflow_id="w",
+        state="requested",
+        invoice_total="1000",
+        created_at=timezone.now(),
+        due_at=due_at,
+    )
+
+    text = text_of(low.get("/billing/recharge/"))
+
+    assert f"A recharge of $10.00 is charged at {due_at:%H:%M} UTC" in text
+
+
 def test_of_two_tabs_that_show_the_same_charge_one_charges_it(low):
     tabs = []
     for _ in range(2):

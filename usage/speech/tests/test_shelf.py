@@ -124,7 +124,7 @@ def test_a_title_is_in_one_form_and_can_go_again(speaking, alice):
     assert shelf.find(alice).rows[0].name == "Mine."
 
 
-@pytest.mark.parametrize("title", ["x" * 121, "a\0b", "a\x07b", "e" + "\u0301" * 31])
+@pytest.mark.parametrize("title", ["x" * 121, "a\0b", "a\x07b", "\u200b", "e" + "\u0301" * 31])
 def test_a_title_that_cannot_be_one_is_refused(speaking, alice, title):
     made = speaking("Mine.")
     with pytest.raises(Refused):

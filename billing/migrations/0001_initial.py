@@ -650,7 +650,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 'indexes': [models.Index(fields=['customer', '-issued_at'], name='paper_by_customer'), models.Index(fields=['-issued_at'], name='paper_newest')],
-                'constraints': [models.UniqueConstraint(fields=('payment', 'kind'), name='paper_once_a_payment'), models.UniqueConstraint(fields=('invoice',), name='paper_once_an_invoice'), models.CheckConstraint(condition=models.Q(models.Q(('invoice__isnull', False), ('kind', 'invoice'), ('payment__isnull', True)), models.Q(('invoice__isnull', True), ('kind__in', ['receipt', 'refund']), ('payment__isnull', False)), _connector='OR'), name='paper_of_one_thing')],
+                'constraints': [models.UniqueConstraint(condition=models.Q(('kind', 'receipt')), fields=('payment',), name='paper_once_a_payment'), models.UniqueConstraint(fields=('invoice',), name='paper_once_an_invoice'), models.CheckConstraint(condition=models.Q(models.Q(('invoice__isnull', False), ('kind', 'invoice'), ('payment__isnull', True)), models.Q(('invoice__isnull', True), ('kind__in', ['receipt', 'refund']), ('payment__isnull', False)), _connector='OR'), name='paper_of_one_thing')],
             },
         ),
         migrations.AddIndex(

@@ -150,7 +150,9 @@ class Paper(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["payment", "kind"], name="paper_once_a_payment"),
+            models.UniqueConstraint(
+                fields=["payment"], condition=Q(kind="receipt"), name="paper_once_a_payment"
+            ),
             models.UniqueConstraint(fields=["invoice"], name="paper_once_an_invoice"),
             models.CheckConstraint(
                 condition=Q(kind="invoice", invoice__isnull=False, payment__isnull=True)

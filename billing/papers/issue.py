@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from billing.models import Invoice, Paper, Payment, PaymentAttempt
+from billing.models import Invoice, Paper, Payment, PaymentAttempt, Refund
 
 from . import content, profiles
 
@@ -36,16 +36,29 @@ def receipt(payment: Payment, *, now: datetime, card: str | None = None) -> Pape
 
 
 def refund(payment: Payment, *, now: datetime) -> Paper:
-    """The receipt of what was paid back, made out as that of the charge. Raises NothingToPrint."""
+    """The receipt of what was paid back, made out as that of the charge. Raises NothingToPrint.
+
+    If the bank sends a refund back, the next one has a paper of its own.
+    """
     if payment.state != State.REFUNDED:
         raise NothingToPrint
-    if found := _paper(Paper.Kind.REFUND, payment=payment):
+    moment = payment.settled_at or now
+    number = content.number(Paper.Kind.REFUND, payment.pk, moment) + _again(payment)
+    if found := _paper(Paper.Kind.REFUND, payment=payment, number=number):
         return found
     of_charge = receipt(payment, now=payment.settled_at or now)
     buyer, card = of_charge.content["buyer"], of_charge.content["paid_with"]
     printed = content.of_refund(payment, card, buyer, of_charge.number)
-    moment = payment.settled_at or now
-    return _store(Paper.Kind.REFUND, payment.customer_id, printed, moment, payment=payment)
+    return _store(
+        Paper.Kind.REFUND, payment.customer_id, printed, moment, payment=payment, number=number
+    )
+
+
+def _again(payment: Payment) -> str:
+    """What is added to the number of a refund's paper: -2 for the second refund of a payment."""
+    paid = payment.refunds.filter(state=Refund.State.PAID_BACK).order_by("-pk").first()
+    nth = payment.refunds.filter(pk__lte=paid.pk).count() if paid else 1
+    return f"-{nth}" if nth > 1 else ""
 
 
 def invoice(found: Invoice, *, now: datetime) -> Paper:
@@ -73,14 +86,17 @@ def _paper(kind: Paper.Kind, **of: Any) -> Paper | None:
 def _store(
     kind: Paper.Kind, customer_id: Any, printed: dict[str, Any], issued_at: datetime, **of: Any
 ) -> Paper:
-    """Store the paper, once: of two at the same time the first counts."""
+    """Store the paper, once: of two at the same time the first counts.
+
+    `of`: what it is of, and its number if that has several papers of the kind.
+    """
     row = of["invoice"].remote_id if "invoice" in of else of["payment"].pk
     paper, _ = Paper.objects.get_or_create(
         kind=kind,
         **of,
         defaults={
             "customer_id": customer_id,
-            "number": content.number(kind, row, issued_at),
+            "number": of.get("number") or content.number(kind, row, issued_at),
             "content": printed,
             "issued_at": issued_at,
         },

@@ -180,6 +180,28 @@ def test_a_refund_of_a_part_is_printed_and_listed_as_what_was_paid_back(alice, n
     assert (row.cents, row.refunded_cents) == (payment.amount_cents, part)
 
 
+def test_a_refund_after_one_that_came_back_has_a_paper_of_its_own(alice, now):
+    payment = charge(alice, now, state="refunded", amount_cents=4_900)
+    numbers = []
+    for cents in (975, 925):
+        Refund.objects.update(state="called_off")  # its credits were given back
+        Refund.objects.create(
+            payment=payment,
+            customer=alice,
+            state="paid_back",
+            amount_cents=cents,
+            reason="Asked for.",
+            created_at=now,
+        )
+        for _ in range(2):
+            paper = issue.refund(payment, now=now)
+            assert paper.content["total_cents"] == -cents
+        numbers.append(paper.number)
+
+    assert numbers == [numbers[0], f"{numbers[0]}-2"]
+    assert Paper.objects.filter(kind="refund").count() == 2
+
+
 @pytest.mark.parametrize(
     ("net", "tax", "back", "tax_back"),
     [(4_900, 931, 4_899, 930), (4_900, 931, 4_883, 927), (503, 96, 1, 0), (4_900, 0, 4_899, 0)],

@@ -124,12 +124,25 @@ _STARTERS = listed(
     "our my your their what who why how where which all some many most each one two"
 )
 _ALWAYS_ENDS = frozenset({"etc", "a.m.", "p.m."})
+_NEVER_ENDS = listed("e.g. i.e. vs cf viz ca approx incl excl")  # but where the text or line does
 _NOT_INITIAL_AFTER = listed(
     "a an the plan vitamin option part section class type grade team group hepatitis exhibit "
     "appendix table figure answer question row column gate terminal platform level block "
     "schedule letter line room building model point step phase and"
 )
 _PERSONS = frozenset({"mr", "mrs", "ms", "messrs", "prof"})
+_SAINTS = (
+    "Agnes Albans? Andrews? Anne?s? Anthony Augustine Barnabas Bartholomews? Barts? Bernard "
+    "Catharines Catherine Charles Christopher Clair Cloud Croix David Edmunds? Elmo Francis Gallen "
+    "George Germain Helena Helens? Ives James Jean Jerome Joan Johns? Josephs? Jude Kilda Kitts "
+    "Laurent Lawrence Louis Lucia Lucie Luke Malo Maarten Margaret Marie Marks? Martins? Mary "
+    "Matthews? Michaels? Michel Moritz Nicholas Nick Pancras Patrick Pauls? Petersburg Peters? "
+    "Philip Pierre Pölten Regis Sebastian Stephens? Teresa Theresa Thomas Tropez Valentine Vincent"
+)
+_SAINT_FOLLOWS = re.compile(rf"\s+(?:{'|'.join(_SAINTS.split())})(?![^\W_])", re.I)
+_ADDRESS_FOLLOWS = re.compile(
+    r"\s+(?:Suite|Ste|Apt|Apartment|Unit|Floor|Room|[NS]?[NESW]|North|South|East|West)\b"
+)
 _ROMAN = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100, "D": 500, "M": 1000}
 _ROMAN_FORM = re.compile(r"M{0,3}(?:CM|CD|D?C{0,3})(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3})")
 _NUMBERED = listed(
@@ -147,6 +160,7 @@ _REIGNED = listed(
     "justinian sixtus julius boniface celestine victor emmanuel joseph maximilian mehmed "
     "suleiman selim murad rama john stephen andrew bela casimir sigismund"
 )
+_NO_STREET_AFTER = _STARTERS | listed("to of near with about is was are visit see dear hello oh")
 _CROWNED = listed("king queen pope emperor empress tsar czar kaiser prince sultan")
 _WORDS_IN_CAPITALS = listed(
     "MIX DIM LIV VIM MI DI DIX CV CD DC MC MD ML MM CC CM CI DL DM LI XL ID VI XX XXX"
@@ -169,7 +183,7 @@ def _at_end(context: Context, place: int) -> bool:
 def _dotted(match: re.Match[str], context: Context, words: str, key: str) -> Reading:
     """The dot belongs to the abbreviation, or ends the sentence as well."""
     end = match.end()
-    ends = _at_end(context, end) or _starts_sentence(context, end)
+    ends = _at_end(context, end) or (key not in _NEVER_ENDS and _starts_sentence(context, end))
     ends = ends or (key in _ALWAYS_ENDS and _capital_follows(context, end))
     return whole(match, words, end=end - 1 if ends else end)
 
@@ -194,8 +208,13 @@ def _abbreviation(match: re.Match[str], context: Context) -> Reading:
 def _doctor_or_drive(match: re.Match[str], context: Context, key: str) -> Reading:
     """After a name or number the street, before a name the title: "St. James St."."""
     after_name = context.before[:1].isupper() or context.before[:1].isdecimal()
+    after_name = after_name and context.before.lower() not in _NO_STREET_AFTER
     named = _capital_follows(context, match.end()) and not _starts_sentence(context, match.end())
-    if named and not after_name or (not after_name and not _at_end(context, match.end())):
+    if key == "dr":  # "Ask Dr. Smith"; "Ask" could be a name, too
+        is_title = named and not _ADDRESS_FOLLOWS.match(context.text, match.end())
+    else:
+        is_title = bool(_SAINT_FOLLOWS.match(context.text, match.end()))
+    if is_title or (not after_name and (named or not _at_end(context, match.end()))):
         return whole(match, {"dr": "Doctor", "st": "Saint"}[key])
     return _dotted(match, context, {"dr": "Drive", "st": "Street"}[key], key)
 
@@ -228,6 +247,12 @@ def _before_number(match: re.Match[str], context: Context) -> Reading:
 
 def _multi(match: re.Match[str], context: Context) -> Reading:
     key = re.sub(r"\s+", " ", match[0].lower())
+    beside = (
+        context.text[max(0, match.start() - 1) : match.start()]
+        + context.text[match.end() : match.end() + 1]
+    )
+    if "/" in key and "/" in beside:
+        return None  # "a/b/c"
     words = _MULTI[key]
     return _dotted(match, context, words, key) if key.endswith(".") else whole(match, words)
 
@@ -271,18 +296,21 @@ def _roman(match: re.Match[str], context: Context) -> Reading:
     if value is None:
         return None
     if value >= 1900 and len(text) > 4 and value < 2100:
-        return whole(match, year(value))
+        return whole(match, year(value) + match[2])
     if before.lower() in _NUMBERED and (
         text in ("VI", "XX", "XXX") or text not in _WORDS_IN_CAPITALS
     ):
-        return whole(match, cardinal(value)) if value < 400 and text not in "CLDM" else None
-    if before.lower() in _REIGNED and before[0].isupper() and value < 40:
+        counts = value < 400 and text not in "CLDM"
+        return whole(match, cardinal(value) + match[2]) if counts else None
+    if before.lower() in _REIGNED and before[0].isupper() and value < 40 and before != "Malcolm":
         if text != "I" or re.compile(r" of [A-Z]|'s\b").match(context.text, match.end()):
-            return whole(match, f"the {ordinal(value)}")
+            return whole(match, f"the {ordinal(value)}{match[2]}")
         return None
     if text in _WORDS_IN_CAPITALS or len(text) < 2 or value > 39 or not before[:1].isupper():
         return None
-    return whole(match, cardinal(value)) if text not in ("IV", "XI") or before.istitle() else None
+    # "I, II and III" are no chapter of "I".
+    named = len(before) > 1 and (text not in ("IV", "XI") or before.istitle())
+    return whole(match, cardinal(value) + match[2]) if named else None
 
 
 def _crowned(match: re.Match[str], context: Context) -> Reading:
@@ -306,7 +334,7 @@ RULES = [
     rule(r"(?:[A-Za-z]\.){2,10}(?:[A-Za-z](?![\w.]))?(?!\w)", _initials),
     rule(r"([A-Z])\.(?!\w)", _initial),
     rule(r"([A-Z][a-z]+) I(?![\w'.-])", _crowned),
-    rule(r"([IVXLCDM]{1,12})(?![\w-])", _roman),
+    rule(r"([IVXLCDM]{1,12})((?:(?<=[IVX]{2})'s)?)(?![\w-])", _roman),
 ]
 # Words that may be an abbreviation and so are not plain.
 SPECIAL = (

@@ -28,6 +28,7 @@ _FORMS = {
     "‒": "–",
     "⋯": "…",
 }
+_KEYCAP = "\u20e3"
 _BLANK_FILLERS = frozenset("\u115f\u1160\u2800\u3164\uffa0")
 
 
@@ -65,7 +66,32 @@ def compatible(character: str) -> str:
     if category == "Nd":
         return str(unicodedata.decimal(character))
     form = _decomposed(character)
+    if category[0] == "L" and not any(map(str.isalnum, form)):
+        return character  # Arabic vowel signs by themselves
     return f" {form.strip()} " if form != character and (" " in form or "⁄" in form) else form
+
+
+def _beside(written: str, place: int) -> str:
+    """The form of a character where it stands.
+
+    "①②" are two numbers and "log₂8" is none of 28, so there are blanks between them; there is none
+    before a blank or sign: "½-inch".
+    """
+    character = written[place]
+    if character.isascii() or character.isalpha():
+        return compatible(character)
+    before, after = written[place - 1 : place], written[place + 1 : place + 2]
+    form = compatible(character)
+    kind = unicodedata.decomposition(character).partition(" ")[0]
+    if character == _KEYCAP:
+        return " " if after.isalnum() else ""
+    if kind == "<sub>":
+        return " " * before.isdecimal() + form + " " * after.isdecimal()
+    if not form.strip():
+        return form
+    if kind == "<circle>" and form.isdecimal():
+        form = f" {form} "
+    return form.rstrip(" ") if form[-1:] == " " and not after.isalnum() else form
 
 
 def _decomposed(character: str) -> str:
@@ -95,8 +121,8 @@ def bare(written: str) -> Bare:
             places.extend(range(start, end))
             ends.extend(range(start + 1, end + 1))
             return
-        for place, character in enumerate(segment, start):
-            add(compatible(character), place, place + 1)
+        for place in range(start, end):
+            add(_beside(written, place), place, place + 1)
 
     done = 0
     for start, end, meaning in marks(written) if _may_have_marks(written) else ():

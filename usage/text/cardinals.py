@@ -38,9 +38,9 @@ _IRREGULAR = {
     "nine": "ninth",
     "twelve": "twelfth",
 }
-# Group separators besides comma and dot: apostrophe, no-break space, narrow one, thin space.
-GROUPING = "'\u00a0\u202f\u2009"
-_ENGLISH_GROUPS = re.compile(r"\d{1,3}(?:,\d{3})+")
+# Group separators besides comma and dot: apostrophe, blank, no-break space, narrow one, thin space.
+GROUPING = "' \u00a0\u202f\u2009"
+_ENGLISH_GROUPS = re.compile(r"\d{1,3}(?:,\d{2,3})*,\d{3}")  # in India "1,00,000"
 
 
 def cardinal(number: int) -> str:

@@ -2,7 +2,7 @@
 
 import re
 
-from usage.text.cardinals import cardinal, is_year, ordinal, year
+from usage.text.cardinals import cardinal, digits, is_year, ordinal, year
 from usage.text.rules import END, SPACE, Context, Reading, rule, whole
 
 MONTHS = [
@@ -66,9 +66,29 @@ def _british(day: str, month: str, years: str | None, context: Context) -> str:
 def _iso(match: re.Match[str], context: Context) -> Reading:
     words = _american(match["day"], MONTHS[int(match["month"]) - 1], match["year"])
     if match["hour"]:
-        zone = {"Z": " UTC", None: ""}.get(match["zone"], "")
-        words += f", {_clock(match['hour'], match['minute'])}{zone}"
+        words += f", {_clock(match['hour'], match['minute'])}"
+        if match["second"] not in (None, "00"):
+            words += f" and {_seconds(match['second'])}"
+        words += _zone(match["zone"])
     return whole(match, words)
+
+
+def _zone(text: str | None) -> str:
+    """ " UTC plus five thirty" for "+05:30"."""
+    if text in (None, ""):
+        return ""
+    if text == "Z":
+        return " UTC"
+    sign = "minus" if text[0] == "-" else "plus"
+    minutes = "" if text[-2:] == "00" else f" {cardinal(int(text[-2:]))}"
+    return f" UTC {sign} {cardinal(int(text[1:3]))}{minutes}"
+
+
+def _seconds(text: str, fraction: str | None = None) -> str:
+    """ "five point three seconds"."""
+    if fraction:
+        return f"{cardinal(int(text))} point {digits(fraction)} seconds"
+    return f"{cardinal(int(text))} second" + ("" if text == "01" else "s")
 
 
 def _numeric(match: re.Match[str], context: Context) -> Reading:
@@ -143,13 +163,12 @@ def _time(match: re.Match[str], context: Context) -> Reading:
     hour, minute, second, half = match.group("hour", "minute", "second", "half")
     if fraction := match["fraction"]:  # how long a race took
         minutes = f"{cardinal(int(hour))} minute" + ("" if int(hour) == 1 else "s")
-        digits = " ".join(cardinal(int(digit)) for digit in fraction)
-        return whole(match, f"{minutes} {cardinal(int(minute))} point {digits} seconds")
+        return whole(match, f"{minutes} {_seconds(minute, fraction)}")
     if int(hour) > 24:
         return None
     words = cardinal(int(hour)) if half and minute == "00" else _clock(hour, minute)
     if second:
-        words += f" and {cardinal(int(second))} second" + ("" if second == "01" else "s")
+        words += f" and {_seconds(second, match['part'])}"
     if half:
         words += f" {_half(half)}"
     return whole(match, words, end=_after_half(match, context))
@@ -168,32 +187,67 @@ def _hour(match: re.Match[str], context: Context) -> Reading:
 def _after_half(match: re.Match[str], context: Context) -> int:
     """The last dot of "p.m." is the sentence's if a new one begins."""
     end = match.end()
-    if match[0].endswith(".") and re.match(r"[\"')\]]*(?:\s+[A-Z\"]|\s*$)", context.text[end:]):
+    if match[0].endswith(".") and _NEW_SENTENCE.match(context.text, end):
         return end - 1
     return end
 
 
 def _to(match: re.Match[str], context: Context) -> Reading:
-    from_ = _clock(match[1], match[2])
-    return whole(match, f"{from_} to {_clock(match[3], match[4])}")
+    """ "nine thirty A.M to five PM"; one of the two has minutes."""
+    ends = [match.group("from", "from_minute", "from_half"), match.group("to", "minute", "half")]
+    if not (match["from_minute"] or match["minute"]) or any(int(hour) > 24 for hour, *_ in ends):
+        return None
+    words = " to ".join(
+        (_clock(hour, minute) if minute and not (half and minute == "00") else cardinal(int(hour)))
+        + (f" {_half(half)}" if half else "")
+        for hour, minute, half in ends
+    )
+    return whole(match, words, end=_after_half(match, context))
 
 
+def _from(match: re.Match[str], context: Context) -> Reading:
+    """The beginning of "January–March", "Monday–Friday" and "3–5 March"."""
+    day, month = match.groupdict().get("day"), match.groupdict().get("month")
+    if day:
+        the = "" if context.before.lower() == "the" else "the "
+        return whole(match, f"{the}{ordinal(int(day))} to")
+    return whole(match, f"{_SHORT[month.lower()]} to" if month else f"{match['weekday']} to")
+
+
+# A day, month or zone after "5 p.m." goes on with the sentence.
+_NEW_SENTENCE = re.compile(
+    rf"[\"')\]]*(?:\s+(?!(?:{'|'.join(DAYS.values())}|{_MONTH}|[ECMP][SD]?T|GMT|UTC)\b)[A-Z\"]|\s*\Z)"
+)
 _HALF = r"(?P<half>[ap])(?:\.m\.|\.m|m)(?![^\W_])"
 RULES = [
     rule(
         r"(?P<year>[12]\d{3})(?P<sign>[-/])(?P<month>0[1-9]|1[0-2])(?P=sign)(?P<day>0[1-9]|[12]\d|3[01])"
-        r"(?:[T ](?P<hour>[01]\d|2[0-3]):(?P<minute>[0-5]\d)(?::[0-5]\d(?:\.\d{1,9})?)?"
+        r"(?:[T ](?P<hour>[01]\d|2[0-3]):(?P<minute>[0-5]\d)(?::(?P<second>[0-5]\d)(?:\.\d{1,9})?)?"
         r"(?P<zone>Z|[+-]\d\d:?\d\d)?)?(?!\d|-\d)",
         _iso,
     ),
     rule(r"(\d{1,2})([/.-])(\d{1,2})\2(\d{4}|\d{2})(?![\w/]|[.-]\d)", _numeric),
     rule(
-        rf"(\d{{1,2}}):([0-5]\d){SPACE}?[-–—]{SPACE}?(\d{{1,2}}):([0-5]\d)(?![\d:]|{SPACE}?[ap]\.?m)",
+        rf"(?P<from>\d{{1,2}})(?::(?P<from_minute>[0-5]\d))?"
+        rf"(?:{SPACE}?(?P<from_half>[ap])(?:\.m\.|\.?m))?{SPACE}?[-–—]{SPACE}?"
+        rf"(?P<to>\d{{1,2}})(?::(?P<minute>[0-5]\d))?(?![\d:]|[.,]\d)(?:{SPACE}?{_HALF})?{END}",
         _to,
+        re.I,
     ),
     rule(
-        rf"(?P<hour>\d{{1,2}}):(?P<minute>[0-5]\d)(?::(?P<second>[0-5]\d)(?:\.\d{{1,6}})?|\.(?P<fraction>\d{{1,3}}))?"
-        rf"(?![\d:])"
+        rf"(?P<hour>1[0-2]|0?[1-9])\.(?P<minute>[0-5]\d)(?P<second>(?!))?(?P<part>(?!))?"
+        rf"(?P<fraction>(?!))?{SPACE}?{_HALF}",
+        _time,
+        re.I,
+    ),
+    rule(
+        rf"{_DAY}[-–](?=(?:0?[1-9]|[12]\d|3[01])(?:st|nd|rd|th)?{SPACE}(?:of{SPACE})?(?:{_MONTH}){END})",
+        _from,
+    ),
+    rule(
+        rf"(?P<hour>\d{{1,2}}):(?P<minute>[0-5]\d)"
+        rf"(?::(?P<second>[0-5]\d)(?:\.(?P<part>\d{{1,6}}))?|\.(?P<fraction>\d{{1,3}}))?"
+        rf"(?![\d:]|,\d{{3}}(?!\d))"
         rf"(?:{SPACE}?{_HALF})?",
         _time,
         re.I,
@@ -210,15 +264,19 @@ RULES = [
     ),
 ]
 _DAYS = r"Mon|Tues?|Wed|Thu(?:rs?)?|Fri|Sat|Sun"
+_WEEKDAY = "|".join(DAYS.values())
 MONTH_RULES = [
+    rule(rf"(?P<month>{_MONTH})\.?[-–](?=(?:{_MONTH}){END})", _from),
+    rule(rf"(?P<weekday>{_WEEKDAY})[-–](?=(?:{_WEEKDAY}){END})", _from),
     rule(rf"({_DAYS})\.?[-–]({_DAYS}){END}", _weekdays),
     rule(
         rf"(?P<month>{_MONTH})\.?{SPACE}(?:the{SPACE})?{_DAY}(?:st|nd|rd|th)?"
         rf"(?:{SPACE}?[-–]{SPACE}?(?P<last>\d{{1,2}})(?:st|nd|rd|th)?)?(?:,?{SPACE}(?P<year>\d{{4}}))?"
-        rf"{END}(?![:/%]|[.,]\d|{SPACE}?[ap]\.?m\b|(?<!\d\d\d\d)-\d)",
+        rf"{END}(?![:/⁄%]|[.,]\d|{SPACE}?[ap]\.?m\b|(?<!\d\d\d\d)-\d)",
         _month_first,
     ),
     rule(rf"(?P<month>{_MONTH})\.?,?{SPACE}(?P<year>[12]\d{{3}}){END}(?![:%]|[.,]\d)", _month_year),
+    rule(rf"(?<=[a-z][-–])({_MONTH}){END}", _month_alone),
     rule(r"(Jan|Feb|Mar|Apr|Jun|Jul|Aug|Sept|Sep|Oct|Nov|Dec)\.(?=,|\s+[a-z\d])", _month_alone),
     rule(rf"({_DAYS})\.?,(?={SPACE}(?:\d|{_MONTH}))", _weekday),
     rule(rf"({_DAYS})\.(?={SPACE}(?:\d|[a-z]|(?:{_MONTH})))", _weekday),

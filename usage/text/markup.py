@@ -30,6 +30,7 @@ _MARKS = re.compile(
     r"""
       (?P<code><(?P<kind>script|style)(?:\s[^<>]{0,1000})?>.{0,5000}?</(?P=kind)\s{0,9}>)
     | (?P<comment><!--.{0,600}?-->|<!doctype[^<>]{0,300}>|<\?xml[^<>]{0,300}\?>)
+    | <sup>(?P<power>[-−+]?[0-9]{1,4})</sup>
     | </?(?P<tag>[a-z][a-z0-9-]{0,12})(?:[\s/][^<>]{0,1000})?>
     | <(?P<autolink>(?:https?://|mailto:)?[^\s<>]{3,300})>(?<=[a-z0-9/]>)
     | (?P<entity>&(?:[a-z][a-z0-9]{1,31}|\#\d{1,7}|\#x[0-9a-f]{1,6});)
@@ -51,6 +52,7 @@ _MARKS = re.compile(
     re.X | re.I | re.M | re.S,
 )
 
+_SUPERSCRIPTS = str.maketrans("0123456789-−+", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁻⁺")
 _CANDIDATE = re.compile(r"[<&*_`~\[\\|]|!\[|^[ \t]{0,12}[-*+•‣◦>#=`~|_]", re.M)
 
 
@@ -84,8 +86,12 @@ def _inner(text: str, start: int, end: int) -> Iterator[tuple[int, int, str]]:
 
 def _meaning(match: re.Match[str]) -> str | None:
     """What stands for one mark; None if it is none."""
+    if power := match["power"]:
+        return power.translate(_SUPERSCRIPTS)
     if tag := match["tag"]:
         tag = tag.lower()
+        if match[0].lower() == "</sub>" and match.string[match.end() : match.end() + 1].isdecimal():
+            return " "  # "log₂8"
         if tag in _PARAGRAPHS:
             return PARAGRAPH
         if tag in _BLOCKS:

@@ -160,7 +160,7 @@ _FIRST = (
 BEFORE = [
     rule(
         rf"(?<![^\W_])(?P<symbol>{_BEFORE}){SPACE}?(?P<minus>[-−])?{_FIRST}(?P<number>{MEASURE}){_DASH}"
-        rf"{_SCALE}{_PER_UNIT}(?![^\W_])",
+        rf"{_SCALE}{_PER_UNIT}(?![^\W_]|⁄)",
         _money,
     ),
 ]

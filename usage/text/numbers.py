@@ -35,7 +35,7 @@ _COUNTED = re.compile(r"[ \u00a0]([a-z]{2,}s|people|men|women|children|sheep|or 
 _NOT_COUNTED = listed("is was as has does its this us yes across always perhaps")
 _DECADE_WORDS = listed("the his her their my our your early mid late")
 _FRACTIONS = frozenset({2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 16, 32, 64, 100})
-_TWO_NUMBERS = frozenset({"24/7", "50/50", "9/11", "20/20", "80/20"})
+_TWO_NUMBERS = frozenset({"24/7", "50/50", "9/11", "20/20", "80/20", "24-7", "50-50", "80-20"})
 
 
 def number(text: str, context: Context, after: int) -> str:
@@ -100,6 +100,8 @@ def _software(match: re.Match[str], context: Context) -> Reading:
 def _range(match: re.Match[str], context: Context) -> Reading:
     """ "ten to twelve" for "10–12"; a score as well."""
     first, last = match["first"], match["last"]
+    if match[0] in _TWO_NUMBERS:
+        return whole(match, f"{cardinal(int(first))} {cardinal(int(last))}")
     if is_year(first) and len(last) == 2 and last > first[2:]:  # "1914-18"
         return whole(match, f"{year(int(first))} to {cardinal(int(last))}")
     if is_year(first) and is_year(last):
@@ -108,7 +110,31 @@ def _range(match: re.Match[str], context: Context) -> Reading:
 
 
 def _ratio(match: re.Match[str], context: Context) -> Reading:
-    return whole(match, f"{cardinal(int(match[1]))} to {cardinal(int(match[2]))}")
+    return whole(match, f"{cardinal(int(match[1]))} to {cardinal(int(plain(match[2])))}")
+
+
+def _verses(match: re.Match[str], context: Context) -> Reading:
+    """ "twenty-three one to four" for "23:1-4"."""
+    chapter, first, last = (cardinal(int(number)) for number in match.groups())
+    return whole(match, f"{chapter} {first} to {last}")
+
+
+def _code(match: re.Match[str], context: Context) -> Reading:
+    """Numbers joined by hyphens that are no range: "978-3-16-148410-0"."""
+    said = [
+        digits(group) if len(group) > 2 or group[0] == "0" else cardinal(int(group))
+        for group in match[0].split("-")
+    ]
+    return whole(match, ", ".join(said))
+
+
+def _to_ordinal(match: re.Match[str], context: Context) -> Reading:
+    """The beginning of "12–14th" and of "12th–14th"."""
+    return whole(match, f"{ordinal(int(match[1]))} to")
+
+
+def _round(match: re.Match[str], context: Context) -> Reading:
+    return whole(match, {"10": "tens", "100": "hundreds"}.get(match[1], "thousands"))
 
 
 def _ordinal(match: re.Match[str], context: Context) -> Reading:
@@ -141,9 +167,8 @@ def _fraction(match: re.Match[str], context: Context) -> Reading:
     if not part:
         return None
     if count:
-        part = re.sub("^one ", "a ", part)
-        return whole(match, f"{spoken(count)} and {part}")
-    return whole(match, part)
+        part = f"{spoken(count)} and {re.sub('^one ', 'a ', part)}"
+    return whole(match, f"{part} to" if match["to"] else part)
 
 
 def _product(match: re.Match[str], context: Context) -> Reading:
@@ -153,7 +178,8 @@ def _product(match: re.Match[str], context: Context) -> Reading:
 
 
 def _times(match: re.Match[str], context: Context) -> Reading:
-    return whole(match, f"{spoken(plain(match[1]))} times")
+    first = f"{spoken(plain(match['first']))} to " if match["first"] else ""
+    return whole(match, f"{first}{spoken(plain(match['last']))} times")
 
 
 def _sum(match: re.Match[str], context: Context) -> Reading:
@@ -166,6 +192,8 @@ def _sum(match: re.Match[str], context: Context) -> Reading:
 
 def _negative(match: re.Match[str], context: Context) -> Reading:
     place = match.start()
+    if match[0] == "–" and re.search(r"\d\s$", context.text[max(0, place - 2) : place]):
+        return None  # a range: "5 –10"
     return [Part(place, place + 1, "minus")]
 
 
@@ -207,6 +235,7 @@ def _power_of_ten(match: re.Match[str], context: Context) -> Reading:
 
 _EXTENSION = rf"(?:,?{SPACE}?(?:ext\.?|x|extension){SPACE}?(?P<extension>\d{{1,6}}))?"
 PHONES = [
+    rule(r"(?P<number>1-[89]\d\d)(?=-[A-Z])(?P<extension>)", _phone),  # "1-800-FLOWERS"
     rule(
         rf"(?P<number>\+\d{{1,3}}(?:[ .\u00a0-]?(?:\(\d{{1,4}}\)|\d{{1,4}})){{2,6}})"
         rf"(?!\d){_EXTENSION}",
@@ -218,13 +247,17 @@ PHONES = [
         _phone,
     ),
     rule(rf"(?P<number>\d{{3}}-\d{{4}})(?![\d-]){_EXTENSION}", _phone),
+    rule(r"(?P<number>\d{5}-\d{4})(?![\w-])(?P<extension>)", _phone),  # a ZIP code
     rule(r"(?P<number>\(?0\d{2,4}\)?[ /-]\d{3,4}[ -]?\d{2,4})(?![\d/-])(?P<extension>)", _phone),
     rule(
         r"(?P<number>\d{4}([ -])\d{4}\2\d{4}\2\d{4}|\d{3}-\d{2}-\d{4})(?!\d)(?P<extension>)", _phone
     ),
 ]
 SIGNED = [
-    rule(rf"[-−](?={NUMBER}|[$€£¥₹]{NUMBER})(?<![\w)]-)", _negative),
+    rule(
+        rf"(?:[-−](?<![\w)%°]-)|(?<![^\s(=<>])–)(?={NUMBER}|[$€£¥₹]{NUMBER})",
+        _negative,
+    ),
     rule(rf"~{SPACE}?(?={NUMBER}|[$€£])", _about),
     rule(rf"#{SPACE}?(?=\d)", _numero),
     rule(r"\.\.?/(?=\w)", _path),
@@ -234,7 +267,11 @@ SIGNED = [
 DECADE = rule(rf"(1[1-9]\d0|20\d0|[2-9]0)'?s{END}", _decade)
 _OPERATOR = rf"(?={SPACE}=|{SPACE}?[+×⋅÷*/−≈<>≤≥])"
 FACTORIAL = rule(rf"(?P<letter>[a-zN])!{_OPERATOR}", _factorial)
+NUMERO = rule(rf"[nN][°º](?={SPACE}?\d)", lambda match, _: whole(match, "number"))
+_RANGED = r"(?:\d{1,3}(?:,\d{3}){1,4}|\d{1,6}(?:\.\d{1,4})?)"
+_ORDINAL = rf"\d{{1,3}}(?:st|nd|rd|th){END}"
 EARLY = [
+    rule(rf"(100?|1,?000)s(?={SPACE}of\b)", _round),
     rule(r"\d{16,}(?![.,]\d)", _long),
     rule(rf"(?P<letter>)(?P<number>\d{{1,6}})!{_OPERATOR}", _factorial),
 ]
@@ -246,24 +283,36 @@ RULES = [
     rule(r"\d{1,3}\.\d{1,3}(?![\w%]|\.\d)", _software),
     rule(r"(?<![^\n])([1-9]\d?)[.)](?=[ \t]+\S)", _item),
     rule(rf"(\d+(?:\.\d+)?){SPACE}([-–/:]){SPACE}(?=\d)", _sum),
+    rule(rf"(?P<first>{_RANGED})[-–](?P<last>{_RANGED})[x×]{END}", _times),
+    rule(rf"(\d{{1,6}}(?:\.\d{{1,6}})?)([-–])(?=\d{{1,6}}(?:\.\d{{1,6}})?{SPACE}?=)", _sum),
+    rule(r"\d{1,9}(?:-\d{1,9}){2,8}(?![\w-]|[.,]\d)", _code),
     rule(
-        rf"(?P<first>\d{{1,6}}(?:\.\d{{1,2}})?){SPACE}?[–—]{SPACE}?(?P<last>\d{{1,6}}(?:\.\d{{1,2}})?){END}(?![-–]\d)",
+        rf"(?P<first>{_RANGED}){SPACE}?[–—]{SPACE}?(?P<last>{_RANGED}){END}(?![-–,]\d|⁄)",
         _range,
     ),
-    rule(rf"(?P<first>\d{{1,4}})-(?P<last>\d{{1,4}}){END}(?![-–]\d)(?<!\d-\d-\d)", _range),
-    rule(rf"(\d{{1,3}}):(\d{{1,3}}){END}(?!:)", _ratio),
-    rule(rf"(\d{{1,3}}(?:,\d{{3}}){{0,3}})(?:st|nd|rd|th){END}", _ordinal, re.I),
     rule(
-        rf"(?:(?P<whole>\d{{1,3}}){SPACE})?"
-        rf"(?P<above>\d{{1,2}}) ?[/⁄] ?(?P<below>\d{{1,3}}){END}(?!/)",
+        rf"(?P<first>\d{{1,4}})-(?P<last>\d{{1,4}}){END}(?![-–]\d|[.,]\d|⁄)(?<!\d-\d-\d)",
+        _range,
+    ),
+    rule(rf"(?P<first>{_RANGED})-(?P<last>{_RANGED}){END}(?![-–]\d|[.,]\d|⁄)", _range),
+    rule(rf"(\d{{1,3}}):(\d{{1,3}})[-–](\d{{1,3}}){END}(?![:.,]\d)", _verses),
+    rule(rf"(\d{{1,2}}):(\d{{1,3}}(?:,\d{{3}}){{1,3}}|\d{{4,6}}){END}(?!:)", _ratio),
+    rule(rf"(\d{{1,3}}):(\d{{1,3}}){END}(?!:)", _ratio),
+    rule(rf"(\d{{1,3}})(?:st|nd|rd|th)?[-–](?={_ORDINAL})", _to_ordinal, re.I),
+    rule(rf"(\d{{1,3}}(?:,\d{{3}}){{1,3}}|\d{{1,6}})(?:st|nd|rd|th){END}", _ordinal, re.I),
+    rule(
+        rf"(?:(?P<whole>\d{{1,3}}){SPACE}{{1,2}})?"
+        rf"(?<!\d/)(?P<above>\d{{1,2}}) ?[/⁄] ?(?P<below>\d{{1,3}})(?:rds?|ths?|nds)?{END}(?!/)"
+        rf"(?P<to>{SPACE}?[-–](?=(?:\d{{1,3}}{SPACE}|{SPACE})?\d{{1,2}}⁄))?",  # "2½–3½"
         _fraction,
     ),
     rule(rf"(\d{{1,3}}(?:\.\d{{1,6}})?)[eE]([+-]?)(\d{{1,3}}){END}", _power_of_ten),
     rule(rf"{NUMBER}(?:{SPACE}?[x×*]{SPACE}?{NUMBER}){{1,3}}{END}", _product),
-    rule(rf"({NUMBER})[x×]{END}", _times),
+    rule(rf"(?P<last>{NUMBER})(?P<first>(?!))?[x×]{END}", _times),
 ]
 LAST = [rule(NUMBER, _plain)]
 VERSION = rule(
-    rf"(?P<v>[vV]\.?)(?P<number>\d{{1,6}}(?:\.\d{{1,6}}){{0,5}})(?P<tag>-[a-z][\w.]{{0,20}}\w)?{END}",
+    rf"(?P<v>[vV]\.?)(?P<number>\d{{1,6}}(?:\.\d{{1,6}}){{0,5}})(?P<tag>-[a-z][\w.]{{0,20}}\w)?{END}"
+    rf"(?!\.\d)",
     _version,
 )

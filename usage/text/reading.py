@@ -14,7 +14,7 @@ from types import MappingProxyType
 
 from usage.text import abbreviations, addresses, dates, money, numbers, romance, symbols, units
 from usage.text.bare import Bare
-from usage.text.cardinals import cardinal, digits
+from usage.text.codes import LETTER, mixed
 from usage.text.rules import Context, Part, Reading, Rule
 
 LETTERS_MAX = 30  # of one spoken word; some engines read no further
@@ -24,24 +24,22 @@ _MARKS = "".join(
     for code in range(0x300, min(0x20000, sys.maxunicode))
     if unicodedata.category(chr(code))[0] == "M"
 )
-_LETTER = r"[^\W\d_⁰-⁹¹²³\u2150-\u218f\u2460-\u24ff\u2776-\u2793]"
-_LETTERS = rf"(?:{_LETTER}|[{_MARKS}])"
+_LETTERS = rf"(?:{LETTER}|[{_MARKS}])"
 _WORD = re.compile(
-    rf"{_LETTER}{_LETTERS}*(?:'{_LETTERS}+)*(?:-{_LETTER}{_LETTERS}*(?:'{_LETTERS}+)*)*"
+    rf"{LETTER}{_LETTERS}*(?:'{_LETTERS}+)*(?:-{LETTER}{_LETTERS}*(?:'{_LETTERS}+)*)*"
 )
 # A word that no rule can say anything about.
 _PLAIN = re.compile(r"[A-Za-z]+(?:'[a-z]+)?(?=[\s,;!?)\]\"]|[.:](?:\s|\Z)|\Z)")
 _NEXT = re.compile(r"[^\s,;:!?\"…—)\]}]|!=")
-_MIXED = re.compile(rf"(?:{_LETTER}+|\d+)(?:-?(?:{_LETTER}+|\d+)){{1,30}}")
-_BITS = re.compile(rf"{_LETTER}+|\d+")
 _CODE = re.compile(r"(C|F|J|G|D|A)#(?!\w)|(C|g)\+\+|\.NET\b|Notepad\+\+")
-_DOTTED = re.compile(rf"(?<={_LETTER})\.(?={_LETTER})|(?<=\d)\.(?={_LETTER})")
+_DOTTED = re.compile(rf"(?<={LETTER})\.(?={LETTER})|(?<=\d)\.(?={LETTER})")
 _TIMES = re.compile(r"(?<=[\d)])\s?[*](?=\s?[\d(])")
 _SENTENCE_END = re.compile(r"[.!?…\n]")
-_CAPITAL_NUMERAL = re.compile(r"[IVXLCDM]+")
+_CAPITAL_NUMERAL = re.compile(r"[IVXLCDM]+|[IVX]{2,}'s")
 
 _LETTER_RULES: list[Rule] = [
     numbers.VERSION,
+    numbers.NUMERO,
     numbers.FACTORIAL,
     *dates.MONTH_RULES,
     *money.BEFORE,
@@ -115,6 +113,8 @@ class _Reader:
             found = self._given(start) or self._at(start) or [Part(start, start + 1, "")]
             place = max(found[-1].end, start + 1)
             if spoken := [part for part in found if part.spoken.strip()]:
+                if parts and text[parts[-1].end : place] == "'s" and spoken[0].spoken == "s":
+                    spoken = [_possessive(parts.pop(), place)]
                 parts.extend(spoken)
                 last = spoken[-1]
                 context.before = text[last.start : last.end].rstrip(".")
@@ -169,7 +169,7 @@ class _Reader:
         if self.english:
             if reading := self._first(_LETTER_RULES, place) or self._code(place):
                 return reading
-            if reading := self._greek(place) or self._mixed(place):
+            if reading := self._greek(place) or mixed(text, place):
                 return reading
         elif self.romance:
             reading = self._first(self.romance.letters, place) or self._elided(place)
@@ -197,7 +197,7 @@ class _Reader:
             return [Part(place, number.end(), number[0])] if number else None
         return (
             self._first(_DIGIT_RULES, place)
-            or self._mixed(place)
+            or mixed(text, place)
             or self._first(numbers.LAST, place)
         )
 
@@ -281,25 +281,11 @@ class _Reader:
         spoken = code[0].replace("#", " sharp").replace("+", " plus").replace(".NET", "dot net")
         return [Part(place, code.end(), spoken)]
 
-    def _mixed(self, place: int) -> Reading:
-        """Letters and digits together: "MP three", "H two O", "COVID nineteen"."""
-        mixed = _MIXED.match(self.context.text, place)
-        if not mixed or mixed[0].isalpha() or not re.search(r"\d", mixed[0]):
-            return None
-        if not _BITS.search(mixed[0]) or not re.search(_LETTER, mixed[0]):
-            return None
-        parts = []
-        for bit in _BITS.finditer(mixed[0]):
-            spoken = bit[0]
-            if spoken.isdecimal():
-                short = len(spoken) < (3 if bit.start() else 5) and (
-                    spoken[0] != "0" or len(spoken) == 1
-                )
-                spoken = cardinal(int(spoken)) if short else digits(spoken)
-            elif spoken in ("a", "A"):
-                spoken = "A."
-            parts.append(Part(place + bit.start(), place + bit.end(), spoken))
-        return parts
+
+def _possessive(part: Part, end: int) -> Part:
+    """What a rule has read, with its "'s": "Covid-19's"."""
+    spoken = part.spoken.rstrip(".")
+    return part._replace(end=end, spoken=spoken + ("'" if spoken.endswith("s") else "'s"))
 
 
 def _cut(part: Part, bare: Bare) -> list[Token]:

@@ -10,9 +10,16 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 # A number as written: groups of three, European decimals, plain decimals.
-_GROUPED = r"\d{1,3}(?:[,'\u00a0\u202f\u2009]\d{3})+(?![\d])(?:\.\d+)?"
-_EUROPEAN = r"\d{1,3}(?:[.'\u00a0\u202f\u2009]\d{3})+,\d{1,2}(?![\d,])"
-_DOTS = r"\d{1,3}(?:\.\d{3}){2,}(?![\d.])"
+_SEPARATED = r"\d{1,3}(?:[,'\u00a0\u202f\u2009]\d{3}){1,12}(?![\d])(?:\.\d+)?"
+_INDIAN = r"[1-9]\d?(?:,\d\d){1,5},\d{3}(?![\d,])(?:\.\d+)?"
+# With blanks, what is no row of numbers and no phone number: "1 000", "12 345 678", "1 234,50".
+BLANKS = (
+    r"[1-9]\d{0,2}(?: \d{3}){0,3} 000(?! ?\d)|[1-9]\d?(?: \d{3}){2,4}(?! ?\d)"
+    r"|[1-9]\d{0,2}(?: \d{3}){1,4}(?=,\d\d(?!\d)|[ \u00a0\u202f]?(?:€|(?:km|kg)\b))(?:,\d\d)?"
+)
+_GROUPED = rf"(?:{_INDIAN}|{BLANKS}|{_SEPARATED})"
+_EUROPEAN = r"\d{1,3}(?:[.'\u00a0\u202f\u2009]\d{3}){1,12},\d{1,2}(?![\d,])"
+_DOTS = r"\d{1,3}(?:\.\d{3}){2,12}(?![\d.])"
 NUMBER = rf"(?:{_EUROPEAN}|{_GROUPED}|{_DOTS}|\d+(?:\.\d+)?|\.\d+)"
 # Beside a currency or unit a comma can only be decimal: "5,50 €".
 MEASURE = rf"(?:{_EUROPEAN}|{_GROUPED}|{_DOTS}|\d+,\d{{1,2}}(?![\d,])|\d+(?:\.\d+)?|\.\d+)"

@@ -3,7 +3,7 @@
 import re
 import unicodedata
 
-from usage.text.cardinals import cardinal, ordinal
+from usage.text.cardinals import cardinal, ordinal, spoken
 from usage.text.rules import Context, Reading, rule, whole
 
 NAMES = {
@@ -192,7 +192,7 @@ def power(exponent: str) -> str:
             if not sign
             else f"to the {sign}" + cardinal(int(number))
         )
-    return f"to the {sign}{number}"
+    return f"to the {sign}{spoken(number) if number[:1].isdecimal() else number}"
 
 
 def _flag(match: re.Match[str], context: Context) -> Reading:
@@ -203,13 +203,15 @@ def _flag(match: re.Match[str], context: Context) -> Reading:
 def _superscript(match: re.Match[str], context: Context) -> Reading:
     number = "".join(SUPERSCRIPTS.get(sign, sign) for sign in match[0]).replace("ⁿ", "N")
     number = number.replace("⁻", "-").replace("⁺", "")
+    if number in ("", "-"):  # of an ion
+        return whole(match, "minus" if number else "plus")
     before = re.search(r"[^\W_]*\)?$", context.text[max(0, match.start() - 4) : match.start()])
     base = before[0] if before else ""
     if base and (len(base) < 3 or base[-1].isdecimal() or base[-1] == ")"):
-        return whole(match, power(number or "plus"))
-    if not number.isdecimal():
-        return whole(match, number.replace("-", "minus ").strip() or "plus")
-    return whole(match, cardinal(int(number)) if len(number) < 15 else "")
+        return whole(match, power(number))
+    sign = "minus " if number[0] == "-" else ""
+    number = number.removeprefix("-")
+    return whole(match, sign + (spoken(number) if number.isdecimal() else number))
 
 
 def _repeated(match: re.Match[str], context: Context) -> Reading:
@@ -241,10 +243,11 @@ _LINE = "|".join(rf"(?<!{sign}){sign}{{4,}}" for sign in ("=", "~", r"\+", r"\|"
 
 RULES = [
     rule(r"[\U0001f1e6-\U0001f1ff]{2}", _flag),
-    rule(r"[⁺⁻]?[⁰¹²³⁴⁵⁶⁷⁸⁹]+|[⁺⁻ⁿ]", _superscript),
+    rule(r"[⁺⁻]?(?:[⁰¹²³⁴⁵⁶⁷⁸⁹]+|ⁿ)|[⁺⁻]", _superscript),
     rule(rf"(?:{_LINE})(?=\s|$)", _repeated),
     rule(r"<=|>=|!=|==|=>|->|<-", _operator),
-    rule(r"(?<=[\w)])\^(-?\d{1,3}|[A-Za-z])(?![^\W_])", _power),
+    rule(r"(?<=[\w)])\^(-?\d{1,3}(?:\.\d{1,3})?|-?[A-Za-z])(?![^\W_])", _power),
+    rule(r"(?<=[\d)])\*\*(-?\d{1,3}(?:\.\d{1,3})?)(?![^\W_])", _power),
 ]
 
 GREEK = {

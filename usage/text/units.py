@@ -3,12 +3,13 @@
 import re
 
 from usage.text.cardinals import cardinal, plain, spoken
-from usage.text.rules import MEASURE, SPACE, Context, Reading, listed, rule, whole
+from usage.text.rules import END, MEASURE, SPACE, Context, Reading, listed, rule, whole
 
 _WORDS = """
 km kilometer|m meter|cm centimeter|mm millimeter|µm micrometer|nm nanometer|mi mile|yd yard
 ft foot/feet|kg kilogram|g gram|mg milligram|µg microgram|lb pound|lbs pound|oz ounce|t ton
-l liter|L liter|ml milliliter|mL milliliter|cl centiliter|dl deciliter|gal gallon|ha hectare
+l liter|L liter|ml milliliter|mL milliliter|cl centiliter|dl deciliter|dL deciliter
+gal gallon|ha hectare
 km² square/kilometer|m² square/meter|cm² square/centimeter|mm² square/millimeter
 ft² square/foot/feet|m³ cubic/meter|cm³ cubic/centimeter|km/h kilometer//per/hour
 kmh kilometer//per/hour|kph kilometer//per/hour|mph mile//per/hour|m/s meter//per/second
@@ -59,6 +60,11 @@ UNITS |= {"sq km": ("square kilometer", "square kilometers")}
 # With a blank before them these are more often a letter than a unit.
 _TIGHT = listed("A V W J N K L MP")
 _SPACED = frozenset({"K"})  # "300 K", but a "4K" television
+# After these, a number and a letter are a name: "Seat 12A".
+_NAMED = listed(
+    "seat exit gate room apt apartment unit row platform section figure fig suite building block "
+    "route page table question chapter grade class model part flat pier dock terminal"
+)
 # With a dot: "5 ft." but the dot of "5 km." ends the sentence.
 _DOTTED = listed("ft lb lbs oz hr hrs min mins sec secs yd mi gal yr yrs pts sq")
 _MAGNITUDES = {
@@ -83,7 +89,11 @@ def _is_one(text: str) -> bool:
 
 def _unit(match: re.Match[str], context: Context) -> Reading:
     unit, last = match["unit"], match["last"]
+    if unit == "m" and context.before.endswith(("h", "hr", "hrs")):  # "1h 30m"
+        unit = "min"
     if unit in (_TIGHT if match["blank"] else _SPACED):
+        return None
+    if len(unit) == 1 and unit.isalpha() and context.before.lower() in _NAMED:
         return None
     single, many = UNITS[unit]
     words = spoken(plain(last))
@@ -92,10 +102,20 @@ def _unit(match: re.Match[str], context: Context) -> Reading:
         words, one = f"{spoken(plain(match['first']))} to {words}", False
     if match["blank"] == "-":  # "a 5-km run"
         one = True
-    end = match.end("unit")
+    end = match.end()
     if unit in _DOTTED and re.match(r"\.(?=\s+[a-z\d]|,)", context.text[end : end + 8]):
         end += 1
     return whole(match, f"{words} {single if one else many}", end=end)
+
+
+def _per(match: re.Match[str], context: Context) -> Reading:
+    """ "five milligrams per deciliter" for "5 mg/dl"."""
+    unit, per = match["unit"], match["per"]
+    if f"{unit}{per}".isupper() and len(unit) == len(per) == 1:
+        return None  # "5 A/V cables"
+    words = UNITS[unit][0 if _is_one(match["last"]) else 1]
+    per = UNITS[per][0] if per in UNITS else per
+    return whole(match, f"{spoken(plain(match['last']))} {words} per {per}")
 
 
 def _percent(match: re.Match[str], context: Context) -> Reading:
@@ -128,6 +148,16 @@ def _magnitude(match: re.Match[str], context: Context) -> Reading:
 
 RULES = [
     rule(
+        rf"(?P<first>{MEASURE}){SPACE}?(?P<unit>[%‰]){SPACE}?[-–—]{SPACE}?"
+        rf"(?P<last>{MEASURE}){SPACE}?(?P=unit)",
+        _percent,
+    ),
+    rule(
+        rf"(?P<first>{MEASURE}){SPACE}?(?P<unit>{_UNIT}){SPACE}?[-–—]{SPACE}?"
+        rf"(?P<last>{MEASURE})(?P<blank>{SPACE})?(?P=unit)(?![\w²³°/])",
+        _unit,
+    ),
+    rule(
         rf"(?:{_RANGE.replace('first', 'first')})?(?P<last>{MEASURE}){SPACE}?(?P<unit>[%‰])",
         _percent,
     ),
@@ -135,7 +165,12 @@ RULES = [
         rf"(?:{_RANGE})?(?P<last>{MEASURE})(?P<blank>{SPACE}|-)?(?P<unit>{_UNIT})(?![\w²³°/])",
         _unit,
     ),
-    rule(r"(\d{1,2})'(\d{1,2})(?:\"|'')", _feet),
+    rule(
+        rf"(?P<last>{MEASURE}){SPACE}?(?P<unit>{_UNIT})/(?P<per>{_UNIT}|day|week|month|year){END}"
+        r"(?![/²³°])",
+        _per,
+    ),
+    rule(rf"(?<!°)(?<!° )(\d{{1,2}})'{SPACE}?(\d{{1,2}})(?:\"|'')", _feet),
     rule(rf"({MEASURE})\"(?!\w)", _inches),
     rule(
         r"(?:(?P<first>\d{1,3}(?:\.\d{1,2})?)(?P<scale>k|K|M|mn|bn|tn)?[-–])?(?P<last>\d{1,3}(?:[.,]\d{1,2})?)"

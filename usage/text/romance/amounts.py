@@ -4,12 +4,13 @@ import re
 from typing import NamedTuple
 
 from usage.text.romance.grammar import MOST, Grammar, Money, Noun
-from usage.text.rules import END, SPACE, Context, Reading, Rule, listed, rule, whole
+from usage.text.rules import BLANKS, END, SPACE, Context, Reading, Rule, listed, rule, whole
 
 # "1.234,5", "1 234", "3,5"; and, as in Mexico, "1,234.50".
-_GROUPED = r"\d{1,3}(?:[.'\u00a0\u202f\u2009]\d{3})+(?!\d)(?:,\d+)?"
-_AMERICAN = r"\d{1,3}(?:,\d{3})+\.\d{1,2}(?!\d)|\d{1,3}(?:,\d{3}){2,}(?!\d)"
-NUMBER = rf"(?:{_AMERICAN}|{_GROUPED}|\d+\.\d{{1,2}}(?![\d.])|\d+(?:,\d+)?(?!,?\d)|\d+)"
+_GROUPED = rf"(?:{BLANKS})|(?!0\.)\d{{1,3}}(?:[.'\u00a0\u202f\u2009]\d{{3}}){{1,12}}(?!\d)(?:,\d+)?"
+_AMERICAN = r"\d{1,3}(?:,\d{3}){1,12}\.\d{1,2}(?!\d)|\d{1,3}(?:,\d{3}){2,12}(?!\d)"
+_POINT = r"\d+\.(?:\d{1,2}|\d{4,15})|0\.\d{3}"  # "1.234" has a group of three
+NUMBER = rf"(?:{_AMERICAN}|{_GROUPED}|(?:{_POINT})(?![\d.])|\d+(?:,\d+)?(?!,?\d)|\d+)"
 SPELLED_DIGITS = 16  # from so many on a number is said digit by digit
 _GROUP_DIGITS = 3
 _DASH = r"[-–]"
@@ -26,7 +27,7 @@ class Number(NamedTuple):
 
 def read_number(written: str) -> Number:
     american = re.fullmatch(_AMERICAN, written)
-    has_point = bool(american) or bool(re.fullmatch(r"\d+\.\d{1,2}", written))
+    has_point = bool(american) or bool(re.fullmatch(_POINT, written))
     sign = "." if has_point else ","
     whole_, _, decimals = written.partition(sign)
     return Number(re.sub(r"\D", "", whole_), decimals, has_point)
@@ -79,44 +80,54 @@ def _decimals(digits: str, grammar: Grammar) -> str:
 
 def rules(grammar: Grammar) -> list[Rule]:
     """Of what begins with a digit, or with a sign before one, most special first."""
-    money_before, money_after = _money_rules(grammar)
-    ordinal, fraction, between, plain = _number_rules(grammar)
+    money_before, *money_after = _money_rules(grammar)
+    ordinal, fraction, *numbers = _number_rules(grammar)
     return [
         money_before,
         *_phone_rules(grammar),
-        money_after,
+        *money_after,
         ordinal,
         *_measure_rules(grammar),
         fraction,
-        between,
-        plain,
+        *numbers,
     ]
 
 
-_MINUS = r"(?P<minus>(?<![\w)])[-−–](?=\d))?"
+_MINUS = r"(?P<minus>(?<![\w)%°])[-−–](?=[\d$€£¥]|R\$|US\$))?"
 _NUMBER = rf"(?P<number>{NUMBER})"
 _FROM = rf"(?P<from>{NUMBER}){SPACE}?{_DASH}{SPACE}?"
 
 
 def _signed(match: re.Match[str], said: str, grammar: Grammar) -> str:
-    return f"{grammar.minus} {said}" if match["minus"] else said
+    is_negative = match["minus"] or match.groupdict().get("sign")  # "R$ -5"
+    return f"{grammar.minus} {said}" if is_negative else said
 
 
 def _money_rules(grammar: Grammar) -> list[Rule]:
-    """With the sign before the number, and after it."""
+    """With the sign before the number, after both of a range, and after the number."""
 
     def amount(match: re.Match[str], context: Context) -> Reading:
         currency = grammar.currencies[match["currency"]]
         number = read_number(match["number"])
+        start = match.groupdict().get("from")
+        until = f"{say(read_number(start), grammar, currency.unit)} {grammar.to} " if start else ""
         if match["scale"]:
             said = f"{say(number, grammar, Noun('', ''))} {match['scale']} {grammar.of} "
-            return whole(match, _signed(match, said + currency.unit.many, grammar))
-        return whole(match, _signed(match, money(number, currency, grammar), grammar))
+            return whole(match, _signed(match, until + said + currency.unit.many, grammar))
+        return whole(match, _signed(match, until + money(number, currency, grammar), grammar))
 
     symbol = rf"(?P<currency>{_any(grammar.currencies)})"
     scale = rf"(?:{SPACE}(?P<scale>{_any(grammar.millions)})(?:{SPACE}{grammar.of})?)?"
     return [
-        rule(rf"{_MINUS}{symbol}{SPACE}?{_NUMBER}{scale}{END}", amount),
+        rule(
+            rf"{_MINUS}{symbol}{SPACE}?(?P<sign>[-−](?=\d))?(?:{_FROM})?{_NUMBER}{scale}{END}(?!⁄)",
+            amount,
+        ),
+        rule(
+            rf"{_MINUS}(?P<from>{NUMBER}){SPACE}?{symbol}{SPACE}?{_DASH}{SPACE}?{_NUMBER}{scale}"
+            rf"{SPACE}?(?P=currency){END}",
+            amount,
+        ),
         rule(rf"{_MINUS}{_NUMBER}{scale}{SPACE}?{symbol}{END}", amount),
     ]
 
@@ -132,7 +143,14 @@ def _phone_rules(grammar: Grammar) -> list[Rule]:
     return [
         rule(r"\+\d{1,3}(?:[ -]?\(?\d{1,5}\)?){2,6}(?!\d)", phone),
         rule(r"\(\d{2,3}\)[ ]?\d{4,5}[- ]\d{4}(?!\d)", phone),
-        rule(r"\d{2,4}(?:[ -]\d{2,4}){2,4}(?![\d.,/]\d|\d)", phone),
+        rule(r"(?:\d\d )?\d{5}-\d{4}(?![\w-])", phone),
+        rule(r"(?:0\d{1,3}|3\d\d)[ /-]\d{6,8}(?![\w.,/-])", phone),  # of Italy
+        rule(r"\d{3}\.\d{3}\.\d{3}-\d\d(?![\w-])", phone),  # a CPF, and a CNPJ
+        rule(r"\d\d\.\d{3}\.\d{3}/\d{4}-\d\d(?![\w-])", phone),
+        rule(
+            r"(?!\d{1,3}(?: \d{3}){0,3} 000(?! ?\d))\d{2,4}(?:[ -]\d{2,4}){2,4}(?![\d.,/]\d|\d)",
+            phone,
+        ),
     ]
 
 
@@ -151,13 +169,21 @@ def _measure_rules(grammar: Grammar) -> list[Rule]:
 
     unit = rf"(?P<unit>{_any(grammar.units)})"
     return [
-        rule(rf"{_MINUS}(?:{_FROM})?{_NUMBER}{SPACE}?%", percent),
+        rule(
+            rf"{_MINUS}(?:(?P<from>{NUMBER}){SPACE}?%?{SPACE}?{_DASH}{SPACE}?)?{_NUMBER}{SPACE}?%",
+            percent,
+        ),
+        rule(
+            rf"{_MINUS}(?P<from>{NUMBER}){SPACE}?{unit}{SPACE}?{_DASH}{SPACE}?{_NUMBER}{SPACE}?"
+            rf"(?P=unit){END}(?![²³])",
+            measure,
+        ),
         rule(rf"{_MINUS}(?:{_FROM})?{_NUMBER}{SPACE}?{unit}{END}(?![²³])", measure),
     ]
 
 
 def _number_rules(grammar: Grammar) -> list[Rule]:
-    """Ordinals, fractions, ranges, plain numbers."""
+    """Ordinals, fractions, differences, codes, ranges, plain numbers."""
 
     def ordinal(match: re.Match[str], context: Context) -> Reading:
         ending = match["ending"]
@@ -170,12 +196,28 @@ def _number_rules(grammar: Grammar) -> list[Rule]:
 
     def fraction(match: re.Match[str], context: Context) -> Reading:
         above, below = int(match["above"]), int(match["below"])
+        count = f"{cardinal(match['count'], grammar)} {grammar.time_and} " if match["count"] else ""
         if 0 < above < below <= 10:
             part = grammar.halves[below - 2]
             noun = Noun(part, f"{part}s" if grammar.of == "de" else f"{part[:-1]}i")
-            return whole(match, counted(Number(str(above), "", False), noun, grammar))
+            if not (count and below == 2):  # "dos y medio"
+                part = counted(Number(str(above), "", False), noun, grammar)
+            return whole(match, count + part)
+        if count:
+            return None
         said = [cardinal(match[name], grammar) for name in ("above", "below")]
         return whole(match, f" {grammar.over} ".join(said))
+
+    def less(match: re.Match[str], context: Context) -> Reading:
+        return whole(match, f"{say(read_number(match['number']), grammar)} {grammar.minus}")
+
+    def code(match: re.Match[str], context: Context) -> Reading:
+        """ "978-3-16-148410-0", "01310-100"."""
+        said = [
+            grammar.digits(part) if len(part) > 2 else cardinal(part, grammar)
+            for part in match[0].split("-")
+        ]
+        return whole(match, ", ".join(said))
 
     def between(match: re.Match[str], context: Context) -> Reading:
         ends = [say(read_number(match[name]), grammar) for name in ("from", "number")]
@@ -190,8 +232,14 @@ def _number_rules(grammar: Grammar) -> list[Rule]:
     ending = r"(?P<ending>[ºª°]|er|ra|do|da|ro|to|ta)"
     return [
         rule(rf"(?P<number>\d{{1,3}})\.?{ending}(?!\w)", ordinal),
-        rule(r"(?P<above>\d{1,3})[/⁄](?P<below>[1-9]\d{0,2})(?![\w/])", fraction),
-        rule(rf"{_FROM}{_NUMBER}(?!\w|{_DASH}\d)", between),
+        rule(
+            rf"(?:(?P<count>\d{{1,3}}){SPACE}{{1,2}})?(?P<above>\d{{1,3}})[/⁄](?P<below>[1-9]\d{{0,2}})"
+            r"(?![\w/])",
+            fraction,
+        ),
+        rule(rf"{_NUMBER}{_DASH}(?={NUMBER}{SPACE}?=)", less),
+        rule(r"(?:\d{1,9}(?:-\d{1,9}){2,8}|0\d{1,8}-\d{1,9})(?![\w-]|[.,]\d)", code),
+        rule(rf"{_FROM}{_NUMBER}(?!\w|⁄|{_DASH}\d)", between),
         rule(rf"{_MINUS}{_NUMBER}{END}", plain),
     ]
 
@@ -201,7 +249,7 @@ def _noun(word: str, is_one: bool, grammar: Grammar) -> Noun | None:
     if word.endswith("s") and not is_one:
         return Noun("", word, grammar.feminine(word))
     if is_one and word not in _NO_NOUNS:
-        return Noun(word, "", grammar.feminine(f"{word}s") or (word[-1] == "a" and word[-2] != "m"))
+        return Noun(word, "", grammar.feminine(word))
     return None
 
 

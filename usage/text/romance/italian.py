@@ -66,6 +66,19 @@ def ordinal(number: int, feminine: bool = False) -> str:
     return feminine_of(said) if feminine else said
 
 
+_MASCULINE = listed("problema sistema programma tema clima poema schema dramma diploma dilemma")
+_FEMININE = listed(
+    "mano notte parte classe chiave voce luce legge rete fase serie base frase moglie madre neve "
+    "nave torre estate"
+)
+
+
+def _feminine(word: str) -> bool:
+    """Of one: "una notte". Other numbers have no gender."""
+    ends = word.endswith(("a", "tà", "tù", "zione", "sione"))
+    return (ends and word not in _MASCULINE) or word in _FEMININE
+
+
 _CENT = Noun("centesimo", "centesimi")
 _EURO = Money(Noun("euro", "euro"), _CENT)
 _DOLLAR = Money(Noun("dollaro", "dollari"), _CENT)
@@ -207,7 +220,7 @@ GRAMMAR = Grammar(
     counted=listed("capitolo tomo volume titolo atto parte fase pagina"),
     ordered=listed("secolo sec. secoli"),
     regnal_max=999,
-    feminine=lambda word: False,
+    feminine=_feminine,
     names=named(
         "e, per cento, per mille, più, uguale a, minore di, maggiore di, chiocciola, cancelletto, "
         "asterisco, barra, barra inversa, barra verticale, accento circonflesso, tilde, dollari, "

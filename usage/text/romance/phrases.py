@@ -10,7 +10,7 @@ from usage.text.symbols import FLAG_BASE, GREEK, GREEK_RUN, GREEK_SYMBOLS_MAX, S
 
 _ROMAN = r"(?=[IVXLC])(?:C{0,3})(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3})"
 _ENDS = re.compile(r"\s*\Z|\s+[\"'(¿¡]?[A-ZÁÉÍÓÚÂÊÔÃÕÇÀÈÌÒÙ]|\s*\n")
-_LETTER = r"[^\W\d_⁰-⁹¹²³\u2150-\u218f\u2460-\u24ff\u2776-\u2793]"  # no number either
+_LETTER = r"[^\W\d_⁰-⁹¹²³\u2150-\u2182\u2185-\u218f\u2460-\u24ff\u2776-\u2793]"  # no number either
 _NAME = re.compile(r"[ \u00a0][A-ZÁÉÍÓÚ]\w+")
 _OPERATORS = {"<=": "≤", ">=": "≥", "!=": "≠", "==": "=", "=>": "→", "->": "→"}
 _QUEENS = frozenset({"Isabel", "Beatriz", "Leonor"})
@@ -45,6 +45,7 @@ def letter_rules(grammar: Grammar) -> list[Rule]:
 
     def roman(match: re.Match[str], context: Context) -> Reading:
         before, value = context.before, _value(match[0])
+        before = grammar.abbreviations.get(f"{before}.", before)  # "séc. XX"
         following = re.compile(r" (\w+)").match(context.text, match.end())
         if following and following[1].lower() in grammar.ordered:
             return whole(match, grammar.ordinal(value, False))
@@ -80,8 +81,11 @@ def mixed_rules(grammar: Grammar) -> list[Rule]:
 
     def mixed(match: re.Match[str], context: Context) -> Reading:
         parts = []
-        for bit in re.finditer(rf"\d+|{_LETTER}+", match[0]):
-            said = cardinal(bit[0], grammar) if bit[0].isdecimal() else bit[0]
+        for bit in re.finditer(rf"\d+(?:\.\d+)*|{_LETTER}+", match[0]):
+            said = bit[0]
+            if said[0].isdecimal():
+                numbers = [cardinal(number, grammar) for number in said.split(".")]
+                said = f" {grammar.point} ".join(numbers)
             parts.append(Part(match.start() + bit.start(), match.start() + bit.end(), said))
         return parts
 
@@ -95,7 +99,7 @@ def mixed_rules(grammar: Grammar) -> list[Rule]:
     letter = _LETTER
     return [
         rule(r"(?!\d{1,3}(?:\.\d{3})+(?![.\d]))\d{1,9}(?:\.\d{1,9}){2,5}(?!\w)", version),
-        rule(rf"(?:{letter}+\d|\d+{letter})(?:{letter}|\d){{0,30}}", mixed),
+        rule(rf"(?:{letter}+\d|\d+{letter})(?:{letter}|\d|(?<=\d)\.(?=\d)){{0,30}}", mixed),
         rule(r"\d+", digits),
     ]
 
@@ -105,6 +109,7 @@ def sign_rules(grammar: Grammar) -> list[Rule]:
 
     def superscript(match: re.Match[str], context: Context) -> Reading:
         number = "".join(SUPERSCRIPTS.get(sign, "") for sign in match[0])
+        number = f"-{number}" if match[0][0] == "⁻" else number
         return whole(match, _power(number, grammar))
 
     def power(match: re.Match[str], context: Context) -> Reading:
@@ -122,10 +127,10 @@ def sign_rules(grammar: Grammar) -> list[Rule]:
 
     return [
         rule(r"[\U0001f1e6-\U0001f1ff]{2}", flag),
-        rule(r"[⁰¹²³⁴⁵⁶⁷⁸⁹]+", superscript),
+        rule(r"[⁺⁻]?[⁰¹²³⁴⁵⁶⁷⁸⁹]+", superscript),
         rule(r"([=~+|_])\1{3,}(?=\s|$)", drawn),
         rule("|".join(_OPERATORS), operator),
-        rule(r"(?<=[\w)])\^(\d{1,3})(?!\w)", power),
+        rule(r"(?<=[\w)])\^([-−]?\d{1,3})(?!\w)", power),
     ]
 
 
@@ -141,7 +146,10 @@ def name(sign: str, grammar: Grammar) -> str:
 
 def _power(number: str, grammar: Grammar) -> str:
     named = {"2": grammar.squared, "3": grammar.cubed}
-    return named.get(number) or grammar.power.format(cardinal(number or "0", grammar))
+    said = cardinal(number.lstrip("-−") or "0", grammar)
+    if number[:1] in ("-", "−"):
+        said = f"{grammar.minus} {said}"
+    return named.get(number) or grammar.power.format(said)
 
 
 def _value(roman: str) -> int:

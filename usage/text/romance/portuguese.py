@@ -21,7 +21,16 @@ _TENTHS = row(
     "décimo vigésimo trigésimo quadragésimo quinquagésimo sexagésimo septuagésimo octogésimo "
     "nonagésimo"
 )
-_MASCULINE = listed("dias mapas problemas temas sistemas programas idiomas climas planetas")
+_MASCULINE = listed(
+    "dias mapas problemas temas sistemas programas idiomas climas planetas poemas esquemas dramas "
+    "diplomas sintomas dilemas lemas emblemas teoremas"
+)
+_FEMININE = listed(
+    "vez vezes mão mãos mulher mulheres noite noites parte partes classe classes tarde tardes flor "
+    "flores luz luzes lei leis rede redes imagem imagens fase fases chave chaves base bases frase "
+    "frases torre torres viagem viagens cor cores mãe mães"
+)
+_FEMININE_ENDS = ("as", "ções", "ssões", "dades", "a", "ção", "ssão", "dade")
 
 
 def cardinal(number: int, feminine: bool = False, noun: bool = False) -> str:
@@ -74,7 +83,9 @@ def ordinal(number: int, feminine: bool = False) -> str:
 
 
 def _feminine(word: str) -> bool:
-    return word.endswith(("as", "ções", "dades")) and word not in _MASCULINE
+    if word in _MASCULINE or f"{word}s" in _MASCULINE:
+        return False
+    return word.endswith(_FEMININE_ENDS) or word in _FEMININE
 
 
 _CENT = Noun("centavo", "centavos")

@@ -18,7 +18,19 @@ _TENTHS = row(
     "décimo vigésimo trigésimo cuadragésimo quincuagésimo sexagésimo septuagésimo octogésimo "
     "nonagésimo"
 )
-_MASCULINE = listed("días mapas problemas temas sistemas programas idiomas climas planetas")
+_MASCULINE = listed(
+    "días mapas problemas temas sistemas programas idiomas climas planetas poemas esquemas dramas "
+    "diplomas síntomas dilemas lemas emblemas teoremas"
+)
+_FEMININE = listed(
+    "vez veces mano manos noche noches mujer mujeres parte partes clase clases calle calles tarde "
+    "tardes flor flores luz luces ley leyes red redes imagen imágenes fase fases llave llaves "
+    "nave naves clave claves serie series base bases frase frases torre torres"
+)
+_FEMININE_ENDS = (
+    *("a", "ción", "sión", "dad", "tad", "tud"),
+    *("as", "ciones", "siones", "dades", "tades", "tudes"),
+)
 
 
 def cardinal(number: int, feminine: bool = False, noun: bool = False) -> str:
@@ -76,7 +88,9 @@ def ordinal(number: int, feminine: bool = False) -> str:
 
 
 def _feminine(word: str) -> bool:
-    return word.endswith(("as", "ciones", "dades")) and word not in _MASCULINE
+    if word in _MASCULINE or f"{word}s" in _MASCULINE:
+        return False
+    return word.endswith(_FEMININE_ENDS) or word in _FEMININE
 
 
 _CENT = Noun("céntimo", "céntimos")

@@ -67,6 +67,25 @@ SPANISH = [
     ("«Hola», dijo ella.", "Hola, dijo ella."),
     ("¿Cuánto es 2 + 2?", "Cuánto es dos más dos?"),
     ("ni\u200bños y ni\u00adñas", "niños y niñas"),
+    ("-$5 y -5 €", "menos cinco dólares y menos cinco euros"),
+    ("5%-10% y 5 €-10 €", "cinco a diez por ciento y cinco a diez euros"),
+    ("5-3=2", "cinco menos tres igual a dos"),
+    (
+        "1 000 000 y 1 234,50 €",
+        "un millón y mil doscientos treinta y cuatro euros con cincuenta céntimos",
+    ),
+    ("3.1416 y 0.125", "tres punto uno cuatro uno seis y cero punto uno dos cinco"),
+    ("2½ y 1 3/4", "dos y medio y uno y tres cuartos"),
+    ("10⁻³ y 10^-3", "diez elevado a menos tres y diez elevado a menos tres"),
+    ("1 vez, 1 día y 31 noches", "una vez, un día y treinta y una noches"),
+    ("a las 9.30 y 13.05 h", "a las nueve y treinta y trece y cinco"),
+    ("9:00-17:30", "nueve a diecisiete y treinta"),
+    (
+        "ISBN 978-3-16-148410-0",
+        "ISBN nueve siete ocho, tres, dieciséis, uno cuatro ocho cuatro uno cero, cero",
+    ),
+    ("v2.3.1", "v dos punto tres punto uno"),
+    ("cap. IV", "capítulo cuatro"),
 ]
 PORTUGUESE = [
     ("0, 1, 14, 16 e 100", "zero, um, quatorze, dezesseis e cem"),
@@ -131,6 +150,14 @@ PORTUGUESE = [
     ("Av. Paulista, 1000", "avenida Paulista, mil"),
     ("“Olá”, disse ela.", "Olá, disse ela."),
     ("Quanto é 2 + 2?", "Quanto é dois mais dois?"),
+    ("-R$ 5, R$ -5 e R$ 5-10", "menos cinco reais, menos cinco reais e cinco a dez reais"),
+    ("2 vezes, 22 mulheres e 1 dia", "duas vezes, vinte e duas mulheres e um dia"),
+    ("das 9h-17h, às 9h30min", "das nove horas a dezessete horas, às nove e trinta"),
+    ("11 91234-5678", "um um, nove um dois três quatro, cinco seis sete oito"),
+    ("CPF 123.456.789-09", "CPF um dois três, quatro cinco seis, sete oito nove, zero nove"),
+    ("CEP 01310-100", "CEP zero um três um zero, um zero zero"),
+    ("séc. XXI", "século vinte e um"),
+    ("2½", "dois e meio"),
 ]
 ITALIAN = [
     ("0, 1, 17, 100 e 103", "zero, uno, diciassette, cento e cento tre"),
@@ -192,5 +219,12 @@ ITALIAN = [
     ("#MioViaggio con @ana", "hashtag Mio Viaggio con chiocciola ana"),
     ("«Ciao», disse lei.", "Ciao, disse lei."),
     ("Quanto fa 2 + 2?", "Quanto fa due più due?"),
+    ("-€5 e € 5-10", "meno cinque euro e cinque a dieci euro"),
+    ("alle 9.30 e 5.50 euro", "alle nove e trenta e cinque punto cinquanta euro"),
+    ("1 notte, 1 città e 1 problema", "una notte, una città e un problema"),
+    ("sec. XX", "secolo ventesimo"),
+    ("06 1234567", "zero sei, uno due tre quattro cinque sei sette"),
+    ("10⁻³", "dieci alla meno tre"),
+    ("2½", "due e mezzo"),
     ("Fiat S.p.A. e ca. 20 euro", "Fiat esse pi a e circa venti euro"),
 ]

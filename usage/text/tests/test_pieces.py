@@ -226,6 +226,8 @@ LETTERS = st.text(
 
 @settings(deadline=None, max_examples=200)
 @given(LETTERS)
+@example("0\u2184")  # the letter among the Roman numerals
+@example("0\ufc5e")  # a letter that is two marks on a blank
 def test_without_markup_every_letter_and_digit_is_in_a_word(raw):
     written = text.normalise(raw)
     inside = {
@@ -277,6 +279,7 @@ ADVERSARIAL = [
     *["_a", "~1", "\\*", "| a ", "|---", "+1", "0 0-", "3x", "α1", "> ", "<b><i>", "1:", "T.e "],
     *["!", "St. ", "1\u00a0", "1'000", "a...", "1e5 ", "a1", "a-1-", "=", "`", "1/", "$1-", "5' "],
     *["a\u0327", "#", "## ", "&#", "v1.", "+1(", "(1", "Mar ", "\u200b", "1 / "],
+    *["9.30", "1 000 ", "1,00,", "①", "1₁", "<sup>1", "1st-", "1%-", "1:00-", "A St. ", "x1.1"],
 ]
 
 

@@ -89,6 +89,8 @@ def test_dates_of_digits_follow_the_order_of_the_language():
         ("“Hi,” he said", ["Hi", "he", "said"]),
         ("2½ cups", ["2½", "cups"]),
         ("ext. 42 is No. 5", ["ext.", "42", "is", "No.", "5"]),
+        ("10<sup>6</sup> is 1️⃣2️⃣", ["10", "<sup>6</sup>", "is", "1", "2"]),
+        ("MP3s of F-16's", ["MP", "3s", "of", "F", "16's"]),
     ],
 )
 def test_a_word_covers_all_that_it_is_said_for(written, words):

@@ -5,6 +5,7 @@ lexicons and a net for words that no lexicon has.
 """
 
 import re
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -19,6 +20,8 @@ UNKNOWN_WORD_LETTERS_MAX = 24
 
 NO_WORD = -1  # the owner of a space or a punctuation mark, whose pause belongs to no word
 _CLAUSE_ENDS = frozenset(",;:—.!?…")
+# "LATIN SMALL LETTER H WITH STROKE", "LATIN SMALL LETTER DOTLESS I"
+_LETTER_NAME = re.compile(r"LATIN (?:SMALL|CAPITAL) LETTER (?:DOTLESS )?([A-Z])\b")
 _LONG_WORD = re.compile(rf"[^\W\d_]{{{UNKNOWN_WORD_LETTERS_MAX + 1},}}")
 
 
@@ -49,8 +52,17 @@ class Speller:
         """
         return _audible(self._read(words, given or {}))
 
+    def _spelt(self, word: str) -> str:
+        """With other letters for those that lexicons and net do not know: they would be silent."""
+        if word.isascii():
+            return word
+        known = self.g2p.oov.cin
+        return "".join(
+            letter if letter in known or not letter.isalpha() else _plain(letter) for letter in word
+        )
+
     def _read(self, words: Sequence[str], given: Mapping[int, str]) -> Part:
-        spoken = [_LONG_WORD.sub(_cut_word, word) for word in words]
+        spoken = [_LONG_WORD.sub(_cut_word, self._spelt(word)) for word in words]
         text = " ".join(spoken)
         ends: list[int] = []
         for word in spoken:
@@ -96,6 +108,15 @@ class Given:
 
 def _audible(whole: Part) -> list[Part]:
     return [part for part in _cut(whole) if any(map(str.isalpha, part.phonemes))]
+
+
+def _plain(letter: str) -> str:
+    """What it is made of: "e" of "ễ", "ss" of "ẞ", "h" of "ħ"; itself if that is nothing."""
+    apart = unicodedata.normalize("NFKD", letter.casefold())
+    base = "".join(sign for sign in apart if not unicodedata.combining(sign))
+    named = _LETTER_NAME.match(unicodedata.name(base, "")) if len(base) == 1 else None
+    base = named[1].lower() if named else base
+    return base.upper() if letter.isupper() and len(base) == 1 else base
 
 
 def _cut_word(match: re.Match[str]) -> str:

@@ -190,11 +190,27 @@ def test_ipa_is_spoken_in_place_of_the_word_and_the_others_stay(hibari):
     assert sounds["long"][2:] == pytest.approx(sounds[""][2:], abs=0.15)
 
 
+PHONEMES = "ˈˌ.,bɹdGɡɜtθɪŋkəaɑWbˈOʧʤAIYOQæɛʌʊiufhjlmnpsvwzðʃʒT ɔᵊᵻː"
+
+
+@pytest.mark.parametrize(
+    ("word", "plain"),
+    [("È", "E"), ("Ħ", "H"), ("ȫ", "o"), ("ẞ", "ss"), ("Ḥasan", "Hasan"), ("Nguyễn", "Nguyen")],
+)
+def test_a_letter_that_no_lexicon_knows_is_read_as_what_it_is_made_of(word, plain):
+    """It had no sound, and where it was a word of its own the passage was refused."""
+    from usage.engines.neural.phonemes import Speller
+
+    speller = Speller(frozenset(PHONEMES))
+    assert speller.parts(["A", word]) == speller.parts(["A", plain])
+    assert speller.parts(["rosé"]) != speller.parts(["rose"])  # that one is known
+
+
 def test_ipa_of_what_the_voice_reads_anyway_sounds_the_same(hibari):
     """So the table of signs gives the phonemes that the model was trained on."""
     from usage.engines.neural.phonemes import Speller
 
-    speller = Speller(frozenset("ˈˌ.,bɹdGɡɜtθɪŋkəaɑWbˈOʧʤAIYOQæɛʌʊiufhjlmnpsvwzðʃʒT ɔᵊᵻː"))
+    speller = Speller(frozenset(PHONEMES))
     words = ["Think", "about", "church", "boats."]
     ipa = {0: "θɪŋk", 1: "əˈbaʊt", 2: "tʃɜːtʃ", 3: "boʊts"}
 

@@ -112,11 +112,14 @@ def _audible(whole: Part) -> list[Part]:
 
 def _plain(letter: str) -> str:
     """What it is made of: "e" of "ễ", "ss" of "ẞ", "h" of "ħ"; itself if that is nothing."""
-    apart = unicodedata.normalize("NFKD", letter.casefold())
-    base = "".join(sign for sign in apart if not unicodedata.combining(sign))
-    named = _LETTER_NAME.match(unicodedata.name(base, "")) if len(base) == 1 else None
-    base = named[1].lower() if named else base
-    return base.upper() if letter.isupper() and len(base) == 1 else base
+    codes = [code for code in unicodedata.decomposition(letter).split() if code[0] != "<"]
+    if codes:
+        signs = [chr(int(code, 16)) for code in codes]
+        return "".join(_plain(sign) for sign in signs if not unicodedata.combining(sign))
+    if (folded := letter.casefold()).isascii():
+        return folded if len(folded) > 1 else letter
+    named = _LETTER_NAME.match(unicodedata.name(letter, ""))
+    return (named[1] if letter.isupper() else named[1].lower()) if named else letter
 
 
 def _cut_word(match: re.Match[str]) -> str:

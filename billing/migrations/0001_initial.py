@@ -521,6 +521,7 @@ class Migration(migrations.Migration):
                 ('tax_id', models.CharField(blank=True, default='', help_text='In the form of its register.', max_length=40)),
                 ('changed_at', models.DateTimeField()),
                 ('pushed_at', models.DateTimeField(blank=True, help_text='When the payment gateway was told of it last.', null=True)),
+                ('is_reverse_charged', models.BooleanField(default=False, help_text='There is no tax because the customer accounts for it, as the gateway said.')),
                 ('tax_percent', models.DecimalField(blank=True, decimal_places=5, help_text='Tax on prices at this address. Empty until the gateway has said it.', max_digits=8, null=True)),
                 ('tax_asked_at', models.DateTimeField(blank=True, help_text='When the gateway said that.', null=True)),
                 ('customer', models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, related_name='billing_profile', to='accounts.customer')),

@@ -43,6 +43,10 @@ class BillingProfile(JobRow):
         blank=True,
         help_text="Tax on prices at this address. Empty until the gateway has said it.",
     )
+    is_reverse_charged = models.BooleanField(
+        default=False,
+        help_text="There is no tax because the customer accounts for it, as the gateway said.",
+    )
     tax_asked_at = models.DateTimeField(
         null=True, blank=True, help_text="When the gateway said that."
     )

@@ -15,6 +15,9 @@ from billing.models import Invoice, Payment, Refund
 
 # Of the id that a number is made of. 48 bits: among a million, two are alike once in 500 sites.
 NUMBER_DIGITS = 12
+NO_TAX = "Stated without tax. No tax was charged."
+# The words that the European Union wants on it.
+REVERSE_CHARGE = "Reverse charge: the customer accounts for the tax. None was charged."
 PREFIXES = {"invoice": "INV", "receipt": "REC", "refund": "REF"}
 
 
@@ -38,13 +41,16 @@ def seller() -> dict[str, Any]:
     }
 
 
-def of_receipt(payment: Payment, card: str, buyer: dict[str, Any]) -> dict[str, Any]:
+def of_receipt(
+    payment: Payment, card: str, buyer: dict[str, Any], *, is_reverse_charged: bool
+) -> dict[str, Any]:
     return {
         "title": "Receipt",
         "seller": seller(),
         "buyer": buyer,
         "lines": [_line(what(payment), payment.amount_cents - payment.tax_cents)],
         "tax_cents": payment.tax_cents,
+        "no_tax": REVERSE_CHARGE if is_reverse_charged else NO_TAX,
         "total_cents": payment.amount_cents,
         "total_words": "Paid",
         "paid_with": card,
@@ -54,7 +60,7 @@ def of_receipt(payment: Payment, card: str, buyer: dict[str, Any]) -> dict[str, 
 
 
 def of_refund(
-    payment: Payment, card: str, buyer: dict[str, Any], receipt_number: str
+    payment: Payment, card: str, buyer: dict[str, Any], receipt_number: str, *, no_tax: str
 ) -> dict[str, Any]:
     cents = refunded_cents(payment)
     tax_cents = cents - _net_of(payment, cents)
@@ -64,6 +70,7 @@ def of_refund(
         "buyer": buyer,
         "lines": [_line(f"{what(payment)}, paid back", tax_cents - cents)],
         "tax_cents": -tax_cents,
+        "no_tax": no_tax,
         "total_cents": -cents,
         "total_words": "Paid back",
         "paid_with": card,
@@ -72,7 +79,9 @@ def of_refund(
     }
 
 
-def of_invoice(invoice: Invoice, buyer: dict[str, Any], card: str) -> dict[str, Any]:
+def of_invoice(
+    invoice: Invoice, buyer: dict[str, Any], card: str, *, no_tax: str = NO_TAX
+) -> dict[str, Any]:
     """An invoice at Metronome, whose total has no tax: that of the payment of it is added."""
     payment = invoice.payment
     tax_cents = payment.tax_cents if payment else 0
@@ -85,6 +94,7 @@ def of_invoice(invoice: Invoice, buyer: dict[str, Any], card: str) -> dict[str, 
         "buyer": buyer,
         "lines": [line_of(line) for line in invoice.lines],
         "tax_cents": tax_cents,
+        "no_tax": no_tax,
         "total_cents": invoice.total_cents + tax_cents,
         "total_words": "Total",
         "paid_with": card,

@@ -31,7 +31,12 @@ def receipt(payment: Payment, *, now: datetime, card: str | None = None) -> Pape
     if found := _paper(Paper.Kind.RECEIPT, payment=payment):
         return found
     label = _card_of(payment) if card is None else card
-    printed = content.of_receipt(payment, label, profiles.buyer(payment.customer))
+    printed = content.of_receipt(
+        payment,
+        label,
+        profiles.buyer(payment.customer),
+        is_reverse_charged=profiles.is_reverse_charged(payment.customer),
+    )
     return _store(Paper.Kind.RECEIPT, payment.customer_id, printed, now, payment=payment)
 
 
@@ -48,7 +53,9 @@ def refund(payment: Payment, *, now: datetime) -> Paper:
         return found
     of_charge = receipt(payment, now=payment.settled_at or now)
     buyer, card = of_charge.content["buyer"], of_charge.content["paid_with"]
-    printed = content.of_refund(payment, card, buyer, of_charge.number)
+    printed = content.of_refund(
+        payment, card, buyer, of_charge.number, no_tax=of_charge.content["no_tax"]
+    )
     return _store(
         Paper.Kind.REFUND, payment.customer_id, printed, moment, payment=payment, number=number
     )
@@ -70,12 +77,13 @@ def invoice(found: Invoice, *, now: datetime) -> Paper:
         return paper
     if found.status != Invoice.Status.FINALIZED:
         raise NothingToPrint
-    payment, card = found.payment, ""
+    payment, card, no_tax = found.payment, "", content.NO_TAX
     buyer = profiles.buyer(found.customer)
     if payment and payment.state in TAKEN:
         of_charge = receipt(payment, now=payment.settled_at or now)
         buyer, card = of_charge.content["buyer"], of_charge.content["paid_with"]
-    printed = content.of_invoice(found, buyer, card)
+        no_tax = of_charge.content["no_tax"]
+    printed = content.of_invoice(found, buyer, card, no_tax=no_tax)
     return _store(Paper.Kind.INVOICE, found.customer_id, printed, found.dated_at, invoice=found)
 
 

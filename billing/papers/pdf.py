@@ -26,7 +26,6 @@ AMOUNT_WIDTH, PRICE_WIDTH, QUANTITY_WIDTH = 30, 32, 26
 LABEL_WIDTH = 34
 INK, MUTED, PINE, LINE = (26, 38, 34), (96, 110, 104), (16, 74, 60), (214, 222, 218)
 TINT = (240, 246, 243)
-NO_TAX = "Stated without tax. No tax was charged."
 
 # It tells of each table it writes, and of each letter there is no picture of.
 logging.getLogger("fontTools").setLevel(logging.WARNING)
@@ -104,7 +103,7 @@ class _Sheet(FPDF):
         self.set_fill_color(*TINT)
         self._sum(printed["total_words"], total, is_total=True)
         if not tax:
-            self._write(NO_TAX, size=8.5, colour=MUTED, align="R")
+            self._write(printed["no_tax"], size=8.5, colour=MUTED, align="R")
         if printed["paid_with"]:
             words = "Back to" if total < 0 else "Paid with"
             self._write(f"{words} {printed['paid_with']}", size=9.5, align="R")

@@ -6,6 +6,7 @@ import unicodedata
 from datetime import datetime
 from typing import Any
 
+from django.conf import settings
 from django.db import transaction
 
 from accounts import typed
@@ -62,7 +63,8 @@ def save(*, customer: Customer, fields: dict[str, str], now: datetime) -> bool:
         if found:
             rows: Any = BillingProfile.objects.filter(pk=found.pk)
             # The tax depends on it; the worker asks anew.
-            rows.run_now(now, **values, changed_at=now, tax_percent=None, tax_asked_at=None)
+            unknown = {"tax_percent": None, "is_reverse_charged": False, "tax_asked_at": None}
+            rows.run_now(now, **values, changed_at=now, **unknown)
         else:
             BillingProfile.objects.create(customer=customer, **values, changed_at=now, **due(now))
     return True
@@ -90,6 +92,12 @@ def buyer(customer: Customer) -> dict[str, Any]:
         "address": [line for line in lines if line],
         "tax_id": profile.tax_id,
     }
+
+
+def is_reverse_charged(customer: Customer) -> bool:
+    """Whether no tax is added because the customer, a business elsewhere, accounts for it."""
+    said = BillingProfile.objects.filter(customer=customer, is_reverse_charged=True)
+    return settings.STRIPE_TAX and said.exists()
 
 
 def forget(customer: Customer) -> None:

@@ -82,15 +82,16 @@ def ask(profile: BillingProfile, now: datetime) -> None:
 
     Raises GatewayUnavailable or Rejected.
     """
-    percent = None
+    percent, is_reverse_charged = None, False
     try:
         found = gateway().tax(profile, cents=PROBE_CENTS, currency=CURRENCY, is_part=False)
         percent = Decimal(found.cents) * 100 / PROBE_CENTS
+        is_reverse_charged = found.is_reverse_charged
     except TaxUnknown:
         pass  # then pages ask for another address
     # Of a profile that was changed meanwhile the rate is asked again.
     unchanged = BillingProfile.objects.filter(pk=profile.pk, changed_at=profile.changed_at)
-    unchanged.update(tax_percent=percent, tax_asked_at=now)
+    unchanged.update(tax_percent=percent, is_reverse_charged=is_reverse_charged, tax_asked_at=now)
 
 
 def check(payment: Payment, provider: Gateway, now: datetime) -> str:

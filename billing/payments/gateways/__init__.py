@@ -152,12 +152,14 @@ class Visit:
 class Tax:
     """What the gateway says of the tax on an amount. `reference` is the calculation's id.
 
-    `parts` is of how many taxes it consists, each rounded by itself.
+    `parts` is of how many taxes it consists, each rounded by itself. `is_reverse_charged`: there is
+    none because the customer, a business elsewhere, accounts for it.
     """
 
     reference: str
     cents: int
     parts: int
+    is_reverse_charged: bool = False
 
 
 class TaxUnknown(Exception):

@@ -21,6 +21,7 @@ from billing.models import (
     Subscription,
 )
 from billing.packs import requests as packs
+from billing.papers import issue
 from billing.papers.tests.test_profiles import save as save_profile
 from billing.payments import pay_page, tax
 from billing.payments.gateways.stripe.tests.test_journeys import text
@@ -150,6 +151,17 @@ def test_with_the_switch_off_nothing_is_asked_or_added(stage, alice, settings):
     assert "19.00000 %" in run("ask_tax_rates").text
     assert tax.on(alice.pk, 2_500) == 475
     assert run("ask_tax_rates").code == 0
+
+
+def test_papers_of_a_business_elsewhere_in_the_union_say_reverse_charge(stage, alice):
+    lives(stage, alice, country="FR", city="Paris", postal_code="75001", tax_id="FR40303265045")
+    have_card(alice)
+    payment = top_up(stage, alice)
+
+    assert (payment.state, payment.tax_cents) == ("charged", 0)
+    paper = issue.receipt(payment, now=stage.now())
+    assert paper.content["no_tax"].startswith("Reverse charge")
+    assert paper.content["buyer"]["tax_id"] == "FR40303265045"
 
 
 def test_tax_that_was_shown_is_not_charged_once_the_switch_is_off(stage, alice, settings):

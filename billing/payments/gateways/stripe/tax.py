@@ -41,4 +41,5 @@ def calculate(profile: BillingProfile, *, cents: int, currency: str, is_part: bo
         raise
     tax = made["tax_amount_inclusive" if is_part else "tax_amount_exclusive"]
     parts = sum(1 for part in made["tax_breakdown"] if part["amount"])
-    return Tax(str(made["id"]), int(tax), parts)
+    reasons = {part["taxability_reason"] for part in made["tax_breakdown"]}
+    return Tax(str(made["id"]), int(tax), parts, is_reverse_charged="reverse_charge" in reasons)

@@ -50,8 +50,8 @@ def event(alice, name, at, **fields):
 
 @pytest.fixture
 def rows(alice, now):
-    fund(alice, 500, now)
     old = now - timedelta(days=40)
+    fund(alice, 500, old)
     webhook("settled", old)
     webhook("young", now - timedelta(days=8))
     webhook("replayed", old, due_at=now)

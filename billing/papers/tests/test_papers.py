@@ -34,6 +34,17 @@ def charge(customer, now, **fields) -> Payment:
     return payment
 
 
+def paid_back(payment, cents: int, now) -> None:
+    Refund.objects.create(
+        payment=payment,
+        customer=payment.customer,
+        state="paid_back",
+        amount_cents=cents,
+        reason="Asked for.",
+        created_at=now,
+    )
+
+
 def invoice_of(customer, now, **fields) -> Invoice:
     line = {"name": "Top-up", "quantity": "1", "unit_price": "4900", "total": "4900"}
     values = {
@@ -166,14 +177,7 @@ def test_nothing_is_printed_of_money_that_was_not_taken(alice, now, state):
 def test_a_refund_of_a_part_is_printed_and_listed_as_what_was_paid_back(alice, now):
     payment = charge(alice, now, state="refunded")
     part = payment.amount_cents - 1
-    Refund.objects.create(
-        payment=payment,
-        customer=alice,
-        state="paid_back",
-        amount_cents=part,
-        reason="Asked for.",
-        created_at=now,
-    )
+    paid_back(payment, part, now)
 
     assert issue.refund(payment, now=now).content["total_cents"] == -part
     [row], _ = listing.page(alice)
@@ -185,14 +189,7 @@ def test_a_refund_after_one_that_came_back_has_a_paper_of_its_own(alice, now):
     numbers = []
     for cents in (975, 925):
         Refund.objects.update(state="called_off")  # its credits were given back
-        Refund.objects.create(
-            payment=payment,
-            customer=alice,
-            state="paid_back",
-            amount_cents=cents,
-            reason="Asked for.",
-            created_at=now,
-        )
+        paid_back(payment, cents, now)
         for _ in range(2):
             paper = issue.refund(payment, now=now)
             assert paper.content["total_cents"] == -cents
@@ -212,14 +209,7 @@ def test_a_refund_prints_the_price_and_the_tax_that_were_paid_back(
     """Of the price the share of the credits, and the tax on it rounded down."""
     assert tax_back == tax * back // net
     payment = charge(alice, now, amount_cents=net + tax, tax_cents=tax, state="refunded")
-    Refund.objects.create(
-        payment=payment,
-        customer=alice,
-        state="paid_back",
-        amount_cents=back + tax_back,
-        reason="Asked for.",
-        created_at=now,
-    )
+    paid_back(payment, back + tax_back, now)
 
     paper = issue.refund(payment, now=now).content
     assert (paper["tax_cents"], paper["lines"][0]["cents"]) == (-tax_back, -back)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable
 from datetime import datetime
 from functools import wraps
@@ -13,6 +14,7 @@ from django.views.decorators.csrf import csrf_exempt
 
 from accounts.models import ApiKey, Customer
 from usage.speech import problems
+from usage.speech.speak import WRONG_KEY
 
 from . import auth
 from .dialects import Answer
@@ -78,6 +80,14 @@ def public(answer: Answer, *methods: str) -> Callable[[View], View]:
         return guarded
 
     return decorate
+
+
+def key_of(request: HttpRequest) -> str:
+    """The key that makes a request one, however often it is sent. Raises problems.Refused."""
+    key = request.headers.get("Idempotency-Key")
+    if key == "":  # before anything of ours is put in front of it
+        raise problems.Refused({"key": [WRONG_KEY]})
+    return key or str(uuid.uuid4())
 
 
 def method_not_allowed(

@@ -5,7 +5,6 @@ What may be done is decided by `usage.speech.clone`; here the request is read.
 
 from __future__ import annotations
 
-import uuid
 from datetime import datetime
 
 from django.http import HttpRequest
@@ -15,7 +14,7 @@ from billing import ledger
 from usage.speech import clone, withdrawal
 from usage.speech.asked import Asked
 
-from .access import ApiRequest
+from .access import ApiRequest, key_of
 from .failures import Failure
 
 SEVERAL = "Send one recording of 10 seconds to 5 minutes; {count} came. Join them into one file."
@@ -46,11 +45,6 @@ def make(request: ApiRequest, *, name: str, sample: bytes, agreed: str) -> clone
         now=request.now,
         asked=Asked(api_key_id=request.api_key.pk),
     )
-
-
-def key_of(request: HttpRequest) -> str:
-    """The key that makes a request one, however often it is sent."""
-    return request.headers.get("Idempotency-Key", str(uuid.uuid4()))
 
 
 def headers(made: clone.Made, now: datetime) -> dict[str, str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-import uuid
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +12,7 @@ from typing import Any
 from django.http import HttpResponseBase
 
 from api import audio as answers
-from api.access import ApiRequest, endpoint
+from api.access import ApiRequest, endpoint, key_of
 from api.audio import Output
 from api.failures import Failure
 from usage import text as texts
@@ -92,7 +91,7 @@ def begin(request: ApiRequest, voice_id: str, answer: str = "audio") -> Wanted:
         customer=request.customer,
         text=text,
         voice_id=speaker.id,
-        key=request.headers.get("Idempotency-Key", str(uuid.uuid4())),
+        key=key_of(request),
         now=request.now,
         manner=manner,
         asked=Asked(api_key_id=request.api_key.pk, answer=f"elevenlabs-{answer} {output}"),

@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonRespons
 
 from accounts import throttle
 from api import recordings
-from api.access import ApiRequest, endpoint
+from api.access import ApiRequest, endpoint, key_of
 from usage.models import VoiceConsent
 from usage.speech import consents as ours
 from usage.speech import withdrawal
@@ -58,7 +58,7 @@ def _give(request: ApiRequest) -> HttpResponse:
         language=request.POST["language"],
         recording=recording,
         address=throttle.address(request),
-        key=asked.keys + recordings.key_of(request),
+        key=asked.keys + key_of(request),
         now=request.now,
     )
     return JsonResponse(_as_json(given))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import logging
-import uuid
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
@@ -13,7 +12,7 @@ from typing import Any
 from django.http import HttpResponseBase
 
 from api import audio
-from api.access import ApiRequest, endpoint
+from api.access import ApiRequest, endpoint, key_of
 from api.failures import Failure, of_problem
 from usage.models import Generation
 from usage.speech import problems, stream
@@ -36,7 +35,7 @@ def speech(request: ApiRequest) -> HttpResponseBase:
         customer=request.customer,
         text=wanted.text,
         voice_id=speaker.id,
-        key=request.headers.get("Idempotency-Key", str(uuid.uuid4())),
+        key=key_of(request),
         now=request.now,
         manner={"speed": wanted.speed},
         asked=Asked(api_key_id=request.api_key.pk, answer=wanted.answer),

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import uuid
 from typing import Any
 
 from django.http import HttpResponseBase
 from ninja.params.functions import Header
 
 from api import audio
+from api.access import key_of
 from api.audio import Output
 from api.failures import Failure
 from usage import audio as sound
@@ -54,7 +54,7 @@ def create_speech(
         customer=request.customer,
         text=data.text,
         voice_id=data.voice,
-        key=str(uuid.uuid4()) if idempotency_key is None else idempotency_key,
+        key=key_of(request),
         now=request.now,
         manner={"speed": data.speed, "pause_seconds": data.pause_seconds},
         asked=Asked(api_key_id=request.api_key.pk, answer=f"v1 {output}"),

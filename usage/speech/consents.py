@@ -32,7 +32,7 @@ from .problems import (
     TooManyConsents,
     UnknownConsent,
 )
-from .speak import KEY
+from .speak import KEY, WRONG_KEY
 
 logger = logging.getLogger(__name__)
 
@@ -155,7 +155,7 @@ def _check(name: str, language: str, recording: bytes, key: str) -> str:
     if not recording:
         errors["recording"] = [f"Send a recording of this sentence, read aloud: “{to_read()}”"]
     if not KEY.fullmatch(key):
-        errors["key"] = ["A key is 1 to 128 ASCII characters without spaces."]
+        errors["key"] = [WRONG_KEY]
     if errors:
         raise Refused(errors)
     return name

@@ -37,7 +37,7 @@ from .problems import (
     TooManyMatches,
     UnknownMatch,
 )
-from .speak import KEY
+from .speak import KEY, WRONG_KEY
 
 logger = logging.getLogger(__name__)
 
@@ -201,7 +201,7 @@ def _check(
 ) -> None:
     errors: dict[str, list[str]] = {}
     if not KEY.fullmatch(key):
-        errors["key"] = ["A key is 1 to 128 ASCII characters without spaces."]
+        errors["key"] = [WRONG_KEY]
     if not consent_sha256:
         errors["consent"] = ["Read the sentence aloud in the sample, and tick that you agree."]
     elif consent_sha256 != consent.sha256(consent.sentence()):

@@ -40,7 +40,7 @@ from usage.voiceprint import STYLES_SPOKEN_BY
 from . import capture, copies
 from .outcome import UNEXPECTED
 from .problems import InProgress, KeyReused, Refused, SpeechFailed, StillRunning, UnknownVoice
-from .speak import KEY
+from .speak import KEY, WRONG_KEY
 
 logger = logging.getLogger(__name__)
 
@@ -222,7 +222,7 @@ def _check(name: str, key: str, errors: dict[str, list[str]]) -> str:
     except ValueError as error:
         errors["name"] = [str(error)]
     if not KEY.fullmatch(key):
-        errors["key"] = ["A key is 1 to 128 ASCII characters without spaces."]
+        errors["key"] = [WRONG_KEY]
     if errors:
         raise Refused(errors)
     return name

@@ -56,6 +56,7 @@ STORE_SECONDS = 30  # how long it takes at most to store the audio
 # By then the reservation has expired, and nobody came back.
 ABANDONED_SECONDS = ledger.RESERVATION_SECONDS + 30
 KEY = re.compile(r"[!-~]{1,128}")
+WRONG_KEY = "A key is 1 to 128 ASCII characters without spaces."
 
 
 def patience_seconds(characters: int, speed: float = 1.0) -> int:
@@ -183,7 +184,7 @@ def check(
     """The text as it is counted and spoken, its voice, and the manner. Raises Refused."""
     errors: dict[str, list[str]] = {}
     if not KEY.fullmatch(key):
-        errors["key"] = ["A key is 1 to 128 ASCII characters without spaces."]
+        errors["key"] = [WRONG_KEY]
     try:
         text = texts.check(text, characters_max=characters_max)
     except texts.TextRefused as error:

@@ -53,6 +53,17 @@ def send(secret):
     return sending
 
 
+@pytest.mark.parametrize("path", [CONSENTS, VOICES])
+def test_an_empty_idempotency_key_is_refused(secret, path):
+    form = {"name": "Alice", "language": "en-US", "consent": "cons_1"}
+    form |= {name: SimpleUploadedFile("a.wav", SOUND) for name in ("recording", "audio_sample")}
+    headers = {"authorization": f"Bearer {secret}", "idempotency-key": ""}
+
+    refused = Client().post(path, form, headers=headers)
+
+    assert (refused.status_code, refused.json()["error"]["param"]) == (400, "Idempotency-Key")
+
+
 @pytest.fixture
 def give(send):
     def giving(**fields):

@@ -38,12 +38,12 @@ def create(alice, rich, now):
     """Make a voice; `files` replaces the recording, and other arguments are fields of the form."""
     secret = keys.create(customer=alice, name="k", scopes=["voices", "read"], now=now)[1]
 
-    def creating(*, secret=secret, key="", files=(SAMPLE,), **fields):
+    def creating(*, secret=secret, key=None, files=(SAMPLE,), **fields):
         form = {"name": "Mine", "consent": consent.sentence()} | fields
         form = {name: value for name, value in form.items() if value is not None}
         form["recording"] = [SimpleUploadedFile(f"{n}.wav", data) for n, data in enumerate(files)]
         headers = {"authorization": f"Bearer {secret}"}
-        if key:
+        if key is not None:
             headers["idempotency-key"] = key
         return Client().post("/v1/voices", form, headers=headers)
 
@@ -72,6 +72,14 @@ def test_the_same_key_again_is_the_same_voice_free(create):
     reused = create(key="one", name="Other")
     assert (reused.status_code, reused.json()["code"]) == (422, "key_reused")
     assert Wallet.objects.get().balance == 35_000
+
+
+def test_an_empty_key_is_refused(create):
+    """It would be one key for everything that the API key makes."""
+    refused = create(key="")
+
+    assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (422, "/key")
+    assert Wallet.objects.get().balance == 60_000
 
 
 def test_what_is_agreed_to_is_told_before(create, call):

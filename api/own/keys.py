@@ -115,8 +115,8 @@ def create_key(
 def change_key(request: Any, key_id: UUID, data: BudgetChange) -> dict[str, Any]:
     _check_free_of_budget(request)
     key = _of(request, key_id)
-    now = ledger.budgets.budget(key.pk, request.now)
-    wanted = {"limit": now.limit, "period": now.period} | data.model_dump(exclude_unset=True)
+    known = ledger.budgets.budget(key.pk, request.now)
+    wanted = {"limit": known.limit, "period": known.period} | data.model_dump(exclude_unset=True)
     if wanted["limit"] is None and "period" not in data.model_fields_set:
         wanted["period"] = "none"
     try:

@@ -252,12 +252,13 @@ def _render_preview(
     """What saving would charge at once, to be confirmed. 409 if something else had been shown."""
     was_shown = form.cleaned_data["shown_cents"]
     method = cards.card_of(request.customer.pk)
-    waits = changed.at_once and changed.at_once.charged_at > now and not recharge.is_metronomes()
+    at_once = changed.at_once
+    waits = at_once and at_once.charged_at > now and not recharge.is_metronomes()
     context = {
-        "waits_until": changed.at_once.charged_at if changed.at_once and waits else None,
+        "waits_until": at_once.charged_at if at_once and waits else None,
         "answers": form.cleaned_data,
         "key": form.cleaned_data["key"] or uuid.uuid4(),
-        "at_once": changed.at_once,
+        "at_once": at_once,
         "is_taxed": tax.is_on(),
         "has_no_limit": recharge.is_metronomes(),
         "has_changed": was_shown is not None,

@@ -36,22 +36,23 @@ def secret(alice, wallet, now):
     return keys.create(customer=alice, name="program", scopes=scopes, now=now)[1]
 
 
-def settled():
-    """The generation, once it is over."""
+def settled(*before):
+    """The generation that was not there before, once it is over."""
     processes.wait_until(
         lambda: not Generation.objects.filter(state="pending").exists(), "end of the generation"
     )
-    return Generation.objects.get()
+    return Generation.objects.exclude(pk__in=[one.pk for one in before]).get()
 
 
 def test_speech_comes_while_it_is_made(site, secret):
+    headers = {"Authorization": f"Bearer {secret}"}
+    # The first request of a process loads its engine: that is no part of the speech.
+    assert site.post("/v1/speech", json={"text": "Hello."}, headers=headers).status_code == 200
+    hello = settled()
     began = time.monotonic()
     first = 0.0
     with site.stream(
-        "POST",
-        "/v1/speech",
-        json={"text": LONG, "format": "pcm"},
-        headers={"Authorization": f"Bearer {secret}"},
+        "POST", "/v1/speech", json={"text": LONG, "format": "pcm"}, headers=headers
     ) as answer:
         assert answer.status_code == 200
         assert "Content-Length" not in answer.headers
@@ -61,10 +62,10 @@ def test_speech_comes_while_it_is_made(site, secret):
             size += len(chunk)
     whole = time.monotonic() - began
 
-    generation = settled()
+    generation = settled(hello)
     assert first < whole / 2
     assert size == round(2 * 24_000 * generation.duration_seconds)
-    assert Wallet.objects.get().balance == 10_000 - generation.characters
+    assert Wallet.objects.get().balance == 10_000 - hello.characters - generation.characters
 
 
 def test_a_client_that_leaves_pays_for_what_it_was_sent(site, secret):
